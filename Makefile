@@ -1,0 +1,51 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DATA ?= ../shared/data
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all lint figures samples clean
+
+help:
+	@echo "make demo      denoise the photographs in samples/ into demo/"
+	@echo "make test      the quick test suite"
+	@echo "make test-all  all tests, the slow ones too"
+	@echo "make lint      ruff and mypy"
+	@echo "make figures   PSNR and SSIM of the shipped weights (test sets in DATA=$(DATA))"
+	@echo "make samples   make samples/ again from the CC0 pictures in DATA=$(DATA)"
+	@echo "make clean     remove the environment and everything that was made"
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "imrestore needs Python 3.11 or newer; set PYTHON=python3.12, for example"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/imrestore denoise samples -o demo --compare --overwrite
+	@echo "Results and before/after pictures (*_compare.png): $(CURDIR)/demo"
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "not slow"
+
+test-all: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+figures: $(INSTALLED)
+	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model dncnn-gray --sigma 15,25,50
+	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model resunet-gray --sigma 15,25,50
+	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/cbsd68 --model dncnn-color --sigma 15,25,50
+	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/cbsd68 --model resunet-color --sigma 15,25,50
+
+samples: $(INSTALLED)
+	$(BIN)/python benchmarks/make_samples.py $(DATA) samples
+
+clean:
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,78 @@
+"""What can go wrong, as one tree; every message is a sentence for the user.
+
+RestoreError
+├── UsageError            an option or a combination of options makes no sense
+├── InputError            one input cannot be used; the others can
+│   ├── UnsupportedImage  not an image, or a kind that is deliberately not read
+│   ├── CorruptImage      an image whose data are damaged or cut short
+│   └── ImageTooLarge     more pixels than the limit allows
+├── OutputError           a result cannot be written
+│   └── OutputExists      something is already there and may not be replaced
+├── WeightsError          a weight file is missing, damaged, hostile or of an unknown layout
+├── DeviceError           a device that is absent or ran out of memory
+└── TrainingError         training cannot start or cannot go on
+    └── TrainingStopped   it was asked to stop; the checkpoint holds all of it
+"""
+
+__all__ = [
+    "CorruptImage",
+    "DeviceError",
+    "ImageTooLarge",
+    "InputError",
+    "OutputError",
+    "OutputExists",
+    "RestoreError",
+    "TrainingError",
+    "TrainingStopped",
+    "UnsupportedImage",
+    "UsageError",
+    "WeightsError",
+]
+
+
+class RestoreError(Exception):
+    """The root: catching it catches everything this library raises on purpose."""
+
+
+class UsageError(RestoreError):
+    """An option or a combination of options makes no sense."""
+
+
+class InputError(RestoreError):
+    """One input cannot be used; the others can."""
+
+
+class UnsupportedImage(InputError):
+    """Not an image, or a kind that is deliberately not read."""
+
+
+class CorruptImage(InputError):
+    """An image whose data are damaged or cut short."""
+
+
+class ImageTooLarge(InputError):
+    """More pixels than the limit allows."""
+
+
+class OutputError(RestoreError):
+    """A result cannot be written."""
+
+
+class OutputExists(OutputError):
+    """Something is already there and may not be replaced."""
+
+
+class WeightsError(RestoreError):
+    """A weight file is missing, damaged, hostile or of an unknown layout."""
+
+
+class DeviceError(RestoreError):
+    """A device that is absent or ran out of memory."""
+
+
+class TrainingError(RestoreError):
+    """Training cannot start or cannot go on."""
+
+
+class TrainingStopped(TrainingError):
+    """It was asked to stop; the checkpoint holds all of it."""

@@ -1,0 +1,70 @@
+"""Writing files so that a reader sees either nothing or the whole."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from secrets import token_hex
+
+from restore.errors import OutputError, OutputExists
+
+__all__ = ["remove_stale_parts", "write_atomically"]
+
+_PREFIX, _SUFFIX = ".imrestore-", ".part"
+_STALE_AFTER_S = 3600.0
+
+
+def write_atomically(
+    path: Path,
+    chunks: "bytes | memoryview | Iterable[bytes | memoryview]",
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write ``chunks`` to ``path``: temporary file beside it, fsync, then one rename.
+
+    Raises:
+        OutputExists: ``path`` exists and ``overwrite`` is False (checked again at the rename,
+            so that two processes never replace each other's result).
+        OutputError: the folder cannot be written or the disk is full; nothing is left behind.
+    """
+    parts = [chunks] if isinstance(chunks, bytes | memoryview) else chunks
+    # A short name of its own: the final name plus a suffix could exceed what the disk allows.
+    part = path.parent / f"{_PREFIX}{token_hex(8)}{_SUFFIX}"
+    try:
+        with part.open("xb") as file:
+            for chunk in parts:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        _publish(part, path, overwrite=overwrite)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"{path}: cannot be written: {reason}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        part.replace(path)
+        return
+    try:
+        os.link(part, path)  # unlike rename, fails when the name is taken
+    except FileExistsError as error:
+        raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from error
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from None
+        part.replace(path)
+
+
+def remove_stale_parts(folder: Path) -> None:
+    """Remove what a killed run left in ``folder``; files younger than an hour may be in use."""
+    oldest_in_use = time.time() - _STALE_AFTER_S
+    with contextlib.suppress(OSError):
+        for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            with contextlib.suppress(OSError):
+                if part.stat().st_mtime < oldest_in_use:
+                    part.unlink()

@@ -1,0 +1,93 @@
+"""A decoded picture: pixels as the networks want them, and all else that must survive."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ImageFormat", "Picture", "Transfer"]
+
+
+class Transfer(StrEnum):
+    """How a sample value relates to light."""
+
+    SRGB = "srgb"
+    GAMMA = "gamma"
+    LINEAR = "linear"
+
+
+class ImageFormat(StrEnum):
+    """A container that pictures are read from; all but BMP are written too."""
+
+    PNG = "png"
+    TIFF = "tiff"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    AVIF = "avif"
+    BMP = "bmp"
+    PPM = "ppm"
+    EXR = "exr"
+    HDR = "hdr"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One picture in memory.
+
+    Attributes:
+        pixels: float32 ``[C, H, W]``, C = 1 (gray) or 3 (RGB), in the file's own colour space.
+            Integer files are scaled so that the largest code is 1.0; float files keep their values.
+        alpha: float32 ``[H, W]`` scaled alike, or None. Never touched by a network.
+        bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
+        is_float: whether the file holds floating point samples.
+        transfer: how sample values relate to light.
+        format: the container it came from, or None if it was made in memory.
+        icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
+            (EXIF starts with the TIFF header ``II*`` or ``MM``).
+        orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
+        primaries: name of the RGB primaries where the container states them, else "".
+    """
+
+    pixels: NDArray[np.float32]
+    alpha: NDArray[np.float32] | None = None
+    bit_depth: int = 8
+    is_float: bool = False
+    transfer: Transfer = Transfer.SRGB
+    format: ImageFormat | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    orientation: int = 1
+    primaries: str = ""
+
+    def __post_init__(self) -> None:
+        """Check shapes once, so that nobody downstream has to."""
+        if self.pixels.ndim != 3 or self.pixels.shape[0] not in (1, 3):
+            raise ValueError(f"pixels must be [1 or 3, H, W], got {list(self.pixels.shape)}")
+        if self.pixels.dtype != np.float32:
+            raise ValueError(f"pixels must be float32, got {self.pixels.dtype}")
+        if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
+            raise ValueError(
+                f"alpha {list(self.alpha.shape)} does not fit pixels {list(self.pixels.shape)}"
+            )
+
+    @property
+    def channels(self) -> int:
+        """1 for gray, 3 for RGB."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[2])
+
+    def with_pixels(self, pixels: NDArray[np.float32], **changes: Any) -> "Picture":
+        """Return the same picture with other pixels (and, if given, other fields)."""
+        return replace(self, pixels=pixels, **changes)
