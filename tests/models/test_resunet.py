@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from restore.errors import WeightsError
+from restore.models.resunet import ResUNet, ResUNetConfig
+
+SMALL = ResUNetConfig(channels=1, widths=(4, 6, 8), blocks=1)
+
+
+def test_default_size_is_compact() -> None:
+    network = ResUNet(ResUNetConfig())
+    assert sum(parameter.numel() for parameter in network.parameters()) == 2_353_120
+
+
+def test_halo_covers_the_receptive_field() -> None:
+    torch.manual_seed(0)
+    network = ResUNet(SMALL).double()
+    size = 2 * network.halo + 4 * network.multiple
+    for row in range(size // 2, size // 2 + network.multiple):
+        noisy = torch.rand(1, 1, size, 16, dtype=torch.float64, requires_grad=True)
+        network(noisy, torch.tensor([0.1]))[0, 0, row, 8].backward()
+        assert noisy.grad is not None
+        reached = noisy.grad[0, 0].abs().sum(dim=1).nonzero().flatten()
+        assert row - network.halo <= int(reached.min())
+        assert int(reached.max()) <= row + network.halo
+        assert int(reached.max() - reached.min()) > network.halo, "the halo is not wasteful"
+
+
+def test_scaling_picture_and_sigma_scales_the_result() -> None:
+    torch.manual_seed(0)
+    network = ResUNet(SMALL).double()
+    noisy, sigma = torch.rand(1, 1, 16, 16).double(), torch.tensor([0.2], dtype=torch.float64)
+    torch.testing.assert_close(network(3 * noisy, 3 * sigma), 3 * network(noisy, sigma))
+
+
+def test_sigma_matters_and_is_required() -> None:
+    torch.manual_seed(0)
+    network = ResUNet(SMALL)
+    noisy = torch.rand(2, 1, 16, 16)
+    assert not torch.allclose(
+        network(noisy, torch.tensor([0.0, 0.0])), network(noisy, torch.tensor([0.3, 0.3]))
+    )
+    with pytest.raises(ValueError, match="needs sigma"):
+        network(noisy)
+    with pytest.raises(ValueError, match="needs sigma"):
+        network(noisy, torch.tensor([0.1]))
+
+
+def test_config_survives_json() -> None:
+    assert ResUNetConfig(widths=[4, 6, 8], blocks=1, channels=1) == SMALL  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"channels": 4}, {"widths": ()}, {"blocks": 0}])
+def test_impossible_configs_are_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(WeightsError):
+        ResUNetConfig(**wrong)
