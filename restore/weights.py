@@ -1,0 +1,215 @@
+"""Weight files: safetensors that say themselves which network they are for.
+
+The metadata of a file holds ``architecture``, ``config`` (JSON), ``task``, ``format_version``,
+``provenance`` (JSON: recipe, data, training time) and ``precision_loss_db`` (JSON: dtype ->
+sigma -> loss in dB against float32). Loading executes no code.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from restore.errors import WeightsError
+from restore.files import write_atomically
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.ffdnet import FFDNet, FFDNetConfig
+from restore.models.resunet import ResUNet, ResUNetConfig
+
+__all__ = [
+    "ARCHITECTURES",
+    "Network",
+    "Weights",
+    "build",
+    "find",
+    "load",
+    "save_weights",
+    "shipped",
+    "weights_folder",
+]
+
+FORMAT_VERSION = "1"
+
+
+class Network(Protocol):
+    """What every network of this library offers beside being an ``nn.Module``."""
+
+    config: Any
+
+    @property
+    def halo(self) -> int:
+        """Radius of the receptive field in pixels."""
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+
+
+ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
+    "DnCNN": (DnCNN, DnCNNConfig),
+    "FFDNet": (FFDNet, FFDNetConfig),
+    "ResUNet": (ResUNet, ResUNetConfig),
+}
+"""Name in a file's metadata to the network and its config."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """A network's tensors and where they come from.
+
+    Attributes:
+        name: shipped name or the file's stem.
+        architecture: a key of ``ARCHITECTURES``.
+        config: the architecture's config dataclass.
+        task: the subcommand that the network is for.
+        tensors: the state dict, float32.
+        provenance: recipe, data and measurements, as written by training or conversion.
+        precision_loss_db: dtype name -> sigma (0..255) -> loss in dB against float32.
+        stored_dtype: dtype of the tensors in the file.
+    """
+
+    name: str
+    architecture: str
+    config: Any
+    task: str
+    tensors: dict[str, Tensor]
+    provenance: dict[str, Any] = field(default_factory=dict)
+    precision_loss_db: dict[str, dict[str, float]] = field(default_factory=dict)
+    stored_dtype: torch.dtype = torch.float32
+
+    @property
+    def channels(self) -> int:
+        """Picture channels the network takes: 1 or 3."""
+        return int(self.config.channels)
+
+    @property
+    def parameters(self) -> int:
+        """Number of values in all tensors."""
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+    @property
+    def takes_sigma(self) -> bool:
+        """Whether the network is told the noise level."""
+        return bool(getattr(self.config, "noise_map", False))
+
+
+def build(weights: Weights) -> nn.Module:
+    """Return the network in evaluation mode, float32, on the CPU.
+
+    Raises:
+        WeightsError: the tensors do not fit the architecture, or one is not finite.
+    """
+    constructor, _ = ARCHITECTURES[weights.architecture]
+    network = constructor(weights.config)
+    try:
+        network.load_state_dict(weights.tensors, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{weights.name}: tensors do not fit: {reason}") from error
+    for key, tensor in weights.tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise WeightsError(f"{weights.name}: tensor {key} holds values that are not finite")
+    return network.eval().requires_grad_(False)
+
+
+def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> None:
+    """Write ``weights`` to ``path`` in ``weights.stored_dtype``, atomically.
+
+    Raises:
+        OutputError: ``path`` exists (without ``overwrite``) or cannot be written.
+    """
+    metadata = {
+        "format": "imrestore",
+        "format_version": FORMAT_VERSION,
+        "architecture": weights.architecture,
+        "config": json.dumps(asdict(weights.config)),
+        "task": weights.task,
+        "provenance": json.dumps(weights.provenance),
+        "precision_loss_db": json.dumps(weights.precision_loss_db),
+    }
+    tensors = {
+        key: tensor.detach().to("cpu", weights.stored_dtype).contiguous()
+        for key, tensor in weights.tensors.items()
+    }
+    write_atomically(path, save(tensors, metadata), overwrite=overwrite)
+
+
+def load(name_or_path: str | Path) -> Weights:
+    """Read shipped weights by name, or a file.
+
+    Raises:
+        WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
+    """
+    path = find(name_or_path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a weight file of imrestore ({error}); "
+            "convert foreign checkpoints with `imrestore weights convert`"
+        ) from error
+    dtypes = {tensor.dtype for tensor in stored.values()}
+    try:
+        return Weights(
+            name=path.stem,
+            architecture=metadata["architecture"],
+            config=_config(metadata),
+            task=metadata["task"],
+            tensors={key: tensor.float() for key, tensor in stored.items()},
+            provenance=json.loads(metadata.get("provenance", "{}")),
+            precision_loss_db=json.loads(metadata.get("precision_loss_db", "{}")),
+            stored_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: safetensors without the metadata of imrestore ({error}); "
+            "convert foreign checkpoints with `imrestore weights convert`"
+        ) from error
+
+
+def _config(metadata: Mapping[str, str]) -> Any:
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise ValueError(f"format version {metadata.get('format_version')} is not known")
+    if metadata["architecture"] not in ARCHITECTURES:
+        raise ValueError(f"architecture {metadata['architecture']} is not known")
+    _, config_type = ARCHITECTURES[metadata["architecture"]]
+    return cast(Any, config_type(**json.loads(metadata["config"])))
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Return the file behind a shipped name or a path.
+
+    Raises:
+        WeightsError: there is no such file; the message lists the shipped names.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.name == str(name_or_path) and not path.suffix:
+        candidate = weights_folder() / f"{path.name}.safetensors"
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(
+        f"{name_or_path}: no such weights; shipped are {', '.join(shipped())}, "
+        "or give the path of a .safetensors file"
+    )
+
+
+def shipped() -> list[str]:
+    """Return the names of the weights that come with the package, sorted."""
+    return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
+
+
+def weights_folder() -> Path:
+    """Return the folder of the shipped weights, in an installed package or a source tree."""
+    package = Path(__file__).resolve().parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parent / "weights"
