@@ -1,0 +1,101 @@
+"""Which device and precision work runs in."""
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+
+import torch
+
+from restore.errors import DeviceError, UsageError
+
+__all__ = ["PRECISIONS", "choose_precision", "has_fast_bf16", "resolve_device", "training_dtype"]
+
+PRECISIONS: Mapping[str, torch.dtype] = {
+    "fp32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+MAX_PRECISION_LOSS_DB = 0.02
+"""The largest measured loss against float32 that ``--precision auto`` accepts."""
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """Return the device called ``name``: auto, cpu, cuda, cuda:N or mps.
+
+    Raises:
+        UsageError: no such kind of device.
+        DeviceError: the device is not on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"device {name!r}: use auto, cpu, cuda, cuda:N or mps")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices "
+            "that this build of PyTorch can use; try --device cpu"
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("device mps: not available on this machine; try --device cpu")
+    return device
+
+
+@cache
+def has_fast_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware; without it bf16 is far slower."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+
+
+def _fast_precisions(device: torch.device) -> tuple[str, ...]:
+    """Return the precisions of ``device`` that beat float32, fastest and most exact first."""
+    if device.type == "cuda":
+        return ("fp16", "bf16") if torch.cuda.is_bf16_supported() else ("fp16",)
+    if device.type == "mps":
+        return ("fp16",)
+    return ("bf16",) if has_fast_bf16() else ()
+
+
+def choose_precision(
+    name: str, device: torch.device, losses_db: Mapping[str, Mapping[str, float]]
+) -> str:
+    """Return the precision to run in: ``name``, or for auto the fastest one that is safe.
+
+    Args:
+        name: auto, fp32, fp16 or bf16.
+        device: where the network will run.
+        losses_db: the measured losses stored with the weights, precision -> sigma -> dB.
+
+    Raises:
+        UsageError: no such precision.
+    """
+    if name == "auto":
+        for precision in _fast_precisions(device):
+            losses = losses_db.get(precision)
+            if losses and max(losses.values()) <= MAX_PRECISION_LOSS_DB:
+                return precision
+        return "fp32"
+    if name not in PRECISIONS:
+        raise UsageError(f"precision {name!r}: use auto, {', '.join(PRECISIONS)}")
+    return name
+
+
+def training_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the autocast dtype for training: ``name``, or for auto bf16 where it is fast.
+
+    Raises:
+        UsageError: no such precision for training.
+    """
+    if name == "auto":
+        fast = device.type == "cuda" or (device.type == "cpu" and has_fast_bf16())
+        return torch.bfloat16 if fast else torch.float32
+    if name not in ("fp32", "bf16"):
+        raise UsageError(f"training precision {name!r}: use auto, fp32 or bf16")
+    return PRECISIONS[name]

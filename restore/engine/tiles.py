@@ -1,0 +1,94 @@
+"""Large pictures through small memory: cut with a halo, run, and keep the cores."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UsageError
+
+__all__ = ["Window", "run_tiled", "windows"]
+
+Pixels = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a tile reads and what of its result is kept, as slices of rows and columns.
+
+    Attributes:
+        read: rows and columns of the picture that the tile needs, inside the picture.
+        keep: rows and columns of the picture that the tile decides.
+    """
+
+    read: tuple[slice, slice]
+    keep: tuple[slice, slice]
+
+
+def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> Iterator[Window]:
+    """Cut a picture into tiles whose kept cores cover it exactly once.
+
+    Cores start at multiples of ``multiple``, so that a network that halves its resolution sees
+    the same grid in every tile and in the whole picture.
+
+    Raises:
+        UsageError: ``tile`` is not positive.
+    """
+    if tile < 1:
+        raise UsageError(f"tile {tile}: give a size of at least 1 pixel, or auto")
+    core = -(-tile // multiple) * multiple
+    margin = -(-halo // multiple) * multiple
+    for rows in _spans(height, core, margin):
+        for columns in _spans(width, core, margin):
+            yield Window(read=(rows[0], columns[0]), keep=(rows[1], columns[1]))
+
+
+def _spans(size: int, core: int, margin: int) -> Iterator[tuple[slice, slice]]:
+    for start in range(0, size, core):
+        stop = min(start + core, size)
+        yield slice(max(0, start - margin), min(size, stop + margin)), slice(start, stop)
+
+
+def run_tiled(
+    network: Callable[[Pixels], Pixels],
+    pixels: Pixels,
+    *,
+    tile: int,
+    halo: int,
+    multiple: int,
+) -> Pixels:
+    """Apply ``network`` to ``pixels`` tile by tile; equals applying it to the whole picture.
+
+    Args:
+        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to the same shape.
+        pixels: ``[C, H, W]``, any size from 1x1.
+        tile: side of the kept core of a tile in pixels, rounded up to ``multiple``.
+        halo: radius of the network's receptive field in pixels.
+        multiple: what the network's input sides must be multiples of; the picture is mirrored
+            at its lower and right edges to reach one.
+
+    Returns:
+        ``[C, H, W]``.
+    """
+    result = np.empty_like(pixels)
+    for window in windows(*pixels.shape[1:], tile=tile, halo=halo, multiple=multiple):
+        (rows, columns), (kept_rows, kept_columns) = window.read, window.keep
+        patch = _padded(pixels[:, rows, columns], multiple)
+        top, left = kept_rows.start - rows.start, kept_columns.start - columns.start
+        height, width = kept_rows.stop - kept_rows.start, kept_columns.stop - kept_columns.start
+        restored = network(patch)
+        result[:, kept_rows, kept_columns] = restored[:, top : top + height, left : left + width]
+    return result
+
+
+def _padded(patch: Pixels, multiple: int) -> Pixels:
+    """Mirror the lower and right edges until both sides are multiples of ``multiple``.
+
+    Windows start at multiples, so only those that touch the picture's edge are padded, and the
+    halo holds the rows that are mirrored: every tile sees the edge that the whole picture has.
+    """
+    missing = [-size % multiple for size in patch.shape[1:]]
+    if not any(missing):
+        return patch
+    return np.pad(patch, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
