@@ -1,0 +1,148 @@
+"""Where training examples come from: clean pictures with made noise, or pairs of pictures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from restore.errors import TrainingError, UsageError
+from restore.training.data import (
+    Batch,
+    GaussianNoise,
+    PairedCrops,
+    RandomCrops,
+    find_pictures,
+    load_pictures,
+)
+from restore.training.recipes import DenoiseRecipe
+
+__all__ = ["Source", "open_source"]
+
+_VALIDATION_CROP = 160
+_MOST_VALIDATION_PICTURES = 8
+_VALIDATION_SIGMA = 25.0
+_MOST_BYTES = 4 << 30
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Examples to learn from and examples to be judged by.
+
+    Attributes:
+        batches: draws a training batch.
+        held_out: batches of one picture's centre each, never trained on.
+        description: what the examples are, for the weight file.
+    """
+
+    batches: Callable[[torch.Generator, torch.device], Batch]
+    held_out: list[Batch]
+    description: dict[str, str | int]
+
+
+def open_source(
+    recipe: DenoiseRecipe,
+    *,
+    clean: Path | None,
+    pairs: tuple[Path, Path] | None,
+    warn: Callable[[str], None],
+) -> Source:
+    """Read the pictures of a folder, or of two folders of pairs.
+
+    Raises:
+        UsageError: not exactly one of ``clean`` and ``pairs`` is given.
+        TrainingError: nothing usable is there, or a pair differs in size.
+    """
+    if clean is not None and pairs is None:
+        return _from_clean(recipe, clean, warn)
+    if pairs is not None and clean is None:
+        return _from_pairs(recipe, *pairs, warn)
+    raise UsageError("give a folder of clean pictures, or --pairs with two folders, not both")
+
+
+def _from_clean(recipe: DenoiseRecipe, folder: Path, warn: Callable[[str], None]) -> Source:
+    pictures = list(_read(recipe, find_pictures(folder), warn).values())
+    training, kept = _hold_out(pictures)
+    low, high = recipe.sigma
+    sigma = min(max(_VALIDATION_SIGMA, low), high) / 255
+    rng = torch.Generator().manual_seed(recipe.seed)
+    held_out = []
+    for picture in kept:
+        crop = _centre(picture)[None].float() / 255
+        noisy = crop + sigma * torch.randn(crop.shape, generator=rng)
+        held_out.append(Batch(noisy=noisy, clean=crop, sigma=torch.tensor([sigma])))
+    crops = RandomCrops(training, patch=recipe.patch, batch=recipe.batch)
+    return Source(
+        batches=GaussianNoise(crops, sigma_range=(low / 255, high / 255)),
+        held_out=held_out,
+        description={"folder": folder.resolve().name, "pictures": len(pictures)},
+    )
+
+
+def _from_pairs(
+    recipe: DenoiseRecipe, noisy_folder: Path, clean_folder: Path, warn: Callable[[str], None]
+) -> Source:
+    matched = _matched(noisy_folder, clean_folder, warn)
+    noisy = _read(recipe, [path for path, _ in matched], warn)
+    clean = _read(recipe, [path for _, path in matched], warn)
+    pairs = []
+    for noisy_path, clean_path in matched:
+        if noisy_path not in noisy or clean_path not in clean:
+            continue
+        if noisy[noisy_path].shape != clean[clean_path].shape:
+            raise TrainingError(f"{noisy_path} and {clean_path} differ in size")
+        pairs.append((noisy[noisy_path], clean[clean_path]))
+    if not pairs:
+        raise TrainingError("no usable pair to train on")
+    training, kept = _hold_out(pairs)
+    held_out = []
+    for pair in kept:
+        noisy_crop, clean_crop = (_centre(picture)[None].float() / 255 for picture in pair)
+        sigma = (noisy_crop - clean_crop).flatten(1).std(dim=1)
+        held_out.append(Batch(noisy=noisy_crop, clean=clean_crop, sigma=sigma))
+    return Source(
+        batches=PairedCrops(training, patch=recipe.patch, batch=recipe.batch),
+        held_out=held_out,
+        description={"folder": clean_folder.resolve().name, "pairs": len(pairs)},
+    )
+
+
+def _matched(noisy: Path, clean: Path, warn: Callable[[str], None]) -> list[tuple[Path, Path]]:
+    """Pair the pictures of two trees by relative path without suffix."""
+    counterparts = {path.relative_to(clean).with_suffix(""): path for path in find_pictures(clean)}
+    matched = []
+    for path in find_pictures(noisy):
+        counterpart = counterparts.get(path.relative_to(noisy).with_suffix(""))
+        if counterpart is None:
+            warn(f"{path}: has no counterpart in {clean}; left out")
+        else:
+            matched.append((path, counterpart))
+    return matched
+
+
+def _read(
+    recipe: DenoiseRecipe, paths: Sequence[Path], warn: Callable[[str], None]
+) -> dict[Path, Tensor]:
+    return load_pictures(
+        paths, channels=recipe.channels, least_size=recipe.patch, max_bytes=_MOST_BYTES, warn=warn
+    )
+
+
+def _hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
+    """Split off every n-th item for validation; a single item serves both purposes."""
+    count = min(_MOST_VALIDATION_PICTURES, max(1, len(items) // 20))
+    indices = {index * len(items) // count for index in range(count)}
+    kept = [item for index, item in enumerate(items) if index in indices]
+    training = [item for index, item in enumerate(items) if index not in indices]
+    return training or kept, kept
+
+
+def _centre(picture: Tensor) -> Tensor:
+    """Return the middle of ``picture`` ``(C, H, W)``, its sides multiples of 16 where possible."""
+    height, width = (min(_VALIDATION_CROP, size - size % 16 or size) for size in picture.shape[1:])
+    top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
+    return picture[:, top : top + height, left : left + width]
