@@ -40,6 +40,7 @@ class Picture:
         pixels: float32 ``[C, H, W]``, C = 1 (gray) or 3 (RGB), in the file's own colour space.
             Integer files are scaled so that the largest code is 1.0; float files keep their values.
         alpha: float32 ``[H, W]`` scaled alike, or None. Never touched by a network.
+        alpha_is_premultiplied: whether colour was multiplied by alpha (associated alpha).
         bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
         is_float: whether the file holds floating point samples.
         transfer: how sample values relate to light.
@@ -47,11 +48,13 @@ class Picture:
         icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
             (EXIF starts with the TIFF header ``II*`` or ``MM``).
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
-        primaries: name of the RGB primaries where the container states them, else "".
+        primaries: chromaticities where the container states them: eight numbers, x and y of red,
+            green, blue and white; else "".
     """
 
     pixels: NDArray[np.float32]
     alpha: NDArray[np.float32] | None = None
+    alpha_is_premultiplied: bool = False
     bit_depth: int = 8
     is_float: bool = False
     transfer: Transfer = Transfer.SRGB

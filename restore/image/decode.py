@@ -1,0 +1,125 @@
+"""Any supported file to a Picture: an allowlist of decoders, chosen by content."""
+
+import io
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import BinaryIO
+
+from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.image.exr import read_exr
+from restore.image.formats import sniff
+from restore.image.picture import ImageFormat, Picture
+from restore.image.pillow import read_with_pillow
+from restore.image.png16 import check_png, is_png16, read_png16
+from restore.image.pnm import read_pnm
+from restore.image.radiance import read_radiance
+from restore.image.tiff import read_tiff
+
+__all__ = ["DEFAULT_MAX_PIXELS", "decode"]
+
+DEFAULT_MAX_PIXELS = 500_000_000
+
+_HEAD_BYTES = 64
+_KNOWN_STRANGERS = (
+    (b"GIF8", "is a GIF"),
+    (b"8BPS", "is a Photoshop document"),
+    (b"%PDF", "is a PDF"),
+    (b"FUJIFILMCCD-RAW", "is a camera RAW file"),
+    (b"IIRO", "is a camera RAW file"),
+    (b"IIRS", "is a camera RAW file"),
+    (b"MMOR", "is a camera RAW file"),
+    (b"IIU\x00", "is a camera RAW file"),
+    (b"FOVb", "is a camera RAW file"),
+)
+_SUPPORTED = "PNG, TIFF, JPEG, WebP, AVIF, BMP, PPM, OpenEXR and Radiance are read"
+
+
+def decode(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+    """Read one picture.
+
+    Args:
+        source: a file, or a file's bytes (standard input).
+        max_pixels: refuse larger pictures before memory is taken for them.
+
+    Returns:
+        The picture in the file's own colour space and orientation, with its blocks.
+
+    Raises:
+        UnsupportedImage: not a picture, or a kind that is not read.
+        CorruptImage: damaged or cut short; never a picture that is partly gray.
+        ImageTooLarge: more than ``max_pixels``.
+        InputError: the file cannot be opened.
+        Each message begins with the file's name.
+    """
+    name = "standard input" if isinstance(source, bytes) else str(source)
+
+    def check_size(width: int, height: int) -> None:
+        if width < 1 or height < 1:
+            raise CorruptImage("has no pixels")
+        if width * height > max_pixels:
+            raise ImageTooLarge(
+                f"has {width}x{height} pixels, the limit is {max_pixels:,}; "
+                "raise it with --max-pixels"
+            )
+
+    try:
+        with _opened(source) as file:
+            head = file.read(_HEAD_BYTES)
+            file.seek(0)
+            return _read(source, file, head, check_size)
+    except InputError as error:
+        raise type(error)(f"{name}: {error}") from error
+    except MemoryError as error:
+        raise ImageTooLarge(f"{name}: needs more memory than there is") from error
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise InputError(f"{name}: cannot be read: {error.strerror}") from error
+        # The decoders are other people's: whatever they raise on hostile data, the data is bad.
+        raise CorruptImage(f"{name}: is damaged or cut short ({_brief(error)})") from error
+
+
+def _opened(source: Path | bytes) -> AbstractContextManager[BinaryIO]:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+
+
+def _read(
+    source: Path | bytes, file: BinaryIO, head: bytes, check_size: Callable[[int, int], None]
+) -> Picture:
+    image_format = sniff(head)
+    match image_format:
+        case None:
+            raise UnsupportedImage(_advice(head))
+        case ImageFormat.TIFF:
+            return read_tiff(file, check_size)
+        case ImageFormat.EXR:
+            return read_exr(source, check_size)
+        case ImageFormat.HDR:
+            return read_radiance(file.read(), check_size)
+        case ImageFormat.PPM:
+            return read_pnm(file.read(), check_size)
+        case ImageFormat.PNG:
+            data = file.read()
+            check_png(data)
+            if is_png16(head):
+                return read_png16(data, check_size)
+            file = io.BytesIO(data)
+    return read_with_pillow(file, image_format, check_size)
+
+
+def _advice(head: bytes) -> str:
+    if not head:
+        return "is empty"
+    for magic, what in _KNOWN_STRANGERS:
+        if head.startswith(magic):
+            return f"{what}; {_SUPPORTED}"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12].decode("latin-1").strip()
+        what = "is a camera RAW file" if brand == "crx" else f"is a file of the kind {brand!r}"
+        return f"{what}; {_SUPPORTED}"
+    return f"is not a picture; {_SUPPORTED}"
+
+
+def _brief(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:120] if lines else type(error).__name__

@@ -1,0 +1,58 @@
+"""Blocks that travel with the pixels: EXIF, and what it says about orientation."""
+
+import struct
+from typing import Any
+
+from PIL import Image
+
+__all__ = ["DESCRIPTIVE_TAGS", "EXIF_HEADER", "bare_exif", "exif_directories", "orientation_of"]
+
+EXIF_HEADER = b"Exif\x00\x00"
+"""What JPEG puts before an EXIF block; we keep blocks without it."""
+
+DESCRIPTIVE_TAGS = frozenset(
+    {0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298}
+)
+"""Tags of the main directory that describe a photograph, not how a file stores it."""
+
+_ORIENTATION = 0x0112
+_SHORT = 3
+_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+
+
+def bare_exif(block: bytes | None) -> bytes | None:
+    """Return an EXIF block without the header of JPEG, or None if there is none."""
+    return (block.removeprefix(EXIF_HEADER) or None) if block else None
+
+
+def orientation_of(exif: bytes | None) -> int:
+    """Return the EXIF orientation 1..8; 1 where the block says nothing sensible."""
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2]) if exif else None
+    if exif is None or order is None:
+        return 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, start)
+        for index in range(count):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * index)
+            if tag == _ORIENTATION and kind == _SHORT:
+                return value if 1 <= value <= 8 else 1
+    except struct.error:
+        pass  # a damaged block is kept as it is, but says nothing
+    return 1
+
+
+def exif_directories(
+    exif: bytes,
+) -> tuple[dict[int, Any], dict[int, Any], dict[int, Any]]:
+    """Return the main, Exif and GPS directories of a block as tag -> value.
+
+    A damaged block yields what could be read of it.
+    """
+    parsed = Image.Exif()
+    try:
+        parsed.load(EXIF_HEADER + exif)
+        main = dict(parsed)
+        return main, dict(parsed.get_ifd(_EXIF_IFD)), dict(parsed.get_ifd(_GPS_IFD))
+    except (SyntaxError, ValueError, KeyError, TypeError, OSError, struct.error):
+        return {}, {}, {}

@@ -1,0 +1,60 @@
+"""PGM and PPM, plain and raw, 8 and 16 bits: Pillow reads 16-bit PPM as 8 bits."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from restore.errors import CorruptImage, OutputError
+from restore.image.picture import ImageFormat, Picture
+from restore.image.samples import planes, stored_samples
+
+__all__ = ["read_pnm", "write_pnm"]
+
+_TOKEN = rb"(?:\s|#[^\n]*\n)*"
+_HEADER = re.compile(
+    rb"P([2356])(?=\s)" + _TOKEN + rb"(\d{1,9})(?=[\s#])" + _TOKEN + rb"(\d{1,9})(?=[\s#])"
+    + _TOKEN + rb"(\d{1,5})\s"
+)  # fmt: skip
+
+
+def read_pnm(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
+    """Read a PGM (P2, P5) or PPM (P3, P6) from memory.
+
+    Raises:
+        CorruptImage: the header makes no sense, or samples are missing.
+    """
+    header = _HEADER.match(data)
+    if not header:
+        raise CorruptImage("has a damaged header")
+    kind, width, height, peak = (int(group) for group in header.groups())
+    if not (width and height and 0 < peak < 65536):
+        raise CorruptImage("has a damaged header")
+    check_size(width, height)
+    channels = 3 if kind in (3, 6) else 1
+    count = width * height * channels
+    body = memoryview(data)[header.end() :]
+    if kind in (2, 3):
+        values = bytes(body).split()[:count]
+        samples = np.array([int(value) for value in values], dtype=np.uint32)
+    else:
+        dtype = np.dtype(">u2" if peak > 255 else np.uint8)
+        samples = np.frombuffer(body, dtype, min(count, len(body) // dtype.itemsize))
+    if len(samples) < count:
+        raise CorruptImage("is cut short")
+    pixels, _ = planes(samples.reshape(height, width, channels), peak)
+    return Picture(pixels=pixels, bit_depth=16 if peak > 255 else 8, format=ImageFormat.PPM)
+
+
+def write_pnm(picture: Picture, bit_depth: int) -> bytes:
+    """Encode ``picture`` as raw PGM (gray) or PPM (RGB) of 8 or 16 bits.
+
+    Raises:
+        OutputError: the picture has an alpha channel.
+    """
+    if picture.alpha is not None:
+        raise OutputError("PPM cannot hold an alpha channel; use --format png")
+    samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
+    kind, peak = ("P5" if picture.channels == 1 else "P6"), 2**bit_depth - 1
+    header = f"{kind}\n{picture.width} {picture.height}\n{peak}\n".encode()
+    return header + samples.astype(">u2" if bit_depth == 16 else np.uint8).tobytes()

@@ -1,0 +1,66 @@
+"""Between stored samples ``[H, W, S]`` and planes ``[C, H, W]`` in float32."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import UnsupportedImage
+from restore.image.picture import Picture
+
+__all__ = ["planes", "quantised", "stored_samples"]
+
+
+def planes(
+    samples: NDArray[Any], peak: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Split interleaved samples into pixels and alpha.
+
+    Args:
+        samples: ``[H, W]`` or ``[H, W, S]``; S = 1 gray, 2 gray and alpha, 3 RGB, 4 RGB and alpha.
+        peak: the sample value that becomes 1.0.
+
+    Returns:
+        Pixels ``[C, H, W]`` and alpha ``[H, W]`` or None, converted plane by plane so that no
+        second copy of the whole picture is made.
+
+    Raises:
+        UnsupportedImage: another number of samples.
+    """
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    if samples.ndim != 3 or not 1 <= samples.shape[2] <= 4:
+        raise UnsupportedImage(f"samples of shape {list(samples.shape)} are not gray or RGB")
+    height, width, count = samples.shape
+    channels = 1 if count <= 2 else 3
+    pixels = np.empty((channels, height, width), dtype=np.float32)
+    for channel in range(channels):
+        np.divide(samples[..., channel], np.float32(peak), out=pixels[channel])
+    if count == channels:
+        return pixels, None
+    return pixels, np.divide(samples[..., channels], np.float32(peak), dtype=np.float32)
+
+
+def quantised(plane: NDArray[np.float32], peak: int) -> NDArray[Any]:
+    """Round ``plane`` in [0, 1] to integers in 0..peak; what lies outside is clipped, NaN is 0."""
+    scaled = np.nan_to_num(plane, nan=0.0).clip(0, 1)
+    scaled *= np.float32(peak)
+    np.rint(scaled, out=scaled)
+    return scaled.astype(np.uint8 if peak <= 255 else np.uint16)
+
+
+def stored_samples(picture: Picture, dtype: type[np.generic]) -> NDArray[Any]:
+    """Interleave pixels and alpha as ``[H, W]`` or ``[H, W, S]`` of ``dtype``.
+
+    Integer types get rounded and clipped values, floating point types the values as they are.
+    """
+    parts = list(picture.pixels)
+    if picture.alpha is not None:
+        parts.append(picture.alpha)
+    result = np.empty((picture.height, picture.width, len(parts)), dtype=dtype)
+    for index, part in enumerate(parts):
+        if np.issubdtype(dtype, np.integer):
+            result[..., index] = quantised(part, int(np.iinfo(dtype).max))  # type: ignore[type-var]
+        else:
+            result[..., index] = part
+    return result[..., 0] if len(parts) == 1 else result
