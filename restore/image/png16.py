@@ -65,8 +65,8 @@ def read_png16(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
 
 def write_png16(picture: Picture) -> bytes:
     """Encode ``picture`` with 16 bits per sample and its blocks."""
-    encoded: bytes = imagecodecs.png_encode(
-        stored_samples(picture, np.uint16), level=_LEVEL, filter=_FILTER_SUB
+    encoded = bytes(
+        imagecodecs.png_encode(stored_samples(picture, np.uint16), level=_LEVEL, filter=_FILTER_SUB)
     )
     blocks = []
     if picture.icc:

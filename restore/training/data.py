@@ -10,9 +10,8 @@ from torch import Tensor
 
 from restore.errors import InputError, TrainingError
 from restore.image.decode import decode
-from restore.image.formats import format_of_suffix
 
-__all__ = ["Batch", "GaussianNoise", "PairedCrops", "RandomCrops", "find_pictures", "load_pictures"]
+__all__ = ["Batch", "GaussianNoise", "PairedCrops", "RandomCrops", "load_pictures"]
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Rec. 601 weights: the gray of BSD68 and of nearly every denoising paper."""
@@ -30,24 +29,6 @@ class Batch:
     noisy: Tensor
     clean: Tensor
     sigma: Tensor
-
-
-def find_pictures(folder: Path) -> list[Path]:
-    """Return every picture in the tree under ``folder``, sorted by path.
-
-    Raises:
-        TrainingError: there is no such folder, or no picture in it.
-    """
-    if not folder.is_dir():
-        raise TrainingError(f"{folder}: not a folder of pictures")
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if format_of_suffix(path.suffix) and not path.name.startswith(".")
-    )
-    if not paths:
-        raise TrainingError(f"{folder}: holds no pictures")
-    return paths
 
 
 def load_pictures(

@@ -8,13 +8,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from restore.engine.inputs import pictures_in
 from restore.errors import TrainingError, UsageError
 from restore.training.data import (
     Batch,
     GaussianNoise,
     PairedCrops,
     RandomCrops,
-    find_pictures,
     load_pictures,
 )
 from restore.training.recipes import DenoiseRecipe
@@ -54,7 +54,7 @@ def open_source(
     """Read the pictures of a folder, or of two folders of pairs.
 
     Raises:
-        UsageError: not exactly one of ``clean`` and ``pairs`` is given.
+        UsageError: not exactly one of ``clean`` and ``pairs`` is given, or no folder of pictures.
         TrainingError: nothing usable is there, or a pair differs in size.
     """
     if clean is not None and pairs is None:
@@ -65,7 +65,7 @@ def open_source(
 
 
 def _from_clean(recipe: DenoiseRecipe, folder: Path, warn: Callable[[str], None]) -> Source:
-    pictures = list(_read(recipe, find_pictures(folder), warn).values())
+    pictures = list(_read(recipe, pictures_in(folder, recursive=True), warn).values())
     training, kept = _hold_out(pictures)
     low, high = recipe.sigma
     sigma = min(max(_VALIDATION_SIGMA, low), high) / 255
@@ -113,9 +113,11 @@ def _from_pairs(
 
 def _matched(noisy: Path, clean: Path, warn: Callable[[str], None]) -> list[tuple[Path, Path]]:
     """Pair the pictures of two trees by relative path without suffix."""
-    counterparts = {path.relative_to(clean).with_suffix(""): path for path in find_pictures(clean)}
+    counterparts = {
+        path.relative_to(clean).with_suffix(""): path for path in pictures_in(clean, recursive=True)
+    }
     matched = []
-    for path in find_pictures(noisy):
+    for path in pictures_in(noisy, recursive=True):
         counterpart = counterparts.get(path.relative_to(noisy).with_suffix(""))
         if counterpart is None:
             warn(f"{path}: has no counterpart in {clean}; left out")

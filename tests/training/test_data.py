@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from restore.engine.inputs import pictures_in
 from restore.errors import TrainingError
 from restore.training.data import (
     GaussianNoise,
     PairedCrops,
     RandomCrops,
-    find_pictures,
     load_pictures,
 )
 
@@ -64,7 +64,11 @@ def test_loading_converts_to_luma_and_names_what_it_leaves_out(tmp_path: Path) -
     (tmp_path / "text.png").write_text("not a picture")
     notes: list[str] = []
     pictures = load_pictures(
-        find_pictures(tmp_path), channels=1, least_size=16, max_bytes=1 << 20, warn=notes.append
+        pictures_in(tmp_path, recursive=True),
+        channels=1,
+        least_size=16,
+        max_bytes=1 << 20,
+        warn=notes.append,
     )
     (picture,) = pictures.values()
     assert picture.shape == (1, 40, 40)
@@ -76,7 +80,11 @@ def test_gray_pictures_cannot_train_colour(tmp_path: Path) -> None:
     Image.new("L", (40, 40)).save(tmp_path / "gray.png")
     with pytest.raises(TrainingError, match="no usable picture"):
         load_pictures(
-            find_pictures(tmp_path), channels=3, least_size=16, max_bytes=1 << 20, warn=print
+            pictures_in(tmp_path, recursive=True),
+            channels=3,
+            least_size=16,
+            max_bytes=1 << 20,
+            warn=print,
         )
 
 
@@ -85,14 +93,11 @@ def test_memory_limit_is_kept_and_said(tmp_path: Path) -> None:
         Image.new("L", (40, 40)).save(tmp_path / f"{name}.png")
     notes: list[str] = []
     pictures = load_pictures(
-        find_pictures(tmp_path), channels=1, least_size=16, max_bytes=2000, warn=notes.append
+        pictures_in(tmp_path, recursive=True),
+        channels=1,
+        least_size=16,
+        max_bytes=2000,
+        warn=notes.append,
     )
     assert len(pictures) == 1
     assert "2 pictures left out" in notes[0]
-
-
-@pytest.mark.parametrize("name", ["nowhere", "empty"])
-def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(TrainingError, match=r"not a folder|no pictures"):
-        find_pictures(tmp_path / name)

@@ -136,3 +136,10 @@ def test_sources_must_be_one(photos: Path, tmp_path: Path) -> None:
     for sources in ({}, {"clean": photos, "pairs": (photos, photos)}):
         with pytest.raises(UsageError, match="not both"):
             train_denoiser(TINY, output, device="cpu", **sources)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"not a folder|no pictures"):
+        train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name, device="cpu")

@@ -1,0 +1,208 @@
+"""The stages of every task from picture to picture: decode, restore, encode, write."""
+
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.engine.plan import Existing, Item, Plan
+from restore.engine.stream import Outcome, Status, Stopping
+from restore.errors import InputError, OutputError, OutputExists, UsageError
+from restore.files import remove_stale_parts, write_atomically
+from restore.image.compare import compare_png, viewable
+from restore.image.decode import DEFAULT_MAX_PIXELS, decode
+from restore.image.encode import encode
+from restore.image.formats import DEFAULT_SUFFIX, format_of_suffix
+from restore.image.picture import ImageFormat, Picture
+
+__all__ = ["PictureStages", "Restored", "prepare_folders"]
+
+_CHUNK = 4 << 20
+
+
+class Restored(Protocol):
+    """What a task returns for a picture."""
+
+    @property
+    def picture(self) -> Picture:
+        """The result."""
+
+    @property
+    def record(self) -> Mapping[str, object]:
+        """How it came about, in values that JSON knows."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    picture: Picture
+    before: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class _Result:
+    restored: Restored
+    before: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureStages:
+    """Decodes an item's source, hands it to ``restore``, encodes and writes the result.
+
+    Attributes:
+        restore: the task.
+        existing: how the plan treats outputs that are there already.
+        bit_depth, quality, strip_metadata: as ``encode`` takes them.
+        max_pixels: larger pictures are refused.
+        closed: folders that cannot be written, as ``prepare_folders`` returns them.
+        standard_input, standard_output: where items without a file read and write.
+    """
+
+    restore: Callable[[Picture], Restored]
+    existing: Existing = Existing.REFUSE
+    bit_depth: int | None = None
+    quality: int | None = None
+    strip_metadata: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    closed: Mapping[Path, str] = field(default_factory=dict)
+    standard_input: BinaryIO | None = None
+    standard_output: BinaryIO | None = None
+
+    def file_size(self, item: Item) -> float:
+        """Return the bytes that will be read; infinity if unknown."""
+        try:
+            status = os.stat(item.source) if item.source else None
+        except OSError:
+            return 0.0
+        return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
+
+    def load(self, item: Item) -> _Loaded:
+        """Decode, and keep what a before/after picture will need."""
+        if item.destination and item.destination.parent in self.closed:
+            raise OutputError(self.closed[item.destination.parent])
+        picture = decode(self._readable(item), max_pixels=self.max_pixels)
+        return _Loaded(picture, viewable(picture) if item.compare else None)
+
+    def _readable(self, item: Item) -> Path | bytes:
+        try:
+            if item.source is None:
+                return self.standard_input.read() if self.standard_input else b""
+            # A pipe cannot be searched, as decoders do.
+            is_file = stat.S_ISREG(item.source.stat().st_mode)
+            return item.source if is_file else item.source.read_bytes()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
+
+    def megapixels(self, loaded: _Loaded) -> float:
+        """Return how large the loaded picture is."""
+        return loaded.picture.width * loaded.picture.height / 1e6
+
+    def process(self, loaded: _Loaded) -> _Result:
+        """Do the task's work."""
+        return _Result(self.restore(loaded.picture), loaded.before)
+
+    def save(self, item: Item, result: _Result, stopping: Callable[[], bool]) -> Outcome:
+        """Encode and write; the before/after picture first, so that a result means all is done."""
+        picture, record = result.restored.picture, result.restored.record
+        if item.compare and result.before is not None:
+            self._save_compare(item.compare, result.before, picture, stopping)
+        data = self._encoded(item, picture)
+        if item.destination is None:
+            _write_stream(self.standard_output, data)
+        else:
+            try:
+                self._write(item.destination, data, stopping)
+            except OutputExists:
+                if self.existing is not Existing.SKIP:
+                    raise
+                return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
+        return Outcome(item=item, status=Status.DONE, record=record)
+
+    def _encoded(self, item: Item, picture: Picture) -> bytes:
+        try:
+            return encode(
+                picture,
+                _output_format(item, picture),
+                bit_depth=self.bit_depth,
+                quality=self.quality,
+                strip_metadata=self.strip_metadata,
+            )
+        except (OutputError, UsageError) as error:
+            raise OutputError(f"{item.source_name}: {error}") from error
+
+    def _save_compare(
+        self,
+        path: Path,
+        before: NDArray[np.uint8],
+        picture: Picture,
+        stopping: Callable[[], bool],
+    ) -> None:
+        if self.existing is Existing.SKIP and os.path.lexists(path):
+            return
+        self._write(path, compare_png(before, viewable(picture), picture), stopping)
+
+    def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
+        overwrite = self.existing is Existing.OVERWRITE
+        write_atomically(path, _chunks(data, stopping), overwrite=overwrite)
+
+
+def prepare_folders(plan: Plan) -> dict[Path, str]:
+    """Create the folders that ``plan`` writes to and clear away what killed runs left in them.
+
+    Returns:
+        The folders that cannot be written, each with a sentence that says why.
+
+    Raises:
+        OutputError: none of the folders can be written.
+    """
+    closed: dict[Path, str] = {}
+    for folder in plan.folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            closed[folder] = f"{folder}: this folder cannot be made: {error.strerror or error}"
+            continue
+        if os.access(folder, os.W_OK | os.X_OK):
+            remove_stale_parts(folder)
+        else:
+            closed[folder] = f"{folder}: this folder cannot be written"
+    if closed and len(closed) == len(plan.folders):
+        raise OutputError(next(iter(closed.values())))
+    return closed
+
+
+def _output_format(item: Item, picture: Picture) -> ImageFormat:
+    """Return the planned container, else that of the input's content, else what the name says."""
+    by_name = format_of_suffix(item.destination.suffix) if item.destination else None
+    for candidate in (item.format, picture.format, by_name):
+        if candidate in DEFAULT_SUFFIX:
+            return candidate
+    return ImageFormat.PNG
+
+
+def _chunks(data: bytes, stopping: Callable[[], bool]) -> Iterator[memoryview]:
+    """Cut ``data`` so that writing a large file can be broken off."""
+    view = memoryview(data)
+    for start in range(0, len(view), _CHUNK):
+        if stopping():
+            raise Stopping
+        yield view[start : start + _CHUNK]
+
+
+def _write_stream(stream: BinaryIO | None, data: bytes) -> None:
+    if stream is None:
+        raise OutputError("standard output: not available here")
+    try:
+        stream.write(data)
+        stream.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"standard output: cannot be written: {reason}") from error

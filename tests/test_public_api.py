@@ -1,0 +1,37 @@
+import subprocess
+import sys
+
+import restore
+
+PUBLIC = [
+    "Denoised",
+    "Denoiser",
+    "ImageFormat",
+    "Picture",
+    "RestoreError",
+    "Transfer",
+    "Weights",
+    "build",
+    "decode",
+    "denoise",
+    "encode",
+    "estimate_sigma",
+    "load",
+    "psnr",
+    "shipped",
+    "ssim",
+]
+
+
+def test_exported_names_are_pinned() -> None:
+    assert restore.__all__ == PUBLIC
+
+
+def test_every_exported_name_exists_and_is_documented() -> None:
+    for name in restore.__all__:
+        assert getattr(restore, name).__doc__, name
+
+
+def test_import_is_light() -> None:
+    code = "import sys, restore; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
