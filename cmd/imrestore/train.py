@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from imrestore.exits import say
+
 if TYPE_CHECKING:
     from restore.training.loop import Progress
 
@@ -113,6 +115,7 @@ def denoise(
 
       imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
     """
+    from restore.errors import TrainingStopped
     from restore.training.denoise import train_denoiser
     from restore.training.recipes import DenoiseRecipe
 
@@ -133,22 +136,26 @@ def denoise(
         seed=seed,
     )
     with _stop_on_signal() as caught, _progress(quiet) as report:
-        weights = train_denoiser(
-            recipe,
-            output,
-            clean=folder,
-            pairs=pairs,
-            start_from=start_from,
-            device=device,
-            precision=precision,
-            resume=resume,
-            overwrite=overwrite,
-            report=report,
-            warn=lambda line: None if quiet else typer.echo(f"note: {line}", err=True),
-            should_stop=lambda: bool(caught),
-        )
+        try:
+            weights = train_denoiser(
+                recipe,
+                output,
+                clean=folder,
+                pairs=pairs,
+                start_from=start_from,
+                device=device,
+                precision=precision,
+                resume=resume,
+                overwrite=overwrite,
+                report=report,
+                warn=lambda line: None if quiet else say(line),
+                should_stop=lambda: bool(caught),
+            )
+        except TrainingStopped as stopped:
+            say(str(stopped))
+            raise typer.Exit(128 + caught[0]) from stopped
     if not quiet:
-        typer.echo(f"{output}: {weights.parameters:,} parameters", err=True)
+        say(f"{output}: {weights.parameters:,} parameters")
 
 
 def _range(text: str) -> tuple[float, float]:
@@ -225,7 +232,7 @@ def _progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
                 bar.set_postfix_str(line)
             elif not quiet and progress.elapsed - last_line >= 60:
                 last_line = progress.elapsed
-                typer.echo(line, err=True)
+                say(line)
 
         yield report
 

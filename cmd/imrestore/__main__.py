@@ -1,0 +1,92 @@
+"""The entry of `imrestore` and of `python -m imrestore`."""
+
+import os
+import sys
+
+from imrestore.exits import (
+    ExitCode,
+    Stopped,
+    leave_at_once,
+    log,
+    print_tracebacks,
+    raise_on_signals,
+    say,
+    say_bug,
+)
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    raise_on_signals()
+    arguments = sys.argv[1:]
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if "--debug" in options:
+        print_tracebacks()
+    kept = [argument for argument in options if argument != "--debug"]
+    try:
+        code = run([*kept, *arguments[len(options) :]])
+        sys.stdout.flush()
+    except Stopped as stopped:
+        leave_at_once(stopped.exit_code)
+    except BrokenPipeError:
+        # What is still buffered would raise again when the interpreter flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        leave_at_once(ExitCode.CLOSED_PIPE)
+    except OSError as error:
+        log.debug("", exc_info=error)
+        say(f"{error.filename or 'standard output'}: {error.strerror or error}")
+        leave_at_once(ExitCode.SOME_FAILED)
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code.
+
+    Raises:
+        Stopped: a signal came.
+        BrokenPipeError: nobody reads standard output any more.
+        OSError: standard output cannot be written, or the like.
+    """
+    import typer
+
+    from imrestore.app import app
+    from restore.errors import InputError, RestoreError
+
+    # Typer and click, from which it grew, have their errors in different places.
+    command_line_error: type[Exception] = typer.BadParameter.__mro__[2]
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(arguments or ["--help"], prog_name="imrestore", standalone_mode=False)
+        return code if isinstance(code, int) else ExitCode.DONE
+    except command_line_error as error:
+        _explain(error)
+        return ExitCode.USAGE
+    except typer.Abort:
+        return ExitCode.SOME_FAILED
+    except RestoreError as error:
+        log.debug("", exc_info=error)
+        say(str(error))
+        return ExitCode.SOME_FAILED if isinstance(error, InputError) else ExitCode.USAGE
+    except SystemExit as error:  # so Typer answers to a closed pipe, and to nothing else
+        raise BrokenPipeError from error
+    except OSError:
+        raise
+    except Exception as error:
+        log.debug("", exc_info=error)
+        say_bug(error)
+        return ExitCode.BUG
+
+
+def _explain(error: Exception) -> None:
+    """Say on one line what is wrong with a command line, and where its help is."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error, file=sys.stderr)
+        return
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context else ""
+    say(f"{message}{hint}")
+
+
+if __name__ == "__main__":
+    main()

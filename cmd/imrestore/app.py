@@ -1,0 +1,62 @@
+"""All subcommands under one name."""
+
+from typing import Annotated
+
+import typer
+
+from imrestore import denoise, evaluate, train, weights
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="imrestore",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("denoise")(denoise.denoise)
+app.add_typer(train.app, name="train")
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(weights.app, name="weights")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"imrestore {version('imrestore')}")
+        raise typer.Exit
+
+
+@app.callback()
+def imrestore(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version and exit.",
+            callback=_print_version,
+            is_eager=True,
+        ),
+    ] = False,
+    # main takes --debug out of the command line, wherever it stands.
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Print the traceback of an error; may also stand after COMMAND.",
+        ),
+    ] = False,
+) -> None:
+    """Denoise and restore photographs with trained neural networks.
+
+    Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 wrong usage or nothing
+    to do; 70 a bug; 130 and 143 stopped by a signal; 141 standard output was closed.
+
+    \b
+    Examples:
+      imrestore denoise photo.jpg -o clean.jpg
+      imrestore denoise photos/ -r -o clean/ --compare
+      imrestore train denoise photos/ -o mine.safetensors --time 2h
+      imrestore --install-completion
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)

@@ -1,0 +1,143 @@
+"""The frame of every task: plan, prepare the task, run, report, exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
+
+import typer
+
+from imrestore.exits import Stopped
+from imrestore.options import FileOptions, exclusive
+from imrestore.report import Report, print_plan
+
+if TYPE_CHECKING:
+    from restore.engine.pictures import Restored
+    from restore.engine.plan import Existing, Plan
+    from restore.image.picture import ImageFormat, Picture
+
+    Task = Callable[[Picture], Restored]
+
+__all__ = ["run"]
+
+_GRACE_S = 1.0
+
+
+def run(
+    options: FileOptions,
+    prepare: "Callable[[], Task]",
+    *,
+    describe: Callable[[Mapping[str, object]], str],
+    suffixes: Collection[str] | None = None,
+) -> None:
+    """Do a task on every input and leave with the exit code that this comes to.
+
+    Args:
+        options: the files.
+        prepare: loads the network and returns the task; called once, after the plan is settled.
+        describe: the task's record in a few words, for --verbose.
+        suffixes: lower-case suffixes of the pictures taken from folders; None for all readable.
+
+    Raises:
+        typer.Exit: always.
+        RestoreError: nothing was done, for a reason that concerns all inputs.
+    """
+    plan = _plan(options, suffixes)
+    with Report(
+        len(plan.items),
+        describe,
+        as_json=options.json,
+        quiet=options.quiet,
+        verbose=options.verbose,
+    ) as report:
+        for message in plan.closed:
+            report.add_closed_folder(message)
+        if options.dry_run:
+            print_plan(plan, as_json=options.json)
+        else:
+            _work(plan, options, prepare, report)
+            report.summarize()
+    raise typer.Exit(report.exit_code)
+
+
+def _plan(options: FileOptions, suffixes: Collection[str] | None) -> "Plan":
+    exclusive(options, ("overwrite", "skip_existing"))
+    exclusive(options, ("quiet", "verbose"))
+    from restore.engine.inputs import STANDARD_STREAM
+    from restore.engine.plan import make_plan, parse_shard
+    from restore.errors import UsageError
+    from restore.image.formats import SUFFIXES
+    from restore.image.picture import ImageFormat
+
+    if options.output == STANDARD_STREAM and not options.dry_run:
+        if options.json:
+            raise UsageError("an image and --json records cannot share standard output")
+        if sys.stdout.isatty():
+            raise UsageError("standard output is a terminal; send the image to a file or a pipe")
+    image_format = ImageFormat(options.format) if options.format else None
+    if image_format and options.bit_depth:
+        _check_depth(image_format, options.bit_depth)
+    return make_plan(
+        options.inputs,
+        options.output,
+        recursive=options.recursive,
+        image_format=image_format,
+        compare=options.compare,
+        existing=_existing(options),
+        shard=parse_shard(options.shard) if options.shard else None,
+        suffixes=frozenset(SUFFIXES) if suffixes is None else suffixes,
+    )
+
+
+def _check_depth(image_format: "ImageFormat", bit_depth: int) -> None:
+    from restore.errors import UsageError
+    from restore.image.encode import BIT_DEPTHS
+
+    if bit_depth not in BIT_DEPTHS[image_format]:
+        depths = " or ".join(map(str, BIT_DEPTHS[image_format]))
+        raise UsageError(
+            f"--bit-depth {bit_depth}: {image_format.upper()} holds {depths} bits per sample"
+        )
+
+
+def _existing(options: FileOptions) -> "Existing":
+    from restore.engine.plan import Existing
+
+    if options.overwrite:
+        return Existing.OVERWRITE
+    return Existing.SKIP if options.skip_existing else Existing.REFUSE
+
+
+def _work(
+    plan: "Plan", options: FileOptions, prepare: "Callable[[], Task]", report: Report
+) -> None:
+    from restore.engine.pictures import PictureStages, prepare_folders
+    from restore.engine.stream import Outcome, Status, Stream
+
+    if all(item.skip for item in plan.items):
+        for item in plan.items:
+            report.add(Outcome(item=item, status=Status.SKIPPED))
+        return
+    stages = PictureStages(
+        restore=prepare(),
+        existing=_existing(options),
+        bit_depth=options.bit_depth,
+        quality=options.quality,
+        strip_metadata=options.strip_metadata,
+        max_pixels=options.max_pixels,
+        closed=prepare_folders(plan),
+        standard_input=sys.stdin.buffer,
+        standard_output=sys.stdout.buffer,
+    )
+    stream = Stream(plan.items, stages, jobs=options.jobs or min(4, os.cpu_count() or 1))
+    try:
+        for outcome in stream:
+            report.add(outcome)
+    except Stopped:
+        for outcome in stream.stop(grace_s=_GRACE_S):
+            report.add(outcome)
+        report.stopped()
+        raise
+    except BaseException:
+        stream.stop(grace_s=_GRACE_S)
+        raise

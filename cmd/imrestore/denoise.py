@@ -1,0 +1,93 @@
+"""`imrestore denoise`: noisy pictures in, clean ones out."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from imrestore import batch
+from imrestore.options import FileOptions, NetworkOptions, with_options
+
+if TYPE_CHECKING:
+    from restore.image.picture import Picture
+    from restore.tasks.denoise import Denoised
+
+__all__ = ["denoise"]
+
+
+def _sigma(value: str) -> str:
+    try:
+        valid = value == "auto" or 0 <= float(value) <= 255
+    except ValueError:
+        valid = False
+    if not valid:
+        raise typer.BadParameter(f"{value}: give a noise level from 0 to 255, or auto")
+    return value
+
+
+def _strength(value: float) -> float:
+    if not 0 <= value <= 1:  # also where it is not a number
+        raise typer.BadParameter(f"{value}: give a number from 0 to 1")
+    return value
+
+
+@with_options
+def denoise(
+    files: FileOptions,
+    network: NetworkOptions,
+    *,
+    sigma: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N",
+            help="Standard deviation of the noise, 0 to 255 where white is 255; auto estimates "
+            "it for each picture. Blind networks ignore it.",
+            callback=_sigma,
+        ),
+    ] = "auto",
+    strength: Annotated[
+        float,
+        typer.Option(
+            metavar="0..1",
+            help="How much of the result to take: 0 keeps the pixels as they are, 1 is all.",
+            callback=_strength,
+        ),
+    ] = 1.0,
+) -> None:
+    """Remove noise from photographs.
+
+    Results keep the container, bit depth, colour profile, metadata and transparency of their
+    inputs. No input is ever overwritten, and no result without --overwrite.
+
+    \b
+    Examples:
+      imrestore denoise photo.jpg -o clean.jpg
+      imrestore denoise photos/ -r -o clean/ --compare
+      imrestore denoise *.tif -o clean/ --sigma 15 --strength 0.8
+      imrestore denoise photos/ -r -o clean/ --skip-existing     (goes on after Ctrl-C)
+      imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
+      curl -s URL | imrestore denoise - -o - --format png > clean.png
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+
+    def prepare() -> "batch.Task":
+        from restore.tasks.denoise import Denoiser
+
+        denoiser = Denoiser(
+            network.model, device=network.device, precision=network.precision, tile=network.tile
+        )
+        level: float | Literal["auto"] = "auto" if sigma == "auto" else float(sigma)
+
+        def restore(picture: "Picture") -> "Denoised":
+            return denoiser(picture, sigma=level, strength=strength)
+
+        return restore
+
+    batch.run(files, prepare, describe=_describe)
+
+
+def _describe(record: Mapping[str, object]) -> str:
+    megapixels, seconds = record.get("megapixels"), record.get("seconds")
+    speed = ""
+    if isinstance(megapixels, float) and isinstance(seconds, float) and seconds > 0:
+        speed = f", {megapixels / seconds:.3g} megapixels/s"
+    return "{model} on {device}, {precision}, tile {tile}, sigma {sigma}".format_map(record) + speed

@@ -1,0 +1,232 @@
+"""The options that tasks share, each defined once."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+__all__ = ["FILE_FORMATS", "FileOptions", "NetworkOptions", "with_options"]
+
+FILE_FORMATS = ("avif", "exr", "hdr", "jpeg", "png", "ppm", "tiff", "webp")
+"""The formats that are written; a copy of those in restore.image, which takes long to import."""
+
+_ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
+
+
+def _format_name(value: str | None) -> str | None:
+    if value is None:
+        return None
+    name = value.lower().removeprefix(".")
+    name = _ALIASES.get(name, name)
+    if name not in FILE_FORMATS:
+        raise typer.BadParameter(f"{value} is not written; use one of {', '.join(FILE_FORMATS)}")
+    return name
+
+
+def _bit_depth(value: int | None) -> int | None:
+    if value not in (None, 8, 16, 32):
+        raise typer.BadParameter(f"{value} is not a bit depth; use 8, 16 or 32")
+    return value
+
+
+def _complete(*choices: str) -> Callable[[str], list[str]]:
+    return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """What is read, what is written, and what is told about it."""
+
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Pictures and folders of pictures; - is standard input.",
+            show_default=False,
+        ),
+    ]
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="Where results go. A folder if there are several inputs, if one is a folder, if "
+            "OUT ends with / or exists as a folder; else a file. - is standard output, for one "
+            "picture and with --format.",
+            show_default=False,
+        ),
+    ]
+    recursive: Annotated[
+        bool,
+        typer.Option("-r", "--recursive", help="Take subfolders too; the tree is mirrored in OUT."),
+    ] = False
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(FILE_FORMATS),
+            help="Container of the results.",
+            show_default="that of the input; PNG for BMP",
+            callback=_format_name,
+            autocompletion=_complete(*FILE_FORMATS),
+        ),
+    ] = None
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            metavar="8|16|32",
+            help="Bits per sample of the results; 32 is floating point.",
+            show_default="that of the input",
+            callback=_bit_depth,
+            autocompletion=_complete("8", "16", "32"),
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            metavar="1..100",
+            min=1,
+            max=100,
+            help="Quality of JPEG, WebP and AVIF results.",
+            show_default="JPEG 95, WebP 95, AVIF 90",
+        ),
+    ] = None
+    strip_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--strip-metadata",
+            help="Leave EXIF and XMP out. The ICC profile stays; pixels are turned upright.",
+        ),
+    ] = False
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Also write NAME_compare.png beside every result: before and after side by side, "
+            "or the left and the right half where the picture is wider than 1280 pixels.",
+        ),
+    ] = False
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist. Never inputs.")
+    ] = False
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Keep results that exist: resumes a stopped run."),
+    ] = False
+    max_pixels: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Refuse pictures with more than N pixels."),
+    ] = 500_000_000
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="Threads that read, and as many that write. Above 4 they take more memory.",
+            show_default="number of processors, at most 4",
+        ),
+    ] = None
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do only part I of N of the work, for N machines; I from 1 to N.",
+            show_default="everything",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
+    ] = False
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON record per picture to standard output.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print a line about every picture.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptions:
+    """Which network runs, and how."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Weights: a name from `imrestore weights list`, a .safetensors file, or auto.",
+        ),
+    ] = "auto"
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda[:N]|mps",
+            help="Where the network runs; auto takes a GPU if there is one.",
+            autocompletion=_complete("auto", "cpu", "cuda", "mps"),
+        ),
+    ] = "auto"
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|fp32|fp16|bf16",
+            help="Number format of the network; auto is the fastest that costs at most 0.02 dB. "
+            "fp32 gives the same bits in every run.",
+            autocompletion=_complete("auto", "fp32", "fp16", "bf16"),
+        ),
+    ] = "auto"
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N",
+            help="Side of the tiles that pictures are cut into, in pixels; smaller takes less "
+            "memory, the result is the same.",
+        ),
+    ] = "auto"
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take option dataclasses, showing Typer their fields in place of them.
+
+    ``def denoise(files: FileOptions, *, sigma: Sigma = "auto")`` gets the options of
+    ``FileOptions`` and ``--sigma``.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    signature = inspect.signature(command)
+    groups: dict[str, type] = {}
+    shown: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if is_dataclass(hints[name]):
+            groups[name] = hints[name]
+            shown += inspect.signature(hints[name]).parameters.values()
+        else:
+            shown.append(parameter.replace(annotation=hints[name]))
+
+    @wraps(command)
+    def expanded(**values: Any) -> None:
+        taken = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**taken, **values)
+
+    by_name = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shown]
+    expanded.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in by_name}
+    return expanded
+
+
+def exclusive(values: object, names: Sequence[str]) -> None:
+    """Refuse more than one of the flags ``names`` of ``values``.
+
+    Raises:
+        UsageError: two of them are set.
+    """
+    from restore.errors import UsageError
+
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(values, name)]
+    if len(given) > 1:
+        raise UsageError(f"{' and '.join(given)} contradict each other")

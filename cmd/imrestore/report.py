@@ -1,0 +1,139 @@
+"""What a run tells: a bar, a line or a JSON record per picture, and a sentence at the end."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from imrestore.exits import ExitCode, log, say, visible
+
+if TYPE_CHECKING:
+    from restore.engine.plan import Item, Plan
+    from restore.engine.stream import Outcome
+
+__all__ = ["Report", "print_plan"]
+
+Describe = Callable[[Mapping[str, object]], str]
+
+
+class Report:
+    """Tells about a run while it goes on.
+
+    Args:
+        total: pictures in the plan.
+        describe: a task's record in a few words, for --verbose.
+        as_json: print a record per picture to standard output.
+        quiet: errors only.
+        verbose: a line per picture.
+    """
+
+    def __init__(
+        self,
+        total: int,
+        describe: Describe,
+        *,
+        as_json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+    ) -> None:
+        from tqdm import tqdm
+
+        self._describe, self._as_json = describe, as_json
+        self._quiet, self._verbose = quiet, verbose
+        self._started = time.perf_counter()
+        self._counts: Counter[str] = Counter()
+        self._has_bug = False
+        self._bar = tqdm(
+            total=total,
+            unit=" images",
+            file=sys.stderr,
+            disable=quiet or not sys.stderr.isatty(),
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def __enter__(self) -> "Report":
+        """Nothing to prepare."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Take the bar away."""
+        self._bar.close()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """What the run comes to so far."""
+        if self._has_bug:
+            return ExitCode.BUG
+        return ExitCode.SOME_FAILED if self._counts["failed"] else ExitCode.DONE
+
+    def add(self, outcome: "Outcome") -> None:
+        """Tell about one picture."""
+        self._counts[outcome.status] += 1
+        self._has_bug |= outcome.is_bug
+        if outcome.error:
+            self._say_error(outcome)
+        elif self._verbose:
+            done = self._describe(outcome.record) if outcome.record else str(outcome.status)
+            self._line(f"{_arrow(outcome.item)}: {done}")
+        if self._as_json:
+            error = {"error": outcome.error} if outcome.error else {}
+            _print_record(outcome.item, status=str(outcome.status), **error, **outcome.record)
+        self._bar.update()
+
+    def add_closed_folder(self, message: str) -> None:
+        """Tell about a folder that could not be looked into."""
+        self._counts["failed"] += 1
+        self._line(f"imrestore: {message}")
+
+    def summarize(self) -> None:
+        """Say how many pictures came to what, and in which time."""
+        self._bar.close()
+        if not self._quiet:
+            counts = [f"{self._counts['done']} done"]
+            counts += [f"{n} {s}" for s in ("skipped", "failed") if (n := self._counts[s])]
+            seconds = time.perf_counter() - self._started
+            say(f"{', '.join(counts)} in {seconds:.1f} s")
+
+    def stopped(self) -> None:
+        """Say how to go on after a signal."""
+        self.summarize()
+        say("stopped; the same command with --skip-existing does the rest")
+
+    def _say_error(self, outcome: "Outcome") -> None:
+        bug = " (a bug: please report it; run with --debug for the traceback)"
+        self._line(f"imrestore: {outcome.error}{bug if outcome.is_bug else ''}")
+        log.debug(outcome.traceback.rstrip())
+
+    def _line(self, text: str) -> None:
+        """Print to standard error without tearing the bar."""
+        self._bar.write(visible(text), file=sys.stderr)
+
+
+def print_plan(plan: "Plan", *, as_json: bool) -> None:
+    """Print to standard output what a run would do."""
+    for item in plan.items:
+        if as_json:
+            _print_record(item, status="skipped" if item.skip else "planned")
+        else:
+            print(visible(_arrow(item)) + (" (exists, skipped)" if item.skip else ""))
+
+
+def _arrow(item: "Item") -> str:
+    return f"{item.source_name} -> {item.destination_name}"
+
+
+def _print_record(item: "Item", **values: Any) -> None:
+    record = {"source": item.source_name, "destination": item.destination_name}
+    if item.compare:
+        record["compare"] = str(item.compare)
+    # Flushed at once: whoever reads the records acts on each as it comes.
+    print(json.dumps(record | values, default=str), flush=True)

@@ -1,0 +1,117 @@
+"""Pictures, small networks, and ways to run the command line."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPT = str(Path(sys.executable).with_name("imrestore"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A colour network of two layers that runs in no time and changes every pixel."""
+    return _weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors", depth=2, width=4)
+
+
+@pytest.fixture(scope="session")
+def slow_weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A network that needs many seconds for a picture of a megapixel."""
+    return _weights(tmp_path_factory.mktemp("weights") / "slow.safetensors", depth=40, width=128)
+
+
+def _weights(path: Path, *, depth: int, width: int) -> str:
+    import torch
+
+    from restore.models.dncnn import DnCNN, DnCNNConfig
+    from restore.weights import Weights, save_weights
+
+    torch.manual_seed(0)
+    config = DnCNNConfig(channels=3, depth=depth, width=width)
+    save_weights(
+        Weights(
+            name=path.stem,
+            architecture="DnCNN",
+            config=config,
+            task="denoise",
+            tensors=DnCNN(config).state_dict(),
+        ),
+        path,
+    )
+    return str(path)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return tmp_path
+
+
+@pytest.fixture
+def run(workplace: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Ended]:
+    """Run a command line in this process."""
+    del workplace
+    from imrestore.__main__ import run as run_command_line
+
+    def run_here(*arguments: str) -> Ended:
+        capfd.readouterr()
+        code = run_command_line(list(arguments))
+        sys.stdout.flush()
+        captured = capfd.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return run_here
+
+
+@pytest.fixture
+def spawn(workplace: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
+    """Start the installed console script."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str, **options: object) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen(
+            [SCRIPT, *arguments],
+            cwd=workplace,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        with process:  # closes its pipes and waits
+            pass
+
+
+@pytest.fixture
+def photo(workplace: Path) -> Callable[..., Path]:
+    """Write an 8-bit colour picture of noise."""
+
+    def write(name: str, *, width: int = 40, height: int = 24, seed: int = 0) -> Path:
+        path = workplace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(values).save(path)
+        return path
+
+    return write

@@ -1,0 +1,290 @@
+"""`imrestore denoise` on files and folders."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., SimpleNamespace]
+Photo = Callable[..., Path]
+
+
+def values(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_a_folder_is_denoised_and_mirrored(run: Run, photo: Photo, tiny_weights: str) -> None:
+    for name in ("in/a.png", "in/sub/b.png", "in/sub/deep/c.png"):
+        photo(name)
+    ended = run("denoise", "in", "-r", "-o", "out", "--model", tiny_weights)
+    assert (ended.code, ended.out) == (0, "")
+    assert "imrestore: 3 done in " in ended.err
+    for name in ("a.png", "sub/b.png", "sub/deep/c.png"):
+        assert values(f"out/{name}").shape == (24, 40, 3)
+        assert (values(f"out/{name}") != values(f"in/{name}")).any()
+
+
+def test_strength_0_keeps_every_pixel(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("a.png")
+    run("denoise", "a.png", "-o", "b.png", "--strength", "0", "--model", tiny_weights)
+    np.testing.assert_array_equal(values("a.png"), values("b.png"))
+
+
+def test_what_cannot_be_read_fails_alone(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("in/a.png")
+    photo("in/c.jpg", width=200, height=200)
+    Path("in/b.png").write_text("not a picture")
+    Path("in/c.jpg").write_bytes(Path("in/c.jpg").read_bytes()[:4000])
+    Path("in/d.png").symlink_to("nowhere")
+    ended = run("denoise", "in", "missing.png", "-o", "out", "--model", tiny_weights)
+    assert ended.code == 1
+    lines = ended.err.splitlines()
+    assert len(lines) == 5
+    for name, line in zip(("b.png", "c.jpg", "d.png", "missing.png"), lines, strict=False):
+        assert name in line
+        assert "bug" not in line
+    assert lines[-1].startswith("imrestore: 1 done, 4 failed in ")
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+def test_every_record_is_a_line_of_json(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("in/a.png", width=50, height=20)
+    Path("in/b.png").write_text("not a picture")
+    ended = run("denoise", "in", "-o", "out", "--json", "--sigma", "12", "--model", tiny_weights)
+    done, failed = [json.loads(line) for line in ended.out.splitlines()]
+    assert done["source"] == "in/a.png"
+    assert done["destination"] == "out/a.png"
+    assert (done["status"], failed["status"]) == ("done", "failed")
+    assert (done["model"], done["sigma"], done["strength"]) == ("tiny", 12.0, 1.0)
+    assert done["megapixels"] == pytest.approx(0.001)
+    assert "in/b.png" in failed["error"]
+
+
+def test_verbose_says_how_and_quiet_says_nothing(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("a.png")
+    options = ("--model", tiny_weights, "--sigma", "7", "--overwrite", "--precision", "fp32")
+    said = run("denoise", "a.png", "-o", "b.png", "-v", "--device", "cpu", *options).err
+    for part in ("a.png -> b.png", "tiny on cpu", "fp32", "tile 256", "sigma 7", "megapixels/s"):
+        assert part in said
+    ended = run("denoise", "a.png", "-o", "b.png", "-q", *options)
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(run: Run, photo: Photo) -> None:
+    photo("in/a.png")
+    photo("in/b.jpg")
+    ended = run("denoise", "in", "-o", "out", "--dry-run", "--model", "no such model")
+    assert ended.code == 0
+    assert ended.out == "in/a.png -> out/a.png\nin/b.jpg -> out/b.jpg\n"
+    ended = run("denoise", "in", "-o", "out", "--dry-run", "--json", "--format", "jpg", "--compare")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [
+        {
+            "source": f"in/{name}",
+            "destination": f"out/{stem}.jpg",
+            "compare": f"out/{stem}_compare.png",
+            "status": "planned",
+        }
+        for name, stem in (("a.png", "a"), ("b.jpg", "b"))
+    ]
+    assert not Path("out").exists()
+
+
+def test_an_output_is_never_overwritten_unasked(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("a.png")
+    Path("b.png").write_text("mine")
+    options = ("denoise", "a.png", "-o", "b.png", "--model", tiny_weights)
+    ended = run(*options)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert "b.png: exists already" in ended.err
+    assert Path("b.png").read_text() == "mine"
+    ended = run(*options, "--skip-existing")
+    assert (ended.code, Path("b.png").read_text()) == (0, "mine")
+    assert "0 done, 1 skipped" in ended.err
+    assert run(*options, "--overwrite").code == 0
+    assert values("b.png").shape == (24, 40, 3)
+
+
+def test_an_input_is_not_overwritten_through_a_link(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    before = photo("a.png").read_bytes()
+    Path("b.png").symlink_to("a.png")
+    Path("c.png").hardlink_to("a.png")
+    for output in ("b.png", "c.png", "a.png", "./"):
+        ended = run("denoise", "a.png", "-o", output, "--overwrite", "--model", tiny_weights)
+        assert ended.code == 2
+        assert "is the input" in ended.err
+    assert Path("a.png").read_bytes() == before
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    for n in range(4):
+        photo(f"in/{n}.png", seed=n)
+    options = ("denoise", "in", "--model", tiny_weights, "--precision", "fp32", "--compare")
+    run(*options, "-o", "whole")
+    run(*options, "-o", "parts", "--shard", "1/2")
+    Path("parts/0.png").unlink()  # as if killed between the comparison and the result
+    assert run(*options, "-o", "parts", "--skip-existing").code == 0
+    whole = {path.name: path.read_bytes() for path in Path("whole").iterdir()}
+    assert whole == {path.name: path.read_bytes() for path in Path("parts").iterdir()}
+    assert len(whole) == 8
+
+
+def test_shards_are_the_whole_together(run: Run, photo: Photo, tiny_weights: str) -> None:
+    for n in range(5):
+        photo(f"in/{n}.png", seed=n)
+    for shard in ("1/3", "2/3", "3/3"):
+        options = ("--shard", shard, "--model", tiny_weights)
+        assert run("denoise", "in", "-o", "out", *options).code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == [f"{n}.png" for n in range(5)]
+
+
+def test_compare_shows_before_and_after(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("a.png")
+    photo("wide.png", width=1300, height=8)
+    for name in ("a", "wide"):
+        arguments = ("--compare", "--model", tiny_weights)
+        assert run("denoise", f"{name}.png", "-o", "out/", *arguments).code == 0
+    shown = values("out/a_compare.png")
+    np.testing.assert_array_equal(shown[:, :40], values("a.png"))
+    np.testing.assert_array_equal(shown[:, -40:], values("out/a.png"))
+    shown = values("out/wide_compare.png")
+    np.testing.assert_array_equal(shown[:, :600], values("wide.png")[:, :600])
+    np.testing.assert_array_equal(shown[:, 700:], values("out/wide.png")[:, 700:])
+
+
+def test_the_container_changes_on_demand_only(run: Run, photo: Photo, tiny_weights: str) -> None:
+    for name in ("in/a.png", "in/b.jpg", "in/c.bmp"):
+        photo(name)
+    assert run("denoise", "in", "-o", "out", "--model", tiny_weights).code == 0
+    formats = {}
+    for path in Path("out").iterdir():
+        with Image.open(path) as image:
+            formats[path.name] = image.format
+    assert formats == {"a.png": "PNG", "b.jpg": "JPEG", "c.png": "PNG"}
+    options = ("--format", "tiff", "--model", tiny_weights)
+    assert run("denoise", "in", "-o", "tiffs", *options).code == 0
+    assert sorted(path.name for path in Path("tiffs").iterdir()) == ["a.tif", "b.tif", "c.tif"]
+
+
+def test_an_unknown_model_stops_everything_before_a_folder_is_made(run: Run, photo: Photo) -> None:
+    photo("a.png")
+    ended = run("denoise", "a.png", "-o", "out/", "--model", "unheard-of")
+    assert ended.code == 2
+    assert "unheard-of" in ended.err
+    assert ended.err.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    photo("in/b.png")
+    Path("file").write_text("in the way")
+    ended = run("denoise", "in", "-o", "file/out", "--model", tiny_weights)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert "file/out: this folder cannot be made" in ended.err
+
+
+def test_a_bug_fails_one_picture_and_exits_70(
+    run: Run, photo: Photo, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from restore.tasks.denoise import Denoised, Denoiser
+
+    photo("in/a.png", width=10)
+    photo("in/b.png", width=20)
+    work = Denoiser.__call__
+
+    def fail_on_narrow(denoiser: Denoiser, picture: object, **options: object) -> Denoised:
+        if picture.width == 10:
+            raise ZeroDivisionError("by\nzero")
+        return work(denoiser, picture, **options)
+
+    monkeypatch.setattr(Denoiser, "__call__", fail_on_narrow)
+    ended = run("denoise", "in", "-o", "out", "--model", tiny_weights)
+    assert ended.code == 70
+    first, last = ended.err.splitlines()
+    assert first.startswith("imrestore: in/a.png: ZeroDivisionError: by zero (a bug: ")
+    assert "1 done, 1 failed" in last
+    assert Path("out/b.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sigma", "-1"], "--sigma"),
+        (["--sigma", "256"], "--sigma"),
+        (["--sigma", "nan"], "--sigma"),
+        (["--sigma", "much"], "--sigma"),
+        (["--strength", "1.5"], "--strength"),
+        (["--strength", "nan"], "--strength"),
+        (["--shard", "5/4"], "shard"),
+        (["--format", "gif"], "gif"),
+        (["--bit-depth", "12"], "12"),
+        (["--bit-depth", "16", "--format", "jpeg"], "--bit-depth 16"),
+        (["--quality", "101"], "--quality"),
+        (["--jobs", "0"], "--jobs"),
+        (["--max-pixels", "0"], "--max-pixels"),
+        (["--overwrite", "--skip-existing"], "--overwrite and --skip-existing"),
+        (["-q", "-v"], "--quiet and --verbose"),
+        (["--tile", "0"], "tile"),
+        (["--precision", "fp8"], "precision"),
+        (["--device", "toaster"], "device"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_wrong_options_are_one_line_and_exit_2(
+    run: Run, photo: Photo, tiny_weights: str, arguments: list[str], message: str
+) -> None:
+    photo("a.png")
+    ended = run("denoise", "a.png", "-o", "out/", "--model", tiny_weights, *arguments)
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.count("\n") == 1
+    assert message in ended.err
+    assert not Path("out").exists()
+
+
+def test_an_image_and_records_do_not_share_standard_output(run: Run, photo: Photo) -> None:
+    photo("a.png")
+    ended = run("denoise", "a.png", "-o", "-", "--format", "png", "--json")
+    assert (ended.code, ended.out) == (2, "")
+
+
+def test_max_pixels_refuses_larger_pictures_only(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("in/a.png", width=10, height=10)
+    photo("in/b.png", width=11, height=10)
+    ended = run("denoise", "in", "-o", "out", "--max-pixels", "100", "--model", tiny_weights)
+    assert ended.code == 1
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+def test_a_depth_that_a_container_lacks_fails_its_pictures_only(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    photo("in/b.jpg")
+    ended = run("denoise", "in", "-o", "out", "--bit-depth", "16", "--model", tiny_weights)
+    assert ended.code == 1
+    assert "in/b.jpg: JPEG holds 8 bits" in ended.err
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+def test_control_characters_in_a_name_do_not_reach_the_terminal(
+    run: Run, workplace: Path, tiny_weights: str
+) -> None:
+    (workplace / "a\x1b[31m\n.png").write_text("not a picture")
+    ended = run("denoise", "a\x1b[31m\n.png", "-o", "out/", "--model", tiny_weights)
+    assert ended.code == 1
+    assert "\x1b" not in ended.err
+    assert len(ended.err.splitlines()) == 2
