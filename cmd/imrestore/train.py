@@ -86,6 +86,14 @@ def denoise(
             show_default=False,
         ),
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Learn the results of these weights instead of the clean pictures.",
+            show_default=False,
+        ),
+    ] = None,
     patch: Annotated[
         int | None,
         typer.Option(
@@ -143,6 +151,7 @@ def denoise(
                 clean=folder,
                 pairs=pairs,
                 start_from=start_from,
+                teacher=teacher,
                 device=device,
                 precision=precision,
                 resume=resume,

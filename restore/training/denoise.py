@@ -17,6 +17,7 @@ from restore.models.dncnn import DnCNN
 from restore.models.resunet import ResUNet
 from restore.training.checkpoint import checkpoint_path
 from restore.training.data import Batch
+from restore.training.distillation import Distilled
 from restore.training.loop import Plan, Progress, run
 from restore.training.losses import LOSSES
 from restore.training.recipes import DenoiseRecipe
@@ -33,6 +34,7 @@ def train_denoiser(
     clean: Path | None = None,
     pairs: tuple[Path, Path] | None = None,
     start_from: str | Path | None = None,
+    teacher: str | Path | None = None,
     device: str = "auto",
     precision: str = "auto",
     resume: bool = False,
@@ -50,6 +52,7 @@ def train_denoiser(
         pairs: instead, folders of noisy and clean pictures with the same relative names.
         start_from: weights to begin with; a shallower DnCNN grows to the recipe's depth, and
             layers of another shape start afresh.
+        teacher: weights whose results are learned instead of the clean pictures.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, fp32 or bf16 (autocast).
         resume: continue from the checkpoint.
@@ -74,6 +77,10 @@ def train_denoiser(
     provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": source.description}
     if start_from is not None:
         provenance["started_from"] = Path(start_from).stem
+    batches = source.batches
+    if teacher is not None:
+        batches = Distilled(batches, load(teacher), channels=recipe.channels)
+        provenance["teacher"] = Path(teacher).stem
     plan = Plan(
         steps=recipe.steps,
         seconds=recipe.seconds,
@@ -84,7 +91,7 @@ def train_denoiser(
     )
     trained, progress = run(
         network,
-        source.batches,
+        batches,
         LOSSES[recipe.loss],
         plan,
         device=target,

@@ -10,7 +10,7 @@ from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageEr
 from restore.training.checkpoint import checkpoint_path
 from restore.training.denoise import train_denoiser
 from restore.training.recipes import DenoiseRecipe
-from restore.weights import build, load
+from restore.weights import build, load, save_weights
 
 TINY = DenoiseRecipe(
     model="dncnn", channels=1, depth=3, widths=(8,), patch=16, batch=4, steps=6, sigma=(25, 25)
@@ -85,6 +85,31 @@ def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
     shallow = build(load(tmp_path / "shallow.safetensors"))
     torch.testing.assert_close(build(deep)(noisy), shallow(noisy), rtol=0, atol=1e-3)
     assert deep.provenance["started_from"] == "shallow"
+
+
+def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> None:
+    """A teacher that does nothing makes a student that does nothing."""
+    teacher = tmp_path / "idle.safetensors"
+    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos, device="cpu")
+    idle = {key: torch.zeros_like(tensor) for key, tensor in weights.tensors.items()}
+    save_weights(replace(weights, tensors=idle), teacher)
+    recipe = replace(TINY, steps=150, learning_rate=3e-3)
+    student, scholar = (
+        build(train_denoiser(recipe, tmp_path / f"{name}.safetensors", clean=photos, teacher=by))
+        for name, by in (("student", teacher), ("scholar", None))
+    )
+    noisy = torch.rand(1, 1, 32, 32)
+    changes = [float((network(noisy) - noisy).abs().mean()) for network in (student, scholar)]
+    assert changes[0] < 0.2 * changes[1]
+
+
+def test_teacher_must_know_the_same_pictures(photos: Path, tmp_path: Path) -> None:
+    gray = tmp_path / "gray.safetensors"
+    train_denoiser(TINY, gray, clean=photos, device="cpu")
+    with pytest.raises(UsageError, match="teacher gray has 1 channels"):
+        train_denoiser(
+            replace(TINY, channels=3), tmp_path / "x.safetensors", clean=photos, teacher=gray
+        )
 
 
 def test_trains_on_pairs(photos: Path, tmp_path: Path) -> None:
