@@ -6,8 +6,9 @@ sigma -> loss in dB against float32). Loading executes no code.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from restore.errors import WeightsError
 from restore.files import write_atomically
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 
@@ -36,6 +38,9 @@ __all__ = [
 
 FORMAT_VERSION = "1"
 
+_LARGEST_SETTING = 10_000
+"""No depth, width or number of blocks is larger; a hostile file could ask for days of building."""
+
 
 class Network(Protocol):
     """What every network of this library offers beside being an ``nn.Module``."""
@@ -52,6 +57,7 @@ class Network(Protocol):
 
 
 ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
+    "DRUNet": (DRUNet, DRUNetConfig),
     "DnCNN": (DnCNN, DnCNNConfig),
     "FFDNet": (FFDNet, FFDNetConfig),
     "ResUNet": (ResUNet, ResUNetConfig),
@@ -106,9 +112,12 @@ def build(weights: Weights) -> nn.Module:
         WeightsError: the tensors do not fit the architecture, or one is not finite.
     """
     constructor, _ = ARCHITECTURES[weights.architecture]
-    network = constructor(weights.config)
+    tensors = {key: tensor.detach().clone() for key, tensor in weights.tensors.items()}
+    # On the meta device a config that the tensors do not back up takes no memory.
+    with torch.device("meta"):
+        network = constructor(weights.config)
     try:
-        network.load_state_dict(weights.tensors, strict=True)
+        network.load_state_dict(tensors, strict=True, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(f"{weights.name}: tensors do not fit: {reason}") from error
@@ -164,15 +173,17 @@ def load(name_or_path: str | Path) -> Weights:
             config=_config(metadata),
             task=metadata["task"],
             tensors={key: tensor.float() for key, tensor in stored.items()},
-            provenance=json.loads(metadata.get("provenance", "{}")),
-            precision_loss_db=json.loads(metadata.get("precision_loss_db", "{}")),
+            provenance=_mapping(metadata, "provenance"),
+            precision_loss_db=_losses(metadata),
             stored_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise WeightsError(
             f"{path}: safetensors without the metadata of imrestore ({error}); "
             "convert foreign checkpoints with `imrestore weights convert`"
         ) from error
+    except (RecursionError, TypeError, ValueError, WeightsError) as error:
+        raise WeightsError(f"{path}: metadata that make no sense: {error}") from error
 
 
 def _config(metadata: Mapping[str, str]) -> Any:
@@ -181,7 +192,41 @@ def _config(metadata: Mapping[str, str]) -> Any:
     if metadata["architecture"] not in ARCHITECTURES:
         raise ValueError(f"architecture {metadata['architecture']} is not known")
     _, config_type = ARCHITECTURES[metadata["architecture"]]
-    return cast(Any, config_type(**json.loads(metadata["config"])))
+    settings = _mapping(metadata, "config")
+    kinds = {setting.name: type(setting.default) for setting in fields(config_type)}
+    for name, value in settings.items():
+        _check_setting(name, value, kinds.get(name))
+    return cast(Any, config_type(**settings))
+
+
+def _check_setting(name: str, value: Any, kind: type | None) -> None:
+    """Refuse what a config's own checks do not expect from JSON.
+
+    Raises:
+        ValueError: an unknown name, a value of another type, or a number beyond reason.
+    """
+    values = value if kind is tuple and isinstance(value, list) else [value]
+    expected = int if kind is tuple else kind
+    for one in values:
+        is_huge = isinstance(one, int) and abs(one) > _LARGEST_SETTING
+        if type(one) is not expected or is_huge:
+            raise ValueError(f"{name} cannot be {str(value)[:40]}")
+
+
+def _mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    value = json.loads(metadata.get(key, "{}"))
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is not a JSON object")
+    return value
+
+
+def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    losses = _mapping(metadata, "precision_loss_db")
+    for by_sigma in losses.values():
+        values = by_sigma.values() if isinstance(by_sigma, dict) else [by_sigma]
+        if not all(isinstance(loss, int | float) and math.isfinite(loss) for loss in values):
+            raise ValueError("precision_loss_db holds something that is not a number of dB")
+    return losses
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -198,7 +243,7 @@ def find(name_or_path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise WeightsError(
-        f"{name_or_path}: no such weights; shipped are {', '.join(shipped())}, "
+        f"{name_or_path}: no such weights; shipped are {', '.join(shipped()) or 'none'}, "
         "or give the path of a .safetensors file"
     )
 

@@ -22,8 +22,7 @@ class ResUNetConfig:
         widths: feature channels from full resolution downwards, halving the resolution each time.
         blocks: residual blocks per level on the way down, and again on the way up.
         noise_map: sigma is an extra input channel.
-        residual: the network predicts the noise; False for networks that predict the picture
-            (DRUNet is ``widths=(64, 128, 256, 512), blocks=4, residual=False``).
+        residual: the network predicts the noise; False for networks that predict the picture.
     """
 
     channels: int = 3

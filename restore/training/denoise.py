@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from restore.engine.device import resolve_device, training_dtype
-from restore.engine.precision import choose_storage, measure_precision_loss
+from restore.engine.precision import measured
 from restore.errors import OutputExists, UsageError
 from restore.metrics import psnr
 from restore.models.dncnn import DnCNN
@@ -109,13 +109,13 @@ def train_denoiser(
         "device": target.type,
         "precision": str(plan.precision).removeprefix("torch."),
     }
-    weights = finished(trained.cpu(), name=output.stem, provenance=_plain(provenance))
+    weights = _finished(trained.cpu(), name=output.stem, provenance=_plain(provenance))
     save_weights(weights, output, overwrite=overwrite)
     checkpoint.unlink(missing_ok=True)
     return weights
 
 
-def finished(network: nn.Module, *, name: str, provenance: dict[str, Any]) -> Weights:
+def _finished(network: nn.Module, *, name: str, provenance: dict[str, Any]) -> Weights:
     """Return a trained denoiser as weights: batch norm folded, precision losses measured."""
     if isinstance(network, DnCNN):
         network = network.fold()
@@ -127,10 +127,7 @@ def finished(network: nn.Module, *, name: str, provenance: dict[str, Any]) -> We
         tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
         provenance=provenance,
     )
-    stored = choose_storage(weights)
-    rounded = {key: tensor.to(stored).float() for key, tensor in weights.tensors.items()}
-    weights = replace(weights, tensors=rounded, stored_dtype=stored)
-    return replace(weights, precision_loss_db=measure_precision_loss(weights))
+    return measured(weights)
 
 
 def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:

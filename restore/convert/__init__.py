@@ -1,0 +1,78 @@
+"""Foreign checkpoints: the networks that others published, as weights of this library.
+
+readers.py and matlab.py turn a file into named tensors or layers and execute none of its code;
+layouts.py, drunet.py and matconvnet.py recognise whose network they are from keys and shapes;
+networks.py and stack.py make it one of ours, with batch normalisation folded into convolutions.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from restore.convert.layouts import recognise
+from restore.convert.matconvnet import recognise_matconvnet
+from restore.convert.matlab import is_matlab, read_matlab
+from restore.convert.networks import Recognised
+from restore.convert.readers import read_state_dict
+from restore.errors import WeightsError
+from restore.weights import Weights, build
+
+__all__ = ["Converted", "convert"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """A foreign network in this library's terms.
+
+    Attributes:
+        weights: float32, named after the file; nothing is measured yet.
+        layout: what was recognised, as in "KAIR DnCNN, 17 layers, gray, batch norm merged".
+    """
+
+    weights: Weights
+    layout: str
+
+
+def convert(path: Path) -> Converted:
+    """Read a checkpoint of a public layout.
+
+    Args:
+        path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors`` or a MatConvNet
+            ``.mat``; content decides, not the name.
+
+    Raises:
+        WeightsError: no such file, not a checkpoint, one that holds more than tensors, or a
+            layout that is not known.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        recognised = _recognised(path)
+        weights = Weights(
+            name=path.stem,
+            architecture=recognised.architecture,
+            config=recognised.config,
+            task="denoise",
+            tensors=recognised.tensors,
+            provenance={
+                "converted_from": {
+                    "layout": recognised.layout,
+                    "file": path.name,
+                    "sha256": digest,
+                }
+            },
+        )
+        build(replace(weights, name="after conversion"))
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    return Converted(weights=weights, layout=recognised.layout)
+
+
+def _recognised(path: Path) -> Recognised:
+    if is_matlab(path):
+        return recognise_matconvnet(read_matlab(path))
+    return recognise(read_state_dict(path))

@@ -1,0 +1,57 @@
+"""DRUNet: a U-Net of residual blocks whose skips go around the blocks of a level."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from restore.errors import WeightsError
+from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.models.sigma_map import with_sigma_map
+
+__all__ = ["DRUNet", "DRUNetConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DRUNetConfig(ResUNetConfig):
+    """What a DRUNet looks like: a ResUNet's config with the paper's sizes; never residual."""
+
+    widths: tuple[int, ...] = (64, 128, 256, 512)
+    blocks: int = 4
+    residual: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no DRUNet can be."""
+        super().__post_init__()
+        if self.residual:
+            raise WeightsError("a DRUNet predicts the picture, not the noise")
+
+
+class DRUNet(ResUNet):
+    """Denoiser of Zhang et al., "Plug-and-Play Image Restoration", IEEE TPAMI 2021.
+
+    The layers are those of a ``ResUNet``, but what a skip carries is the input of a level's blocks
+    on the way down, and it is added to the output of that level's blocks on the way up.
+    """
+
+    def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:
+        """Return the clean picture.
+
+        Args:
+            noisy: ``(B, C, H, W)`` in [0, 1], H and W multiples of ``multiple``.
+            sigma: ``(B,)`` noise level in [0, 1]; needed with ``noise_map``.
+
+        Returns:
+            ``(B, C, H, W)`` in the dtype of ``noisy``, not clipped. All layers run in the
+            parameters' dtype.
+        """
+        inputs = with_sigma_map(noisy, sigma) if self.config.noise_map else noisy
+        features: Tensor = self.head(inputs.to(self.head.weight.dtype))
+        skips = []
+        for level, down in zip(self.encoder, self.down, strict=False):
+            skips.append(features)
+            features = down(level(features))
+        features = self.encoder[-1](features) + features
+        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = level(up(features)) + skips.pop()
+        predicted: Tensor = self.tail(features)
+        return predicted.to(noisy.dtype)
