@@ -1,0 +1,171 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+from typer.testing import CliRunner
+
+from imrestore.weights import app
+from restore.errors import OutputExists, UsageError, WeightsError
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.weights import Weights, load, save_weights, shipped
+
+LOSSES = {name: {str(sigma): 0.001 for sigma in (5, 15, 25, 50)} for name in ("fp16", "bf16")}
+
+
+def _run(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, list(map(str, arguments)))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    config = DnCNNConfig(channels=1, depth=3, width=4)
+    weights = Weights(
+        name="tiny",
+        architecture="DnCNN",
+        config=config,
+        task="denoise",
+        tensors=DnCNN(config).state_dict(),
+        provenance={"recipe": {"sigma": [0, 55]}, "data": {"folder": "photos"}},
+        precision_loss_db=LOSSES,
+    )
+    save_weights(weights, tmp_path / "tiny.safetensors")
+    return tmp_path / "tiny.safetensors"
+
+
+@pytest.fixture
+def foreign(tmp_path: Path) -> Path:
+    """A checkpoint in KAIR's layout."""
+    torch.manual_seed(0)
+    stack = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 3))
+    state = {f"model.{key}": tensor for key, tensor in stack.state_dict().items()}
+    torch.save(state, tmp_path / "foreign.pth")
+    return tmp_path / "foreign.pth"
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    Image.linear_gradient("L").resize((48, 48)).save(folder / "a.png")
+    return folder
+
+
+def test_list_has_a_line_per_shipped_network() -> None:
+    result = _run("list")
+    assert result.exit_code == 0
+    head, *rows = result.stdout.splitlines()
+    assert head.split()[:3] == ["name", "task", "network"]
+    assert [row.split()[0] for row in rows] == shipped()
+    records = [json.loads(line) for line in _run("list", "--json").stdout.splitlines()]
+    assert [record["name"] for record in records] == shipped()
+
+
+def test_show_tells_config_origin_and_losses(tiny: Path) -> None:
+    result = _run("show", tiny)
+    assert result.exit_code == 0
+    for words in ("DnCNN", "config.depth", "provenance.data.folder", "photos", "bf16", "0.0010"):
+        assert words in result.stdout
+    record = json.loads(_run("show", tiny, "--json").stdout)
+    assert record["config"]["depth"] == 3
+    assert record["parameters"] == load(tiny).parameters
+    assert record["noise"] == "Gaussian, sigma 0-55"
+    assert record["card"] is None
+    assert record["precision_loss_db"] == LOSSES
+
+
+def test_sound_weights_pass(tiny: Path) -> None:
+    result = _run("verify", tiny)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    assert result.stdout.startswith("ok tiny: DnCNN, gray")
+
+
+def test_every_shipped_network_passes() -> None:
+    result = _run("verify")
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.count("\n") == len(shipped())
+
+
+def _nan(weights: Weights) -> Weights:
+    weights.tensors["convs.1.bias"][0] = torch.nan
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_nan, "not finite"),
+        (lambda weights: replace(weights, provenance={}), "where it comes from"),
+        (lambda weights: replace(weights, precision_loss_db={}), "not measured"),
+        (lambda weights: replace(weights, config=DnCNNConfig(channels=1, depth=4)), "do not fit"),
+    ],
+)
+def test_spoilt_weights_fail_in_one_line(
+    tiny: Path, spoil: Callable[[Weights], Weights], words: str
+) -> None:
+    save_weights(spoil(load(tiny)), tiny, overwrite=True)
+    result = _run("verify", tiny)
+    assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
+    assert result.stdout.startswith("FAILED tiny: ")
+    assert words in result.stdout
+
+
+def test_convert_says_the_layout_and_measures(foreign: Path, tmp_path: Path) -> None:
+    output = tmp_path / "ours.safetensors"
+    result = _run("convert", foreign, "-o", output)
+    assert result.exit_code == 0, result.output
+    assert "foreign.pth: KAIR DnCNN, 2 layers, gray, batch norm merged" in result.stdout
+    assert "sigma 5" in result.stdout
+    weights = load(output)
+    assert set(weights.precision_loss_db) == {"fp16", "bf16"}
+    assert weights.provenance["converted_from"]["file"] == "foreign.pth"
+    assert _run("verify", output).exit_code == 0
+
+
+def test_convert_refuses_before_it_works(foreign: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken.safetensors"
+    taken.write_bytes(b"")
+    for output, kind in (
+        (taken, OutputExists),
+        (tmp_path / "ours.pth", UsageError),
+        (tmp_path / "none" / "ours.safetensors", UsageError),
+    ):
+        assert isinstance(_run("convert", foreign, "-o", output).exception, kind)
+    assert taken.read_bytes() == b""
+    output = tmp_path / "ours.safetensors"
+    missing = _run("convert", tmp_path / "none.pth", "-o", output)
+    assert isinstance(missing.exception, WeightsError)
+    assert not output.exists()
+
+
+def test_measure_prints_and_writes_only_when_told(tiny: Path, pictures: Path) -> None:
+    before = tiny.read_bytes()
+    result = _run("measure", tiny, "--pictures", pictures)
+    assert result.exit_code == 0, result.output
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["loss", "fp16", "bf16"]
+    assert tiny.read_bytes() == before
+    record = json.loads(_run("measure", tiny, "--pictures", pictures, "--write", "--json").stdout)
+    again = load(tiny)
+    assert again.precision_loss_db == record["precision_loss_db"] != LOSSES
+    assert all(torch.equal(again.tensors[key], value) for key, value in load(tiny).tensors.items())
+
+
+def test_unknown_name_is_an_error_for_the_program_to_report() -> None:
+    for command in ("show", "measure"):
+        assert isinstance(_run(command, "no-such-network").exception, WeightsError)
+    result = _run("verify", "no-such-network")
+    assert result.exit_code == 1
+    assert "no such weights" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["list", "show", "verify", "convert", "measure"])
+def test_help_has_examples(command: str) -> None:
+    result = _run(command, "--help")
+    assert result.exit_code == 0
+    assert f"imrestore weights {command}" in result.stdout
