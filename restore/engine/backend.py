@@ -1,5 +1,7 @@
 """A network on a device in a precision, ready to take tiles of any picture."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
@@ -61,7 +63,7 @@ class Backend:
         def restore(patch: NDArray[np.float32]) -> NDArray[np.float32]:
             noisy = torch.tensor(patch)[None].to(self.device).clamp(0, 1)
             level = torch.full((1,), sigma, device=self.device)
-            with torch.inference_mode():
+            with torch.inference_mode(), _exact(self.precision == "fp32"):
                 clean = self._network(noisy.to(memory_format=torch.channels_last), level)
             correction: NDArray[np.float32] = (clean - noisy)[0].cpu().numpy()
             return patch + correction
@@ -78,6 +80,18 @@ class Backend:
                     ) from error
                 self.tile = max(_LEAST_TILE, self.tile // 2)
                 torch.cuda.empty_cache()
+
+
+@contextmanager
+def _exact(wanted: bool) -> Iterator[None]:
+    """Keep cuDNN from rounding float32 to TF32 and from choosing algorithms by the clock."""
+    if not wanted:
+        yield
+        return
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
+        yield
 
 
 def _tile_size(tile: str | int, device: torch.device, precision: str, halo: int) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from restore.weights import load
 
-TINY = "--gray --model dncnn --depth 3 --width 8 --patch 16 --batch 4".split()
+TINY = ["--gray", "--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4"]
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""The same results on a GPU; skipped where there is none."""
+
+import numpy as np
+import pytest
+import torch
+
+from restore.engine.backend import Backend
+from restore.weights import Weights, load
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+TOLERANCE = {"fp32": 1e-5, "fp16": 4e-3, "bf16": 3e-2}
+
+
+@pytest.fixture(params=["dncnn-color", "resunet-color"])
+def weights(request: pytest.FixtureRequest) -> Weights:
+    return load(request.param)
+
+
+@pytest.mark.parametrize("precision", TOLERANCE)
+def test_gpu_agrees_with_cpu(weights: Weights, precision: str) -> None:
+    pixels = np.random.default_rng(0).random((3, 200, 150), dtype=np.float32)
+    expected = Backend(weights, device="cpu", precision="fp32")(pixels, 0.1)
+    result = Backend(weights, device="cuda", precision=precision)(pixels, 0.1)
+    np.testing.assert_allclose(result, expected, rtol=0, atol=TOLERANCE[precision])
+
+
+def test_fp32_is_the_same_bit_for_bit(weights: Weights) -> None:
+    pixels = np.random.default_rng(0).random((3, 200, 150), dtype=np.float32)
+    first, second = (
+        Backend(weights, device="cuda", precision="fp32")(pixels, 0.1) for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_tile_shrinks_until_it_fits(weights: Weights) -> None:
+    pixels = np.random.default_rng(0).random((3, 700, 700), dtype=np.float32)
+    backend = Backend(weights, device="cuda", precision="fp32", tile=1024)
+    expected = backend(pixels, 0.1)
+    used = torch.cuda.max_memory_allocated()
+    total = torch.cuda.get_device_properties(0).total_memory
+    try:
+        torch.cuda.set_per_process_memory_fraction(0.5 * used / total)
+        result = backend(pixels, 0.1)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert backend.tile < 1024
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
