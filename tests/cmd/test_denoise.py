@@ -67,9 +67,19 @@ def test_every_record_is_a_line_of_json(run: Run, photo: Photo, tiny_weights: st
 
 def test_verbose_says_how_and_quiet_says_nothing(run: Run, photo: Photo, tiny_weights: str) -> None:
     photo("a.png")
-    options = ("--model", tiny_weights, "--sigma", "7", "--overwrite", "--precision", "fp32")
+    options = (
+        "--model",
+        tiny_weights,
+        "--sigma",
+        "7",
+        "--overwrite",
+        "--precision",
+        "fp32",
+        "--tile",
+        "96",
+    )
     said = run("denoise", "a.png", "-o", "b.png", "-v", "--device", "cpu", *options).err
-    for part in ("a.png -> b.png", "tiny on cpu", "fp32", "tile 256", "sigma 7", "megapixels/s"):
+    for part in ("a.png -> b.png", "tiny on cpu", "fp32", "tile 96", "sigma 7", "megapixels/s"):
         assert part in said
     ended = run("denoise", "a.png", "-o", "b.png", "-q", *options)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
