@@ -11,7 +11,7 @@ from restore.image.exr import read_exr
 from restore.image.formats import sniff
 from restore.image.picture import ImageFormat, Picture
 from restore.image.pillow import read_with_pillow
-from restore.image.png16 import check_png, is_png16, read_png16
+from restore.image.png import read_png
 from restore.image.pnm import read_pnm
 from restore.image.radiance import read_radiance
 from restore.image.tiff import read_tiff
@@ -23,6 +23,11 @@ DEFAULT_MAX_PIXELS = 500_000_000
 _HEAD_BYTES = 64
 _KNOWN_STRANGERS = (
     (b"GIF8", "is a GIF"),
+    (b"\xff\x0a", "is a JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "is a JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "is a JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "is a JPEG 2000"),
+    (b"\x00MRM", "is a camera RAW file"),
     (b"8BPS", "is a Photoshop document"),
     (b"%PDF", "is a PDF"),
     (b"FUJIFILMCCD-RAW", "is a camera RAW file"),
@@ -32,10 +37,11 @@ _KNOWN_STRANGERS = (
     (b"IIU\x00", "is a camera RAW file"),
     (b"FOVb", "is a camera RAW file"),
 )
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _SUPPORTED = "PNG, TIFF, JPEG, WebP, AVIF, BMP, PPM, OpenEXR and Radiance are read"
 
 
-def decode(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
     """Read one picture.
 
     Args:
@@ -47,7 +53,8 @@ def decode(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pic
 
     Raises:
         UnsupportedImage: not a picture, or a kind that is not read.
-        CorruptImage: damaged or cut short; never a picture that is partly gray.
+        CorruptImage: damaged or cut short. Damage within the data of a JPEG that still has its end
+            marker cannot be noticed: JPEG has no checksums.
         ImageTooLarge: more than ``max_pixels``.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
@@ -67,7 +74,7 @@ def decode(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pic
         with _opened(source) as file:
             head = file.read(_HEAD_BYTES)
             file.seek(0)
-            return _read(source, file, head, check_size)
+            return _read(file, head, check_size)
     except InputError as error:
         raise type(error)(f"{name}: {error}") from error
     except MemoryError as error:
@@ -79,13 +86,11 @@ def decode(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Pic
         raise CorruptImage(f"{name}: is damaged or cut short ({_brief(error)})") from error
 
 
-def _opened(source: Path | bytes) -> AbstractContextManager[BinaryIO]:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
-def _read(
-    source: Path | bytes, file: BinaryIO, head: bytes, check_size: Callable[[int, int], None]
-) -> Picture:
+def _read(file: BinaryIO, head: bytes, check_size: Callable[[int, int], None]) -> Picture:
     image_format = sniff(head)
     match image_format:
         case None:
@@ -93,17 +98,13 @@ def _read(
         case ImageFormat.TIFF:
             return read_tiff(file, check_size)
         case ImageFormat.EXR:
-            return read_exr(source, check_size)
+            return read_exr(file, check_size)
         case ImageFormat.HDR:
             return read_radiance(file.read(), check_size)
         case ImageFormat.PPM:
             return read_pnm(file.read(), check_size)
         case ImageFormat.PNG:
-            data = file.read()
-            check_png(data)
-            if is_png16(head):
-                return read_png16(data, check_size)
-            file = io.BytesIO(data)
+            return read_png(file.read(), check_size)
     return read_with_pillow(file, image_format, check_size)
 
 
@@ -114,12 +115,20 @@ def _advice(head: bytes) -> str:
         if head.startswith(magic):
             return f"{what}; {_SUPPORTED}"
     if head[4:8] == b"ftyp":
-        brand = head[8:12].decode("latin-1").strip()
-        what = "is a camera RAW file" if brand == "crx" else f"is a file of the kind {brand!r}"
-        return f"{what}; {_SUPPORTED}"
+        return f"{_kind_of_brand(head[8:12])}; {_SUPPORTED}"
     return f"is not a picture; {_SUPPORTED}"
+
+
+def _kind_of_brand(brand: bytes) -> str:
+    if brand == b"crx ":
+        return "is a camera RAW file"
+    if brand in _HEIF_BRANDS:
+        return "is a HEIC or HEIF"
+    name = "".join(character for character in brand.decode("latin-1") if character.isalnum())
+    return f"is a film or a file of the kind {name}"
 
 
 def _brief(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:120] if lines else type(error).__name__
+    text = "".join(c for c in lines[0][:120] if c.isprintable()) if lines else ""
+    return text or type(error).__name__

@@ -1,19 +1,20 @@
 """A Picture to the bytes of a file."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
 from restore.errors import OutputError, UsageError
+from restore.image.alpha import is_opaque, with_alpha_kind
 from restore.image.exr import write_exr
+from restore.image.metadata import orientation_of
 from restore.image.orient import upright
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.pillow import write_with_pillow
-from restore.image.png16 import write_png16
+from restore.image.png import write_png
 from restore.image.pnm import write_pnm
 from restore.image.radiance import write_radiance
-from restore.image.tiff import write_tiff
+from restore.image.tiff_writer import write_tiff
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
 __all__ = ["BIT_DEPTHS", "encode"]
@@ -31,6 +32,7 @@ BIT_DEPTHS: Mapping[ImageFormat, tuple[int, ...]] = {
 """Bits per sample that each container is written with; 32 and EXR's 16 are floating point."""
 
 _WITHOUT_METADATA = {ImageFormat.PPM, ImageFormat.EXR, ImageFormat.HDR}
+_WITHOUT_ALPHA = {ImageFormat.JPEG: "png", ImageFormat.PPM: "png", ImageFormat.HDR: "exr"}
 
 
 def encode(
@@ -45,7 +47,10 @@ def encode(
 
     Samples that come unchanged from ``decode`` go into a lossless container of the same depth
     unchanged. Linear light is sRGB-encoded and clipped for integer samples, sRGB is decoded for
-    floating point ones; the ICC profile, which then no longer applies, is left out.
+    floating point ones; the ICC profile, which then no longer applies, is left out. Colour is
+    multiplied by alpha in OpenEXR, in TIFF as it was, and nowhere else. Where a container cannot
+    hold the orientation, the pixels are turned and EXIF and XMP, which might tell viewers to turn
+    them again, are left out.
 
     Args:
         picture: what to write.
@@ -72,12 +77,14 @@ def encode(
     keeps_float = bit_depth is None and picture.is_float and image_format is ImageFormat.TIFF
     depth = bit_depth or _own_depth(picture, image_format)
     as_float = keeps_float or depth == 32 or image_format is ImageFormat.EXR
-    if strip_metadata or image_format in _WITHOUT_METADATA:
+    if strip_metadata or not _holds_orientation(picture, image_format):
         picture = upright(picture)
-    picture = _with_transfer(picture, linear=as_float)
+    picture = _with_transfer(_with_alpha(picture, image_format), linear=as_float)
     try:
         return _written(picture, image_format, depth, as_float, quality)
-    except (MemoryError, ValueError) as error:
+    except MemoryError as error:
+        raise OutputError("the result needs more memory than there is") from error
+    except (ValueError, RuntimeError, struct.error) as error:
         raise OutputError(f"{image_format.upper()} cannot hold this picture: {error}") from error
 
 
@@ -91,15 +98,44 @@ def _own_depth(picture: Picture, image_format: ImageFormat) -> int:
     return picture.bit_depth if picture.bit_depth in depths else depths[0]
 
 
+def _holds_orientation(picture: Picture, image_format: ImageFormat) -> bool:
+    if image_format is ImageFormat.TIFF:
+        return True  # a tag of its own
+    if image_format in _WITHOUT_METADATA:
+        return False
+    return orientation_of(picture.exif) == picture.orientation
+
+
+def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
+    """Return the picture with the kind of alpha that the container holds.
+
+    Raises:
+        OutputError: it holds none, and something shows through.
+    """
+    if image_format in _WITHOUT_ALPHA:
+        if not is_opaque(picture):
+            other = _WITHOUT_ALPHA[image_format]
+            raise OutputError(
+                f"{image_format.upper()} cannot hold an alpha channel; use --format {other}"
+            )
+        return replace(picture, alpha=None, alpha_is_premultiplied=False)
+    if image_format is ImageFormat.TIFF:
+        return picture
+    return with_alpha_kind(picture, premultiplied=image_format is ImageFormat.EXR)
+
+
 def _with_transfer(picture: Picture, *, linear: bool) -> Picture:
     is_linear = picture.transfer is Transfer.LINEAR
     if linear == is_linear:
         return picture
-    pixels = (
-        srgb_to_linear(picture.pixels) if linear else np.clip(linear_to_srgb(picture.pixels), 0, 1)
+    straight = with_alpha_kind(picture, premultiplied=False)
+    curve, transfer = (
+        (srgb_to_linear, Transfer.LINEAR) if linear else (linear_to_srgb, Transfer.SRGB)
     )
-    transfer = Transfer.LINEAR if linear else Transfer.SRGB
-    return replace(picture, pixels=pixels, transfer=transfer, icc=None)
+    encoded = replace(
+        straight, pixels=curve(straight.pixels), transfer=transfer, icc=None, png_chunks=b""
+    )
+    return with_alpha_kind(encoded, premultiplied=picture.alpha_is_premultiplied)
 
 
 def _written(
@@ -114,6 +150,6 @@ def _written(
             return write_radiance(picture)
         case ImageFormat.PPM:
             return write_pnm(picture, depth)
-        case ImageFormat.PNG if depth == 16:
-            return write_png16(picture)
+        case ImageFormat.PNG:
+            return write_png(picture, depth)
     return write_with_pillow(picture, image_format, quality)

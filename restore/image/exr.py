@@ -1,86 +1,109 @@
 """OpenEXR: scene-linear half and float pictures."""
 
-import tempfile
+import io
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import OpenEXR
 
 from restore.errors import UnsupportedImage
+from restore.image.exr_header import ExrHeader, read_exr_header
 from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.samples import as_half
 
 __all__ = ["read_exr", "write_exr"]
 
+_HALF, _FLOAT = 1, 2
 
-def read_exr(source: Path | bytes, check_size: Callable[[int, int], None]) -> Picture:
+
+def read_exr(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture:
     """Read gray (Y) or RGB with or without alpha; other channels are refused, not dropped.
 
     Raises:
         UnsupportedImage: several parts, deep data, sub-sampled or other channels.
+        CorruptImage: a damaged header, or a file that is cut short.
         Exception: whatever the library raises on damaged data.
     """
-    if isinstance(source, bytes):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "input.exr"
-            path.write_bytes(source)
-            return read_exr(path, check_size)
-    with OpenEXR.File(str(source), header_only=True) as file:
-        if len(file.parts) != 1:
-            raise UnsupportedImage(f"has {len(file.parts)} parts; split it first")
-        header = dict(file.header())
-    low, high = header["dataWindow"]
-    check_size(int(high[0]) - int(low[0]) + 1, int(high[1]) - int(low[1]) + 1)
-    names = {channel.name for channel in header["channels"]}
-    colours = ["R", "G", "B"] if {"R", "G", "B"} <= names else ["Y"]
-    strange = sorted(names - {*colours, "A"})
-    if strange or not names.issuperset(colours) or "deep" in str(header.get("type", "")):
-        raise UnsupportedImage(
-            f"has the channels {', '.join(sorted(names))}; RGB, RGBA, Y and YA are read"
-        )
-    with OpenEXR.File(str(source), separate_channels=True) as file:
-        stored = {name: channel.pixels for name, channel in file.channels().items()}
-    if any(values.dtype.kind != "f" for values in stored.values()):
-        raise UnsupportedImage("has integer channels; half and float are read")
-    pixels = np.stack([stored[name] for name in colours]).astype(np.float32, copy=False)
+    header = read_exr_header(file)
+    check_size(header.width, header.height)
+    colours = _colours(header)
+    file.seek(0)
+    with OpenEXR.File(file, separate_channels=True) as opened:
+        stored = {name: channel.pixels for name, channel in opened.channels().items()}
+    pixels = np.empty((len(colours), header.height, header.width), dtype=np.float32)
+    for plane, name in zip(pixels, colours, strict=True):
+        plane[...] = stored.pop(name)
     alpha = stored["A"].astype(np.float32, copy=False) if "A" in stored else None
+    is_half = all(channel.kind == _HALF for channel in header.channels.values())
     return Picture(
         pixels=pixels,
         alpha=alpha,
         alpha_is_premultiplied=alpha is not None,
-        bit_depth=16 if all(values.dtype == np.float16 for values in stored.values()) else 32,
+        bit_depth=16 if is_half else 32,
         is_float=True,
         transfer=Transfer.LINEAR,
         format=ImageFormat.EXR,
         primaries=_primaries(header),
+        display_window=_display_window(header),
     )
 
 
-def _primaries(header: dict[str, Any]) -> str:
+def _colours(header: ExrHeader) -> list[str]:
+    names = header.channels.keys()
+    colours = ["R", "G", "B"] if {"R", "G", "B"} <= names else ["Y"]
+    if set(names) - {"A"} != set(colours):
+        raise UnsupportedImage(
+            f"has the channels {', '.join(sorted(names))}; RGB, RGBA, Y and YA are read"
+        )
+    for channel in header.channels.values():
+        if channel.kind not in (_HALF, _FLOAT):
+            raise UnsupportedImage("has integer channels; half and float are read")
+        if (channel.x_sampling, channel.y_sampling) != (1, 1):
+            raise UnsupportedImage("has sub-sampled channels; convert it to plain RGB first")
+    return colours
+
+
+def _primaries(header: ExrHeader) -> str:
     """Return the chromaticities as eight numbers (red, green, blue, white; x and y), or ""."""
-    values = header.get("chromaticities")
-    return " ".join(str(float(value)) for value in values) if values is not None else ""
+    values = header.chromaticities
+    return " ".join(str(value) for value in values) if any(values) else ""
+
+
+def _display_window(header: ExrHeader) -> tuple[int, int, int, int] | None:
+    """Return the display window relative to the first pixel, or None where both are one."""
+    if header.display_window == header.data_window:
+        return None
+    x, y = header.data_window[:2]
+    left, top, right, bottom = header.display_window
+    return left - x, top - y, right - x, bottom - y
 
 
 def write_exr(picture: Picture, bit_depth: int) -> bytes:
     """Encode linear ``picture`` as half (16) or float (32) with lossless ZIP compression."""
-    dtype = np.float16 if bit_depth == 16 else np.float32
     names = ["Y"] if picture.channels == 1 else ["R", "G", "B"]
-    channels = {
-        name: np.ascontiguousarray(plane, dtype=dtype)
-        for name, plane in zip(names, picture.pixels, strict=True)
-    }
+    channels = dict(zip(names, picture.pixels, strict=True))
     if picture.alpha is not None:
-        channels["A"] = np.ascontiguousarray(picture.alpha, dtype=dtype)
+        channels["A"] = picture.alpha
+    stored = {
+        name: np.ascontiguousarray(as_half(plane) if bit_depth == 16 else plane)
+        for name, plane in channels.items()
+    }
     header: dict[str, Any] = {
         "compression": OpenEXR.ZIP_COMPRESSION,
         "type": OpenEXR.scanlineimage,
     }
     if picture.primaries:
         header["chromaticities"] = tuple(float(value) for value in picture.primaries.split())
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "output.exr"
-        with OpenEXR.File(header, channels) as file:
-            file.write(str(path))
-        return path.read_bytes()
+    if picture.display_window:
+        left, top, right, bottom = picture.display_window
+        header["dataWindow"] = _box(-left, -top, picture.width - 1 - left, picture.height - 1 - top)
+        header["displayWindow"] = _box(0, 0, right - left, bottom - top)
+    buffer = io.BytesIO()
+    with OpenEXR.File(header, stored) as file:
+        file.write(buffer)
+    return buffer.getvalue()
+
+
+def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
+    return np.array([left, top], np.int32), np.array([right, bottom], np.int32)

@@ -1,11 +1,25 @@
 """Blocks that travel with the pixels: EXIF, and what it says about orientation."""
 
 import struct
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any
 
 from PIL import Image
 
-__all__ = ["DESCRIPTIVE_TAGS", "EXIF_HEADER", "bare_exif", "exif_directories", "orientation_of"]
+__all__ = [
+    "DESCRIPTIVE_TAGS",
+    "EXIF_ERRORS",
+    "EXIF_HEADER",
+    "bare_exif",
+    "exif_directories",
+    "movable_entries",
+    "orientation_of",
+    "quiet_pillow",
+    "well_formed_exif",
+]
 
 EXIF_HEADER = b"Exif\x00\x00"
 """What JPEG puts before an EXIF block; we keep blocks without it."""
@@ -15,9 +29,27 @@ DESCRIPTIVE_TAGS = frozenset(
 )
 """Tags of the main directory that describe a photograph, not how a file stores it."""
 
+EXIF_ERRORS = (
+    *(SyntaxError, ValueError, LookupError, TypeError, AttributeError, OSError),
+    *(ArithmeticError, struct.error),
+)
+"""What Pillow raises on damaged EXIF."""
+
 _ORIENTATION = 0x0112
 _SHORT = 3
-_EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
+_EXIF_IFD, _GPS_IFD, _INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
+_filters = Lock()
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence what Pillow warns of in damaged EXIF: such a block is kept, but says less.
+
+    One thread at a time, since warning filters belong to the process.
+    """
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def bare_exif(block: bytes | None) -> bytes | None:
@@ -49,10 +81,37 @@ def exif_directories(
 
     A damaged block yields what could be read of it.
     """
+    main: dict[int, Any] = {}
+    details: dict[int, Any] = {}
+    gps: dict[int, Any] = {}
     parsed = Image.Exif()
-    try:
+    with quiet_pillow(), suppress(*EXIF_ERRORS):
         parsed.load(EXIF_HEADER + exif)
-        main = dict(parsed)
-        return main, dict(parsed.get_ifd(_EXIF_IFD)), dict(parsed.get_ifd(_GPS_IFD))
-    except (SyntaxError, ValueError, KeyError, TypeError, OSError, struct.error):
-        return {}, {}, {}
+        main.update(movable_entries(parsed))
+        details.update(movable_entries(parsed.get_ifd(_EXIF_IFD)))
+        gps.update(movable_entries(parsed.get_ifd(_GPS_IFD)))
+    return main, details, gps
+
+
+def movable_entries(directory: Mapping[int, Any]) -> dict[int, Any]:
+    """Return the entries of a directory in a form that Pillow writes elsewhere unharmed.
+
+    Pillow reads text as Latin-1 but writes ASCII, so other text becomes bytes; the pointer to a
+    directory within is left out, as an offset is of no use elsewhere.
+    """
+    return {
+        tag: value.encode("latin-1", "replace")
+        if isinstance(value, str) and not value.isascii()
+        else value
+        for tag, value in directory.items()
+        if tag != _INTEROPERABILITY_IFD
+    }
+
+
+def well_formed_exif(exif: bytes) -> bytes | None:
+    """Return the block as Pillow writes what it understands of it, None if that is nothing."""
+    parsed = Image.Exif()
+    with quiet_pillow(), suppress(*EXIF_ERRORS):
+        parsed.load(EXIF_HEADER + exif)
+        return bare_exif(parsed.tobytes()) if len(parsed) else None
+    return None

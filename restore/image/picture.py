@@ -41,6 +41,7 @@ class Picture:
             Integer files are scaled so that the largest code is 1.0; float files keep their values.
         alpha: float32 ``[H, W]`` scaled alike, or None. Never touched by a network.
         alpha_is_premultiplied: whether colour was multiplied by alpha (associated alpha).
+        alpha_is_opacity: False for a fourth channel in TIFF that is not said to be opacity.
         bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
         is_float: whether the file holds floating point samples.
         transfer: how sample values relate to light.
@@ -50,11 +51,16 @@ class Picture:
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
         primaries: chromaticities where the container states them: eight numbers, x and y of red,
             green, blue and white; else "".
+        display_window: where OpenEXR shows another part than it stores: left, top, right and
+            bottom (inclusive) counted from the first stored pixel; else None.
+        png_chunks: the chunks of PNG that say what colours and pixels mean (gamma, chromaticities,
+            pixels per metre), whole; they go back into PNG.
     """
 
     pixels: NDArray[np.float32]
     alpha: NDArray[np.float32] | None = None
     alpha_is_premultiplied: bool = False
+    alpha_is_opacity: bool = True
     bit_depth: int = 8
     is_float: bool = False
     transfer: Transfer = Transfer.SRGB
@@ -64,6 +70,8 @@ class Picture:
     xmp: bytes | None = None
     orientation: int = 1
     primaries: str = ""
+    display_window: tuple[int, int, int, int] | None = None
+    png_chunks: bytes = b""
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""

@@ -1,19 +1,26 @@
-"""The 8-bit containers that Pillow reads and writes exactly, with their blocks byte for byte."""
+"""The 8-bit containers that Pillow reads and writes, with their blocks byte for byte."""
 
 import io
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile, PngInfo
 from PIL.WebPImagePlugin import WebPImageFile
 
 from restore.errors import OutputError, UnsupportedImage
-from restore.image.metadata import EXIF_HEADER, bare_exif, orientation_of
+from restore.image.codec_size import webp_size
+from restore.image.metadata import (
+    EXIF_HEADER,
+    bare_exif,
+    orientation_of,
+    quiet_pillow,
+    well_formed_exif,
+)
 from restore.image.picture import ImageFormat, Picture
 from restore.image.samples import planes, stored_samples
 
@@ -21,64 +28,70 @@ __all__ = ["read_with_pillow", "write_with_pillow"]
 
 # The classes and not Image.open: the container is already known, and our limit on pixels holds.
 _READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
-    ImageFormat.PNG: PngImageFile,
     ImageFormat.JPEG: JpegImageFile,
     ImageFormat.WEBP: WebPImageFile,
     ImageFormat.AVIF: AvifImageFile,
     ImageFormat.BMP: BmpImageFile,
 }
+_NAMES = {ImageFormat.JPEG: "JPEG", ImageFormat.WEBP: "WebP", ImageFormat.AVIF: "AVIF"}
 _DEFAULT_QUALITY = {ImageFormat.JPEG: 95, ImageFormat.WEBP: 95, ImageFormat.AVIF: 90}
-_XMP_KEYWORD = "XML:com.adobe.xmp"
+_LONGEST_SIDE = {ImageFormat.JPEG: 65500, ImageFormat.WEBP: 16383, ImageFormat.AVIF: 65536}
 
 
 def read_with_pillow(
     file: BinaryIO, image_format: ImageFormat, check_size: Callable[[int, int], None]
 ) -> Picture:
-    """Read an 8-bit picture.
+    """Read an 8-bit picture; of a JPEG that holds several (MPO) the first.
 
     Args:
         file: at its beginning.
-        image_format: PNG (up to 8 bits), JPEG, WebP, AVIF or BMP.
+        image_format: JPEG, WebP, AVIF or BMP.
         check_size: called with width and height before any pixel is decoded.
 
     Raises:
         UnsupportedImage: CMYK, or more than one frame.
         Exception: whatever Pillow raises on damaged data.
     """
-    with _READERS[image_format](file) as image:
-        check_size(*image.size)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1:
-            raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
-        image.load()
-        info = dict(image.info)
-        samples = np.asarray(_gray_or_rgb(image))
+    if image_format is ImageFormat.WEBP:
+        # Pillow takes memory for the canvas as soon as it opens a file.
+        check_size(*webp_size(file.read(30)))
+        file.seek(0)
+    samples, info = _decoded(file, image_format, check_size)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
-    xmp = info.get("xmp") or info.get(_XMP_KEYWORD)
     return Picture(
         pixels=pixels,
         alpha=alpha,
         format=image_format,
         icc=info.get("icc_profile") or None,
         exif=exif,
-        xmp=xmp.encode() if isinstance(xmp, str) else xmp,
+        xmp=info.get("xmp") or None,
         orientation=orientation_of(exif),
     )
 
 
+def _decoded(
+    file: BinaryIO, image_format: ImageFormat, check_size: Callable[[int, int], None]
+) -> tuple[NDArray[np.uint8], dict[Any, Any]]:
+    """Return samples and metadata; a function of its own, so that Pillow's copy dies with it."""
+    with quiet_pillow():
+        opened = _READERS[image_format](file)
+    with opened as image:
+        check_size(*image.size)
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
+        image.load()
+        return np.asarray(_gray_or_rgb(image)), dict(image.info)
+
+
 def _gray_or_rgb(image: Image.Image) -> Image.Image:
-    transparent = "transparency" in image.info
     match image.mode:
-        case "L" | "RGB" if transparent:
-            return image.convert("LA" if image.mode == "L" else "RGBA")
-        case "L" | "LA" | "RGB" | "RGBA":
+        case "L" | "RGB" | "RGBA":
             return image
         case "1":
             return image.convert("L")
-        case "P" | "PA":
-            return image.convert("RGBA" if transparent or image.mode == "PA" else "RGB")
-        case "RGBX":
+        case "P" | "RGBX":
             return image.convert("RGB")
         case "CMYK":
             raise UnsupportedImage(
@@ -91,46 +104,41 @@ def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int 
     """Encode ``picture`` in 8 bits.
 
     Args:
-        picture: sRGB-like samples in [0, 1].
-        image_format: PNG, JPEG, WebP or AVIF.
+        picture: sRGB-like samples in [0, 1], without alpha for JPEG.
+        image_format: JPEG, WebP or AVIF.
         quality: 1 to 100; for WebP 100 is lossless. None: 95 for JPEG (4:4:4) and WebP,
-            90 for AVIF. PNG has none.
+            90 for AVIF.
 
     Raises:
         OutputError: the container cannot hold this picture.
     """
-    if image_format is ImageFormat.JPEG and picture.alpha is not None:
-        raise OutputError("JPEG cannot hold an alpha channel; use --format png")
+    name, longest = _NAMES[image_format], _LONGEST_SIDE[image_format]
+    if max(picture.width, picture.height) > longest:
+        raise OutputError(f"{name} holds at most {longest} pixels a side; use --format png")
     image = Image.fromarray(stored_samples(picture, np.uint8))
-    if image_format in (ImageFormat.WEBP, ImageFormat.AVIF) and image.mode in ("L", "LA"):
+    if image_format is not ImageFormat.JPEG and image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
     buffer = io.BytesIO()
     try:
         image.save(buffer, image_format.name, **_options(picture, image_format, quality))
     except (ValueError, OSError) as error:
-        raise OutputError(f"{image_format.name} cannot hold this picture: {error}") from error
+        raise OutputError(f"{name} cannot hold this picture: {error}; use --format png") from error
     return buffer.getvalue()
 
 
 def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {
+        "quality": _DEFAULT_QUALITY[image_format] if quality is None else quality
+    }
     if picture.icc:
         options["icc_profile"] = picture.icc
-    if picture.exif:
-        options["exif"] = EXIF_HEADER + picture.exif
-    if image_format is ImageFormat.PNG:
-        if picture.xmp:
-            text = PngInfo()
-            text.add_itxt(_XMP_KEYWORD, picture.xmp.decode("utf-8", "replace"))
-            options["pnginfo"] = text
-        return options
+    exif = picture.exif
+    if exif and image_format is ImageFormat.AVIF:
+        exif = well_formed_exif(exif)  # from which Pillow takes the orientation out
+    if exif:
+        options["exif"] = EXIF_HEADER + exif
     if picture.xmp:
         options["xmp"] = picture.xmp
-    options["quality"] = _DEFAULT_QUALITY[image_format] if quality is None else quality
-    if image_format is ImageFormat.JPEG:
-        options["subsampling"] = "4:4:4"
-    if image_format is ImageFormat.AVIF:
-        options["subsampling"] = "4:4:4"
     if image_format is ImageFormat.WEBP:
-        options |= {"lossless": quality == 100, "exact": True}
-    return options
+        return options | {"lossless": quality == 100, "exact": True}
+    return options | {"subsampling": "4:4:4"}

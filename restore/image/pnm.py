@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from restore.errors import CorruptImage, OutputError
+from restore.errors import CorruptImage
 from restore.image.picture import ImageFormat, Picture
 from restore.image.samples import planes, stored_samples
 
@@ -35,25 +36,28 @@ def read_pnm(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
     count = width * height * channels
     body = memoryview(data)[header.end() :]
     if kind in (2, 3):
-        values = bytes(body).split()[:count]
-        samples = np.array([int(value) for value in values], dtype=np.uint32)
+        samples = _plain_samples(bytes(body), count)
     else:
         dtype = np.dtype(">u2" if peak > 255 else np.uint8)
         samples = np.frombuffer(body, dtype, min(count, len(body) // dtype.itemsize))
     if len(samples) < count:
         raise CorruptImage("is cut short")
+    if samples.max() > peak:
+        raise CorruptImage(f"has samples above {peak}, the maximum that it states")
     pixels, _ = planes(samples.reshape(height, width, channels), peak)
     return Picture(pixels=pixels, bit_depth=16 if peak > 255 else 8, format=ImageFormat.PPM)
 
 
-def write_pnm(picture: Picture, bit_depth: int) -> bytes:
-    """Encode ``picture`` as raw PGM (gray) or PPM (RGB) of 8 or 16 bits.
+def _plain_samples(text: bytes, count: int) -> NDArray[np.uint64]:
+    if text.translate(None, b"0123456789 \t\n\v\f\r"):
+        raise CorruptImage("has samples that are not numbers")
+    if text.isspace() or not text:
+        return np.empty(0, np.uint64)  # where numpy would find a zero
+    return np.fromstring(text, dtype=np.uint64, sep=" ")[:count]
 
-    Raises:
-        OutputError: the picture has an alpha channel.
-    """
-    if picture.alpha is not None:
-        raise OutputError("PPM cannot hold an alpha channel; use --format png")
+
+def write_pnm(picture: Picture, bit_depth: int) -> bytes:
+    """Encode ``picture`` as raw PGM (gray) or PPM (RGB) of 8 or 16 bits."""
     samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
     kind, peak = ("P5" if picture.channels == 1 else "P6"), 2**bit_depth - 1
     header = f"{kind}\n{picture.width} {picture.height}\n{peak}\n".encode()

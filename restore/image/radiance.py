@@ -6,14 +6,17 @@ from collections.abc import Callable
 import imagecodecs
 import numpy as np
 
-from restore.errors import OutputError, UnsupportedImage
+from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.samples import planes
 
 __all__ = ["read_radiance", "write_radiance"]
 
 _MOST_HEADER_BYTES = 1 << 16
-_SIZE = re.compile(rb"\n-Y (\d{1,9}) \+X (\d{1,9})\n")
+_HEADER = re.compile(rb"#\?[^\n]*\n(?:[^\n]+\n)*\n([^\n]{1,80})\n")
+_SIZE = re.compile(rb"-Y +(\d{1,9}) +\+X +(\d{1,9})\s*")
+_ANY_SIZE = re.compile(rb"[-+][XY] +\d+ +[-+][XY] +\d+\s*")
+_LARGEST = 1.6e38  # just below what the largest exponent holds
 
 
 def read_radiance(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
@@ -21,13 +24,20 @@ def read_radiance(data: bytes, check_size: Callable[[int, int], None]) -> Pictur
 
     Raises:
         UnsupportedImage: another row order, or XYZ colours.
+        CorruptImage: a damaged header.
         Exception: whatever the codec raises on damaged data.
     """
-    size = _SIZE.search(data, 0, _MOST_HEADER_BYTES)
-    if not size or b"32-bit_rle_rgbe" not in data[: size.start()]:
+    header = _HEADER.match(data, 0, _MOST_HEADER_BYTES)
+    if not header or not _ANY_SIZE.fullmatch(header[1]):
+        raise CorruptImage("has a damaged header")
+    size = _SIZE.fullmatch(header[1])
+    if not size or b"32-bit_rle_xyze" in header[0]:
         raise UnsupportedImage("is a Radiance picture of an unusual kind; RGBE rows are read")
-    check_size(int(size[2]), int(size[1]))
-    pixels, _ = planes(imagecodecs.rgbe_decode(data), 1.0)
+    width, height = int(size[2]), int(size[1])
+    check_size(width, height)
+    # The codec looks for the size by itself: with a header of ours it finds the one just checked.
+    plain = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % (height, width)
+    pixels, _ = planes(imagecodecs.rgbe_decode(plain + data[header.end() :]), 1.0)
     return Picture(
         pixels=pixels,
         bit_depth=32,
@@ -38,13 +48,7 @@ def read_radiance(data: bytes, check_size: Callable[[int, int], None]) -> Pictur
 
 
 def write_radiance(picture: Picture) -> bytes:
-    """Encode linear ``picture``; gray becomes three equal channels.
-
-    Raises:
-        OutputError: the picture has an alpha channel.
-    """
-    if picture.alpha is not None:
-        raise OutputError("Radiance cannot hold an alpha channel; use --format exr")
-    planes_rgb = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
-    samples = np.ascontiguousarray(planes_rgb.transpose(1, 2, 0)).clip(0, None)
-    return bytes(imagecodecs.rgbe_encode(samples, header=True))
+    """Encode linear ``picture``; gray becomes three equal channels, negative light becomes 0."""
+    rgb = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
+    samples = np.nan_to_num(rgb.transpose(1, 2, 0), nan=0, posinf=_LARGEST).clip(0, _LARGEST)
+    return bytes(imagecodecs.rgbe_encode(np.ascontiguousarray(samples), header=True))

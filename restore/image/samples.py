@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from restore.errors import UnsupportedImage
 from restore.image.picture import Picture
 
-__all__ = ["planes", "quantised", "stored_samples"]
+__all__ = ["as_half", "planes", "quantised", "stored_samples"]
+
+_LARGEST_HALF = 65504
 
 
 def planes(
@@ -34,19 +36,28 @@ def planes(
     height, width, count = samples.shape
     channels = 1 if count <= 2 else 3
     pixels = np.empty((channels, height, width), dtype=np.float32)
-    for channel in range(channels):
-        np.divide(samples[..., channel], np.float32(peak), out=pixels[channel])
-    if count == channels:
-        return pixels, None
-    return pixels, np.divide(samples[..., channels], np.float32(peak), dtype=np.float32)
+    alpha = np.empty((height, width), dtype=np.float32) if count > channels else None
+    with np.errstate(invalid="ignore"):  # float files may hold NaN
+        for channel in range(channels):
+            np.divide(samples[..., channel], np.float32(peak), out=pixels[channel])
+        if alpha is not None:
+            np.divide(samples[..., channels], np.float32(peak), out=alpha)
+    return pixels, alpha
 
 
 def quantised(plane: NDArray[np.float32], peak: int) -> NDArray[Any]:
     """Round ``plane`` in [0, 1] to integers in 0..peak; what lies outside is clipped, NaN is 0."""
-    scaled = np.nan_to_num(plane, nan=0.0).clip(0, 1)
+    scaled = np.nan_to_num(plane, nan=0.0)
+    np.clip(scaled, 0, 1, out=scaled)
     scaled *= np.float32(peak)
     np.rint(scaled, out=scaled)
     return scaled.astype(np.uint8 if peak <= 255 else np.uint16)
+
+
+def as_half(plane: NDArray[np.float32]) -> NDArray[np.float16]:
+    """Round to half precision; what is too large becomes 65504, infinity stays what it is."""
+    within = np.clip(plane, -_LARGEST_HALF, _LARGEST_HALF)
+    return np.where(np.isinf(plane), plane, within).astype(np.float16)
 
 
 def stored_samples(picture: Picture, dtype: type[np.generic]) -> NDArray[Any]:
@@ -62,5 +73,5 @@ def stored_samples(picture: Picture, dtype: type[np.generic]) -> NDArray[Any]:
         if np.issubdtype(dtype, np.integer):
             result[..., index] = quantised(part, int(np.iinfo(dtype).max))  # type: ignore[type-var]
         else:
-            result[..., index] = part
+            result[..., index] = as_half(part) if dtype is np.float16 else part
     return result[..., 0] if len(parts) == 1 else result

@@ -3,6 +3,7 @@
 import io
 import resource
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def test_all_of_pngsuite(shared_data: Path) -> None:
             with Image.open(path) as image:
                 mode = ("L" if len(planes) < 3 else "RGB") + "A" * (len(planes) % 2 == 0)
                 expected = np.asarray(image.convert(mode))
+        if path.name == "tbbn0g04.png":  # Pillow compares its 4-bit transparent gray to 8 bits
+            expected = np.dstack([expected[..., 0], np.where(expected[..., 0] == 255, 0, 255)])
         np.testing.assert_array_equal(codes, expected.reshape(codes.shape), err_msg=path.name)
 
 
@@ -63,14 +66,19 @@ def test_all_orientations_are_known(shared_data: Path) -> None:
         assert decode(path).orientation == int(path.stem[-1]), path.name
 
 
-def test_damaged_files_are_refused_in_one_line_and_bounded_memory(shared_data: Path) -> None:
+def test_damaged_files_are_refused_in_one_line_little_time_and_bounded_memory(
+    shared_data: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     messages = []
     for path in sorted((shared_data / "files/bad").iterdir()):
+        start = time.perf_counter()
         try:
             decode(path)
         except InputError as error:
             messages.append(str(error).removeprefix(f"{path}: "))
+        assert time.perf_counter() - start < 5, path.name
+    assert capfd.readouterr() == ("", "")
     assert len(messages) > 40
     assert all(message and "/" not in message.split(" ")[0] for message in messages)
     assert not any("\n" in message for message in messages)
@@ -102,13 +110,16 @@ def test_every_cut_is_noticed(kind: str) -> None:
         (b"GIF89a" + b"\x00" * 60, "GIF"),
         (b"8BPS" + b"\x00" * 60, "Photoshop"),
         (b"\x00\x00\x00\x18ftypcrx " + b"\x00" * 60, "camera RAW"),
-        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 60, "heic"),
+        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 60, "HEIC"),
+        (b"\x00\x00\x00\x18ftypisom" + b"\x00" * 60, "a film"),
+        (b"\x00\x00\x00\x0cJXL \r\n" + b"\x00" * 60, "JPEG XL"),
+        (b"II*\x00" + b"\x00" * 60, "damaged"),
     ],
 )
 def test_strangers_are_named(tmp_path: Path, content: bytes, advice: str) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    with pytest.raises(UnsupportedImage, match=advice) as caught:
+    with pytest.raises(InputError, match=advice) as caught:
         decode(path)
     assert str(caught.value).startswith(f"{path}: ")
 
@@ -130,9 +141,9 @@ def test_cmyk_is_refused() -> None:
 def test_animations_and_pages_are_refused() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
     for kind in ("PNG", "WEBP"):
-        with pytest.raises(UnsupportedImage, match=r"animation of 3 frames"):
+        with pytest.raises(UnsupportedImage, match="is an animation"):
             decode(encoded(frames[0], kind, save_all=True, append_images=frames[1:]))
-    with pytest.raises(UnsupportedImage, match="3 pages"):
+    with pytest.raises(UnsupportedImage, match="several pages"):
         decode(encoded(frames[0], "TIFF", save_all=True, append_images=frames[1:]))
 
 
@@ -200,6 +211,9 @@ def test_ascii_and_odd_pnm() -> None:
     plain = decode(b"P3 # comment\n2 1\n# more\n15\n0 5 15\n15 0 0\n")
     np.testing.assert_allclose(plain.pixels[:, 0], [[0, 1], [1 / 3, 0], [1, 0]], atol=1e-7)
     assert decode(b"P5 1 1 65535\n\x80\x00").pixels[0, 0, 0] == pytest.approx(0x8000 / 65535)
+    for broken in (b"P2 1 1 9\n10", b"P2 1 1 9\n-1", b"P2 1 1 9\n  ", b"P2 2 1 9\n1"):
+        with pytest.raises(CorruptImage):
+            decode(broken)
     for broken in (b"P5 2 2 255\nabc", b"P5 0 2 255\n", b"P6 x 2 255\n", b"P5 1 1 70000\n\x00\x00"):
         with pytest.raises(CorruptImage):
             decode(broken)

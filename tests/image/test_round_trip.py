@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -57,6 +58,8 @@ def test_floats_are_exact(
     make_picture: MakePicture, image_format: ImageFormat, bit_depth: int, channels: int, alpha: bool
 ) -> None:
     picture = make_picture(channels, alpha=alpha, bit_depth=bit_depth, is_float=True, bare=True)
+    # The alpha of OpenEXR is by definition premultiplied.
+    picture = replace(picture, alpha_is_premultiplied=alpha and image_format is EXR)
     result = decode(encode(picture, image_format))
     assert_same_samples(result, picture)
     assert result.transfer is Transfer.LINEAR
@@ -98,6 +101,53 @@ def test_lossy_containers_stay_close_and_keep_their_blocks(
     written.load(b"Exif\x00\x00" + (result.exif or b""))
     assert written[0x010F] == "Maker"
     assert written.get_ifd(0x8769)[0x8827] == 6400
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("image_format", [PNG, JPEG, WEBP, AVIF])
+def test_all_orientations_are_kept_and_pixels_are_not_turned(
+    make_picture: MakePicture, image_format: ImageFormat, orientation: int
+) -> None:
+    block = Image.Exif()
+    block[0x0112] = orientation
+    picture = replace(make_picture(bare=True), exif=block.tobytes()[6:], orientation=orientation)
+    result = decode(encode(picture, image_format, quality=100))
+    assert result.orientation == orientation
+    assert result.pixels.shape == picture.pixels.shape
+    assert np.abs(result.pixels - picture.pixels).mean() < 0.1
+
+
+def test_phone_pictures_with_a_second_frame_give_the_first() -> None:
+    first, second = Image.new("RGB", (8, 6), "red"), Image.new("RGB", (8, 6), "blue")
+    buffer = io.BytesIO()
+    first.save(buffer, "MPO", save_all=True, append_images=[second])
+    picture = decode(buffer.getvalue())
+    assert picture.format is JPEG
+    assert picture.pixels[0].min() > 0.9
+
+
+def test_a_profile_of_many_jpeg_segments_survives(make_picture: MakePicture) -> None:
+    profile = np.random.default_rng(0).bytes(200_000)
+    assert decode(encode(replace(make_picture(), icc=profile), JPEG)).icc == profile
+
+
+def test_what_a_container_cannot_hold_is_said_in_a_sentence(make_picture: MakePicture) -> None:
+    with pytest.raises(OutputError, match="JPEG cannot hold"):
+        encode(replace(make_picture(), xmp=b"x" * 70_000), JPEG)
+    wide = Picture(pixels=np.zeros((1, 1, 16_384), np.float32))
+    with pytest.raises(OutputError, match="16383 pixels"):
+        encode(wide, WEBP)
+
+
+def test_infinities_and_nan_never_reach_integers_unclipped() -> None:
+    values = np.array([[[np.nan, np.inf, -np.inf, 1.0]]], np.float32).repeat(3, axis=0)
+    picture = Picture(pixels=values, is_float=True, bit_depth=32, transfer=Transfer.LINEAR)
+    for image_format in (PNG, PPM):
+        seen = decode(encode(picture, image_format)).pixels
+        np.testing.assert_array_equal(seen[0, 0], [0, 1, 0, 1])
+    assert decode(encode(picture, HDR)).pixels[0, 0].tolist() == pytest.approx(
+        [0, 1.6e38, 0, 1], rel=0.01
+    )
 
 
 def test_jpeg_exif_survives_byte_for_byte(make_picture: MakePicture) -> None:
@@ -152,7 +202,7 @@ def test_tiff_exif_is_stable_from_the_first_pass_on(make_picture: MakePicture) -
     assert once.exif == twice.exif
 
 
-@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha"])
+@pytest.mark.parametrize("kind", ["unassalpha", "assocalpha", "unspecified"])
 def test_tiff_keeps_the_kind_of_alpha(kind: str) -> None:
     samples = np.random.default_rng(0).integers(0, 256, (5, 6, 4), dtype=np.uint8)
     buffer = io.BytesIO()
