@@ -1,0 +1,46 @@
+"""JPEG compression as a degradation."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["compressed"]
+
+
+def compressed(
+    pictures: Tensor, qualities: Sequence[int], *, subsample: Sequence[bool] | None = None
+) -> Tensor:
+    """Return ``pictures`` after a round trip through 8-bit JPEG files.
+
+    Args:
+        pictures: ``(B, C, H, W)`` with 1 or 3 channels; clipped to [0, 1].
+        qualities: 1 to 100 for each picture, on libjpeg's scale.
+        subsample: whether chroma is stored at half the resolution (4:2:0), for each picture;
+            nowhere by default.
+
+    Returns:
+        float32 ``(B, C, H, W)`` in [0, 1], on the device of ``pictures``.
+    """
+    samples = (pictures.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
+    halved = subsample or [False] * len(samples)
+    decoded = [
+        _round_trip(picture, quality, half)
+        for picture, quality, half in zip(samples, qualities, halved, strict=True)
+    ]
+    return torch.stack(decoded).to(pictures.device).float().div_(255)
+
+
+def _round_trip(picture: Tensor, quality: int, subsample: bool) -> Tensor:
+    """Return uint8 ``(C, H, W)`` after compression."""
+    rows = picture.permute(1, 2, 0).contiguous().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows).save(
+        buffer, "JPEG", quality=quality, subsampling="4:2:0" if subsample else "4:4:4"
+    )
+    with Image.open(buffer) as image:
+        restored = np.asarray(image).reshape(rows.shape)
+    return torch.from_numpy(restored.copy()).permute(2, 0, 1)

@@ -1,0 +1,48 @@
+"""Shot and read noise: what light and electronics add to a linear RAW file."""
+
+import math
+
+import torch
+from torch import Tensor
+
+__all__ = ["add_sensor_noise", "random_levels"]
+
+_LOG_SHOT = (math.log(1e-4), math.log(0.012))
+_READ_SLOPE, _READ_BIAS, _READ_SPREAD = 2.18, 1.20, 0.26
+
+
+def random_levels(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw shot and read noise as real cameras have them together.
+
+    Brooks et al., CVPR 2019, section 3.1: the line through the noise of the Darmstadt data set.
+
+    Returns:
+        Variance of the shot noise per unit of signal and variance of the read noise, ``(B,)``
+        each, for signals in [0, 1].
+    """
+    low, high = _LOG_SHOT
+    device = generator.device
+    log_shot = low + (high - low) * torch.rand(count, generator=generator, device=device)
+    spread = _READ_SPREAD * torch.randn(count, generator=generator, device=device)
+    return log_shot.exp(), (_READ_SLOPE * log_shot + _READ_BIAS + spread).exp()
+
+
+def add_sensor_noise(
+    signal: Tensor, shot: Tensor, read: Tensor, generator: torch.Generator
+) -> Tensor:
+    """Return ``signal`` as a sensor measures it: photons counted, electronics added.
+
+    Args:
+        signal: ``(B, C, H, W)`` linear, in [0, 1].
+        shot: ``(B,)`` variance of the shot noise per unit of signal.
+        read: ``(B,)`` variance of the read noise.
+        generator: on the device of ``signal``.
+
+    Returns:
+        ``(B, C, H, W)``, not clipped; its mean is ``signal``, its variance
+        ``shot * signal + read``.
+    """
+    per_photon, variance = (level[:, None, None, None] for level in (shot, read))
+    photons = torch.poisson(signal.clamp_min(0) / per_photon, generator=generator)
+    electronics = torch.randn(signal.shape, generator=generator, device=signal.device)
+    return photons * per_photon + electronics * variance.sqrt()
