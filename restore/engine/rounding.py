@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-__all__ = ["call_rounded"]
+__all__ = ["Rounded", "call_rounded"]
 
 
 def call_rounded(network: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
@@ -29,6 +29,19 @@ def call_rounded(network: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Ten
     rounded = {name: _round(value, dtype) for name, value in network.named_parameters()}
     with _rounding_layers(network, dtype):
         return cast(Tensor, functional_call(network, rounded, inputs))
+
+
+class Rounded(nn.Module):
+    """``network`` as a machine computes it whose layers run in ``dtype``; see ``call_rounded``."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.network = network
+        self.dtype = dtype
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Call the network with rounded parameters, layers and inputs."""
+        return call_rounded(self.network, self.dtype, *inputs)
 
 
 class _StraightThrough(torch.autograd.Function):

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from restore.errors import InputError, TrainingError
 from restore.image.decode import decode
+from restore.training.randomness import Randomness
 
-__all__ = ["Batch", "GaussianNoise", "PairedCrops", "RandomCrops", "load_pictures"]
+__all__ = ["Batch", "PairedCrops", "RandomCrops", "load_pictures"]
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Rec. 601 weights: the gray of BSD68 and of nearly every denoising paper."""
@@ -75,7 +76,7 @@ def load_pictures(
 
 
 class RandomCrops:
-    """Random crops of clean pictures, in all eight orientations.
+    """Random crops of clean pictures, in all eight orientations; every place is equally likely.
 
     Args:
         pictures: uint8 ``(C, H, W)`` each, at least ``patch`` on each side.
@@ -87,30 +88,24 @@ class RandomCrops:
         self.pictures = list(pictures)
         self.patch = patch
         self.batch = batch
+        self.largest = min(min(picture.shape[1:]) for picture in self.pictures)
+        self._areas = _areas(self.pictures)
 
-    def __call__(self, rng: torch.Generator, device: torch.device) -> Tensor:
-        """Return float32 ``(B, C, P, P)`` in [0, 1] on ``device``."""
+    def __call__(
+        self, rng: Randomness, *, count: int | None = None, side: int | None = None
+    ) -> Tensor:
+        """Return float32 ``(B, C, P, P)`` in [0, 1] on the run's device.
+
+        Args:
+            rng: of the run.
+            count: other than ``batch``.
+            side: other than ``patch``, at most ``largest``.
+        """
         crops = [
-            _oriented(_crop(self.pictures[index], place, self.patch), orientation)
-            for index, place, orientation in _draw(rng, len(self.pictures), self.batch)
+            _oriented(_crop(self.pictures[index], place, side or self.patch), orientation)
+            for index, place, orientation in _draw(rng.host, self._areas, count or self.batch)
         ]
-        return torch.stack(crops).to(device).float().div_(255)
-
-
-class GaussianNoise:
-    """Clean crops plus white Gaussian noise, its level uniform in ``sigma_range`` (of [0, 1])."""
-
-    def __init__(self, crops: RandomCrops, *, sigma_range: tuple[float, float]) -> None:
-        self.crops = crops
-        self.sigma_range = sigma_range
-
-    def __call__(self, rng: torch.Generator, device: torch.device) -> Batch:
-        """Draw one batch; everything random comes from ``rng``."""
-        clean = self.crops(rng, device)
-        low, high = self.sigma_range
-        sigma = (low + (high - low) * torch.rand(len(clean), generator=rng)).to(device)
-        noise = torch.randn(clean.shape, generator=rng).to(device)
-        return Batch(noisy=clean + noise * sigma[:, None, None, None], clean=clean, sigma=sigma)
+        return rng.moved(torch.stack(crops)).float().div_(255)
 
 
 class PairedCrops:
@@ -126,25 +121,31 @@ class PairedCrops:
         self.pairs = list(pairs)
         self.patch = patch
         self.batch = batch
+        self._areas = _areas([clean for _, clean in self.pairs])
 
-    def __call__(self, rng: torch.Generator, device: torch.device) -> Batch:
+    def __call__(self, rng: Randomness) -> Batch:
         """Draw one batch; sigma is the standard deviation of each crop's own difference."""
         noisy: list[Tensor] = []
         clean: list[Tensor] = []
-        for index, place, orientation in _draw(rng, len(self.pairs), self.batch):
+        for index, place, orientation in _draw(rng.host, self._areas, self.batch):
             for crops, picture in zip((noisy, clean), self.pairs[index], strict=True):
                 crops.append(_oriented(_crop(picture, place, self.patch), orientation))
-        noisy_crops = torch.stack(noisy).to(device).float().div_(255)
-        clean_crops = torch.stack(clean).to(device).float().div_(255)
+        noisy_crops, clean_crops = (
+            rng.moved(torch.stack(crops)).float().div_(255) for crops in (noisy, clean)
+        )
         sigma = (noisy_crops - clean_crops).flatten(1).std(dim=1)
         return Batch(noisy=noisy_crops, clean=clean_crops, sigma=sigma)
 
 
+def _areas(pictures: Sequence[Tensor]) -> Tensor:
+    return torch.tensor([picture[0].numel() for picture in pictures], dtype=torch.float64)
+
+
 def _draw(
-    rng: torch.Generator, pictures: int, batch: int
+    rng: torch.Generator, areas: Tensor, batch: int
 ) -> list[tuple[int, tuple[float, float], int]]:
     """Return picture index, place as fractions of the free range, and orientation per crop."""
-    indices = torch.randint(pictures, (batch,), generator=rng).tolist()
+    indices = torch.multinomial(areas, batch, replacement=True, generator=rng).tolist()
     places = torch.rand((batch, 2), generator=rng, dtype=torch.float64).tolist()
     orientations = torch.randint(8, (batch,), generator=rng).tolist()
     return [

@@ -4,9 +4,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
+from restore.engine.device import has_fast_bf16
 from restore.errors import UsageError
 from restore.training.data import Batch
+from restore.training.randomness import Randomness
 from restore.weights import Weights, build
 
 __all__ = ["Distilled"]
@@ -23,6 +26,7 @@ class Distilled:
         batches: draws batches with clean targets.
         teacher: weights of a denoiser for the same channels.
         channels: of the student.
+        precision: dtype that the teacher runs in where the device computes in it.
 
     Raises:
         UsageError: the teacher is for other pictures.
@@ -30,10 +34,11 @@ class Distilled:
 
     def __init__(
         self,
-        batches: Callable[[torch.Generator, torch.device], Batch],
+        batches: Callable[[Randomness], Batch],
         teacher: Weights,
         *,
         channels: int,
+        precision: torch.dtype,
     ) -> None:
         if teacher.channels != channels:
             raise UsageError(
@@ -41,10 +46,13 @@ class Distilled:
             )
         self.batches = batches
         self.teacher = build(teacher)
+        self.precision = precision
 
-    def __call__(self, rng: torch.Generator, device: torch.device) -> Batch:
+    def __call__(self, rng: Randomness) -> Batch:
         """Draw one batch and let the teacher denoise it."""
-        batch = self.batches(rng, device)
-        with torch.no_grad():
-            result = self.teacher.to(device)(batch.noisy, batch.sigma)
-        return replace(batch, clean=result)
+        batch = self.batches(rng)
+        kind = rng.device.type
+        is_fast = self.precision != torch.float32 and (kind != "cpu" or has_fast_bf16())
+        with torch.no_grad(), torch.autocast(kind, self.precision, enabled=is_fast):
+            result: Tensor = self.teacher.to(rng.device)(batch.noisy, batch.sigma)
+        return replace(batch, clean=result.float())

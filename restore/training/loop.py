@@ -1,226 +1,257 @@
-"""The training loop: one readable path from a fresh network to its averaged weights."""
+"""The training loop of every task: one readable path from a network to its averaged weights."""
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import nullcontext
+from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from restore.engine.device import has_fast_bf16
-from restore.engine.rounding import call_rounded
+from restore.engine.rounding import Rounded
 from restore.errors import TrainingError, TrainingStopped
 from restore.training.checkpoint import load_checkpoint, save_checkpoint
-from restore.training.data import Batch
+from restore.training.randomness import Randomness
+from restore.training.schedule import Plan, Progress
+from restore.training.team import Team
 
-__all__ = ["Plan", "Progress", "run"]
+__all__ = ["Forward", "Trainer"]
 
-_FINAL_RATE = 0.01
-"""The cosine ends at this share of the learning rate."""
+B = TypeVar("B")
 
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How long and how to train.
-
-    Attributes:
-        steps: optimiser steps, or None when ``seconds`` decides.
-        seconds: training time after which the schedule ends, or None.
-        learning_rate: peak of the schedule: linear warm-up, then a cosine down to 1 %.
-        warmup: steps of the warm-up.
-        gradient_norm: gradients are clipped to this norm.
-        ema: decay of the averaged weights, which are the result.
-        precision: dtype of the forward pass: autocast where the device computes in it, else
-            rounding to it, so that weights made for bfloat16 can be trained on any CPU.
-        checkpoint_every: seconds between checkpoints.
-        validations: how often in the whole run the validation is computed.
-        seed: of everything random.
-    """
-
-    steps: int | None
-    seconds: float | None
-    learning_rate: float
-    warmup: int = 100
-    gradient_norm: float = 1.0
-    ema: float = 0.999
-    precision: torch.dtype = torch.float32
-    checkpoint_every: float = 120.0
-    validations: int = 20
-    seed: int = 0
-
-    def progress(self, step: int, elapsed: float) -> float:
-        """Return the share of the run that is done, 0 to 1."""
-        if self.steps is not None:
-            return min(1.0, step / self.steps)
-        return min(1.0, elapsed / self.seconds) if self.seconds else 1.0
-
-    def rate(self, step: int, progress: float) -> float:
-        """Return the learning rate at ``step``."""
-        cosine = 0.5 * (1 + math.cos(math.pi * progress))
-        decayed = _FINAL_RATE + (1 - _FINAL_RATE) * cosine
-        return self.learning_rate * decayed * min(1.0, (step + 1) / self.warmup)
+Forward = Callable[..., Tensor]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """What is known after a step.
-
-    Attributes:
-        step: optimiser steps done.
-        progress: share of the run that is done, 0 to 1.
-        elapsed: seconds of training, earlier runs that were resumed included.
-        loss: running mean of the loss.
-        validation_psnr: dB at the last validation, or None before the first.
-        images_per_second: crops per second of training.
-    """
-
-    step: int
-    progress: float
-    elapsed: float
-    loss: float
-    validation_psnr: float | None
-    images_per_second: float
-
-
-def run(
-    network: nn.Module,
-    batches: Callable[[torch.Generator, torch.device], Batch],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    plan: Plan,
-    *,
-    device: torch.device,
-    checkpoint: Path,
-    resume: bool = False,
-    recipe: dict[str, Any],
-    validate: Callable[[nn.Module], float] | None = None,
-    report: Callable[[Progress], None] = lambda _: None,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> tuple[nn.Module, Progress]:
-    """Train ``network`` and return the average of its weights over the last steps.
+class Trainer(Generic[B]):
+    """Trains a network; all of its state is in its checkpoint.
 
     Args:
-        network: called as ``network(noisy, sigma)``; trained in place.
-        batches: draws one batch on the device; all its randomness comes from the generator.
-        loss: maps result and clean ``(B, C, P, P)`` to a scalar.
+        network: trained in place.
+        batches: draws one batch; all its randomness comes from the argument.
+        objective: maps the network, as a function of its inputs in the run's precision, and a
+            batch to the loss.
         plan: schedule and optimiser settings.
         device: where to train.
         checkpoint: file of the run's state, written as ``plan`` says and when stopped.
-        resume: continue from ``checkpoint`` as if the run had never stopped (bit for bit on a CPU
-            when ``plan.steps`` is set).
         recipe: everything the run depends on; a resumed run must have the same.
-        validate: returns a PSNR in dB for the averaged network.
-        report: called after every step.
+        crops_per_batch: for the speed that is reported.
+        validate: returns a PSNR in dB for the averaged network; without it the last weights are
+            the best.
+        report: called after every step in the leading process.
+        keep: called with the averaged network whenever a validation is the best so far.
         should_stop: asked after every step.
-
-    Raises:
-        TrainingError: the loss is not finite, or the checkpoint is of another run.
-        TrainingStopped: ``should_stop`` said so; the checkpoint has been written.
+        team: the processes that train together.
     """
-    network.to(device).train()
-    _channels_last(network)
-    average = torch.optim.swa_utils.AveragedModel(network, avg_fn=_ema(plan.ema), use_buffers=True)
-    optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
-    rng = torch.Generator().manual_seed(plan.seed)
-    step, spent, running_loss, psnr = 0, 0.0, math.nan, None
-    parts: dict[str, Any] = {"network": network, "average": average, "optimizer": optimizer}
 
-    if resume:
-        state = load_checkpoint(checkpoint)
-        if state["recipe"] != recipe:
-            raise TrainingError(f"{checkpoint}: {_difference(state['recipe'], recipe)}")
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        rng.set_state(state["rng"])
-        step, spent, running_loss, psnr = (
-            state[key] for key in ("step", "seconds", "loss", "validation_psnr")
+    def __init__(
+        self,
+        network: nn.Module,
+        batches: Callable[[Randomness], B],
+        objective: Callable[[Forward, B], Tensor],
+        plan: Plan,
+        *,
+        device: torch.device,
+        checkpoint: Path,
+        recipe: dict[str, Any],
+        crops_per_batch: int = 1,
+        validate: Callable[[nn.Module], float] | None = None,
+        report: Callable[[Progress], None] = lambda _: None,
+        keep: Callable[[nn.Module], None] = lambda _: None,
+        should_stop: Callable[[], bool] = lambda: False,
+        team: Team | None = None,
+    ) -> None:
+        self.plan, self.device, self.team = plan, device, team or Team()
+        self.batches, self.objective = batches, objective
+        self.validate, self.report, self.keep = validate, report, keep
+        self.should_stop = should_stop
+        self.checkpoint = checkpoint
+        self.recipe = recipe | {"processes": self.team.size}
+        self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
+
+        self.network = _channels_last(network.to(device).train())
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
+        self.average = deepcopy(network).requires_grad_(False)
+        self.rng = Randomness(plan.seed, device, rank=self.team.rank)
+        self.step, self.seconds, self.loss = 0, 0.0, math.nan
+        self.psnr: float | None = None
+        self.best_psnr: float | None = None
+        self.best: dict[str, Tensor] = {}
+        is_half = plan.precision != torch.float32
+        is_emulated = is_half and device.type == "cpu" and not has_fast_bf16()
+        self._autocast = is_half and not is_emulated
+        model = Rounded(network, plan.precision) if is_emulated else network
+        if plan.compiled:
+            model.compile()
+        self._model = self.team.averaging(model)
+
+    def run(self, *, resume: bool = False) -> tuple[nn.Module, Progress]:
+        """Train to the end of the plan.
+
+        Args:
+            resume: continue from the checkpoint as if the run had never stopped (bit for bit on a
+                CPU when the plan counts steps).
+
+        Returns:
+            The averaged network with the best validation, in evaluation mode, and what is known
+            of the last step.
+
+        Raises:
+            TrainingError: the loss is not finite, or the checkpoint is of another run.
+            TrainingStopped: ``should_stop`` said so; the checkpoint has been written.
+        """
+        if resume:
+            self._load()
+        started, seconds_before, steps_before = time.monotonic(), self.seconds, self.step
+        saved_at = started
+        progress = self.plan.progress(self.step, self.seconds)
+        latest = self._progress(progress, 0.0, validated=False)
+        upcoming = self._drawn()
+        while progress < 1:
+            rate = self.plan.rate(self.step, progress)
+            loss = self._update(upcoming, rate)
+            # Drawn while the device is still at work; a checkpoint holds the state before.
+            rng_state = self.rng.state()
+            upcoming = self._drawn()
+            value = loss.item()
+            self.step += 1
+
+            now = time.monotonic()
+            self.seconds, is_broken, is_stopped, is_due = self.team.highest(
+                seconds_before + now - started,
+                not math.isfinite(value),
+                self.should_stop(),
+                now - saved_at > self.plan.checkpoint_every,
+            )
+            if is_broken:
+                raise TrainingError(self._broken())
+            self.loss = value if math.isnan(self.loss) else 0.99 * self.loss + 0.01 * value
+            before, progress = progress, self.plan.progress(self.step, self.seconds)
+            parts = self.plan.validations
+            validated = int(progress * parts) > int(before * parts) and self._validate()
+
+            trained = max(self.seconds - seconds_before, 1e-9)
+            speed = (self.step - steps_before) * self.crops_per_step / trained
+            latest = self._progress(progress, speed, rate=rate, validated=validated)
+            if self.team.leads:
+                self.report(latest)
+            if is_stopped or is_due or progress >= 1:
+                self._save(rng_state)
+                saved_at = time.monotonic()
+            if is_stopped and progress < 1:
+                raise TrainingStopped(f"stopped after {self.step} steps; continue with --resume")
+        if self.best:
+            self.average.load_state_dict(self.best)
+        return self.average.eval(), latest
+
+    def _drawn(self) -> list[B]:
+        return [self.batches(self.rng) for _ in range(self.plan.accumulate)]
+
+    def _update(self, batches: list[B], rate: float) -> Tensor:
+        """Take one optimiser step and return the mean loss without waiting for it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
+            with self.team.without_averaging(self._model) if left else nullcontext():
+                loss = self.objective(self._forward, batch) / len(batches)
+                torch.autograd.backward(loss)
+            losses.append(loss.detach())
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_norm)
+        self.optimizer.step()
+        # Early on the average must forget the random start quickly.
+        decay = min(self.plan.ema, (1 + self.step) / (10 + self.step))
+        _blend(self.average, self.network, decay=decay)
+        return torch.stack(losses).sum()
+
+    def _forward(self, *inputs: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, self.plan.precision, enabled=self._autocast):
+            result: Tensor = self._model(*inputs)
+        return result.float()
+
+    def _validate(self) -> bool:
+        if self.validate is None:
+            return False
+        if self.team.leads:
+            self.psnr = self.validate(self.average)
+            if self.best_psnr is None or self.psnr > self.best_psnr:
+                self.best_psnr = self.psnr
+                self.best = {
+                    key: tensor.detach().clone()
+                    for key, tensor in self.average.state_dict().items()
+                }
+                self.keep(self.average)
+        self.network.train()
+        return True
+
+    def _progress(
+        self, progress: float, speed: float, *, rate: float = 0.0, validated: bool
+    ) -> Progress:
+        return Progress(
+            step=self.step,
+            progress=progress,
+            elapsed=self.seconds,
+            loss=self.loss,
+            learning_rate=rate,
+            validation_psnr=self.psnr,
+            best_psnr=self.best_psnr,
+            images_per_second=speed,
+            validated=validated,
         )
 
-    def save() -> None:
-        state = {name: part.state_dict() for name, part in parts.items()}
-        state |= {"step": step, "seconds": elapsed(), "loss": running_loss}
-        state |= {"validation_psnr": psnr, "rng": rng.get_state(), "recipe": recipe}
-        save_checkpoint(checkpoint, state)
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
 
-    started = time.monotonic()
-    steps_before, saved_at = step, started
+    def _save(self, rng_state: list[Tensor]) -> None:
+        rngs = self.team.gathered(rng_state)
+        if self.team.leads:
+            state = {name: part.state_dict() for name, part in self._parts().items()}
+            state |= {"step": self.step, "seconds": self.seconds, "loss": self.loss}
+            state |= {"psnr": self.psnr, "best_psnr": self.best_psnr, "best": self.best}
+            state |= {"rngs": rngs, "recipe": self.recipe}
+            save_checkpoint(self.checkpoint, state)
 
-    def elapsed() -> float:
-        return spent + time.monotonic() - started
+    def _load(self) -> None:
+        state = load_checkpoint(self.checkpoint)
+        if state["recipe"] != self.recipe:
+            raise TrainingError(f"{self.checkpoint}: {_difference(state['recipe'], self.recipe)}")
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.step, self.seconds, self.loss, self.psnr, self.best_psnr, self.best = (
+            state[key] for key in ("step", "seconds", "loss", "psnr", "best_psnr", "best")
+        )
+        self.rng.restore(state["rngs"][self.team.rank])
 
-    progress = plan.progress(step, elapsed())
-    latest = Progress(
-        step=step, progress=progress, elapsed=spent, loss=running_loss, validation_psnr=psnr,
-        images_per_second=0.0,
-    )  # fmt: skip
-    while progress < 1:
-        for group in optimizer.param_groups:
-            group["lr"] = plan.rate(step, progress)
-        batch = batches(rng, device)
-        value = loss(_forward(network, batch, plan.precision, device), batch.clean)
-        if not torch.isfinite(value):
-            raise TrainingError(
-                f"the loss is not finite after {step} steps; the last good state is in "
-                f"{checkpoint}: resume from it or start again with a lower --learning-rate"
-            )
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(value)
-        nn.utils.clip_grad_norm_(network.parameters(), plan.gradient_norm)
-        optimizer.step()
-        average.update_parameters(network)
-        step += 1
-        running_loss = _smoothed(running_loss, value.item())
-
-        before, progress = progress, plan.progress(step, elapsed())
-        if validate and int(progress * plan.validations) > int(before * plan.validations):
-            psnr = validate(average.module)
-            network.train()
-        trained = max(elapsed() - spent, 1e-9)
-        latest = Progress(
-            step=step, progress=progress, elapsed=elapsed(), loss=running_loss,
-            validation_psnr=psnr,
-            images_per_second=(step - steps_before) * len(batch.clean) / trained,
-        )  # fmt: skip
-        report(latest)
-        if should_stop():
-            save()
-            raise TrainingStopped(f"stopped after {step} steps; continue with --resume")
-        if time.monotonic() - saved_at > plan.checkpoint_every:
-            save()
-            saved_at = time.monotonic()
-    save()
-    return average.module.eval(), latest
+    def _broken(self) -> str:
+        kept = (
+            f"the last good state is in {self.checkpoint}: resume from it or start again"
+            if self.checkpoint.exists()
+            else "start again"
+        )
+        return (
+            f"the loss is not finite after {self.step - 1} steps; "
+            f"{kept} with a lower --learning-rate"
+        )
 
 
-def _forward(
-    network: nn.Module, batch: Batch, precision: torch.dtype, device: torch.device
-) -> Tensor:
-    if precision != torch.float32 and device.type == "cpu" and not has_fast_bf16():
-        return call_rounded(network, precision, batch.noisy, batch.sigma)
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-        result: Tensor = network(batch.noisy, batch.sigma)
-    return result.float()
-
-
-def _channels_last(network: nn.Module) -> None:
+def _channels_last(network: nn.Module) -> nn.Module:
     for parameter in network.parameters():
         if parameter.ndim == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return network
 
 
-def _ema(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
-    def average(averaged: Tensor, current: Tensor, count: Any) -> Tensor:
-        # Early on the average must forget the random start quickly.
-        weight = min(decay, (1 + int(count)) / (10 + int(count)))
-        return torch.lerp(current, averaged, weight) if averaged.is_floating_point() else current
-
-    return average
-
-
-def _smoothed(mean: float, value: float) -> float:
-    return value if math.isnan(mean) else 0.99 * mean + 0.01 * value
+@torch.no_grad()
+def _blend(average: nn.Module, network: nn.Module, *, decay: float) -> None:
+    """Move the averaged weights towards the current ones; buffers are taken as they are."""
+    for parameter, newer in zip(average.parameters(), network.parameters(), strict=True):
+        parameter.lerp_(newer, 1 - decay)
+    for buffer, newest in zip(average.buffers(), network.buffers(), strict=True):
+        buffer.copy_(newest)
 
 
 def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:

@@ -1,46 +1,38 @@
-"""What a denoiser is trained as: the recipe that is stored with its weights."""
+"""What a network is trained as: the recipe that is stored with its weights."""
 
 from dataclasses import dataclass
 
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.training.degradations import Degradation, parse_degradation
 from restore.training.losses import LOSSES
+from restore.training.schedule import SCHEDULES
 
-__all__ = ["DenoiseRecipe"]
+__all__ = ["DenoiseRecipe", "Recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DenoiseRecipe:
-    """All that decides what a denoiser becomes; stored with the weights.
+class Recipe:
+    """What the recipes of all tasks have in common.
 
     Attributes:
-        model: dncnn or resunet.
-        channels: 1 gray, 3 colour.
-        depth: layers of a DnCNN.
-        widths: feature channels: one number for a DnCNN, one per level for a ResUNet.
-        batch_norm: train a DnCNN with batch normalisation, as the paper does.
-        sigma: range of the noise level, 0..255.
         patch: side of the training crops in pixels.
-        batch: crops per step.
+        batch: crops per step, over all processes and accumulated parts.
+        accumulate: parts that a batch is computed in, one after the other, to save memory.
         learning_rate: peak of the schedule.
-        loss: l1 or l2.
+        schedule: cosine or step.
         steps: optimiser steps, or None when ``seconds`` decides.
         seconds: training time, or None.
         ema: decay of the averaged weights.
         seed: of everything random.
     """
 
-    model: str = "resunet"
-    channels: int = 3
-    depth: int = 20
-    widths: tuple[int, ...] = ()
-    batch_norm: bool = False
-    sigma: tuple[float, float] = (0.0, 55.0)
     patch: int = 64
     batch: int = 16
+    accumulate: int = 1
     learning_rate: float = 5e-4
-    loss: str = "l1"
+    schedule: str = "cosine"
     steps: int | None = None
     seconds: float | None = None
     ema: float = 0.999
@@ -48,22 +40,78 @@ class DenoiseRecipe:
 
     def __post_init__(self) -> None:
         """Refuse a recipe that cannot be followed."""
-        low, high = self.sigma
-        checks = {
-            f"model {self.model!r}: use dncnn or resunet": self.model in ("dncnn", "resunet"),
-            f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
-            f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
-            "give either a number of steps or a time": (self.steps is None)
-            != (self.seconds is None),
-            "steps and time must be positive": (self.steps or self.seconds or 0) > 0,
-            "the learning rate must be positive": self.learning_rate > 0,
-            "batch must be at least 1": self.batch >= 1,
-            "patch must be at least 16 pixels": self.patch >= 16,
-            "the average's decay must lie in [0, 1)": 0 <= self.ema < 1,
-        }
-        for message, passed in checks.items():
-            if not passed:
+        self.check(
+            {
+                "give either a number of steps or a time": (self.steps is None)
+                != (self.seconds is None),
+                "steps and time must be positive": (self.steps or self.seconds or 0) > 0,
+                "the learning rate must be positive": self.learning_rate > 0,
+                f"schedule {self.schedule!r}: use {' or '.join(SCHEDULES)}": self.schedule
+                in SCHEDULES,
+                "batch must be at least 1": self.batch >= 1,
+                "accumulate must be at least 1": self.accumulate >= 1,
+                "patch must be at least 16 pixels": self.patch >= 16,
+                "the average's decay must lie in [0, 1)": 0 <= self.ema < 1,
+            }
+        )
+
+    @staticmethod
+    def check(rules: dict[str, bool]) -> None:
+        """Raise the first of ``rules`` that is broken as a UsageError."""
+        for message, kept in rules.items():
+            if not kept:
                 raise UsageError(message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseRecipe(Recipe):
+    """All that decides what a denoiser becomes.
+
+    Attributes:
+        model: dncnn or resunet.
+        channels: 1 gray, 3 colour.
+        depth: layers of a DnCNN.
+        widths: feature channels: one number for a DnCNN, one per level for a ResUNet.
+        batch_norm: train a DnCNN with batch normalisation, as the paper does.
+        blind: a ResUNet is not told the noise level; a DnCNN never is.
+        noise: kinds of noise, mixed in equal parts: awgn, camera, jpeg:Q, jpeg:LOW-HIGH.
+        sigma: range of the level of awgn, 0..255.
+        loss: l1 or l2.
+    """
+
+    model: str = "resunet"
+    channels: int = 3
+    depth: int = 20
+    widths: tuple[int, ...] = ()
+    batch_norm: bool = False
+    blind: bool = False
+    noise: tuple[str, ...] = ("awgn",)
+    sigma: tuple[float, float] = (0.0, 55.0)
+    loss: str = "l1"
+
+    def __post_init__(self) -> None:
+        """Refuse a recipe that cannot be followed."""
+        super().__post_init__()
+        low, high = self.sigma
+        self.check(
+            {
+                f"model {self.model!r}: use dncnn or resunet": self.model in ("dncnn", "resunet"),
+                f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
+                f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
+                "give at least one kind of noise": len(self.noise) > 0,
+                "camera noise is for colour networks": self.channels == 3
+                or "camera" not in self.noise,
+            }
+        )
+        self.degradations()
+
+    def degradations(self) -> list[Degradation]:
+        """Return the kinds of noise, ready to be drawn.
+
+        Raises:
+            UsageError: one is not known.
+        """
+        return [parse_degradation(kind, self.sigma) for kind in self.noise]
 
     def network(self) -> DnCNN | ResUNet:
         """Return the untrained network.
@@ -83,7 +131,11 @@ class DenoiseRecipe:
                     batch_norm=self.batch_norm,
                 )
             )
-        config = ResUNetConfig(channels=self.channels, widths=self.widths or ResUNetConfig.widths)
+        config = ResUNetConfig(
+            channels=self.channels,
+            widths=self.widths or ResUNetConfig.widths,
+            noise_map=not self.blind,
+        )
         network = ResUNet(config)
         if self.patch % network.multiple:
             raise UsageError(f"patch must be a multiple of {network.multiple} for this ResUNet")

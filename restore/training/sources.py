@@ -12,18 +12,19 @@ from restore.engine.inputs import pictures_in
 from restore.errors import TrainingError, UsageError
 from restore.training.data import (
     Batch,
-    GaussianNoise,
     PairedCrops,
     RandomCrops,
     load_pictures,
 )
+from restore.training.degradations import Degradation, Degraded, Gaussian
+from restore.training.randomness import Randomness
 from restore.training.recipes import DenoiseRecipe
 
 __all__ = ["Source", "open_source"]
 
 _VALIDATION_CROP = 160
 _MOST_VALIDATION_PICTURES = 8
-_VALIDATION_SIGMA = 25.0
+_VALIDATION_SIGMA = 25 / 255
 _MOST_BYTES = 4 << 30
 
 _T = TypeVar("_T")
@@ -39,7 +40,7 @@ class Source:
         description: what the examples are, for the weight file.
     """
 
-    batches: Callable[[torch.Generator, torch.device], Batch]
+    batches: Callable[[Randomness], Batch]
     held_out: list[Batch]
     description: dict[str, str | int]
 
@@ -47,44 +48,69 @@ class Source:
 def open_source(
     recipe: DenoiseRecipe,
     *,
-    clean: Path | None,
+    clean: Sequence[Path],
     pairs: tuple[Path, Path] | None,
+    batch: int,
     warn: Callable[[str], None],
 ) -> Source:
-    """Read the pictures of a folder, or of two folders of pairs.
+    """Read the pictures of folders, or of two folders of pairs.
+
+    Args:
+        recipe: what the pictures are for.
+        clean: folders (trees) of clean pictures, or none with ``pairs``.
+        pairs: folders of noisy and of clean pictures.
+        batch: crops per call of ``batches``.
+        warn: told one line about everything left out.
 
     Raises:
         UsageError: not exactly one of ``clean`` and ``pairs`` is given, or no folder of pictures.
         TrainingError: nothing usable is there, or a pair differs in size.
     """
-    if clean is not None and pairs is None:
-        return _from_clean(recipe, clean, warn)
-    if pairs is not None and clean is None:
-        return _from_pairs(recipe, *pairs, warn)
-    raise UsageError("give a folder of clean pictures, or --pairs with two folders, not both")
+    if clean and pairs is None:
+        return _from_clean(recipe, clean, batch, warn)
+    if pairs is not None and not clean:
+        return _from_pairs(recipe, *pairs, batch, warn)
+    raise UsageError("give folders of clean pictures, or --pairs with two folders, not both")
 
 
-def _from_clean(recipe: DenoiseRecipe, folder: Path, warn: Callable[[str], None]) -> Source:
-    pictures = list(_read(recipe, pictures_in(folder, recursive=True), warn).values())
+def _from_clean(
+    recipe: DenoiseRecipe, folders: Sequence[Path], batch: int, warn: Callable[[str], None]
+) -> Source:
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    pictures = list(_read(recipe, paths, warn).values())
     training, kept = _hold_out(pictures)
-    low, high = recipe.sigma
-    sigma = min(max(_VALIDATION_SIGMA, low), high) / 255
-    rng = torch.Generator().manual_seed(recipe.seed)
-    held_out = []
-    for picture in kept:
-        crop = _centre(picture)[None].float() / 255
-        noisy = crop + sigma * torch.randn(crop.shape, generator=rng)
-        held_out.append(Batch(noisy=noisy, clean=crop, sigma=torch.tensor([sigma])))
-    crops = RandomCrops(training, patch=recipe.patch, batch=recipe.batch)
+    kinds = recipe.degradations()
+    rng = Randomness(recipe.seed, torch.device("cpu"))
+    held_out = [
+        _for_validation(kind)(RandomCrops([crop], patch=crop.shape[1], batch=1), 1, rng)
+        for crop in map(_centre, kept)
+        for kind in kinds
+    ]
+    crops = RandomCrops(training, patch=recipe.patch, batch=batch)
     return Source(
-        batches=GaussianNoise(crops, sigma_range=(low / 255, high / 255)),
+        batches=Degraded(crops, kinds),
         held_out=held_out,
-        description={"folder": folder.resolve().name, "pictures": len(pictures)},
+        description={
+            "folder": ", ".join(folder.resolve().name for folder in folders),
+            "pictures": len(pictures),
+        },
     )
 
 
+def _for_validation(kind: Degradation) -> Degradation:
+    """Return Gaussian noise at the level that papers compare, other noise as it is."""
+    if not isinstance(kind, Gaussian):
+        return kind
+    sigma = min(max(_VALIDATION_SIGMA, kind.low), kind.high)
+    return Gaussian(sigma, sigma)
+
+
 def _from_pairs(
-    recipe: DenoiseRecipe, noisy_folder: Path, clean_folder: Path, warn: Callable[[str], None]
+    recipe: DenoiseRecipe,
+    noisy_folder: Path,
+    clean_folder: Path,
+    batch: int,
+    warn: Callable[[str], None],
 ) -> Source:
     matched = _matched(noisy_folder, clean_folder, warn)
     noisy = _read(recipe, [path for path, _ in matched], warn)
@@ -105,7 +131,7 @@ def _from_pairs(
         sigma = (noisy_crop - clean_crop).flatten(1).std(dim=1)
         held_out.append(Batch(noisy=noisy_crop, clean=clean_crop, sigma=sigma))
     return Source(
-        batches=PairedCrops(training, patch=recipe.patch, batch=recipe.batch),
+        batches=PairedCrops(training, patch=recipe.patch, batch=batch),
         held_out=held_out,
         description={"folder": clean_folder.resolve().name, "pairs": len(pairs)},
     )
@@ -144,7 +170,8 @@ def _hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
 
 
 def _centre(picture: Tensor) -> Tensor:
-    """Return the middle of ``picture`` ``(C, H, W)``, its sides multiples of 16 where possible."""
-    height, width = (min(_VALIDATION_CROP, size - size % 16 or size) for size in picture.shape[1:])
-    top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
-    return picture[:, top : top + height, left : left + width]
+    """Return a square from the middle of ``picture``, its side a multiple of 16 if possible."""
+    least = min(picture.shape[1:])
+    side = min(_VALIDATION_CROP, least - least % 16 or least)
+    top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
+    return picture[:, top : top + side, left : left + side]

@@ -8,34 +8,20 @@ from PIL import Image
 from restore.engine.inputs import pictures_in
 from restore.errors import TrainingError
 from restore.training.data import (
-    GaussianNoise,
     PairedCrops,
     RandomCrops,
     load_pictures,
 )
-
-CPU = torch.device("cpu")
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+from restore.training.randomness import Randomness
 
 
-def test_noise_has_the_drawn_level_and_no_bias() -> None:
-    gray = torch.full((1, 64, 64), 128, dtype=torch.uint8)
-    crops = RandomCrops([gray], patch=64, batch=64)
-    batch = GaussianNoise(crops, sigma_range=(10 / 255, 50 / 255))(rng(), CPU)
-    assert float(batch.sigma.min()) >= 10 / 255
-    assert float(batch.sigma.max()) <= 50 / 255
-    assert float(batch.sigma.std()) > 8 / 255, "levels spread over the range"
-    noise = (batch.noisy - batch.clean).flatten(1)
-    torch.testing.assert_close(noise.std(dim=1), batch.sigma, rtol=0.06, atol=0)
-    assert float(noise.mean().abs()) < 2e-3
+def rng(seed: int = 0) -> Randomness:
+    return Randomness(seed, torch.device("cpu"))
 
 
 def test_crops_reach_every_pixel_in_every_orientation() -> None:
     picture = torch.arange(36, dtype=torch.uint8).reshape(1, 6, 6)
-    crops = RandomCrops([picture], patch=5, batch=400)(rng(), CPU) * 255
+    crops = RandomCrops([picture], patch=5, batch=400)(rng()) * 255
     assert set(crops.round().int().flatten().tolist()) == set(range(36))
     distinct = {tuple(crop.flatten().tolist()) for crop in crops}
     assert len(distinct) == 4 * 8, "four places, eight orientations"
@@ -43,14 +29,20 @@ def test_crops_reach_every_pixel_in_every_orientation() -> None:
 
 def test_same_seed_same_batch() -> None:
     pictures = [torch.randint(0, 256, (3, 40, 50), dtype=torch.uint8) for _ in range(3)]
-    source = GaussianNoise(RandomCrops(pictures, patch=16, batch=4), sigma_range=(0, 0.2))
-    first, second = (source(rng(7), CPU) for _ in range(2))
-    assert torch.equal(first.noisy, second.noisy)
+    crops = RandomCrops(pictures, patch=16, batch=4)
+    assert torch.equal(crops(rng(7)), crops(rng(7)))
+    assert not torch.equal(crops(rng(7)), crops(rng(8)))
+
+
+def test_large_pictures_give_more_crops() -> None:
+    small, large = torch.zeros((1, 10, 10)), torch.full((1, 30, 30), 255)
+    crops = RandomCrops([picture.byte() for picture in (small, large)], patch=8, batch=2000)(rng())
+    assert float(crops.mean()) == pytest.approx(0.9, abs=0.03)
 
 
 def test_pairs_stay_aligned() -> None:
     clean = torch.randint(0, 200, (3, 40, 50), dtype=torch.uint8)
-    batch = PairedCrops([(clean + 51, clean)], patch=16, batch=8)(rng(), CPU)
+    batch = PairedCrops([(clean + 51, clean)], patch=16, batch=8)(rng())
     difference = batch.noisy - batch.clean
     torch.testing.assert_close(difference, torch.full_like(difference, 0.2))
     torch.testing.assert_close(batch.sigma, torch.zeros(8), atol=1e-6, rtol=0)

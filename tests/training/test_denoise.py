@@ -10,6 +10,7 @@ from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageEr
 from restore.training.checkpoint import checkpoint_path
 from restore.training.denoise import train_denoiser
 from restore.training.recipes import DenoiseRecipe
+from restore.training.session import Settings
 from restore.weights import build, load, save_weights
 
 TINY = DenoiseRecipe(
@@ -30,7 +31,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_writes_weights_that_carry_their_recipe(photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
-    train_denoiser(TINY, output, clean=photos, device="cpu")
+    train_denoiser(TINY, output, clean=photos)
     weights = load(output)
     assert weights.architecture == "DnCNN"
     assert weights.task == "denoise"
@@ -47,39 +48,38 @@ def test_writes_weights_that_carry_their_recipe(photos: Path, tmp_path: Path) ->
 def test_trains_colour_networks(photos: Path, tmp_path: Path, model: str) -> None:
     widths = (8,) if model == "dncnn" else (4, 6)
     recipe = replace(TINY, model=model, channels=3, widths=widths)
-    weights = train_denoiser(recipe, tmp_path / "c.safetensors", clean=photos, device="cpu")
+    weights = train_denoiser(recipe, tmp_path / "c.safetensors", clean=photos)
     assert weights.channels == 3
 
 
 def test_batch_norm_is_folded_away(photos: Path, tmp_path: Path) -> None:
     recipe = replace(TINY, batch_norm=True)
-    weights = train_denoiser(recipe, tmp_path / "bn.safetensors", clean=photos, device="cpu")
+    weights = train_denoiser(recipe, tmp_path / "bn.safetensors", clean=photos)
     assert not weights.config.batch_norm
     assert not any("norm" in key for key in weights.tensors)
 
 
 def test_stopped_run_resumes_to_the_same_weights(photos: Path, tmp_path: Path) -> None:
-    whole = train_denoiser(TINY, tmp_path / "whole.safetensors", clean=photos, device="cpu")
+    whole = train_denoiser(TINY, tmp_path / "whole.safetensors", clean=photos)
     parts = tmp_path / "parts.safetensors"
     with pytest.raises(TrainingStopped):
-        train_denoiser(TINY, parts, clean=photos, device="cpu", should_stop=lambda: True)
+        train_denoiser(TINY, parts, clean=photos, should_stop=lambda: True)
     assert not parts.exists()
     with pytest.raises(OutputExists, match="--resume"):
-        train_denoiser(TINY, parts, clean=photos, device="cpu")
-    resumed = train_denoiser(TINY, parts, clean=photos, device="cpu", resume=True)
+        train_denoiser(TINY, parts, clean=photos)
+    resumed = train_denoiser(TINY, parts, clean=photos, settings=Settings(resume=True))
     for key, tensor in whole.tensors.items():
         assert torch.equal(tensor, resumed.tensors[key]), key
 
 
 def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
-    train_denoiser(TINY, tmp_path / "shallow.safetensors", clean=photos, device="cpu")
+    train_denoiser(TINY, tmp_path / "shallow.safetensors", clean=photos)
     recipe = replace(TINY, depth=6, learning_rate=1e-9)
     deep = train_denoiser(
         recipe,
         tmp_path / "deep.safetensors",
         clean=photos,
         start_from=tmp_path / "shallow.safetensors",
-        device="cpu",
     )
     noisy = torch.rand(1, 1, 16, 16)
     shallow = build(load(tmp_path / "shallow.safetensors"))
@@ -90,7 +90,7 @@ def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
 def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> None:
     """A teacher that does nothing makes a student that does nothing."""
     teacher = tmp_path / "idle.safetensors"
-    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos, device="cpu")
+    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos)
     idle = {key: torch.zeros_like(tensor) for key, tensor in weights.tensors.items()}
     save_weights(replace(weights, tensors=idle), teacher)
     recipe = replace(TINY, steps=150, learning_rate=3e-3)
@@ -105,7 +105,7 @@ def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> N
 
 def test_teacher_must_know_the_same_pictures(photos: Path, tmp_path: Path) -> None:
     gray = tmp_path / "gray.safetensors"
-    train_denoiser(TINY, gray, clean=photos, device="cpu")
+    train_denoiser(TINY, gray, clean=photos)
     with pytest.raises(UsageError, match="teacher gray has 1 channels"):
         train_denoiser(
             replace(TINY, channels=3), tmp_path / "x.safetensors", clean=photos, teacher=gray
@@ -113,9 +113,7 @@ def test_teacher_must_know_the_same_pictures(photos: Path, tmp_path: Path) -> No
 
 
 def test_trains_on_pairs(photos: Path, tmp_path: Path) -> None:
-    weights = train_denoiser(
-        TINY, tmp_path / "pairs.safetensors", pairs=(photos, photos), device="cpu"
-    )
+    weights = train_denoiser(TINY, tmp_path / "pairs.safetensors", pairs=(photos, photos))
     assert weights.provenance["data"]["pairs"] == 3
 
 
@@ -124,14 +122,42 @@ def test_pairs_of_different_size_are_refused(photos: Path, tmp_path: Path) -> No
     (other / "more").mkdir(parents=True)
     Image.new("RGB", (50, 50)).save(other / "a.png")
     with pytest.raises(TrainingError, match="differ in size"):
-        train_denoiser(TINY, tmp_path / "x.safetensors", pairs=(photos, other), device="cpu")
+        train_denoiser(TINY, tmp_path / "x.safetensors", pairs=(photos, other))
+
+
+def test_history_and_best_weights_lie_beside_the_output(photos: Path, tmp_path: Path) -> None:
+    output, best = tmp_path / "mine.safetensors", tmp_path / "mine.best.safetensors"
+    seen: list[bool] = []
+    train_denoiser(TINY, output, clean=photos, report=lambda _: seen.append(best.exists()))
+    assert seen[-1], "the best weights so far can be tried while it trains"
+    assert not best.exists()
+    rows = (tmp_path / "mine.history.csv").read_text().splitlines()
+    assert rows[0] == "step,seconds,loss,learning_rate,validation_psnr_db"
+    assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "6"]
+    with Image.open(tmp_path / "mine.history.png") as curve:
+        assert curve.width > 600
+
+
+def test_noises_are_mixed(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(
+        TINY, model="resunet", channels=3, widths=(4, 6), blind=True, noise=("camera", "jpeg:10-90")
+    )
+    weights = train_denoiser(recipe, tmp_path / "m.safetensors", clean=[photos, photos])
+    assert weights.provenance["recipe"]["noise"] == ["camera", "jpeg:10-90"]
+    assert weights.provenance["data"] == {"folder": "photos, photos", "pictures": 3}
+    assert not weights.takes_sigma
+
+
+def test_batch_must_divide(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="batch of 4 cannot be divided"):
+        train_denoiser(replace(TINY, accumulate=3), tmp_path / "x.safetensors", clean=photos)
 
 
 def test_existing_output_is_kept(photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
     output.write_bytes(b"precious")
     with pytest.raises(OutputExists):
-        train_denoiser(TINY, output, clean=photos, device="cpu")
+        train_denoiser(TINY, output, clean=photos)
     assert output.read_bytes() == b"precious"
 
 
@@ -149,6 +175,13 @@ def test_existing_output_is_kept(photos: Path, tmp_path: Path) -> None:
         {"batch": 0},
         {"patch": 4},
         {"ema": 1.0},
+        {"schedule": "linear"},
+        {"accumulate": 0},
+        {"noise": ()},
+        {"noise": ("snow",)},
+        {"noise": ("jpeg:0",)},
+        {"noise": ("jpeg:90-10",)},
+        {"noise": ("camera",)},
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
@@ -160,11 +193,11 @@ def test_sources_must_be_one(photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "x.safetensors"
     for sources in ({}, {"clean": photos, "pairs": (photos, photos)}):
         with pytest.raises(UsageError, match="not both"):
-            train_denoiser(TINY, output, device="cpu", **sources)
+            train_denoiser(TINY, output, **sources)
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"not a folder|no pictures"):
-        train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name, device="cpu")
+        train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name)

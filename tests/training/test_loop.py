@@ -11,8 +11,10 @@ from torch.nn import functional as F
 
 from restore.errors import TrainingError, TrainingStopped
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.training.data import Batch, GaussianNoise, RandomCrops
-from restore.training.loop import Plan, Progress, run
+from restore.training.data import Batch, RandomCrops
+from restore.training.degradations import Degraded, Gaussian
+from restore.training.loop import Forward, Trainer
+from restore.training.schedule import Plan, Progress
 
 RECIPE = {"network": "tiny"}
 
@@ -33,6 +35,8 @@ def train(
     report: Callable[[Progress], None] | None = None,
     loss: Callable[..., torch.Tensor] = F.l1_loss,
     recipe: dict[str, Any] = RECIPE,
+    batch: int = 4,
+    **others: Any,
 ) -> tuple[nn.Module, Progress]:
     torch.manual_seed(0)
     steps: list[int] = []
@@ -42,18 +46,23 @@ def train(
         if report:
             report(progress)
 
-    return run(
+    def objective(forward: Forward, examples: Batch) -> torch.Tensor:
+        return loss(forward(examples.noisy, examples.sigma), examples.clean)
+
+    crops = RandomCrops(pictures(), patch=16, batch=batch)
+    trainer = Trainer(
         DnCNN(DnCNNConfig(channels=1, depth=3, width=8)),
-        GaussianNoise(RandomCrops(pictures(), patch=16, batch=4), sigma_range=(0.1, 0.2)),
-        loss,
+        Degraded(crops, [Gaussian(0.1, 0.2)]),
+        objective,
         plan,
         device=torch.device("cpu"),
         checkpoint=checkpoint,
-        resume=resume,
         recipe=recipe,
         report=note,
-        should_stop=lambda: stop_after is not None and steps[-1] >= stop_after,
+        should_stop=lambda: stop_after is not None and len(steps) > 0 and steps[-1] >= stop_after,
+        **others,
     )
+    return trainer.run(resume=resume)
 
 
 PLAN = Plan(steps=30, seconds=None, learning_rate=1e-3, warmup=5)
@@ -125,23 +134,79 @@ def test_rate_warms_up() -> None:
     assert plan.rate(9, 0.0) == pytest.approx(1.0)
 
 
-def test_validation_is_reported(tmp_path: Path) -> None:
-    seen: list[float | None] = []
-    torch.manual_seed(0)
-    run(
-        DnCNN(DnCNNConfig(channels=1, depth=3, width=8)),
-        lambda rng, _: Batch(
-            noisy=torch.rand((2, 1, 8, 8), generator=rng),
-            clean=torch.zeros(2, 1, 8, 8),
-            sigma=torch.zeros(2),
-        ),
-        F.l1_loss,
-        replace(PLAN, steps=10, validations=2),
-        device=torch.device("cpu"),
-        checkpoint=tmp_path / "run.checkpoint",
-        recipe=RECIPE,
-        validate=lambda network: 30.0 + sum(1 for _ in network.parameters()),
-        report=lambda progress: seen.append(progress.validation_psnr),
+def test_best_validation_is_the_result(tmp_path: Path) -> None:
+    """The second of four validations is the best; its weights come back, not the last ones."""
+    seen: list[Progress] = []
+    judged: list[dict[str, torch.Tensor]] = []
+    kept: list[int] = []
+    scores = iter([30.0, 32.0, 31.0, 29.0])
+
+    def validate(network: nn.Module) -> float:
+        judged.append({key: value.clone() for key, value in network.state_dict().items()})
+        return next(scores)
+
+    result, last = train(
+        tmp_path / "run.checkpoint",
+        replace(PLAN, steps=8, validations=4),
+        validate=validate,
+        keep=lambda _: kept.append(len(judged)),
+        report=seen.append,
     )
-    assert seen[0] is None
-    assert seen[4:] == [36.0] * 6
+    assert [p.validation_psnr for p in seen] == [None, 30.0, 30.0, 32.0, 32.0, 31.0, 31.0, 29.0]
+    assert [p.validated for p in seen] == [False, True] * 4
+    assert kept == [1, 2]
+    assert (last.validation_psnr, last.best_psnr) == (29.0, 32.0)
+    for key, tensor in result.state_dict().items():
+        assert torch.equal(tensor, judged[1][key]), key
+
+
+def test_best_weights_survive_a_stop(tmp_path: Path) -> None:
+    checkpoint, plan = tmp_path / "run.checkpoint", replace(PLAN, steps=8, validations=4)
+    with pytest.raises(TrainingStopped):
+        train(checkpoint, plan, stop_after=3, validate=lambda _: 40.0)
+    _, last = train(checkpoint, plan, resume=True, validate=lambda _: 20.0)
+    assert (last.validation_psnr, last.best_psnr) == (20.0, 40.0)
+
+
+def test_accumulated_parts_equal_one_batch(tmp_path: Path) -> None:
+    """The mean gradient of two batches is that of both together, up to the order of sums."""
+    drawn: list[Batch] = []
+
+    def remember(rng: Any) -> Batch:
+        drawn.append(source(rng))
+        return drawn[-1]
+
+    source = Degraded(RandomCrops(pictures(), patch=16, batch=4), [Gaussian(0.1, 0.2)])
+    plan = replace(PLAN, steps=1, ema=0.0, warmup=1)
+    results = []
+    for batches, accumulate in ((remember, 2), (lambda _: _joined(drawn[:2]), 1)):
+        torch.manual_seed(0)
+        trainer = Trainer(
+            DnCNN(DnCNNConfig(channels=1, depth=3, width=8)),
+            batches,
+            lambda forward, batch: F.mse_loss(forward(batch.noisy, batch.sigma), batch.clean),
+            replace(plan, accumulate=accumulate),
+            device=torch.device("cpu"),
+            checkpoint=tmp_path / "run.checkpoint",
+            recipe=RECIPE,
+        )
+        trainer.run()
+        results.append([p.grad.clone() for p in trainer.network.parameters()])
+    for parts, whole in zip(*results, strict=True):
+        torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-7)
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    return Batch(
+        **{
+            name: torch.cat([getattr(batch, name) for batch in batches])
+            for name in ("noisy", "clean", "sigma")
+        }
+    )
+
+
+def test_step_schedule_falls_twice() -> None:
+    plan = Plan(steps=100, seconds=None, learning_rate=1.0, schedule="step", warmup=1)
+    assert [plan.rate(50, share) for share in (0.0, 0.59, 0.6, 0.89, 0.9, 1.0)] == [
+        1.0, 1.0, 0.1, 0.1, 0.01, 0.01
+    ]  # fmt: skip

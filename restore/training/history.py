@@ -1,0 +1,112 @@
+"""What a run leaves to look at: a table, a curve, and TensorBoard's files where it is installed."""
+
+import csv
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from restore.training.schedule import Progress
+
+__all__ = ["History"]
+
+_COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_psnr_db")
+_ROWS = 200
+
+
+class History:
+    """Writes ``NAME.history.csv`` and its curve ``NAME.history.png`` beside a weight file.
+
+    With the extra ``[tensorboard]`` the same numbers and a sheet of pictures go into the folder
+    ``NAME.tensorboard`` too. A resumed run goes on in the same files: what the stopped run wrote
+    after its last checkpoint is replaced.
+
+    Args:
+        output: the weight file.
+        resume: keep what is there.
+        sheet: returns pictures to look at, ``(3, H, W)`` in [0, 1], or None.
+    """
+
+    def __init__(
+        self, output: Path, *, resume: bool, sheet: Callable[[], Tensor | None] = lambda: None
+    ) -> None:
+        self._table = output.with_name(f"{output.stem}.history.csv")
+        self._curve = self._table.with_suffix(".png")
+        self._rows: list[dict[str, str]] = []
+        if resume and self._table.exists():
+            with self._table.open(newline="") as file:
+                self._rows = list(csv.DictReader(file))
+        self._last = -1
+        self._sheet = sheet
+        self._board: Any = None
+        self._board_folder = output.with_name(f"{output.stem}.tensorboard")
+
+    def __call__(self, progress: Progress) -> None:
+        """Note a step: about two hundred rows a run, and one for each validation."""
+        due = int(progress.progress * _ROWS)
+        if self._last < 0:
+            self._begin(progress.step)
+        if due == self._last and not progress.validated:
+            return
+        self._last = due
+        numbers = {
+            "loss": progress.loss,
+            "learning_rate": progress.learning_rate,
+            "validation_psnr_db": progress.validation_psnr if progress.validated else None,
+        }
+        values = {"step": progress.step, "seconds": round(progress.elapsed, 1), **numbers}
+        self._rows.append({key: "" if v is None else f"{v:.8g}" for key, v in values.items()})
+        self._write()
+        for name, value in numbers.items() if self._board else ():
+            if value is not None:
+                self._board.add_scalar(name, value, progress.step)
+        if progress.validated:
+            self._draw()
+            sheet = self._sheet() if self._board else None
+            if sheet is not None:
+                self._board.add_image("noisy, restored, clean", sheet, progress.step)
+
+    def close(self) -> None:
+        """Finish the files."""
+        if self._rows:
+            self._draw()
+        if self._board:
+            self._board.close()
+
+    def _begin(self, step: int) -> None:
+        self._rows = [row for row in self._rows if int(row["step"]) < step]
+        if importlib.util.find_spec("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._board = SummaryWriter(str(self._board_folder), purge_step=step)
+
+    def _write(self) -> None:
+        part = self._table.with_suffix(".csv.part")
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(self._rows)
+        part.replace(self._table)
+
+    def _draw(self) -> None:
+        """Draw loss and validation over steps."""
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        FigureCanvasAgg(figure)
+        left = figure.subplots()
+        right = left.twinx()
+        for axis, key, colour, name in (
+            (left, "loss", "tab:gray", "loss (running mean)"),
+            (right, "validation_psnr_db", "tab:blue", "validation PSNR (dB)"),
+        ):
+            points = [(int(row["step"]), float(row[key])) for row in self._rows if row[key]]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=colour)
+            axis.set_ylabel(name, color=colour)
+        left.set_yscale("log")
+        left.set_xlabel("step")
+        figure.savefig(self._curve, dpi=120)

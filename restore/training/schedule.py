@@ -1,0 +1,91 @@
+"""How long a training runs, how fast it learns, and what is known while it does."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ["SCHEDULES", "Plan", "Progress"]
+
+SCHEDULES = ("cosine", "step")
+
+_FINAL_RATE = 0.01
+_STEPS = ((0.6, 0.1), (0.9, 0.01))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How long and how to train.
+
+    Attributes:
+        steps: optimiser steps, or None when ``seconds`` decides.
+        seconds: training time after which the schedule ends, or None.
+        learning_rate: peak of the schedule, after a linear warm-up.
+        schedule: cosine, down to 1 %; or step, a tenth from 60 % and a hundredth from 90 %.
+        warmup: steps of the warm-up.
+        accumulate: batches whose gradients are averaged for each step.
+        gradient_norm: gradients are clipped to this norm.
+        ema: decay of the averaged weights, which are the result.
+        precision: dtype of the forward pass: autocast where the device computes in it, else
+            rounding to it, so that weights made for bfloat16 can be trained on any CPU.
+        compiled: run the network through ``torch.compile``.
+        checkpoint_every: seconds between checkpoints.
+        validations: how often in the whole run the validation is computed.
+        seed: of everything random.
+    """
+
+    steps: int | None
+    seconds: float | None
+    learning_rate: float
+    schedule: str = "cosine"
+    warmup: int = 100
+    accumulate: int = 1
+    gradient_norm: float = 1.0
+    ema: float = 0.999
+    precision: torch.dtype = torch.float32
+    compiled: bool = False
+    checkpoint_every: float = 120.0
+    validations: int = 20
+    seed: int = 0
+
+    def progress(self, step: int, elapsed: float) -> float:
+        """Return the share of the run that is done, 0 to 1."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        return min(1.0, elapsed / self.seconds) if self.seconds else 1.0
+
+    def rate(self, step: int, progress: float) -> float:
+        """Return the learning rate at ``step``."""
+        if self.schedule == "cosine":
+            cosine = 0.5 * (1 + math.cos(math.pi * progress))
+            factor = _FINAL_RATE + (1 - _FINAL_RATE) * cosine
+        else:
+            factor = min([1.0, *(factor for start, factor in _STEPS if progress >= start)])
+        return self.learning_rate * factor * min(1.0, (step + 1) / self.warmup)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What is known after a step.
+
+    Attributes:
+        step: optimiser steps done.
+        progress: share of the run that is done, 0 to 1.
+        elapsed: seconds of training, earlier runs that were resumed included.
+        loss: running mean of the loss.
+        learning_rate: of this step.
+        validation_psnr: dB at the last validation, or None before the first.
+        best_psnr: dB of the best validation so far, or None before the first.
+        images_per_second: crops per second of training, on all processes together.
+        validated: whether the validation was computed after this very step.
+    """
+
+    step: int
+    progress: float
+    elapsed: float
+    loss: float
+    learning_rate: float
+    validation_psnr: float | None
+    best_psnr: float | None
+    images_per_second: float
+    validated: bool

@@ -1,0 +1,230 @@
+"""One training from its first file to its last, the same for every task."""
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from restore.engine.device import resolve_device, training_dtype
+from restore.errors import OutputExists, UsageError
+from restore.training.checkpoint import checkpoint_path
+from restore.training.history import History
+from restore.training.loop import Forward, Trainer
+from restore.training.randomness import Randomness
+from restore.training.recipes import Recipe
+from restore.training.schedule import Plan, Progress
+from restore.training.team import Team, assembled
+from restore.weights import Weights, save_weights
+
+__all__ = ["Context", "Judge", "Lesson", "Settings", "train"]
+
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a training runs, which does not decide what it becomes.
+
+    Attributes:
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: auto, fp32 or bf16 (autocast).
+        compiled: run the network through ``torch.compile``.
+        checkpoint_every: seconds between checkpoints.
+        resume: continue from the checkpoint.
+        overwrite: replace the output and the checkpoint of a stopped run.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    compiled: bool = False
+    checkpoint_every: float = 120.0
+    resume: bool = False
+    overwrite: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Where a lesson will be learned.
+
+    Attributes:
+        device: of this process.
+        precision: dtype of the forward pass.
+        crops_per_batch: the part of the recipe's batch that is computed at once.
+    """
+
+    device: torch.device
+    precision: torch.dtype
+    crops_per_batch: int
+
+
+class Judge(Protocol):
+    """Says how good a network is."""
+
+    def __call__(self, network: nn.Module) -> float:
+        """Return the PSNR in dB on pictures that are not trained on."""
+
+    def sheet(self) -> Tensor | None:
+        """Return the last results as one picture to look at, ``(3, H, W)``, if there are any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson(Generic[B]):
+    """What a network is to learn.
+
+    Attributes:
+        network: to be trained.
+        batches: draws one batch; all its randomness comes from the argument.
+        objective: maps the network and a batch to the loss.
+        judge: validates the averaged network.
+        provenance: all that decides the result; stored with the weights.
+        as_weights: makes weights of a trained network, a name and a provenance.
+        finish: makes the last measurements on the finished weights.
+    """
+
+    network: nn.Module
+    batches: Callable[[Randomness], B]
+    objective: Callable[[Forward, B], Tensor]
+    judge: Judge
+    provenance: dict[str, Any]
+    as_weights: Callable[[nn.Module, str, dict[str, Any]], Weights]
+    finish: Callable[[Weights], Weights]
+
+
+def train(
+    prepare: Callable[[Context], Lesson[B]],
+    recipe: Recipe,
+    output: Path,
+    settings: Settings,
+    *,
+    report: Callable[[Progress], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train as ``recipe`` says and write the weight file.
+
+    Beside the output lie ``NAME.history.csv`` and ``.png`` (see ``History``) and, while it trains,
+    ``NAME.checkpoint`` and ``NAME.best.safetensors``, the best weights so far. Started by
+    `torchrun`, all processes train one network; when one is lost and `torchrun` starts them again,
+    they go on from the checkpoint.
+
+    Args:
+        prepare: reads the data and builds the network.
+        recipe: what to train and how.
+        output: the weight file.
+        settings: where and how to run.
+        report: called after every step.
+        should_stop: asked after every step.
+
+    Raises:
+        TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` said so.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: settings that do not fit each other.
+    """
+    with assembled() as team:
+        checkpoint = checkpoint_path(output)
+        again = team.restarts > 0
+        resume = settings.resume or (again and checkpoint.exists())
+        _check_outputs(output, checkpoint, resume=resume, overwrite=settings.overwrite or again)
+        team.wait()
+        context = Context(
+            device=team.device(resolve_device(settings.device)),
+            precision=training_dtype(settings.precision, resolve_device(settings.device)),
+            crops_per_batch=_crops_per_batch(recipe, team),
+        )
+        torch.manual_seed(recipe.seed)
+        lesson = prepare(context)
+        best = output.with_name(f"{output.stem}.best.safetensors")
+        history = History(output, resume=resume, sheet=lesson.judge.sheet)
+
+        def note(progress: Progress) -> None:
+            history(progress)
+            report(progress)
+
+        def keep(candidate: nn.Module) -> None:
+            copied = deepcopy(candidate).cpu()
+            weights = lesson.as_weights(copied, best.stem, lesson.provenance)
+            save_weights(weights, best, overwrite=True)
+
+        trainer = Trainer(
+            lesson.network,
+            lesson.batches,
+            lesson.objective,
+            _plan(recipe, context, settings),
+            device=context.device,
+            checkpoint=checkpoint,
+            recipe=_plain(lesson.provenance),
+            crops_per_batch=context.crops_per_batch,
+            validate=lesson.judge,
+            report=note,
+            keep=keep,
+            should_stop=should_stop,
+            team=team,
+        )
+        trained, progress = trainer.run(resume=resume)
+        provenance = _plain(lesson.provenance) | {
+            "steps": progress.step,
+            "hours": round(progress.elapsed / 3600, 3),
+            "validation_psnr_db": progress.best_psnr,
+            "device": context.device.type,
+            "processes": team.size,
+            "precision": str(context.precision).removeprefix("torch."),
+        }
+        weights = lesson.as_weights(trained.cpu(), output.stem, provenance)
+        if team.leads:
+            weights = lesson.finish(weights)
+            save_weights(weights, output, overwrite=settings.overwrite or again)
+            history.close()
+            for passing in (checkpoint, best):
+                passing.unlink(missing_ok=True)
+        team.wait()
+        return weights
+
+
+def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output}: weight files end in .safetensors")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such folder")
+    if output.exists() and not overwrite:
+        raise OutputExists(f"{output}: exists already; use --overwrite to replace it")
+    if checkpoint.exists() and not resume and not overwrite:
+        raise OutputExists(
+            f"{checkpoint}: a stopped run is there; use --resume to continue it "
+            "or --overwrite to start again"
+        )
+
+
+def _crops_per_batch(recipe: Recipe, team: Team) -> int:
+    parts = recipe.accumulate * team.size
+    if recipe.batch % parts:
+        raise UsageError(
+            f"a batch of {recipe.batch} cannot be divided into {parts} equal parts "
+            f"(processes: {team.size}, parts of each: {recipe.accumulate})"
+        )
+    return recipe.batch // parts
+
+
+def _plan(recipe: Recipe, context: Context, settings: Settings) -> Plan:
+    return Plan(
+        steps=recipe.steps,
+        seconds=recipe.seconds,
+        learning_rate=recipe.learning_rate,
+        schedule=recipe.schedule,
+        accumulate=recipe.accumulate,
+        ema=recipe.ema,
+        precision=context.precision,
+        compiled=settings.compiled,
+        checkpoint_every=settings.checkpoint_every,
+        seed=recipe.seed,
+    )
+
+
+def _plain(value: dict[str, Any]) -> dict[str, Any]:
+    """Return ``value`` as it will look after a round trip through JSON."""
+    plain: dict[str, Any] = json.loads(json.dumps(value))
+    return plain

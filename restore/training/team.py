@@ -1,0 +1,94 @@
+"""Several processes that train one network, as `torchrun` starts them."""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+__all__ = ["Team", "assembled"]
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes of a run; alone, every method does nothing and costs nothing.
+
+    Attributes:
+        rank: of this process; 0 leads: it validates, reports and writes.
+        size: number of processes.
+        restarts: how often `torchrun` has started this run again after losing a process.
+    """
+
+    rank: int = 0
+    size: int = 1
+    restarts: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def device(self, device: torch.device) -> torch.device:
+        """Return the GPU of this process where ``device`` is any GPU."""
+        if self.size > 1 and device.type == "cuda" and device.index is None:
+            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", self.rank)))
+        return device
+
+    def averaging(self, network: nn.Module) -> nn.Module:
+        """Return ``network`` with gradients that are averaged over all processes."""
+        return DistributedDataParallel(network) if self.size > 1 else network
+
+    def without_averaging(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Return a context in which gradients stay with their process and add up."""
+        if isinstance(network, DistributedDataParallel):
+            return network.no_sync()
+        return nullcontext()
+
+    def highest(self, *values: float) -> list[float]:
+        """Return the highest of each value over all processes, the same for all."""
+        if self.size == 1:
+            return list(values)
+        tensor = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(tensor, op=distributed.ReduceOp.MAX)
+        return tensor.tolist()
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Return every process's ``value`` by rank."""
+        values = [value]
+        if self.size > 1:
+            values = [None] * self.size
+            distributed.all_gather_object(values, value)
+        return values
+
+    def wait(self) -> None:
+        """Return when all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def assembled() -> Iterator[Team]:
+    """Join the processes that `torchrun` started; without it, the team is this process alone."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield Team()
+        return
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    # torchrun keeps its store when it starts the processes again: under their own prefix they do
+    # not find the addresses of those that are gone.
+    store, rank, _ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+    distributed.init_process_group(
+        # Agreements are a few numbers on the host; gradients travel between GPUs.
+        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+        store=distributed.PrefixStore(f"start-{restarts}", store),  # type: ignore[attr-defined]
+        rank=rank,
+        world_size=size,
+    )
+    try:
+        yield Team(rank=rank, size=size, restarts=restarts)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,52 @@
+"""How good a denoiser is on pictures that it is not trained on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore.metrics import psnr
+from restore.training.data import Batch
+
+__all__ = ["Validation"]
+
+_MOST_ROWS = 4
+
+
+class Validation:
+    """Mean PSNR in dB over held-out pictures, results clamped to [0, 1].
+
+    Args:
+        held_out: one picture per batch.
+        device: where the network is.
+    """
+
+    def __init__(self, held_out: Sequence[Batch], device: torch.device) -> None:
+        self.held_out = list(held_out)
+        self.device = device
+        self._results: list[Tensor] = []
+
+    def __call__(self, network: nn.Module) -> float:
+        """Return the mean PSNR of ``network``, which is left in evaluation mode."""
+        network.eval()
+        scores = []
+        self._results = []
+        with torch.inference_mode():
+            for batch in self.held_out:
+                inputs = (batch.noisy.to(self.device), batch.sigma.to(self.device))
+                result = network(*inputs).clamp(0, 1).cpu()
+                scores.append(psnr(result[0].numpy(), batch.clean[0].numpy()))
+                self._results.append(result)
+        return sum(scores) / len(scores)
+
+    def sheet(self) -> Tensor | None:
+        """Return noisy, restored and clean side by side, ``(3, H, W)``, or None before a call."""
+        rows = [
+            torch.cat([batch.noisy.clamp(0, 1), result, batch.clean], dim=3)[0].expand(3, -1, -1)
+            for batch, result in zip(self.held_out[:_MOST_ROWS], self._results, strict=False)
+        ]
+        widest = max((row.shape[2] for row in rows), default=0)
+        return (
+            torch.cat([F.pad(row, (0, widest - row.shape[2])) for row in rows], 1) if rows else None
+        )
