@@ -10,6 +10,8 @@ from restore.noise.unprocess import develop, random_cameras, unprocess
 
 __all__ = ["photographed"]
 
+# A pixel that counts 50,000 electrons: a good camera at its lowest ISO.
+_LEAST_SHOT = 2e-5
 _WORST_JPEG, _BEST_JPEG = 60, 100
 _JPEG_SHARE = 0.8
 
@@ -30,7 +32,7 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
     """
     count = len(clean)
     camera = random_cameras(count, generator)
-    shot, read = random_levels(count, generator)
+    shot, read = random_levels(count, generator, least_shot=_LEAST_SHOT)
     pattern = BAYER_PATTERNS[_integer(len(BAYER_PATTERNS), generator)]
     seen = mosaic(unprocess(clean, camera), pattern)
     measured = add_sensor_noise(seen, shot, read, generator).clamp(0, 1)

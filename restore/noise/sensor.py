@@ -7,20 +7,27 @@ from torch import Tensor
 
 __all__ = ["add_sensor_noise", "random_levels"]
 
-_LOG_SHOT = (math.log(1e-4), math.log(0.012))
+_LEAST_SHOT, _MOST_SHOT = 1e-4, 0.012
 _READ_SLOPE, _READ_BIAS, _READ_SPREAD = 2.18, 1.20, 0.26
 
 
-def random_levels(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def random_levels(
+    count: int, generator: torch.Generator, *, least_shot: float = _LEAST_SHOT
+) -> tuple[Tensor, Tensor]:
     """Draw shot and read noise as real cameras have them together.
 
     Brooks et al., CVPR 2019, section 3.1: the line through the noise of the Darmstadt data set.
+
+    Args:
+        count: pictures.
+        generator: decides the device of the result.
+        least_shot: lower end of the range, in the paper 1e-4.
 
     Returns:
         Variance of the shot noise per unit of signal and variance of the read noise, ``(B,)``
         each, for signals in [0, 1].
     """
-    low, high = _LOG_SHOT
+    low, high = math.log(least_shot), math.log(_MOST_SHOT)
     device = generator.device
     log_shot = low + (high - low) * torch.rand(count, generator=generator, device=device)
     spread = _READ_SPREAD * torch.randn(count, generator=generator, device=device)

@@ -8,9 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from restore.engine.precision import measured
-from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
-from restore.models.resunet import ResUNet
 from restore.training.data import Batch
 from restore.training.distillation import Distilled
 from restore.training.loop import Forward
@@ -19,8 +17,9 @@ from restore.training.recipes import DenoiseRecipe
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.sources import open_source
+from restore.training.transfer import started_from
 from restore.training.validation import Validation
-from restore.weights import Weights, build, load
+from restore.weights import Weights, load
 
 __all__ = ["train_denoiser"]
 
@@ -45,8 +44,7 @@ def train_denoiser(
         output: the weight file.
         clean: folders (trees) of clean pictures, to which the recipe's noise is added.
         pairs: instead, folders of noisy and clean pictures with the same relative names.
-        start_from: weights to begin with; a shallower DnCNN grows to the recipe's depth, and
-            layers of another shape start afresh.
+        start_from: weights to begin with; see ``started_from``.
         teacher: weights whose results are learned instead of the clean pictures.
         settings: where and how to run.
         report: called after every step.
@@ -68,7 +66,7 @@ def train_denoiser(
     def prepare(context: Context) -> Lesson[Batch]:
         network = recipe.network()
         if start_from is not None:
-            network = _started_from(network, load(start_from), warn)
+            network = started_from(network, load(start_from), warn)
         source = open_source(
             recipe, clean=folders, pairs=pairs, batch=context.crops_per_batch, warn=warn
         )
@@ -108,24 +106,3 @@ def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> We
         tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
         provenance=provenance,
     )
-
-
-def _started_from(
-    network: DnCNN | ResUNet, weights: Weights, warn: Callable[[str], None]
-) -> DnCNN | ResUNet:
-    if weights.architecture != type(network).__name__:
-        raise UsageError(
-            f"{weights.name} is a {weights.architecture}, not a {type(network).__name__}"
-        )
-    old = build(weights)
-    if isinstance(old, DnCNN) and isinstance(network, DnCNN):
-        old = old.deepened(network.config.depth)
-    own = network.state_dict()
-    fitting = {
-        key: tensor for key, tensor in old.state_dict().items()
-        if key in own and own[key].shape == tensor.shape
-    }  # fmt: skip
-    if len(fitting) < len(own):
-        warn(f"{len(own) - len(fitting)} of {len(own)} tensors start afresh")
-    network.load_state_dict(own | fitting)
-    return network.requires_grad_(True)
