@@ -15,6 +15,7 @@ from restore.engine.device import has_fast_bf16
 from restore.engine.rounding import Rounded
 from restore.errors import TrainingError, TrainingStopped
 from restore.training.checkpoint import load_checkpoint, save_checkpoint
+from restore.training.optimizers import OPTIMIZERS
 from restore.training.randomness import Randomness
 from restore.training.schedule import Plan, Progress
 from restore.training.team import Team
@@ -73,7 +74,7 @@ class Trainer(Generic[B]):
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
 
         self.network = _channels_last(network.to(device).train())
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
+        self.optimizer = OPTIMIZERS[plan.optimizer](network)
         self.average = deepcopy(network).requires_grad_(False)
         self.rng = Randomness(plan.seed, device, rank=self.team.rank)
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
@@ -152,9 +153,8 @@ class Trainer(Generic[B]):
 
     def _update(self, batches: list[B], rate: float) -> Tensor:
         """Take one optimiser step and return the mean loss without waiting for it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.set_rate(rate)
+        self.optimizer.zero_grad()
         losses = []
         for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
             with self.team.without_averaging(self._model) if left else nullcontext():

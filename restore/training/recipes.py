@@ -7,6 +7,7 @@ from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.degradations import Degradation, parse_degradation
 from restore.training.losses import LOSSES
+from restore.training.optimizers import OPTIMIZERS
 from restore.training.schedule import SCHEDULES
 
 __all__ = ["DenoiseRecipe", "Recipe"]
@@ -20,6 +21,7 @@ class Recipe:
         patch: side of the training crops in pixels.
         batch: crops per step, over all processes and accumulated parts.
         accumulate: parts that a batch is computed in, one after the other, to save memory.
+        optimizer: muon or adam.
         learning_rate: peak of the schedule.
         schedule: cosine or step.
         steps: optimiser steps, or None when ``seconds`` decides.
@@ -31,7 +33,8 @@ class Recipe:
     patch: int = 64
     batch: int = 16
     accumulate: int = 1
-    learning_rate: float = 5e-4
+    optimizer: str = "muon"
+    learning_rate: float = 1e-3
     schedule: str = "cosine"
     steps: int | None = None
     seconds: float | None = None
@@ -45,6 +48,8 @@ class Recipe:
                 "give either a number of steps or a time": (self.steps is None)
                 != (self.seconds is None),
                 "steps and time must be positive": (self.steps or self.seconds or 0) > 0,
+                f"optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}": self.optimizer
+                in OPTIMIZERS,
                 "the learning rate must be positive": self.learning_rate > 0,
                 f"schedule {self.schedule!r}: use {' or '.join(SCHEDULES)}": self.schedule
                 in SCHEDULES,

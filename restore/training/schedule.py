@@ -20,6 +20,7 @@ class Plan:
     Attributes:
         steps: optimiser steps, or None when ``seconds`` decides.
         seconds: training time after which the schedule ends, or None.
+        optimizer: adam, or muon for the hidden convolutions with Adam for the rest.
         learning_rate: peak of the schedule, after a linear warm-up.
         schedule: cosine, down to 1 %; or step, a tenth from 60 % and a hundredth from 90 %.
         warmup: steps of the warm-up.
@@ -37,6 +38,7 @@ class Plan:
     steps: int | None
     seconds: float | None
     learning_rate: float
+    optimizer: str = "adam"
     schedule: str = "cosine"
     warmup: int = 100
     accumulate: int = 1

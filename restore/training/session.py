@@ -213,6 +213,7 @@ def _plan(recipe: Recipe, context: Context, settings: Settings) -> Plan:
     return Plan(
         steps=recipe.steps,
         seconds=recipe.seconds,
+        optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
         schedule=recipe.schedule,
         accumulate=recipe.accumulate,
