@@ -25,7 +25,7 @@ def _sigma(value: str) -> str:
     return value
 
 
-def _strength(value: float) -> float:
+def _share(value: float) -> float:
     if not 0 <= value <= 1:  # also where it is not a number
         raise typer.BadParameter(f"{value}: give a number from 0 to 1")
     return value
@@ -50,9 +50,18 @@ def denoise(
         typer.Option(
             metavar="0..1",
             help="How much of the result to take: 0 keeps the pixels as they are, 1 is all.",
-            callback=_strength,
+            callback=_share,
         ),
     ] = 1.0,
+    detail: Annotated[
+        float,
+        typer.Option(
+            metavar="0..1",
+            help="How much of the finest luminance texture to put back: grain without colour and "
+            "without blotches.",
+            callback=_share,
+        ),
+    ] = 0.0,
 ) -> None:
     """Remove noise from photographs.
 
@@ -64,6 +73,7 @@ def denoise(
       imrestore denoise photo.jpg -o clean.jpg
       imrestore denoise photos/ -r -o clean/ --compare
       imrestore denoise *.tif -o clean/ --sigma 15 --strength 0.8
+      imrestore denoise photos/ -o clean/ --detail 0.3           (keeps a little grain)
       imrestore denoise photos/ -r -o clean/ --skip-existing     (goes on after Ctrl-C)
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
       curl -s URL | imrestore denoise - -o - --format png > clean.png
@@ -78,7 +88,7 @@ def denoise(
         level: float | Literal["auto"] = "auto" if sigma == "auto" else float(sigma)
 
         def restore(picture: "Picture") -> "Denoised":
-            return denoiser(picture, sigma=level, strength=strength)
+            return denoiser(picture, sigma=level, strength=strength, detail=detail)
 
         return restore
 

@@ -24,6 +24,7 @@ def denoise(
     *,
     sigma: Sigma = "auto",
     strength: float = 1.0,
+    detail: float = 0.0,
     device: str = "auto",
     precision: str = "auto",
     tile: str | int = "auto",
@@ -37,6 +38,7 @@ def denoise(
         model: as for ``Denoiser``, which is kept for the next call.
         sigma: noise level in 0..255, or auto.
         strength: 0 to 1.
+        detail: 0 to 1.
         device: as for ``Denoiser``.
         precision: as for ``Denoiser``.
         tile: as for ``Denoiser``.
@@ -48,7 +50,7 @@ def denoise(
     denoiser = _denoiser(str(model), device, precision, tile)
 
     def apply(picture: Picture) -> Picture:
-        return denoiser(picture, sigma=sigma, strength=strength).picture
+        return denoiser(picture, sigma=sigma, strength=strength, detail=detail).picture
 
     result: Picture | NDArray[Any] | torch.Tensor
     if isinstance(image, Picture):

@@ -14,6 +14,7 @@ from restore.errors import UsageError, WeightsError
 from restore.image.picture import Picture, Transfer
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.noise.estimate import estimate_sigma
+from restore.tasks.detail import finest_luminance
 from restore.weights import Weights, load, shipped
 
 __all__ = ["Denoised", "Denoiser"]
@@ -31,7 +32,7 @@ class Denoised:
     Attributes:
         picture: the denoised picture; all but its pixels is as in the input.
         record: model, device, precision, tile, sigma (0..255), whether it was estimated,
-            strength, megapixels, seconds. Plain values, ready for JSON.
+            strength, detail, megapixels, seconds. Plain values, ready for JSON.
     """
 
     picture: Picture
@@ -74,7 +75,12 @@ class Denoiser:
             self._backend(name)
 
     def __call__(
-        self, picture: Picture, *, sigma: Sigma = "auto", strength: float = 1.0
+        self,
+        picture: Picture,
+        *,
+        sigma: Sigma = "auto",
+        strength: float = 1.0,
+        detail: float = 0.0,
     ) -> Denoised:
         """Denoise ``picture``.
 
@@ -83,11 +89,12 @@ class Denoiser:
                 outside [0, 1] keeps its distance to that range.
             sigma: noise level in 0..255, or auto to estimate it.
             strength: 0 returns the picture bit for bit, 1 the full result, between is a blend.
+            detail: share of the finest luminance texture that is put back, 0 to 1.
 
         Raises:
-            UsageError: sigma or strength out of range.
+            UsageError: sigma, strength or detail out of range.
         """
-        _check(sigma, strength)
+        _check(sigma, strength, detail)
         started = time.perf_counter()
         backend = self._backend(self._names[picture.channels])
         level = 0.0
@@ -99,6 +106,8 @@ class Denoiser:
                 restored -= encoded
                 restored *= np.float32(strength)
                 restored += encoded
+            if detail > 0:
+                restored += np.float32(detail) * finest_luminance(encoded - restored)
             picture = _decoded(picture, restored, finite)
         elif sigma != "auto":
             level = float(sigma)
@@ -113,6 +122,7 @@ class Denoiser:
                 "sigma": round(level, 3),
                 "sigma_estimated": sigma == "auto",
                 "strength": strength,
+                "detail": detail,
                 "megapixels": round(picture.width * picture.height / 1e6, 6),
                 "seconds": round(seconds, 4),
             },
@@ -142,11 +152,12 @@ def _for_denoising(weights: Weights) -> Weights:
     return weights
 
 
-def _check(sigma: Sigma, strength: float) -> None:
+def _check(sigma: Sigma, strength: float, detail: float) -> None:
     if sigma != "auto" and not (math.isfinite(sigma) and 0 <= sigma <= 255):
         raise UsageError(f"sigma {sigma}: give a noise level from 0 to 255, or auto")
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength {strength}: give a number from 0 to 1")
+    for name, share in (("strength", strength), ("detail", detail)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} {share}: give a number from 0 to 1")
 
 
 def _encoded(picture: Picture) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:

@@ -29,6 +29,17 @@ def test_strength_blends(color_model: Path) -> None:
     np.testing.assert_allclose(half, (before.pixels + full) / 2, atol=1e-6)
 
 
+def test_detail_puts_back_the_same_in_every_channel_in_proportion(color_model: Path) -> None:
+    denoiser, before = Denoiser(color_model, device="cpu"), picture(is_float=True, bit_depth=32)
+    none, half, full = (
+        denoiser(before, sigma=25, detail=share).picture.pixels for share in (0, 0.5, 1)
+    )
+    added = full - none
+    assert np.abs(added).max() > 1e-3
+    np.testing.assert_allclose(half - none, added / 2, atol=1e-6)
+    np.testing.assert_allclose(added, np.broadcast_to(added[:1], added.shape), atol=1e-6)
+
+
 def test_everything_but_the_pixels_stays(color_model: Path) -> None:
     alpha = np.random.default_rng(1).random((20, 31), dtype=np.float32)
     before = picture(alpha=alpha, icc=b"icc", exif=b"exif", xmp=b"xmp", orientation=6)
@@ -111,10 +122,11 @@ def test_impossible_sigma_is_refused(gray_model: Path, options: dict[str, float]
         Denoiser(gray_model, device="cpu")(picture(1), **options)
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
-def test_impossible_strength_is_refused(gray_model: Path, strength: float) -> None:
-    with pytest.raises(UsageError, match="strength"):
-        Denoiser(gray_model, device="cpu")(picture(1), strength=strength)
+@pytest.mark.parametrize("name", ["strength", "detail"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_impossible_shares_are_refused(gray_model: Path, name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=name):
+        Denoiser(gray_model, device="cpu")(picture(1), **{name: value})
 
 
 def test_wrong_choices_are_refused_at_once(gray_model: Path, hdr_model: Path) -> None:
