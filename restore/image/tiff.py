@@ -7,25 +7,17 @@ from typing import Any, BinaryIO
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.TiffImagePlugin import TiffImageFile
 
 from restore.errors import CorruptImage, UnsupportedImage
-from restore.image.metadata import (
-    DESCRIPTIVE_TAGS,
-    EXIF_ERRORS,
-    bare_exif,
-    movable_entries,
-    quiet_pillow,
-)
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.samples import planes
 from restore.image.tiff_checks import check_directory, check_segments
+from restore.image.tiff_exif import exif_of_tiff
 
 __all__ = ["read_tiff"]
 
-_DNG_VERSION, _SUB_IFDS, _XMP, _ICC, _EXIF_IFD, _GPS_IFD = 50706, 330, 700, 34675, 34665, 34853
-_MAKE, _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 271, 274, 282, 283, 296
+_DNG_VERSION, _SUB_IFDS, _XMP, _ICC = 50706, 330, 700, 34675
+_MAKE, _ORIENTATION = 271, 274
 _RAW_PHOTOMETRIC = {32803, 34892}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = 7
@@ -55,7 +47,7 @@ def read_tiff(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture
         stored_orientation = page.tags.valueof(_ORIENTATION)
         extra = next(iter(page.extrasamples), None)
         # Pillow misreads the wide directories of BigTIFF.
-        exif = None if tiff.is_bigtiff else _exif_of(file)
+        exif = None if tiff.is_bigtiff else exif_of_tiff(file)
     pixels, alpha = planes(samples, peak)
     bits = page.bitspersample
     has_alpha = alpha is not None
@@ -152,25 +144,3 @@ def _bytes_of(page: Any, code: int) -> bytes | None:
     if isinstance(value, str):
         return value.encode() or None
     return bytes(value) or None if isinstance(value, bytes | tuple) else None
-
-
-def _exif_of(file: BinaryIO) -> bytes | None:
-    """Return what the directories say of the photograph as one EXIF block, or None."""
-    file.seek(0)
-    with quiet_pillow():
-        try:
-            stored = TiffImageFile(file).getexif()
-            block = Image.Exif()
-            for tag, value in movable_entries(stored).items():
-                if tag in DESCRIPTIVE_TAGS:
-                    block[tag] = value
-            for pointer in (_EXIF_IFD, _GPS_IFD):
-                directory = movable_entries(stored.get_ifd(pointer))
-                if directory:
-                    block.get_ifd(pointer).update(directory)
-            if block.get(_X_RESOLUTION) == block.get(_Y_RESOLUTION) == 1:
-                for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
-                    block.pop(tag, None)  # what writers put who know of no resolution
-            return bare_exif(block.tobytes()) if len(block) else None
-        except EXIF_ERRORS:
-            return None

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from restore.image.primaries import SRGB_TO_XYZ
+
 __all__ = ["Camera", "develop", "random_cameras", "unprocess"]
 
 _XYZ_TO_CAMERA = torch.tensor(
@@ -21,13 +23,7 @@ _XYZ_TO_CAMERA = torch.tensor(
 )
 """The colour matrices of four real cameras, from the paper."""
 
-_SRGB_TO_XYZ = torch.tensor(
-    [
-        [0.4124564, 0.3575761, 0.1804375],
-        [0.2126729, 0.7151522, 0.0721750],
-        [0.0193339, 0.1191920, 0.9503041],
-    ]
-)
+_SRGB_TO_XYZ = torch.tensor(SRGB_TO_XYZ, dtype=torch.float32)
 _GAMMA = 2.2
 _LEAST = 1e-8
 _SAFE_ABOVE = 0.9

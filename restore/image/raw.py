@@ -1,0 +1,215 @@
+"""Camera RAW files, read through LibRaw in a child process that a hostile file may end."""
+
+import atexit
+import json
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.image.primaries import SRGB_TO_XYZ
+from restore.image.raw_exif import raw_exif
+from restore.image.raw_picture import RawPicture
+
+__all__ = ["RAW_SUFFIXES", "read_raw"]
+
+RAW_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        *("3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef"),
+        *("mos", "mrw", "nef", "nrw", "orf", "pef", "raf", "rw2", "rwl", "sr2", "srf", "srw"),
+        "x3f",
+    )
+)
+"""Suffixes by which RAW files are found in folders; the content decides whether one is."""
+
+# LibRaw takes files of certain sizes for RAW files without a header: these have one.
+_MAGIC = (
+    *(b"II*\x00", b"MM\x00*", b"IIRO", b"IIRS", b"MMOR", b"IIU\x00", b"FUJIFILMCCD-RAW"),
+    *(b"\x00MRM", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR", b"IIII", b"MMMM"),
+)
+_HEAD_BYTES = 16
+_SINGULAR = 1e-9
+
+_SECONDS = 60.0
+_BYTES_PER_PIXEL, _LEAST_BYTES = 24, 2 << 30
+_DEFAULT_MAX_PIXELS = 500_000_000
+_ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
+
+
+def read_raw(
+    path: Path, *, max_pixels: int = _DEFAULT_MAX_PIXELS, seconds: float = _SECONDS
+) -> RawPicture:
+    """Read a RAW file of any camera that LibRaw knows.
+
+    The file is parsed in a child process with a memory and a time limit; a child that dies or
+    hangs is replaced by another for the next file.
+
+    Args:
+        path: the file.
+        max_pixels: refuse larger sensors before memory is taken.
+        seconds: time limit.
+
+    Raises:
+        UnsupportedImage: no RAW file, or one without a Bayer or X-Trans mosaic.
+        CorruptImage: damaged, cut short, or the end of the child.
+        ImageTooLarge: more than ``max_pixels``.
+        InputError: the file cannot be opened.
+        Each message begins with the file's name.
+    """
+    try:
+        with path.open("rb") as file:
+            if not _may_be_raw(file.read(_HEAD_BYTES)):
+                raise UnsupportedImage("is not a camera RAW file")
+        header, samples = _child().ask(path, max_pixels, seconds)
+        return _picture(path, header, samples)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+class _Child:
+    """A process that reads one file after another."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, path: Path, max_pixels: int, seconds: float) -> tuple[dict[str, Any], bytes]:
+        """Return what the child found out about a file, and the samples of its mosaic."""
+        process = self._running()
+        request = {
+            "path": str(path.resolve()),
+            "max_pixels": max_pixels,
+            "max_bytes": _LEAST_BYTES + _BYTES_PER_PIXEL * max_pixels,
+        }
+        watch = threading.Timer(seconds, process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            return self._answer(process, json.dumps(request).encode() + b"\n", max_pixels)
+        except (BrokenPipeError, EOFError) as error:
+            self.end()
+            reason = "broke the decoder" if watch.is_alive() else f"took longer than {seconds:g} s"
+            raise CorruptImage(f"is damaged: it {reason}") from error
+        finally:
+            watch.cancel()
+
+    def end(self) -> None:
+        """Stop the process, if it runs."""
+        if self._process:
+            self._process.kill()
+            with self._process:  # closes its pipes and waits
+                self._process = None
+
+    def _running(self) -> "subprocess.Popen[bytes]":
+        if self._process is None or self._process.poll() is not None:
+            self.end()
+            # -P: the modules beside the script are not for it.
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(Path(__file__).with_name("raw_worker.py"))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        return self._process
+
+    @staticmethod
+    def _answer(
+        process: "subprocess.Popen[bytes]", request: bytes, max_pixels: int
+    ) -> tuple[dict[str, Any], bytes]:
+        if process.stdin is None or process.stdout is None:
+            raise EOFError
+        process.stdin.write(request)
+        process.stdin.flush()
+        (length,) = struct.unpack("<Q", _exactly(process.stdout, 8))
+        header: dict[str, Any] = json.loads(_exactly(process.stdout, length))
+        if "error" in header:
+            if header["error"] == "large":
+                raise ImageTooLarge(
+                    f"has {header['message']} pixels, more than the limit of {max_pixels:,}; "
+                    "raise it with --max-pixels"
+                )
+            raise _ERRORS[header["error"]](header["message"])
+        height, width = header["shape"]
+        return header, _exactly(process.stdout, 2 * height * width)
+
+
+_local = threading.local()
+_children: list[_Child] = []
+
+
+def _child() -> _Child:
+    """Return this thread's own child, so that threads read side by side."""
+    child: _Child | None = getattr(_local, "child", None)
+    if child is None:
+        child = _local.child = _Child()
+        _children.append(child)
+    return child
+
+
+@atexit.register
+def _end_children() -> None:
+    for child in _children:
+        child.end()
+
+
+def _may_be_raw(head: bytes) -> bool:
+    return head.startswith(_MAGIC) or head[4:12] == b"ftypcrx "
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
+
+
+def _picture(path: Path, header: dict[str, Any], samples: bytes) -> RawPicture:
+    try:
+        return RawPicture(
+            mosaic=np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"]),
+            cfa=np.array(header["cfa"], dtype=np.uint8),
+            black_level=tuple((header["black_level"] * 4)[:4]),
+            white_level=header["white_level"],
+            white_balance=_balance(header),
+            xyz_to_camera=_xyz_to_camera(header),
+            orientation=header["orientation"],
+            exposure_time_s=header["exposure_time_s"] or None,
+            iso=header["iso"] or None,
+            aperture=header["aperture"] or None,
+            exif=raw_exif(path, header),
+        )
+    except ValueError as error:
+        raise CorruptImage(f"is damaged: {error}") from error
+
+
+def _xyz_to_camera(header: dict[str, Any]) -> NDArray[np.float32] | None:
+    """Return LibRaw's matrix for the camera, else the one in the file (DNG), else None."""
+    own = np.array(header["xyz_to_camera"])
+    if own.any():
+        return _finite(own)
+    to_srgb, daylight = np.array(header["camera_to_srgb"]), np.array(header["daylight_balance"][:3])
+    if daylight.min() <= 0 or abs(np.linalg.det(to_srgb)) < _SINGULAR:
+        return None
+    # LibRaw scales the rows so that daylight's white is white; its factors undo that.
+    return _finite(np.linalg.inv(to_srgb) @ np.linalg.inv(SRGB_TO_XYZ) / daylight[:, None])
+
+
+def _finite(matrix: NDArray[np.float64]) -> NDArray[np.float32] | None:
+    return matrix.astype(np.float32) if np.isfinite(matrix).all() else None
+
+
+def _balance(header: dict[str, Any]) -> tuple[float, float, float]:
+    """Return the camera's white balance, else that of daylight, else none; green 1."""
+    for name in ("white_balance", "daylight_balance"):
+        red, green, blue = header[name][:3]
+        if min(red, green, blue) > 0:
+            return red / green, 1.0, blue / green
+    return 1.0, 1.0, 1.0

@@ -1,0 +1,64 @@
+"""EXIF and GPS as directories of their own in a TIFF that tifffile has written."""
+
+import io
+import math
+import struct
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import tifffile
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+from restore.image.metadata import EXIF_ERRORS, quiet_pillow
+
+__all__ = ["EXIF_IFD", "GPS_IFD", "append_directories", "directory_places"]
+
+EXIF_IFD, GPS_IFD = 34665, 34853
+_LONG = 4
+# tifffile writes no directory pointers itself: these unused neighbours keep their places.
+_PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
+
+
+def directory_places(codes: Iterable[int]) -> list[tuple[int, int, int, Any, bool]]:
+    """Return tags for tifffile that ``append_directories`` will turn into pointers."""
+    return [(_PLACEHOLDERS[code], _LONG, 1, 0, True) for code in codes]
+
+
+def append_directories(buffer: io.BytesIO, directories: Mapping[int, dict[int, Any]]) -> None:
+    """Append directories to a classic little-endian TIFF and let their places point to them.
+
+    Args:
+        buffer: the file, written with ``directory_places``.
+        directories: ``EXIF_IFD`` or ``GPS_IFD`` to tag and value.
+    """
+    for code, entries in directories.items():
+        _append_directory(buffer, code, entries)
+
+
+def _append_directory(buffer: io.BytesIO, code: int, entries: dict[int, Any]) -> None:
+    """Append a directory to a little-endian TIFF and let its placeholder point to it."""
+    buffer.seek(0)
+    with tifffile.TiffFile(buffer) as tiff:
+        page: Any = tiff.pages.first
+        entry = page.tags[_PLACEHOLDERS[code]].offset
+    start = math.ceil(buffer.seek(0, io.SEEK_END) / 2) * 2
+    directory = _serialised(entries, start)
+    buffer.write(bytes(start - buffer.tell()))
+    buffer.write(directory)
+    buffer.seek(entry)
+    buffer.write(struct.pack("<HHII", code, _LONG, 1, start))
+
+
+def _serialised(entries: dict[int, Any], start: int) -> bytes:
+    """Return a directory at offset ``start``, without the entries that cannot be written."""
+    directory = ImageFileDirectory_v2(ifh=b"II*\x00\x00\x00\x00\x00")
+    with quiet_pillow():
+        for tag, value in entries.items():
+            alone = ImageFileDirectory_v2(ifh=b"II*\x00\x00\x00\x00\x00")
+            try:
+                alone[tag] = value
+                alone.tobytes(start)
+            except EXIF_ERRORS:
+                continue  # damaged before it came here
+            directory[tag] = value
+        return directory.tobytes(start)

@@ -1,0 +1,184 @@
+"""RAW files written as DNG from real sensor data, and read back through LibRaw."""
+
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.image import raw as raw_module
+from restore.image.dng import write_cfa_dng, write_linear_dng
+from restore.image.metadata import bare_exif, exif_directories
+from restore.image.raw import read_raw
+from restore.image.raw_picture import RawPicture
+
+BAYER = {
+    "rggb": [[0, 1], [3, 2]],
+    "grbg": [[1, 0], [2, 3]],
+    "gbrg": [[3, 2], [0, 1]],
+    "bggr": [[2, 3], [1, 0]],
+}
+XTRANS = [
+    [1, 1, 0, 1, 1, 2],
+    [1, 1, 2, 1, 1, 0],
+    [2, 0, 1, 0, 2, 1],
+    [1, 1, 2, 1, 1, 0],
+    [1, 1, 0, 1, 1, 2],
+    [0, 2, 1, 2, 0, 1],
+]
+MATRIX = np.array([[0.8, -0.2, -0.1], [-0.5, 1.3, 0.2], [-0.1, 0.2, 0.7]], dtype=np.float32)
+
+
+def sensor(pattern: list[list[int]] = BAYER["rggb"], **fields: object) -> RawPicture:
+    rng = np.random.default_rng(0)
+    values: dict[str, object] = {
+        "mosaic": rng.integers(500, 16000, (96, 132), dtype=np.uint16),
+        "cfa": np.array(pattern, dtype=np.uint8),
+        "black_level": (512.0, 512.0, 512.0, 512.0),
+        "white_level": 15520.0,
+        "white_balance": (2.1, 1.0, 1.6),
+        "xyz_to_camera": MATRIX,
+    }
+    return RawPicture(**(values | fields))
+
+
+def written(raw: RawPicture, folder: Path) -> Path:
+    path = folder / "file.dng"
+    path.write_bytes(write_cfa_dng(raw))
+    return path
+
+
+@pytest.mark.parametrize("phase", BAYER)
+def test_real_frame_comes_back_bit_for_bit(shared_data: Path, tmp_path: Path, phase: str) -> None:
+    data = np.fromfile(shared_data / f"raw/nikon/DSC_1339_768x512_{phase}.raw", "<u2")
+    before = sensor(BAYER[phase], mosaic=data.reshape(512, 768).astype(np.uint16))
+    after = read_raw(written(before, tmp_path))
+    assert np.array_equal(after.mosaic, before.mosaic)
+    assert after.pattern == phase
+    assert not after.is_xtrans
+
+
+def test_xtrans_comes_back_bit_for_bit(tmp_path: Path) -> None:
+    before = sensor(XTRANS)
+    after = read_raw(written(before, tmp_path))
+    assert np.array_equal(after.mosaic, before.mosaic)
+    assert np.array_equal(after.cfa, before.cfa)
+    assert after.is_xtrans
+
+
+def test_levels_and_colours_come_from_the_file(tmp_path: Path) -> None:
+    before = sensor(black_level=(510.0, 511.0, 512.0, 513.0), orientation=6)
+    after = read_raw(written(before, tmp_path))
+    assert after.black_level == before.black_level
+    assert after.white_level == before.white_level
+    assert after.white_balance == pytest.approx(before.white_balance, rel=1e-3)
+    assert after.orientation == 6
+    assert after.xyz_to_camera is not None
+    np.testing.assert_allclose(after.xyz_to_camera, MATRIX, atol=2e-3)
+
+
+def test_exposure_and_exif_are_read(tmp_path: Path) -> None:
+    block = Image.Exif()
+    block[271], block[272] = "Maker", "Model 5"
+    block.get_ifd(34665).update({33434: 1 / 60, 33437: 2.8, 34855: 1600})
+    after = read_raw(written(sensor(exif=bare_exif(block.tobytes())), tmp_path))
+    assert after.exposure_time_s == pytest.approx(1 / 60, rel=1e-3)
+    assert (after.iso, after.aperture) == (1600.0, pytest.approx(2.8))
+    assert after.exif is not None
+    main, details, _ = exif_directories(after.exif)
+    assert (main[271], main[272], details[34855]) == ("Maker", "Model 5", 1600)
+
+
+def test_linear_dng_opens_as_the_same_picture(tmp_path: Path) -> None:
+    import rawpy
+
+    linear = np.random.default_rng(0).random((3, 40, 60), dtype=np.float32)
+    path = tmp_path / "linear.dng"
+    path.write_bytes(write_linear_dng(linear, sensor()))
+    with rawpy.imread(str(path)) as raw:
+        assert (raw.sizes.width, raw.sizes.height) == (60, 40)
+        assert raw.camera_whitebalance[0] == pytest.approx(2.1, rel=1e-3)
+        flat = raw.postprocess(
+            gamma=(1, 1), no_auto_bright=True, use_camera_wb=False, user_wb=[1, 1, 1, 1],
+            output_color=rawpy.ColorSpace.raw, output_bps=16,
+        )  # fmt: skip
+    assert np.abs(flat / 65535 - np.moveaxis(linear, 0, -1)).max() < 0.01
+
+
+def test_pictures_without_a_mosaic_are_refused(shared_data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedImage, match=r"canon_eos_6d.dng: holds no mosaic"):
+        read_raw(shared_data / "raw/canon_eos_6d.dng")
+    text = tmp_path / "a.nef"
+    text.write_text("not a picture")
+    with pytest.raises(UnsupportedImage, match="is not a camera RAW file"):
+        read_raw(text)
+    with pytest.raises(InputError, match="No such file"):
+        read_raw(tmp_path / "none.nef")
+
+
+def test_headerless_data_are_not_guessed_by_their_size(shared_data: Path) -> None:
+    """LibRaw takes this file for one of a camera whose files have its size."""
+    with pytest.raises(UnsupportedImage, match="is not a camera RAW file"):
+        read_raw(shared_data / "raw/nikon/DSC_1339_768x512_rggb.raw")
+
+
+def test_cut_file_is_damaged(tmp_path: Path) -> None:
+    whole = write_cfa_dng(sensor())
+    path = tmp_path / "cut.dng"
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CorruptImage, match=r"cut.dng: is damaged"):
+        read_raw(path)
+
+
+def test_large_sensors_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    with pytest.raises(ImageTooLarge, match="132x96"):
+        read_raw(written(sensor(), tmp_path), max_pixels=1000)
+
+
+def test_damaged_levels_are_refused(tmp_path: Path) -> None:
+    wrong = replace(sensor(), white_level=16000.0)
+    object.__setattr__(wrong, "black_level", (17000.0,) * 4)
+    with pytest.raises(CorruptImage, match="not below white"):
+        read_raw(written(wrong, tmp_path))
+
+
+def child_process() -> "subprocess.Popen[bytes]":
+    process = raw_module._child()._process
+    assert process is not None
+    return process
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX signals")
+def test_child_that_hangs_or_dies_is_replaced(tmp_path: Path) -> None:
+    path = written(sensor(), tmp_path)
+    read_raw(path)
+    os.kill(child_process().pid, signal.SIGSTOP)
+    with pytest.raises(CorruptImage, match=r"took longer than 0\.5 s"):
+        read_raw(path, seconds=0.5)
+    assert read_raw(path).width == 132
+    first = child_process()
+    first.kill()
+    first.wait()
+    assert read_raw(path).width == 132
+    assert child_process().pid != first.pid
+
+
+def test_threads_have_children_of_their_own(tmp_path: Path) -> None:
+    path, pids = written(sensor(), tmp_path), []
+
+    def read() -> None:
+        read_raw(path)
+        pids.append(child_process().pid)
+
+    threads = [Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(pids)) == 3
