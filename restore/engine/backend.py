@@ -17,6 +17,10 @@ from restore.weights import Weights, build
 __all__ = ["Backend"]
 
 _LEAST_TILE = 64
+# No sample of Gaussian noise in ten thousand lies further out.
+_MARGIN_SIGMAS = 4.0
+# For blind networks, whose noise may be stronger than we were told.
+_LEAST_MARGIN = 0.25
 
 
 class Backend:
@@ -52,16 +56,18 @@ class Backend:
         """Return the restored picture, not clipped.
 
         Args:
-            pixels: ``[C, H, W]`` with the network's channels; clipped to [0, 1] for the network,
+            pixels: ``[C, H, W]`` with the network's channels. Noise may reach beyond [0, 1];
+                what lies further out (highlights of float pictures) is clipped for the network,
                 whose correction is then added to the value as it came.
             sigma: noise level in [0, 1], used by networks that take it.
 
         Raises:
             DeviceError: not even a small tile fits the device's memory.
         """
+        margin = max(_LEAST_MARGIN, _MARGIN_SIGMAS * sigma)
 
         def restore(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-            noisy = torch.tensor(patch)[None].to(self.device).clamp(0, 1)
+            noisy = torch.tensor(patch)[None].to(self.device).clamp(-margin, 1 + margin)
             level = torch.full((1,), sigma, device=self.device)
             with torch.inference_mode(), _exact(self.precision == "fp32"):
                 clean = self._network(noisy.to(memory_format=torch.channels_last), level)

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from restore.convert import convert
+from restore.engine.backend import Backend
+from restore.engine.inputs import pictures_in
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.tasks.denoise import Denoiser
+from restore.tasks.evaluate import Score, evaluate_denoiser
+from restore.weights import Weights, build, save_weights
+
+
+@pytest.fixture
+def weights() -> Weights:
+    torch.manual_seed(0)
+    network = DnCNN(DnCNNConfig(channels=1, depth=3, width=4))
+    return Weights(
+        name="small",
+        architecture="DnCNN",
+        config=network.config,
+        task="denoise",
+        tensors=network.state_dict(),
+    )
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).uniform(-0.2, 1.2, (1, 20, 30)).astype(np.float32)
+
+
+def test_noise_beyond_black_and_white_reaches_the_network(weights: Weights) -> None:
+    """Cut off there, noise would be brighter than black and darker than white on average."""
+    pixels = picture()
+    result = Backend(weights, device="cpu", precision="fp32")(pixels, 0.1)
+    with torch.no_grad():
+        expected = build(weights)(torch.from_numpy(pixels)[None])[0].numpy()
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_highlights_far_beyond_white_keep_their_distance(weights: Weights) -> None:
+    backend = Backend(weights, device="cpu", precision="fp32")
+    near, far = picture(), picture()
+    near[0, 10, 10], far[0, 10, 10] = 1.4, 50.0
+    change = backend(far, 0.1) - backend(near, 0.1)
+    assert change[0, 10, 10] == pytest.approx(48.6, abs=1e-4)
+    change[0, 10, 10] = 0
+    assert np.abs(change).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_evaluation_reproduces_the_published_figure(shared_data: Path, tmp_path: Path) -> None:
+    """DnCNN-S reaches 29.23 dB on BSD68, many of whose pictures have large dark areas."""
+    weights = convert(shared_data / "reference/kair_dncnn_25.pth").weights
+    save_weights(weights, tmp_path / "published.safetensors")
+    denoiser = Denoiser(tmp_path / "published.safetensors", device="cpu", precision="fp32")
+    scores = evaluate_denoiser(
+        denoiser, pictures_in(shared_data / "denoise/test/bsd68", recursive=False), [25]
+    )
+    values = [score.psnr for score in scores if isinstance(score, Score)]
+    assert len(values) == 68
+    assert sum(values) / 68 == pytest.approx(29.23, abs=0.03)
