@@ -45,9 +45,7 @@ class TrainingOptions:
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the stopped run of the same output.")
     ] = False
-    batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, over all processes.")] = (
-        16
-    )
+    batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 16
     accumulate: Annotated[
         int,
         typer.Option(
@@ -58,8 +56,8 @@ class TrainingOptions:
         str,
         typer.Option(
             metavar="muon|adam",
-            help="Muon makes the steps of hidden convolutions orthogonal: much the same after a "
-            "quarter of the time.",
+            help="Muon makes the steps of hidden convolutions orthogonal and gets further in the "
+            "same time.",
         ),
     ] = "muon"
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3
