@@ -249,7 +249,9 @@ def _noise(weights: "Weights") -> str:
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
     if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
-        return f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
+        gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
+        kinds = recipe.get("noise", ["awgn"])
+        return ", ".join(gaussian if kind == "awgn" else str(kind) for kind in kinds)
     return "Gaussian, sigma given" if weights.takes_sigma else "not said"
 
 

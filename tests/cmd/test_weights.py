@@ -80,6 +80,14 @@ def test_show_tells_config_origin_and_losses(tiny: Path) -> None:
     assert record["precision_loss_db"] == LOSSES
 
 
+def test_show_tells_other_noise(tiny: Path, tmp_path: Path) -> None:
+    recipe = {"sigma": [0, 30], "noise": ["camera", "awgn", "jpeg:10-90"]}
+    mixed = tmp_path / "mixed.safetensors"
+    save_weights(replace(load(tiny), provenance={"recipe": recipe}), mixed)
+    record = json.loads(_run("show", mixed, "--json").stdout)
+    assert record["noise"] == "camera, Gaussian, sigma 0-30, jpeg:10-90"
+
+
 def test_sound_weights_pass(tiny: Path) -> None:
     result = _run("verify", tiny)
     assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
