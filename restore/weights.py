@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from restore.errors import WeightsError
+from restore.errors import OutputExists, UsageError, WeightsError
 from restore.files import write_atomically
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
@@ -29,6 +29,7 @@ __all__ = [
     "Network",
     "Weights",
     "build",
+    "check_new_file",
     "find",
     "load",
     "save_weights",
@@ -147,6 +148,21 @@ def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> No
         for key, tensor in weights.tensors.items()
     }
     write_atomically(path, save(tensors, metadata), overwrite=overwrite)
+
+
+def check_new_file(path: Path, *, overwrite: bool) -> None:
+    """Check that weights may be written to ``path``, before the work that makes them begins.
+
+    Raises:
+        UsageError: another suffix than .safetensors, or no such folder.
+        OutputExists: ``path`` is there and may not be replaced.
+    """
+    if path.suffix != ".safetensors":
+        raise UsageError(f"{path}: weight files end in .safetensors")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path.parent}: no such folder")
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
 
 
 def load(name_or_path: str | Path) -> Weights:

@@ -159,15 +159,9 @@ def convert(
     """  # noqa: D301
     from restore.convert import convert as convert_checkpoint
     from restore.engine.precision import measured
-    from restore.errors import OutputExists, UsageError
-    from restore.weights import save_weights
+    from restore.weights import check_new_file, save_weights
 
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output}: weight files end in .safetensors")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent}: no such folder")
-    if output.exists() and not overwrite:
-        raise OutputExists(f"{output}: exists already; use --overwrite to replace it")
+    check_new_file(output, overwrite=overwrite)
     converted = convert_checkpoint(file)
     _print(f"{file.name}: {converted.layout}")
     say("measuring what half precision costs; this takes a while for large networks")

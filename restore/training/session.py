@@ -19,7 +19,7 @@ from restore.training.randomness import Randomness
 from restore.training.recipes import Recipe
 from restore.training.schedule import Plan, Progress
 from restore.training.team import Team, assembled
-from restore.weights import Weights, save_weights
+from restore.weights import Weights, check_new_file, save_weights
 
 __all__ = ["Context", "Judge", "Lesson", "Settings", "train"]
 
@@ -186,12 +186,7 @@ def train(
 
 
 def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:
-    if output.suffix != ".safetensors":
-        raise UsageError(f"{output}: weight files end in .safetensors")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output.parent}: no such folder")
-    if output.exists() and not overwrite:
-        raise OutputExists(f"{output}: exists already; use --overwrite to replace it")
+    check_new_file(output, overwrite=overwrite)
     if checkpoint.exists() and not resume and not overwrite:
         raise OutputExists(
             f"{checkpoint}: a stopped run is there; use --resume to continue it "
