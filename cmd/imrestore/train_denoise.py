@@ -1,0 +1,156 @@
+"""`imrestore train denoise`: a denoiser from clean pictures, or from pairs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imrestore.options import with_options
+from imrestore.training import TrainingOptions, supervised
+
+__all__ = ["denoise"]
+
+
+@with_options
+def denoise(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIR", help="Folders (trees) of clean pictures.", show_default=False
+        ),
+    ] = None,
+    *,
+    training: TrainingOptions,
+    pairs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="NOISY CLEAN",
+            help="Train on two folders with the same file names instead of adding noise to DIR.",
+            show_default=False,
+        ),
+    ] = None,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="awgn|camera|jpeg:Q",
+            help="Noise to add: white Gaussian of a level in --sigma; a camera's, from its sensor "
+            "through demosaicking and development to JPEG; JPEG of quality Q or LOW-HIGH. Give "
+            "it several times to mix.",
+            show_default="awgn",
+        ),
+    ] = None,
+    sigma: Annotated[
+        str, typer.Option(metavar="LOW:HIGH", help="Range of the level of awgn, of 255.")
+    ] = "0:55",
+    model: Annotated[str, typer.Option(help="Network: dncnn or resunet.")] = "resunet",
+    gray: Annotated[
+        bool, typer.Option("--gray/--color", help="Train for gray or for colour pictures.")
+    ] = False,
+    depth: Annotated[int, typer.Option(help="Layers of a DnCNN.")] = 20,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Feature channels: one number for a DnCNN (64), one per level for a ResUNet "
+            "(32,64,128,128).",
+            show_default=False,
+        ),
+    ] = None,
+    batch_norm: Annotated[
+        bool, typer.Option("--batch-norm", help="Train a DnCNN with batch normalisation.")
+    ] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Do not tell a ResUNet the noise level.")
+    ] = False,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            help="Begin with these weights; a shallower DnCNN grows to --depth.",
+            show_default=False,
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Learn the results of these weights instead of the clean pictures.",
+            show_default=False,
+        ),
+    ] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX", help="Side of the crops (dncnn: 48, resunet: 64).", show_default=False
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(metavar="l1|l2", help="What is minimised.")] = "l1",
+) -> None:
+    """Train a denoiser on clean pictures, to which noise is added, or on pairs of pictures.
+
+    Beside the output NAME.history.csv and .png show how it goes; NAME.best.safetensors holds the
+    best weights so far. A checkpoint is written every two minutes and when the run is stopped
+    (Ctrl-C, SIGTERM); --resume continues from it. On several GPUs or machines, start it with
+    `torchrun --nproc-per-node N -m imrestore train ...`.
+
+    \b
+    Examples:
+      imrestore train denoise photos/ -o mine.safetensors --time 2h
+      imrestore train denoise photos/ -o gray.safetensors --gray --model dncnn --sigma 25:25
+      imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
+      imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.training.denoise import train_denoiser
+    from restore.training.recipes import DenoiseRecipe
+
+    low, high = _range(sigma)
+    recipe = DenoiseRecipe(
+        model=model,
+        channels=1 if gray else 3,
+        depth=depth,
+        widths=_widths(width),
+        batch_norm=batch_norm,
+        blind=blind,
+        noise=tuple(noise or ["awgn"]),
+        sigma=(low, high),
+        patch=patch or (48 if model == "dncnn" else 64),
+        loss=loss,
+        **training.schedule_values(),
+    )
+    with supervised(training) as supervision:
+        weights = train_denoiser(
+            recipe,
+            training.output,
+            clean=folders or [],
+            pairs=pairs,
+            start_from=start_from,
+            teacher=teacher,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+
+
+def _range(text: str) -> tuple[float, float]:
+    from restore.errors import UsageError
+
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise UsageError(f"--sigma {text}: give LOW:HIGH, as in 0:55, or one number") from None
+
+
+def _widths(text: str | None) -> tuple[int, ...]:
+    from restore.errors import UsageError
+
+    try:
+        widths = tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"--width {text}: give positive whole numbers, as in 32,64,128,128")
+    return widths
