@@ -22,6 +22,7 @@ from restore.files import write_atomically
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 
 __all__ = [
@@ -61,6 +62,7 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
     "DRUNet": (DRUNet, DRUNetConfig),
     "DnCNN": (DnCNN, DnCNNConfig),
     "FFDNet": (FFDNet, FFDNetConfig),
+    "IspUNet": (IspUNet, IspUNetConfig),
     "ResUNet": (ResUNet, ResUNetConfig),
 }
 """Name in a file's metadata to the network and its config."""

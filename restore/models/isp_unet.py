@@ -23,8 +23,9 @@ class IspUNetConfig:
     Attributes:
         planes: 4 for packed Bayer mosaics (red, green, blue, second green), 9 for X-Trans.
         width: feature channels of the first level; each level below has twice as many.
-        head: "camera" for linear camera RGB with white balance; "srgb" for finished pictures of
-            the one camera that it was trained for, as in the paper.
+        head: "camera" for white-balanced camera RGB, encoded with sRGB's curve, of any camera;
+            "srgb" for finished pictures of the one camera that it was trained for, as in the
+            paper.
     """
 
     planes: int = 4
@@ -38,6 +39,11 @@ class IspUNetConfig:
                 f"IspUNet cannot have {self.planes} planes, {self.width} features and the head "
                 f"{self.head}"
             )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the picture that comes out."""
+        return 3
 
     @property
     def scale(self) -> int:
