@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 from restore.errors import UnsupportedImage
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 
-__all__ = ["REFERENCE_CFA", "Packed", "fill_planes", "normalised", "pack", "unpack"]
+__all__ = [
+    "PLANE_COLOURS",
+    "REFERENCE_CFA",
+    "Packed",
+    "fill_planes",
+    "normalised",
+    "pack",
+    "unpack",
+]
 
 _BAYER = np.array([[0, 1], [3, 2]], dtype=np.uint8)
 # Chen et al. (CVPR 2018) begin X-Trans sensors here: R B G B R G / G G R G G B / G G B G G R / ...
@@ -43,6 +51,10 @@ _PLACES = {2: _BAYER_PLACES, 6: _XTRANS_PLACES}
 
 REFERENCE_CFA = {2: _BAYER, 6: _XTRANS}
 """Period to the filter in the phase that planes are packed in, see ``RawPicture``."""
+
+
+PLANE_COLOURS = {2: (0, 1, 2, 1), 6: (0, 1, 2, 0, 2, 1, 1, 1, 1)}
+"""Period to the colour of each plane: 0 red, 1 green, 2 blue."""
 
 
 @dataclass(frozen=True, kw_only=True)
