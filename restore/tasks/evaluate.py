@@ -18,28 +18,30 @@ from restore.noise.awgn import add_gaussian_noise
 from restore.tasks.denoise import Denoiser
 
 __all__ = [
+    "MEASURES",
     "OUTPUT_PROTOCOL",
     "PROTOCOL",
     "Failure",
     "OutputScore",
     "Score",
+    "clean_picture",
     "evaluate_denoiser",
     "score_outputs",
     "to_luma",
 ]
 
-_MEASURES = (
+MEASURES = (
     "result clamped to [0, 1]; PSNR over all pixels and channels; SSIM of Wang et al. 2004 "
     "(11x11 Gaussian window, sigma 1.5), mean of the channels; means over pictures"
 )
 PROTOCOL = (
     "clean picture as decoded, scaled to [0, 1]; white Gaussian noise in floating point, neither "
     "clipped nor quantised, from numpy's default generator seeded with the seed plus the "
-    f"picture's index in sorted order; {_MEASURES}"
+    f"picture's index in sorted order; {MEASURES}"
 )
 """What the figures of ``evaluate_denoiser`` mean; to be printed beside them."""
 
-OUTPUT_PROTOCOL = f"outputs as decoded, scaled to [0, 1]; {_MEASURES}"
+OUTPUT_PROTOCOL = f"outputs as decoded, scaled to [0, 1]; {MEASURES}"
 """What the figures of ``score_outputs`` mean."""
 
 
@@ -108,7 +110,7 @@ def evaluate_denoiser(
     """
     for index, path in enumerate(paths):
         try:
-            clean = _clean_picture(path, gray=gray)
+            clean = clean_picture(path, gray=gray)
         except InputError as error:
             yield Failure(path=path, reason=str(error))
             continue
@@ -161,7 +163,12 @@ def to_luma(picture: Picture) -> Picture:
     return picture.with_pixels(luma[None].astype(np.float32) / np.float32(255), bit_depth=8)
 
 
-def _clean_picture(path: Path, *, gray: bool) -> Picture:
+def clean_picture(path: Path, *, gray: bool = False) -> Picture:
+    """Read a picture that figures are defined on.
+
+    Raises:
+        InputError: it cannot be read, is linear, leaves [0, 1] or is smaller than SSIM's window.
+    """
     picture = decode(path)
     if picture.transfer is Transfer.LINEAR:
         raise UnsupportedImage(
@@ -217,7 +224,7 @@ def _counterpart(output: Path, candidates: Sequence[Path]) -> Path:
 
 
 def _score(output: Path, reference: Path, *, gray: bool) -> OutputScore:
-    clean = _clean_picture(reference, gray=gray).pixels
+    clean = clean_picture(reference, gray=gray).pixels
     decoded = decode(output)
     result = (to_luma(decoded) if gray else decoded).pixels
     if result.shape != clean.shape:
