@@ -149,8 +149,8 @@ def convert(
     """Convert a published checkpoint, whose layout is recognised by its content.
 
     Read are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn) and DRUNet (KAIR,
-    deepinv). No code in a file is run: whatever is more than tensors is refused. MATLAB 7.3 files
-    need the package h5py.
+    deepinv), and PyTorch ports of Learning to See in the Dark. No code in a file is run: whatever
+    is more than tensors is refused. MATLAB 7.3 files need the package h5py.
 
     \b
     Examples:

@@ -1,8 +1,9 @@
 """Foreign checkpoints: the networks that others published, as weights of this library.
 
 readers.py and matlab.py turn a file into named tensors or layers and execute none of its code;
-layouts.py, drunet.py and matconvnet.py recognise whose network they are from keys and shapes;
-networks.py and stack.py make it one of ours, with batch normalisation folded into convolutions.
+layouts.py, drunet.py, sid.py and matconvnet.py recognise whose network they are from keys and
+shapes; networks.py and stack.py make it one of ours, with batch normalisation folded into
+convolutions.
 """
 
 import hashlib
@@ -54,7 +55,7 @@ def convert(path: Path) -> Converted:
             name=path.stem,
             architecture=recognised.architecture,
             config=recognised.config,
-            task="denoise",
+            task=recognised.task,
             tensors=recognised.tensors,
             provenance={
                 "converted_from": {
