@@ -241,6 +241,8 @@ def _noise(weights: "Weights") -> str:
     recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
+    if isinstance(recipe, dict) and isinstance(recipe.get("ratio"), list):
+        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in recipe['ratio'])}"
     if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
         gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
         kinds = recipe.get("noise", ["awgn"])
