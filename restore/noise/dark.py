@@ -112,7 +112,7 @@ def dark_raw(
     red, green, blue = camera.gains[0].tolist()
     xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
     raw = RawPicture(
-        mosaic=(measured[0] + _BLACK_DN).clamp(0, _BLACK_DN + _RANGE_DN).numpy().astype(np.uint16),
+        mosaic=(measured[0] + _BLACK_DN).numpy().astype(np.uint16),
         cfa=REFERENCE_CFA[2],
         black_level=(_BLACK_DN,) * 4,
         white_level=_BLACK_DN + _RANGE_DN,
@@ -136,7 +136,12 @@ def _read_out(
     colours = _colours(side, height, width).to(seen.device)
     light = seen.gather(1, colours.expand(count, 1, -1, -1))[:, 0] * _RANGE_DN
     measured = add_dark_noise(
-        light / ratio[:, None, None], noise, colours, range_dn=_RANGE_DN, generator=generator
+        light / ratio[:, None, None],
+        noise,
+        colours,
+        range_dn=_RANGE_DN,
+        black_dn=_BLACK_DN,
+        generator=generator,
     )
     return measured, colours
 

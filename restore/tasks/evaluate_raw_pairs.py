@@ -91,4 +91,6 @@ def _enhanced(
 
 
 def _eight_bits(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.divide(np.rint(pixels.clip(0, 1) * 255), 255, dtype=np.float32)
+    codes = np.rint(pixels.clip(0, 1) * 255)
+    result: NDArray[np.float32] = np.divide(codes, 255, dtype=np.float32)
+    return result
