@@ -5,7 +5,7 @@ from torch import Tensor
 
 from restore.noise.bayer import BAYER_PATTERNS, demosaic, mosaic
 from restore.noise.jpeg import compressed
-from restore.noise.reduction import reduced
+from restore.noise.reduction import reduced, smoothed
 from restore.noise.sensor import add_sensor_noise, random_levels
 from restore.noise.unprocess import develop, random_cameras, unprocess
 
@@ -13,6 +13,8 @@ __all__ = ["photographed"]
 
 # A pixel that counts 50,000 electrons: a good camera at its lowest ISO.
 _LEAST_SHOT = 2e-5
+# Standard deviations in pixels. Sharper pictures alias under the mosaic, in dots of colour.
+_SHARPEST_LENS, _SOFTEST_LENS = 0.45, 0.8
 _WORST_JPEG, _BEST_JPEG = 75, 100
 _JPEG_SHARE = 0.8
 
@@ -20,9 +22,9 @@ _JPEG_SHARE = 0.8
 def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Take noisy photographs of clean pictures.
 
-    Each picture is unprocessed to the linear RAW file of a random camera, gets that camera's shot
-    and read noise, is demosaicked, developed and, mostly, passed through the camera's own noise
-    reduction and compressed as JPEG.
+    Each picture is unprocessed to the linear RAW file of a random camera, with the blur of its lens
+    and low-pass filter, gets that camera's shot and read noise, is demosaicked, developed and,
+    mostly, passed through the camera's own noise reduction and compressed as JPEG.
 
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], at least 3 pixels on each side.
@@ -36,7 +38,9 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
     camera = random_cameras(count, generator)
     shot, read = random_levels(count, generator, least_shot=_LEAST_SHOT)
     pattern = BAYER_PATTERNS[_integer(len(BAYER_PATTERNS), generator)]
-    seen = mosaic(unprocess(clean, camera), pattern)
+    blur = torch.rand(count, generator=generator, device=clean.device)
+    sharp = _SHARPEST_LENS + (_SOFTEST_LENS - _SHARPEST_LENS) * blur
+    seen = mosaic(smoothed(unprocess(clean, camera), sharp), pattern)
     measured = add_sensor_noise(seen, shot, read, generator).clamp(0, 1)
     target, noisy = (develop(demosaic(raw, pattern), camera) for raw in (seen, measured))
     written = (target + reduced(noisy - target, generator)).clamp(0, 1)

@@ -21,7 +21,9 @@ __all__ = ["Denoised", "Denoiser"]
 
 Sigma = float | Literal["auto"]
 
-_DEFAULT_MODEL = "resunet"
+_AUTO = "auto"
+_UNTOLD = {1: "resunet-gray", 3: "photo"}
+_TOLD = {1: "resunet-gray", 3: "resunet-color"}
 _KINDS = {1: "gray", 3: "color"}
 
 
@@ -43,11 +45,13 @@ class Denoiser:
     """Denoises pictures with one network for gray and one for colour.
 
     Args:
-        model: ``auto``, a shipped name, or a weight file. A shipped name with a twin for the
-            other kind of picture (``dncnn-gray`` and ``dncnn-color``), or the bare family name
-            (``dncnn``), sends each picture through the network of its kind. With a single file,
-            a gray network takes the channels of a colour picture one by one, and a colour
-            network sees a gray picture as three equal channels.
+        model: ``auto``, a shipped name, or a weight file. Auto takes ``photo``, made for the noise
+            of cameras, for colour pictures, ``resunet-color`` for those whose noise level is given,
+            and ``resunet-gray`` for gray ones. A shipped name with a twin for the other kind of
+            picture (``dncnn-gray`` and ``dncnn-color``), or the bare family name (``dncnn``), sends
+            each picture through the network of its kind. With a single file, a gray network takes
+            the channels of a colour picture one by one, and a colour network sees a gray picture
+            as three equal channels.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
             loss for these weights is at most 0.02 dB.
@@ -68,6 +72,7 @@ class Denoiser:
         tile: str | int = "auto",
     ) -> None:
         self._names = _names_by_channels(model)
+        self._names_told = _TOLD if str(model) == _AUTO else self._names
         self._options = {"device": device, "precision": precision}
         self._tile = tile
         self._backends: dict[str, Backend] = {}
@@ -96,7 +101,8 @@ class Denoiser:
         """
         _check(sigma, strength, detail)
         started = time.perf_counter()
-        backend = self._backend(self._names[picture.channels])
+        names = self._names if sigma == "auto" else self._names_told
+        backend = self._backend(names[picture.channels])
         level = 0.0
         if strength > 0:
             encoded, finite = _encoded(picture)
@@ -136,8 +142,10 @@ class Denoiser:
 
 
 def _names_by_channels(model: str | Path) -> dict[int, str]:
-    """Return which weights serve gray (1) and colour (3) pictures."""
-    name = _DEFAULT_MODEL if str(model) == "auto" else str(model)
+    """Return which weights serve gray (1) and colour (3) pictures of unknown noise."""
+    if str(model) == _AUTO:
+        return _UNTOLD
+    name = str(model)
     known = set(shipped())
     family = name.removesuffix("-gray").removesuffix("-color")
     twins = {channels: f"{family}-{kind}" for channels, kind in _KINDS.items()}

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -140,3 +141,19 @@ def test_wrong_choices_are_refused_at_once(gray_model: Path, hdr_model: Path) ->
         Denoiser(gray_model, device="cuda:99")
     with pytest.raises(UsageError, match="precision 'fp8'"):
         Denoiser(gray_model, precision="fp8")
+
+
+@pytest.mark.parametrize(
+    ("channels", "sigma", "name"),
+    [
+        (3, "auto", "photo"),
+        (3, 25.0, "resunet-color"),
+        (1, "auto", "resunet-gray"),
+        (1, 25.0, "resunet-gray"),
+    ],
+)
+def test_auto_takes_the_network_for_the_picture(
+    channels: int, sigma: float | Literal["auto"], name: str
+) -> None:
+    denoiser = Denoiser(device="cpu")
+    assert denoiser(picture(channels, size=(8, 8)), sigma=sigma).record["model"] == name
