@@ -2,6 +2,7 @@
 
 import typer
 
+from imrestore.train_anomaly import anomaly
 from imrestore.train_denoise import denoise
 
 __all__ = ["app"]
@@ -14,4 +15,5 @@ def train() -> None:
     """Train new weights from folders of pictures."""
 
 
+app.command("anomaly")(anomaly)
 app.command("denoise")(denoise)

@@ -57,21 +57,24 @@ def run_tiled(
     tile: int,
     halo: int,
     multiple: int,
+    channels: int | None = None,
 ) -> Pixels:
     """Apply ``network`` to ``pixels`` tile by tile; equals applying it to the whole picture.
 
     Args:
-        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to the same shape.
+        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to the same height and
+            width.
         pixels: ``[C, H, W]``, any size from 1x1.
         tile: side of the kept core of a tile in pixels, rounded up to ``multiple``.
         halo: radius of the network's receptive field in pixels.
         multiple: what the network's input sides must be multiples of; the picture is mirrored
             at its lower and right edges to reach one.
+        channels: of the result; None for as many as ``pixels`` has.
 
     Returns:
-        ``[C, H, W]``.
+        ``[channels, H, W]``.
     """
-    result = np.empty_like(pixels)
+    result = np.empty((channels or len(pixels), *pixels.shape[1:]), pixels.dtype)
     for window in windows(*pixels.shape[1:], tile=tile, halo=halo, multiple=multiple):
         (rows, columns), (kept_rows, kept_columns) = window.read, window.keep
         patch = _padded(pixels[:, rows, columns], multiple)
