@@ -12,8 +12,7 @@ from torch.nn import functional as F
 from restore.calibration import Calibration
 from restore.engine.inspection import InspectionBackend
 from restore.errors import TrainingError
-from restore.image.decode import decode
-from restore.image.orient import upright
+from restore.image.part import read_part
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.models.ssim_map import ssim_map
@@ -203,7 +202,7 @@ def _calibrated(
     if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
     backend = InspectionBackend(weights, scale=recipe.scale, device=str(device), precision="fp32")
-    scores = [backend(upright(decode(path)).pixels).score for path in parts.calibrating]
+    scores = [backend(read_part(path).pixels).score for path in parts.calibrating]
     try:
         calibration = Calibration(scores=tuple(scores), target_fpr=recipe.target_fpr)
     except ValueError as error:

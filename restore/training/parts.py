@@ -13,8 +13,7 @@ from torch import Tensor
 from restore.calibration import held_out_count
 from restore.engine.inputs import pictures_in
 from restore.errors import InputError, TrainingError
-from restore.image.decode import decode
-from restore.image.orient import upright
+from restore.image.part import read_part
 from restore.image.shrink import shrunk
 from restore.training.randomness import Randomness
 
@@ -68,17 +67,17 @@ def load_parts(
     paths = pictures_in(folder, recursive=True)
     for path in paths:
         try:
-            picture = upright(decode(path))
+            part = read_part(path)
         except InputError as error:
             warn(f"{error}; left out")
             continue
-        pixels = shrunk(np.clip(np.nan_to_num(picture.pixels), 0, 1), scale)
+        pixels = shrunk(np.clip(np.nan_to_num(part.pixels), 0, 1), scale)
         used += pixels.nbytes
         if read and used > _MOST_BYTES:
             warn(f"{len(paths) - len(read)} pictures left out: {_MOST_BYTES >> 20} MiB are full")
             break
         read[path] = pixels
-        depths.append(picture.bit_depth)
+        depths.append(part.bit_depth)
     channels = Counter(len(pixels) for pixels in read.values()).most_common(1)
     count = channels[0][0] if channels else 0
     for path in [path for path, pixels in read.items() if len(pixels) != count]:
