@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore import denoise, evaluate, train, weights
+from imrestore import anomaly, denoise, evaluate, train, weights
 
 __all__ = ["app"]
 
@@ -15,6 +15,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("denoise")(denoise.denoise)
+app.command("anomaly")(anomaly.anomaly)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(weights.app, name="weights")
@@ -51,12 +52,14 @@ def imrestore(
     """Denoise and restore photographs with trained neural networks.
 
     Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 wrong usage or nothing
-    to do; 70 a bug; 130 and 143 stopped by a signal; 141 standard output was closed.
+    to do; 3 defects found, with anomaly --fail-on-anomaly; 70 a bug; 130 and 143 stopped by a
+    signal; 141 standard output was closed.
 
     \b
     Examples:
       imrestore denoise photo.jpg -o clean.jpg
       imrestore denoise photos/ -r -o clean/ --compare
+      imrestore anomaly parts/ --model part.safetensors -o report
       imrestore train denoise photos/ -o mine.safetensors --time 2h
       imrestore --install-completion
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)

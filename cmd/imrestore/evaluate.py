@@ -2,6 +2,7 @@
 
 import typer
 
+from imrestore.evaluate_anomaly import anomaly
 from imrestore.evaluate_denoise import denoise
 
 __all__ = ["app"]
@@ -14,4 +15,5 @@ def evaluate() -> None:
     """Measure how good networks and results are."""
 
 
+app.command("anomaly")(anomaly)
 app.command("denoise")(denoise)

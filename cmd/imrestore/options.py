@@ -38,16 +38,8 @@ def _complete(*choices: str) -> Callable[[str], list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What is read, how, and what is told about it."""
+    """How folders are read, what may be replaced, and what is told."""
 
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Pictures and folders of pictures; - is standard input.",
-            show_default=False,
-        ),
-    ]
     recursive: Annotated[
         bool,
         typer.Option("-r", "--recursive", help="Take subfolders too; the tree is mirrored in OUT."),
@@ -95,8 +87,16 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions(RunOptions):
-    """What is written for every picture that is read."""
+    """Which pictures are read, and what is written for each."""
 
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Pictures and folders of pictures; - is standard input.",
+            show_default=False,
+        ),
+    ]
     output: Annotated[
         str,
         typer.Option(
