@@ -93,7 +93,7 @@ class PixelCounts:
         inside = false_positives < limit
         x = np.append(false_positives[inside], limit)
         y = np.append(overlaps[inside], end)
-        return float(np.trapezoid(y, x) / limit)
+        return float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / (2 * limit))
 
     def _measured(self, metric: object) -> float | None:
         if not self.good.sum() or not self.defective.sum():

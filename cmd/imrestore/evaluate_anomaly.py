@@ -117,8 +117,8 @@ def _print(evaluation: "Evaluation", detector: "Detector", *, as_json: bool) -> 
     print(_alarms(evaluation))
     if evaluation.f1:
         print(
-            f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.4g} that is "
-            "best on this very test (tuned on the test: no figure for use)"
+            f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.4g} that "
+            "is best on this very test (tuned on the test: no figure for use)"
         )
     for key, value in (run | {"protocol": ANOMALY_PROTOCOL}).items():
         print(f"{key}: {value}")

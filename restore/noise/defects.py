@@ -23,6 +23,7 @@ Shape = Callable[[int, int, Dice], Tensor]
 Fill = Callable[[Site, Dice], Tensor]
 
 _LEAST_DIFFERENCE = 0.015
+_LEAST_OPACITY = 0.3
 _LEAST_PIXELS = 4
 _GLANCE_PX = 5
 
@@ -34,7 +35,7 @@ class Kind:
     Attributes:
         shape: signed distance in pixels.
         looks: fills and their weights.
-        soft: largest width in pixels over which its edge may fade.
+        soft: half of the largest width in pixels over which its edge may fade.
     """
 
     shape: Shape
@@ -74,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
             fills.texture: 2, fills.transplanted: 2, fills.displaced: 1.5, fills.shaded: 1,
             fills.dark: 1, fills.light: 1, fills.relief: 1,
         },
-        soft=4.0,
+        soft=1.5,
     ),
 }  # fmt: skip
 """Name to kind. Each is as likely as the others."""
@@ -129,9 +130,9 @@ def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Te
     """
     _, height, width = part.shape
     distance = kind.shape(height, width, dice)
-    softness = dice.spread(0.3, kind.soft)
-    shape = torch.sigmoid(distance * (2 / softness))
-    inside = shape > 0.5
+    softness = dice.spread(0.5, 2 * kind.soft)
+    shape = _faded(0.5 + distance / softness)
+    inside = shape > _LEAST_OPACITY
     count = inside.sum().clamp_min(1)
     level = (part * inside).sum(dim=(1, 2), keepdim=True) / count
     fill = dice.choice(dict(kind.looks))(Site(part, other, shape, level), dice)
@@ -141,6 +142,12 @@ def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Te
     if (inside & visible).sum() < max(_LEAST_PIXELS, 0.2 * int(count)):
         return part, torch.zeros_like(part[:1])
     return defective, inside[None].to(part.dtype)
+
+
+def _faded(share: Tensor) -> Tensor:
+    """Return a smooth step from 0 to 1, nothing at all where ``share`` is negative."""
+    share = share.clamp(0, 1)
+    return share * share * (3 - 2 * share)
 
 
 def _looks_different(first: Tensor, second: Tensor) -> Tensor:
