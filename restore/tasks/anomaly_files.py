@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from restore.engine.plan import Existing, Item, Plan, Shard, make_plan
 from restore.errors import OutputError, UsageError
@@ -11,7 +11,13 @@ from restore.files import remove_stale_parts
 from restore.image.picture import ImageFormat
 from restore.tasks.anomaly_records import Record
 
-__all__ = ["ResultFiles", "inspection_plan", "prepare_result_folders", "report_stem"]
+__all__ = [
+    "ResultFiles",
+    "inspection_plan",
+    "prepare_result_folders",
+    "report_stem",
+    "thumbnail_of",
+]
 
 _SUFFIXES = {
     "map": ".tif",
@@ -20,6 +26,8 @@ _SUFFIXES = {
     "reconstruction": ".png",
     "thumbnail": ".jpg",
 }
+_BANDS_SUFFIX = ".tif"
+"""Of reconstructions that are neither gray nor RGB."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class ResultFiles:
     """
 
     report: Path
-    relative: Path
+    relative: PurePath
 
     @classmethod
     def of(cls, item: Item, report: Path) -> "ResultFiles":
@@ -41,21 +49,31 @@ class ResultFiles:
             raise UsageError("an inspection is written to a folder")
         return cls(report, item.destination.relative_to(report / "maps"))
 
-    def path(self, kind: str) -> Path:
+    def path(self, kind: str, *, channels: int = 1) -> Path:
         """Return the file of a kind: map, mask, overlay, reconstruction or thumbnail."""
-        return self.report / f"{kind}s" / self.relative.with_suffix(_SUFFIXES[kind])
+        is_bands = kind == "reconstruction" and channels not in (1, 3)
+        suffix = _BANDS_SUFFIX if is_bands else _SUFFIXES[kind]
+        return self.report / f"{kind}s" / self.relative.with_suffix(suffix)
 
     def paths(self) -> list[Path]:
-        """Return all of them."""
-        return [self.path(kind) for kind in _SUFFIXES]
+        """Return all files that may be written, whatever the picture's channels."""
+        return [self.path(kind) for kind in _SUFFIXES] + [self.path("reconstruction", channels=2)]
 
-    def names(self) -> dict[str, str]:
+    def names(self, channels: int) -> dict[str, str]:
         """Return kind -> name below the report, with slashes; thumbnails are no results."""
         return {
-            kind: self.path(kind).relative_to(self.report).as_posix()
+            kind: self.path(kind, channels=channels).relative_to(self.report).as_posix()
             for kind in _SUFFIXES
             if kind != "thumbnail"
         }
+
+
+def thumbnail_of(record: Record, report: Path) -> Path | None:
+    """Return the small picture that belongs to the score map of ``record``, if it has one."""
+    name = record.files.get("map")
+    if name is None:
+        return None
+    return ResultFiles(report, PurePosixPath(name).relative_to("maps")).path("thumbnail")
 
 
 def inspection_plan(

@@ -1,13 +1,14 @@
 """One page that shows an inspection: no script, no other file needed, light and dark."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
 from restore.tasks.anomaly import Detector
+from restore.tasks.anomaly_files import thumbnail_of
 from restore.tasks.anomaly_histogram import histogram
 from restore.tasks.anomaly_records import Record
 
@@ -23,12 +24,12 @@ class Page:
 
     Attributes:
         records: all pictures.
-        thumbnails: name of a source -> its strip of picture, overlay and reconstruction.
+        report: folder that the page will lie in.
         detector: what inspected them.
     """
 
     records: Sequence[Record]
-    thumbnails: Mapping[str, Path]
+    report: Path
     detector: Detector
 
 
@@ -115,7 +116,7 @@ def _card(page: Page, record: Record) -> str:
     name = escape(record.source)
     regions = len(record.regions)
     places = f", {regions} place{'s' if regions > 1 else ''}" if regions else ""
-    picture = _embedded(page.thumbnails.get(record.source))
+    picture = _embedded(thumbnail_of(record, page.report))
     image = f'<img src="{picture}" alt="{name}: part, overlay, reconstruction" loading="lazy">'
     return (
         f'<figure class="{record.verdict}">{_linked(image, record.files.get("overlay"))}'

@@ -8,7 +8,7 @@ from restore.engine.stream import Outcome, Status
 from restore.errors import OutputError
 from restore.files import write_atomically
 from restore.tasks.anomaly import Detector
-from restore.tasks.anomaly_files import ResultFiles, report_stem
+from restore.tasks.anomaly_files import report_stem
 from restore.tasks.anomaly_html import Page, page_of
 from restore.tasks.anomaly_records import Record, as_csv, as_jsonl, read_jsonl
 
@@ -91,14 +91,11 @@ class Results:
         Raises:
             OutputError: one cannot be written.
         """
-        by_source = {item.source_name: item for item in items}
-        ordered = [self._records[name] for name in by_source if name in self._records]
-        ordered += [record for name, record in self._records.items() if name not in by_source]
-        thumbnails = {
-            name: ResultFiles.of(item, self._report).path("thumbnail")
-            for name, item in by_source.items()
-        }
-        page = page_of(Page(records=ordered, thumbnails=thumbnails, detector=detector))
+        planned = dict.fromkeys(item.source_name for item in items)
+        names = [name for name in planned if name in self._records]
+        names += [name for name in self._records if name not in planned]
+        ordered = [self._records[name] for name in names]
+        page = page_of(Page(records=ordered, report=self._report, detector=detector))
         for path, text in (
             (self._lines, as_jsonl(ordered)),
             (self._table, as_csv(ordered)),

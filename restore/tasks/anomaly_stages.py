@@ -107,7 +107,7 @@ class InspectionStages:
     def save(self, item: Item, result: _Result, stopping: Callable[[], bool]) -> Outcome:
         """Write everything, the score map last, so that it means that all is done."""
         files = ResultFiles.of(item, self.report)
-        inspection = result.inspection
+        inspection, channels = result.inspection, len(result.inspection.reconstruction)
         overlay = overlaid(result.picture, inspection.scores, inspection.threshold)
         thumbnail = _strip(result.picture, overlay, viewable_part(inspection.reconstruction))
         made: list[tuple[str, Callable[[], bytes]]] = [
@@ -123,8 +123,8 @@ class InspectionStages:
         for kind, data in made:
             if stopping():
                 raise Stopping
-            self._write(files.path(kind), data())
-        record = record_of(item.source_name, inspection, files.names())
+            self._write(files.path(kind, channels=channels), data())
+        record = record_of(item.source_name, inspection, files.names(channels))
         return Outcome(
             item=item,
             status=Status.DONE,
