@@ -22,47 +22,14 @@ from restore.models.draem import Draem, DraemConfig
 from restore.weights import Weights, save_weights
 
 Run = Callable[..., SimpleNamespace]
+Part = Callable[..., Path]
+Weigh = Callable[..., str]
 KINDS = ("maps", "masks", "overlays", "reconstructions", "thumbnails")
 
 
-def darkness_weights(path: Path, **changes: object) -> str:
-    """Weights whose score is high where a gray picture is dark, made by hand and not trained.
-
-    The discriminator's stem averages 4x4 pixels into one feature that the tail takes out negated.
-    """
-    config = DraemConfig(channels=1, reconstructor=(1,), discriminator=(1,), smoothing=1)
-    network = Draem(config)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-        unet = network.discriminator
-        unet.stem.weight[0, 0] = -1.0 / 16
-        unet.stem.bias.fill_(0.5)
-        unet.tail.weight[:, 0, 1, 1] = 40.0
-        unet.tail.bias.fill_(-30.0)
-    settings: dict[str, object] = {
-        "provenance": {
-            "calibration": {"scores": [i / 100 for i in range(1, 40)], "target_fpr": 0.05},
-            "inspection": {"scale": 1},
-        }
-    }
-    save_weights(
-        Weights(
-            name=path.stem,
-            architecture="Draem",
-            config=config,
-            task="anomaly",
-            tensors=network.state_dict(),
-            **(settings | changes),  # type: ignore[arg-type]
-        ),
-        path,
-    )
-    return str(path)
-
-
 @pytest.fixture
-def model(tmp_path: Path) -> str:
-    return darkness_weights(tmp_path / "dark.safetensors")
+def model(darkness_weights: Weigh) -> str:
+    return darkness_weights("dark")
 
 
 @pytest.fixture
@@ -79,9 +46,6 @@ def part(workplace: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-Part = Callable[..., Path]
 
 
 def pixels(path: str | Path) -> np.ndarray:
@@ -256,10 +220,10 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
 
 
 def test_weights_that_were_never_calibrated_need_a_threshold(
-    run: Run, part: Part, tmp_path: Path
+    run: Run, part: Part, darkness_weights: Weigh
 ) -> None:
     part("a.png", hole=True)
-    raw = darkness_weights(tmp_path / "raw.safetensors", provenance={})
+    raw = darkness_weights("raw", provenance={})
     ended = run("anomaly", "a.png", "--model", raw, "-o", "r")
     assert ended.code == 2
     assert "raw: was never calibrated on good parts; give --threshold" in ended.err
@@ -272,10 +236,10 @@ def test_weights_that_were_never_calibrated_need_a_threshold(
     [{"calibration": [1]}, {"calibration": {"scores": "x"}}, {"inspection": {"scale": 10**9}}],
 )
 def test_hostile_weights_are_refused(
-    run: Run, part: Part, tmp_path: Path, provenance: dict[str, object]
+    run: Run, part: Part, darkness_weights: Weigh, provenance: dict[str, object]
 ) -> None:
     part("a.png")
-    bad = darkness_weights(tmp_path / "bad.safetensors", provenance=provenance)
+    bad = darkness_weights("bad", provenance=provenance)
     ended = run("anomaly", "a.png", "--model", bad, "-o", "r", "--threshold", "1")
     assert ended.code == 2
     assert "bad: a " in ended.err
@@ -378,9 +342,11 @@ def test_shards_share_a_folder_but_no_table(run: Run, part: Part, model: str) ->
     assert len(list(Path("r/maps").iterdir())) == 3
 
 
-def test_a_scaled_detector_reports_in_the_pictures_own_pixels(run: Run, tmp_path: Path) -> None:
+def test_a_scaled_detector_reports_in_the_pictures_own_pixels(
+    run: Run, darkness_weights: Weigh
+) -> None:
     provenance = {"inspection": {"scale": 4}}
-    coarse = darkness_weights(tmp_path / "coarse.safetensors", provenance=provenance)
+    coarse = darkness_weights("coarse", provenance=provenance)
     values = np.full((203, 301), 200, np.uint8)
     values[80:120, 160:200] = 0
     Image.fromarray(values).save("big.png")
