@@ -55,7 +55,7 @@ def figures(run: Run, *arguments: str) -> dict:
 
 
 def test_figures_of_a_case_that_is_known(run: Run, model: str) -> None:
-    """The darker good part scores below holes and cracks, the invisible crack as other good parts."""
+    """The darker good part scores below holes and cracks, the unseen crack as other good ones."""
     result = figures(run, "--model", model)
     by_kind = {kind["kind"]: kind for kind in result["kinds"]}
     assert list(by_kind) == ["crack", "hole", "all"]
