@@ -85,7 +85,7 @@ class InspectionBackend:
         Raises:
             DeviceError: not even a small tile fits the device's memory.
         """
-        small = shrunk(np.clip(np.nan_to_num(pixels, posinf=1), 0, 1), self.scale)
+        small = shrunk(pixels, self.scale)
         result = self._windowed(small) if self._is_windowed else self._tiled(small)
         return Scored(result[:-1], result[-1])
 
@@ -118,7 +118,9 @@ class InspectionBackend:
         return result
 
     def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        inputs = torch.from_numpy(np.ascontiguousarray(crops)).to(self.device)
+        # Tile by tile: a cleaned copy of a whole large picture would be one too many in memory.
+        clean = np.clip(np.nan_to_num(crops, posinf=1), 0, 1)
+        inputs = torch.from_numpy(np.ascontiguousarray(clean)).to(self.device)
         with torch.inference_mode(), exact_float32(self.precision == "fp32"):
             result = cast(Any, cast(nn.Module, self._network)).inspect(inputs)
         outputs: NDArray[np.float32] = result.float().cpu().numpy()
