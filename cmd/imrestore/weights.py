@@ -199,10 +199,13 @@ def measure(
     from dataclasses import replace
 
     from restore.engine.precision import measure_precision_loss, measuring_pictures
+    from restore.errors import UsageError
     from restore.weights import build, find, load, save_weights
 
     path = find(name)
     weights = load(path)
+    if weights.task == "anomaly":
+        raise UsageError(f"{name}: only what restores pictures has a loss; this finds anomalies")
     network: Any = build(weights)
     crops = measuring_pictures(weights.channels, network.multiple, pictures)
     losses = measure_precision_loss(weights, crops)
