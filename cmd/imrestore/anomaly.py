@@ -16,6 +16,7 @@ from imrestore.report import Report, print_plan
 if TYPE_CHECKING:
     from restore.engine.plan import Existing, Plan
     from restore.tasks.anomaly import Detector
+    from restore.tasks.anomaly_records import Record
     from restore.tasks.anomaly_results import Results
 
 __all__ = ["anomaly"]
@@ -153,6 +154,7 @@ def _inspect(
             print_plan(plan, as_json=files.json)
             raise typer.Exit(report.exit_code)
         detector = _detector(network, threshold=threshold, fpr=fpr)
+        _check_kept(files.output, kept, detector)
         if detector.shortfall and not files.quiet:
             say(detector.shortfall)
         prepare_result_folders(plan.items, files.output)
@@ -225,6 +227,18 @@ def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: i
         write_atomically(path, reconstruction_bytes(picture, 8), overwrite=files.overwrite)
     if not files.quiet:
         say(f"{count} pictures drawn into {files.output}")
+
+
+def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> None:
+    """Refuse to mix verdicts of two detectors in one report."""
+    from restore.errors import UsageError
+
+    model, threshold = detector.weights.name, detector.threshold
+    if not all(record.was_made_by(model, threshold) for record in kept):
+        raise UsageError(
+            f"{report}: was made with other weights or another threshold; use --overwrite or "
+            "another folder"
+        )
 
 
 def _detector(network: NetworkOptions, *, threshold: float | None, fpr: float | None) -> "Detector":

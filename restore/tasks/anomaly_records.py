@@ -13,7 +13,7 @@ from restore.tasks.anomaly import Inspection, Region
 __all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
 
 _COLUMNS = (
-    "source", "verdict", "score", "relative_score", "threshold", "regions", "largest_area",
+    "source", "verdict", "score", "relative_score", "threshold", "model", "regions", "largest_area",
     "boxes", "map", "mask", "overlay", "reconstruction", "error",
 )  # fmt: skip
 _FILES = ("map", "mask", "overlay", "reconstruction")
@@ -30,6 +30,7 @@ class Record:
         score: the highest score in its map.
         relative_score: score over threshold; above 1 for a defect.
         threshold: above which a part is called defective.
+        model: name of the weights.
         width: of the picture in pixels.
         height: of the picture in pixels.
         regions: the places above the threshold, the highest first.
@@ -42,11 +43,16 @@ class Record:
     score: float | None = None
     relative_score: float | None = None
     threshold: float | None = None
+    model: str | None = None
     width: int = 0
     height: int = 0
     regions: tuple[Region, ...] = ()
     files: dict[str, str] = field(default_factory=dict)
     error: str = ""
+
+    def was_made_by(self, model: str, threshold: float) -> bool:
+        """Return whether a verdict, if there is one, came from these weights and threshold."""
+        return bool(self.error) or (self.model == model and self.threshold == _rounded(threshold))
 
     @property
     def largest_area(self) -> int:
@@ -62,6 +68,7 @@ class Record:
             "score": _rounded(self.score),
             "relative_score": _rounded(self.relative_score),
             "threshold": _rounded(self.threshold),
+            "model": self.model,
             "width": self.width or None,
             "height": self.height or None,
             "regions": None if self.error else regions,
@@ -89,8 +96,8 @@ class Record:
         )
 
 
-def record_of(source: str, inspection: Inspection, files: dict[str, str]) -> Record:
-    """Return the record of an inspected picture."""
+def record_of(source: str, inspection: Inspection, model: str, files: dict[str, str]) -> Record:
+    """Return the record of a picture that was inspected with the weights ``model``."""
     height, width = inspection.scores.shape
     return Record(
         source=source,
@@ -98,6 +105,7 @@ def record_of(source: str, inspection: Inspection, files: dict[str, str]) -> Rec
         score=inspection.score,
         relative_score=inspection.relative_score,
         threshold=inspection.threshold,
+        model=model,
         width=width,
         height=height,
         regions=inspection.regions,

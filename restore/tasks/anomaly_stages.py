@@ -124,7 +124,9 @@ class InspectionStages:
             if stopping():
                 raise Stopping
             self._write(files.path(kind, channels=channels), data())
-        record = record_of(item.source_name, inspection, files.names(channels))
+        record = record_of(
+            item.source_name, inspection, self.detector.weights.name, files.names(channels)
+        )
         return Outcome(
             item=item,
             status=Status.DONE,
@@ -157,7 +159,6 @@ def _told(record: Mapping[str, object], detector: Detector, seconds: float) -> d
     """Return what is told about a picture: the record, and how it came about."""
     backend = detector.backend
     return {key: value for key, value in record.items() if key != "source"} | {
-        "model": detector.weights.name,
         "device": str(backend.device),
         "precision": backend.precision,
         "tile": backend.tile,

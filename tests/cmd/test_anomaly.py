@@ -289,6 +289,28 @@ def test_results_of_earlier_runs_stay_in_the_report(run: Run, part: Part, model:
     assert page.count("data:image/jpeg;base64,/9j/") == 2
 
 
+def test_verdicts_of_two_thresholds_do_not_mix(run: Run, part: Part, model: str) -> None:
+    part("a.png", hole=True)
+    part("b.png")
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    before = tree("r")
+    ended = run("anomaly", "b.png", "--model", model, "-o", "r", "--skip-existing", "--fpr", "0.2")
+    assert ended.code == 2
+    assert "r: was made with other weights or another threshold" in ended.err
+    assert tree("r") == before
+
+
+def test_standard_input_is_inspected(
+    spawn: Callable[..., "subprocess.Popen[bytes]"], part: Part, model: str
+) -> None:
+    process = spawn("anomaly", "-", "--model", model, "-o", "r", stdin=subprocess.PIPE)
+    _, messages = process.communicate(part("a.png", hole=True).read_bytes(), timeout=120)
+    assert process.returncode == 0, messages.decode()
+    (record,) = records("r")
+    assert (record["source"], record["verdict"]) == ("-", "defective")
+    assert record["map"] == "maps/stdin.tif"
+
+
 def test_inputs_are_never_overwritten(run: Run, part: Part, model: str) -> None:
     photo = part("r/masks/a.png")
     before = photo.read_bytes()
