@@ -63,3 +63,14 @@ def test_values_that_are_no_numbers_do_not_spread(draem: Weights) -> None:
     pixels[0, 5, 5] = np.nan
     pixels[0, 6, 6] = np.inf
     assert np.isfinite(InspectionBackend(draem, device="cpu")(pixels).scores).all()
+
+
+@pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])
+def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None:
+    exact, half = (
+        InspectionBackend(weights(network), device="cpu", precision=precision)(part(48, 64))
+        for precision in ("fp32", "bf16")
+    )
+    np.testing.assert_allclose(half.scores, exact.scores, atol=0.05)
+    np.testing.assert_allclose(half.reconstruction, exact.reconstruction, atol=0.05)
+    assert half.scores.dtype == np.float32
