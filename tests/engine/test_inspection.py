@@ -44,6 +44,24 @@ def test_tiled_map_has_no_seams(draem: Weights, height: int, width: int, tile: i
     assert whole.score == pytest.approx(float(whole.scores.max()))
 
 
+def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So memory does not grow with a picture beyond its own pixels."""
+    backend = InspectionBackend(draem, device="cpu", tile=64)
+    seen: list[tuple[int, ...]] = []
+    run = backend._run
+
+    def watched(crops: np.ndarray) -> np.ndarray:
+        seen.append(crops.shape)
+        return run(crops)
+
+    monkeypatch.setattr(backend, "_run", watched)
+    backend(part(300, 500))
+    halo = Draem(SMALL).halo
+    assert len(seen) == 5 * 8
+    assert max(max(shape[2:]) for shape in seen) <= 64 + 2 * halo
+    assert {shape[0] for shape in seen} == {1}
+
+
 def test_scale_looks_at_a_smaller_picture(draem: Weights) -> None:
     scored = InspectionBackend(draem, scale=4, device="cpu")(part(101, 64))
     assert scored.scores.shape == (26, 16)
