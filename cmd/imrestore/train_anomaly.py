@@ -1,7 +1,8 @@
 """`imrestore train anomaly`: a detector of defects from pictures of good parts."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +12,24 @@ from imrestore.training import TrainingOptions, supervised
 __all__ = ["anomaly"]
 
 _SIZES = {"draem": 256, "ssim-ae": 128, "vae": 128}
+_LEARNING_RATES = {"draem": 2e-3, "ssim-ae": 1e-3, "vae": 1e-3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorTrainingOptions(TrainingOptions):
+    """The options of every training, with defaults for detectors."""
+
+    batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 8
+    # Which number suits depends on the model.
+    learning_rate: Annotated[  # type: ignore[assignment]
+        float | None,
+        typer.Option(help="Peak learning rate.", show_default="draem 2e-3, ssim-ae and vae 1e-3"),
+    ] = None
+
+    def values_for(self, model: str) -> dict[str, Any]:
+        """Return the fields that the recipes of all tasks have, but for the patch."""
+        rate = self.learning_rate or _LEARNING_RATES.get(model, 1e-3)
+        return self.schedule_values() | {"learning_rate": rate}
 
 
 @with_options
@@ -24,7 +43,7 @@ def anomaly(
             show_default=False,
         ),
     ],
-    training: TrainingOptions,
+    training: DetectorTrainingOptions,
     model: Annotated[
         str,
         typer.Option(
@@ -94,7 +113,7 @@ def anomaly(
         loss=loss,
         beta=beta,
         target_fpr=target_fpr,
-        **training.schedule_values(),
+        **training.values_for(model),
     )
     with supervised(training) as supervision:
         if recipe.scale > 1:

@@ -28,8 +28,8 @@ class DraemConfig:
     """
 
     channels: int = 1
-    reconstructor: tuple[int, ...] = (16, 32, 48, 64)
-    discriminator: tuple[int, ...] = (32, 64, 96, 128)
+    reconstructor: tuple[int, ...] = (16, 32, 32)
+    discriminator: tuple[int, ...] = (16, 32, 64, 128)
     blocks: int = 1
     smoothing: int = 9
 

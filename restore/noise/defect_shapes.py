@@ -11,7 +11,7 @@ from restore.noise.perlin import fractal, perlin
 __all__ = ["area", "blob", "cloud", "line", "spot"]
 
 _JOINTS = 10
-_SMALLEST_SPOT_PX, _LARGEST_SPOT_PX = 1.5, 14.0
+_SMALLEST_SPOT_PX, _LARGEST_SPOT_PX = 2.2, 14.0
 _LARGEST_BLOB = 0.35
 
 

@@ -22,10 +22,15 @@ __all__ = ["KINDS", "Defective", "make_defect", "with_defects"]
 Shape = Callable[[int, int, Dice], Tensor]
 Fill = Callable[[Site, Dice], Tensor]
 
-_LEAST_DIFFERENCE = 0.015
 _LEAST_OPACITY = 0.3
-_LEAST_PIXELS = 4
-_GLANCE_PX = 5
+_LEAST_PIXELS = 10
+_LEAST_SEEN = 0.3
+"""Share of a defect's pixels that must look different."""
+_LARGEST_SHARE = 0.5
+_LEAST_STEPS = 3.0
+_LEAST_VARIATION = 1 / 255
+_GLANCE_PX, _APART_PX = 5, 10
+_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,11 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
             continue
         for _ in range(dice.choice({1: 0.75, 2: 0.15, 3: 0.1})):
             kind = KINDS[dice.choice(dict.fromkeys(KINDS, 1.0))]
-            other = good[dice.below(len(good))]
-            picture, mask = make_defect(pictures[index], other, kind, dice)
+            for _ in range(_TRIES):
+                other = good[dice.below(len(good))]
+                picture, mask = make_defect(pictures[index], other, kind, dice)
+                if mask.any():
+                    break
             pictures[index], masks[index] = picture, torch.maximum(masks[index], mask)
     return Defective(pictures, masks)
 
@@ -117,7 +125,8 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
 def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Tensor, Tensor]:
     """Return ``part`` with one defect, and where it is.
 
-    A defect that nobody could see is not made: the part comes back as it was, the mask empty.
+    A defect that nobody could see is not made, nor one over most of the part, which then is what
+    a part looks like: the part comes back as it was, the mask empty.
 
     Args:
         part: ``(C, H, W)`` in [0, 1].
@@ -138,8 +147,9 @@ def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Te
     fill = dice.choice(dict(kind.looks))(Site(part, other, shape, level), dice)
     opacity = shape * dice.uniform(0.35, 1)
     defective = (part + opacity * (fill - part)).clamp(0, 1)
-    visible = _looks_different(defective, part)
-    if (inside & visible).sum() < max(_LEAST_PIXELS, 0.2 * int(count)):
+    visible = (inside & _looks_different(defective, part)).sum()
+    is_seen = visible >= max(_LEAST_PIXELS, _LEAST_SEEN * int(count))
+    if not is_seen or inside.float().mean() > _LARGEST_SHARE:
         return part, torch.zeros_like(part[:1])
     return defective, inside[None].to(part.dtype)
 
@@ -151,11 +161,15 @@ def _faded(share: Tensor) -> Tensor:
 
 
 def _looks_different(first: Tensor, second: Tensor) -> Tensor:
-    """Return where level or contrast differ, ``(H, W)``; other grain of the same kind does not."""
-    means1, contrasts1 = _level_and_contrast(first)
-    means2, contrasts2 = _level_and_contrast(second)
-    change = torch.maximum((means1 - means2).abs(), (contrasts1 - contrasts2).abs())
-    return change.amax(dim=0) > _LEAST_DIFFERENCE
+    """Return where level or contrast differ by more than the part itself varies, ``(H, W)``.
+
+    Other grain of the same kind does not show, and on a mottled part a faint stain does not.
+    """
+    change = torch.zeros_like(second[:1])
+    for seen, usual in zip(_level_and_contrast(first), _level_and_contrast(second), strict=True):
+        step = _LEAST_STEPS * _variation(usual)
+        change = torch.maximum(change, ((seen - usual).abs() / step).amax(dim=0, keepdim=True))
+    return change[0] > 1
 
 
 def _level_and_contrast(picture: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,3 +178,23 @@ def _level_and_contrast(picture: Tensor) -> tuple[Tensor, Tensor]:
         for values in (picture, picture * picture)
     )
     return mean, (square - mean * mean).clamp_min(0).sqrt()
+
+
+def _variation(values: Tensor) -> Tensor:
+    """Return how much values differ between places some pixels apart, ``(C, 1, 1)``.
+
+    The median and not the mean, or the edge of the part would hide whatever is on it.
+    """
+    steps = []
+    for axis in (1, 2):
+        apart = min(_APART_PX, values.shape[axis] // 2)
+        if apart:
+            ahead, behind = (
+                values.narrow(axis, apart, values.shape[axis] - apart),
+                values.narrow(axis, 0, values.shape[axis] - apart),
+            )
+            steps.append((ahead - behind).abs().flatten(1))
+    if not steps:
+        return values.new_full((len(values), 1, 1), _LEAST_VARIATION)
+    typical = torch.cat(steps, dim=1).median(dim=1).values[:, None, None]
+    return typical.clamp_min(_LEAST_VARIATION)
