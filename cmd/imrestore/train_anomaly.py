@@ -14,6 +14,8 @@ __all__ = ["anomaly"]
 _SIZES = {"draem": 256, "ssim-ae": 128, "vae": 128}
 _LEARNING_RATES = {"draem": 2e-3, "ssim-ae": 1e-3, "vae": 1e-3}
 
+_RATE = typer.Option(help="Peak learning rate.", show_default="draem 2e-3, ssim-ae and vae 1e-3")
+
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorTrainingOptions(TrainingOptions):
@@ -21,10 +23,7 @@ class DetectorTrainingOptions(TrainingOptions):
 
     batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 8
     # Which number suits depends on the model.
-    learning_rate: Annotated[  # type: ignore[assignment]
-        float | None,
-        typer.Option(help="Peak learning rate.", show_default="draem 2e-3, ssim-ae and vae 1e-3"),
-    ] = None
+    learning_rate: Annotated[float | None, _RATE] = None  # type: ignore[assignment]
 
     def values_for(self, model: str) -> dict[str, Any]:
         """Return the fields that the recipes of all tasks have, but for the patch."""
