@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from restore.errors import OutputExists, UsageError, WeightsError
 from restore.files import write_atomically
+from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.draem import Draem, DraemConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
@@ -59,7 +61,9 @@ class Network(Protocol):
 
 
 ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
+    "Autoencoder": (Autoencoder, AutoencoderConfig),
     "DRUNet": (DRUNet, DRUNetConfig),
+    "Draem": (Draem, DraemConfig),
     "DnCNN": (DnCNN, DnCNNConfig),
     "FFDNet": (FFDNet, FFDNetConfig),
     "IspUNet": (IspUNet, IspUNetConfig),
@@ -94,7 +98,7 @@ class Weights:
 
     @property
     def channels(self) -> int:
-        """Picture channels the network takes: 1 or 3."""
+        """Picture channels the network takes."""
         return int(self.config.channels)
 
     @property

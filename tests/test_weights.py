@@ -9,21 +9,31 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from restore.errors import OutputExists, WeightsError
+from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.draem import Draem, DraemConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.weights import ARCHITECTURES, Weights, build, load, save_weights, shipped
 
 CONFIGS = {
+    "Autoencoder": AutoencoderConfig(window=16, latent=3),
     "DRUNet": DRUNetConfig(channels=1, widths=(4, 6), blocks=1),
     "DnCNN": DnCNNConfig(channels=1, depth=3, width=4),
+    "Draem": DraemConfig(reconstructor=(4,), discriminator=(4, 6)),
     "FFDNet": FFDNetConfig(channels=1, depth=3, width=4),
     "ResUNet": ResUNetConfig(channels=1, widths=(4, 6), blocks=1),
 }
 NETWORKS: dict[str, Any] = {
-    "DRUNet": DRUNet, "DnCNN": DnCNN, "FFDNet": FFDNet, "ResUNet": ResUNet,
+    "Autoencoder": Autoencoder, "DRUNet": DRUNet, "DnCNN": DnCNN, "Draem": Draem,
+    "FFDNet": FFDNet, "ResUNet": ResUNet,
 }  # fmt: skip
+INPUTS = {
+    "Autoencoder": (torch.rand(1, 1, 16, 16),),
+    "Draem": (torch.rand(1, 1, 8, 8),),
+}
+"""Of networks that take something else than a picture and its noise level."""
 
 
 def _weights(architecture: str = "DnCNN", **changes: Any) -> Weights:
@@ -69,10 +79,10 @@ def test_round_trip_keeps_everything(tmp_path: Path, architecture: str) -> None:
     assert replace(again, tensors={}) == replace(weights, tensors={})
     assert again.tensors.keys() == weights.tensors.keys()
     assert all(torch.equal(again.tensors[key], weights.tensors[key]) for key in weights.tensors)
-    noisy, sigma = torch.rand(1, 1, 8, 8), torch.tensor([0.1])
+    inputs = INPUTS.get(architecture, (torch.rand(1, 1, 8, 8), torch.tensor([0.1])))
     network = NETWORKS[architecture](weights.config)
     network.load_state_dict(weights.tensors)
-    assert torch.equal(build(again)(noisy, sigma), network(noisy, sigma))
+    assert torch.equal(build(again)(*inputs), network(*inputs))
 
 
 def test_half_precision_takes_half_the_room_and_reads_as_float32(tmp_path: Path) -> None:

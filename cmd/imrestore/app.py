@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore import dark_enhance, denoise, evaluate, train, weights
+from imrestore import anomaly, dark_enhance, denoise, evaluate, train, weights
 
 __all__ = ["app"]
 
@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command("denoise")(denoise.denoise)
 app.command("dark-enhance")(dark_enhance.dark_enhance)
+app.command("anomaly")(anomaly.anomaly)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(weights.app, name="weights")
@@ -52,13 +53,15 @@ def imrestore(
     """Denoise and restore photographs with trained neural networks.
 
     Exit codes: 0 all done; 1 some inputs failed, the others are done; 2 wrong usage or nothing
-    to do; 70 a bug; 130 and 143 stopped by a signal; 141 standard output was closed.
+    to do; 3 defects found, with anomaly --fail-on-anomaly; 70 a bug; 130 and 143 stopped by a
+    signal; 141 standard output was closed.
 
     \b
     Examples:
       imrestore denoise photo.jpg -o clean.jpg
       imrestore denoise photos/ -r -o clean/ --compare
       imrestore dark-enhance night.nef -o night.png
+      imrestore anomaly parts/ --model part.safetensors -o report
       imrestore train denoise photos/ -o mine.safetensors --time 2h
       imrestore --install-completion
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)

@@ -2,6 +2,7 @@
 
 import typer
 
+from imrestore.evaluate_anomaly import anomaly
 from imrestore.evaluate_dark_enhance import dark_enhance
 from imrestore.evaluate_denoise import denoise
 
@@ -15,5 +16,6 @@ def evaluate() -> None:
     """Measure how good networks and results are."""
 
 
+app.command("anomaly")(anomaly)
 app.command("denoise")(denoise)
 app.command("dark-enhance")(dark_enhance)

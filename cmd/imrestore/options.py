@@ -14,6 +14,7 @@ __all__ = [
     "FileOptions",
     "NetworkOptions",
     "RawFileOptions",
+    "RunOptions",
     "with_options",
 ]
 
@@ -52,8 +53,57 @@ def _complete(*choices: str) -> Callable[[str], list[str]]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileOptions:
-    """What is read, what is written, and what is told about it."""
+class RunOptions:
+    """How folders are read, what may be replaced, and what is told."""
+
+    recursive: Annotated[
+        bool,
+        typer.Option("-r", "--recursive", help="Take subfolders too; the tree is mirrored in OUT."),
+    ] = False
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace results that exist. Never inputs.")
+    ] = False
+    skip_existing: Annotated[
+        bool,
+        typer.Option("--skip-existing", help="Keep results that exist: resumes a stopped run."),
+    ] = False
+    max_pixels: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Refuse pictures with more than N pixels."),
+    ] = 500_000_000
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="Threads that read, and as many that write. Above 4 they take more memory.",
+            show_default="number of processors, at most 4",
+        ),
+    ] = None
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Do only part I of N of the work, for N machines; I from 1 to N.",
+            show_default="everything",
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
+    ] = False
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON record per picture to standard output.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print a line about every picture.")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(RunOptions):
+    """Which pictures are read, and what is written for each."""
 
     inputs: Annotated[
         list[str],
@@ -75,10 +125,6 @@ class FileOptions:
             show_default=False,
         ),
     ]
-    recursive: Annotated[
-        bool,
-        typer.Option("-r", "--recursive", help="Take subfolders too; the tree is mirrored in OUT."),
-    ] = False
     format: Annotated[
         str | None,
         typer.Option(
@@ -123,45 +169,6 @@ class FileOptions:
             help="Also write NAME_compare.png beside every result: before and after side by side, "
             "or the left and the right half where the picture is wider than 1280 pixels.",
         ),
-    ] = False
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace results that exist. Never inputs.")
-    ] = False
-    skip_existing: Annotated[
-        bool,
-        typer.Option("--skip-existing", help="Keep results that exist: resumes a stopped run."),
-    ] = False
-    max_pixels: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Refuse pictures with more than N pixels."),
-    ] = 500_000_000
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=256,
-            help="Threads that read, and as many that write. Above 4 they take more memory.",
-            show_default="number of processors, at most 4",
-        ),
-    ] = None
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="I/N",
-            help="Do only part I of N of the work, for N machines; I from 1 to N.",
-            show_default="everything",
-        ),
-    ] = None
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")
-    ] = False
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON record per picture to standard output.")
-    ] = False
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Print a line about every picture.")
     ] = False
 
 

@@ -2,6 +2,7 @@
 
 import typer
 
+from imrestore.train_anomaly import anomaly
 from imrestore.train_dark_enhance import dark_enhance
 from imrestore.train_denoise import denoise
 
@@ -15,5 +16,6 @@ def train() -> None:
     """Train new weights from folders of pictures."""
 
 
+app.command("anomaly")(anomaly)
 app.command("denoise")(denoise)
 app.command("dark-enhance")(dark_enhance)

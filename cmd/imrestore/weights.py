@@ -199,10 +199,13 @@ def measure(
     from dataclasses import replace
 
     from restore.engine.precision import measure_precision_loss, pictures_for
+    from restore.errors import UsageError
     from restore.weights import build, find, load, save_weights
 
     path = find(name)
     weights = load(path)
+    if weights.task == "anomaly":
+        raise UsageError(f"{name}: only what restores pictures has a loss; this finds anomalies")
     crops = pictures_for(weights, build(weights), pictures)
     losses = measure_precision_loss(weights, crops)
     if write:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,9 @@ from restore.engine.tiles import run_tiled
 from restore.errors import DeviceError, UsageError
 from restore.weights import Weights, build
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "exact_float32", "fitting_tile", "tile_size"]
+
+T = TypeVar("T")
 
 _LEAST_TILE = 64
 # No sample of Gaussian noise in ten thousand lies further out.
@@ -46,7 +48,7 @@ class Backend:
         self.precision = choose_precision(precision, self.device, weights.precision_loss_db)
         network: Any = build(weights)
         self.halo, self.multiple = int(network.halo), int(network.multiple)
-        self.tile = _tile_size(tile, self.device, self.precision, self.halo)
+        self.tile = tile_size(tile, self.device, self.precision, self.halo)
         self._network = cast(
             nn.Module,
             network.to(self.device, PRECISIONS[self.precision], memory_format=torch.channels_last),
@@ -99,7 +101,7 @@ class Backend:
         return self._tiled(develop, planes, scale=scale, channels=channels)
 
     def _run(self, picture: Tensor, *more: Tensor) -> Tensor:
-        with torch.inference_mode(), _exact(self.precision == "fp32"):
+        with torch.inference_mode(), exact_float32(self.precision == "fp32"):
             result: Tensor = self._network(picture.to(memory_format=torch.channels_last), *more)
         return result
 
@@ -111,28 +113,42 @@ class Backend:
         scale: int = 1,
         channels: int | None = None,
     ) -> NDArray[np.float32]:
-        while True:
-            try:
-                return run_tiled(
-                    network,
-                    pixels,
-                    tile=max(1, self.tile // scale),
-                    halo=self.halo,
-                    multiple=self.multiple,
-                    scale=scale,
-                    channels=channels,
-                )
-            except torch.OutOfMemoryError as error:
-                if self.tile <= _LEAST_TILE:
-                    raise DeviceError(
-                        f"{self.device} ran out of memory; try --device cpu"
-                    ) from error
-                self.tile = max(_LEAST_TILE, self.tile // 2)
-                torch.cuda.empty_cache()
+        def run(tile: int) -> NDArray[np.float32]:
+            return run_tiled(
+                network,
+                pixels,
+                tile=max(1, tile // scale),
+                halo=self.halo,
+                multiple=self.multiple,
+                scale=scale,
+                channels=channels,
+            )
+
+        result, self.tile = fitting_tile(run, self.tile, self.device)
+        return result
+
+
+def fitting_tile(run: Callable[[int], T], tile: int, device: torch.device) -> tuple[T, int]:
+    """Return what ``run`` makes with tiles of ``tile`` pixels, or of half as many until they fit.
+
+    Returns:
+        The result, and the size of tile that fitted.
+
+    Raises:
+        DeviceError: not even a small tile fits the device's memory.
+    """
+    while True:
+        try:
+            return run(tile), tile
+        except torch.OutOfMemoryError as error:
+            if tile <= _LEAST_TILE:
+                raise DeviceError(f"{device} ran out of memory; try --device cpu") from error
+            tile = max(_LEAST_TILE, tile // 2)
+            torch.cuda.empty_cache()
 
 
 @contextmanager
-def _exact(wanted: bool) -> Iterator[None]:
+def exact_float32(wanted: bool) -> Iterator[None]:
     """Keep cuDNN from rounding float32 to TF32 and from choosing algorithms by the clock."""
     if not wanted:
         yield
@@ -143,7 +159,12 @@ def _exact(wanted: bool) -> Iterator[None]:
         yield
 
 
-def _tile_size(tile: str | int, device: torch.device, precision: str, halo: int) -> int:
+def tile_size(tile: str | int, device: torch.device, precision: str, halo: int) -> int:
+    """Return the side in pixels that ``tile`` (a number, or auto) stands for.
+
+    Raises:
+        UsageError: neither a positive number nor auto.
+    """
     if tile == "auto":
         if device.type != "cpu":
             return 1024

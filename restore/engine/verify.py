@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
+from restore.calibration import Calibration
 from restore.engine.backend import Backend
+from restore.engine.inspection import InspectionBackend
 from restore.engine.precision import levels_of
 from restore.errors import WeightsError
 from restore.weights import Weights, load, shipped, weights_folder
@@ -19,12 +21,16 @@ def verify(name_or_path: str | Path) -> Weights:
     """Return the weights after every check that needs no data set.
 
     The file is loaded, its tensors fill the network exactly and are finite, its metadata are
-    complete, shipped weights have a card, and the network restores a 1x1 and a 53x37 picture.
+    complete, shipped weights have a card, and the network restores, or for anomalies scores, a
+    1x1 and a 53x37 picture.
 
     Raises:
         WeightsError: one of that is not so.
     """
     weights = load(name_or_path)
+    if weights.task == "anomaly":
+        _check_detector(weights)
+        return weights
     backend = Backend(weights, device="cpu", precision="fp32")
     _check_metadata(weights)
     rng = np.random.default_rng(0)
@@ -42,9 +48,30 @@ def verify(name_or_path: str | Path) -> Weights:
     return weights
 
 
-def _check_metadata(weights: Weights) -> None:
+def _check_detector(weights: Weights) -> None:
+    """Check a network for anomalies, which has a calibration where denoisers have losses."""
+    _check_origin(weights)
+    try:
+        Calibration.from_mapping(weights.provenance.get("calibration", {}))
+    except WeightsError as error:
+        raise WeightsError(f"{weights.name}: {error}") from error
+    backend = InspectionBackend(weights, device="cpu", precision="fp32")
+    rng = np.random.default_rng(0)
+    for height, width in _SIZES:
+        scored = backend(rng.random((weights.channels, height, width), dtype=np.float32))
+        if scored.scores.shape != (height, width) or not np.isfinite(scored.scores).all():
+            raise WeightsError(f"{weights.name}: the network fails on {width}x{height} pixels")
+
+
+def _check_origin(weights: Weights) -> None:
     if not weights.provenance:
         raise WeightsError(f"{weights.name}: says nothing about where it comes from")
+    if weights.name in shipped() and not (weights_folder() / f"{weights.name}.md").is_file():
+        raise WeightsError(f"{weights.name}: has no model card {weights.name}.md")
+
+
+def _check_metadata(weights: Weights) -> None:
+    _check_origin(weights)
     measured = set(levels_of(weights))
     for precision in ("fp16", "bf16"):
         if not measured <= set(weights.precision_loss_db.get(precision, {})):
@@ -52,5 +79,3 @@ def _check_metadata(weights: Weights) -> None:
                 f"{weights.name}: the loss in {precision} is not measured; "
                 "use `imrestore weights measure --write`"
             )
-    if weights.name in shipped() and not (weights_folder() / f"{weights.name}.md").is_file():
-        raise WeightsError(f"{weights.name}: has no model card {weights.name}.md")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from restore.errors import WeightsError
 from restore.models.sigma_map import with_sigma_map
 
-__all__ = ["ResUNet", "ResUNetConfig"]
+__all__ = ["ResUNet", "ResUNetConfig", "ResidualBlock"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,10 @@ class ResUNetConfig:
 class ResidualBlock(nn.Module):
     """``x + conv(relu(conv(x)))`` with 3x3 convolutions."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, *, bias: bool = False) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
+        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, width, H, W)`` to the same shape."""

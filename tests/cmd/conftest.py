@@ -57,6 +57,52 @@ def _weights(path: Path, *, depth: int, width: int) -> str:
 
 
 @pytest.fixture
+def darkness_weights(tmp_path: Path) -> Callable[..., str]:
+    """Write weights of a detector of dark places under a name; see ``_darkness``."""
+    return lambda name, **changes: _darkness(tmp_path / f"{name}.safetensors", **changes)
+
+
+def _darkness(path: Path, **changes: object) -> str:
+    """Weights whose score is high where a gray picture is dark, made by hand and not trained.
+
+    The discriminator's stem averages 4x4 pixels into one feature that the tail takes out negated.
+    """
+    import torch
+
+    from restore.models.draem import Draem, DraemConfig
+    from restore.weights import Weights, save_weights
+
+    config = DraemConfig(channels=1, reconstructor=(1,), discriminator=(1,), smoothing=1)
+    network = Draem(config)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+        unet = network.discriminator
+        unet.stem.weight[0, 0] = -1.0 / 16
+        unet.stem.bias.fill_(0.5)
+        unet.tail.weight[:, 0, 1, 1] = 40.0
+        unet.tail.bias.fill_(-30.0)
+    settings: dict[str, object] = {
+        "provenance": {
+            "calibration": {"scores": [i / 100 for i in range(1, 40)], "target_fpr": 0.05},
+            "inspection": {"scale": 1},
+        }
+    }
+    save_weights(
+        Weights(
+            name=path.stem,
+            architecture="Draem",
+            config=config,
+            task="anomaly",
+            tensors=network.state_dict(),
+            **(settings | changes),  # type: ignore[arg-type]
+        ),
+        path,
+    )
+    return str(path)
+
+
+@pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder."""
     monkeypatch.chdir(tmp_path)

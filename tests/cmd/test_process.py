@@ -20,7 +20,9 @@ Photo = Callable[..., Path]
 def test_help_and_version_do_not_import_what_takes_long() -> None:
     program = (
         "import sys; from imrestore.__main__ import run\n"
-        "for command in ('--version', '--help', 'denoise --help', 'train --help'):\n"
+        "for command in (\n"
+        "    '--version', '--help', 'denoise --help', 'anomaly --help', 'train anomaly --help'\n"
+        "):\n"
         "    assert run(command.split()) == 0\n"
         "heavy = {'torch', 'numpy', 'PIL', 'scipy', 'tqdm', 'tifffile', 'rich'}\n"
         "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"

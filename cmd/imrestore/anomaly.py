@@ -1,0 +1,291 @@
+"""`imrestore anomaly`: pictures of parts in, a report of their defects out."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imrestore.exits import ExitCode, Stopped, say
+from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options
+from imrestore.report import Report, print_plan
+
+if TYPE_CHECKING:
+    from restore.engine.plan import Existing, Plan
+    from restore.tasks.anomaly import Detector
+    from restore.tasks.anomaly_records import Record
+    from restore.tasks.anomaly_results import Results
+
+__all__ = ["anomaly"]
+
+_GRACE_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionOptions(RunOptions):
+    """What is inspected, and where the report goes."""
+
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="Pictures and folders of pictures; - is standard input.",
+            show_default=False,
+        ),
+    ] = None
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="REPORT",
+            help="Folder of the report: report.html, results.csv, results.jsonl and the folders "
+            "maps, masks, overlays, reconstructions and thumbnails.",
+            show_default=False,
+        ),
+    ]
+
+
+@with_options
+def anomaly(
+    files: InspectionOptions,
+    network: NetworkOptions,
+    *,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Score above which a part is defective.",
+            show_default="that of --target-fpr in training",
+        ),
+    ] = None,
+    fpr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="Choose the threshold so that this share of good parts is called defective.",
+            show_default=False,
+        ),
+    ] = None,
+    fail_on_anomaly: Annotated[
+        bool,
+        typer.Option("--fail-on-anomaly", help="Leave with exit code 3 if a part is defective."),
+    ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Inspect nothing; draw N pictures from the latent space of a vae into REPORT.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of --sample.")] = 0,
+) -> None:
+    """Inspect parts with a detector that was trained on good ones.
+
+    For every picture: a score, the score map (float TIFF), a mask of the defects, an overlay and
+    the part as the network would have it. report.html shows all of them, the worst first.
+
+    Exit codes: 0 all inspected; 1 some pictures failed, the others are inspected; 2 wrong usage;
+    3 a part is defective and none failed, with --fail-on-anomaly.
+
+    \b
+    Examples:
+      imrestore anomaly parts/ --model part.safetensors -o report
+      imrestore anomaly parts/ -r --model part.safetensors -o report --fpr 0.02 --fail-on-anomaly
+      imrestore anomaly parts/ --model part.safetensors -o report --skip-existing
+      imrestore anomaly --model vae.safetensors -o drawn --sample 16
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    if sample is not None:
+        _draw(files, network, sample, seed)
+        return
+    _inspect(files, network, threshold=threshold, fpr=fpr, fail_on_anomaly=fail_on_anomaly)
+
+
+def _inspect(
+    files: InspectionOptions,
+    network: NetworkOptions,
+    *,
+    threshold: float | None,
+    fpr: float | None,
+    fail_on_anomaly: bool,
+) -> None:
+    exclusive(files, ("overwrite", "skip_existing"))
+    exclusive(files, ("quiet", "verbose"))
+    from restore.engine.plan import parse_shard
+    from restore.errors import UsageError
+    from restore.tasks.anomaly_files import inspection_plan, prepare_result_folders
+    from restore.tasks.anomaly_results import Results
+
+    if not files.inputs:
+        raise UsageError("give pictures or folders to inspect (see imrestore anomaly --help)")
+    _check_output(files.output)
+    shard = parse_shard(files.shard) if files.shard else None
+    results = Results(files.output, shard)
+    existing = _existing(files)
+    if results.exist and not files.overwrite and not files.skip_existing:
+        raise UsageError(
+            f"{files.output}: holds a report already; --overwrite replaces it, --skip-existing "
+            "adds what is missing"
+        )
+    kept = results.recorded() if files.skip_existing else []
+    plan = inspection_plan(
+        files.inputs,
+        files.output,
+        recursive=files.recursive,
+        existing=existing,
+        shard=shard,
+        done=kept,
+    )
+    with Report(
+        len(plan.items),
+        _describe,
+        as_json=files.json,
+        quiet=files.quiet,
+        verbose=files.verbose,
+    ) as report:
+        for message in plan.closed:
+            report.add_closed_folder(message)
+        if files.dry_run:
+            print_plan(plan, as_json=files.json)
+            raise typer.Exit(report.exit_code)
+        detector = _detector(network, threshold=threshold, fpr=fpr)
+        _check_kept(files.output, kept, detector)
+        if detector.shortfall and not files.quiet:
+            say(detector.shortfall)
+        prepare_result_folders(plan.items, files.output)
+        results.begin(kept)
+        _work(plan, files, detector, results, report)
+        report.summarize()
+    if not files.quiet:
+        say(f"{results.defective} defective of {results.inspected}; {results.page}")
+    if report.exit_code == ExitCode.DONE and fail_on_anomaly and results.defective:
+        raise typer.Exit(ExitCode.ANOMALIES_FOUND)
+    raise typer.Exit(report.exit_code)
+
+
+def _work(
+    plan: "Plan",
+    files: InspectionOptions,
+    detector: "Detector",
+    results: "Results",
+    report: Report,
+) -> None:
+    from restore.engine.stream import Stream
+    from restore.tasks.anomaly_stages import InspectionStages
+
+    stages = InspectionStages(
+        detector=detector,
+        report=files.output,
+        overwrite=files.overwrite or files.skip_existing,
+        max_pixels=files.max_pixels,
+        standard_input=sys.stdin.buffer,
+    )
+    stream = Stream(plan.items, stages, jobs=files.jobs or min(4, os.cpu_count() or 1))
+    try:
+        for outcome in stream:
+            results.add(outcome)
+            report.add(outcome)
+    except Stopped:
+        for outcome in stream.stop(grace_s=_GRACE_S):
+            results.add(outcome)
+            report.add(outcome)
+        report.stopped()
+        raise
+    except BaseException:
+        stream.stop(grace_s=_GRACE_S)
+        raise
+    results.finish(plan.items, detector)
+
+
+def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: int) -> None:
+    """Write ``count`` pictures from a latent space."""
+    from restore.errors import OutputExists, UsageError
+    from restore.files import write_atomically
+    from restore.tasks.anomaly import draw_samples
+    from restore.tasks.anomaly_stages import reconstruction_bytes
+
+    if files.inputs:
+        raise UsageError("--sample draws pictures and inspects none; leave the inputs out")
+    _check_output(files.output)
+    pictures = draw_samples(_model(network), count, seed=seed)
+    suffix = ".png" if pictures.shape[1] in (1, 3) else ".tiff"
+    paths = [files.output / f"sample-{index:04d}{suffix}" for index in range(1, count + 1)]
+    there = [path for path in paths if path.exists()]
+    if there and not files.overwrite:
+        raise OutputExists(f"{there[0]}: exists already; --overwrite replaces it")
+    if files.dry_run:
+        for path in paths:
+            print(path)
+        return
+    files.output.mkdir(parents=True, exist_ok=True)
+    for path, picture in zip(paths, pictures, strict=True):
+        write_atomically(path, reconstruction_bytes(picture, 8), overwrite=files.overwrite)
+    if not files.quiet:
+        say(f"{count} pictures drawn into {files.output}")
+
+
+def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> None:
+    """Refuse to mix verdicts of two detectors in one report."""
+    from restore.errors import UsageError
+
+    model, threshold = detector.weights.name, detector.threshold
+    if not all(record.was_made_by(model, threshold) for record in kept):
+        raise UsageError(
+            f"{report}: was made with other weights or another threshold; use --overwrite or "
+            "another folder"
+        )
+
+
+def _detector(network: NetworkOptions, *, threshold: float | None, fpr: float | None) -> "Detector":
+    from restore.tasks.anomaly import Detector
+
+    return Detector(
+        _model(network),
+        threshold=threshold,
+        fpr=fpr,
+        device=network.device,
+        precision=network.precision,
+        tile=network.tile,
+    )
+
+
+def _model(network: NetworkOptions) -> str:
+    from restore.errors import UsageError
+
+    if network.model == "auto":
+        raise UsageError(
+            "give --model FILE, trained with `imrestore train anomaly --good DIR -o FILE`"
+        )
+    return network.model
+
+
+def _check_output(report: Path) -> None:
+    from restore.errors import UsageError
+
+    if str(report) == "-":
+        raise UsageError("a report is a folder of files; it cannot go to standard output")
+    if report.exists() and not report.is_dir():
+        raise UsageError(f"{report}: is a file; a report needs a folder")
+
+
+def _existing(files: InspectionOptions) -> "Existing":
+    from restore.engine.plan import Existing
+
+    if files.overwrite:
+        return Existing.OVERWRITE
+    return Existing.SKIP if files.skip_existing else Existing.REFUSE
+
+
+def _describe(record: Mapping[str, object]) -> str:
+    regions = record.get("regions")
+    places = len(regions) if isinstance(regions, list) else 0
+    return (
+        "{verdict}, score {score}, threshold {threshold}".format_map(record)
+        + f", {places} places, "
+        + "{model} on {device}, {precision}, {seconds} s".format_map(record)
+    )

@@ -1,0 +1,121 @@
+"""Thresholds that keep a promised rate of false alarms, from scores of good parts alone."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from restore.errors import UsageError, WeightsError
+
+__all__ = ["Calibration", "binomial_interval", "held_out_count", "least_sample"]
+
+_LEAST_SHARE, _LARGEST_SHARE = 0.2, 1 / 3
+_MOST_HELD_OUT = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What a detector says about good parts that it was not trained on.
+
+    Attributes:
+        scores: one per held-out good part, rising.
+        target_fpr: rate of false alarms that the detector was trained for, in (0, 1).
+    """
+
+    scores: tuple[float, ...]
+    target_fpr: float
+
+    def __post_init__(self) -> None:
+        """Refuse scores that are none; put them in order."""
+        object.__setattr__(self, "scores", tuple(sorted(self.scores)))
+        if not self.scores or not all(math.isfinite(score) for score in self.scores):
+            raise ValueError("calibration needs finite scores")
+        _check_rate(self.target_fpr)
+
+    @property
+    def least_rate(self) -> float:
+        """The lowest rate of false alarms that so many scores can promise."""
+        return 1 / (len(self.scores) + 1)
+
+    def threshold(self, fpr: float | None = None) -> float:
+        """Return the score above which a part is called defective.
+
+        The conformal quantile (Vovk et al., "Algorithmic Learning in a Random World", 2005): of
+        good parts like those held out, at most ``fpr`` score higher, on average over calibrations.
+        Where that takes more scores than there are, the highest of them.
+
+        Args:
+            fpr: rate of false alarms in (0, 1); None for the rate of training.
+
+        Raises:
+            UsageError: not a rate.
+        """
+        rate = self.target_fpr if fpr is None else fpr
+        _check_rate(rate)
+        count = len(self.scores)
+        # Rounded, or 0.05 * 20 would not be one.
+        rank = math.ceil(round((count + 1) * (1 - rate), 9))
+        return self.scores[min(rank, count) - 1]
+
+    def shortfall(self, fpr: float | None = None) -> str:
+        """Return a sentence for a rate that these scores cannot promise, else nothing."""
+        rate = self.target_fpr if fpr is None else fpr
+        count = len(self.scores)
+        if rate >= self.least_rate:
+            return ""
+        return (
+            f"{count} held-out good parts cannot promise {rate:.3g} false alarms per part: expect "
+            f"up to {self.least_rate:.2g}; that rate takes {least_sample(rate)} of them"
+        )
+
+    def as_mapping(self) -> dict[str, Any]:
+        """Return plain values, for a weight file."""
+        return asdict(self) | {"threshold": self.threshold(), "pictures": len(self.scores)}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "Calibration":
+        """Return the calibration that ``as_mapping`` described.
+
+        Raises:
+            WeightsError: it makes no sense.
+        """
+        try:
+            return cls(
+                scores=tuple(float(score) for score in values["scores"]),
+                target_fpr=float(values["target_fpr"]),
+            )
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            raise WeightsError(f"a calibration that makes no sense: {error}") from error
+
+
+def least_sample(rate: float) -> int:
+    """Return how many held-out parts it takes to promise ``rate``."""
+    return math.ceil(round(1 / rate, 9)) - 1
+
+
+def held_out_count(pictures: int, target_fpr: float) -> int:
+    """Return how many of ``pictures`` good parts are kept out of training for calibration.
+
+    As many as the rate takes, but no less than a fifth and no more than a third.
+    """
+    least, most = math.ceil(pictures * _LEAST_SHARE), math.floor(pictures * _LARGEST_SHARE)
+    return min(max(least, min(least_sample(target_fpr), most)), _MOST_HELD_OUT)
+
+
+def binomial_interval(events: int, trials: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a rate (Clopper and Pearson, 1934).
+
+    Args:
+        events: how often it happened.
+        trials: how often it could have, at least 1.
+    """
+    from scipy.stats import beta
+
+    low = float(beta.ppf(0.025, events, trials - events + 1)) if events else 0.0
+    high = float(beta.ppf(0.975, events + 1, trials - events)) if events < trials else 1.0
+    return low, high
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 < rate < 1:
+        raise UsageError(f"false-alarm rate {rate:g}: give a number between 0 and 1, as in 0.01")

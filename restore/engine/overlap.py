@@ -1,0 +1,53 @@
+"""Pictures through networks that take windows of one size: overlapping, and blended."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["run_overlapping"]
+
+Pixels = NDArray[np.float32]
+
+_BATCH = 16
+
+
+def run_overlapping(
+    network: Callable[[Pixels], Pixels], pixels: Pixels, *, window: int, stride: int, channels: int
+) -> Pixels:
+    """Apply ``network`` to overlapping windows and return their weighted mean.
+
+    A window counts most in its middle and next to nothing at its edge, so that no edge shows.
+
+    Args:
+        network: maps ``[B, C, window, window]`` to ``[B, channels, window, window]``.
+        pixels: ``[C, H, W]``, any size; smaller pictures are mirrored at their far edges.
+        window: side of a window in pixels.
+        stride: from one window to the next, at most half of ``window``.
+        channels: of the result.
+
+    Returns:
+        ``[channels, H, W]``.
+    """
+    height, width = pixels.shape[1:]
+    missing = [max(0, window - size) for size in (height, width)]
+    padded = np.pad(pixels, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
+    ramp = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)) / (window / 2)
+    weight = np.outer(ramp, ramp).astype(np.float32)
+    total = np.zeros((channels, *padded.shape[1:]), np.float32)
+    weights = np.zeros(padded.shape[1:], np.float32)
+    waiting = _places(padded.shape[1:], window, stride)
+    while places := list(islice(waiting, _BATCH)):
+        cut = np.stack([padded[:, y : y + window, x : x + window] for y, x in places])
+        for (y, x), result in zip(places, network(cut), strict=True):
+            total[:, y : y + window, x : x + window] += weight * result
+            weights[y : y + window, x : x + window] += weight
+    total /= weights
+    return total[:, :height, :width]
+
+
+def _places(shape: tuple[int, ...], window: int, stride: int) -> Iterator[tuple[int, int]]:
+    """Return the corners of windows that cover ``shape``, the last ones flush with its edges."""
+    starts = [[*range(0, size - window, stride), size - window] for size in shape]
+    return ((y, x) for y in starts[0] for x in starts[1])

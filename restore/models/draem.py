@@ -1,0 +1,168 @@
+"""DRAEM: a network that repairs a part, and one that points out what had to be repaired."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore.errors import WeightsError
+from restore.models.resunet import ResidualBlock
+
+__all__ = ["Draem", "DraemConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DraemConfig:
+    """What a DRAEM looks like.
+
+    Attributes:
+        channels: of the pictures, any number.
+        reconstructor: feature channels of the repairing U-Net, from half the resolution downwards,
+            halving it each time.
+        discriminator: the same of the U-Net that points.
+        blocks: residual blocks per level on the way down, and again on the way up.
+        smoothing: side in pixels of the square over which evidence is averaged.
+    """
+
+    channels: int = 1
+    reconstructor: tuple[int, ...] = (16, 32, 32)
+    discriminator: tuple[int, ...] = (16, 32, 64, 128)
+    blocks: int = 1
+    smoothing: int = 9
+
+    def __post_init__(self) -> None:
+        """Refuse what no DRAEM can be; accept the lists that JSON makes of tuples."""
+        for name in ("reconstructor", "discriminator"):
+            widths = tuple(getattr(self, name))
+            object.__setattr__(self, name, widths)
+            if not widths or min(widths) < 1:
+                raise WeightsError(f"DRAEM cannot have a {name} of widths {widths}")
+        if self.channels < 1 or self.blocks < 1:
+            raise WeightsError(f"DRAEM cannot have {self.channels} channels, {self.blocks} blocks")
+        if self.smoothing < 1 or self.smoothing % 2 == 0:
+            raise WeightsError(f"DRAEM averages over an odd number of pixels, not {self.smoothing}")
+
+
+class Draem(nn.Module):
+    """Reconstruction and discrimination, after DRAEM (Zavrtanik et al., ICCV 2021).
+
+    A U-Net learns to repair made defects; a second one sees the part beside its repair and learns
+    which pixels were defective. Unlike the paper's, both work at half the resolution (a strided
+    stem, a pixel shuffle at the end), are narrow, and do without batch normalisation: pictures of
+    one part differ in exposure, and a batch holds few.
+    """
+
+    def __init__(self, config: DraemConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.channels
+        self.reconstructor = _UNet(channels, channels, config.reconstructor, config.blocks)
+        self.discriminator = _UNet(2 * channels, 1, config.discriminator, config.blocks)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return max(self.reconstructor.multiple, self.discriminator.multiple)
+
+    @property
+    def halo(self) -> int:
+        """Radius of the receptive field in pixels, rounded up to ``multiple``."""
+        radius = self.reconstructor.radius + self.discriminator.radius + self.config.smoothing // 2
+        return -(-radius // self.multiple) * self.multiple
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return the repaired pictures, and the evidence that a pixel belongs to a defect.
+
+        Args:
+            pictures: ``(B, C, H, W)`` in [0, 1], H and W multiples of ``multiple``.
+
+        Returns:
+            ``(B, C + 1, H, W)``: the repair, and log-odds.
+        """
+        dtype = self.discriminator.stem.weight.dtype
+        centred = (pictures - 0.5).to(dtype)
+        repair = centred + self.reconstructor(centred)
+        evidence = self.discriminator(torch.cat([centred, centred - repair], dim=1))
+        return torch.cat([repair + 0.5, evidence], dim=1)
+
+    def smoothed(self, evidence: Tensor) -> Tensor:
+        """Return log-odds ``(B, 1, H, W)`` averaged over a square around every pixel."""
+        side = self.config.smoothing
+        return F.avg_pool2d(evidence, side, stride=1, padding=side // 2, count_include_pad=False)
+
+    def inspect(self, pictures: Tensor) -> Tensor:
+        """Return repair and score map ``(B, C + 1, H, W)``.
+
+        The score is minus the logarithm of the probability that a pixel is good, in nats.
+        """
+        result = self(pictures).float()
+        repair, evidence = result[:, :-1].clamp(0, 1), result[:, -1:]
+        return torch.cat([repair, F.softplus(self.smoothed(evidence))], dim=1)
+
+
+class _UNet(nn.Module):
+    """A U-Net of residual blocks between a stem that halves the resolution and a pixel shuffle."""
+
+    def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], blocks: int) -> None:
+        super().__init__()
+        self.widths, self.blocks = widths, blocks
+        self.stem = nn.Conv2d(inputs, widths[0], kernel_size=4, stride=2, padding=1)
+        self.encoder = nn.ModuleList(_level(width, blocks) for width in widths)
+        self.decoder = nn.ModuleList(_level(width, blocks) for width in widths[:-1])
+        steps = list(pairwise(widths))
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, kernel_size=2, stride=2) for fine, coarse in steps
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2) for fine, coarse in steps
+        )
+        self.tail = nn.Conv2d(widths[0], 4 * outputs, kernel_size=3, padding=1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Start every residual block near the identity, and the result near zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                nn.init.zeros_(cast(Tensor, module.bias))
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, ResidualBlock):
+                    module.conv2.weight.mul_(0.1)
+                elif isinstance(module, nn.ConvTranspose2d):
+                    module.weight.mul_(0.5)
+            self.tail.weight.mul_(0.1)
+
+    @property
+    def multiple(self) -> int:
+        """Height and width must be multiples of this."""
+        return int(2 ** len(self.widths))
+
+    @property
+    def radius(self) -> int:
+        """Radius of the receptive field in pixels."""
+        levels, convs = len(self.widths), 2 * self.blocks
+        down_and_up = sum(2 * convs * 2**level for level in range(1, levels))
+        bottom = convs * 2**levels
+        # Stem and tail; steps down and up look at their own cells only.
+        return int(down_and_up + bottom + 4 + self.multiple)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, inputs, H, W)`` to ``(B, outputs, H, W)``."""
+        features: Tensor = self.stem(x)
+        skips = []
+        for level, down in zip(self.encoder, self.down, strict=False):
+            features = level(features)
+            skips.append(features)
+            features = down(features)
+        features = self.encoder[-1](features)
+        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = level(up(features) + skips.pop())
+        return F.pixel_shuffle(self.tail(torch.relu(features)), 2)
+
+
+def _level(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width, bias=True) for _ in range(blocks)))

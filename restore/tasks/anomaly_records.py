@@ -1,0 +1,158 @@
+"""What an inspection found, as lines of a table and as records."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from restore.tasks.anomaly import Inspection, Region
+
+__all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
+
+_COLUMNS = (
+    "source", "verdict", "score", "relative_score", "threshold", "model", "regions", "largest_area",
+    "boxes", "map", "mask", "overlay", "reconstruction", "error",
+)  # fmt: skip
+_FILES = ("map", "mask", "overlay", "reconstruction")
+_DIGITS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What became of one picture.
+
+    Attributes:
+        source: the picture, as it was named.
+        verdict: good, defective, or failed.
+        score: the highest score in its map.
+        relative_score: score over threshold; above 1 for a defect.
+        threshold: above which a part is called defective.
+        model: name of the weights.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+        regions: the places above the threshold, the highest first.
+        files: kind -> name below the report: map, mask, overlay, reconstruction.
+        error: one sentence, where it failed.
+    """
+
+    source: str
+    verdict: str
+    score: float | None = None
+    relative_score: float | None = None
+    threshold: float | None = None
+    model: str | None = None
+    width: int = 0
+    height: int = 0
+    regions: tuple[Region, ...] = ()
+    files: dict[str, str] = field(default_factory=dict)
+    error: str = ""
+
+    def was_made_by(self, model: str, threshold: float) -> bool:
+        """Return whether a verdict, if there is one, came from these weights and threshold."""
+        return bool(self.error) or (self.model == model and self.threshold == _rounded(threshold))
+
+    @property
+    def largest_area(self) -> int:
+        """Pixels of the largest region, 0 if there is none."""
+        return max((region.area for region in self.regions), default=0)
+
+    def as_mapping(self) -> dict[str, object]:
+        """Return plain values, the regions spelled out; what is not known is left out."""
+        regions = [asdict(region) | {"peak": _rounded(region.peak)} for region in self.regions]
+        values = {
+            "source": self.source,
+            "verdict": self.verdict,
+            "score": _rounded(self.score),
+            "relative_score": _rounded(self.relative_score),
+            "threshold": _rounded(self.threshold),
+            "model": self.model,
+            "width": self.width or None,
+            "height": self.height or None,
+            "regions": None if self.error else regions,
+            **self.files,
+            "error": self.error or None,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> "Record":
+        """Return the record that ``as_mapping`` described; other keys are left out.
+
+        Raises:
+            KeyError, TypeError: it is none.
+        """
+        plain = {
+            each.name: values[each.name]
+            for each in fields(cls)
+            if each.name in values and each.name not in ("regions", "files")
+        }
+        return cls(
+            **plain,
+            regions=tuple(Region(**region) for region in values.get("regions", ())),
+            files={kind: str(values[kind]) for kind in _FILES if kind in values},
+        )
+
+
+def record_of(source: str, inspection: Inspection, model: str, files: dict[str, str]) -> Record:
+    """Return the record of a picture that was inspected with the weights ``model``."""
+    height, width = inspection.scores.shape
+    return Record(
+        source=source,
+        verdict="defective" if inspection.is_defective else "good",
+        score=inspection.score,
+        relative_score=inspection.relative_score,
+        threshold=inspection.threshold,
+        model=model,
+        width=width,
+        height=height,
+        regions=inspection.regions,
+        files=files,
+    )
+
+
+def as_jsonl(records: Iterable[Record]) -> str:
+    """Return one JSON object per line."""
+    return "".join(json.dumps(record.as_mapping()) + "\n" for record in records)
+
+
+def as_csv(records: Iterable[Record]) -> str:
+    """Return a table with a line per picture; the column boxes holds the regions as JSON."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for record in records:
+        values = record.as_mapping()
+        regions = values.pop("regions", [])
+        values.pop("width", None)
+        values.pop("height", None)
+        writer.writerow(
+            values
+            | {
+                "regions": len(record.regions),
+                "largest_area": record.largest_area,
+                "boxes": json.dumps(regions),
+            }
+        )
+    return text.getvalue()
+
+
+def read_jsonl(path: Path) -> list[Record]:
+    """Return the records of an earlier run; a line that a killed run cut short is left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    records = []
+    for line in lines:
+        try:
+            records.append(Record.from_mapping(json.loads(line)))
+        except (ValueError, TypeError, KeyError):
+            continue
+    return records
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.{_DIGITS}g}")

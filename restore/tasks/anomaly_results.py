@@ -1,0 +1,104 @@
+"""The tables and the page of an inspection, kept up to date while it runs."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from restore.engine.plan import Item, Shard
+from restore.engine.stream import Outcome, Status
+from restore.errors import OutputError
+from restore.files import write_atomically
+from restore.tasks.anomaly import Detector
+from restore.tasks.anomaly_files import report_stem
+from restore.tasks.anomaly_html import Page, page_of
+from restore.tasks.anomaly_records import Record, as_csv, as_jsonl, read_jsonl
+
+__all__ = ["Results"]
+
+
+class Results:
+    """Records of an inspection, in ``results.jsonl`` from the moment they are known.
+
+    Args:
+        report: folder of the report, which exists when the first record comes.
+        shard: the part of the work, if it is one.
+    """
+
+    def __init__(self, report: Path, shard: Shard | None = None) -> None:
+        self._report = report
+        self._lines = report / f"{report_stem('results', shard)}.jsonl"
+        self._table = self._lines.with_suffix(".csv")
+        self._page = report / f"{report_stem('report', shard)}.html"
+        self._records: dict[str, Record] = {}
+
+    @property
+    def exist(self) -> bool:
+        """Whether an earlier run left records."""
+        return self._lines.exists()
+
+    @property
+    def page(self) -> Path:
+        """The page to look at."""
+        return self._page
+
+    @property
+    def defective(self) -> int:
+        """How many parts were found defective, those of earlier runs included."""
+        return sum(record.verdict == "defective" for record in self._records.values())
+
+    @property
+    def inspected(self) -> int:
+        """How many parts have a verdict, those of earlier runs included."""
+        return sum(not record.error for record in self._records.values())
+
+    def recorded(self) -> list[Record]:
+        """Return what earlier runs recorded."""
+        return read_jsonl(self._lines)
+
+    def begin(self, kept: Iterable[Record] = ()) -> None:
+        """Start the files anew, with what is kept of earlier runs.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        self._records = {record.source: record for record in kept}
+        write_atomically(self._lines, as_jsonl(self._records.values()).encode(), overwrite=True)
+
+    def add(self, outcome: Outcome) -> None:
+        """Record what became of a picture.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        if outcome.status is Status.SKIPPED:
+            return
+        source = outcome.item.source_name
+        record = (
+            Record(source=source, verdict="failed", error=outcome.error)
+            if outcome.status is Status.FAILED
+            else Record.from_mapping({"source": source} | dict(outcome.record))
+        )
+        self._records[source] = record
+        try:
+            with self._lines.open("a", encoding="utf-8") as file:
+                file.write(as_jsonl([record]))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(f"{self._lines}: cannot be written: {reason}") from error
+
+    def finish(self, items: Sequence[Item], detector: Detector) -> None:
+        """Write tables and page: records in the order of ``items``, pictures by score.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        planned = dict.fromkeys(item.source_name for item in items)
+        names = [name for name in planned if name in self._records]
+        names += [name for name in self._records if name not in planned]
+        ordered = [self._records[name] for name in names]
+        page = page_of(Page(records=ordered, report=self._report, detector=detector))
+        for path, text in (
+            (self._lines, as_jsonl(ordered)),
+            (self._table, as_csv(ordered)),
+            (self._page, page),
+        ):
+            write_atomically(path, text.encode(), overwrite=True)

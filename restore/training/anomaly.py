@@ -1,0 +1,213 @@
+"""Training a detector of anomalies: from a folder of good parts to a calibrated weight file."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore.calibration import Calibration
+from restore.engine.inspection import InspectionBackend
+from restore.errors import TrainingError
+from restore.image.part import read_part
+from restore.models.autoencoder import Autoencoder
+from restore.models.draem import Draem
+from restore.models.ssim_map import ssim_map
+from restore.noise.defects import with_defects
+from restore.noise.dice import Dice
+from restore.training.anomaly_judge import AUROC, DefectJudge
+from restore.training.anomaly_recipe import AnomalyRecipe
+from restore.training.loop import Forward
+from restore.training.parts import PartCrops, Parts, load_parts
+from restore.training.randomness import Randomness
+from restore.training.schedule import Progress
+from restore.training.session import Context, Lesson, Settings, train
+from restore.weights import Weights
+
+__all__ = ["draem_loss", "train_detector"]
+
+_DEFECT_WEIGHT = 5.0
+_PICTURE_WEIGHT = 0.2
+_FOCUS = 2.0
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """Parts to look at ``(B, C, P, P)`` as they should look, and where they are defective."""
+
+    pictures: Tensor
+    good: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """Good parts ``(B, C, P, P)`` and normal noise ``(B, latent)``."""
+
+    pictures: Tensor
+    noise: Tensor
+
+
+def train_detector(
+    recipe: AnomalyRecipe,
+    output: Path,
+    *,
+    good: Path,
+    settings: Settings | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train on good parts alone and write the weight file; see ``train`` for the files beside it.
+
+    Good parts that were held out are scored at the end; their scores, from which thresholds
+    follow, are stored in the provenance under ``calibration``.
+
+    Args:
+        recipe: what to train and how.
+        output: the weight file.
+        good: folder (tree) of good parts.
+        settings: where and how to run.
+        report: called after every step.
+        warn: told one line about everything left out, and when a threshold cannot be promised.
+        should_stop: asked after every step.
+
+    Raises:
+        TrainingError: too few pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` said so.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: a recipe or folder that makes no sense.
+    """
+
+    def prepare(context: Context) -> Lesson[Any]:
+        parts = load_parts(
+            good, scale=recipe.scale, target_fpr=recipe.target_fpr, seed=recipe.seed, warn=warn
+        )
+        network = recipe.network(parts.channels)
+        crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
+        provenance = {
+            "recipe": asdict(recipe),
+            "data": _description(good, parts),
+            "inspection": {"scale": recipe.scale},
+        }
+        batches, objective = (
+            _defect_lesson(network, crops)
+            if isinstance(network, Draem)
+            else _reproduction_lesson(network, crops)
+        )
+        return Lesson(
+            network=network,
+            batches=batches,
+            objective=objective,
+            judge=DefectJudge(
+                parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
+            ),
+            provenance=provenance,
+            as_weights=_as_weights,
+            finish=lambda weights: _calibrated(weights, parts, recipe, context.device, warn),
+            figure=AUROC,
+        )
+
+    return train(
+        prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    )
+
+
+def draem_loss(network: Draem, result: Tensor, good: Tensor, masks: Tensor) -> Tensor:
+    """Return how badly defects were repaired and pointed out.
+
+    Squared difference and 1 - SSIM of the repair; focal loss (Lin et al., ICCV 2017) of the
+    pixels; and cross-entropy of whole crops by their highest averaged evidence, which is what a
+    part is judged by: a pore of ten pixels counts there as much as a stain of ten thousand.
+
+    Args:
+        network: says how evidence is averaged.
+        result: ``(B, C + 1, P, P)``, what its ``forward`` returned.
+        good: ``(B, C, P, P)`` without defects.
+        masks: ``(B, 1, P, P)``, 1 where a defect was made.
+    """
+    repair, evidence = result[:, :-1], result[:, -1:]
+    repaired = F.mse_loss(repair, good) + (1 - ssim_map(repair, good)).mean()
+    entropy = F.binary_cross_entropy_with_logits(evidence, masks, reduction="none")
+    focus = (1 - torch.exp(-entropy)) ** _FOCUS
+    pointed = (focus * entropy * (1 + (_DEFECT_WEIGHT - 1) * masks)).mean()
+    side = network.config.smoothing
+    highest = F.avg_pool2d(evidence, side, stride=max(1, side // 3)).flatten(1).amax(dim=1)
+    judged = F.binary_cross_entropy_with_logits(highest, masks.flatten(1).amax(dim=1))
+    return repaired + pointed + _PICTURE_WEIGHT * judged
+
+
+def _defect_lesson(
+    network: Draem, crops: PartCrops
+) -> tuple[Callable[[Randomness], _Examples], Callable[[Forward, _Examples], Tensor]]:
+    def batches(rng: Randomness) -> _Examples:
+        good = crops(rng)
+        defective = with_defects(good, Dice(rng.host, rng.local))
+        return _Examples(defective.pictures, good, defective.masks)
+
+    def objective(forward: Forward, batch: _Examples) -> Tensor:
+        return draem_loss(network, forward(batch.pictures), batch.good, batch.masks)
+
+    return batches, objective
+
+
+def _reproduction_lesson(
+    network: Autoencoder, crops: PartCrops
+) -> tuple[Callable[[Randomness], _Crops], Callable[[Forward, _Crops], Tensor]]:
+    def batches(rng: Randomness) -> _Crops:
+        pictures = crops(rng)
+        shape = (len(pictures), network.config.latent)
+        return _Crops(pictures, torch.randn(shape, generator=rng.local, device=rng.device))
+
+    def objective(forward: Forward, batch: _Crops) -> Tensor:
+        result = forward(batch.pictures, batch.noise)
+        return network.cost(batch.pictures, result).mean()
+
+    return batches, objective
+
+
+def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
+    return {
+        "folder": folder.resolve().name,
+        "pictures": len(parts.training) + len(parts.judging) + len(parts.calibrating),
+        "trained_on": len(parts.training),
+        "channels": parts.channels,
+        "bit_depth": parts.bit_depth,
+    }
+
+
+def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
+    return Weights(
+        name=name,
+        architecture=type(network).__name__,
+        config=cast(Any, network).config,
+        task="anomaly",
+        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
+        provenance=provenance,
+    )
+
+
+def _calibrated(
+    weights: Weights,
+    parts: Parts,
+    recipe: AnomalyRecipe,
+    device: torch.device,
+    warn: Callable[[str], None],
+) -> Weights:
+    """Return ``weights`` in half precision with the scores of the held-out good parts."""
+    rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
+    if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
+        weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
+    backend = InspectionBackend(weights, scale=recipe.scale, device=str(device), precision="fp32")
+    scores = [backend(read_part(path).pixels).score for path in parts.calibrating]
+    try:
+        calibration = Calibration(scores=tuple(scores), target_fpr=recipe.target_fpr)
+    except ValueError as error:
+        raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
+    if shortfall := calibration.shortfall():
+        warn(shortfall)
+    provenance = weights.provenance | {"calibration": calibration.as_mapping()}
+    return replace(weights, provenance=provenance)

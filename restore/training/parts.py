@@ -1,0 +1,144 @@
+"""Pictures of good parts: read, set apart, and cut into crops."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore.calibration import held_out_count
+from restore.engine.inputs import pictures_in
+from restore.errors import InputError, TrainingError
+from restore.image.part import read_part
+from restore.image.shrink import shrunk
+from restore.training.randomness import Randomness
+
+__all__ = ["LEAST_PARTS", "PartCrops", "Parts", "load_parts"]
+
+LEAST_PARTS = 10
+
+_MOST_BYTES = 4 << 30
+_MOST_JUDGES = 20
+_GAIN = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Good parts for three purposes, none for two.
+
+    Attributes:
+        training: what the network learns.
+        judging: what its validation puts defects on.
+        calibrating: files whose scores become the threshold, in full.
+        channels: of every picture.
+        bit_depth: the largest of any picture.
+    """
+
+    training: list[Tensor]
+    judging: list[Tensor]
+    calibrating: list[Path]
+    channels: int
+    bit_depth: int
+
+
+def load_parts(
+    folder: Path, *, scale: int, target_fpr: float, seed: int, warn: Callable[[str], None]
+) -> Parts:
+    """Read a folder of good parts and set some apart.
+
+    Args:
+        folder: a tree of pictures, of any sizes and depths.
+        scale: they are made smaller by this whole factor.
+        target_fpr: rate of false alarms; a low one takes more parts for calibration.
+        seed: decides which.
+        warn: told one line about everything left out.
+
+    Raises:
+        UsageError: no folder of pictures.
+        TrainingError: too few of them can be used.
+    """
+    read: dict[Path, NDArray[np.float32]] = {}
+    depths: list[int] = []
+    used = 0
+    paths = pictures_in(folder, recursive=True)
+    for path in paths:
+        try:
+            part = read_part(path)
+        except InputError as error:
+            warn(f"{error}; left out")
+            continue
+        pixels = shrunk(np.clip(np.nan_to_num(part.pixels), 0, 1), scale)
+        used += pixels.nbytes
+        if read and used > _MOST_BYTES:
+            warn(f"{len(paths) - len(read)} pictures left out: {_MOST_BYTES >> 20} MiB are full")
+            break
+        read[path] = pixels
+        depths.append(part.bit_depth)
+    channels = Counter(len(pixels) for pixels in read.values()).most_common(1)
+    count = channels[0][0] if channels else 0
+    for path in [path for path, pixels in read.items() if len(pixels) != count]:
+        warn(f"{path}: has {len(read.pop(path))} channels, most have {count}; left out")
+    if len(read) < LEAST_PARTS:
+        raise TrainingError(
+            f"{folder}: {len(read)} usable pictures of good parts; training and calibration take "
+            f"at least {LEAST_PARTS}, and a hundred or more are better"
+        )
+    order = np.random.default_rng(seed).permutation(len(read))
+    shuffled = [list(read)[index] for index in order]
+    held = held_out_count(len(shuffled), target_fpr)
+    judges = min(_MOST_JUDGES, max(1, len(shuffled) // 20))
+    tensors = [torch.from_numpy(read[path]) for path in shuffled[held:]]
+    return Parts(
+        training=tensors[judges:],
+        judging=tensors[:judges],
+        calibrating=sorted(shuffled[:held]),
+        channels=count,
+        bit_depth=max(depths),
+    )
+
+
+class PartCrops:
+    """Random crops of good parts, mirrored and exposed at random.
+
+    Args:
+        pictures: float32 ``(C, H, W)`` in [0, 1]; smaller ones than ``patch`` are mirrored at
+            their far edges.
+        patch: side of the square crops in pixels.
+        batch: crops per call.
+    """
+
+    def __init__(self, pictures: Sequence[Tensor], *, patch: int, batch: int) -> None:
+        self.pictures = [_at_least(picture, patch) for picture in pictures]
+        self.patch = patch
+        self.batch = batch
+
+    def __call__(self, rng: Randomness) -> Tensor:
+        """Return float32 ``(B, C, P, P)`` in [0, 1] on the run's device."""
+        crops = []
+        for _ in range(self.batch):
+            index = int(torch.randint(len(self.pictures), (), generator=rng.host))
+            y, x, down, right, gain = torch.rand(5, generator=rng.host).tolist()
+            crop = _crop(self.pictures[index], y, x, self.patch)
+            turned = [axis for axis, chance in ((1, down), (2, right)) if chance < 0.5]
+            crops.append(crop.flip(turned) * (1 + _GAIN * (2 * gain - 1)))
+        return rng.moved(torch.stack(crops)).clamp_(0, 1)
+
+
+def _crop(picture: Tensor, y: float, x: float, patch: int) -> Tensor:
+    top, left = (
+        int(share * (size - patch + 1))
+        for share, size in zip((y, x), picture.shape[1:], strict=True)
+    )
+    return picture[:, top : top + patch, left : left + patch]
+
+
+def _at_least(picture: Tensor, side: int) -> Tensor:
+    missing = [max(0, side - size) for size in picture.shape[1:]]
+    if not any(missing):
+        return picture
+    padded = np.pad(picture.numpy(), ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
+    return torch.from_numpy(padded)

@@ -1,0 +1,164 @@
+"""`imrestore train anomaly` as a user runs it."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from restore.calibration import Calibration
+from restore.engine.inspection import InspectionBackend
+from restore.image.part import read_part
+from restore.weights import load
+
+Run = Callable[..., SimpleNamespace]
+TINY = ("--size", "64", "--batch", "2", "--steps", "2", "--precision", "fp32")
+
+
+@pytest.fixture
+def parts(workplace: Path) -> Callable[..., Path]:
+    """Write good parts of noise, of different sizes."""
+
+    def write(count: int = 12, *, colour: bool = False, folder: str = "good") -> Path:
+        rng = np.random.default_rng(0)
+        path = workplace / folder
+        path.mkdir(exist_ok=True)
+        for index in range(count):
+            shape = (50 + 3 * index, 90 - 2 * index) + ((3,) if colour else ())
+            values = rng.integers(80, 120, shape, dtype=np.uint8)
+            Image.fromarray(values).save(path / f"{index:02d}.png")
+        return path
+
+    return write
+
+
+Parts = Callable[..., Path]
+
+
+@pytest.mark.parametrize("model", ["draem", "ssim-ae", "vae"])
+def test_trains_calibrates_and_inspects(run: Run, parts: Parts, model: str) -> None:
+    parts()
+    trained = run(
+        "train", "anomaly", "--good", "good", "-o", "m.safetensors", "--model", model, *TINY,
+        "--target-fpr", "0.25",
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    assert "for 0.25 false alarms per good part, from 3 that were held out" in trained.err
+    weights = load("m.safetensors")
+    assert weights.task == "anomaly"
+    assert weights.provenance["data"] == {
+        "folder": "good", "pictures": 12, "trained_on": 8, "channels": 1, "bit_depth": 8,
+    }  # fmt: skip
+    with Path("m.history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert 0 <= float(rows[-1]["validation_auroc_percent"]) <= 100
+    inspected = run("anomaly", "good", "--model", "m.safetensors", "-o", "r")
+    assert inspected.code == 0, inspected.err
+
+
+def test_thresholds_come_from_parts_that_were_not_trained_on(run: Run, parts: Parts) -> None:
+    """The stored scores are those that inspection gives, to the last bit."""
+    folder = parts(20)
+    run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--seed", "3")
+    weights = load("m.safetensors")
+    stored = Calibration.from_mapping(weights.provenance["calibration"])
+    backend = InspectionBackend(weights, device="cpu", precision="fp32")
+    scores = {backend(read_part(path).pixels).score for path in sorted(folder.iterdir())}
+    assert len(stored.scores) == 6, "a third, where the rate takes more"
+    assert set(stored.scores) <= scores
+
+
+def test_few_parts_are_warned_about(run: Run, parts: Parts) -> None:
+    parts(10)
+    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    assert ended.code == 0
+    assert "3 held-out good parts cannot promise 0.01 false alarms per part" in ended.err
+
+
+def test_three_parts_are_refused(run: Run, parts: Parts) -> None:
+    parts(3)
+    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert "good: 3 usable pictures of good parts" in line
+    assert "at least 10" in line
+
+
+def test_depths_and_sizes_mix_and_strangers_are_left_out(run: Run, parts: Parts) -> None:
+    folder = parts(12)
+    rng = np.random.default_rng(1)
+    Image.fromarray(rng.integers(0, 65535, (70, 40), dtype=np.uint16)).save(folder / "deep.png")
+    Image.fromarray(rng.integers(0, 255, (70, 40, 3), dtype=np.uint8)).save(folder / "colour.png")
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    assert ended.code == 0, ended.err
+    assert "colour.png: has 3 channels, most have 1; left out" in ended.err
+    assert "broken.png: " in ended.err
+    data = load("m.safetensors").provenance["data"]
+    assert (data["pictures"], data["bit_depth"]) == (13, 16)
+
+
+@pytest.mark.parametrize("channels", [3, 5])
+def test_parts_of_several_channels(run: Run, parts: Parts, workplace: Path, channels: int) -> None:
+    if channels == 3:
+        parts(colour=True)
+    else:
+        (workplace / "good").mkdir()
+        rng = np.random.default_rng(0)
+        for index in range(12):
+            values = rng.integers(0, 65535, (5, 60, 70), dtype=np.uint16)
+            tifffile.imwrite(
+                workplace / f"good/{index}.tif", values, photometric="minisblack",
+                planarconfig="separate",
+            )  # fmt: skip
+    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    assert ended.code == 0, ended.err
+    assert load("m.safetensors").channels == channels
+
+
+def test_defect_size_sets_the_scale_and_is_said(run: Run, parts: Parts) -> None:
+    parts()
+    ended = run(
+        "train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--defect-size", "16"
+    )
+    assert ended.code == 0, ended.err
+    assert "--defect-size 16: pictures are seen at 1/2 of their resolution" in ended.err
+    assert load("m.safetensors").provenance["inspection"] == {"scale": 2}
+
+
+def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts) -> None:
+    parts()
+    for name in "ab":
+        run("train", "anomaly", "--good", "good", "-o", f"{name}.safetensors", *TINY)
+    first, second = load("a.safetensors"), load("b.safetensors")
+    assert all(torch.equal(first.tensors[key], second.tensors[key]) for key in first.tensors)
+    assert first.provenance["calibration"] == second.provenance["calibration"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "gan"], "model 'gan': use draem, ssim-ae, vae"),
+        (["--size", "100"], "size 100: give a multiple of 16"),
+        (["--size", "32"], "at least 64 pixels"),
+        (["--target-fpr", "0"], "target false-alarm rate 0"),
+        (["--defect-size", "small"], "--defect-size small"),
+        (["--loss", "l1"], "loss 'l1'"),
+        (["--beta", "-1"], "beta -1"),
+        (["--latent", "0"], "at least one number"),
+        (["--good", "nowhere"], "nowhere: not a folder"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    run: Run, parts: Parts, arguments: list[str], message: str
+) -> None:
+    parts()
+    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, *arguments)
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert message in line

@@ -1,0 +1,94 @@
+"""Score maps of large pictures, tile by tile."""
+
+import numpy as np
+import pytest
+import torch
+
+from restore.engine.inspection import InspectionBackend
+from restore.models.autoencoder import Autoencoder, AutoencoderConfig
+from restore.models.draem import Draem, DraemConfig
+from restore.weights import Weights
+
+SMALL = DraemConfig(channels=1, reconstructor=(4, 6), discriminator=(6, 8), smoothing=5)
+WINDOWED = AutoencoderConfig(channels=1, window=32, latent=4, loss="l2")
+
+
+def weights(network: torch.nn.Module) -> Weights:
+    return Weights(
+        name="tiny",
+        architecture=type(network).__name__,
+        config=network.config,
+        task="anomaly",
+        tensors=network.state_dict(),
+    )
+
+
+@pytest.fixture(scope="module")
+def draem() -> Weights:
+    torch.manual_seed(0)
+    return weights(Draem(SMALL))
+
+
+def part(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).random((1, height, width), dtype=np.float32)
+
+
+@pytest.mark.parametrize(("height", "width"), [(150, 211), (64, 64), (3, 5), (1, 1)])
+@pytest.mark.parametrize("tile", [16, 50])
+def test_tiled_map_has_no_seams(draem: Weights, height: int, width: int, tile: int) -> None:
+    whole = InspectionBackend(draem, device="cpu", tile=4096)(part(height, width))
+    tiled = InspectionBackend(draem, device="cpu", tile=tile)(part(height, width))
+    np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-5)
+    np.testing.assert_allclose(tiled.reconstruction, whole.reconstruction, atol=1e-5)
+    assert whole.scores.shape == (height, width)
+    assert whole.score == pytest.approx(float(whole.scores.max()))
+
+
+def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So memory does not grow with a picture beyond its own pixels."""
+    backend = InspectionBackend(draem, device="cpu", tile=64)
+    seen: list[tuple[int, ...]] = []
+    run = backend._run
+
+    def watched(crops: np.ndarray) -> np.ndarray:
+        seen.append(crops.shape)
+        return run(crops)
+
+    monkeypatch.setattr(backend, "_run", watched)
+    backend(part(300, 500))
+    halo = Draem(SMALL).halo
+    assert len(seen) == 5 * 8
+    assert max(max(shape[2:]) for shape in seen) <= 64 + 2 * halo
+    assert {shape[0] for shape in seen} == {1}
+
+
+def test_scale_looks_at_a_smaller_picture(draem: Weights) -> None:
+    scored = InspectionBackend(draem, scale=4, device="cpu")(part(101, 64))
+    assert scored.scores.shape == (26, 16)
+
+
+def test_autoencoders_see_pictures_of_any_size() -> None:
+    torch.manual_seed(0)
+    backend = InspectionBackend(weights(Autoencoder(WINDOWED)), device="cpu")
+    for size in ((20, 70), (32, 32), (33, 100)):
+        scored = backend(part(*size))
+        assert scored.scores.shape == size
+        assert scored.scores.min() >= 0
+
+
+def test_values_that_are_no_numbers_do_not_spread(draem: Weights) -> None:
+    pixels = part(40, 40)
+    pixels[0, 5, 5] = np.nan
+    pixels[0, 6, 6] = np.inf
+    assert np.isfinite(InspectionBackend(draem, device="cpu")(pixels).scores).all()
+
+
+@pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])
+def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None:
+    exact, half = (
+        InspectionBackend(weights(network), device="cpu", precision=precision)(part(48, 64))
+        for precision in ("fp32", "bf16")
+    )
+    np.testing.assert_allclose(half.scores, exact.scores, atol=0.05)
+    np.testing.assert_allclose(half.reconstruction, exact.reconstruction, atol=0.05)
+    assert half.scores.dtype == np.float32
