@@ -22,6 +22,8 @@ from restore.files import write_atomically
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
+from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 
 __all__ = [
@@ -61,6 +63,8 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
     "DRUNet": (DRUNet, DRUNetConfig),
     "DnCNN": (DnCNN, DnCNNConfig),
     "FFDNet": (FFDNet, FFDNetConfig),
+    "HdrResUNet": (HdrResUNet, HdrResUNetConfig),
+    "HdrUNet": (HdrUNet, HdrUNetConfig),
     "ResUNet": (ResUNet, ResUNetConfig),
 }
 """Name in a file's metadata to the network and its config."""
