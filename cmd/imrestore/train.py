@@ -3,6 +3,7 @@
 import typer
 
 from imrestore.train_denoise import denoise
+from imrestore.train_hdr import hdr
 
 __all__ = ["app"]
 
@@ -15,3 +16,4 @@ def train() -> None:
 
 
 app.command("denoise")(denoise)
+app.command("hdr")(hdr)

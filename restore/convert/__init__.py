@@ -1,8 +1,9 @@
 """Foreign checkpoints: the networks that others published, as weights of this library.
 
-readers.py and matlab.py turn a file into named tensors or layers and execute none of its code;
-layouts.py, drunet.py and matconvnet.py recognise whose network they are from keys and shapes;
-networks.py and stack.py make it one of ours, with batch normalisation folded into convolutions.
+readers.py, matlab.py and npz_list.py turn a file into named tensors, layers or arrays and execute
+none of its code; layouts.py, drunet.py, matconvnet.py and metzler.py recognise whose network they
+are from keys and shapes; networks.py and stack.py make it one of ours, with batch normalisation
+folded into convolutions.
 """
 
 import hashlib
@@ -12,7 +13,9 @@ from pathlib import Path
 from restore.convert.layouts import recognise
 from restore.convert.matconvnet import recognise_matconvnet
 from restore.convert.matlab import is_matlab, read_matlab
+from restore.convert.metzler import metzler_unet
 from restore.convert.networks import Recognised
+from restore.convert.npz_list import is_npz, read_npz_list
 from restore.convert.readers import read_state_dict
 from restore.errors import WeightsError
 from restore.weights import Weights, build
@@ -37,8 +40,8 @@ def convert(path: Path) -> Converted:
     """Read a checkpoint of a public layout.
 
     Args:
-        path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors`` or a MatConvNet
-            ``.mat``; content decides, not the name.
+        path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors``, a MatConvNet
+            ``.mat`` or a list of arrays in ``.npz``; content decides, not the name.
 
     Raises:
         WeightsError: no such file, not a checkpoint, one that holds more than tensors, or a
@@ -54,7 +57,7 @@ def convert(path: Path) -> Converted:
             name=path.stem,
             architecture=recognised.architecture,
             config=recognised.config,
-            task="denoise",
+            task=recognised.task,
             tensors=recognised.tensors,
             provenance={
                 "converted_from": {
@@ -73,6 +76,8 @@ def convert(path: Path) -> Converted:
 
 
 def _recognised(path: Path) -> Recognised:
+    if is_npz(path):
+        return metzler_unet(read_npz_list(path))
     if is_matlab(path):
         return recognise_matconvnet(read_matlab(path))
     return recognise(read_state_dict(path))

@@ -26,12 +26,14 @@ class Recognised:
         config: its config.
         tensors: its state dict.
         layout: a few words on what was recognised.
+        task: the subcommand that the network is for.
     """
 
     architecture: str
     config: Any
     tensors: dict[str, Tensor]
     layout: str
+    task: str = "denoise"
 
 
 def dncnn(

@@ -28,7 +28,7 @@ class HdrResUNetConfig:
         cells: side of the height map that makes this PSF, 0 where that is not known.
     """
 
-    widths: tuple[int, ...] = (32, 64, 96, 128, 128)
+    widths: tuple[int, ...] = (16, 48, 96, 128, 128)
     blocks: int = 1
     psf_size: int = 0
     cells: int = 0

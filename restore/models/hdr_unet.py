@@ -80,10 +80,11 @@ class HdrUNet(nn.Module):
                 fusion.weight.copy_(torch.eye(outputs).repeat(1, 2)[:, :, None, None])
                 fusion.bias.zero_()
             kernel = torch.outer(torch.tensor(_BILINEAR), torch.tensor(_BILINEAR))
-            for step in self.up:
-                weight = step[0].weight
-                weight.copy_(torch.eye(weight.shape[0])[:, :, None, None] * kernel)
-                step[0].bias.zero_()
+            steps = [step for step in self.modules() if isinstance(step, nn.ConvTranspose2d)]
+            for step in steps:
+                step.weight.copy_(torch.eye(step.in_channels)[:, :, None, None] * kernel)
+                if step.bias is not None:
+                    step.bias.zero_()
 
     @property
     def halo(self) -> int:

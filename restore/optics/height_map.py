@@ -88,7 +88,9 @@ class ZernikeForm(HeightMap):
 
     def height_um(self) -> Tensor:
         """Return the sum."""
-        return self.limit_um / 2 + torch.tensordot(_GAIN * self.coefficients, self.modes, dims=1)
+        coefficients = _GAIN * self.coefficients
+        heights: Tensor = torch.tensordot(coefficients, self.modes, dims=1)
+        return heights + self.limit_um / 2
 
 
 HEIGHT_MAPS: Mapping[str, Callable[[Camera, int], HeightMap]] = {

@@ -6,13 +6,21 @@ from restore.errors import UsageError
 from restore.optics.sensor import LARGEST_RADIANCE, Sensor, blurred, expose
 
 
-def test_the_convolution_is_linear_and_the_scene_dark_beyond_its_edges() -> None:
+@pytest.mark.parametrize("psf_shape", [(7, 11), (31, 45)])
+def test_the_convolution_is_linear_and_the_scene_dark_beyond_its_edges(
+    psf_shape: tuple[int, int],
+) -> None:
     torch.manual_seed(0)
-    scene, psf = torch.rand(2, 3, 21, 34), torch.rand(3, 7, 11)
+    scene, psf = torch.rand(2, 3, 21, 34), torch.rand(3, *psf_shape)
     light = blurred(scene, psf)
+    torch.testing.assert_close(
+        blurred(scene, psf, margin=4), light[..., 4:-4, 4:-4], rtol=1e-4, atol=1e-4
+    )
     for item in range(2):
         for channel in range(3):
-            expected = fftconvolve(scene[item, channel], psf[channel], mode="same")
+            full = fftconvolve(scene[item, channel], psf[channel])
+            top, left = psf_shape[0] // 2, psf_shape[1] // 2
+            expected = full[top : top + 21, left : left + 34]
             torch.testing.assert_close(
                 light[item, channel], torch.from_numpy(expected), rtol=1e-4, atol=1e-4
             )
