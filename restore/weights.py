@@ -24,6 +24,7 @@ from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 
 __all__ = [
@@ -65,6 +66,7 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
     "FFDNet": (FFDNet, FFDNetConfig),
     "HdrResUNet": (HdrResUNet, HdrResUNetConfig),
     "HdrUNet": (HdrUNet, HdrUNetConfig),
+    "IspUNet": (IspUNet, IspUNetConfig),
     "ResUNet": (ResUNet, ResUNetConfig),
 }
 """Name in a file's metadata to the network and its config."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore import denoise, evaluate, train, weights
+from imrestore import dark_enhance, denoise, evaluate, train, weights
 
 __all__ = ["app"]
 
@@ -15,6 +15,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("denoise")(denoise.denoise)
+app.command("dark-enhance")(dark_enhance.dark_enhance)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(weights.app, name="weights")
@@ -57,6 +58,7 @@ def imrestore(
     Examples:
       imrestore denoise photo.jpg -o clean.jpg
       imrestore denoise photos/ -r -o clean/ --compare
+      imrestore dark-enhance night.nef -o night.png
       imrestore train denoise photos/ -o mine.safetensors --time 2h
       imrestore --install-completion
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)

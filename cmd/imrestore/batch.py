@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,15 +12,23 @@ from imrestore.options import FileOptions, exclusive
 from imrestore.report import Report, print_plan
 
 if TYPE_CHECKING:
+    from restore.engine.handling import Handling
     from restore.engine.pictures import Restored
     from restore.engine.plan import Existing, Plan
-    from restore.image.picture import ImageFormat, Picture
+    from restore.image.picture import ImageFormat
 
-    Task = Callable[[Picture], Restored]
+    Task = Callable[[Any], Restored]
 
-__all__ = ["run"]
+__all__ = ["pictures", "run"]
 
 _GRACE_S = 1.0
+
+
+def pictures() -> "Handling":
+    """Return how finished pictures are handled."""
+    from restore.engine.handling import PICTURES
+
+    return PICTURES
 
 
 def run(
@@ -28,7 +36,7 @@ def run(
     prepare: "Callable[[], Task]",
     *,
     describe: Callable[[Mapping[str, object]], str],
-    suffixes: Collection[str] | None = None,
+    handling: "Callable[[], Handling]" = pictures,
 ) -> None:
     """Do a task on every input and leave with the exit code that this comes to.
 
@@ -36,13 +44,14 @@ def run(
         options: the files.
         prepare: loads the network and returns the task; called once, after the plan is settled.
         describe: the task's record in a few words, for --verbose.
-        suffixes: lower-case suffixes of the pictures taken from folders; None for all readable.
+        handling: returns what kind of files is read and written.
 
     Raises:
         typer.Exit: always.
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
-    plan = _plan(options, suffixes)
+    handled = handling()
+    plan = _plan(options, handled)
     with Report(
         len(plan.items),
         describe,
@@ -55,18 +64,17 @@ def run(
         if options.dry_run:
             print_plan(plan, as_json=options.json)
         else:
-            _work(plan, options, prepare, report)
+            _work(plan, options, prepare, handled, report)
             report.summarize()
     raise typer.Exit(report.exit_code)
 
 
-def _plan(options: FileOptions, suffixes: Collection[str] | None) -> "Plan":
+def _plan(options: FileOptions, handling: "Handling") -> "Plan":
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
     from restore.engine.inputs import STANDARD_STREAM
     from restore.engine.plan import make_plan, parse_shard
     from restore.errors import UsageError
-    from restore.image.formats import SUFFIXES
     from restore.image.picture import ImageFormat
 
     if options.output == STANDARD_STREAM and not options.dry_run:
@@ -85,7 +93,9 @@ def _plan(options: FileOptions, suffixes: Collection[str] | None) -> "Plan":
         compare=options.compare,
         existing=_existing(options),
         shard=parse_shard(options.shard) if options.shard else None,
-        suffixes=frozenset(SUFFIXES) if suffixes is None else suffixes,
+        suffixes=handling.suffixes,
+        written=handling.written,
+        default_format=handling.default_format,
     )
 
 
@@ -109,7 +119,11 @@ def _existing(options: FileOptions) -> "Existing":
 
 
 def _work(
-    plan: "Plan", options: FileOptions, prepare: "Callable[[], Task]", report: Report
+    plan: "Plan",
+    options: FileOptions,
+    prepare: "Callable[[], Task]",
+    handling: "Handling",
+    report: Report,
 ) -> None:
     from restore.engine.pictures import PictureStages, prepare_folders
     from restore.engine.stream import Outcome, Status, Stream
@@ -119,6 +133,7 @@ def _work(
             report.add(Outcome(item=item, status=Status.SKIPPED))
         return
     stages = PictureStages(
+        kind=handling.kind,
         restore=prepare(),
         existing=_existing(options),
         bit_depth=options.bit_depth,

@@ -8,22 +8,37 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-__all__ = ["FILE_FORMATS", "FileOptions", "NetworkOptions", "with_options"]
+__all__ = [
+    "FILE_FORMATS",
+    "RAW_OUTPUT_FORMATS",
+    "FileOptions",
+    "NetworkOptions",
+    "RawFileOptions",
+    "with_options",
+]
 
 FILE_FORMATS = ("avif", "exr", "hdr", "jpeg", "png", "ppm", "tiff", "webp")
 """The formats that are written; a copy of those in restore.image, which takes long to import."""
 
+RAW_OUTPUT_FORMATS = ("dng", "exr", "jpeg", "png", "tiff")
+"""The formats that are written of RAW files; a copy too."""
+
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
-def _format_name(value: str | None) -> str | None:
-    if value is None:
-        return None
-    name = value.lower().removeprefix(".")
-    name = _ALIASES.get(name, name)
-    if name not in FILE_FORMATS:
-        raise typer.BadParameter(f"{value} is not written; use one of {', '.join(FILE_FORMATS)}")
-    return name
+def _one_of(formats: Sequence[str]) -> Callable[[str | None], str | None]:
+    """Return a check for the name of a format."""
+
+    def format_name(value: str | None) -> str | None:
+        if value is None:
+            return None
+        name = value.lower().removeprefix(".")
+        name = _ALIASES.get(name, name)
+        if name not in formats:
+            raise typer.BadParameter(f"{value} is not written; use one of {', '.join(formats)}")
+        return name
+
+    return format_name
 
 
 def _bit_depth(value: int | None) -> int | None:
@@ -70,7 +85,7 @@ class FileOptions:
             metavar="|".join(FILE_FORMATS),
             help="Container of the results.",
             show_default="that of the input; PNG for BMP",
-            callback=_format_name,
+            callback=_one_of(FILE_FORMATS),
             autocompletion=_complete(*FILE_FORMATS),
         ),
     ] = None
@@ -148,6 +163,31 @@ class FileOptions:
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", help="Print a line about every picture.")
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawFileOptions(FileOptions):
+    """The same for camera RAW files."""
+
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Camera RAW files and folders of them; - is standard input.",
+            show_default=False,
+        ),
+    ]
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(RAW_OUTPUT_FORMATS),
+            help="Container of the results: PNG and TIFF have 16 bits, EXR holds linear light, DNG "
+            "linear camera colours for a RAW converter.",
+            show_default="png",
+            callback=_one_of(RAW_OUTPUT_FORMATS),
+            autocompletion=_complete(*RAW_OUTPUT_FORMATS),
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import typer
 
+from imrestore.train_dark_enhance import dark_enhance
 from imrestore.train_denoise import denoise
 from imrestore.train_hdr import hdr
 
@@ -17,3 +18,4 @@ def train() -> None:
 
 app.command("denoise")(denoise)
 app.command("hdr")(hdr)
+app.command("dark-enhance")(dark_enhance)

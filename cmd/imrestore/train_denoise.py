@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options
-from imrestore.training import TrainingOptions, supervised
+from imrestore.training import TrainingOptions, number_range, supervised
 
 __all__ = ["denoise"]
 
@@ -104,7 +104,6 @@ def denoise(
     from restore.training.denoise import train_denoiser
     from restore.training.recipes import DenoiseRecipe
 
-    low, high = _range(sigma)
     recipe = DenoiseRecipe(
         model=model,
         channels=1 if gray else 3,
@@ -113,7 +112,7 @@ def denoise(
         batch_norm=batch_norm,
         blind=blind,
         noise=tuple(noise or ["awgn"]),
-        sigma=(low, high),
+        sigma=number_range("--sigma", sigma, "0:55"),
         patch=patch or (48 if model == "dncnn" else 64),
         loss=loss,
         **training.schedule_values(),
@@ -132,16 +131,6 @@ def denoise(
             should_stop=supervision.should_stop,
         )
         supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
-
-
-def _range(text: str) -> tuple[float, float]:
-    from restore.errors import UsageError
-
-    low, _, high = text.partition(":")
-    try:
-        return float(low), float(high or low)
-    except ValueError:
-        raise UsageError(f"--sigma {text}: give LOW:HIGH, as in 0:55, or one number") from None
 
 
 def _widths(text: str | None) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from restore.training.schedule import Progress
     from restore.training.session import Settings
 
-__all__ = ["Supervision", "TrainingOptions", "supervised"]
+__all__ = ["Supervision", "TrainingOptions", "number_range", "supervised"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -158,6 +158,23 @@ def supervised(options: TrainingOptions) -> Iterator[Supervision]:
                 say(str(stopped))
             # Another process of the team may have caught the signal.
             raise typer.Exit(128 + (caught[0] if caught else signal.SIGTERM)) from stopped
+
+
+def number_range(option: str, text: str, example: str) -> tuple[float, float]:
+    """Return the range that ``LOW:HIGH``, or one number, stands for.
+
+    Raises:
+        UsageError: neither.
+    """
+    from restore.errors import UsageError
+
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: give LOW:HIGH, as in {example}, or one number"
+        ) from None
 
 
 def _seconds(option: str, text: str) -> float:

@@ -187,7 +187,7 @@ def measure(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Measure what half precision costs in dB of PSNR, at noise levels 5 to 50 of 255.
+    """Measure what half precision costs in dB of PSNR, at several levels of noise.
 
     --precision auto takes fp16 or bf16 only where the stored loss is at most 0.02 dB.
 
@@ -198,13 +198,12 @@ def measure(
     """  # noqa: D301
     from dataclasses import replace
 
-    from restore.engine.precision import measure_precision_loss, measuring_pictures
+    from restore.engine.precision import measure_precision_loss, pictures_for
     from restore.weights import build, find, load, save_weights
 
     path = find(name)
     weights = load(path)
-    network: Any = build(weights)
-    crops = measuring_pictures(weights.channels, network.multiple, pictures)
+    crops = pictures_for(weights, build(weights), pictures)
     losses = measure_precision_loss(weights, crops)
     if write:
         save_weights(replace(weights, precision_loss_db=losses), path, overwrite=True)
@@ -261,12 +260,13 @@ def _print_losses(losses: Mapping[str, Mapping[str, float]]) -> None:
     if not losses:
         _print("loss against float32: not measured")
         return
-    sigmas = list(dict.fromkeys(sigma for by_sigma in losses.values() for sigma in by_sigma))
+    levels = list(dict.fromkeys(level for by_level in losses.values() for level in by_level))
     rows = [
-        [precision, *(f"{by_sigma[sigma]:z.4f}" if sigma in by_sigma else "" for sigma in sigmas)]
-        for precision, by_sigma in losses.items()
+        [precision, *(f"{by_level[level]:z.4f}" if level in by_level else "" for level in levels)]
+        for precision, by_level in losses.items()
     ]
-    _print_table(["loss in dB", *(f"sigma {sigma}" for sigma in sigmas)], rows)
+    headings = (level if level.startswith("x") else f"sigma {level}" for level in levels)
+    _print_table(["loss in dB", *headings], rows)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

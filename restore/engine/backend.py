@@ -1,13 +1,13 @@
 """A network on a device in a precision, ready to take tiles of any picture."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from restore.engine.device import PRECISIONS, choose_precision, resolve_device
 from restore.engine.tiles import run_tiled
@@ -69,15 +69,58 @@ class Backend:
         def restore(patch: NDArray[np.float32]) -> NDArray[np.float32]:
             noisy = torch.tensor(patch)[None].to(self.device).clamp(-margin, 1 + margin)
             level = torch.full((1,), sigma, device=self.device)
-            with torch.inference_mode(), _exact(self.precision == "fp32"):
-                clean = self._network(noisy.to(memory_format=torch.channels_last), level)
-            correction: NDArray[np.float32] = (clean - noisy)[0].cpu().numpy()
+            correction: NDArray[np.float32] = (self._run(noisy, level) - noisy)[0].cpu().numpy()
             return patch + correction
 
+        return self._tiled(restore, pixels)
+
+    def developed(
+        self, planes: NDArray[np.float32], *, scale: int, channels: int
+    ) -> NDArray[np.float32]:
+        """Return what the network makes of a packed mosaic.
+
+        Args:
+            planes: ``[P, h, w]`` as the network takes them.
+            scale: pixels that it makes of each packed pixel, in each direction.
+            channels: that it makes.
+
+        Returns:
+            ``[channels, scale * h, scale * w]``, not clipped.
+
+        Raises:
+            DeviceError: not even a small tile fits the device's memory.
+        """
+
+        def develop(patch: NDArray[np.float32]) -> NDArray[np.float32]:
+            packed = torch.tensor(patch)[None].to(self.device)
+            result: NDArray[np.float32] = self._run(packed)[0].float().cpu().numpy()
+            return result
+
+        return self._tiled(develop, planes, scale=scale, channels=channels)
+
+    def _run(self, picture: Tensor, *more: Tensor) -> Tensor:
+        with torch.inference_mode(), _exact(self.precision == "fp32"):
+            result: Tensor = self._network(picture.to(memory_format=torch.channels_last), *more)
+        return result
+
+    def _tiled(
+        self,
+        network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        pixels: NDArray[np.float32],
+        *,
+        scale: int = 1,
+        channels: int | None = None,
+    ) -> NDArray[np.float32]:
         while True:
             try:
                 return run_tiled(
-                    restore, pixels, tile=self.tile, halo=self.halo, multiple=self.multiple
+                    network,
+                    pixels,
+                    tile=max(1, self.tile // scale),
+                    halo=self.halo,
+                    multiple=self.multiple,
+                    scale=scale,
+                    channels=channels,
                 )
             except torch.OutOfMemoryError as error:
                 if self.tile <= _LEAST_TILE:

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from restore.image.encode import encode
 from restore.image.formats import DEFAULT_SUFFIX, format_of_suffix
 from restore.image.picture import ImageFormat, Picture
 
-__all__ = ["PictureStages", "Restored", "prepare_folders"]
+__all__ = ["Kind", "PictureStages", "Pictures", "Restored", "prepare_folders"]
 
 _CHUNK = 4 << 20
 
@@ -38,23 +38,92 @@ class Restored(Protocol):
         """How it came about, in values that JSON knows."""
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    picture: Picture
-    before: NDArray[np.uint8] | None
+class Source(Protocol):
+    """What is decoded from an input."""
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+
+
+S = TypeVar("S", bound=Source)
+R = TypeVar("R", bound=Restored)
+R_in = TypeVar("R_in", bound=Restored, contravariant=True)
+
+
+class Kind(Protocol[S, R_in]):
+    """How a kind of input is read, and how what a task makes of it is written."""
+
+    def read(self, source: Path | bytes, *, max_pixels: int) -> S:
+        """Decode a file, or a file's bytes."""
+
+    def before(self, source: S, restored: R_in) -> NDArray[np.uint8]:
+        """Return the input as a picture to compare the result with, ``[H, W, C]``."""
+
+    def encode(
+        self,
+        restored: R_in,
+        image_format: ImageFormat,
+        *,
+        bit_depth: int | None,
+        quality: int | None,
+        strip_metadata: bool,
+    ) -> bytes:
+        """Return the bytes of a file."""
+
+
+class Pictures:
+    """Finished pictures, to be restored to pictures."""
+
+    def read(self, source: Path | bytes, *, max_pixels: int) -> Picture:
+        """Decode a file, or a file's bytes."""
+        return decode(source, max_pixels=max_pixels)
+
+    def before(self, source: Picture, _restored: Restored) -> NDArray[np.uint8]:
+        """Return the picture as it came."""
+        return viewable(source)
+
+    def encode(
+        self,
+        restored: Restored,
+        image_format: ImageFormat,
+        *,
+        bit_depth: int | None,
+        quality: int | None,
+        strip_metadata: bool,
+    ) -> bytes:
+        """Return the bytes of a file."""
+        return encode(
+            restored.picture,
+            image_format,
+            bit_depth=bit_depth,
+            quality=quality,
+            strip_metadata=strip_metadata,
+        )
 
 
 @dataclass(frozen=True)
-class _Result:
-    restored: Restored
+class _Loaded(Generic[S]):
+    item: Item
+    source: S
+
+
+@dataclass(frozen=True)
+class _Result(Generic[R]):
+    restored: R
     before: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureStages:
+class PictureStages(Generic[S, R]):
     """Decodes an item's source, hands it to ``restore``, encodes and writes the result.
 
     Attributes:
+        kind: of input.
         restore: the task.
         existing: how the plan treats outputs that are there already.
         bit_depth, quality, strip_metadata: as ``encode`` takes them.
@@ -63,7 +132,8 @@ class PictureStages:
         standard_input, standard_output: where items without a file read and write.
     """
 
-    restore: Callable[[Picture], Restored]
+    kind: Kind[S, R]
+    restore: Callable[[S], R]
     existing: Existing = Existing.REFUSE
     bit_depth: int | None = None
     quality: int | None = None
@@ -81,12 +151,12 @@ class PictureStages:
             return 0.0
         return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
 
-    def load(self, item: Item) -> _Loaded:
-        """Decode, and keep what a before/after picture will need."""
+    def load(self, item: Item) -> _Loaded[S]:
+        """Decode."""
         if item.destination and item.destination.parent in self.closed:
             raise OutputError(self.closed[item.destination.parent])
-        picture = decode(self._readable(item), max_pixels=self.max_pixels)
-        return _Loaded(picture, viewable(picture) if item.compare else None)
+        source = self.kind.read(self._readable(item), max_pixels=self.max_pixels)
+        return _Loaded(item, source)
 
     def _readable(self, item: Item) -> Path | bytes:
         try:
@@ -99,20 +169,24 @@ class PictureStages:
             reason = error.strerror or str(error)
             raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
 
-    def megapixels(self, loaded: _Loaded) -> float:
+    def megapixels(self, loaded: _Loaded[S]) -> float:
         """Return how large the loaded picture is."""
-        return loaded.picture.width * loaded.picture.height / 1e6
+        return loaded.source.width * loaded.source.height / 1e6
 
-    def process(self, loaded: _Loaded) -> _Result:
-        """Do the task's work."""
-        return _Result(self.restore(loaded.picture), loaded.before)
+    def process(self, loaded: _Loaded[S]) -> _Result[R]:
+        """Do the task's work, and keep what a before/after picture will need."""
+        try:
+            restored = self.restore(loaded.source)
+        except InputError as error:
+            raise type(error)(f"{loaded.item.source_name}: {error}") from error
+        before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
+        return _Result(restored, before)
 
-    def save(self, item: Item, result: _Result, stopping: Callable[[], bool]) -> Outcome:
+    def save(self, item: Item, result: _Result[R], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; the before/after picture first, so that a result means all is done."""
-        picture, record = result.restored.picture, result.restored.record
         if item.compare and result.before is not None:
-            self._save_compare(item.compare, result.before, picture, stopping)
-        data = self._encoded(item, picture)
+            self._save_compare(item.compare, result.before, result.restored.picture, stopping)
+        data = self._encoded(item, result.restored)
         if item.destination is None:
             _write_stream(self.standard_output, data)
         else:
@@ -122,13 +196,13 @@ class PictureStages:
                 if self.existing is not Existing.SKIP:
                     raise
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
-        return Outcome(item=item, status=Status.DONE, record=record)
+        return Outcome(item=item, status=Status.DONE, record=result.restored.record)
 
-    def _encoded(self, item: Item, picture: Picture) -> bytes:
+    def _encoded(self, item: Item, restored: R) -> bytes:
         try:
-            return encode(
-                picture,
-                _output_format(item, picture),
+            return self.kind.encode(
+                restored,
+                item.format or _output_format(item, restored.picture),
                 bit_depth=self.bit_depth,
                 quality=self.quality,
                 strip_metadata=self.strip_metadata,
@@ -178,9 +252,9 @@ def prepare_folders(plan: Plan) -> dict[Path, str]:
 
 
 def _output_format(item: Item, picture: Picture) -> ImageFormat:
-    """Return the planned container, else that of the input's content, else what the name says."""
+    """Return the container of the input's content, else what the name says."""
     by_name = format_of_suffix(item.destination.suffix) if item.destination else None
-    for candidate in (item.format, picture.format, by_name):
+    for candidate in (picture.format, by_name):
         if candidate in DEFAULT_SUFFIX:
             return candidate
     return ImageFormat.PNG

@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path, PurePath
@@ -105,6 +105,8 @@ def make_plan(
     existing: Existing = Existing.REFUSE,
     shard: Shard | None = None,
     suffixes: Collection[str] = frozenset(SUFFIXES),
+    written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
+    default_format: ImageFormat | None = None,
 ) -> Plan:
     """Return what is read and written for ``inputs`` and ``output``, touching nothing.
 
@@ -118,6 +120,8 @@ def make_plan(
         existing: what to do where an output is there already.
         shard: keep this part only. Names are checked over the whole, existing outputs in the part.
         suffixes: lower-case suffixes by which pictures are found in folders.
+        written: the formats that the task writes, each with the suffix that its files get.
+        default_format: the container where nothing names one; None for each input's own.
 
     Raises:
         UsageError: nothing to do; two results of one name; an output that is an input; an output
@@ -125,6 +129,8 @@ def make_plan(
     """
     if not output:
         raise UsageError("the name of the output is empty")
+    if image_format is not None and image_format not in written:
+        raise UsageError(f"--format {image_format}: written here are {', '.join(written)}")
     if all(name != STANDARD_STREAM and not os.path.lexists(name) for name in inputs):
         raise UsageError("; ".join(f"{name}: no such file or folder" for name in inputs))
     if list(inputs).count(STANDARD_STREAM) > 1:
@@ -140,9 +146,12 @@ def make_plan(
         hint = "" if recursive else "; -r looks into subfolders too"
         raise UsageError(f"no pictures in {', '.join(inputs)}{hint}")
     if into_folder:
-        items = [_item_in_folder(one, Path(output), image_format, suffixes) for one in found]
+        items = [
+            _item_in_folder(one, Path(output), image_format or default_format, suffixes, written)
+            for one in found
+        ]
     else:
-        items = [_item_of_file(found, output, image_format)] if found else []
+        items = [_item_of_file(found, output, image_format, written)] if found else []
     if compare:
         items = [_with_compare(item) for item in items]
     items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
@@ -173,21 +182,27 @@ def _item_in_folder(
     folder: Path,
     image_format: ImageFormat | None,
     suffixes: Collection[str],
+    written: Mapping[ImageFormat, str],
 ) -> Item:
     if found.source is None and image_format is None:
         raise UsageError("standard input into a folder needs --format to know its name")
     name, suffix = found.relative, found.relative.suffix
     known = format_of_suffix(suffix)
-    if image_format is None and known is not None and known not in DEFAULT_SUFFIX:
+    if image_format is None and known is not None and known not in written:
         image_format = ImageFormat.PNG  # what is read but not written, such as BMP
     if image_format is not None and known is not image_format:
         if known is not None or suffix.lower() in suffixes:
             name = name.with_suffix("")
-        name = PurePath(f"{name}{DEFAULT_SUFFIX[image_format]}")
+        name = PurePath(f"{name}{written[image_format]}")
     return Item(source=found.source, destination=folder / name, format=image_format)
 
 
-def _item_of_file(found: Sequence[Found], output: str, image_format: ImageFormat | None) -> Item:
+def _item_of_file(
+    found: Sequence[Found],
+    output: str,
+    image_format: ImageFormat | None,
+    written: Mapping[ImageFormat, str],
+) -> Item:
     if output == STANDARD_STREAM:
         if len(found) != 1:
             raise UsageError(f"standard output takes one picture, not {len(found)}")
@@ -196,8 +211,8 @@ def _item_of_file(found: Sequence[Found], output: str, image_format: ImageFormat
         return Item(source=found[0].source, destination=None, format=image_format)
     path = Path(output)
     by_suffix = format_of_suffix(path.suffix)
-    if image_format is None and by_suffix not in DEFAULT_SUFFIX:
-        kinds = ", ".join(DEFAULT_SUFFIX.values())
+    if image_format is None and by_suffix not in written:
+        kinds = ", ".join(written.values())
         raise UsageError(
             f"{output}: for a folder write {output}/; for a file end it with one of {kinds}, "
             "or give --format"

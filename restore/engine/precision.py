@@ -1,4 +1,4 @@
-"""What half precision costs a denoiser: PSNR in dB against float32, measured on real pictures.
+"""What half precision costs a network: PSNR in dB against float32, measured on real pictures.
 
 ``--precision auto`` decides by these figures, so they must not depend on the machine that took
 them: half precision is always emulated (see ``restore.engine.rounding``), at float32 speed.
@@ -6,7 +6,7 @@ them: half precision is always emulated (see ``restore.engine.rounding``), at fl
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -21,27 +21,43 @@ from restore.image.formats import SUFFIXES
 from restore.image.picture import Picture, Transfer
 from restore.metrics import psnr
 from restore.noise.awgn import add_gaussian_noise
+from restore.noise.dark import darkened
 from restore.weights import Network, Weights, build, weights_folder
 
 __all__ = [
+    "RATIOS",
     "SIGMAS",
     "choose_storage",
+    "levels_of",
     "measure_precision_loss",
     "measure_storage_loss",
     "measured",
     "measuring_pictures",
+    "pictures_for",
 ]
 
 SIGMAS = (5.0, 15.0, 25.0, 50.0)
-"""Noise levels of the measurement, of 255."""
+"""Noise levels of the measurement of denoisers, of 255."""
+
+RATIOS = (50.0, 100.0, 300.0)
+"""Amplifications of the measurement of learned image signal processors."""
 
 _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _MAX_STORAGE_LOSS_DB = 0.005
 _CROP = 192
 _LEAST_CROP = 32
 _LUMA = torch.tensor((0.299, 0.587, 0.114))
+_DARK_CAMERA = "Nikon D850"
 
-_Run = Callable[[Tensor, Tensor], Tensor]
+_Run = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class _Example:
+    """A network's inputs and, as ``(C, H, W)``, what it should make of them."""
+
+    inputs: tuple[Tensor, ...]
+    clean: Tensor
 
 
 def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weights:
@@ -58,7 +74,7 @@ def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weig
 def measure_precision_loss(
     weights: Weights,
     pictures: Sequence[Tensor] | None = None,
-    sigmas: Sequence[float] = SIGMAS,
+    levels: Sequence[float] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return what running the network in half precision costs against float32.
 
@@ -66,14 +82,16 @@ def measure_precision_loss(
     matrix units do; the last subtraction stays in float32, as in our networks' ``forward``.
 
     Args:
-        weights: a denoiser.
+        weights: a denoiser, or a learned image signal processor.
         pictures: clean pictures ``(C, H, W)`` in [0, 1] of the network's channels, H and W
             multiples of what it needs; None for those of ``measuring_pictures``.
-        sigmas: noise levels, of 255; a blind network is measured at the same ones.
+        levels: of 255 for denoisers, blind ones too; amplifications for image signal processors;
+            None for ``SIGMAS`` and ``RATIOS``.
 
     Returns:
-        ``fp16`` and ``bf16`` -> sigma -> loss in dB: the mean over the pictures of the PSNR in
-        float32 less that in half precision, in the protocol of ``restore.tasks.evaluate``.
+        ``fp16`` and ``bf16`` -> level -> loss in dB: the mean over the pictures of the PSNR in
+        float32 less that in half precision, in the protocols of ``restore.tasks``. Levels are
+        written as ``25`` or ``x100``.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
@@ -81,25 +99,26 @@ def measure_precision_loss(
     """
     network = build(weights)
     runs = {name: _rounded_run(network, dtype) for name, dtype in _DTYPES.items()}
-    return _losses(network, runs, _pictures(weights, network, pictures), sigmas)
+    return _losses(network, runs, _examples(weights, network, pictures, levels))
 
 
 def measure_storage_loss(
     weights: Weights,
     pictures: Sequence[Tensor] | None = None,
-    sigmas: Sequence[float] = SIGMAS,
+    levels: Sequence[float] | None = None,
 ) -> dict[str, float]:
-    """Return what storing the tensors in float16 costs, with float32 arithmetic: sigma -> dB.
+    """Return what storing the tensors in float16 costs, with float32 arithmetic: level -> dB.
 
     The loss is infinite when a value lies beyond the range of float16. Arguments and errors are
     those of ``measure_precision_loss``.
     """
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
     if not all(torch.isfinite(tensor).all() for tensor in rounded.values()):
-        return {f"{sigma:g}": math.inf for sigma in sigmas}
+        return dict.fromkeys(levels_of(weights, levels), math.inf)
     network, coarse = build(weights), build(replace(weights, tensors=rounded))
-    pictures = _pictures(weights, network, pictures)
-    return _losses(network, {"stored": coarse}, pictures, sigmas)["stored"]
+    return _losses(network, {"stored": coarse}, _examples(weights, network, pictures, levels))[
+        "stored"
+    ]
 
 
 def choose_storage(weights: Weights, pictures: Sequence[Tensor] | None = None) -> torch.dtype:
@@ -146,40 +165,68 @@ def _centre(picture: Picture, path: Path, channels: int, multiple: int) -> Tenso
     return pixels.expand(channels, -1, -1).contiguous()
 
 
-def _pictures(
-    weights: Weights, network: nn.Module, pictures: Sequence[Tensor] | None
-) -> Sequence[Tensor]:
+def pictures_for(weights: Weights, network: nn.Module, folder: Path | None = None) -> list[Tensor]:
+    """Return ``measuring_pictures`` with the channels and of sizes that fit a network."""
+    scale = weights.config.scale if weights.task == "dark-enhance" else 1
+    return measuring_pictures(weights.channels, cast(Network, network).multiple * scale, folder)
+
+
+def levels_of(weights: Weights, levels: Sequence[float] | None = None) -> list[str]:
+    """Return the names of the levels that ``weights`` are measured at."""
+    if weights.task == "dark-enhance":
+        return [f"x{ratio:g}" for ratio in levels or RATIOS]
+    return [f"{sigma:g}" for sigma in levels or SIGMAS]
+
+
+def _examples(
+    weights: Weights,
+    network: nn.Module,
+    pictures: Sequence[Tensor] | None,
+    levels: Sequence[float] | None,
+) -> dict[str, list[_Example]]:
+    """Return the same pictures at every level."""
+    is_dark = weights.task == "dark-enhance"
     if pictures is None:
-        pictures = measuring_pictures(weights.channels, cast(Network, network).multiple)
+        pictures = pictures_for(weights, network)
     if not pictures:
         raise UsageError("no pictures to measure on")
-    return pictures
+    make, values = (_dark, levels or RATIOS) if is_dark else (_noisy, levels or SIGMAS)
+    return {
+        name: [make(weights, clean, value, seed) for seed, clean in enumerate(pictures)]
+        for name, value in zip(levels_of(weights, levels), values, strict=True)
+    }
+
+
+def _noisy(_weights: Weights, clean: Tensor, sigma: float, seed: int) -> _Example:
+    noise = add_gaussian_noise(clean.numpy(), sigma / 255, seed=seed)
+    return _Example((torch.from_numpy(noise)[None], torch.tensor([sigma / 255])), clean)
+
+
+def _dark(weights: Weights, clean: Tensor, ratio: float, seed: int) -> _Example:
+    generator = torch.Generator().manual_seed(seed)
+    side = 2 if weights.config.planes == 4 else 6
+    dark = darkened(clean[None], [_DARK_CAMERA], (ratio, ratio), generator, side=side)
+    return _Example(dark.inputs, dark.clean[0])
 
 
 def _rounded_run(network: nn.Module, dtype: torch.dtype) -> _Run:
-    return lambda noisy, sigma: call_rounded(network, dtype, noisy, sigma)
+    return lambda *inputs: call_rounded(network, dtype, *inputs)
 
 
 def _losses(
     network: nn.Module,
     runs: dict[str, _Run] | dict[str, nn.Module],
-    pictures: Sequence[Tensor],
-    sigmas: Sequence[float],
+    examples: dict[str, list[_Example]],
 ) -> dict[str, dict[str, float]]:
     """Return how much lower the PSNR of each of ``runs`` is than that of ``network``, in dB."""
-    sums = {name: {f"{sigma:g}": 0.0 for sigma in sigmas} for name in runs}
+    losses: dict[str, dict[str, float]] = {name: {} for name in runs}
     with torch.inference_mode():
-        for seed, clean in enumerate(pictures):
-            for sigma in sigmas:
-                noise = add_gaussian_noise(clean.numpy(), sigma / 255, seed=seed)
-                noisy, level = torch.from_numpy(noise)[None], torch.tensor([sigma / 255])
-                exact = _psnr(network(noisy, level), clean)
-                for name, run in runs.items():
-                    sums[name][f"{sigma:g}"] += exact - _psnr(run(noisy, level), clean)
-    return {
-        name: {sigma: round(total / len(pictures), 5) + 0.0 for sigma, total in by_sigma.items()}
-        for name, by_sigma in sums.items()
-    }
+        for level, at_level in examples.items():
+            exact = [_psnr(network(*example.inputs), example.clean) for example in at_level]
+            for name, run in runs.items():
+                coarse = [_psnr(run(*example.inputs), example.clean) for example in at_level]
+                losses[name][level] = round((sum(exact) - sum(coarse)) / len(exact), 5) + 0.0
+    return losses
 
 
 def _psnr(result: Tensor, clean: Tensor) -> float:

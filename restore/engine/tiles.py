@@ -57,29 +57,40 @@ def run_tiled(
     tile: int,
     halo: int,
     multiple: int,
+    scale: int = 1,
+    channels: int | None = None,
 ) -> Pixels:
     """Apply ``network`` to ``pixels`` tile by tile; equals applying it to the whole picture.
 
     Args:
-        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to the same shape.
+        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to
+            ``[channels, scale * h, scale * w]``.
         pixels: ``[C, H, W]``, any size from 1x1.
         tile: side of the kept core of a tile in pixels, rounded up to ``multiple``.
         halo: radius of the network's receptive field in pixels.
         multiple: what the network's input sides must be multiples of; the picture is mirrored
             at its lower and right edges to reach one.
+        scale: how much larger the network's result is.
+        channels: of the result; None for those of ``pixels``.
 
     Returns:
-        ``[C, H, W]``.
+        ``[channels, scale * H, scale * W]``.
     """
-    result = np.empty_like(pixels)
+    inputs, height, width = pixels.shape
+    result = np.empty((channels or inputs, scale * height, scale * width), dtype=pixels.dtype)
     for window in windows(*pixels.shape[1:], tile=tile, halo=halo, multiple=multiple):
-        (rows, columns), (kept_rows, kept_columns) = window.read, window.keep
-        patch = _padded(pixels[:, rows, columns], multiple)
-        top, left = kept_rows.start - rows.start, kept_columns.start - columns.start
-        height, width = kept_rows.stop - kept_rows.start, kept_columns.stop - kept_columns.start
-        restored = network(patch)
-        result[:, kept_rows, kept_columns] = restored[:, top : top + height, left : left + width]
+        restored = network(_padded(pixels[:, *window.read], multiple))
+        own = [
+            _scaled(keep.start - read.start, keep.stop - read.start, scale)
+            for read, keep in zip(window.read, window.keep, strict=True)
+        ]
+        kept = [_scaled(keep.start, keep.stop, scale) for keep in window.keep]
+        result[:, *kept] = restored[:, *own]
     return result
+
+
+def _scaled(start: int, stop: int, scale: int) -> slice:
+    return slice(scale * start, scale * stop)
 
 
 def _padded(patch: Pixels, multiple: int) -> Pixels:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from restore.engine.backend import Backend
-from restore.engine.precision import SIGMAS
+from restore.engine.precision import levels_of
 from restore.errors import WeightsError
 from restore.weights import Weights, load, shipped, weights_folder
 
@@ -39,7 +39,7 @@ def verify(name_or_path: str | Path) -> Weights:
 def _check_metadata(weights: Weights) -> None:
     if not weights.provenance:
         raise WeightsError(f"{weights.name}: says nothing about where it comes from")
-    measured = {f"{sigma:g}" for sigma in SIGMAS}
+    measured = set(levels_of(weights))
     for precision in ("fp16", "bf16"):
         if not measured <= set(weights.precision_loss_db.get(precision, {})):
             raise WeightsError(

@@ -2,7 +2,7 @@
 
 from restore.image.picture import ImageFormat
 
-__all__ = ["DEFAULT_SUFFIX", "SUFFIXES", "format_of_suffix", "sniff"]
+__all__ = ["DEFAULT_SUFFIX", "RAW_OUTPUT_SUFFIX", "SUFFIXES", "format_of_suffix", "sniff"]
 
 DEFAULT_SUFFIX = {
     ImageFormat.PNG: ".png",
@@ -15,6 +15,13 @@ DEFAULT_SUFFIX = {
     ImageFormat.HDR: ".hdr",
 }
 """Format to the suffix that a converted output gets; its keys are the formats that are written."""
+
+RAW_OUTPUT_SUFFIX = {
+    **{f: DEFAULT_SUFFIX[f] for f in (ImageFormat.PNG, ImageFormat.TIFF, ImageFormat.JPEG)},
+    ImageFormat.EXR: DEFAULT_SUFFIX[ImageFormat.EXR],
+    ImageFormat.DNG: ".dng",
+}
+"""What is written of camera RAW files: format to suffix."""
 
 SUFFIXES = {
     ".png": ImageFormat.PNG,
@@ -34,7 +41,7 @@ SUFFIXES = {
     ".hdr": ImageFormat.HDR,
     ".pic": ImageFormat.HDR,
 }
-"""Suffixes by which pictures are found in folders and outputs are given a format."""
+"""Suffixes by which finished pictures are found in folders and outputs are given a format."""
 
 _MAGIC = (
     (b"\x89PNG\r\n\x1a\n", ImageFormat.PNG),
@@ -69,4 +76,4 @@ def sniff(head: bytes) -> ImageFormat | None:
 
 def format_of_suffix(suffix: str) -> ImageFormat | None:
     """Return the format that a file-name suffix such as ``.JPG`` stands for, or None."""
-    return SUFFIXES.get(suffix.lower())
+    return {**SUFFIXES, ".dng": ImageFormat.DNG}.get(suffix.lower())

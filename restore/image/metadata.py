@@ -19,6 +19,7 @@ __all__ = [
     "orientation_of",
     "quiet_pillow",
     "well_formed_exif",
+    "with_orientation",
 ]
 
 EXIF_HEADER = b"Exif\x00\x00"
@@ -59,19 +60,42 @@ def bare_exif(block: bytes | None) -> bytes | None:
 
 def orientation_of(exif: bytes | None) -> int:
     """Return the EXIF orientation 1..8; 1 where the block says nothing sensible."""
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2]) if exif else None
-    if exif is None or order is None:
+    place = _orientation_place(exif)
+    if exif is None or place is None:
         return 1
+    value = int(struct.unpack_from(f"{_byte_order(exif)}H", exif, place)[0])
+    return value if 1 <= value <= 8 else 1
+
+
+def with_orientation(exif: bytes, orientation: int) -> bytes:
+    """Return the block with another orientation, if it states one; nothing else is touched."""
+    place = _orientation_place(exif)
+    if place is None:
+        return exif
+    value = struct.pack(f"{_byte_order(exif)}H", orientation)
+    return exif[:place] + value + exif[place + len(value) :]
+
+
+def _byte_order(exif: bytes) -> str | None:
+    return {b"II": "<", b"MM": ">"}.get(exif[:2])
+
+
+def _orientation_place(exif: bytes | None) -> int | None:
+    """Return where the value of the orientation is; None where a damaged block does not say."""
+    order = _byte_order(exif) if exif else None
+    if exif is None or order is None:
+        return None
     try:
-        (start,) = struct.unpack_from(f"{order}I", exif, 4)
+        start = int(struct.unpack_from(f"{order}I", exif, 4)[0])
         (count,) = struct.unpack_from(f"{order}H", exif, start)
         for index in range(count):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", exif, start + 2 + 12 * index)
+            place = start + 2 + 12 * index
+            tag, kind, _, _ = struct.unpack_from(f"{order}HHIH", exif, place)
             if tag == _ORIENTATION and kind == _SHORT:
-                return value if 1 <= value <= 8 else 1
+                return place + 8
     except struct.error:
-        pass  # a damaged block is kept as it is, but says nothing
-    return 1
+        pass
+    return None
 
 
 def exif_directories(

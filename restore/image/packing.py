@@ -1,6 +1,7 @@
 """Mosaics as planes of one colour each, whatever the phase of the sensor's filter."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,15 @@ from numpy.typing import NDArray
 from restore.errors import UnsupportedImage
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 
-__all__ = ["Packed", "normalised", "pack", "unpack"]
+__all__ = [
+    "PLANE_COLOURS",
+    "REFERENCE_CFA",
+    "Packed",
+    "fill_planes",
+    "normalised",
+    "pack",
+    "unpack",
+]
 
 _BAYER = np.array([[0, 1], [3, 2]], dtype=np.uint8)
 # Chen et al. (CVPR 2018) begin X-Trans sensors here: R B G B R G / G G R G G B / G G B G G R / ...
@@ -36,6 +45,16 @@ _XTRANS_PLACES = [
     [[(2, 0), (2, 3)], [(5, 0), (5, 3)]],
     [[(2, 1), (2, 4)], [(5, 1), (5, 4)]],
 ]
+
+
+_PLACES = {2: _BAYER_PLACES, 6: _XTRANS_PLACES}
+
+REFERENCE_CFA = {2: _BAYER, 6: _XTRANS}
+"""Period to the filter in the phase that planes are packed in, see ``RawPicture``."""
+
+
+PLANE_COLOURS = {2: (0, 1, 2, 1), 6: (0, 1, 2, 0, 2, 1, 1, 1, 1)}
+"""Period to the colour of each plane: 0 red, 1 green, 2 blue."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,16 +108,28 @@ def pack(mosaic: NDArray[np.float32], cfa: NDArray[np.uint8]) -> Packed:
         _extended(size, before, side) for size, before in ((height, top), (width, left))
     )
     aligned = mosaic[rows[:, None], columns[None]]
-    places = _BAYER_PLACES if side == 2 else _XTRANS_PLACES
-    step = len(places[0])
+    step = len(_PLACES[side][0])
     planes = np.empty(
-        (len(places), len(rows) // side * step, len(columns) // side * step), dtype=np.float32
+        (len(_PLACES[side]), len(rows) // side * step, len(columns) // side * step),
+        dtype=np.float32,
     )
-    for plane, cells in zip(planes, places, strict=True):
+    fill_planes(planes, aligned, side)
+    return Packed(planes=planes, top=top, left=left, height=height, width=width)
+
+
+def fill_planes(planes: Any, mosaic: Any, side: int) -> None:
+    """Write the samples of a mosaic in reference phase into its planes; arrays or tensors.
+
+    Args:
+        planes: ``[..., 4, H / 2, W / 2]`` or ``[..., 9, H / 3, W / 3]``.
+        mosaic: ``[..., H, W]``, H and W multiples of ``side``.
+        side: period of the filter, 2 (Bayer) or 6 (X-Trans).
+    """
+    step = len(_PLACES[side][0])
+    for index, cells in enumerate(_PLACES[side]):
         for i, line in enumerate(cells):
             for j, (y, x) in enumerate(line):
-                plane[i::step, j::step] = aligned[y::side, x::side]
-    return Packed(planes=planes, top=top, left=left, height=height, width=width)
+                planes[..., index, i::step, j::step] = mosaic[..., y::side, x::side]
 
 
 def unpack(colour: NDArray[np.float32], packed: Packed) -> NDArray[np.float32]:
@@ -109,7 +140,7 @@ def unpack(colour: NDArray[np.float32], packed: Packed) -> NDArray[np.float32]:
 
 def _shift(cfa: NDArray[np.uint8]) -> tuple[int, int]:
     """Return how many rows and columns must be put before a filter to bring it into phase."""
-    reference = _BAYER if len(cfa) == 2 else _XTRANS
+    reference = REFERENCE_CFA[len(cfa)]
     # The two greens of a Bayer filter are told apart by their neighbours, not by their names.
     colours, wanted = (np.where(p == SECOND_GREEN, GREEN, p) for p in (cfa, reference))
     for top in range(len(cfa)):

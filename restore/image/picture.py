@@ -19,7 +19,7 @@ class Transfer(StrEnum):
 
 
 class ImageFormat(StrEnum):
-    """A container that pictures are read from; all but BMP are written too."""
+    """A container of pictures. BMP is only read; DNG is only written, and only by dark-enhance."""
 
     PNG = "png"
     TIFF = "tiff"
@@ -30,6 +30,7 @@ class ImageFormat(StrEnum):
     PPM = "ppm"
     EXR = "exr"
     HDR = "hdr"
+    DNG = "dng"
 
 
 @dataclass(frozen=True, kw_only=True)

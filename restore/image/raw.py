@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.image.formats import sniff
 from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture
@@ -34,7 +35,7 @@ _MAGIC = (
     *(b"II*\x00", b"MM\x00*", b"IIRO", b"IIRS", b"MMOR", b"IIU\x00", b"FUJIFILMCCD-RAW"),
     *(b"\x00MRM", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR", b"IIII", b"MMMM"),
 )
-_HEAD_BYTES = 16
+_HEAD_BYTES = 64
 _SINGULAR = 1e-9
 
 _SECONDS = 60.0
@@ -44,7 +45,11 @@ _ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
 
 
 def read_raw(
-    path: Path, *, max_pixels: int = _DEFAULT_MAX_PIXELS, seconds: float = _SECONDS
+    path: Path,
+    *,
+    max_pixels: int = _DEFAULT_MAX_PIXELS,
+    seconds: float = _SECONDS,
+    name: str | None = None,
 ) -> RawPicture:
     """Read a RAW file of any camera that LibRaw knows.
 
@@ -55,6 +60,7 @@ def read_raw(
         path: the file.
         max_pixels: refuse larger sensors before memory is taken.
         seconds: time limit.
+        name: what messages call the file; None for its path.
 
     Raises:
         UnsupportedImage: no RAW file, or one without a Bayer or X-Trans mosaic.
@@ -65,14 +71,15 @@ def read_raw(
     """
     try:
         with path.open("rb") as file:
-            if not _may_be_raw(file.read(_HEAD_BYTES)):
-                raise UnsupportedImage("is not a camera RAW file")
+            head = file.read(_HEAD_BYTES)
+            if not _may_be_raw(head):
+                raise UnsupportedImage(f"is not a camera RAW file{_advice(head)}")
         header, samples = _child().ask(path, max_pixels, seconds)
         return _picture(path, header, samples)
     except InputError as error:
-        raise type(error)(f"{path}: {error}") from error
+        raise type(error)(f"{name or path}: {error}") from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{name or path}: cannot be read: {error.strerror}") from error
 
 
 class _Child:
@@ -162,6 +169,11 @@ def _end_children() -> None:
 
 def _may_be_raw(head: bytes) -> bool:
     return head.startswith(_MAGIC) or head[4:12] == b"ftypcrx "
+
+
+def _advice(head: bytes) -> str:
+    """Return what to do with a file that is no RAW file, if that is known."""
+    return "; for finished pictures there is `imrestore denoise`" if sniff(head) else ""
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:

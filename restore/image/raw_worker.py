@@ -16,6 +16,7 @@ import rawpy
 
 _COLOURS = {"R": 0, "G": 1, "B": 2}
 _EPOCH_YEAR = 1970  # stands for a date that is not known
+_UNKNOWN = "is no RAW file of a known camera; for finished pictures there is `imrestore denoise`"
 _ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}
 
 
@@ -46,7 +47,7 @@ def main() -> None:
         except MemoryError:
             header = {"error": "corrupt", "message": "asks for too much memory"}
         except rawpy.LibRawFileUnsupportedError:
-            header = {"error": "unsupported", "message": "is of no known camera"}
+            header = {"error": "unsupported", "message": _UNKNOWN}
         except rawpy.LibRawError as error:
             reason = error.args[0] if error.args else type(error).__name__
             text = reason.decode() if isinstance(reason, bytes) else str(reason)

@@ -23,8 +23,9 @@ class IspUNetConfig:
     Attributes:
         planes: 4 for packed Bayer mosaics (red, green, blue, second green), 9 for X-Trans.
         width: feature channels of the first level; each level below has twice as many.
-        head: "camera" for linear camera RGB with white balance; "srgb" for finished pictures of
-            the one camera that it was trained for, as in the paper.
+        head: "camera" for white-balanced camera RGB, encoded with sRGB's curve, of any camera;
+            "srgb" for finished pictures of the one camera that it was trained for, as in the
+            paper.
     """
 
     planes: int = 4
@@ -38,6 +39,11 @@ class IspUNetConfig:
                 f"IspUNet cannot have {self.planes} planes, {self.width} features and the head "
                 f"{self.head}"
             )
+
+    @property
+    def channels(self) -> int:
+        """Channels of the picture that comes out."""
+        return 3
 
     @property
     def scale(self) -> int:
@@ -95,9 +101,11 @@ class IspUNet(nn.Module):
                 of ``multiple``.
 
         Returns:
-            ``(B, 3, scale * H, scale * W)``, not clipped.
+            ``(B, 3, scale * H, scale * W)`` in the dtype of ``packed``, not clipped. The last
+            layer runs in that dtype too, the others in the parameters' dtype, so that low
+            precision brings no banding.
         """
-        features = packed
+        features = packed.to(self.tail.weight.dtype)
         skips = []
         for index, level in enumerate(self.encoder):
             features = level(F.max_pool2d(features, 2) if index else features)
@@ -105,7 +113,9 @@ class IspUNet(nn.Module):
         skips.pop()
         for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             features = level(torch.cat([up(features), skips.pop()], dim=1))
-        return F.pixel_shuffle(self.tail(features), self.config.scale)
+        weight, bias = (part.to(packed.dtype) for part in self.tail.parameters())
+        colours = F.conv2d(features.to(packed.dtype), weight, bias)
+        return F.pixel_shuffle(colours, self.config.scale)
 
 
 def _level(inputs: int, outputs: int) -> nn.Sequential:

@@ -6,16 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.errors import InputError, TrainingError
 from restore.image.decode import decode
+from restore.image.picture import Picture, Transfer
+from restore.image.transfer import linear_to_srgb
 from restore.training.randomness import Randomness
 
 __all__ = ["Batch", "PairedCrops", "RandomCrops", "load_pictures"]
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Rec. 601 weights: the gray of BSD68 and of nearly every denoising paper."""
+
+_WHITE_SHARE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,16 @@ class Batch:
     clean: Tensor
     sigma: Tensor
 
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What a denoiser is called with."""
+        return self.noisy, self.sigma
+
+    @property
+    def shown(self) -> Tensor:
+        """The noisy crops as pictures."""
+        return self.noisy.clamp(0, 1)
+
 
 def load_pictures(
     paths: Sequence[Path],
@@ -43,6 +58,7 @@ def load_pictures(
     """Decode pictures to uint8 ``(C, H, W)``, until ``max_bytes`` are in memory.
 
     Colour becomes luma for a gray network; gray pictures are left out for a colour network.
+    Pictures in linear light are exposed so that one sample in a hundred is white.
     What cannot be used is named through ``warn`` and left out.
 
     Raises:
@@ -52,7 +68,7 @@ def load_pictures(
     used = 0
     for path in paths:
         try:
-            pixels = decode(path).pixels
+            pixels = _exposed(decode(path))
         except InputError as error:
             warn(f"{error}; left out")
             continue
@@ -73,6 +89,15 @@ def load_pictures(
     if not pictures:
         raise TrainingError("no usable picture to train on")
     return pictures
+
+
+def _exposed(picture: Picture) -> NDArray[np.float32]:
+    """Return gamma-encoded pixels."""
+    if picture.transfer is not Transfer.LINEAR:
+        return picture.pixels
+    light = np.nan_to_num(picture.pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    white = np.float32(np.quantile(light, 1 - _WHITE_SHARE))
+    return linear_to_srgb(light / white if white > 0 else light)
 
 
 class RandomCrops:

@@ -61,7 +61,7 @@ def train_denoiser(
     loss = LOSSES[recipe.loss]
 
     def objective(forward: Forward, batch: Batch) -> Tensor:
-        return loss(forward(batch.noisy, batch.sigma), batch.clean)
+        return loss(forward(*batch.inputs), batch.clean)
 
     def prepare(context: Context) -> Lesson[Batch]:
         network = recipe.network()

@@ -70,8 +70,15 @@ def orthogonalised(matrix: Tensor) -> Tensor:
     is_wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if is_wide else matrix.T
     x = x / (x.norm() + 1e-7)
+    # Every iterate is a polynomial of the first Gram matrix times x: all but the first and the last
+    # product are between small square matrices.
+    gram = x @ x.T
+    factor = torch.eye(len(x), dtype=x.dtype, device=x.device)
     for _ in range(_ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        step = torch.addmm(b * gram, gram, gram, alpha=c)
+        step.diagonal().add_(a)
+        factor = step @ factor
+        gram = step @ gram @ step
+    x = factor @ x
     result: Tensor = x if is_wide else x.T
     return result

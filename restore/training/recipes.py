@@ -1,16 +1,19 @@
 """What a network is trained as: the recipe that is stored with its weights."""
 
+import math
 from dataclasses import dataclass
 
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.noise.eld import CAMERAS
 from restore.training.degradations import Degradation, parse_degradation
 from restore.training.losses import LOSSES
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.schedule import SCHEDULES
 
-__all__ = ["DenoiseRecipe", "Recipe"]
+__all__ = ["DarkRecipe", "DenoiseRecipe", "Recipe"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,3 +148,56 @@ class DenoiseRecipe(Recipe):
         if self.patch % network.multiple:
             raise UsageError(f"patch must be a multiple of {network.multiple} for this ResUNet")
         return network
+
+
+@dataclass(frozen=True, kw_only=True)
+class DarkRecipe(Recipe):
+    """All that decides what a learned image signal processor becomes.
+
+    Attributes:
+        xtrans: for X-Trans mosaics instead of Bayer ones.
+        width: feature channels of the first level.
+        head: camera or srgb, see ``IspUNetConfig``.
+        ratio: lowest and highest amplification.
+        cameras: whose noise is added, keys of ``restore.noise.eld.CAMERAS``.
+        loss: l1 or l2.
+    """
+
+    patch: int = 192
+    xtrans: bool = False
+    width: int = IspUNetConfig.width
+    head: str = IspUNetConfig.head
+    ratio: tuple[float, float] = (50.0, 300.0)
+    cameras: tuple[str, ...] = ("Sony A7S2", "Nikon D850", "Canon 70D", "Canon 700D")
+    loss: str = "l1"
+
+    def __post_init__(self) -> None:
+        """Refuse a recipe that cannot be followed."""
+        super().__post_init__()
+        low, high = self.ratio
+        unknown = sorted(set(self.cameras) - set(CAMERAS))
+        self.check(
+            {
+                f"ratio {low:g}:{high:g}: must rise from at least 1": 1 <= low <= high < math.inf,
+                f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
+                "give at least one camera": len(self.cameras) > 0,
+                f"camera {unknown}: use {', '.join(CAMERAS)}": not unknown,
+                "width must be from 1 to 512": 1 <= self.width <= 512,
+            }
+        )
+
+    def network(self) -> IspUNet:
+        """Return the untrained network.
+
+        Raises:
+            UsageError: the patch does not fit.
+        """
+        planes = 9 if self.xtrans else 4
+        if self.patch % self.step:
+            raise UsageError(f"patch must be a multiple of {self.step}")
+        return IspUNet(IspUNetConfig(planes=planes, width=self.width, head=self.head))
+
+    @property
+    def step(self) -> int:
+        """Sides of crops are multiples of this, in pixels of the mosaic."""
+        return IspUNet.multiple * (3 if self.xtrans else 2)

@@ -20,12 +20,13 @@ from restore.training.degradations import Degradation, Degraded, Gaussian
 from restore.training.randomness import Randomness
 from restore.training.recipes import DenoiseRecipe
 
-__all__ = ["Source", "open_source"]
+__all__ = ["MOST_BYTES", "Source", "centre", "hold_out", "open_source"]
 
 _VALIDATION_CROP = 160
 _MOST_VALIDATION_PICTURES = 8
 _VALIDATION_SIGMA = 25 / 255
-_MOST_BYTES = 4 << 30
+MOST_BYTES = 4 << 30
+"""Pictures are kept in memory up to this."""
 
 _T = TypeVar("_T")
 
@@ -78,12 +79,12 @@ def _from_clean(
 ) -> Source:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
     pictures = list(_read(recipe, paths, warn).values())
-    training, kept = _hold_out(pictures)
+    training, kept = hold_out(pictures)
     kinds = recipe.degradations()
     rng = Randomness(recipe.seed, torch.device("cpu"))
     held_out = [
         _for_validation(kind)(RandomCrops([crop], patch=crop.shape[1], batch=1), 1, rng)
-        for crop in map(_centre, kept)
+        for crop in map(centre, kept)
         for kind in kinds
     ]
     crops = RandomCrops(training, patch=recipe.patch, batch=batch)
@@ -124,10 +125,10 @@ def _from_pairs(
         pairs.append((noisy[noisy_path], clean[clean_path]))
     if not pairs:
         raise TrainingError("no usable pair to train on")
-    training, kept = _hold_out(pairs)
+    training, kept = hold_out(pairs)
     held_out = []
     for pair in kept:
-        noisy_crop, clean_crop = (_centre(picture)[None].float() / 255 for picture in pair)
+        noisy_crop, clean_crop = (centre(picture)[None].float() / 255 for picture in pair)
         sigma = (noisy_crop - clean_crop).flatten(1).std(dim=1)
         held_out.append(Batch(noisy=noisy_crop, clean=clean_crop, sigma=sigma))
     return Source(
@@ -156,11 +157,11 @@ def _read(
     recipe: DenoiseRecipe, paths: Sequence[Path], warn: Callable[[str], None]
 ) -> dict[Path, Tensor]:
     return load_pictures(
-        paths, channels=recipe.channels, least_size=recipe.patch, max_bytes=_MOST_BYTES, warn=warn
+        paths, channels=recipe.channels, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
     )
 
 
-def _hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
+def hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
     """Split off every n-th item for validation; a single item serves both purposes."""
     count = min(_MOST_VALIDATION_PICTURES, max(1, len(items) // 20))
     indices = {index * len(items) // count for index in range(count)}
@@ -169,9 +170,9 @@ def _hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
     return training or kept, kept
 
 
-def _centre(picture: Tensor) -> Tensor:
-    """Return a square from the middle of ``picture``, its side a multiple of 16 if possible."""
+def centre(picture: Tensor, multiple: int = 16) -> Tensor:
+    """Return a square from the middle of ``picture``, its side a multiple if that is possible."""
     least = min(picture.shape[1:])
-    side = min(_VALIDATION_CROP, least - least % 16 or least)
+    side = min(_VALIDATION_CROP // multiple * multiple, least - least % multiple or least)
     top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
     return picture[:, top : top + side, left : left + side]

@@ -1,9 +1,10 @@
 """Beginning with what another network of the same kind has learned."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
@@ -12,15 +13,15 @@ from restore.weights import Weights, build
 
 __all__ = ["started_from"]
 
+_N = TypeVar("_N", bound=nn.Module)
 
-def started_from(
-    network: DnCNN | ResUNet, weights: Weights, warn: Callable[[str], None]
-) -> DnCNN | ResUNet:
+
+def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> _N:
     """Return ``network`` with the tensors of ``weights``, as far as they fit.
 
-    A shallower DnCNN grows. Between gray and colour the first and last layers are adapted so that
-    gray pictures give the results they gave; the input for the noise level is left out or starts
-    at zero. Everything else of another shape starts afresh.
+    A shallower DnCNN grows. Between gray and colour the first and last layers of a denoiser are
+    adapted so that gray pictures give the results they gave; the input for the noise level is left
+    out or starts at zero. Everything else of another shape starts afresh.
 
     Args:
         network: freshly made.
@@ -39,14 +40,8 @@ def started_from(
     if isinstance(old, DnCNN) and isinstance(network, DnCNN):
         old = old.deepened(network.config.depth)
     own, known = network.state_dict(), old.state_dict()
-    first, last = _ends(network)
-    channels = network.config.channels
-    known[f"{first}.weight"] = _for_inputs(
-        known[f"{first}.weight"], weights.channels, channels, keeps_map=network.config.noise_map
-    )
-    for part in ("weight", "bias"):
-        if (key := f"{last}.{part}") in known:
-            known[key] = _for_outputs(known[key], channels)
+    if isinstance(network, DnCNN | ResUNet):
+        _adapt_ends(known, network, weights.channels)
     fitting = {
         key: tensor for key, tensor in known.items()
         if key in own and own[key].shape == tensor.shape
@@ -55,6 +50,18 @@ def started_from(
         warn(f"{len(own) - len(fitting)} of {len(own)} tensors start afresh")
     network.load_state_dict(own | fitting)
     return network.requires_grad_(True)
+
+
+def _adapt_ends(known: dict[str, Tensor], network: DnCNN | ResUNet, had: int) -> None:
+    """Adapt the first and the last layer in ``known`` to the channels of ``network``."""
+    first, last = _ends(network)
+    channels = network.config.channels
+    known[f"{first}.weight"] = _for_inputs(
+        known[f"{first}.weight"], had, channels, keeps_map=network.config.noise_map
+    )
+    for part in ("weight", "bias"):
+        if (key := f"{last}.{part}") in known:
+            known[key] = _for_outputs(known[key], channels)
 
 
 def _ends(network: DnCNN | ResUNet) -> tuple[str, str]:

@@ -1,17 +1,33 @@
-"""How good a denoiser is on pictures that it is not trained on."""
+"""How good a network is on pictures that it is not trained on."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.metrics import psnr
-from restore.training.data import Batch
 
-__all__ = ["Validation"]
+__all__ = ["Example", "Validation"]
 
 _MOST_ROWS = 4
+
+
+class Example(Protocol):
+    """A batch of one picture."""
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the network is called with."""
+
+    @property
+    def clean(self) -> Tensor:
+        """What it should return, ``(1, C, H, W)`` in [0, 1]."""
+
+    @property
+    def shown(self) -> Tensor:
+        """The input as a picture, ``(1, C, H, W)`` in [0, 1]."""
 
 
 class Validation:
@@ -22,7 +38,7 @@ class Validation:
         device: where the network is.
     """
 
-    def __init__(self, held_out: Sequence[Batch], device: torch.device) -> None:
+    def __init__(self, held_out: Sequence[Example], device: torch.device) -> None:
         self.held_out = list(held_out)
         self.device = device
         self._results: list[Tensor] = []
@@ -34,7 +50,7 @@ class Validation:
         self._results = []
         with torch.inference_mode():
             for batch in self.held_out:
-                inputs = (batch.noisy.to(self.device), batch.sigma.to(self.device))
+                inputs = (tensor.to(self.device) for tensor in batch.inputs)
                 result = network(*inputs).clamp(0, 1).cpu()
                 scores.append(psnr(result[0].numpy(), batch.clean[0].numpy()))
                 self._results.append(result)
@@ -43,7 +59,7 @@ class Validation:
     def sheet(self) -> Tensor | None:
         """Return noisy, restored and clean side by side, ``(3, H, W)``, or None before a call."""
         rows = [
-            torch.cat([batch.noisy.clamp(0, 1), result, batch.clean], dim=3)[0].expand(3, -1, -1)
+            torch.cat([batch.shown, result, batch.clean], dim=3)[0].expand(3, -1, -1)
             for batch, result in zip(self.held_out[:_MOST_ROWS], self._results, strict=False)
         ]
         widest = max((row.shape[2] for row in rows), default=0)

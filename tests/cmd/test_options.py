@@ -7,9 +7,9 @@ import pytest
 import typer
 
 from imrestore.app import app
-from imrestore.options import FILE_FORMATS, FileOptions
+from imrestore.options import FILE_FORMATS, RAW_OUTPUT_FORMATS, FileOptions
 from restore.image.decode import DEFAULT_MAX_PIXELS
-from restore.image.formats import DEFAULT_SUFFIX
+from restore.image.formats import DEFAULT_SUFFIX, RAW_OUTPUT_SUFFIX
 
 
 def commands(command: Any, path: str = "imrestore") -> Iterator[tuple[str, Any]]:
@@ -34,6 +34,7 @@ def test_the_examples_of_denoise_are_in_its_help() -> None:
 
 def test_the_copies_of_constants_that_take_long_to_import_are_right() -> None:
     assert set(FILE_FORMATS) == {str(image_format) for image_format in DEFAULT_SUFFIX}
+    assert set(RAW_OUTPUT_FORMATS) == {str(image_format) for image_format in RAW_OUTPUT_SUFFIX}
     assert FileOptions(inputs=[], output="").max_pixels == DEFAULT_MAX_PIXELS
 
 

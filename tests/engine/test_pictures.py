@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.engine.pictures import PictureStages, prepare_folders
+from restore.engine.pictures import Pictures, PictureStages, prepare_folders
 from restore.engine.plan import Existing, Item, Plan
 from restore.engine.stream import Outcome, Status, Stopping
 from restore.errors import InputError, OutputError, OutputExists
@@ -35,7 +35,7 @@ def save(stages: PictureStages, item: Item, *, stopping: bool = False) -> Outcom
 
 def test_a_picture_goes_through_unchanged(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=tmp_path / "b.png")
-    assert save(PictureStages(restore=Unchanged), item).status is Status.DONE
+    assert save(PictureStages(kind=Pictures(), restore=Unchanged), item).status is Status.DONE
     with Image.open(tmp_path / "a.png") as before, Image.open(tmp_path / "b.png") as after:
         np.testing.assert_array_equal(before, after)
 
@@ -54,7 +54,7 @@ def test_the_content_decides_the_container(
 ) -> None:
     (tmp_path / "out").mkdir()
     item = Item(source=write(tmp_path / name, content), destination=tmp_path / "out" / name)
-    save(PictureStages(restore=Unchanged), item)
+    save(PictureStages(kind=Pictures(), restore=Unchanged), item)
     with Image.open(tmp_path / "out" / name) as image:
         assert image.format == expected
 
@@ -67,22 +67,22 @@ def test_a_stop_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
         compare=tmp_path / "out" / "a_compare.png",
     )
     with pytest.raises(Stopping):
-        save(PictureStages(restore=Unchanged), item, stopping=True)
+        save(PictureStages(kind=Pictures(), restore=Unchanged), item, stopping=True)
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_where_another_process_was_faster_its_result_stays(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=tmp_path / "b.png")
     (tmp_path / "b.png").write_text("theirs")
-    skipping = PictureStages(restore=Unchanged, existing=Existing.SKIP)
+    skipping = PictureStages(kind=Pictures(), restore=Unchanged, existing=Existing.SKIP)
     assert save(skipping, item).status is Status.SKIPPED
     with pytest.raises(OutputExists):
-        save(PictureStages(restore=Unchanged), item)
+        save(PictureStages(kind=Pictures(), restore=Unchanged), item)
     assert (tmp_path / "b.png").read_text() == "theirs"
 
 
 def test_an_error_names_its_file(tmp_path: Path) -> None:
-    stages = PictureStages(restore=Unchanged, bit_depth=32)
+    stages = PictureStages(kind=Pictures(), restore=Unchanged, bit_depth=32)
     item = Item(source=tmp_path / "a.png", destination=tmp_path / "b.png")
     with pytest.raises(InputError, match=r"a\.png: cannot be read: No such file"):
         stages.load(item)
@@ -101,7 +101,7 @@ def test_folders_are_made_and_those_that_cannot_be_are_told(tmp_path: Path) -> N
     closed = prepare_folders(Plan(items=items))
     assert good.is_dir()
     assert list(closed) == [bad]
-    stages = PictureStages(restore=Unchanged, closed=closed)
+    stages = PictureStages(kind=Pictures(), restore=Unchanged, closed=closed)
     assert save(stages, items[0]).status is Status.DONE
     with pytest.raises(OutputError, match="this folder cannot be made"):
         stages.load(items[1])
@@ -112,4 +112,4 @@ def test_folders_are_made_and_those_that_cannot_be_are_told(tmp_path: Path) -> N
 def test_standard_streams_have_to_be_given(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=None, format=ImageFormat.PNG)
     with pytest.raises(OutputError, match="standard output"):
-        save(PictureStages(restore=Unchanged), item)
+        save(PictureStages(kind=Pictures(), restore=Unchanged), item)

@@ -74,7 +74,7 @@ def test_coarser_precision_costs_more_and_most_where_noise_is_low(
 
 
 def test_emulated_loss_is_that_of_real_bfloat16(smoother: Weights, pictures: list[Tensor]) -> None:
-    emulated = measure_precision_loss(smoother, pictures, sigmas=(5,))["bf16"]["5"]
+    emulated = measure_precision_loss(smoother, pictures, levels=(5,))["bf16"]["5"]
     exact, real = build(smoother), build(smoother).to(torch.bfloat16)
     losses = []
     for seed, clean in enumerate(pictures):
@@ -99,7 +99,7 @@ def test_overflow_is_a_large_loss_and_never_a_nan(pictures: list[Tensor]) -> Non
     weights = _weights(DnCNN(DnCNNConfig(channels=1, depth=3, width=4)))
     weights.tensors["convs.0.weight"] *= 1e6  # activations, not weights, leave float16's range
     weights.tensors["convs.1.weight"] *= 1e-6
-    losses = measure_precision_loss(weights, pictures, sigmas=(25,))
+    losses = measure_precision_loss(weights, pictures, levels=(25,))
     assert np.isfinite(losses["fp16"]["25"])
 
 
@@ -155,7 +155,7 @@ def test_measuring_pictures_of_a_folder_fit_the_network(tmp_path: Path) -> None:
     assert shapes == [(3, 48, 48), (3, 192, 192)]
     torch.manual_seed(0)
     weights = _weights(ResUNet(ResUNetConfig(channels=3, widths=(2, 2), blocks=1)))
-    assert measure_precision_loss(weights, measuring_pictures(3, 2, tmp_path), sigmas=(25,))
+    assert measure_precision_loss(weights, measuring_pictures(3, 2, tmp_path), levels=(25,))
 
 
 def test_folder_without_usable_pictures_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from PIL import Image
 
 from restore.engine.inputs import pictures_in
 from restore.errors import TrainingError
+from restore.image.encode import encode
+from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.training.data import (
     PairedCrops,
     RandomCrops,
@@ -93,3 +95,15 @@ def test_memory_limit_is_kept_and_said(tmp_path: Path) -> None:
     )
     assert len(pictures) == 1
     assert "2 pictures left out" in notes[0]
+
+
+def test_linear_light_is_exposed_and_encoded(tmp_path: Path) -> None:
+    light = np.linspace(0, 50, 40 * 40 * 3, dtype=np.float32).reshape(3, 40, 40)
+    picture = Picture(pixels=light, is_float=True, bit_depth=32, transfer=Transfer.LINEAR)
+    path = tmp_path / "light.exr"
+    path.write_bytes(encode(picture, ImageFormat.EXR))
+    (loaded,) = load_pictures(
+        [path], channels=3, least_size=16, max_bytes=1 << 20, warn=print
+    ).values()
+    assert (loaded == 255).float().mean() == pytest.approx(0.01, abs=0.005)
+    assert loaded[:, :, :].float().median() == pytest.approx(255 * 0.735, abs=3)

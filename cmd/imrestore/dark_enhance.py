@@ -1,0 +1,146 @@
+"""`imrestore dark-enhance`: dark RAW files in, photographs out."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from imrestore import batch
+from imrestore.options import NetworkOptions, RawFileOptions, with_options
+
+if TYPE_CHECKING:
+    from restore.engine.handling import Handling
+    from restore.image.raw_picture import RawPicture
+    from restore.tasks.dark_enhance import Enhanced, OutputColor, WhiteBalance
+
+__all__ = ["dark_enhance"]
+
+
+def _ratio(value: str) -> str:
+    try:
+        valid = value == "auto" or 0 < float(value) <= 10_000
+    except ValueError:
+        valid = False
+    if not valid:
+        raise typer.BadParameter(f"{value}: give a number up to 10000, or auto")
+    return value
+
+
+def _stops(value: float) -> float:
+    if not abs(value) <= 10:  # also where it is not a number
+        raise typer.BadParameter(f"{value}: give stops from -10 to 10")
+    return value
+
+
+def _white_balance(value: str) -> str:
+    if value not in ("camera", "auto") and _factors(value) is None:
+        raise typer.BadParameter(f"{value}: give camera, auto, or three factors as in 2.1,1,1.6")
+    return value
+
+
+def _output_color(value: str) -> str:
+    if value not in ("srgb", "linear"):
+        raise typer.BadParameter(f"{value}: give srgb or linear")
+    return value
+
+
+@with_options
+def dark_enhance(
+    files: RawFileOptions,
+    network: NetworkOptions,
+    *,
+    ratio: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|N",
+            help="How many times brighter the result is; auto brings the mean to middle gray, but "
+            "never clips more than 0.5 % of the picture, from 1 to 300.",
+            callback=_ratio,
+        ),
+    ] = "auto",
+    ev: Annotated[
+        float,
+        typer.Option(metavar="X", help="Stops to add to that; -1 is half.", callback=_stops),
+    ] = 0.0,
+    wb: Annotated[
+        str,
+        typer.Option(
+            metavar="camera|auto|R,G,B",
+            help="White balance: what the camera saw, the gray of the picture's mean, or factors "
+            "for red, green and blue.",
+            callback=_white_balance,
+        ),
+    ] = "camera",
+    output_color: Annotated[
+        str,
+        typer.Option(
+            metavar="srgb|linear",
+            help="sRGB, or linear light in sRGB's primaries, as floating point in EXR or TIFF.",
+            callback=_output_color,
+        ),
+    ] = "srgb",
+) -> None:
+    """Make photographs of dark camera RAW files.
+
+    A network denoises and demosaics what the sensor measured; colours come from the file's own
+    white balance and colour matrix. Every camera that LibRaw reads is taken: Bayer sensors of any
+    phase, and X-Trans with weights for it.
+
+    \b
+    Examples:
+      imrestore dark-enhance night.nef -o night.png
+      imrestore dark-enhance nights/ -r -o out/ --format tiff --ev -0.5
+      imrestore dark-enhance night.arw -o night.jpg --ratio 100 --wb auto --compare
+      imrestore dark-enhance nights/ -o out/ --format dng       (for a RAW converter)
+      imrestore dark-enhance night.cr3 -o night.exr             (linear light)
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    is_linear = output_color == "linear"
+
+    def prepare() -> "batch.Task":
+        from restore.tasks.dark_enhance import DarkEnhancer
+
+        enhancer = DarkEnhancer(
+            network.model, device=network.device, precision=network.precision, tile=network.tile
+        )
+        amplification: float | Literal["auto"] = "auto" if ratio == "auto" else float(ratio)
+        color: OutputColor = "linear" if is_linear else "srgb"
+        balance: WhiteBalance = _factors(wb) or ("auto" if wb == "auto" else "camera")
+
+        def enhance(raw: "RawPicture") -> "Enhanced":
+            return enhancer(
+                raw, ratio=amplification, ev=ev, white_balance=balance, output_color=color
+            )
+
+        return enhance
+
+    batch.run(
+        files, prepare, describe=_describe, handling=_linear_files if is_linear else _raw_files
+    )
+
+
+def _raw_files() -> "Handling":
+    from restore.engine.handling import RAW_FILES
+
+    return RAW_FILES
+
+
+def _linear_files() -> "Handling":
+    from restore.engine.handling import RAW_FILES_TO_LINEAR
+
+    return RAW_FILES_TO_LINEAR
+
+
+def _factors(text: str) -> tuple[float, float, float] | None:
+    """Return three positive factors, or None where the text is anything else."""
+    try:
+        red, green, blue = (float(part) for part in text.split(","))
+    except ValueError:
+        return None
+    return (red, green, blue) if min(red, green, blue) > 0 else None
+
+
+def _describe(record: Mapping[str, object]) -> str:
+    return (
+        "{model} on {device}, {precision}, tile {tile}, ratio {ratio}, white balance "
+        "{white_balance}, {sensor}"
+    ).format_map(record)

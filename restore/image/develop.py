@@ -1,0 +1,52 @@
+"""From a camera's own colours to those of a screen."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.image.packing import PLANE_COLOURS
+from restore.image.primaries import SRGB_TO_XYZ
+from restore.image.raw_picture import RawPicture
+
+__all__ = ["camera_to_srgb", "gains_of", "gray_world"]
+
+_LEAST_SIGNAL = 1e-6
+_MOST_GAIN = 8.0
+
+
+def camera_to_srgb(raw: RawPicture) -> NDArray[np.float32]:
+    """Return the matrix ``[3, 3]`` from white-balanced camera RGB to linear sRGB.
+
+    White stays white, as in every RAW converter. Where the file states no colour matrix, camera
+    colours are taken for sRGB's.
+    """
+    if raw.xyz_to_camera is None:
+        return np.eye(3, dtype=np.float32)
+    from_srgb = raw.xyz_to_camera.astype(np.float64) @ SRGB_TO_XYZ
+    from_srgb /= from_srgb.sum(axis=1, keepdims=True)
+    return np.linalg.inv(from_srgb).astype(np.float32)
+
+
+def gains_of(white_balance: tuple[float, float, float]) -> NDArray[np.float32]:
+    """Return factors for red, green and blue of which the least is 1.
+
+    A sensor that is saturated in all colours then comes out white, never tinted.
+    """
+    least = min(white_balance)
+    return np.array([factor / least for factor in white_balance], dtype=np.float32)
+
+
+def gray_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Return the white balance under which the mean of the picture is gray, green 1.
+
+    Buchsbaum, "A Spatial Processor Model for Object Colour Perception", 1980.
+
+    Args:
+        planes: ``[4 or 9, h, w]``, see ``Packed``.
+    """
+    colours = np.array(PLANE_COLOURS[2 if len(planes) == 4 else 6])
+    means = planes.mean(axis=(1, 2), dtype=np.float64)
+    red, green, blue = (
+        max(float(means[colours == colour].mean()), _LEAST_SIGNAL) for colour in range(3)
+    )
+    limit = _MOST_GAIN
+    return min(limit, green / red), 1.0, min(limit, green / blue)

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from restore.image.transfer import linear_to_srgb
+from restore.noise.dark import darkened, srgb_encoded
+
+CAMERAS = ["Nikon D850"]
+
+
+def flat(colour: tuple[float, float, float], side: int = 96) -> Tensor:
+    return torch.tensor(colour)[None, :, None, None].expand(1, 3, side, side).contiguous()
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("side", "planes", "step"), [(2, 4, 2), (6, 9, 3)])
+def test_planes_and_targets_fit_each_other(side: int, planes: int, step: int) -> None:
+    dark = darkened(torch.rand(2, 3, 48, 96), CAMERAS, (50, 300), generator(), side=side)
+    assert dark.packed.shape == (2, planes, 48 // step, 96 // step)
+    assert dark.clean.shape == dark.shown.shape == (2, 3, 48, 96)
+    assert dark.to_srgb.shape == (2, 3, 3)
+
+
+@pytest.mark.parametrize("side", [2, 6])
+def test_amplified_planes_have_the_light_of_the_target(side: int) -> None:
+    """Under a low ratio the mean of each plane is its colour in linear light."""
+    dark = darkened(flat((0.6, 0.4, 0.3)), CAMERAS, (2, 2), generator(), side=side)
+    colours = [0, 1, 2, 1] if side == 2 else [0, 1, 2, 0, 2, 1, 1, 1, 1]
+    wanted = dark.clean[0].mean(dim=(1, 2))
+    means = srgb_encoded(dark.packed[0].mean(dim=(1, 2)).clamp(0, 1))
+    assert means == pytest.approx(wanted[colours], abs=0.01)
+
+
+def test_noise_grows_with_the_ratio_and_reaches_below_black() -> None:
+    spreads = [
+        float(darkened(flat((0.3, 0.3, 0.3)), CAMERAS, (ratio, ratio), generator()).packed.std())
+        for ratio in (10.0, 100.0, 300.0)
+    ]
+    assert spreads == sorted(spreads)
+    dark = darkened(flat((0.05, 0.05, 0.05)), CAMERAS, (300, 300), generator())
+    assert dark.packed.min() < 0
+    assert dark.packed.max() <= 1
+
+
+def test_white_is_white_in_every_camera() -> None:
+    dark = darkened(flat((1.0, 1.0, 1.0)), CAMERAS, (50, 50), generator(3))
+    assert dark.clean.min() > 0.99
+    assert dark.to_srgb.sum(dim=2) == pytest.approx(torch.ones(1, 3), abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_night() -> None:
+    clean = torch.rand(1, 3, 32, 32)
+    first, again = (darkened(clean, CAMERAS, (50, 300), generator(7)).packed for _ in range(2))
+    assert torch.equal(first, again)
+
+
+def test_curve_is_that_of_the_pictures() -> None:
+    light = np.linspace(0, 1, 1001, dtype=np.float32)
+    assert srgb_encoded(torch.from_numpy(light)).numpy() == pytest.approx(
+        linear_to_srgb(light), abs=1e-6
+    )
