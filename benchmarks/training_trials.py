@@ -49,7 +49,7 @@ def best_psnr(recipe: DenoiseRecipe, folder: Path) -> tuple[int, float]:
         output = Path(temporary) / "trial.safetensors"
         settings = Settings(device="cpu", precision="bf16", checkpoint_every=1e9)
         train_denoiser(recipe, output, clean=folder, settings=settings, report=seen.append)
-    return seen[-1].step, seen[-1].best_psnr or 0.0
+    return seen[-1].step, seen[-1].best or 0.0
 
 
 def main() -> None:

@@ -236,11 +236,11 @@ def _progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
 
 def _progress_line(progress: "Progress") -> str:
     left = progress.elapsed * (1 / max(progress.progress, 1e-6) - 1)
-    validation = progress.validation_psnr
+    validation, figure = progress.validation, progress.figure
     parts = [
         f"step {progress.step}",
         f"loss {progress.loss:.5f}",
-        *([f"validation {validation:.2f} dB"] if validation is not None else []),
+        *([f"validation {validation:.2f} {figure.unit}"] if validation is not None else []),
         f"{progress.images_per_second:.0f} crops/s",
         f"{_clock(left)} left",
     ]

@@ -8,11 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from restore.training.schedule import Progress
+from restore.training.schedule import PSNR, Figure, Progress
 
 __all__ = ["History"]
 
-_COLUMNS = ("step", "seconds", "loss", "learning_rate", "validation_psnr_db")
 _ROWS = 200
 
 
@@ -26,12 +25,19 @@ class History:
     Args:
         output: the weight file.
         resume: keep what is there.
+        figure: what validations measure.
         sheet: returns pictures to look at, ``(3, H, W)`` in [0, 1], or None.
     """
 
     def __init__(
-        self, output: Path, *, resume: bool, sheet: Callable[[], Tensor | None] = lambda: None
+        self,
+        output: Path,
+        *,
+        resume: bool,
+        figure: Figure = PSNR,
+        sheet: Callable[[], Tensor | None] = lambda: None,
     ) -> None:
+        self._figure = figure
         self._table = output.with_name(f"{output.stem}.history.csv")
         self._curve = self._table.with_suffix(".png")
         self._rows: list[dict[str, str]] = []
@@ -54,7 +60,7 @@ class History:
         numbers = {
             "loss": progress.loss,
             "learning_rate": progress.learning_rate,
-            "validation_psnr_db": progress.validation_psnr if progress.validated else None,
+            self._figure.key: progress.validation if progress.validated else None,
         }
         values = {"step": progress.step, "seconds": round(progress.elapsed, 1), **numbers}
         self._rows.append({key: "" if v is None else f"{v:.8g}" for key, v in values.items()})
@@ -85,13 +91,15 @@ class History:
     def _write(self) -> None:
         part = self._table.with_suffix(".csv.part")
         with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
+            columns = ("step", "seconds", "loss", "learning_rate", self._figure.key)
+            writer = csv.DictWriter(file, columns)
             writer.writeheader()
             writer.writerows(self._rows)
         part.replace(self._table)
 
     def _draw(self) -> None:
         """Draw loss and validation over steps."""
+        name, unit = self._figure.name, self._figure.unit
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
@@ -99,14 +107,14 @@ class History:
         FigureCanvasAgg(figure)
         left = figure.subplots()
         right = left.twinx()
-        for axis, key, colour, name in (
+        for axis, key, colour, label in (
             (left, "loss", "tab:gray", "loss (running mean)"),
-            (right, "validation_psnr_db", "tab:blue", "validation PSNR (dB)"),
+            (right, self._figure.key, "tab:blue", f"validation {name} ({unit})"),
         ):
             points = [(int(row["step"]), float(row[key])) for row in self._rows if row[key]]
             if points:
                 axis.plot(*zip(*points, strict=True), color=colour)
-            axis.set_ylabel(name, color=colour)
+            axis.set_ylabel(label, color=colour)
         left.set_yscale("log")
         left.set_xlabel("step")
         figure.savefig(self._curve, dpi=120)

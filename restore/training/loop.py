@@ -17,7 +17,7 @@ from restore.errors import TrainingError, TrainingStopped
 from restore.training.checkpoint import load_checkpoint, save_checkpoint
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.randomness import Randomness
-from restore.training.schedule import Plan, Progress
+from restore.training.schedule import PSNR, Figure, Plan, Progress
 from restore.training.team import Team
 
 __all__ = ["Forward", "Trainer"]
@@ -40,8 +40,9 @@ class Trainer(Generic[B]):
         checkpoint: file of the run's state, written as ``plan`` says and when stopped.
         recipe: everything the run depends on; a resumed run must have the same.
         crops_per_batch: for the speed that is reported.
-        validate: returns a PSNR in dB for the averaged network; without it the last weights are
+        validate: returns ``figure`` for the averaged network; without it the last weights are
             the best.
+        figure: what ``validate`` measures.
         report: called after every step in the leading process.
         keep: called with the averaged network whenever a validation is the best so far.
         should_stop: asked after every step.
@@ -60,6 +61,7 @@ class Trainer(Generic[B]):
         recipe: dict[str, Any],
         crops_per_batch: int = 1,
         validate: Callable[[nn.Module], float] | None = None,
+        figure: Figure = PSNR,
         report: Callable[[Progress], None] = lambda _: None,
         keep: Callable[[nn.Module], None] = lambda _: None,
         should_stop: Callable[[], bool] = lambda: False,
@@ -67,7 +69,8 @@ class Trainer(Generic[B]):
     ) -> None:
         self.plan, self.device, self.team = plan, device, team or Team()
         self.batches, self.objective = batches, objective
-        self.validate, self.report, self.keep = validate, report, keep
+        self.validate, self.figure = validate, figure
+        self.report, self.keep = report, keep
         self.should_stop = should_stop
         self.checkpoint = checkpoint
         self.recipe = recipe | {"processes": self.team.size}
@@ -78,8 +81,8 @@ class Trainer(Generic[B]):
         self.average = deepcopy(network).requires_grad_(False)
         self.rng = Randomness(plan.seed, device, rank=self.team.rank)
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
-        self.psnr: float | None = None
-        self.best_psnr: float | None = None
+        self.reached: float | None = None
+        self.most: float | None = None
         self.best: dict[str, Tensor] = {}
         is_half = plan.precision != torch.float32
         is_emulated = is_half and device.type == "cpu" and not has_fast_bf16()
@@ -177,9 +180,9 @@ class Trainer(Generic[B]):
         if self.validate is None:
             return False
         if self.team.leads:
-            self.psnr = self.validate(self.average)
-            if self.best_psnr is None or self.psnr > self.best_psnr:
-                self.best_psnr = self.psnr
+            self.reached = self.validate(self.average)
+            if self.most is None or self.reached > self.most:
+                self.most = self.reached
                 self.best = {
                     key: tensor.detach().clone()
                     for key, tensor in self.average.state_dict().items()
@@ -197,10 +200,11 @@ class Trainer(Generic[B]):
             elapsed=self.seconds,
             loss=self.loss,
             learning_rate=rate,
-            validation_psnr=self.psnr,
-            best_psnr=self.best_psnr,
+            validation=self.reached,
+            best=self.most,
             images_per_second=speed,
             validated=validated,
+            figure=self.figure,
         )
 
     def _parts(self) -> dict[str, Any]:
@@ -211,7 +215,7 @@ class Trainer(Generic[B]):
         if self.team.leads:
             state = {name: part.state_dict() for name, part in self._parts().items()}
             state |= {"step": self.step, "seconds": self.seconds, "loss": self.loss}
-            state |= {"psnr": self.psnr, "best_psnr": self.best_psnr, "best": self.best}
+            state |= {"psnr": self.reached, "best_psnr": self.most, "best": self.best}
             state |= {"rngs": rngs, "recipe": self.recipe}
             save_checkpoint(self.checkpoint, state)
 
@@ -221,7 +225,7 @@ class Trainer(Generic[B]):
             raise TrainingError(f"{self.checkpoint}: {_difference(state['recipe'], self.recipe)}")
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.step, self.seconds, self.loss, self.psnr, self.best_psnr, self.best = (
+        self.step, self.seconds, self.loss, self.reached, self.most, self.best = (
             state[key] for key in ("step", "seconds", "loss", "psnr", "best_psnr", "best")
         )
         self.rng.restore(state["rngs"][self.team.rank])

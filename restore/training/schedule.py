@@ -5,12 +5,30 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["SCHEDULES", "Plan", "Progress"]
+__all__ = ["PSNR", "SCHEDULES", "Figure", "Plan", "Progress"]
 
 SCHEDULES = ("cosine", "step")
 
 _FINAL_RATE = 0.01
 _STEPS = ((0.6, 0.1), (0.9, 0.01))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """What a validation measures; more is better.
+
+    Attributes:
+        key: its name in tables and in a weight file's provenance, with the unit.
+        name: as a reader knows it.
+        unit: as it stands behind a number.
+    """
+
+    key: str
+    name: str
+    unit: str
+
+
+PSNR = Figure(key="validation_psnr_db", name="PSNR", unit="dB")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +94,11 @@ class Progress:
         elapsed: seconds of training, earlier runs that were resumed included.
         loss: running mean of the loss.
         learning_rate: of this step.
-        validation_psnr: dB at the last validation, or None before the first.
-        best_psnr: dB of the best validation so far, or None before the first.
+        validation: figure of the last validation, or None before the first.
+        best: figure of the best validation so far, or None before the first.
         images_per_second: crops per second of training, on all processes together.
         validated: whether the validation was computed after this very step.
+        figure: what the validation measures.
     """
 
     step: int
@@ -87,7 +106,8 @@ class Progress:
     elapsed: float
     loss: float
     learning_rate: float
-    validation_psnr: float | None
-    best_psnr: float | None
+    validation: float | None
+    best: float | None
     images_per_second: float
     validated: bool
+    figure: Figure = PSNR

@@ -17,7 +17,7 @@ from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.randomness import Randomness
 from restore.training.recipes import Recipe
-from restore.training.schedule import Plan, Progress
+from restore.training.schedule import PSNR, Figure, Plan, Progress
 from restore.training.team import Team, assembled
 from restore.weights import Weights, check_new_file, save_weights
 
@@ -66,7 +66,7 @@ class Judge(Protocol):
     """Says how good a network is."""
 
     def __call__(self, network: nn.Module) -> float:
-        """Return the PSNR in dB on pictures that are not trained on."""
+        """Return the lesson's figure on pictures that are not trained on; more is better."""
 
     def sheet(self) -> Tensor | None:
         """Return the last results as one picture to look at, ``(3, H, W)``, if there are any."""
@@ -84,6 +84,7 @@ class Lesson(Generic[B]):
         provenance: all that decides the result; stored with the weights.
         as_weights: makes weights of a trained network, a name and a provenance.
         finish: makes the last measurements on the finished weights.
+        figure: what the judge measures.
     """
 
     network: nn.Module
@@ -93,6 +94,7 @@ class Lesson(Generic[B]):
     provenance: dict[str, Any]
     as_weights: Callable[[nn.Module, str, dict[str, Any]], Weights]
     finish: Callable[[Weights], Weights]
+    figure: Figure = PSNR
 
 
 def train(
@@ -139,7 +141,7 @@ def train(
         torch.manual_seed(recipe.seed)
         lesson = prepare(context)
         best = output.with_name(f"{output.stem}.best.safetensors")
-        history = History(output, resume=resume, sheet=lesson.judge.sheet)
+        history = History(output, resume=resume, figure=lesson.figure, sheet=lesson.judge.sheet)
 
         def note(progress: Progress) -> None:
             history(progress)
@@ -160,6 +162,7 @@ def train(
             recipe=_plain(lesson.provenance),
             crops_per_batch=context.crops_per_batch,
             validate=lesson.judge,
+            figure=lesson.figure,
             report=note,
             keep=keep,
             should_stop=should_stop,
@@ -169,7 +172,7 @@ def train(
         provenance = _plain(lesson.provenance) | {
             "steps": progress.step,
             "hours": round(progress.elapsed / 3600, 3),
-            "validation_psnr_db": progress.best_psnr,
+            lesson.figure.key: progress.best,
             "device": context.device.type,
             "processes": team.size,
             "precision": str(context.precision).removeprefix("torch."),

@@ -16,8 +16,8 @@ def progress(step: int, *, of: int = 1000, validated: bool = False) -> Progress:
         elapsed=step / 10,
         loss=1 / (1 + step),
         learning_rate=1e-3,
-        validation_psnr=30.0 + step / of,
-        best_psnr=31.0,
+        validation=30.0 + step / of,
+        best=31.0,
         images_per_second=5.0,
         validated=validated,
     )

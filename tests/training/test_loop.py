@@ -152,10 +152,10 @@ def test_best_validation_is_the_result(tmp_path: Path) -> None:
         keep=lambda _: kept.append(len(judged)),
         report=seen.append,
     )
-    assert [p.validation_psnr for p in seen] == [None, 30.0, 30.0, 32.0, 32.0, 31.0, 31.0, 29.0]
+    assert [p.validation for p in seen] == [None, 30.0, 30.0, 32.0, 32.0, 31.0, 31.0, 29.0]
     assert [p.validated for p in seen] == [False, True] * 4
     assert kept == [1, 2]
-    assert (last.validation_psnr, last.best_psnr) == (29.0, 32.0)
+    assert (last.validation, last.best) == (29.0, 32.0)
     for key, tensor in result.state_dict().items():
         assert torch.equal(tensor, judged[1][key]), key
 
@@ -165,7 +165,7 @@ def test_best_weights_survive_a_stop(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped):
         train(checkpoint, plan, stop_after=3, validate=lambda _: 40.0)
     _, last = train(checkpoint, plan, resume=True, validate=lambda _: 20.0)
-    assert (last.validation_psnr, last.best_psnr) == (20.0, 40.0)
+    assert (last.validation, last.best) == (20.0, 40.0)
 
 
 def test_accumulated_parts_equal_one_batch(tmp_path: Path) -> None:
