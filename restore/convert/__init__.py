@@ -10,10 +10,12 @@ import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from restore.convert.layouts import recognise
 from restore.convert.matconvnet import recognise_matconvnet
 from restore.convert.matlab import is_matlab, read_matlab
-from restore.convert.metzler import metzler_unet
+from restore.convert.metzler import metzler_unet, with_psf
 from restore.convert.networks import Recognised
 from restore.convert.npz_list import is_npz, read_npz_list
 from restore.convert.readers import read_state_dict
@@ -36,14 +38,16 @@ class Converted:
     layout: str
 
 
-def convert(path: Path) -> Converted:
+def convert(path: Path, *, psf: Tensor | None = None) -> Converted:
     """Read a checkpoint of a public layout.
 
     Args:
         path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors``, a MatConvNet
             ``.mat`` or a list of arrays in ``.npz``; content decides, not the name.
+        psf: ``(3, P, P)`` that a network for high dynamic range was trained with.
 
     Raises:
+        UsageError: a PSF for a network that needs none.
         WeightsError: no such file, not a checkpoint, one that holds more than tensors, or a
             layout that is not known.
     """
@@ -53,6 +57,8 @@ def convert(path: Path) -> Converted:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         recognised = _recognised(path)
+        if psf is not None:
+            recognised = with_psf(recognised, psf)
         weights = Weights(
             name=path.stem,
             architecture=recognised.architecture,

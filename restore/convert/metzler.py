@@ -1,16 +1,19 @@
 """The network of Metzler et al., "Deep Optics for Single-shot High-dynamic-range Imaging"."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from restore.convert.networks import Recognised
-from restore.errors import WeightsError
+from restore.errors import UsageError, WeightsError
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.models.optical_element import set_element
 
-__all__ = ["metzler_unet"]
+__all__ = ["metzler_unet", "with_psf"]
 
 _LEVELS = 5
 
@@ -47,6 +50,20 @@ def metzler_unet(arrays: Sequence[NDArray[np.float32]]) -> Recognised:
         layout=f"Metzler et al. HDR U-Net, {config.width} features",
         task="hdr",
     )
+
+
+def with_psf(recognised: Recognised, psf: Tensor) -> Recognised:
+    """Return the network with the PSF ``(3, P, P)`` that it was trained with.
+
+    Raises:
+        UsageError: it is no network for high dynamic range.
+    """
+    if recognised.task != "hdr":
+        raise UsageError(f"{recognised.layout}: only networks for high dynamic range take a PSF")
+    network = HdrUNet(replace(recognised.config, psf_size=psf.shape[1]))
+    set_element(network, psf)
+    tensors = dict(network.state_dict()) | recognised.tensors
+    return replace(recognised, config=network.config, tensors=tensors)
 
 
 def _names() -> list[str]:

@@ -72,7 +72,7 @@ def _drawn(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13, 3.6), layout="constrained")
+    figure = Figure(figsize=(15, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 4)
     shown = axes[0].imshow(micrometres, cmap="viridis", vmin=0, vmax=limit_um)

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from restore.engine.hdr_precision import measured_hdr
+from restore.engine.precision import measured
 from restore.errors import UsageError
 from restore.optics.psf_file import load_psf, resized
 from restore.optics.sensor import expose
@@ -24,12 +24,15 @@ from restore.training.hdr_recipe import HdrRecipe
 from restore.training.hdr_scenes import Library, Scenes, open_library
 from restore.training.loop import Forward
 from restore.training.randomness import Randomness
-from restore.training.schedule import Progress
+from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.weights import Weights, load
 
 __all__ = ["train_hdr"]
 
+_FIGURE = Figure(
+    key="validation_psnr_mu_saturated_db", name="PSNR-mu on saturated pixels", unit="dB"
+)
 _WIDEST_MARGIN = 48
 _VALIDATION_SCENES = 12
 
@@ -82,7 +85,6 @@ def train_hdr(
         provenance: dict[str, Any] = {
             "recipe": recipe.described(),
             "data": _description(places, library),
-            "validation": "PSNR-mu on saturated pixels",
         }
         if psf is not None:
             provenance["psf"] = psf.name
@@ -104,7 +106,7 @@ def train_hdr(
             return loss
 
         def finish(weights: Weights) -> Weights:
-            weights = measured_hdr(weights)
+            weights = measured(weights)
             if recipe.optics == "learn":
                 write_element(weights, output, recipe.camera)
             return weights
@@ -115,6 +117,7 @@ def train_hdr(
             batches=_Batches(training, recipe, coded.margin, context.crops_per_batch),
             objective=objective,
             judge=HdrValidation(scenes, context.device),
+            figure=_FIGURE,
             provenance=provenance,
             as_weights=_as_weights,
             finish=finish,

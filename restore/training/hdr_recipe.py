@@ -52,7 +52,7 @@ class HdrRecipe(Recipe):
     smoothness: float = 1e-3
     saturated: tuple[float, float] = (0.01, 0.02)
     loss: str = "mu"
-    highlight_weight: float = 0.5
+    highlight_weight: float = 1.0
     bits: int = 8
     read_noise: float = 0.005
     full_well: float = 0.0
