@@ -2,6 +2,7 @@
 
 import typer
 
+from imrestore.evaluate_dark_enhance import dark_enhance
 from imrestore.evaluate_denoise import denoise
 
 __all__ = ["app"]
@@ -15,3 +16,4 @@ def evaluate() -> None:
 
 
 app.command("denoise")(denoise)
+app.command("dark-enhance")(dark_enhance)

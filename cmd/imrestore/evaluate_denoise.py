@@ -1,6 +1,6 @@
 """`imrestore evaluate denoise`: how good a denoiser, or a folder of finished outputs, is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
@@ -13,7 +13,8 @@ from imrestore.options import NetworkOptions, with_options
 
 if TYPE_CHECKING:
     from imrestore.scores import Row
-    from restore.tasks.evaluate import Failure, OutputScore, Score
+    from restore.tasks.evaluate import Failure, Score, Trial
+    from restore.tasks.evaluate_outputs import OutputScore
 
 __all__ = ["denoise"]
 
@@ -45,6 +46,22 @@ def denoise(
     sigma: Annotated[
         str | None,
         typer.Option(metavar="N[,N...]", help="Noise levels to add, of 255.", show_default=_SIGMAS),
+    ] = None,
+    jpeg: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Q[,Q...]",
+            help="Compress as JPEG of these qualities instead of adding noise.",
+            show_default=False,
+        ),
+    ] = None,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of noisy pictures of the same names, instead of added noise.",
+            show_default=False,
+        ),
     ] = None,
     estimate_sigma: Annotated[
         bool,
@@ -83,7 +100,7 @@ def denoise(
         bool, typer.Option("-q", "--quiet", help="Show no progress; print errors only.")
     ] = False,
 ) -> None:
-    """Measure a denoiser on clean pictures, to which noise is added, or finished outputs.
+    """Measure a denoiser on clean pictures, to which noise is added, on pairs, or outputs.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -92,24 +109,26 @@ def denoise(
       imrestore evaluate denoise kodak24/ --model dncnn-color --sigma 15,25,50
       imrestore evaluate denoise bsd68/ --model dncnn-gray --sigma 25 --json
       imrestore evaluate denoise cbsd68/ --model resunet-gray --gray --estimate-sigma
+      imrestore evaluate denoise classic5/ --model jpeg --jpeg 10,20,30,40
+      imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/
       imrestore evaluate denoise outputs/ --reference clean/
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from imrestore.scores import ScoreReport
 
-    if reference is None:
-        evaluation = _of_network(
-            folder,
-            network,
-            sigmas=_levels(sigma or _SIGMAS),
-            known_sigma=not estimate_sigma,
-            seed=seed,
-            gray=gray,
-            recursive=recursive,
-            limit=limit,
-        )
-    else:
-        _refuse_network_options(network, sigma=sigma, estimate_sigma=estimate_sigma)
+    given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
+    _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
+    if reference is not None:
         evaluation = _of_outputs(folder, reference, gray=gray, recursive=recursive, limit=limit)
+    else:
+        if noisy is not None:
+            trials = _captured(folder, noisy, recursive=recursive, gray=gray)
+        elif jpeg is not None:
+            trials = _compressed(jpeg)
+        else:
+            trials = _gaussian(_levels(sigma or _SIGMAS), seed, known=not estimate_sigma)
+        evaluation = _of_network(
+            folder, network, trials, gray=gray, recursive=recursive, limit=limit
+        )
     with ScoreReport(
         evaluation.pictures, evaluation.headings, as_json=as_json, quiet=quiet
     ) as report:
@@ -119,38 +138,72 @@ def denoise(
     raise typer.Exit(ExitCode.SOME_FAILED if report.failed else ExitCode.DONE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Trials:
+    """How pictures are degraded: a heading for each way, and what the figures mean."""
+
+    trials: Sequence["Trial"]
+    headings: list[str]
+    conditions: dict[str, object]
+
+
+def _gaussian(sigmas: list[float], seed: int, *, known: bool) -> _Trials:
+    from restore.tasks.trials import GAUSSIAN_PROTOCOL, GaussianNoise
+
+    return _Trials(
+        trials=[GaussianNoise(sigma=sigma, seed=seed, known=known) for sigma in sigmas],
+        headings=[f"sigma {sigma:g}" for sigma in sigmas],
+        conditions={"seed": seed, "sigma_known": known, "protocol": GAUSSIAN_PROTOCOL},
+    )
+
+
+def _compressed(text: str) -> _Trials:
+    from restore.errors import UsageError
+    from restore.tasks.trials import JPEG_PROTOCOL, JpegCompression
+
+    parts = text.split(",")
+    if not all(part.isdecimal() and 1 <= int(part) <= 100 for part in parts):
+        raise UsageError(f"--jpeg {text}: give qualities from 1 to 100, as in 10,20,30,40")
+    qualities = list(dict.fromkeys(map(int, parts)))
+    return _Trials(
+        trials=[JpegCompression(quality) for quality in qualities],
+        headings=[f"quality {quality}" for quality in qualities],
+        conditions={"protocol": JPEG_PROTOCOL},
+    )
+
+
+def _captured(folder: Path, noisy: Path, *, recursive: bool, gray: bool) -> _Trials:
+    from restore.tasks.trials import CAPTURED_PROTOCOL, CapturedNoise
+
+    return _Trials(
+        trials=[CapturedNoise(folder, noisy, recursive=recursive, gray=gray)],
+        headings=["as captured"],
+        conditions={"protocol": CAPTURED_PROTOCOL},
+    )
+
+
 def _of_network(
     folder: Path,
     network: NetworkOptions,
+    trials: _Trials,
     *,
-    sigmas: list[float],
-    known_sigma: bool,
-    seed: int,
     gray: bool,
     recursive: bool,
     limit: int | None,
 ) -> _Evaluation:
     from restore.engine.inputs import pictures_in
     from restore.tasks.denoise import Denoiser
-    from restore.tasks.evaluate import PROTOCOL, evaluate_denoiser
+    from restore.tasks.evaluate import evaluate_denoiser
 
     paths = pictures_in(folder, recursive=recursive)[:limit]
     denoiser = Denoiser(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
-    results = evaluate_denoiser(
-        denoiser, paths, sigmas, seed=seed, known_sigma=known_sigma, gray=gray
-    )
     return _Evaluation(
-        rows=_rows(results),
+        rows=_rows(evaluate_denoiser(denoiser, paths, trials.trials, gray=gray)),
         pictures=paths,
-        headings=[f"sigma {sigma:g}" for sigma in sigmas],
-        conditions={
-            "seed": seed,
-            "sigma_known": known_sigma,
-            "gray": gray,
-            "protocol": PROTOCOL,
-        },
+        headings=trials.headings,
+        conditions={"gray": gray, **trials.conditions},
     )
 
 
@@ -158,7 +211,7 @@ def _of_outputs(
     folder: Path, reference: Path, *, gray: bool, recursive: bool, limit: int | None
 ) -> _Evaluation:
     from restore.engine.inputs import pictures_in
-    from restore.tasks.evaluate import OUTPUT_PROTOCOL, score_outputs
+    from restore.tasks.evaluate_outputs import OUTPUT_PROTOCOL, score_outputs
 
     results = score_outputs(folder, reference, recursive=recursive, gray=gray)
     return _Evaluation(
@@ -184,7 +237,7 @@ def _rows(results: "Iterator[Score | OutputScore | Failure]") -> "Iterator[Row]"
             elif isinstance(result, Score):
                 scores.append(
                     {
-                        "sigma": result.sigma,
+                        **result.condition,
                         "sigma_given": float(result.record["sigma"]),
                         "psnr_noisy": result.psnr_noisy,
                         "psnr": result.psnr,
@@ -210,13 +263,20 @@ def _levels(text: str) -> list[float]:
     return list(dict.fromkeys(levels))
 
 
-def _refuse_network_options(
-    network: NetworkOptions, *, sigma: str | None, estimate_sigma: bool
+def _refuse_contradictions(
+    network: NetworkOptions,
+    reference: Path | None,
+    given: Mapping[str, object],
+    *,
+    estimate_sigma: bool,
 ) -> None:
     from restore.errors import UsageError
 
-    if network != NetworkOptions() or sigma is not None or estimate_sigma:
+    degrading = [option for option, value in given.items() if value is not None]
+    if reference is not None and (network != NetworkOptions() or degrading or estimate_sigma):
         raise UsageError(
             "--reference compares finished outputs: no network runs and no noise is added, so "
             "leave out the options for them"
         )
+    if len(degrading) > 1:
+        raise UsageError(f"{' and '.join(degrading)} contradict each other")

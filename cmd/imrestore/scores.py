@@ -109,6 +109,9 @@ class ScoreReport:
             self._print_record({"mean": means, **counts, **run, **conditions})
         elif self._done:
             self._print_line(f"mean of {len(self._done)}", means)
+            if all("psnr_noisy" in mean for mean in means):
+                before = ", ".join(f"{mean['psnr_noisy']:.2f}" for mean in means)
+                self._print(f"PSNR before: {before} dB")
             for key, value in (run | dict(conditions)).items():
                 self._print(f"{key.replace('_', ' ')}: {_words(value)}")
 
@@ -128,12 +131,6 @@ class ScoreReport:
     def _print(self, line: str) -> None:
         self._bar.write(line, file=sys.stdout)
         sys.stdout.flush()
-
-
-def _record(row: Row) -> dict[str, object]:
-    if row.error is not None:
-        return {"source": str(row.path), "status": "failed", "error": row.error}
-    return {"source": str(row.path), "status": "done", "scores": list(row.scores), **row.run}
 
 
 def _means(pictures: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:

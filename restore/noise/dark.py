@@ -4,19 +4,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from restore.image.packing import REFERENCE_CFA, fill_planes
-from restore.image.raw_picture import GREEN, SECOND_GREEN
+from restore.image.primaries import SRGB_TO_XYZ
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 from restore.noise.eld import add_dark_noise, random_noise
 from restore.noise.unprocess import random_cameras, unprocess
 
-__all__ = ["Darkened", "darkened", "srgb_encoded"]
+__all__ = ["Darkened", "dark_raw", "darkened", "srgb_encoded"]
 
-# 14 bits above a black level of 512, as in the cameras whose noise is known.
-_RANGE_DN = 15871.0
+# 14 bits with a black level of 512, as in the cameras whose noise is known.
+_BLACK_DN, _RANGE_DN = 512.0, 15871.0
 _KNEE, _SLOPE, _OFFSET, _EXPONENT = 0.0031308, 12.92, 0.055, 2.4
 
 
@@ -28,12 +30,10 @@ class Darkened:
         packed: ``(B, 4, H / 2, W / 2)`` or ``(B, 9, H / 3, W / 3)``: black at 0, amplified, white
             balanced, clipped at 1.
         clean: ``(B, 3, H, W)`` camera RGB with white balance and sRGB's curve, in [0, 1].
-        to_srgb: ``(B, 3, 3)``, linear camera RGB to linear sRGB.
     """
 
     packed: Tensor
     clean: Tensor
-    to_srgb: Tensor
 
     @property
     def inputs(self) -> tuple[Tensor]:
@@ -67,24 +67,72 @@ def darkened(
         generator: on the device of ``clean``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
     """
-    count, _, height, width = clean.shape
+    count = len(clean)
     camera = random_cameras(count, generator)
     seen = unprocess(clean, camera)
-    target = srgb_encoded((seen * camera.gains[:, :, None, None]).clamp(0, 1))
-
     low, high = (math.log(ratio) for ratio in ratios)
     draws = torch.rand(count, generator=generator, device=clean.device)
-    ratio = (low + (high - low) * draws).exp()[:, None, None]
-    noise = random_noise(count, cameras, generator)
-    colours = _colours(side, height, width).to(clean.device)
-    light = seen.gather(1, colours.expand(count, 1, -1, -1))[:, 0] * _RANGE_DN / ratio
-    measured = add_dark_noise(light, noise, colours, range_dn=_RANGE_DN, generator=generator)
-    amplified = (measured * ratio / _RANGE_DN * camera.gains[:, colours]).clamp_max(1)
+    ratio = (low + (high - low) * draws).exp()
+    measured, colours = _read_out(seen, ratio, cameras, generator, side)
+    gains = camera.gains[:, colours] * ratio[:, None, None] / _RANGE_DN
+    amplified = (measured * gains).clamp_max(1)
 
+    height, width = clean.shape[2:]
     planes, step = (4, 2) if side == 2 else (9, 3)
     packed = clean.new_empty((count, planes, height // step, width // step))
     fill_planes(packed, amplified, side)
-    return Darkened(packed=packed, clean=target, to_srgb=torch.linalg.inv(camera.from_srgb))
+    target = (seen * camera.gains[:, :, None, None]).clamp(0, 1)
+    return Darkened(packed=packed, clean=srgb_encoded(target))
+
+
+def dark_raw(
+    clean: Tensor, camera_name: str, ratio: float, generator: torch.Generator
+) -> tuple[RawPicture, Tensor, float]:
+    """Take one picture of a clean picture with too little light, as a RAW file.
+
+    Args:
+        clean: sRGB ``(3, H, W)`` in [0, 1].
+        camera_name: key of ``restore.noise.eld.CAMERAS``.
+        ratio: how many times too little the light is.
+        generator: on the CPU.
+
+    Returns:
+        The file; linear camera RGB with white balance ``(3, H, W)`` in [0, 1], which a network
+        should find in it; and the amplification that it then needs.
+    """
+    camera = random_cameras(1, generator)
+    seen = unprocess(clean[None], camera)
+    measured, _ = _read_out(seen, torch.tensor([ratio]), [camera_name], generator, 2)
+    red, green, blue = camera.gains[0].tolist()
+    xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
+    raw = RawPicture(
+        mosaic=(measured[0] + _BLACK_DN).clamp(0, _BLACK_DN + _RANGE_DN).numpy().astype(np.uint16),
+        cfa=REFERENCE_CFA[2],
+        black_level=(_BLACK_DN,) * 4,
+        white_level=_BLACK_DN + _RANGE_DN,
+        white_balance=(red / green, 1.0, blue / green),
+        xyz_to_camera=xyz_to_camera.astype(np.float32),
+    )
+    balanced = (seen * camera.gains[:, :, None, None]).clamp(0, 1)
+    return raw, balanced[0], ratio * green
+
+
+def _read_out(
+    seen: Tensor,
+    ratio: Tensor,
+    cameras: Sequence[str],
+    generator: torch.Generator,
+    side: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the mosaics ``(B, H, W)`` in DN above black, and the filter over each pixel."""
+    count, _, height, width = seen.shape
+    noise = random_noise(count, cameras, generator)
+    colours = _colours(side, height, width).to(seen.device)
+    light = seen.gather(1, colours.expand(count, 1, -1, -1))[:, 0] * _RANGE_DN
+    measured = add_dark_noise(
+        light / ratio[:, None, None], noise, colours, range_dn=_RANGE_DN, generator=generator
+    )
+    return measured, colours
 
 
 def srgb_encoded(linear: Tensor) -> Tensor:

@@ -129,6 +129,28 @@ def test_reference_scores_finished_outputs(
     assert means["mean"][0]["psnr"] == pytest.approx(mean, abs=1e-5)
 
 
+def test_pairs_are_measured_before_and_after(
+    pictures: Path, identity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    for name in ("a", "b"):
+        Image.new("RGB", (48, 40), (130, 130, 130)).save(noisy / f"{name}.png")
+    assert _evaluate(pictures, "--noisy", noisy, "--model", identity) == 0
+    out = capsys.readouterr().out
+    assert "as captured" in out
+    assert "PSNR before: 42.11 dB" in out
+
+
+def test_jpeg_has_a_column_for_each_quality(
+    pictures: Path, identity: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _evaluate(pictures, "--jpeg", "10,90", "--model", identity, "--json") == 0
+    *_, means = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [mean["quality"] for mean in means["mean"]] == [10, 90]
+    assert "libjpeg" in means["protocol"]
+
+
 def test_output_without_reference_is_exit_code_1(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,6 +171,10 @@ def test_output_without_reference_is_exit_code_1(
         (["--sigma", "nan"], "from 0 to 255"),
         (["--model", "no-such-network"], "no-such-network"),
         (["--reference", ".", "--sigma", "25"], "--reference"),
+        (["--jpeg", "10", "--sigma", "25"], "--sigma and --jpeg"),
+        (["--jpeg", "best"], "--jpeg best"),
+        (["--jpeg", "0"], "--jpeg 0"),
+        (["--noisy", "missing"], "missing"),
         (["--limit", "0"], "limit"),
     ],
 )

@@ -12,14 +12,8 @@ from restore.image.picture import Picture, Transfer
 from restore.metrics import psnr, ssim
 from restore.noise.awgn import add_gaussian_noise
 from restore.tasks.denoise import Denoised
-from restore.tasks.evaluate import (
-    Failure,
-    OutputScore,
-    Score,
-    evaluate_denoiser,
-    score_outputs,
-    to_luma,
-)
+from restore.tasks.evaluate import Failure, Score, evaluate_denoiser, to_luma
+from restore.tasks.trials import CapturedNoise, GaussianNoise, JpegCompression
 
 
 class RecordingDenoiser:
@@ -43,11 +37,17 @@ def _save(path: Path, *, seed: int = 0, size: tuple[int, ...] = (24, 32, 3)) -> 
     return np.atleast_3d(codes).transpose(2, 0, 1) / np.float32(255)
 
 
+def gaussian(*sigmas: float, seed: int = 0, known: bool = True) -> list[GaussianNoise]:
+    return [GaussianNoise(sigma=sigma, seed=seed, known=known) for sigma in sigmas]
+
+
 def test_noise_follows_the_protocol(tmp_path: Path) -> None:
     clean = [_save(tmp_path / f"{name}.png", seed=i) for i, name in enumerate("ab")]
     denoiser = RecordingDenoiser()
-    scores = list(evaluate_denoiser(denoiser, sorted(tmp_path.glob("*.png")), [25, 50], seed=7))
-    assert [(score.path.name, score.sigma) for score in scores] == [
+    scores = list(
+        evaluate_denoiser(denoiser, sorted(tmp_path.glob("*.png")), gaussian(25, 50, seed=7))
+    )
+    assert [(score.path.name, score.condition["sigma"]) for score in scores] == [
         ("a.png", 25),
         ("a.png", 50),
         ("b.png", 25),
@@ -62,7 +62,9 @@ def test_noise_follows_the_protocol(tmp_path: Path) -> None:
         np.testing.assert_array_equal(given, noisy)
     for score, noisy, reference in zip(scores, expected, np.repeat(clean, 2, axis=0), strict=True):
         assert score.psnr_noisy == psnr(noisy, reference)
-        assert score.psnr_noisy == pytest.approx(20 * math.log10(255 / score.sigma), abs=0.4)
+        assert score.psnr_noisy == pytest.approx(
+            20 * math.log10(255 / score.condition["sigma"]), abs=0.4
+        )
         assert score.psnr == psnr(noisy.clip(0, 1), reference)
         assert score.ssim == ssim(noisy.clip(0, 1), reference)
         assert score.seconds >= 0
@@ -70,7 +72,7 @@ def test_noise_follows_the_protocol(tmp_path: Path) -> None:
 
 def test_perfect_result_is_infinitely_good(tmp_path: Path) -> None:
     clean = _save(tmp_path / "a.png")
-    (score,) = evaluate_denoiser(RecordingDenoiser(clean), [tmp_path / "a.png"], [25])
+    (score,) = evaluate_denoiser(RecordingDenoiser(clean), [tmp_path / "a.png"], gaussian(25))
     assert isinstance(score, Score)
     assert (score.psnr, score.ssim) == (math.inf, pytest.approx(1))
 
@@ -81,7 +83,7 @@ def test_network_is_told_sigma_or_left_to_estimate(
 ) -> None:
     _save(tmp_path / "a.png")
     denoiser = RecordingDenoiser()
-    list(evaluate_denoiser(denoiser, [tmp_path / "a.png"], [25.0], known_sigma=known))
+    list(evaluate_denoiser(denoiser, [tmp_path / "a.png"], gaussian(25.0, known=known)))
     assert denoiser.calls[0][1] == given
 
 
@@ -90,7 +92,7 @@ def test_gray_is_what_pillow_calls_luma(tmp_path: Path) -> None:
     luma = np.asarray(Image.open(tmp_path / "a.png").convert("L"))[None] / np.float32(255)
     np.testing.assert_array_equal(to_luma(Picture(pixels=clean)).pixels, luma)
     denoiser = RecordingDenoiser()
-    list(evaluate_denoiser(denoiser, [tmp_path / "a.png"], [0], gray=True))
+    list(evaluate_denoiser(denoiser, [tmp_path / "a.png"], gaussian(0), gray=True))
     np.testing.assert_array_equal(denoiser.calls[0][0], luma)
 
 
@@ -98,7 +100,9 @@ def test_one_bad_picture_does_not_stop_the_others(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     _save(tmp_path / "b.png", size=(10, 40, 3))
     _save(tmp_path / "c.png", seed=2)
-    results = list(evaluate_denoiser(RecordingDenoiser(), sorted(tmp_path.glob("*.png")), [25]))
+    results = list(
+        evaluate_denoiser(RecordingDenoiser(), sorted(tmp_path.glob("*.png")), gaussian(25))
+    )
     assert [type(result) for result in results] == [Failure, Failure, Score]
     for failure in results[:2]:
         assert isinstance(failure, Failure)
@@ -118,7 +122,7 @@ def test_pictures_the_protocol_does_not_cover_are_failures(
     monkeypatch: pytest.MonkeyPatch, picture: Picture, words: str
 ) -> None:
     monkeypatch.setattr("restore.tasks.evaluate.decode", lambda _path: picture)
-    (failure,) = evaluate_denoiser(RecordingDenoiser(), [Path("a.exr")], [25])
+    (failure,) = evaluate_denoiser(RecordingDenoiser(), [Path("a.exr")], gaussian(25))
     assert isinstance(failure, Failure)
     assert failure.reason.startswith("a.exr: ")
     assert words in failure.reason
@@ -128,62 +132,8 @@ def test_noise_of_a_picture_does_not_depend_on_whether_others_can_be_read(tmp_pa
     clean = _save(tmp_path / "b.png")
     (tmp_path / "a.png").write_bytes(b"no picture")
     denoiser = RecordingDenoiser()
-    list(evaluate_denoiser(denoiser, pictures_in(tmp_path, recursive=False), [25]))
+    list(evaluate_denoiser(denoiser, pictures_in(tmp_path, recursive=False), gaussian(25)))
     np.testing.assert_array_equal(denoiser.calls[0][0], add_gaussian_noise(clean, 25 / 255, seed=1))
-
-
-def test_outputs_are_paired_by_stem(tmp_path: Path) -> None:
-    reference = _save(tmp_path / "clean/a.png", seed=0)
-    output = _save(tmp_path / "out/a.tif", seed=1)
-    (score,) = score_outputs(tmp_path / "out", tmp_path / "clean")
-    assert score == OutputScore(
-        path=tmp_path / "out/a.tif",
-        reference=tmp_path / "clean/a.png",
-        psnr=psnr(output, reference),
-        ssim=ssim(output, reference),
-    )
-
-
-def test_outputs_in_subfolders_are_paired_by_their_path(tmp_path: Path) -> None:
-    for folder in ("x", "y"):
-        _save(tmp_path / "out" / folder / "a.png", seed=0)
-        _save(tmp_path / "clean" / folder / "a.png", seed=int(folder == "y"))
-    first, second = score_outputs(tmp_path / "out", tmp_path / "clean", recursive=True)
-    assert isinstance(first, OutputScore)
-    assert isinstance(second, OutputScore)
-    assert first.psnr == math.inf
-    assert second.psnr < 20
-
-
-def test_outputs_that_do_not_fit_are_failures(tmp_path: Path) -> None:
-    _save(tmp_path / "out/fits.png")
-    _save(tmp_path / "clean/fits.png")
-    _save(tmp_path / "out/no_reference.png")
-    _save(tmp_path / "clean/no_output.png")
-    _save(tmp_path / "out/size.png", size=(24, 31, 3))
-    _save(tmp_path / "clean/size.png")
-    _save(tmp_path / "out/gray.png", size=(24, 32))
-    _save(tmp_path / "clean/gray.png")
-    _save(tmp_path / "out/several.png")
-    _save(tmp_path / "clean/several.tif")
-    _save(tmp_path / "clean/several.bmp")
-    results = {r.path.stem: r for r in score_outputs(tmp_path / "out", tmp_path / "clean")}
-    assert isinstance(results.pop("fits"), OutputScore)
-    reasons = {stem: r.reason for stem, r in results.items() if isinstance(r, Failure)}
-    assert "no output" in reasons["no_output"]
-    assert "no reference" in reasons["no_reference"]
-    assert "31x24 colour" in reasons["size"]
-    assert "32x24 gray" in reasons["gray"]
-    assert "several.bmp, several.tif" in reasons["several"]
-
-
-def test_same_suffix_is_preferred(tmp_path: Path) -> None:
-    _save(tmp_path / "out/a.png", seed=3)
-    _save(tmp_path / "clean/a.png", seed=3)
-    _save(tmp_path / "clean/a.bmp", seed=4)
-    (score,) = score_outputs(tmp_path / "out", tmp_path / "clean")
-    assert isinstance(score, OutputScore)
-    assert score.psnr == math.inf
 
 
 def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
@@ -194,3 +144,43 @@ def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
     assert pictures_in(tmp_path, recursive=True) == [tmp_path / "below/a.png"]
     with pytest.raises(UsageError, match="not a folder"):
         pictures_in(tmp_path / "missing", recursive=False)
+
+
+def test_jpeg_is_what_pillow_writes(tmp_path: Path) -> None:
+    _save(tmp_path / "a.png", size=(32, 40))
+    denoiser = RecordingDenoiser()
+    results = evaluate_denoiser(
+        denoiser, [tmp_path / "a.png"], [JpegCompression(10), JpegCompression(90)]
+    )
+    worse, better = (result for result in results if isinstance(result, Score))
+    assert (worse.condition, better.condition) == ({"quality": 10}, {"quality": 90})
+    assert worse.psnr < better.psnr
+    with Image.open(tmp_path / "a.png") as image:
+        image.save(tmp_path / "a.jpg", quality=10)
+    with Image.open(tmp_path / "a.jpg") as image:
+        np.testing.assert_allclose(denoiser.calls[0][0][0] * 255, np.asarray(image), atol=1e-3)
+    assert denoiser.calls[0][1] == "auto"
+
+
+def test_captured_noise_is_found_by_name(tmp_path: Path) -> None:
+    clean = _save(tmp_path / "clean/sub/a.png", seed=0)
+    noisy = _save(tmp_path / "noisy/sub/a.tif", seed=1)
+    trial = CapturedNoise(tmp_path / "clean", tmp_path / "noisy", recursive=True, gray=False)
+    denoiser = RecordingDenoiser()
+    (score,) = evaluate_denoiser(denoiser, [tmp_path / "clean/sub/a.png"], [trial])
+    assert isinstance(score, Score)
+    assert score.psnr == score.psnr_noisy == psnr(noisy, clean)
+    assert denoiser.calls[0][1] == "auto"
+
+
+def test_pairs_that_do_not_fit_are_failures(tmp_path: Path) -> None:
+    _save(tmp_path / "clean/alone.png")
+    _save(tmp_path / "clean/size.png")
+    _save(tmp_path / "noisy/size.png", size=(24, 31, 3))
+    trial = CapturedNoise(tmp_path / "clean", tmp_path / "noisy", recursive=False, gray=False)
+    paths = sorted((tmp_path / "clean").iterdir())
+    alone, size = evaluate_denoiser(RecordingDenoiser(), paths, [trial])
+    assert isinstance(alone, Failure)
+    assert isinstance(size, Failure)
+    assert "no counterpart" in alone.reason
+    assert "31x24" in size.reason

@@ -1,0 +1,63 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.tasks.dark_enhance import DarkEnhancer
+from restore.tasks.evaluate import Failure
+from restore.tasks.evaluate_dark import LIBRAW, NETWORK, DarkScore, evaluate_dark_enhancer, methods
+
+
+@pytest.fixture
+def enhancer(isp_weights: dict[str, Path]) -> DarkEnhancer:
+    return DarkEnhancer(isp_weights["bayer"], precision="fp32")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    small = np.random.default_rng(0).integers(40, 216, (4, 6, 3), dtype=np.uint8)
+    path = tmp_path / "photo.png"
+    Image.fromarray(small).resize((96, 64), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def scores(
+    enhancer: DarkEnhancer, photo: Path, ratios: list[float], seed: int = 0
+) -> list[DarkScore]:
+    results = list(evaluate_dark_enhancer(enhancer, [photo], ratios, seed=seed))
+    assert all(isinstance(result, DarkScore) for result in results)
+    return [result for result in results if isinstance(result, DarkScore)]
+
+
+def test_every_method_is_scored_at_every_ratio(enhancer: DarkEnhancer, photo: Path) -> None:
+    found = scores(enhancer, photo, [100, 300])
+    assert [(score.ratio, score.method) for score in found] == [
+        (ratio, method) for ratio in (100, 300) for method in methods()
+    ]
+    assert found[0].record["model"] == "bayer"
+
+
+def test_libraw_is_close_where_there_is_light_and_far_in_the_dark(
+    enhancer: DarkEnhancer, photo: Path
+) -> None:
+    """So that the comparison is fair: geometry, gain and colours are those of the reference."""
+    plain = [s.psnr for s in scores(enhancer, photo, [1, 30, 300]) if s.method == LIBRAW]
+    assert plain == sorted(plain, reverse=True)
+    assert plain[0] > 30
+    assert plain[2] < 20
+
+
+def test_seed_decides_the_night(enhancer: DarkEnhancer, photo: Path) -> None:
+    first, again, other = (
+        [s.psnr for s in scores(enhancer, photo, [100], seed=seed) if s.method == NETWORK]
+        for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_gray_and_unreadable_pictures_are_failures(enhancer: DarkEnhancer, tmp_path: Path) -> None:
+    Image.new("L", (40, 40)).save(tmp_path / "gray.png")
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    results = list(evaluate_dark_enhancer(enhancer, sorted(tmp_path.glob("*.png")), [100]))
+    assert [type(result) for result in results] == [Failure, Failure]
