@@ -24,6 +24,7 @@ _MICROMETRE = 1e-6
 _GAIN = 4.0
 """Parameters are this much smaller than what they stand for: Adam's steps, which are as large
 for every parameter, then cross the range of heights in a thousand steps and not in ten thousand."""
+_START = 0.7
 _ZERNIKE_TERMS = 36
 
 
@@ -50,11 +51,15 @@ class HeightMap(nn.Module):
 
 
 class FreeForm(HeightMap):
-    """``h = s^2`` for every cell, from ``s`` uniform in [0, 0.001] (metres^(1/2))."""
+    """``h = s^2`` for every cell, from ``s`` uniform in [0, 0.0007] (metres^(1/2)).
+
+    In the paper it begins up to 0.001, where a tenth of the light is left in the core of the PSF,
+    and a short training spends its time on finding the picture again; here it is about half.
+    """
 
     def __init__(self, camera: Camera, cells: int) -> None:
         super().__init__(camera, cells)
-        self.roots = nn.Parameter(torch.rand(cells, cells) / _GAIN)
+        self.roots = nn.Parameter(_START * torch.rand(cells, cells) / _GAIN)
 
     def height_um(self) -> Tensor:
         """Return the squares."""
