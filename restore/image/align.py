@@ -98,10 +98,11 @@ def _agreement(
 
 
 def _shift(moving: NDArray[np.float32], reference: NDArray[np.float32]) -> list[Matrix]:
+    structures = [_structure(reference), _structure(moving)]
+    if not all(structure.any() for structure in structures):
+        return []
     library: Any = import_module("skimage.registration")
-    shift, _, _ = library.phase_cross_correlation(
-        _structure(reference), _structure(moving), upsample_factor=_UPSAMPLING
-    )
+    shift, _, _ = library.phase_cross_correlation(*structures, upsample_factor=_UPSAMPLING)
     y, x = (float(value) for value in shift)
     return [np.array([[1, 0, -x], [0, 1, -y], [0, 0, 1]], dtype=np.float64)]
 

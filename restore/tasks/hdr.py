@@ -107,7 +107,8 @@ class HdrReconstructor:
         else:
             restored, known = self._optics(colour, white)
         if len(light) == 1:
-            restored = restored.mean(axis=0, keepdims=True, dtype=np.float32)
+            # In float64 the mean of three equal values is that value.
+            restored = restored.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
         if exposure_stops:
             restored *= np.float32(2**exposure_stops)
         level = float(white[np.isfinite(white)].min()) if np.isfinite(white).any() else 1.0
