@@ -151,7 +151,10 @@ def hdr(
     bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the simulated sensor.")] = 8,
     preview: Annotated[
         bool,
-        typer.Option("--preview", help="Also write NAME_preview.jpg, tone-mapped for a screen."),
+        typer.Option(
+            "--preview",
+            help="Also write NAME_preview.jpg, tone-mapped for a screen, at most 2048 pixels wide.",
+        ),
     ] = False,
     write_mask: Annotated[
         bool,

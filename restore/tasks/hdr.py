@@ -21,7 +21,7 @@ from restore.image.transfer import srgb_to_linear
 from restore.models.optical_element import psf_of
 from restore.optics.psf_file import resized
 from restore.optics.sensor import LARGEST_RADIANCE
-from restore.tasks.radiance import Known, Radiance
+from restore.tasks.radiance import Known, Radiance, guessed_where
 from restore.weights import Weights, find, load
 
 __all__ = ["HdrReconstructor", "Mode", "linear_light"]
@@ -173,6 +173,7 @@ class HdrReconstructor:
         near = ndimage.binary_dilation(saturated, iterations=_FEATHER_PX)
         mask = np.clip((share - (1 - _KNEE)) / _KNEE, 0, 1, out=share)
         mask *= near
+        del near
         usable = np.where(np.isfinite(white), white, 1.0).astype(np.float32)
         restored = self._backend.radiance(light, usable, needed_above=1 - _KNEE)
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
@@ -185,8 +186,7 @@ class HdrReconstructor:
             new = channel[touched]
             channel[...] = measured
             channel[touched] += blend * (new - measured[touched])
-        known = np.where(touched, Known.GUESSED, Known.MEASURED).astype(np.uint8)
-        return restored, known
+        return restored, guessed_where(touched)
 
     def _optics(
         self, light: NDArray[np.float32], white: NDArray[np.float32]

@@ -20,7 +20,7 @@ from restore.image.saturation import saturation_levels
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.tasks.brackets import Exposure
 from restore.tasks.hdr import linear_light
-from restore.tasks.radiance import Known, Radiance
+from restore.tasks.radiance import Known, Radiance, guessed_where
 
 __all__ = ["merge_bracket"]
 
@@ -107,7 +107,7 @@ def merge_bracket(
         # one that all others were moved onto.
         last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
         _add(frame, lights[index] / lights[middle], total, weights, least=last_resort)
-    known = np.where(weights > _LEAST_WEIGHT, Known.MEASURED, Known.GUESSED).astype(np.uint8)
+    known = guessed_where(weights <= _LEAST_WEIGHT)
     total /= np.maximum(weights, 1e-12)
     total *= np.float32(2**exposure_stops)
     picture = Picture(

@@ -14,7 +14,7 @@ from restore.image.orient import upright
 from restore.image.picture import ImageFormat, Picture
 from restore.image.tone import tone_mapped
 
-__all__ = ["BESIDE", "Known", "Radiance"]
+__all__ = ["BESIDE", "Known", "Radiance", "guessed_where"]
 
 BESIDE: Mapping[str, str] = {"preview": "preview.jpg", "write-mask": "mask.png"}
 """What may be written beside the result, by its option, and how the file's name ends."""
@@ -29,6 +29,13 @@ class Known(IntEnum):
     """Saturated, and found again from the light that the element throws elsewhere."""
     MEASURED = 255
     """Within the sensor's range."""
+
+
+def guessed_where(lost: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return ``Known`` for pixels of which some are lost and all others were measured."""
+    known = np.full(lost.shape, Known.MEASURED, dtype=np.uint8)
+    known[lost] = Known.GUESSED
+    return known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from restore.image.primaries import SRGB_PRIMARIES
 from restore.models.optical_element import psf_of
 from restore.optics.sensor import LARGEST_RADIANCE, LEAST_RADIANCE, Sensor
 from restore.tasks.hdr import linear_light
-from restore.tasks.radiance import Known, Radiance
+from restore.tasks.radiance import Radiance, guessed_where
 from restore.weights import load
 
 __all__ = ["CaptureSimulator"]
@@ -79,7 +79,7 @@ class CaptureSimulator:
             full = signal.oaconvolve(channel, spread)
             exposed = torch.from_numpy(full[top : top + height, left : left + width].copy())
             channel[...] = self._sensor(exposed).numpy()
-        saturated = (light >= 1).any(axis=0)
+        saturated: NDArray[np.bool_] = np.any(light >= 1, axis=0)
         return Radiance(
             picture=Picture(
                 pixels=light,
@@ -90,7 +90,7 @@ class CaptureSimulator:
                 orientation=picture.orientation,
                 primaries=picture.primaries or SRGB_PRIMARIES,
             ),
-            known=np.where(saturated, Known.GUESSED, Known.MEASURED).astype(np.uint8),
+            known=guessed_where(saturated),
             record={
                 "mode": "simulate",
                 "exposure_stops": round(float(np.log2(scale)), 4),

@@ -64,6 +64,13 @@ def test_a_preview_shows_shadows_and_lights_and_keeps_order_and_hue() -> None:
     assert (shown.pixels[0, 0, :150] >= shown.pixels[2, 0, :150]).all()
 
 
+def test_a_preview_of_a_large_picture_is_small_and_as_bright() -> None:
+    light = np.random.default_rng(0).random((1, 30, 5000))
+    small, large = tone_mapped(_light(light[:, :, :2000])), tone_mapped(_light(light))
+    assert (large.height, large.width) == (10, 1666)
+    assert large.pixels.mean() == pytest.approx(small.pixels.mean(), rel=0.1)
+
+
 @pytest.mark.parametrize("size", [(64, 96), (63, 95)])
 def test_a_gain_map_is_a_jpeg_that_holds_light_beyond_white(size: tuple[int, int]) -> None:
     light = np.full((3, *size), 0.3)
