@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,44 +11,19 @@ from numpy.typing import NDArray
 
 from restore.errors import InputError
 from restore.image.align import registration, warped
-from restore.image.decode import DEFAULT_MAX_PIXELS, decode
-from restore.image.demosaic import demosaiced, linear_srgb
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.decode import DEFAULT_MAX_PIXELS
+from restore.image.picture import Picture, Transfer
 from restore.image.primaries import SRGB_PRIMARIES
-from restore.image.raw import RAW_SUFFIXES, read_raw
-from restore.image.saturation import saturation_levels
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.image.response import Response, estimate_response
 from restore.tasks.brackets import Exposure
-from restore.tasks.hdr import linear_light
+from restore.tasks.frames import Frame, Reader, luminance, moved
 from restore.tasks.radiance import Known, Radiance, guessed_where
 
 __all__ = ["merge_bracket"]
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-_FADE = 0.8
-_READ_NOISE = {8: 0.004, 16: 0.0005}
 _LEAST_WEIGHT = 1e-6
 _LEAST_STOPS = 0.1
-_LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Frame:
-    """One exposure in memory.
-
-    Attributes:
-        light: linear ``[3, H, W]``, 1 the sensor's white.
-        use: ``[H, W]``, 1 where no channel is near saturation, falling to 0.
-        inside: bool ``[H, W]``, where the frame reaches after alignment.
-        read_noise: standard deviation of dark samples.
-        like: what the result inherits from.
-    """
-
-    light: NDArray[np.float32]
-    use: NDArray[np.float32]
-    inside: NDArray[np.bool_]
-    read_noise: float
-    like: Picture
+_CELLS, _PLAIN = 160, 0.06
 
 
 def merge_bracket(
@@ -61,8 +36,9 @@ def merge_bracket(
 ) -> Radiance:
     """Merge a bracket.
 
-    Frames are made linear (sRGB's curve for pictures; black level, white balance, interpolation
-    and the camera's matrix for RAW files), registered to the middle exposure, and averaged with
+    Frames are made linear (by sRGB's curve, or by the camera's own where that does not explain the
+    bracket, see ``estimate_response``; RAW files by black level, white balance, interpolation and
+    the camera's matrix), registered to the middle exposure, and averaged with
     the weights of the least noise: each sample counts by the square of its exposure over its
     variance, which is that of counting plus that of reading (Hasinoff et al., "Noise-optimal
     capture for high dynamic range photography", CVPR 2010), and fades out towards saturation.
@@ -86,23 +62,16 @@ def merge_bracket(
     lights = _checked(exposures)
     order = sorted(range(len(lights)), key=lights.__getitem__)
     middle = order[(len(order) - 1) // 2]
-    reference = _read(exposures[middle].path, is_linear=is_linear, max_pixels=max_pixels)
-    structure = _luminance(reference.light) if align else None
+    reader = Reader(is_linear=is_linear, max_pixels=max_pixels)
+    survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
+    response = _response(survey, lights)
+    reference = reader.frame(exposures[middle].path, response)
     total = np.zeros_like(reference.light)
     weights = np.zeros_like(reference.use)
-    moved = []
     for index in order:
-        path = exposures[index].path
-        frame = (
-            reference
-            if index == middle
-            else _read(path, is_linear=is_linear, max_pixels=max_pixels)
-        )
-        if frame.light.shape != reference.light.shape:
-            raise InputError(f"{path}: differs in size from {exposures[middle].path}")
-        if structure is not None and index != middle:
-            frame, distance = _aligned(frame, structure)
-            moved.append(distance)
+        frame = reference
+        if index != middle:
+            frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
         # Where all are white the shortest is the least wrong, and where it does not reach the
         # one that all others were moved onto.
         last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
@@ -129,7 +98,8 @@ def merge_bracket(
             "reference": str(exposures[middle].path),
             "stops": round(stops, 3),
             "aligned": align,
-            "largest_shift_px": round(max(moved, default=0.0), 2),
+            "largest_shift_px": round(max(one.distance for one in survey), 2),
+            "response": "linear" if response is None else response.name,
             "guessed": round(float((known == Known.GUESSED).mean()), 6),
             "peak": round(float(total.max(initial=0)), 4),
             "megapixels": round(picture.width * picture.height / 1e6, 6),
@@ -157,51 +127,78 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
     return lights
 
 
-def _read(path: Path, *, is_linear: bool, max_pixels: int) -> _Frame:
-    if path.suffix.lower() in RAW_SUFFIXES:
-        raw = read_raw(path, max_pixels=max_pixels)
-        camera = demosaiced(raw)
-        use = _use(camera.max(axis=0))
-        like = Picture(pixels=camera, exif=raw.exif, orientation=raw.orientation)
-        inside = np.ones(use.shape, dtype=bool)
-        light = linear_srgb(raw, camera)
-        return _Frame(light=light, use=use, inside=inside, read_noise=0.001, like=like)
-    picture = decode(path, max_pixels=max_pixels)
-    light = linear_light(picture, is_linear=is_linear or None)
-    levels = saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
-    is_encoded = picture.transfer is not Transfer.LINEAR and not is_linear
-    white = srgb_to_linear(levels) if is_encoded else levels
-    share = np.max(light / np.minimum(white, 1e9)[:, None, None], axis=0)
-    colour = np.broadcast_to(light, (3, picture.height, picture.width)).copy()
-    noise = _READ_NOISE.get(picture.bit_depth, 0.001)
-    inside = np.ones(share.shape, dtype=bool)
-    return _Frame(light=colour, use=_use(share), inside=inside, read_noise=noise, like=picture)
+@dataclass(frozen=True, kw_only=True)
+class _Surveyed:
+    """What a first look at a frame found.
+
+    Attributes:
+        cells: ``[3, h, w]``, means of the samples over cells, as they lie on the reference; None
+            for frames that are linear.
+        usable: bool ``[h, w]``, cells without edges that the frame reaches.
+        matrix: from the reference to the frame.
+        distance: by which the corners were off, in pixels.
+    """
+
+    cells: NDArray[np.float32] | None
+    usable: NDArray[np.bool_] | None
+    matrix: NDArray[np.float64]
+    distance: float
 
 
-def _use(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 1 for samples well below white, falling to 0 where they reach it."""
-    use: NDArray[np.float32] = np.clip((1 - share) / (1 - _FADE), 0, 1).astype(np.float32)
-    return use
+def _surveyed(
+    paths: Sequence[Path], middle: int, reader: Reader, *, align: bool
+) -> list[_Surveyed]:
+    """Look at all frames, one in memory at a time, and find how each lies on the middle one."""
+    reference, is_linear = reader.picture(paths[middle])
+    structure = luminance(reference, is_linear=is_linear)
+    survey = []
+    for index, path in enumerate(paths):
+        picture, is_linear = (reference, is_linear) if index == middle else reader.picture(path)
+        if picture.pixels.shape[1:] != reference.pixels.shape[1:]:
+            raise InputError(f"{path}: differs in size from {paths[middle]}")
+        matrix = np.eye(3)
+        if align and index != middle:
+            matrix = registration(luminance(picture, is_linear=is_linear), structure)
+        height, width = structure.shape
+        corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+        distance = float(np.hypot(*(matrix @ corners - corners)[:2]).max())
+        cells, usable = (None, None) if is_linear else _cells(picture, matrix)
+        survey.append(_Surveyed(cells=cells, usable=usable, matrix=matrix, distance=distance))
+    return survey
 
 
-def _luminance(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    return linear_to_srgb(np.tensordot(_LUMA, light, axes=1).clip(0, 1).astype(np.float32))
+def _response(survey: Sequence[_Surveyed], lights: Sequence[float]) -> Response | None:
+    """Return the camera's response, or None where frames are linear."""
+    cells = [one.cells for one in survey if one.cells is not None]
+    usable = [one.usable for one in survey if one.usable is not None]
+    if len(cells) < len(survey):
+        return None
+    everywhere: NDArray[np.bool_] = np.logical_and.reduce(usable)
+    return estimate_response(cells, lights, everywhere)
 
 
-def _aligned(frame: _Frame, structure: NDArray[np.float32]) -> tuple[_Frame, float]:
-    matrix = registration(_luminance(frame.light), structure)
-    height, width = structure.shape
-    corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
-    distance = float(np.hypot(*(matrix @ corners - corners)[:2]).max())
-    light = np.stack([warped(plane, matrix, fill=0.0) for plane in frame.light])
-    # Beyond its edges a frame says nothing: it counts there as little as where it is white.
-    use = warped(frame.use, matrix, fill=0.0)
-    inside = warped(np.ones_like(frame.use), matrix, fill=0.0) > 1 - 1e-3
-    return replace(frame, light=light, use=use * inside, inside=inside), distance
+def _cells(
+    picture: Picture, matrix: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return means over square cells of a frame as it lies on the reference, and the plain ones."""
+    step = max(1, max(picture.height, picture.width) // _CELLS)
+    height, width = picture.height // step, picture.width // step
+    cells = np.empty((3, height, width), dtype=np.float32)
+    usable = np.ones((height, width), dtype=bool)
+    planes = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
+    for cell, plane in zip(cells, planes, strict=True):
+        # A value that no sample has marks what the frame does not reach.
+        moved = warped(plane, matrix, fill=-1.0)[: height * step, : width * step]
+        blocks = moved.reshape(height, step, width, step)
+        cell[...] = blocks.mean(axis=(1, 3))
+        usable &= (blocks.max(axis=(1, 3)) - blocks.min(axis=(1, 3)) < _PLAIN) & (
+            blocks.min(axis=(1, 3)) >= 0
+        )
+    return cells, usable
 
 
 def _add(
-    frame: _Frame,
+    frame: Frame,
     exposure: float,
     total: NDArray[np.float32],
     weights: NDArray[np.float32],

@@ -190,3 +190,16 @@ def test_the_reference_is_the_middle_exposure(shared_data: Path) -> None:
     assert float(str(result.record["largest_shift_px"])) > 5
     middle = decode(folder / "IMG_4209.jpg")
     assert result.picture.pixels.shape == middle.pixels.shape
+
+
+def test_the_frames_of_a_real_camera_agree_after_merging(shared_data: Path) -> None:
+    """Its JPEGs have far more contrast than sRGB, which would be wrong by a factor of two."""
+    paths = sorted((shared_data / "hdr/brackets/stack").glob("*.jpg"))
+    bracket = [read_exposure(path) for path in paths]
+    whole, half = (
+        merge_bracket(frames, align=False) for frames in (bracket, [bracket[2], bracket[4]])
+    )
+    assert whole.record["response"] == "estimated"
+    seen = (half.known == Known.MEASURED) & (whole.picture.pixels.min(axis=0) > 0.01)
+    ratio = np.log2(whole.picture.pixels[:, seen] / np.maximum(half.picture.pixels[:, seen], 1e-6))
+    assert np.abs(ratio - np.median(ratio)).mean() < 0.35
