@@ -14,15 +14,32 @@ __all__ = ["dark_enhance"]
 @with_options
 def dark_enhance(
     folders: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="DIR",
             help="Folders (trees) of clean pictures, also in linear light (.exr, .hdr).",
             show_default=False,
         ),
-    ],
+    ] = None,
     *,
     training: TrainingOptions,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIST",
+            help="Train on the pairs of a list instead: lines with a short and a long RAW file, "
+            "relative to the list, their exposure times in the names (the lists of SID).",
+            show_default=False,
+        ),
+    ] = None,
+    head: Annotated[
+        str,
+        typer.Option(
+            metavar="camera|srgb",
+            help="What comes out: camera colours, for any camera; or, with --pairs, the finished "
+            "pictures of one camera, as in the paper.",
+        ),
+    ] = "camera",
     ratio: Annotated[
         str,
         typer.Option(
@@ -48,13 +65,15 @@ def dark_enhance(
     """Train a learned image signal processor for dark RAW files, on clean pictures alone.
 
     Clean pictures are turned into the RAW files of random cameras and darkened, with the noise
-    that real sensors were measured to have in the dark; no pairs of exposures are needed. Files
-    beside the output, --resume and torchrun are as in `imrestore train denoise`.
+    that real sensors were measured to have in the dark; no pairs of exposures are needed. Who has
+    pairs, as of the data set of Learning to See in the Dark (SID), trains on them with --pairs.
+    Files beside the output, --resume and torchrun are as in `imrestore train denoise`.
 
     \b
     Examples:
       imrestore train dark-enhance photos/ -o night.safetensors --time 8h
       imrestore train dark-enhance photos/ panoramas/ -o x.safetensors --xtrans --ratio 20:300 --time 8h
+      imrestore train dark-enhance --pairs SID/Sony_train_list.txt -o sony.safetensors --head srgb --time 2d
     """  # noqa: D301, E501 (the escape is Typer's mark for lines to be kept)
     from restore.training.dark import train_dark_enhancer
     from restore.training.recipes import DarkRecipe
@@ -62,6 +81,7 @@ def dark_enhance(
     recipe = DarkRecipe(
         xtrans=xtrans,
         width=width,
+        head=head,
         ratio=number_range("--ratio", ratio, "50:300"),
         patch=patch,
         loss=loss,
@@ -71,7 +91,8 @@ def dark_enhance(
         weights = train_dark_enhancer(
             recipe,
             training.output,
-            clean=folders,
+            clean=folders or [],
+            pairs=pairs,
             start_from=start_from,
             settings=training.settings(),
             report=supervision.report,

@@ -159,8 +159,9 @@ def convert(
     """Convert a published checkpoint, whose layout is recognised by its content.
 
     Read are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR,
-    deepinv) and the HDR network of Metzler et al. (.npz). No code in a file is run: whatever is
-    more than tensors is refused. MATLAB 7.3 files need the package h5py.
+    deepinv), PyTorch ports of Learning to See in the Dark, and the HDR network of Metzler et al.
+    (.npz). No code in a file is run: whatever is more than tensors is refused. MATLAB 7.3 files
+    need the package h5py.
 
     \b
     Examples:
@@ -259,6 +260,8 @@ def _noise(weights: "Weights") -> str:
     recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
+    if isinstance(recipe, dict) and isinstance(recipe.get("ratio"), list):
+        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in recipe['ratio'])}"
     if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
         gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
         kinds = recipe.get("noise", ["awgn"])

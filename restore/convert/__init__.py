@@ -1,9 +1,9 @@
 """Foreign checkpoints: the networks that others published, as weights of this library.
 
 readers.py, matlab.py and npz_list.py turn a file into named tensors, layers or arrays and execute
-none of its code; layouts.py, drunet.py, matconvnet.py and metzler.py recognise whose network they
-are from keys and shapes; networks.py and stack.py make it one of ours, with batch normalisation
-folded into convolutions.
+none of its code; layouts.py, drunet.py, sid.py, matconvnet.py and metzler.py recognise whose
+network they are from keys and shapes; networks.py and stack.py make it one of ours, with batch
+normalisation folded into convolutions.
 """
 
 import hashlib

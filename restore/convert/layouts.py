@@ -1,7 +1,7 @@
 """Whose network a state dict belongs to, told from keys and shapes alone.
 
-The layouts are those of KAIR and of the DnCNN code by cszn, of DnCNN-PyTorch by SaoYan, and of
-deepinv.
+The layouts are those of KAIR and of the DnCNN code by cszn, of DnCNN-PyTorch by SaoYan, of deepinv,
+and of the PyTorch ports of Learning to See in the Dark.
 """
 
 import re
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from restore.convert.drunet import drunet
 from restore.convert.networks import Recognised, dncnn, fdncnn, ffdnet
+from restore.convert.sid import is_sid, sid
 from restore.convert.stack import Layer, Norm, stack_shape
 from restore.errors import WeightsError
 
@@ -33,6 +34,8 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
     """
     if "m_head.weight" in tensors:
         return drunet(tensors)
+    if is_sid(tensors):
+        return sid(tensors)
     if all(_DEEPINV_KEY.fullmatch(key) for key in tensors):
         return dncnn(_deepinv_layers(tensors), "deepinv", without_norm="no batch norm")
     families = {match[1] if (match := _STACK_KEY.fullmatch(key)) else "" for key in tensors}
@@ -50,7 +53,8 @@ def _unknown(names: Iterable[str]) -> WeightsError:
     first = ", ".join(name[:60] for name in list(names)[:4])
     return WeightsError(
         f"a layout that is not known; its first keys are {first}. Read are DnCNN (KAIR, SaoYan, "
-        "cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn) and DRUNet (KAIR, deepinv)"
+        "cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR, deepinv) and the U-Net of "
+        "Learning to See in the Dark"
     )
 
 

@@ -80,7 +80,10 @@ def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weig
     """Return ``weights`` as they should be stored: dtype chosen, precision losses measured.
 
     The tensors are rounded to the chosen dtype, so that a file reads back as what was measured.
+    What cannot be measured (see ``levels_of``) comes back as it is, and runs in float32.
     """
+    if not levels_of(weights):
+        return weights
     stored = choose_storage(weights, pictures)
     rounded = {key: tensor.to(stored).float() for key, tensor in weights.tensors.items()}
     weights = replace(weights, tensors=rounded, stored_dtype=stored)
@@ -189,7 +192,13 @@ def pictures_for(weights: Weights, network: nn.Module, folder: Path | None = Non
 
 
 def levels_of(weights: Weights, levels: Sequence[float] | None = None) -> list[str]:
-    """Return the names of the levels that ``weights`` are measured at."""
+    """Return the names of the levels that ``weights`` are measured at.
+
+    There are none for networks that make finished pictures of RAW files: nobody knows how these
+    should look.
+    """
+    if weights.task == "dark-enhance" and weights.config.head == "srgb":
+        return []
     if weights.task == "dark-enhance":
         return [f"x{ratio:g}" for ratio in levels or RATIOS]
     if weights.task == "hdr":

@@ -29,9 +29,15 @@ def verify(name_or_path: str | Path) -> Weights:
     _check_metadata(weights)
     rng = np.random.default_rng(0)
     for height, width in _SIZES:
-        pixels = rng.random((weights.channels, height, width), dtype=np.float32)
-        result = backend(pixels, 25 / 255)
-        if result.shape != pixels.shape or not np.isfinite(result).all():
+        if weights.task == "dark-enhance":
+            planes = rng.random((weights.config.planes, height, width), dtype=np.float32)
+            scale = weights.config.scale
+            result = backend.developed(planes, scale=scale, channels=weights.channels)
+        else:
+            scale = 1
+            result = backend(rng.random((weights.channels, height, width), np.float32), 25 / 255)
+        shape = (weights.channels, scale * height, scale * width)
+        if result.shape != shape or not np.isfinite(result).all():
             raise WeightsError(f"{weights.name}: the network fails on {width}x{height} pixels")
     return weights
 

@@ -16,6 +16,7 @@ __all__ = [
     "fill_planes",
     "normalised",
     "pack",
+    "phase_of",
     "unpack",
 ]
 
@@ -102,7 +103,7 @@ def pack(mosaic: NDArray[np.float32], cfa: NDArray[np.uint8]) -> Packed:
         UnsupportedImage: a filter of this size that is neither Bayer nor X-Trans.
     """
     side = len(cfa)
-    top, left = _shift(cfa)
+    top, left = phase_of(cfa)
     height, width = mosaic.shape
     rows, columns = (
         _extended(size, before, side) for size, before in ((height, top), (width, left))
@@ -138,8 +139,12 @@ def unpack(colour: NDArray[np.float32], packed: Packed) -> NDArray[np.float32]:
     return colour[..., rows, packed.left : packed.left + packed.width]
 
 
-def _shift(cfa: NDArray[np.uint8]) -> tuple[int, int]:
-    """Return how many rows and columns must be put before a filter to bring it into phase."""
+def phase_of(cfa: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return how many rows and columns must be put before a filter to bring it into phase.
+
+    Raises:
+        UnsupportedImage: a filter of this size that is neither Bayer nor X-Trans.
+    """
     reference = REFERENCE_CFA[len(cfa)]
     # The two greens of a Bayer filter are told apart by their neighbours, not by their names.
     colours, wanted = (np.where(p == SECOND_GREEN, GREEN, p) for p in (cfa, reference))

@@ -2,12 +2,13 @@
 
 import atexit
 import json
+import math
 import struct
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture
 
-__all__ = ["RAW_SUFFIXES", "read_raw"]
+__all__ = ["RAW_SUFFIXES", "Look", "develop_raw", "read_raw"]
+
+Look = Literal["libraw", "srgb", "camera"]
 
 RAW_SUFFIXES = frozenset(
     f".{name}"
@@ -69,17 +72,54 @@ def read_raw(
         InputError: the file cannot be opened.
         Each message begins with the file's name.
     """
+    header, samples = _asked(path, max_pixels, seconds, name or str(path), look=None)
+    try:
+        return _picture(path, header, samples)
+    except InputError as error:
+        raise type(error)(f"{name or path}: {error}") from error
+
+
+def develop_raw(
+    path: Path,
+    look: Look,
+    *,
+    max_pixels: int = _DEFAULT_MAX_PIXELS,
+    seconds: float = _SECONDS,
+) -> NDArray[np.uint16]:
+    """Return LibRaw's own development of a RAW file, with the camera's white balance.
+
+    Brightness is left as it is, and the picture as it lies on the sensor.
+
+    Args:
+        path: the file.
+        look: libraw for sRGB with LibRaw's own curve (BT.709), the reference of Learning to See in
+            the Dark; srgb for sRGB's curve; camera for linear camera RGB.
+        max_pixels: refuse larger sensors before memory is taken.
+        seconds: time limit.
+
+    Returns:
+        ``[3, H, W]``.
+
+    Raises:
+        InputError: as ``read_raw``.
+    """
+    header, samples = _asked(path, max_pixels, seconds, str(path), look=look)
+    return np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
+
+
+def _asked(
+    path: Path, max_pixels: int, seconds: float, name: str, *, look: Look | None
+) -> tuple[dict[str, Any], bytes]:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
             if not _may_be_raw(head):
                 raise UnsupportedImage(f"is not a camera RAW file{_advice(head)}")
-        header, samples = _child().ask(path, max_pixels, seconds)
-        return _picture(path, header, samples)
+        return _child().ask(path, max_pixels, seconds, look)
     except InputError as error:
-        raise type(error)(f"{name or path}: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     except OSError as error:
-        raise InputError(f"{name or path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 class _Child:
@@ -88,13 +128,16 @@ class _Child:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, path: Path, max_pixels: int, seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Return what the child found out about a file, and the samples of its mosaic."""
+    def ask(
+        self, path: Path, max_pixels: int, seconds: float, look: Look | None
+    ) -> tuple[dict[str, Any], bytes]:
+        """Return what the child found out about a file, and the samples of it."""
         process = self._running()
         request = {
             "path": str(path.resolve()),
             "max_pixels": max_pixels,
             "max_bytes": _LEAST_BYTES + _BYTES_PER_PIXEL * max_pixels,
+            "look": look,
         }
         watch = threading.Timer(seconds, process.kill)
         watch.daemon = True
@@ -144,8 +187,7 @@ class _Child:
                     "raise it with --max-pixels"
                 )
             raise _ERRORS[header["error"]](header["message"])
-        height, width = header["shape"]
-        return header, _exactly(process.stdout, 2 * height * width)
+        return header, _exactly(process.stdout, 2 * math.prod(header["shape"]))
 
 
 _local = threading.local()

@@ -9,11 +9,17 @@ import json
 import os
 import struct
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import rawpy
 
+_LOOKS: dict[str, dict[str, Any]] = {
+    "libraw": {},
+    "srgb": {"gamma": (2.4, 12.92)},
+    "camera": {"gamma": (1, 1), "output_color": rawpy.ColorSpace.raw, "adjust_maximum_thr": 0},
+}
 _COLOURS = {"R": 0, "G": 1, "B": 2}
 _EPOCH_YEAR = 1970  # stands for a date that is not known
 _UNKNOWN = "is no RAW file of a known camera; for finished pictures there is `imrestore denoise`"
@@ -39,7 +45,8 @@ def main() -> None:
         header: dict[str, Any]
         samples = b""
         try:
-            header, samples = _read(request["path"], request["max_pixels"])
+            read = _develop if request["look"] else _read
+            header, samples = read(request)
         except _Refused as error:
             header = {"error": "unsupported", "message": str(error)}
         except _TooLarge as error:
@@ -65,13 +72,34 @@ def _limit_memory(most_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (most_bytes, resource.RLIM_INFINITY))
 
 
-def _read(path: str, max_pixels: int) -> tuple[dict[str, Any], bytes]:
+@contextlib.contextmanager
+def _opened(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
     with rawpy.RawPy() as raw:
-        raw.open_file(path)
+        raw.open_file(request["path"])
         sizes = raw.sizes
-        if sizes.raw_width * sizes.raw_height > max_pixels:
+        if sizes.raw_width * sizes.raw_height > request["max_pixels"]:
             raise _TooLarge(f"{sizes.raw_width}x{sizes.raw_height}")
         raw.unpack()
+        yield raw
+
+
+def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return LibRaw's own picture, 16 bits, as it lies on the sensor."""
+    with _opened(request) as raw:
+        samples = raw.postprocess(
+            **_LOOKS[request["look"]],
+            use_camera_wb=True,
+            no_auto_bright=True,
+            output_bps=16,
+            user_flip=0,
+        )
+        planes = np.ascontiguousarray(samples.transpose(2, 0, 1), dtype=np.uint16)
+        return {"shape": planes.shape}, planes.tobytes()
+
+
+def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    with _opened(request) as raw:
+        sizes = raw.sizes
         pattern = raw.raw_pattern
         if raw.raw_type != rawpy.RawType.Flat or pattern is None:
             raise _Refused("holds no mosaic (Foveon, linear DNG or already demosaicked)")

@@ -26,11 +26,13 @@ class IspUNetConfig:
         head: "camera" for white-balanced camera RGB, encoded with sRGB's curve, of any camera;
             "srgb" for finished pictures of the one camera that it was trained for, as in the
             paper.
+        up_bias: whether the transposed convolutions have biases, as in ports of the paper's code.
     """
 
     planes: int = 4
     width: int = 32
     head: str = "camera"
+    up_bias: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no IspUNet can be."""
@@ -68,7 +70,7 @@ class IspUNet(nn.Module):
         self.encoder = nn.ModuleList(_level(a, b) for a, b in pairwise([config.planes, *widths]))
         steps = list(pairwise(widths))
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2, bias=False)
+            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2, bias=config.up_bias)
             for fine, coarse in steps
         )
         self.decoder = nn.ModuleList(_level(2 * width, width) for width in widths[:-1])
@@ -83,6 +85,8 @@ class IspUNet(nn.Module):
                 nn.init.zeros_(cast(Tensor, module.bias))
             elif isinstance(module, nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight.transpose(0, 1), nonlinearity="linear")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     @property
     def halo(self) -> int:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from restore.noise.bayer import BAYER_PATTERNS, demosaic, mosaic
 from restore.noise.jpeg import compressed
+from restore.noise.reduction import reduced
 from restore.noise.sensor import add_sensor_noise, random_levels
 from restore.noise.unprocess import develop, random_cameras, unprocess
 
@@ -12,7 +13,7 @@ __all__ = ["photographed"]
 
 # A pixel that counts 50,000 electrons: a good camera at its lowest ISO.
 _LEAST_SHOT = 2e-5
-_WORST_JPEG, _BEST_JPEG = 60, 100
+_WORST_JPEG, _BEST_JPEG = 75, 100
 _JPEG_SHARE = 0.8
 
 
@@ -20,7 +21,8 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
     """Take noisy photographs of clean pictures.
 
     Each picture is unprocessed to the linear RAW file of a random camera, gets that camera's shot
-    and read noise, is demosaicked, developed and, mostly, compressed as JPEG.
+    and read noise, is demosaicked, developed and, mostly, passed through the camera's own noise
+    reduction and compressed as JPEG.
 
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], at least 3 pixels on each side.
@@ -37,7 +39,8 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
     seen = mosaic(unprocess(clean, camera), pattern)
     measured = add_sensor_noise(seen, shot, read, generator).clamp(0, 1)
     target, noisy = (develop(demosaic(raw, pattern), camera) for raw in (seen, measured))
-    return _as_jpeg(noisy, generator), target
+    written = (target + reduced(noisy - target, generator)).clamp(0, 1)
+    return _as_jpeg(written, generator), target
 
 
 def _as_jpeg(pictures: Tensor, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 from restore.noise.eld import add_dark_noise, random_noise
 from restore.noise.unprocess import random_cameras, unprocess
 
-__all__ = ["Darkened", "dark_raw", "darkened", "srgb_encoded"]
+__all__ = ["Darkened", "dark_raw", "darkened", "packed_planes", "srgb_encoded"]
 
 # 14 bits with a black level of 512, as in the cameras whose noise is known.
 _BLACK_DN, _RANGE_DN = 512.0, 15871.0
@@ -77,12 +77,18 @@ def darkened(
     gains = camera.gains[:, colours] * ratio[:, None, None] / _RANGE_DN
     amplified = (measured * gains).clamp_max(1)
 
-    height, width = clean.shape[2:]
-    planes, step = (4, 2) if side == 2 else (9, 3)
-    packed = clean.new_empty((count, planes, height // step, width // step))
-    fill_planes(packed, amplified, side)
+    packed = packed_planes(amplified, side)
     target = (seen * camera.gains[:, :, None, None]).clamp(0, 1)
     return Darkened(packed=packed, clean=srgb_encoded(target))
+
+
+def packed_planes(mosaics: Tensor, side: int) -> Tensor:
+    """Return mosaics ``(B, H, W)`` in reference phase as planes, see ``fill_planes``."""
+    count, height, width = mosaics.shape
+    planes, step = (4, 2) if side == 2 else (9, 3)
+    packed = mosaics.new_empty((count, planes, height // step, width // step))
+    fill_planes(packed, mosaics, side)
+    return packed
 
 
 def dark_raw(
@@ -106,7 +112,7 @@ def dark_raw(
     red, green, blue = camera.gains[0].tolist()
     xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
     raw = RawPicture(
-        mosaic=(measured[0] + _BLACK_DN).clamp(0, _BLACK_DN + _RANGE_DN).numpy().astype(np.uint16),
+        mosaic=(measured[0] + _BLACK_DN).numpy().astype(np.uint16),
         cfa=REFERENCE_CFA[2],
         black_level=(_BLACK_DN,) * 4,
         white_level=_BLACK_DN + _RANGE_DN,
@@ -130,7 +136,12 @@ def _read_out(
     colours = _colours(side, height, width).to(seen.device)
     light = seen.gather(1, colours.expand(count, 1, -1, -1))[:, 0] * _RANGE_DN
     measured = add_dark_noise(
-        light / ratio[:, None, None], noise, colours, range_dn=_RANGE_DN, generator=generator
+        light / ratio[:, None, None],
+        noise,
+        colours,
+        range_dn=_RANGE_DN,
+        black_dn=_BLACK_DN,
+        generator=generator,
     )
     return measured, colours
 

@@ -16,6 +16,7 @@ __all__ = ["CAMERAS", "DarkNoise", "NoiseLine", "SensorProfile", "add_dark_noise
 
 _BLACK_ERROR_DN = 0.2
 _LOGISTIC_BELOW = 1e-4
+_LEAST_DRAW = 2**-25
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,13 @@ def random_noise(count: int, cameras: Sequence[str], generator: torch.Generator)
 
 
 def add_dark_noise(
-    light: Tensor, noise: DarkNoise, colours: Tensor, *, range_dn: float, generator: torch.Generator
+    light: Tensor,
+    noise: DarkNoise,
+    colours: Tensor,
+    *,
+    range_dn: float,
+    black_dn: float,
+    generator: torch.Generator,
 ) -> Tensor:
     """Return what a sensor reads out, in digital numbers above black.
 
@@ -134,10 +141,11 @@ def add_dark_noise(
         noise: levels for each picture.
         colours: ``(H, W)`` integers, 0 red, 1 green, 2 blue: the filter over each pixel.
         range_dn: DN from black to saturation.
+        black_dn: DN of black, below which there is nothing to read.
         generator: on the device of ``light``.
 
     Returns:
-        ``(B, H, W)``, whole numbers, not above ``range_dn``; below 0 where noise is.
+        ``(B, H, W)``, whole numbers from ``-black_dn`` to ``range_dn``.
     """
     gain, scale, shape, row_sigma = (
         level[:, None, None]
@@ -148,7 +156,7 @@ def add_dark_noise(
     rows = torch.randn((*light.shape[:2], 1), generator=generator, device=light.device)
     read = scale * tukey_lambda(uniform, shape) + row_sigma * rows
     values = photons * gain + read + noise.black_error[:, colours]
-    return values.round().clamp_max(range_dn)
+    return values.round().clamp(-black_dn, range_dn)
 
 
 def tukey_lambda(uniform: Tensor, shape: Tensor) -> Tensor:
@@ -160,8 +168,8 @@ def tukey_lambda(uniform: Tensor, shape: Tensor) -> Tensor:
         uniform: in [0, 1).
         shape: l, of a shape that spreads over ``uniform``.
     """
-    tiny = torch.finfo(uniform.dtype).tiny
-    lower, upper = uniform.clamp_min(tiny), (1 - uniform).clamp_min(tiny)
+    # Generators return multiples of 2^-24, zero too, at which heavy tails would reach any size.
+    lower, upper = uniform.clamp_min(_LEAST_DRAW), (1 - uniform).clamp_min(_LEAST_DRAW)
     is_logistic = shape.abs() < _LOGISTIC_BELOW
     exponent = torch.where(is_logistic, torch.ones_like(shape), shape)
     general = (lower**exponent - upper**exponent) / exponent

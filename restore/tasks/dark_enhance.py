@@ -68,15 +68,17 @@ class Enhanced:
         is_linear = self.output_color == "linear"
         exif = self.raw.exif
         return Picture(
-            pixels=upright_plane(
-                _developed(self.colour, self.to_srgb, linear=is_linear), self.raw.orientation
-            ),
+            pixels=upright_plane(self.on_sensor(), self.raw.orientation),
             bit_depth=32 if is_linear else 16,
             is_float=is_linear,
             transfer=Transfer.LINEAR if is_linear else Transfer.SRGB,
             exif=with_orientation(exif, 1) if exif else None,
             icc=None if is_linear else _srgb_profile(),
         )
+
+    def on_sensor(self) -> NDArray[np.float32]:
+        """Return the pixels of the finished picture ``[3, H, W]``, not turned upright."""
+        return _developed(self.colour, self.to_srgb, linear=self.output_color == "linear")
 
     @property
     def before(self) -> NDArray[np.uint8]:

@@ -1,7 +1,8 @@
-"""Training a learned image signal processor on pictures that are made dark and noisy."""
+"""Training a learned image signal processor on pictures that are made dark, or on real pairs."""
 
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 
 from restore.engine.inputs import pictures_in
 from restore.engine.precision import measured
+from restore.engine.raw_pairs import read_pairs
+from restore.errors import TrainingError, UsageError
 from restore.noise.dark import Darkened, darkened
+from restore.training.dark_pairs import PairCrops, Scene, open_scenes
 from restore.training.data import RandomCrops, load_pictures
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
@@ -30,7 +34,8 @@ def train_dark_enhancer(
     recipe: DarkRecipe,
     output: Path,
     *,
-    clean: Sequence[Path],
+    clean: Sequence[Path] = (),
+    pairs: Path | None = None,
     start_from: str | Path | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
@@ -43,6 +48,8 @@ def train_dark_enhancer(
         recipe: what to train and how.
         output: the weight file.
         clean: folders (trees) of clean pictures; pictures in linear light serve too.
+        pairs: instead, a list of short and long exposures (see ``read_pairs``). While it trains,
+            the decoded files lie in the folder ``NAME.pairs`` beside the output.
         start_from: weights to begin with.
         settings: where and how to run.
         report: called after every step.
@@ -55,7 +62,12 @@ def train_dark_enhancer(
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
         UsageError: a recipe, folders or weights that do not fit each other.
     """
+    if bool(clean) == (pairs is not None):
+        raise UsageError("give folders of clean pictures, or --pairs with a list, not both")
+    if pairs is None and recipe.head == "srgb":
+        raise UsageError("the head srgb learns a camera's own look, which needs --pairs")
     loss = LOSSES[recipe.loss]
+    cache = output.with_name(f"{output.stem}.pairs")
 
     def objective(forward: Forward, batch: Darkened) -> Tensor:
         return loss(forward(*batch.inputs), batch.clean)
@@ -64,45 +76,87 @@ def train_dark_enhancer(
         network = recipe.network()
         if start_from is not None:
             network = started_from(network, load(start_from), warn)
-        paths = [path for folder in clean for path in pictures_in(folder, recursive=True)]
-        pictures = load_pictures(
-            paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
-        )
-        training, kept = hold_out(list(pictures.values()))
-        crops = RandomCrops(training, patch=recipe.patch, batch=context.crops_per_batch)
-        provenance: dict[str, Any] = {
-            "recipe": asdict(recipe),
-            "data": {
-                "folder": ", ".join(folder.resolve().name for folder in clean),
-                "pictures": len(pictures),
-            },
-        }
+        batch = context.crops_per_batch
+        if pairs is None:
+            examples = _from_clean(recipe, clean, batch, warn)
+        else:
+            examples = _from_pairs(recipe, pairs, cache, batch, warn)
+        provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
         return Lesson(
             network=network,
-            batches=lambda rng: _darkened(recipe, crops(rng), rng.local),
+            batches=examples.batches,
             objective=objective,
-            judge=Validation(_held_out(recipe, kept), context.device),
+            judge=Validation(examples.held_out, context.device),
             provenance=provenance,
             as_weights=_as_weights,
             finish=measured,
         )
 
-    return train(
+    weights = train(
         prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    )
+    shutil.rmtree(cache, ignore_errors=True)
+    return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Examples:
+    """What to learn from, what to be judged by, and what it is."""
+
+    batches: Callable[[Randomness], Darkened]
+    held_out: list[Darkened]
+    description: dict[str, str | int]
+
+
+def _from_clean(
+    recipe: DarkRecipe, folders: Sequence[Path], batch: int, warn: Callable[[str], None]
+) -> _Examples:
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    pictures = load_pictures(
+        paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
+    )
+    training, kept = hold_out(list(pictures.values()))
+    crops = RandomCrops(training, patch=recipe.patch, batch=batch)
+    side = 6 if recipe.xtrans else 2
+
+    def dark(clean: Tensor, generator: torch.Generator) -> Darkened:
+        return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side)
+
+    judging = Randomness(recipe.seed, torch.device("cpu"))
+    return _Examples(
+        batches=lambda rng: dark(crops(rng), rng.local),
+        held_out=[
+            dark(centre(picture, recipe.step)[None].float() / 255, judging.local)
+            for picture in kept
+        ],
+        description={
+            "folder": ", ".join(folder.resolve().name for folder in folders),
+            "pictures": len(pictures),
+        },
     )
 
 
-def _darkened(recipe: DarkRecipe, clean: Tensor, generator: torch.Generator) -> Darkened:
-    side = 6 if recipe.xtrans else 2
-    return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side)
+def _from_pairs(
+    recipe: DarkRecipe, pairs: Path, cache: Path, batch: int, warn: Callable[[str], None]
+) -> _Examples:
+    scenes = open_scenes(
+        read_pairs(pairs), cache, head=recipe.head, xtrans=recipe.xtrans, warn=warn
+    )
+    small = [s for s in scenes if min(s.mosaic.shape) < recipe.patch + len(s.cfa)]
+    if small:
+        raise TrainingError(f"RAW files are smaller than the {recipe.patch}-pixel crops")
+    training, kept = hold_out(scenes)
 
+    def crops(scenes: Sequence[Scene]) -> PairCrops:
+        return PairCrops(scenes, patch=recipe.patch, batch=batch, head=recipe.head)
 
-def _held_out(recipe: DarkRecipe, pictures: Sequence[Tensor]) -> list[Darkened]:
-    rng = Randomness(recipe.seed, torch.device("cpu"))
-    crops = [centre(picture, recipe.step)[None].float() / 255 for picture in pictures]
-    return [_darkened(recipe, crop, rng.local) for crop in crops]
+    return _Examples(
+        batches=crops(training),
+        held_out=crops(kept).middles(),
+        description={"list": pairs.name, "pairs": len(scenes)},
+    )
 
 
 def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:

@@ -180,6 +180,7 @@ class DarkRecipe(Recipe):
             {
                 f"ratio {low:g}:{high:g}: must rise from at least 1": 1 <= low <= high < math.inf,
                 f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
+                f"head {self.head!r}: use camera or srgb": self.head in ("camera", "srgb"),
                 "give at least one camera": len(self.cameras) > 0,
                 f"camera {unknown}: use {', '.join(CAMERAS)}": not unknown,
                 "width must be from 1 to 512": 1 <= self.width <= 512,

@@ -9,13 +9,14 @@ from threading import Thread
 
 import numpy as np
 import pytest
+import rawpy
 from PIL import Image
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
 from restore.image import raw as raw_module
 from restore.image.dng import write_cfa_dng, write_linear_dng
 from restore.image.metadata import bare_exif, exif_directories
-from restore.image.raw import read_raw
+from restore.image.raw import develop_raw, read_raw
 from restore.image.raw_picture import RawPicture
 
 BAYER = {
@@ -182,3 +183,26 @@ def test_threads_have_children_of_their_own(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(set(pids)) == 3
+
+
+def test_libraw_develops_in_the_child(tmp_path: Path) -> None:
+    path = written(sensor(orientation=6), tmp_path)
+    with rawpy.imread(str(path)) as opened:
+        wanted = opened.postprocess(
+            use_camera_wb=True, no_auto_bright=True, output_bps=16, user_flip=0
+        )
+    assert np.array_equal(develop_raw(path, "libraw"), wanted.transpose(2, 0, 1))
+
+
+def test_camera_look_is_linear(tmp_path: Path) -> None:
+    """Half the light above black gives half the values."""
+    bright = sensor(mosaic=np.full((40, 40), 512 + 6000, np.uint16))
+    dark = replace(bright, mosaic=np.full((40, 40), 512 + 3000, np.uint16))
+    lights = [develop_raw(written(raw, tmp_path), "camera").astype(float) for raw in (bright, dark)]
+    np.testing.assert_allclose(lights[0], 2 * lights[1], rtol=2e-3)
+
+
+def test_development_of_what_is_no_raw_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.dng").write_bytes(b"nothing")
+    with pytest.raises(UnsupportedImage, match=r"a\.dng"):
+        develop_raw(tmp_path / "a.dng", "srgb")

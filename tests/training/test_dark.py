@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,8 +7,14 @@ import pytest
 import torch
 from PIL import Image
 
+from restore.engine.raw_pairs import read_pairs
 from restore.errors import UsageError
+from restore.image.dng import write_cfa_dng
+from restore.image.raw_picture import RawPicture
+from restore.noise.dark import srgb_encoded
 from restore.training.dark import train_dark_enhancer
+from restore.training.dark_pairs import PairCrops, open_scenes
+from restore.training.randomness import Randomness
 from restore.training.recipes import DarkRecipe
 from restore.weights import build, load
 
@@ -67,3 +74,81 @@ def test_recipes_that_cannot_be_followed_are_refused(
 def test_patch_must_fit_the_network() -> None:
     with pytest.raises(UsageError, match="multiple of 48"):
         replace(TINY, xtrans=True, patch=64).network()
+
+
+@pytest.fixture
+def pair_list(tmp_path: Path, sensor: Callable[..., RawPicture]) -> Path:
+    """Four scenes, each with a long exposure and a short one of a hundredth of the light."""
+    lines = []
+    rng = np.random.default_rng(0)
+    for index, phase in enumerate(("rggb", "grbg", "gbrg", "bggr")):
+        light = rng.uniform(0.1, 0.9, (10, 12)).repeat(16, 0).repeat(16, 1)
+        for seconds, share in ((10, 1.0), (0.1, 0.01)):
+            mosaic = np.rint(512 + 15000 * share * light / 2).astype(np.uint16)
+            path = tmp_path / f"{index}_00_{seconds}s.dng"
+            path.write_bytes(write_cfa_dng(sensor(phase, mosaic=mosaic)))
+        lines.append(f"./{index}_00_0.1s.dng ./{index}_00_10s.dng ISO200 F8")
+    path = tmp_path / "list.txt"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize("head", ["camera", "srgb"])
+def test_short_and_long_exposures_fit_each_other(
+    pair_list: Path, tmp_path: Path, head: str
+) -> None:
+    """In every phase and orientation the amplified planes are the target, where it is smooth."""
+    scenes = open_scenes(
+        read_pairs(pair_list), tmp_path / "cache", head=head, xtrans=False, warn=print
+    )
+    crops = PairCrops(scenes, patch=96, batch=32, head=head)
+    batch = crops(Randomness(0, torch.device("cpu")))
+    assert batch.packed.shape == (32, 4, 48, 48)
+    if head == "srgb":
+        return
+    wanted = batch.clean.unflatten(2, (48, 2)).unflatten(4, (48, 2)).mean(dim=(3, 5))
+    error = (srgb_encoded(batch.packed[:, :3].clamp(0, 1)) - wanted).abs()
+    assert float(error.median()) < 0.02
+
+
+def test_trains_on_pairs_and_leaves_nothing_behind(pair_list: Path, tmp_path: Path) -> None:
+    output = tmp_path / "pairs.safetensors"
+    train_dark_enhancer(replace(TINY, head="srgb"), output, pairs=pair_list)
+    weights = load(output)
+    assert weights.config.head == "srgb"
+    assert weights.provenance["data"] == {"list": "list.txt", "pairs": 4}
+    assert not weights.precision_loss_db
+    assert not (tmp_path / "pairs.pairs").exists()
+
+
+def test_pairs_that_cannot_be_read_are_left_out(pair_list: Path, tmp_path: Path) -> None:
+    (tmp_path / "2_00_0.1s.dng").write_bytes(b"damaged")
+    told: list[str] = []
+    output = tmp_path / "pairs.safetensors"
+    train_dark_enhancer(TINY, output, pairs=pair_list, warn=told.append)
+    assert load(output).provenance["data"]["pairs"] == 3
+    assert len(told) == 1
+    assert "2_00_0.1s.dng" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "holds no pairs"), ("one.dng", "line 1"), ("a_0.1s.dng b.dng", "line 1")],
+)
+def test_lists_that_make_no_sense_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(UsageError, match=words):
+        read_pairs(tmp_path / "list.txt")
+
+
+def test_ratio_comes_from_the_names_and_ends_at_300(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("a_0.04s.ARW b_10s.ARW ISO200\nc_0.01s.ARW d_10s.ARW\n")
+    assert [pair.ratio for pair in read_pairs(tmp_path / "list.txt")] == [250, 300]
+
+
+def test_sources_contradict_each_other(photos: Path, pair_list: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.safetensors"
+    with pytest.raises(UsageError, match="not both"):
+        train_dark_enhancer(TINY, output, clean=[photos], pairs=pair_list)
+    with pytest.raises(UsageError, match="needs --pairs"):
+        train_dark_enhancer(replace(TINY, head="srgb"), output, clean=[photos])

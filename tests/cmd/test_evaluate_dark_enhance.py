@@ -1,0 +1,69 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.image.dng import write_cfa_dng
+from restore.image.raw_picture import RawPicture
+
+Run = Callable[..., SimpleNamespace]
+Models = dict[str, Path]
+
+
+@pytest.fixture
+def photos(workplace: Path) -> Path:
+    (workplace / "photos").mkdir()
+    small = np.random.default_rng(0).integers(40, 216, (4, 6, 3), dtype=np.uint8)
+    big = Image.fromarray(small).resize((96, 64), Image.Resampling.BICUBIC)
+    big.save(workplace / "photos/a.png")
+    return workplace / "photos"
+
+
+@pytest.mark.usefixtures("photos")
+def test_table_has_every_ratio_and_method(run: Run, isp_weights: Models) -> None:
+    ended = run(
+        "evaluate", "dark-enhance", "photos", "--model", str(isp_weights["bayer"]), "--ratio", "50"
+    )
+    assert ended.code == 0
+    assert "x50 network" in ended.out
+    assert "x50 LibRaw" in ended.out
+    assert "Canon 5D4" in ended.out
+
+
+def test_pairs_are_measured_in_the_protocol_of_the_paper(
+    run: Run, isp_weights: Models, sensor: Callable[..., RawPicture]
+) -> None:
+    for name, level in (("1_10s", 0.8), ("1_0.1s", 0.008), ("2_0.1s", 0.008)):
+        Path(f"{name}.dng").write_bytes(write_cfa_dng(sensor("gbrg", level=level, orientation=6)))
+    Path("list.txt").write_text("1_0.1s.dng 1_10s.dng\n2_0.1s.dng 2_10s.dng\n")
+    arguments = ("--pairs", "list.txt", "--model", str(isp_weights["bayer"]), "--json")
+    ended = run("evaluate", "dark-enhance", *arguments)
+    assert ended.code == 1
+    assert "2_10s.dng" in ended.err
+    done, failed, means = map(json.loads, ended.out.splitlines())
+    assert done["scores"][0]["ratio"] == 100
+    assert failed["status"] == "failed"
+    assert "Chen et al. 2018" in means["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "not both"),
+        (["photos", "--pairs", "list.txt"], "not both"),
+        (["photos", "--ratio", "dark"], "--ratio dark"),
+        (["--pairs", "missing.txt"], "missing.txt"),
+    ],
+)
+def test_wrong_usage_is_one_line(
+    run: Run, isp_weights: Models, photos: Path, arguments: list[str], words: str
+) -> None:
+    assert photos.is_dir()
+    ended = run("evaluate", "dark-enhance", *arguments, "--model", str(isp_weights["bayer"]))
+    assert ended.code == 2
+    assert words in ended.err
+    assert ended.err.count("\n") == 1
