@@ -32,14 +32,16 @@ class Frame:
         use: ``[H, W]``, 1 where no channel is near saturation, falling to 0.
         inside: bool ``[H, W]``, where the frame reaches after alignment.
         read_noise: standard deviation of dark samples.
-        like: what the result inherits from.
+        exif: block of the file, or None.
+        orientation: EXIF's.
     """
 
     light: NDArray[np.float32]
     use: NDArray[np.float32]
     inside: NDArray[np.bool_]
     read_noise: float
-    like: Picture
+    exif: bytes | None
+    orientation: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +102,8 @@ class Reader:
             use=_use(share),
             inside=np.ones(share.shape, dtype=bool),
             read_noise=_READ_NOISE.get(picture.bit_depth, 0.001),
-            like=picture,
+            exif=picture.exif,
+            orientation=picture.orientation,
         )
 
 
@@ -113,11 +116,15 @@ def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
 
 
 def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
-    """Return a frame as it lies on the reference; beyond its edges it says nothing."""
-    light = np.stack([warped(plane, matrix, fill=0.0) for plane in frame.light])
+    """Return a frame as it lies on the reference; its light is moved in place.
+
+    Beyond its edges it says nothing.
+    """
+    for plane in frame.light:
+        plane[...] = warped(plane, matrix, fill=0.0)
     inside = warped(np.ones_like(frame.use), matrix, fill=0.0) > 1 - 1e-3
     use = warped(frame.use, matrix, fill=0.0) * inside
-    return replace(frame, light=light, use=use, inside=inside)
+    return replace(frame, use=use, inside=inside)
 
 
 def _use(share: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -60,22 +60,11 @@ def merge_bracket(
     """
     started = time.perf_counter()
     lights = _checked(exposures)
-    order = sorted(range(len(lights)), key=lights.__getitem__)
-    middle = order[(len(order) - 1) // 2]
+    middle = _by_light(lights)[(len(lights) - 1) // 2]
     reader = Reader(is_linear=is_linear, max_pixels=max_pixels)
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     response = _response(survey, lights)
-    reference = reader.frame(exposures[middle].path, response)
-    total = np.zeros_like(reference.light)
-    weights = np.zeros_like(reference.use)
-    for index in order:
-        frame = reference
-        if index != middle:
-            frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
-        # Where all are white the shortest is the least wrong, and where it does not reach the
-        # one that all others were moved onto.
-        last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
-        _add(frame, lights[index] / lights[middle], total, weights, least=last_resort)
+    total, weights, like = _summed(exposures, lights, survey, reader, response)
     known = guessed_where(weights <= _LEAST_WEIGHT)
     total /= np.maximum(weights, 1e-12)
     total *= np.float32(2**exposure_stops)
@@ -84,8 +73,8 @@ def merge_bracket(
         bit_depth=32,
         is_float=True,
         transfer=Transfer.LINEAR,
-        exif=reference.like.exif,
-        orientation=reference.like.orientation,
+        exif=like.exif,
+        orientation=like.orientation,
         primaries=SRGB_PRIMARIES,
     )
     stops = math.log2(max(lights) / min(lights))
@@ -195,6 +184,37 @@ def _cells(
             blocks.min(axis=(1, 3)) >= 0
         )
     return cells, usable
+
+
+def _by_light(lights: Sequence[float]) -> list[int]:
+    return sorted(range(len(lights)), key=lights.__getitem__)
+
+
+def _summed(
+    exposures: Sequence[Exposure],
+    lights: Sequence[float],
+    survey: Sequence[_Surveyed],
+    reader: Reader,
+    response: Response | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], Frame]:
+    """Return the weighted sum of all frames, the sum of the weights, and the middle frame.
+
+    One frame is in memory at a time; the middle one is the last, and its light is summed already.
+    """
+    order = _by_light(lights)
+    middle = order[(len(order) - 1) // 2]
+    sums: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    for index in (*(each for each in order if each != middle), middle):
+        frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
+        if sums is None:
+            sums = np.zeros_like(frame.light), np.zeros_like(frame.use)
+        # Where all are white the shortest is the least wrong, and where it does not reach the
+        # one that all others were moved onto.
+        last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
+        _add(frame, lights[index] / lights[middle], *sums, least=last_resort)
+    if sums is None:
+        raise ValueError("a bracket without frames")
+    return *sums, frame
 
 
 def _add(
