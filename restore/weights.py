@@ -24,6 +24,8 @@ from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
+from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 
@@ -66,6 +68,8 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
     "Draem": (Draem, DraemConfig),
     "DnCNN": (DnCNN, DnCNNConfig),
     "FFDNet": (FFDNet, FFDNetConfig),
+    "HdrResUNet": (HdrResUNet, HdrResUNetConfig),
+    "HdrUNet": (HdrUNet, HdrUNetConfig),
     "IspUNet": (IspUNet, IspUNetConfig),
     "ResUNet": (ResUNet, ResUNetConfig),
 }

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore import anomaly, dark_enhance, denoise, evaluate, train, weights
+from imrestore import anomaly, dark_enhance, denoise, evaluate, hdr, train, weights
 
 __all__ = ["app"]
 
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("denoise")(denoise.denoise)
 app.command("dark-enhance")(dark_enhance.dark_enhance)
 app.command("anomaly")(anomaly.anomaly)
+app.command("hdr")(hdr.hdr)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(weights.app, name="weights")

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -37,6 +38,7 @@ def run(
     *,
     describe: Callable[[Mapping[str, object]], str],
     handling: "Callable[[], Handling]" = pictures,
+    beside: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Do a task on every input and leave with the exit code that this comes to.
 
@@ -45,13 +47,14 @@ def run(
         prepare: loads the network and returns the task; called once, after the plan is settled.
         describe: the task's record in a few words, for --verbose.
         handling: returns what kind of files is read and written.
+        beside: kinds of files that are written beside each result, as ``make_plan`` takes them.
 
     Raises:
         typer.Exit: always.
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
     handled = handling()
-    plan = _plan(options, handled)
+    plan = _plan(options, handled, beside)
     with Report(
         len(plan.items),
         describe,
@@ -69,7 +72,7 @@ def run(
     raise typer.Exit(report.exit_code)
 
 
-def _plan(options: FileOptions, handling: "Handling") -> "Plan":
+def _plan(options: FileOptions, handling: "Handling", beside: Mapping[str, str]) -> "Plan":
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
     from restore.engine.inputs import STANDARD_STREAM
@@ -91,6 +94,7 @@ def _plan(options: FileOptions, handling: "Handling") -> "Plan":
         recursive=options.recursive,
         image_format=image_format,
         compare=options.compare,
+        beside=beside,
         existing=_existing(options),
         shard=parse_shard(options.shard) if options.shard else None,
         suffixes=handling.suffixes,
@@ -140,6 +144,7 @@ def _work(
         quality=options.quality,
         strip_metadata=options.strip_metadata,
         max_pixels=options.max_pixels,
+        beside=handling.beside,
         closed=prepare_folders(plan),
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,

@@ -5,6 +5,7 @@ import typer
 from imrestore.evaluate_anomaly import anomaly
 from imrestore.evaluate_dark_enhance import dark_enhance
 from imrestore.evaluate_denoise import denoise
+from imrestore.evaluate_hdr import hdr
 
 __all__ = ["app"]
 
@@ -19,3 +20,4 @@ def evaluate() -> None:
 app.command("anomaly")(anomaly)
 app.command("denoise")(denoise)
 app.command("dark-enhance")(dark_enhance)
+app.command("hdr")(hdr)

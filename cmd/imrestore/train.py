@@ -5,6 +5,7 @@ import typer
 from imrestore.train_anomaly import anomaly
 from imrestore.train_dark_enhance import dark_enhance
 from imrestore.train_denoise import denoise
+from imrestore.train_hdr import hdr
 
 __all__ = ["app"]
 
@@ -18,4 +19,5 @@ def train() -> None:
 
 app.command("anomaly")(anomaly)
 app.command("denoise")(denoise)
+app.command("hdr")(hdr)
 app.command("dark-enhance")(dark_enhance)

@@ -10,6 +10,8 @@ import typer
 from imrestore.exits import ExitCode, say, visible
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from restore.weights import Weights
 
 __all__ = ["app"]
@@ -128,7 +130,7 @@ def convert(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="The foreign checkpoint: .pth, .pt, .safetensors or .mat.",
+            help="The foreign checkpoint: .pth, .pt, .safetensors, .mat or .npz.",
             show_default=False,
         ),
     ],
@@ -142,33 +144,50 @@ def convert(
             show_default=False,
         ),
     ],
+    psf: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Point spread function that an HDR network was trained with: .npz, .npy, EXR.",
+            show_default=False,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the output if it exists.")
     ] = False,
 ) -> None:
     """Convert a published checkpoint, whose layout is recognised by its content.
 
-    Read are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn) and DRUNet (KAIR,
-    deepinv), and PyTorch ports of Learning to See in the Dark. No code in a file is run: whatever
-    is more than tensors is refused. MATLAB 7.3 files need the package h5py.
+    Read are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR,
+    deepinv), PyTorch ports of Learning to See in the Dark, and the HDR network of Metzler et al.
+    (.npz). No code in a file is run: whatever is more than tensors is refused. MATLAB 7.3 files
+    need the package h5py.
 
     \b
     Examples:
       imrestore weights convert dncnn_25.pth -o dncnn-25.safetensors
       imrestore denoise photo.jpg -o clean.jpg --model dncnn-25.safetensors
+      imrestore weights convert model.npz -o published.safetensors --psf measured_psf.npz
     """  # noqa: D301
     from restore.convert import convert as convert_checkpoint
     from restore.engine.precision import measured
     from restore.weights import check_new_file, save_weights
 
     check_new_file(output, overwrite=overwrite)
-    converted = convert_checkpoint(file)
+    converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
     _print(f"{file.name}: {converted.layout}")
     say("measuring what half precision costs; this takes a while for large networks")
     weights = measured(converted.weights)
     save_weights(weights, output, overwrite=overwrite)
     _print_losses(weights.precision_loss_db)
     _print(f"{output}: {_describe(weights)}")
+
+
+def _squared(path: Path) -> "Tensor":
+    from restore.optics.psf_file import load_psf, resized
+
+    psf = load_psf(path)
+    return resized(psf, max(psf.shape[1:]))
 
 
 @app.command()
@@ -270,8 +289,12 @@ def _print_losses(losses: Mapping[str, Mapping[str, float]]) -> None:
         [precision, *(f"{by_level[level]:z.4f}" if level in by_level else "" for level in levels)]
         for precision, by_level in losses.items()
     ]
-    headings = (level if level.startswith("x") else f"sigma {level}" for level in levels)
+    headings = (f"sigma {level}" if _is_number(level) else level for level in levels)
     _print_table(["loss in dB", *headings], rows)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).isdecimal()
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -1,19 +1,23 @@
 """Foreign checkpoints: the networks that others published, as weights of this library.
 
-readers.py and matlab.py turn a file into named tensors or layers and execute none of its code;
-layouts.py, drunet.py, sid.py and matconvnet.py recognise whose network they are from keys and
-shapes; networks.py and stack.py make it one of ours, with batch normalisation folded into
-convolutions.
+readers.py, matlab.py and npz_list.py turn a file into named tensors, layers or arrays and execute
+none of its code; layouts.py, drunet.py, sid.py, matconvnet.py and metzler.py recognise whose
+network they are from keys and shapes; networks.py and stack.py make it one of ours, with batch
+normalisation folded into convolutions.
 """
 
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from restore.convert.layouts import recognise
 from restore.convert.matconvnet import recognise_matconvnet
 from restore.convert.matlab import is_matlab, read_matlab
+from restore.convert.metzler import metzler_unet, with_psf
 from restore.convert.networks import Recognised
+from restore.convert.npz_list import is_npz, read_npz_list
 from restore.convert.readers import read_state_dict
 from restore.errors import WeightsError
 from restore.weights import Weights, build
@@ -34,14 +38,16 @@ class Converted:
     layout: str
 
 
-def convert(path: Path) -> Converted:
+def convert(path: Path, *, psf: Tensor | None = None) -> Converted:
     """Read a checkpoint of a public layout.
 
     Args:
-        path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors`` or a MatConvNet
-            ``.mat``; content decides, not the name.
+        path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors``, a MatConvNet
+            ``.mat`` or a list of arrays in ``.npz``; content decides, not the name.
+        psf: ``(3, P, P)`` that a network for high dynamic range was trained with.
 
     Raises:
+        UsageError: a PSF for a network that needs none.
         WeightsError: no such file, not a checkpoint, one that holds more than tensors, or a
             layout that is not known.
     """
@@ -51,6 +57,8 @@ def convert(path: Path) -> Converted:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         recognised = _recognised(path)
+        if psf is not None:
+            recognised = with_psf(recognised, psf)
         weights = Weights(
             name=path.stem,
             architecture=recognised.architecture,
@@ -74,6 +82,8 @@ def convert(path: Path) -> Converted:
 
 
 def _recognised(path: Path) -> Recognised:
+    if is_npz(path):
+        return metzler_unet(read_npz_list(path))
     if is_matlab(path):
         return recognise_matconvnet(read_matlab(path))
     return recognise(read_state_dict(path))

@@ -100,6 +100,34 @@ class Backend:
 
         return self._tiled(develop, planes, scale=scale, channels=channels)
 
+    def radiance(
+        self, light: NDArray[np.float32], white: NDArray[np.float32], *, needed_above: float = 0.0
+    ) -> NDArray[np.float32]:
+        """Return what a network for high dynamic range makes of an exposure.
+
+        Args:
+            light: ``[3, H, W]``, linear.
+            white: ``[3]``, where each channel saturates.
+            needed_above: tiles that are darker than this share of white come back as they are.
+
+        Returns:
+            ``[3, H, W]`` in the unit of ``light``, not clipped.
+
+        Raises:
+            DeviceError: not even a small tile fits the device's memory.
+        """
+        scale = white[:, None, None]
+
+        def reconstruct(patch: NDArray[np.float32]) -> NDArray[np.float32]:
+            exposed = np.clip(patch / scale, 0, 1)
+            if exposed.max() < needed_above:
+                return patch
+            capture = torch.from_numpy(exposed)[None].to(self.device)
+            result: NDArray[np.float32] = self._run(capture)[0].float().cpu().numpy()
+            return result * scale
+
+        return self._tiled(reconstruct, light)
+
     def _run(self, picture: Tensor, *more: Tensor) -> Tensor:
         with torch.inference_mode(), exact_float32(self.precision == "fp32"):
             result: Tensor = self._network(picture.to(memory_format=torch.channels_last), *more)

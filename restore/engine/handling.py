@@ -1,16 +1,17 @@
 """What kinds of files tasks read and write."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from restore.engine.light_files import Light, LightFiles
 from restore.engine.pictures import Kind, Pictures
 from restore.engine.raw_files import RawFiles
 from restore.image.formats import DEFAULT_SUFFIX, RAW_OUTPUT_SUFFIX, SUFFIXES
 from restore.image.picture import ImageFormat
 from restore.image.raw import RAW_SUFFIXES
 
-__all__ = ["PICTURES", "RAW_FILES", "RAW_FILES_TO_LINEAR", "Handling"]
+__all__ = ["PICTURES", "PICTURES_TO_LIGHT", "RAW_FILES", "RAW_FILES_TO_LINEAR", "Handling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,14 @@ class Handling:
         suffixes: lower-case suffixes by which inputs are found in folders.
         written: the formats of outputs, each with the suffix that its files get.
         default_format: of outputs where nothing names one; None for each input's own.
+        beside: returns the bytes of a file that a task writes beside its result, by its kind.
     """
 
     kind: Kind[Any, Any]
     suffixes: Collection[str]
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
+    beside: Callable[[Any, str], bytes] | None = None
 
 
 PICTURES = Handling(kind=Pictures(), suffixes=frozenset(SUFFIXES), written=DEFAULT_SUFFIX)
@@ -48,3 +51,18 @@ RAW_FILES_TO_LINEAR = replace(
     default_format=ImageFormat.EXR,
 )
 """Camera RAW files, of which linear light is written."""
+
+
+def _beside(restored: Light, kind: str) -> bytes:
+    return restored.beside(kind)
+
+
+_OF_LIGHT = (ImageFormat.EXR, ImageFormat.HDR, ImageFormat.TIFF, ImageFormat.JPEG)
+PICTURES_TO_LIGHT = Handling(
+    kind=LightFiles(),
+    suffixes=frozenset(SUFFIXES),
+    written={each: suffix for each, suffix in DEFAULT_SUFFIX.items() if each in _OF_LIGHT},
+    default_format=ImageFormat.EXR,
+    beside=_beside,
+)
+"""Finished pictures, of which scene-linear light is written; JPEG holds it as a gain map."""

@@ -128,6 +128,7 @@ class PictureStages(Generic[S, R]):
         existing: how the plan treats outputs that are there already.
         bit_depth, quality, strip_metadata: as ``encode`` takes them.
         max_pixels: larger pictures are refused.
+        beside: returns the bytes of a file to write beside the result, by its kind.
         closed: folders that cannot be written, as ``prepare_folders`` returns them.
         standard_input, standard_output: where items without a file read and write.
     """
@@ -139,6 +140,7 @@ class PictureStages(Generic[S, R]):
     quality: int | None = None
     strip_metadata: bool = False
     max_pixels: int = DEFAULT_MAX_PIXELS
+    beside: Callable[[R, str], bytes] | None = None
     closed: Mapping[Path, str] = field(default_factory=dict)
     standard_input: BinaryIO | None = None
     standard_output: BinaryIO | None = None
@@ -186,6 +188,8 @@ class PictureStages(Generic[S, R]):
         """Encode and write; the before/after picture first, so that a result means all is done."""
         if item.compare and result.before is not None:
             self._save_compare(item.compare, result.before, result.restored.picture, stopping)
+        for kind, path in item.beside:
+            self._save_beside(kind, path, result.restored, stopping)
         data = self._encoded(item, result.restored)
         if item.destination is None:
             _write_stream(self.standard_output, data)
@@ -220,6 +224,13 @@ class PictureStages(Generic[S, R]):
         if self.existing is Existing.SKIP and os.path.lexists(path):
             return
         self._write(path, compare_png(before, viewable(picture), picture), stopping)
+
+    def _save_beside(
+        self, kind: str, path: Path, restored: R, stopping: Callable[[], bool]
+    ) -> None:
+        there = self.existing is Existing.SKIP and os.path.lexists(path)
+        if self.beside is not None and not there:
+            self._write(path, self.beside(restored, kind), stopping)
 
     def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
         overwrite = self.existing is Existing.OVERWRITE

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path, PurePath
+from types import MappingProxyType
 
 from restore.engine.inputs import STANDARD_STREAM, Found, find_pictures
 from restore.errors import UsageError
@@ -31,6 +32,7 @@ class Item:
         source: the file to read, or None for standard input.
         destination: the file to write, or None for standard output.
         compare: where the before/after picture goes, or None.
+        beside: what else the task writes beside the destination: its kind, and where it goes.
         format: the container to write, or None to keep that of the input.
         skip: the destination is there already and is to be kept.
     """
@@ -38,6 +40,7 @@ class Item:
     source: Path | None
     destination: Path | None
     compare: Path | None = None
+    beside: tuple[tuple[str, Path], ...] = ()
     format: ImageFormat | None = None
     skip: bool = False
 
@@ -54,7 +57,8 @@ class Item:
     @property
     def outputs(self) -> tuple[Path, ...]:
         """The files that this item writes."""
-        return tuple(path for path in (self.destination, self.compare) if path)
+        beside = (path for _, path in self.beside)
+        return tuple(path for path in (self.destination, self.compare, *beside) if path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +106,7 @@ def make_plan(
     recursive: bool = False,
     image_format: ImageFormat | None = None,
     compare: bool = False,
+    beside: Mapping[str, str] = MappingProxyType({}),
     existing: Existing = Existing.REFUSE,
     shard: Shard | None = None,
     suffixes: Collection[str] = frozenset(SUFFIXES),
@@ -117,6 +122,7 @@ def make_plan(
         recursive: take the whole tree below every folder; it is mirrored below ``output``.
         image_format: the container of all outputs, instead of each input's own.
         compare: plan a before/after picture ``NAME_compare.png`` beside every output.
+        beside: kinds of files to plan beside every output, each with what follows ``NAME_``.
         existing: what to do where an output is there already.
         shard: keep this part only. Names are checked over the whole, existing outputs in the part.
         suffixes: lower-case suffixes by which pictures are found in folders.
@@ -154,6 +160,7 @@ def make_plan(
         items = [_item_of_file(found, output, image_format, written)] if found else []
     if compare:
         items = [_with_compare(item) for item in items]
+    items = [_with_beside(item, beside) for item in items]
     items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
     _refuse_collisions(items)
     _refuse_inputs_as_outputs(items)
@@ -227,6 +234,19 @@ def _with_compare(item: Item) -> Item:
         raise UsageError("--compare needs an output file to stand beside, not standard output")
     name = f"{item.destination.stem}_compare.png"
     return replace(item, compare=item.destination.with_name(name))
+
+
+def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
+    if not kinds:
+        return item
+    destination = item.destination
+    if destination is None:
+        raise UsageError(f"--{next(iter(kinds))} needs an output file to stand beside")
+    beside = (
+        (kind, destination.with_name(f"{destination.stem}_{ending}"))
+        for kind, ending in kinds.items()
+    )
+    return replace(item, beside=tuple(beside))
 
 
 def _refuse_collisions(items: Iterable[Item]) -> None:

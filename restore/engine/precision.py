@@ -20,12 +20,17 @@ from restore.image.decode import decode
 from restore.image.formats import SUFFIXES
 from restore.image.picture import Picture, Transfer
 from restore.metrics import psnr
+from restore.models.optical_element import psf_of
 from restore.noise.awgn import add_gaussian_noise
 from restore.noise.dark import darkened
+from restore.optics.brightening import brightened
+from restore.optics.sensor import Sensor, blurred, expose
+from restore.perceptual import mu_law
 from restore.weights import Network, Weights, build, weights_folder
 
 __all__ = [
     "RATIOS",
+    "SATURATED",
     "SIGMAS",
     "choose_storage",
     "levels_of",
@@ -42,6 +47,9 @@ SIGMAS = (5.0, 15.0, 25.0, 50.0)
 RATIOS = (50.0, 100.0, 300.0)
 """Amplifications of the measurement of learned image signal processors."""
 
+SATURATED = (0.01, 0.02)
+"""Shares of the pixels above white in the measurement of networks for high dynamic range."""
+
 _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _MAX_STORAGE_LOSS_DB = 0.005
 _CROP = 192
@@ -52,12 +60,20 @@ _DARK_CAMERA = "Nikon D850"
 _Run = Callable[..., Tensor]
 
 
+def _as_it_is(result: Tensor) -> Tensor:
+    return result
+
+
 @dataclass(frozen=True)
 class _Example:
-    """A network's inputs and, as ``(C, H, W)``, what it should make of them."""
+    """A network's inputs and, as ``(C, H, W)``, what it should make of them.
+
+    Both are compared as ``seen`` maps them to [0, 1].
+    """
 
     inputs: tuple[Tensor, ...]
     clean: Tensor
+    seen: Callable[[Tensor], Tensor] = _as_it_is
 
 
 def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weights:
@@ -85,16 +101,17 @@ def measure_precision_loss(
     matrix units do; the last subtraction stays in float32, as in our networks' ``forward``.
 
     Args:
-        weights: a denoiser, or a learned image signal processor.
+        weights: of a denoiser, a learned image signal processor, or for high dynamic range.
         pictures: clean pictures ``(C, H, W)`` in [0, 1] of the network's channels, H and W
             multiples of what it needs; None for those of ``measuring_pictures``.
         levels: of 255 for denoisers, blind ones too; amplifications for image signal processors;
-            None for ``SIGMAS`` and ``RATIOS``.
+            shares of saturated pixels for high dynamic range; None for ``SIGMAS``, ``RATIOS`` and
+            ``SATURATED``.
 
     Returns:
         ``fp16`` and ``bf16`` -> level -> loss in dB: the mean over the pictures of the PSNR in
         float32 less that in half precision, in the protocols of ``restore.tasks``. Levels are
-        written as ``25`` or ``x100``.
+        written as ``25``, ``x100`` or ``1% saturated``. For high dynamic range it is PSNR-mu.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
@@ -184,6 +201,8 @@ def levels_of(weights: Weights, levels: Sequence[float] | None = None) -> list[s
         return []
     if weights.task == "dark-enhance":
         return [f"x{ratio:g}" for ratio in levels or RATIOS]
+    if weights.task == "hdr":
+        return [f"{share:.3g}% saturated" for share in (100 * each for each in levels or SATURATED)]
     return [f"{sigma:g}" for sigma in levels or SIGMAS]
 
 
@@ -194,12 +213,14 @@ def _examples(
     levels: Sequence[float] | None,
 ) -> dict[str, list[_Example]]:
     """Return the same pictures at every level."""
-    is_dark = weights.task == "dark-enhance"
     if pictures is None:
         pictures = pictures_for(weights, network)
     if not pictures:
         raise UsageError("no pictures to measure on")
-    make, values = (_dark, levels or RATIOS) if is_dark else (_noisy, levels or SIGMAS)
+    make, values = {
+        "dark-enhance": (_dark, levels or RATIOS),
+        "hdr": (_saturated, levels or SATURATED),
+    }.get(weights.task, (_noisy, levels or SIGMAS))
     return {
         name: [make(weights, clean, value, seed) for seed, clean in enumerate(pictures)]
         for name, value in zip(levels_of(weights, levels), values, strict=True)
@@ -218,6 +239,14 @@ def _dark(weights: Weights, clean: Tensor, ratio: float, seed: int) -> _Example:
     return _Example(dark.inputs, dark.clean[0])
 
 
+def _saturated(weights: Weights, clean: Tensor, share: float, seed: int) -> _Example:
+    generator = torch.Generator().manual_seed(seed)
+    scene = expose(brightened(clean, generator)[None], torch.tensor([share]))
+    psf = psf_of(weights.tensors)
+    capture = Sensor()(scene if psf is None else blurred(scene, psf))
+    return _Example((capture,), scene[0], lambda light: mu_law(light.clamp(min=0)))
+
+
 def _rounded_run(network: nn.Module, dtype: torch.dtype) -> _Run:
     return lambda *inputs: call_rounded(network, dtype, *inputs)
 
@@ -231,14 +260,14 @@ def _losses(
     losses: dict[str, dict[str, float]] = {name: {} for name in runs}
     with torch.inference_mode():
         for level, at_level in examples.items():
-            exact = [_psnr(network(*example.inputs), example.clean) for example in at_level]
+            exact = [_psnr(network, example) for example in at_level]
             for name, run in runs.items():
-                coarse = [_psnr(run(*example.inputs), example.clean) for example in at_level]
+                coarse = [_psnr(run, example) for example in at_level]
                 losses[name][level] = round((sum(exact) - sum(coarse)) / len(exact), 5) + 0.0
     return losses
 
 
-def _psnr(result: Tensor, clean: Tensor) -> float:
+def _psnr(run: _Run | nn.Module, example: _Example) -> float:
     # An overflow must show as a large loss: a NaN would pass as a small one in comparisons.
-    finite = torch.nan_to_num(result[0], nan=0.0).clamp(0, 1)
-    return psnr(finite.numpy(), clean.numpy())
+    result = torch.nan_to_num(run(*example.inputs)[0], nan=0.0)
+    return psnr(example.seen(result).clamp(0, 1).numpy(), example.seen(example.clean).numpy())

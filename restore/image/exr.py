@@ -1,7 +1,7 @@
 """OpenEXR: scene-linear half and float pictures."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -79,8 +79,16 @@ def _display_window(header: ExrHeader) -> tuple[int, int, int, int] | None:
     return left - x, top - y, right - x, bottom - y
 
 
-def write_exr(picture: Picture, bit_depth: int) -> bytes:
-    """Encode linear ``picture`` as half (16) or float (32) with lossless ZIP compression."""
+def write_exr(
+    picture: Picture, bit_depth: int, *, attributes: Mapping[str, str | float] | None = None
+) -> bytes:
+    """Encode linear ``picture`` as half (16) or float (32) with lossless ZIP compression.
+
+    Args:
+        picture: linear light.
+        bit_depth: 16 or 32.
+        attributes: more entries for the header, by name.
+    """
     names = ["Y"] if picture.channels == 1 else ["R", "G", "B"]
     channels = dict(zip(names, picture.pixels, strict=True))
     if picture.alpha is not None:
@@ -93,6 +101,7 @@ def write_exr(picture: Picture, bit_depth: int) -> bytes:
         "compression": OpenEXR.ZIP_COMPRESSION,
         "type": OpenEXR.scanlineimage,
     }
+    header |= attributes or {}
     if picture.primaries:
         header["chromaticities"] = tuple(float(value) for value in picture.primaries.split())
     if picture.display_window:

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-__all__ = ["SRGB_TO_XYZ"]
+__all__ = ["SRGB_PRIMARIES", "SRGB_TO_XYZ"]
+
+SRGB_PRIMARIES = "0.64 0.33 0.3 0.6 0.15 0.06 0.3127 0.329"
+"""Chromaticities of sRGB as ``Picture`` holds them: x and y of red, green, blue and white."""
 
 SRGB_TO_XYZ = np.array(
     [

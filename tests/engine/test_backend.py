@@ -10,6 +10,7 @@ from restore.engine.inputs import pictures_in
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.tasks.denoise import Denoiser
 from restore.tasks.evaluate import Score, evaluate_denoiser
+from restore.tasks.trials import GaussianNoise
 from restore.weights import Weights, build, save_weights
 
 
@@ -55,9 +56,8 @@ def test_evaluation_reproduces_the_published_figure(shared_data: Path, tmp_path:
     weights = convert(shared_data / "reference/kair_dncnn_25.pth").weights
     save_weights(weights, tmp_path / "published.safetensors")
     denoiser = Denoiser(tmp_path / "published.safetensors", device="cpu", precision="fp32")
-    scores = evaluate_denoiser(
-        denoiser, pictures_in(shared_data / "denoise/test/bsd68", recursive=False), [25]
-    )
+    pictures = pictures_in(shared_data / "denoise/test/bsd68", recursive=False)
+    scores = evaluate_denoiser(denoiser, pictures, [GaussianNoise(sigma=25)])
     values = [score.psnr for score in scores if isinstance(score, Score)]
     assert len(values) == 68
     assert sum(values) / 68 == pytest.approx(29.23, abs=0.03)

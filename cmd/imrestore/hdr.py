@@ -1,0 +1,293 @@
+"""`imrestore hdr`: one exposure, a coded exposure or a bracket in, scene-linear light out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from imrestore import batch
+from imrestore.options import FileOptions, NetworkOptions, with_options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from restore.engine.handling import Handling
+    from restore.image.picture import Picture
+    from restore.tasks.radiance import Radiance
+
+__all__ = ["hdr"]
+
+_MODES = ("single", "optics", "merge")
+_FORMATS = ("exr", "hdr", "tiff", "jpeg")
+_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
+
+
+def _mode(value: str) -> str:
+    if value not in _MODES:
+        raise typer.BadParameter(f"{value}: use {', '.join(_MODES)}")
+    return value
+
+
+def _format(value: str | None) -> str | None:
+    if value is None:
+        return None
+    name = value.lower().removeprefix(".")
+    name = _ALIASES.get(name, name)
+    if name not in _FORMATS:
+        raise typer.BadParameter(f"{value} holds no light; use one of {', '.join(_FORMATS)}")
+    return name
+
+
+def _stops(value: str | None) -> str | None:
+    try:
+        valid = value in (None, "auto") or abs(float(str(value))) <= 30
+    except ValueError:
+        valid = False
+    if not valid:
+        raise typer.BadParameter(f"{value}: give stops from -30 to 30, or auto")
+    return value
+
+
+def _sample(value: float | None) -> float | None:
+    if value is not None and not 0.5 <= value <= 1:
+        raise typer.BadParameter(f"{value}: give a sample value from 0.5 to 1")
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightFileOptions(FileOptions):
+    """The same for files of light."""
+
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(_FORMATS),
+            help="Container of the results: EXR and TIFF hold float32, HDR is Radiance's, JPEG "
+            "holds a gain map (Ultra HDR).",
+            show_default="exr",
+            callback=_format,
+            autocompletion=lambda incomplete: [f for f in _FORMATS if f.startswith(incomplete)],
+        ),
+    ] = None
+
+
+@with_options
+def hdr(
+    files: LightFileOptions,
+    network: NetworkOptions,
+    *,
+    mode: Annotated[
+        str,
+        typer.Option(
+            metavar="single|optics|merge",
+            help="One ordinary picture each; captures through an encoding element; or brackets of "
+            "exposures.",
+            callback=_mode,
+        ),
+    ] = "single",
+    psf: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Point spread function of the element in front of the sensor (optics): .npz, "
+            ".npy, EXR or float TIFF. Refused where the weights were trained for another.",
+            show_default="that of the weights",
+        ),
+    ] = None,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate",
+            help="Make captures through the element from HDR pictures, without noise, to try "
+            "--mode optics on.",
+        ),
+    ] = False,
+    exposure: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|STOPS",
+            help="Brighten the results by STOPS; with --simulate, the scene before it is taken: "
+            "auto lets 1.5 % of the pixels saturate.",
+            show_default="0; with --simulate auto",
+            callback=_stops,
+        ),
+    ] = None,
+    exposures: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,S,...",
+            help="Exposure of each input of one bracket in the order given (merge), in seconds, "
+            "as in 1/60,1/15,1/4.",
+            show_default="from EXIF",
+        ),
+    ] = None,
+    gap: Annotated[
+        float,
+        typer.Option(
+            metavar="S", min=0, help="A pause of more seconds begins a new bracket (merge)."
+        ),
+    ] = 30.0,
+    align: Annotated[
+        bool,
+        typer.Option("--align/--no-align", help="Register the exposures of a bracket (merge)."),
+    ] = True,
+    saturation: Annotated[
+        float | None,
+        typer.Option(
+            metavar="V",
+            help="Sample value, of 1, from which on channels are saturated.",
+            show_default="found in each picture",
+            callback=_sample,
+        ),
+    ] = None,
+    linear: Annotated[
+        bool,
+        typer.Option(
+            "--linear", help="Integer samples are linear, not sRGB: a sensor's, unprocessed."
+        ),
+    ] = False,
+    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the simulated sensor.")] = 8,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Also write NAME_preview.jpg, tone-mapped for a screen, at most 2048 pixels wide.",
+        ),
+    ] = False,
+    write_mask: Annotated[
+        bool,
+        typer.Option(
+            "--write-mask",
+            help="Also write NAME_mask.png: 255 where a pixel was measured, 128 where it was "
+            "decoded from the element's traces, 0 where it is a guess.",
+        ),
+    ] = False,
+) -> None:
+    """Find the light that saturation took from pictures.
+
+    Results are scene-linear, 1 the white of the sensor, up to six stops above. In mode single,
+    pixels that are not saturated come back as they were, linearised.
+
+    \b
+    Examples:
+      imrestore hdr photo.jpg -o photo.exr --preview --write-mask
+      imrestore hdr photos/ -r -o light/ --format jpg            (gain maps)
+      imrestore hdr scene.exr -o capture.exr --simulate
+      imrestore hdr capture.exr -o scene.exr --mode optics
+      imrestore hdr raw.png -o scene.exr --mode optics --linear --model mine.safetensors
+      imrestore hdr brackets/ -o merged/ --mode merge --preview
+      imrestore hdr dark.tif mid.tif light.tif -o merged.exr --mode merge --exposures 1/60,1/15,1/4
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.tasks.radiance import BESIDE
+
+    wanted = {"preview": preview, "write-mask": write_mask}
+    beside = {kind: ending for kind, ending in BESIDE.items() if wanted[kind]}
+    _check(mode, psf=psf, simulate=simulate, exposures=exposures)
+    if mode == "merge":
+        from imrestore.hdr_merge import merge
+
+        merge(
+            files,
+            beside=beside,
+            describe=_describe,
+            exposures=exposures,
+            gap_s=gap,
+            align=align,
+            is_linear=linear,
+            exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
+        )
+
+    def prepare() -> "batch.Task":
+        return (
+            _simulator(network.model, psf, bits, exposure, is_linear=linear)
+            if simulate
+            else _reconstructor(mode, network, psf, exposure, saturation, is_linear=linear)
+        )
+
+    batch.run(files, prepare, describe=_describe, handling=_light_files, beside=beside)
+
+
+def _reconstructor(
+    mode: str,
+    network: NetworkOptions,
+    psf: Path | None,
+    exposure: str | None,
+    saturation: float | None,
+    *,
+    is_linear: bool,
+) -> "batch.Task":
+    from restore.tasks.hdr import HdrReconstructor
+
+    reconstructor = HdrReconstructor(
+        "optics" if mode == "optics" else "single",
+        network.model,
+        psf=_psf(psf),
+        device=network.device,
+        precision=network.precision,
+        tile=network.tile,
+    )
+    stops = 0.0 if exposure in (None, "auto") else float(str(exposure))
+
+    def reconstruct(picture: "Picture") -> "Radiance":
+        return reconstructor(
+            picture,
+            saturation=saturation,
+            is_linear=True if is_linear else None,
+            exposure_stops=stops,
+        )
+
+    return reconstruct
+
+
+def _simulator(
+    model: str, psf: Path | None, bits: int, exposure: str | None, *, is_linear: bool
+) -> "batch.Task":
+    from restore.tasks.simulate import CaptureSimulator
+
+    simulator = CaptureSimulator(model, psf=_psf(psf), bits=bits)
+    stops = None if exposure in (None, "auto") else float(str(exposure))
+
+    def simulate(picture: "Picture") -> "Radiance":
+        return simulator(picture, exposure_stops=stops, is_linear=True if is_linear else None)
+
+    return simulate
+
+
+def _psf(path: Path | None) -> "Tensor | None":
+    from restore.optics.psf_file import load_psf
+
+    return None if path is None else load_psf(path)
+
+
+def _light_files() -> "Handling":
+    from restore.engine.handling import PICTURES_TO_LIGHT
+
+    return PICTURES_TO_LIGHT
+
+
+def _check(mode: str, *, psf: Path | None, simulate: bool, exposures: str | None) -> None:
+    from restore.errors import UsageError
+
+    if simulate and mode == "merge":
+        raise UsageError("--simulate takes single pictures; leave out --mode merge")
+    if psf is not None and mode != "optics" and not simulate:
+        raise UsageError("--psf goes with --mode optics or --simulate")
+    if exposures is not None and mode != "merge":
+        raise UsageError("--exposures goes with --mode merge")
+
+
+def _describe(record: Mapping[str, Any]) -> str:
+    if record["mode"] == "simulate":
+        return "exposed by {exposure_stops:+.2f} stops, {saturated:.2%} saturated".format_map(
+            record
+        )
+    if record["mode"] == "merge":
+        return "{frames} exposures, {stops:.1f} stops apart, {guessed:.2%} guessed".format_map(
+            record
+        )
+    return (
+        "{model} on {device}, {precision}, tile {tile}, {decoded:.2%} decoded, {guessed:.2%} "
+        "guessed, peak {peak:.3g}"
+    ).format_map(record)

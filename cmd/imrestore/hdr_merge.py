@@ -1,0 +1,129 @@
+"""`imrestore hdr --mode merge`: brackets of exposures in, one picture of light for each out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imrestore import batch
+from imrestore.options import FileOptions
+
+if TYPE_CHECKING:
+    from restore.engine.handling import Handling
+    from restore.tasks.bracket_files import Bracket
+    from restore.tasks.brackets import Exposure
+    from restore.tasks.radiance import Radiance
+
+__all__ = ["merge"]
+
+
+def merge(
+    files: FileOptions,
+    *,
+    beside: Mapping[str, str],
+    describe: Callable[[Mapping[str, object]], str],
+    exposures: str | None,
+    gap_s: float,
+    align: bool,
+    is_linear: bool,
+    exposure_stops: float,
+) -> None:
+    """Merge the brackets among the inputs and leave with an exit code.
+
+    Args:
+        files: what is read and written.
+        beside: kinds of files to write beside each result.
+        describe: a record in a few words.
+        exposures: seconds of each input, which then are one bracket.
+        gap_s: a longer pause begins a new bracket.
+        align: register the frames.
+        is_linear: integer samples are linear.
+        exposure_stops: results are brightened by this much.
+    """
+    brackets = _brackets(files, exposures, gap_s)
+    _check_output(files, brackets)
+    by_first = {bracket[0].path: bracket for bracket in brackets}
+
+    def prepare() -> "batch.Task":
+        from restore.tasks.merge import merge_bracket
+
+        def merge_one(bracket: "Bracket") -> "Radiance":
+            return merge_bracket(
+                bracket.exposures,
+                align=align,
+                is_linear=is_linear,
+                exposure_stops=exposure_stops,
+                max_pixels=bracket.max_pixels,
+            )
+
+        return merge_one
+
+    def handling() -> "Handling":
+        from restore.engine.handling import PICTURES_TO_LIGHT
+        from restore.tasks.bracket_files import BracketFiles
+
+        return replace(PICTURES_TO_LIGHT, kind=BracketFiles(by_first))
+
+    firsts = [str(path) for path in by_first]
+    # One bracket of a folder has one first frame, and its result still belongs into a folder.
+    output = files.output if _is_file(files.output) else f"{files.output.rstrip('/')}/"
+    batch.run(
+        replace(files, inputs=firsts, output=output, recursive=False),
+        prepare,
+        describe=describe,
+        handling=handling,
+        beside=beside,
+    )
+
+
+def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[list[Exposure]]":
+    """Return the brackets among the inputs, in which every frame has its exposure if known."""
+    from restore.engine.inputs import STANDARD_STREAM, find_pictures
+    from restore.errors import UsageError
+    from restore.image.formats import SUFFIXES
+    from restore.image.raw import RAW_SUFFIXES
+    from restore.tasks.brackets import Exposure, grouped, parse_exposures, read_exposure
+
+    if STANDARD_STREAM in files.inputs:
+        raise UsageError("brackets are files; standard input holds one picture")
+    found, closed = find_pictures(
+        files.inputs,
+        recursive=files.recursive,
+        output=Path(files.output),
+        suffixes=frozenset(SUFFIXES) | RAW_SUFFIXES,
+    )
+    paths = list(dict.fromkeys(one.source for one in found if one.source is not None))
+    if closed or not paths:
+        raise UsageError(closed[0] if closed else f"no pictures in {', '.join(files.inputs)}")
+    if exposures is not None:
+        seconds = parse_exposures(exposures, len(paths))
+        return [
+            [
+                Exposure(path=path, light=light, seconds=light)
+                for path, light in zip(paths, seconds, strict=True)
+            ]
+        ]
+    read = [read_exposure(path) for path in paths]
+    is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
+    return [read] if is_one else grouped(read, gap_s=gap_s)
+
+
+def _is_file(output: str) -> bool:
+    from restore.image.formats import format_of_suffix
+
+    path = Path(output)
+    return not path.is_dir() and format_of_suffix(path.suffix) is not None
+
+
+def _check_output(files: FileOptions, brackets: "Sequence[Sequence[Exposure]]") -> None:
+    """Refuse one output file for several brackets, and an input as output."""
+    from restore.errors import UsageError
+
+    if len(brackets) > 1 and _is_file(files.output):
+        raise UsageError(
+            f"{files.output}: these are {len(brackets)} brackets; give a folder, or a longer --gap"
+        )
+    output = Path(files.output)
+    for one in (one for bracket in brackets for one in bracket):
+        if output.is_file() and one.path.exists() and output.samefile(one.path):
+            raise UsageError(f"{output}: is the input {one.path}; choose another output")

@@ -1,0 +1,180 @@
+"""`imrestore train hdr`: a network for high dynamic range, and the lens that helps it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imrestore.options import with_options
+from imrestore.training import TrainingOptions, supervised
+
+__all__ = ["hdr"]
+
+
+@with_options
+def hdr(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR",
+            help="Folders (trees) of HDR pictures, panoramas and photographs.",
+            show_default=False,
+        ),
+    ],
+    *,
+    training: TrainingOptions,
+    optics: Annotated[
+        str,
+        typer.Option(
+            metavar="learn|fixed|none",
+            help="Shape an optical element together with the network; train for the element that "
+            "--psf describes; or train for ordinary pictures.",
+        ),
+    ],
+    psf: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Point spread function for --optics fixed: .npz, .npy, EXR or float TIFF.",
+            show_default=False,
+        ),
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="resunet|unet",
+            help="Network: a residual U-Net in mu-law values, or that of Metzler et al.",
+        ),
+    ] = "resunet",
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Feature channels: one per level for a resunet (16,48,96,128,128), one number "
+            "for a unet (64).",
+            show_default=False,
+        ),
+    ] = None,
+    blocks: Annotated[int, typer.Option(metavar="N", help="Residual blocks per level.")] = 1,
+    element: Annotated[
+        str,
+        typer.Option(
+            metavar="free|rank1|zernike", help="How the heights of a learned element may vary."
+        ),
+    ] = "free",
+    cells: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="A learned element has N x N heights over the 5 mm aperture; more of them throw "
+            "light further.",
+        ),
+    ] = 128,
+    psf_size: Annotated[
+        int, typer.Option(metavar="PX", help="Side of a learned element's PSF, odd.")
+    ] = 129,
+    patch: Annotated[
+        int, typer.Option(metavar="PX", help="Side of the crops; 320 in the paper.")
+    ] = 192,
+    saturated: Annotated[
+        str,
+        typer.Option(metavar="LOW:HIGH", help="Percent of each crop's pixels above white."),
+    ] = "1:2",
+    loss: Annotated[
+        str,
+        typer.Option(
+            metavar="mu|pu21|gamma",
+            help="What is minimised: differences of mu-law or PU21 values, or the paper's root "
+            "mean square of square roots.",
+        ),
+    ] = "mu",
+    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the sensor's samples.")] = 8,
+    read_noise: Annotated[
+        float,
+        typer.Option(metavar="S", help="Largest standard deviation of read noise, of white."),
+    ] = 0.005,
+    full_well: Annotated[
+        float,
+        typer.Option(metavar="N", help="Electrons at white, for shot noise; 0 for none."),
+    ] = 0.0,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            help="Begin with the network of these weights.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Train a network that finds radiance in saturated pixels, with or without special optics.
+
+    Panoramas (twice as wide as high) are cut into views of random direction; photographs are made
+    HDR by an inverse tone curve and added lights. Each crop is exposed so that a share of it
+    saturates, and cut six stops above white.
+
+    With --optics learn the heights of an element in the aperture are optimised together with the
+    network. NAME.height-map.tif (micrometres) and NAME.height-map.png (16 bits), NAME.psf.exr and
+    the picture NAME.element.png are written beside the weights. See `imrestore train denoise
+    --help` for what all trainings leave and how they are resumed.
+
+    \b
+    Examples:
+      imrestore train hdr panoramas/ --optics learn -o lens.safetensors --time 2h
+      imrestore train hdr panoramas/ --optics fixed --psf measured.npz -o mine.safetensors
+      imrestore train hdr panoramas/ photos/ --optics none -o plain.safetensors --steps 20000
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.training.hdr import train_hdr
+    from restore.training.hdr_recipe import HdrRecipe
+
+    recipe = HdrRecipe(
+        optics=optics,
+        model=model,
+        widths=_widths(width),
+        blocks=blocks,
+        element=element,
+        cells=cells,
+        psf_size=psf_size,
+        patch=patch,
+        saturated=_shares(saturated),
+        loss=loss,
+        bits=bits,
+        read_noise=read_noise,
+        full_well=full_well,
+        **training.schedule_values(),
+    )
+    with supervised(training) as supervision:
+        weights = train_hdr(
+            recipe,
+            training.output,
+            folders=folders,
+            psf=psf,
+            start_from=start_from,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+
+
+def _shares(text: str) -> tuple[float, float]:
+    from restore.errors import UsageError
+
+    low, _, high = text.partition(":")
+    try:
+        return float(low) / 100, float(high or low) / 100
+    except ValueError:
+        raise UsageError(f"--saturated {text}: give LOW:HIGH in percent, as in 1:2") from None
+
+
+def _widths(text: str | None) -> tuple[int, ...]:
+    from restore.errors import UsageError
+
+    try:
+        widths = tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"--width {text}: give positive whole numbers, as in 16,48,96,128,128")
+    return widths

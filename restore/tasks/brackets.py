@@ -1,0 +1,159 @@
+"""Which files of a folder are exposures of the same scene, and how they were exposed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+
+from restore.errors import InputError, UsageError
+from restore.image.metadata import EXIF_ERRORS, exif_directories, quiet_pillow
+from restore.image.raw import RAW_SUFFIXES, read_raw
+
+__all__ = ["Exposure", "grouped", "parse_exposures", "read_exposure"]
+
+_MODEL = 0x0110
+_EXPOSURE_TIME, _F_NUMBER, _ISO = 33434, 33437, 34855
+_TAKEN, _FRACTION = 36867, 37521
+_SAME_EXPOSURE_STOPS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """How one frame was taken.
+
+    Attributes:
+        path: the file.
+        light: what is proportional to the samples of a given scene: seconds times ISO over the
+            square of the f-number, or seconds alone; None if not known.
+        seconds: of the exposure, 0 if not known.
+        taken: seconds since an arbitrary day, or None.
+        camera: its model, or "".
+    """
+
+    path: Path
+    light: float | None
+    seconds: float = 0.0
+    taken: float | None = None
+    camera: str = ""
+
+
+def read_exposure(path: Path) -> Exposure:
+    """Return what EXIF says about a frame.
+
+    Raises:
+        InputError: a file that cannot be opened.
+    """
+    main, details, _ = exif_directories(_exif(path) or b"")
+    seconds = _number(details.get(_EXPOSURE_TIME))
+    aperture, iso = _number(details.get(_F_NUMBER)), _number(details.get(_ISO))
+    light = None
+    if seconds:
+        light = seconds * ((iso or 100) / 100) / (aperture or 1) ** 2
+    return Exposure(
+        path=path,
+        light=light,
+        seconds=seconds,
+        taken=_time(details.get(_TAKEN), details.get(_FRACTION)),
+        camera=_text(main.get(_MODEL)),
+    )
+
+
+def grouped(exposures: Sequence[Exposure], *, gap_s: float) -> list[list[Exposure]]:
+    """Return brackets: frames of one folder and camera that follow each other.
+
+    A pause, or an exposure that the bracket has already, begins the next one. Frames without a
+    time follow in the order of their names.
+
+    Args:
+        exposures: in any order.
+        gap_s: a longer pause, beyond the exposure itself, parts two brackets.
+    """
+    ordered = sorted(exposures, key=lambda one: (str(one.path.parent), one.taken or 0, one.path))
+    brackets: list[list[Exposure]] = []
+    for one in ordered:
+        if brackets and _belongs(one, brackets[-1], gap_s):
+            brackets[-1].append(one)
+        else:
+            brackets.append([one])
+    return brackets
+
+
+def parse_exposures(text: str, count: int) -> list[float]:
+    """Return the seconds in ``1/60,1/15,0.25``.
+
+    Raises:
+        UsageError: not ``count`` positive numbers.
+    """
+    try:
+        seconds = [_fraction(part) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError):
+        seconds = []
+    if len(seconds) != count or min(seconds) <= 0:
+        raise UsageError(
+            f"--exposures {text}: give {count} times in seconds, one for each input, "
+            "as in 1/60,0.25"
+        )
+    return seconds
+
+
+def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
+    last = bracket[-1]
+    if one.path.parent != last.path.parent or one.camera != last.camera:
+        return False
+    if one.taken is not None and last.taken is not None:
+        if one.taken - last.taken > gap_s + last.seconds + one.seconds:
+            return False
+    elif (one.taken is None) != (last.taken is None):
+        return False
+    if one.light is None:
+        return True
+    known = [other.light for other in bracket if other.light]
+    return all(abs(math.log2(one.light / light)) > _SAME_EXPOSURE_STOPS for light in known)
+
+
+def _exif(path: Path) -> bytes | None:
+    if path.suffix.lower() in RAW_SUFFIXES:
+        return read_raw(path).exif
+    try:
+        # Pillow reads the header only; the picture itself is decoded and checked later.
+        with quiet_pillow(), Image.open(path) as image:
+            return image.getexif().tobytes().removeprefix(b"Exif\x00\x00") or None
+    except UnidentifiedImageError:
+        return None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except EXIF_ERRORS:
+        return None
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value[0] if isinstance(value, tuple) else value)
+    except (TypeError, ValueError, ZeroDivisionError, IndexError):
+        return 0.0
+    return number if math.isfinite(number) and number > 0 else 0.0
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return str(value).strip("\x00 ") if value else ""
+
+
+def _time(value: Any, fraction: Any) -> float | None:
+    try:
+        taken = datetime.strptime(_text(value), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    digits = _text(fraction)
+    part = float(f"0.{digits}") if digits.isdecimal() else 0.0
+    return (taken - datetime(2000, 1, 1)).total_seconds() + part
+
+
+def _fraction(text: str) -> float:
+    over, slash, under = text.strip().partition("/")
+    return float(over) / float(under) if slash else float(over)

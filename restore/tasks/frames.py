@@ -1,0 +1,133 @@
+"""The frames of a bracket, in linear light."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.image.align import warped
+from restore.image.decode import decode
+from restore.image.demosaic import demosaiced, linear_srgb
+from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.raw import RAW_SUFFIXES, read_raw
+from restore.image.response import Response
+from restore.image.saturation import saturation_levels
+from restore.image.transfer import linear_to_srgb
+
+__all__ = ["Frame", "Reader", "luminance", "moved"]
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+_FADE = 0.8
+_READ_NOISE = {8: 0.004, 16: 0.0005}
+_LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One exposure in memory.
+
+    Attributes:
+        light: linear ``[3, H, W]``, 1 the sensor's white.
+        use: ``[H, W]``, 1 where no channel is near saturation, falling to 0.
+        inside: bool ``[H, W]``, where the frame reaches after alignment.
+        read_noise: standard deviation of dark samples.
+        exif: block of the file, or None.
+        orientation: EXIF's.
+    """
+
+    light: NDArray[np.float32]
+    use: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    read_noise: float
+    exif: bytes | None
+    orientation: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Reads frames.
+
+    Attributes:
+        is_linear: integer samples are linear.
+        max_pixels: larger frames are refused.
+    """
+
+    is_linear: bool
+    max_pixels: int
+
+    def picture(self, path: Path) -> tuple[Picture, bool]:
+        """Return a frame, interpolated where it is RAW, and whether its samples are linear."""
+        if path.suffix.lower() in RAW_SUFFIXES:
+            raw = read_raw(path, max_pixels=self.max_pixels)
+            camera = demosaiced(raw)
+            share = camera.max(axis=0)
+            light = linear_srgb(raw, camera)
+            # A colour matrix would hide what saturated; white must stay white.
+            light[:, share >= 1] = np.maximum(light[:, share >= 1], 1)
+            return Picture(
+                pixels=light,
+                bit_depth=16,
+                is_float=True,
+                transfer=Transfer.LINEAR,
+                exif=raw.exif,
+                orientation=raw.orientation,
+            ), True
+        picture = decode(path, max_pixels=self.max_pixels)
+        return picture, self.is_linear or picture.transfer is Transfer.LINEAR
+
+    def frame(self, path: Path, response: Response | None) -> Frame:
+        """Return a frame in linear light."""
+        picture, is_linear = self.picture(path)
+        is_raw = path.suffix.lower() in RAW_SUFFIXES
+        levels = (
+            np.ones(picture.channels, dtype=np.float32)
+            if is_raw
+            else saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
+        )
+        samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
+        whites = np.broadcast_to(np.minimum(levels, 1e9), (3,))
+        light = np.empty(samples.shape, dtype=np.float32)
+        share = np.zeros(samples.shape[1:], dtype=np.float32)
+        for channel in range(3):
+            white = whites[channel : channel + 1].astype(np.float32)
+            if is_linear or response is None:
+                light[channel] = np.nan_to_num(samples[channel])
+            else:
+                light[channel] = response.light(samples[channel], channel)
+                white = response.light(white, channel) if white[0] <= 1 else white
+            np.maximum(share, light[channel] / white[0], out=share)
+        return Frame(
+            light=light,
+            use=_use(share),
+            inside=np.ones(share.shape, dtype=bool),
+            read_noise=_READ_NOISE.get(picture.bit_depth, 0.001),
+            exif=picture.exif,
+            orientation=picture.orientation,
+        )
+
+
+def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
+    """Return gamma-encoded luminance in [0, 1]."""
+    pixels = picture.pixels
+    luma = pixels[0] if len(pixels) == 1 else np.tensordot(_LUMA, pixels, axes=1)
+    luma = np.nan_to_num(luma).clip(0, 1).astype(np.float32)
+    return linear_to_srgb(luma) if is_linear else luma
+
+
+def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
+    """Return a frame as it lies on the reference; its light is moved in place.
+
+    Beyond its edges it says nothing.
+    """
+    for plane in frame.light:
+        plane[...] = warped(plane, matrix, fill=0.0)
+    inside = warped(np.ones_like(frame.use), matrix, fill=0.0) > 1 - 1e-3
+    use = warped(frame.use, matrix, fill=0.0) * inside
+    return replace(frame, use=use, inside=inside)
+
+
+def _use(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 for samples well below white, falling to 0 where they reach it."""
+    use: NDArray[np.float32] = np.clip((1 - share) / (1 - _FADE), 0, 1).astype(np.float32)
+    return use

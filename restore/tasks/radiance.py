@@ -1,0 +1,90 @@
+"""A picture of light, what is known of each of its pixels, and the files that it becomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.image.encode import encode
+from restore.image.exr import write_exr
+from restore.image.gain_map import write_gain_map
+from restore.image.orient import upright
+from restore.image.picture import ImageFormat, Picture
+from restore.image.tone import tone_mapped
+
+__all__ = ["BESIDE", "Known", "Radiance", "guessed_where"]
+
+BESIDE: Mapping[str, str] = {"preview": "preview.jpg", "write-mask": "mask.png"}
+"""What may be written beside the result, by its option, and how the file's name ends."""
+
+
+class Known(IntEnum):
+    """How the value of a pixel came about; the numbers are those in a mask."""
+
+    GUESSED = 0
+    """Saturated, and nothing but its surroundings says by how much."""
+    DECODED = 128
+    """Saturated, and found again from the light that the element throws elsewhere."""
+    MEASURED = 255
+    """Within the sensor's range."""
+
+
+def guessed_where(lost: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return ``Known`` for pixels of which some are lost and all others were measured."""
+    known = np.full(lost.shape, Known.MEASURED, dtype=np.uint8)
+    known[lost] = Known.GUESSED
+    return known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Radiance:
+    """A result of ``imrestore hdr``.
+
+    Attributes:
+        picture: scene-linear float32, 1 the sensor's white.
+        known: uint8 ``[H, W]``, see ``Known``; stored in the picture's own orientation.
+        record: how it came about, in plain values.
+        attributes: entries for the header of an EXR file.
+    """
+
+    picture: Picture
+    known: NDArray[np.uint8]
+    record: Mapping[str, object]
+    attributes: Mapping[str, str | float] = field(default_factory=dict)
+
+    def encoded(
+        self,
+        image_format: ImageFormat,
+        *,
+        bit_depth: int | None,
+        quality: int | None,
+        strip_metadata: bool,
+    ) -> bytes:
+        """Return the bytes of a file: EXR, Radiance, float TIFF, or JPEG with a gain map.
+
+        Raises:
+            UsageError: a bit depth that the format does not have.
+            OutputError: the picture cannot be written in this format here.
+        """
+        match image_format:
+            case ImageFormat.EXR if bit_depth in (None, 16, 32):
+                return write_exr(upright(self.picture), bit_depth or 32, attributes=self.attributes)
+            case ImageFormat.JPEG:
+                return write_gain_map(upright(self.picture), quality=quality)
+        return encode(
+            self.picture,
+            image_format,
+            bit_depth=bit_depth,
+            quality=quality,
+            strip_metadata=strip_metadata,
+        )
+
+    def beside(self, kind: str) -> bytes:
+        """Return the bytes of the tone-mapped preview or of the mask."""
+        if kind == "preview":
+            return encode(upright(tone_mapped(self.picture)), ImageFormat.JPEG, quality=92)
+        codes = self.known[None].astype(np.float32) / np.float32(255)
+        mask = Picture(pixels=codes, orientation=self.picture.orientation)
+        return encode(upright(mask), ImageFormat.PNG)

@@ -1,0 +1,259 @@
+"""`imrestore hdr`, `train hdr` and `evaluate hdr` as a user runs them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore.image.decode import decode
+from restore.image.encode import encode
+from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+from restore.models.optical_element import set_element
+from restore.weights import Weights, save_weights
+
+Run = Callable[..., Any]
+
+
+def _save(path: Path, psf: torch.Tensor | None) -> Path:
+    torch.manual_seed(0)
+    size = 0 if psf is None else psf.shape[1]
+    network = HdrResUNet(HdrResUNetConfig(widths=(4, 6), psf_size=size))
+    if psf is not None:
+        set_element(network, psf)
+    tensors = dict(network.state_dict())
+    weights = Weights(
+        name=path.stem, architecture="HdrResUNet", config=network.config, task="hdr",
+        tensors=tensors,
+    )  # fmt: skip
+    save_weights(weights, path)
+    return path
+
+
+@pytest.fixture
+def plain(workplace: Path) -> str:
+    """Weights for ordinary pictures."""
+    return str(_save(workplace / "plain.safetensors", None))
+
+
+@pytest.fixture
+def coded(workplace: Path) -> str:
+    """Weights for captures through an element."""
+    psf = torch.zeros(3, 9, 9)
+    psf[:, 4, 4], psf[:, 4, 8] = 0.8, 0.2
+    return str(_save(workplace / "coded.safetensors", psf))
+
+
+@pytest.fixture
+def scene(workplace: Path) -> str:
+    """A panorama of high dynamic range."""
+    light = np.random.default_rng(0).lognormal(-1, 1.5, (3, 64, 128)).astype(np.float32)
+    picture = Picture(pixels=light, is_float=True, bit_depth=32, transfer=Transfer.LINEAR)
+    folder = workplace / "scenes"
+    folder.mkdir()
+    (folder / "scene.exr").write_bytes(encode(picture, ImageFormat.EXR))
+    return str(folder / "scene.exr")
+
+
+@pytest.fixture
+def photograph(workplace: Path) -> str:
+    """A photograph with a blown-out patch."""
+    values = np.random.default_rng(0).integers(20, 180, (48, 64, 3), dtype=np.uint8)
+    values[10:20, 20:40] = 255
+    Image.fromarray(values).save(workplace / "photo.png")
+    return "photo.png"
+
+
+@pytest.mark.parametrize("name", ["out.exr", "out.hdr", "out.tif", "out.jpg"])
+def test_a_photograph_becomes_light(
+    run: Run, plain: str, photograph: str, workplace: Path, name: str
+) -> None:
+    ended = run("hdr", photograph, "-o", name, "--model", plain, "--device", "cpu")
+    assert ended.code == 0, ended.err
+    picture = decode(workplace / name)
+    assert (picture.width, picture.height) == (64, 48)
+    assert picture.is_float == (name != "out.jpg")
+
+
+def test_a_folder_gets_exr_previews_and_masks(
+    run: Run, plain: str, photograph: str, workplace: Path
+) -> None:
+    (workplace / "in").mkdir()
+    shutil.move(photograph, workplace / "in" / photograph)
+    ended = run(
+        "hdr", "in", "-o", "out", "--model", plain, "--preview", "--write-mask", "--json"
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    written = sorted(path.name for path in (workplace / "out").iterdir())
+    assert written == ["photo.exr", "photo_mask.png", "photo_preview.jpg"]
+    record = json.loads(ended.out)
+    assert record["guessed"] == pytest.approx(200 / (48 * 64), abs=1e-6)
+    mask = np.asarray(Image.open(workplace / "out" / "photo_mask.png"))
+    assert np.unique(mask).tolist() == [0, 255]
+    again = run("hdr", "in", "-o", "out", "--model", plain, "--preview")
+    assert again.code == 2
+    assert "exist already" in again.err
+
+
+def test_simulation_and_decoding_are_a_round_trip_of_files(
+    run: Run, coded: str, scene: str, workplace: Path
+) -> None:
+    made = run("hdr", scene, "-o", "capture.exr", "--simulate", "--model", coded, "-v")
+    assert made.code == 0, made.err
+    assert "saturated" in made.err
+    capture = decode(workplace / "capture.exr").pixels
+    assert capture.max() == 1
+    decoded = run("hdr", "capture.exr", "-o", "back.exr", "--mode", "optics", "--model", coded)
+    assert decoded.code == 0, decoded.err
+    assert decode(workplace / "back.exr").pixels.shape == capture.shape
+
+
+def test_what_does_not_fit_is_said_in_one_line(
+    run: Run, plain: str, coded: str, photograph: str, workplace: Path
+) -> None:
+    psf = np.zeros((9, 9))
+    psf[0, 0] = 1
+    np.save(workplace / "other.npy", psf)
+    for arguments, hint in (
+        (["--model", coded], "--mode optics"),
+        (["--model", plain, "--mode", "optics"], "--mode single"),
+        (["--model", coded, "--mode", "optics", "--psf", "other.npy"], "--optics fixed --psf"),
+        (["--model", plain, "--psf", "other.npy"], "--psf goes with"),
+        (["--model", plain, "--exposures", "1,2"], "--mode merge"),
+        (["--mode", "merge", "--simulate"], "--simulate"),
+        (["--mode", "double"], "single, optics, merge"),
+        (["--format", "png"], "holds no light"),
+    ):
+        ended = run("hdr", photograph, "-o", "out.exr", *arguments)
+        assert ended.code == 2, arguments
+        assert hint in ended.err
+        assert len(ended.err.strip().splitlines()) == 1
+    assert not (workplace / "out.exr").exists()
+
+
+def test_a_picture_that_is_hdr_already_fails_alone(
+    run: Run, plain: str, photograph: str, scene: str, workplace: Path
+) -> None:
+    ended = run("hdr", photograph, scene, "-o", "out/", "--model", plain)
+    assert ended.code == 1
+    assert "scene.exr: has light above white" in ended.err
+    assert [path.name for path in (workplace / "out").iterdir()] == ["photo.exr"]
+
+
+def _brackets(folder: Path, shared_data: Path) -> None:
+    for name in ("stack", "stack_alignment"):
+        shutil.copytree(shared_data / "hdr/brackets" / name, folder / name)
+
+
+def test_brackets_of_a_tree_are_merged_one_by_one(
+    run: Run, shared_data: Path, workplace: Path
+) -> None:
+    _brackets(workplace / "shots", shared_data)
+    ended = run(
+        "hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align", "--json", "--preview"
+    )
+    assert ended.code == 0, ended.err
+    records = [json.loads(line) for line in ended.out.splitlines()]
+    assert sorted(record["frames"] for record in records) == [3, 7]
+    written = sorted(path.name for path in (workplace / "merged").iterdir())
+    assert written == [
+        "IMG_4209.exr", "IMG_4209_preview.jpg", "stack_room_exp_0.exr",
+        "stack_room_exp_0_preview.jpg",
+    ]  # fmt: skip
+    resumed = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--skip-existing")
+    assert resumed.code == 0
+    assert "2 skipped" in resumed.err
+
+
+def test_named_frames_are_one_bracket_with_the_exposures_given(
+    run: Run, shared_data: Path, workplace: Path
+) -> None:
+    _brackets(workplace / "shots", shared_data)
+    frames = [f"shots/stack_alignment/IMG_{number}.jpg" for number in (4209, 4210, 4211)]
+    arguments = ["-o", "one.exr", "--mode", "merge", "--no-align", "--json"]
+    ended = run("hdr", *frames, *arguments, "--exposures", "1/80,1/320,1/20")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["stops"] == pytest.approx(4)
+    assert (workplace / "one.exr").is_file()
+    wrong = run("hdr", *frames, *arguments, "--overwrite", "--exposures", "1/80,1/320")
+    assert wrong.code == 2
+    assert "give 3 times in seconds" in wrong.err
+
+
+def test_merging_never_writes_over_a_frame(run: Run, shared_data: Path, workplace: Path) -> None:
+    _brackets(workplace / "shots", shared_data)
+    frames = [f"shots/stack_alignment/IMG_{number}.jpg" for number in (4209, 4210, 4211)]
+    before = Path(frames[1]).read_bytes()
+    ended = run("hdr", *frames, "-o", frames[1], "--mode", "merge", "--overwrite")
+    assert ended.code == 2
+    assert "is the input" in ended.err
+    assert Path(frames[1]).read_bytes() == before
+    several = run("hdr", "shots", "-r", "-o", "one.exr", "--mode", "merge")
+    assert several.code == 2
+    assert "2 brackets" in several.err
+
+
+def test_a_frame_that_stands_alone_fails_and_the_rest_is_done(
+    run: Run, shared_data: Path, photograph: str, workplace: Path
+) -> None:
+    _brackets(workplace / "shots", shared_data)
+    shutil.move(photograph, workplace / "shots" / "alone.png")
+    ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align")
+    assert ended.code == 1
+    assert "alone.png: stands alone" in ended.err
+    assert len(list((workplace / "merged").glob("*.exr"))) == 2
+
+
+def test_training_writes_weights_that_the_command_takes(
+    run: Run, scene: str, photograph: str, workplace: Path
+) -> None:
+    ended = run(
+        "train", "hdr", "scenes", "--optics", "none", "-o", "mine.safetensors", "--steps", "2",
+        "--batch", "2", "--patch", "32", "--width", "4,6", "--device", "cpu", "--quiet",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert run("weights", "verify", "mine.safetensors").code == 0
+    used = run("hdr", photograph, "-o", "out.exr", "--model", "mine.safetensors")
+    assert used.code == 0, used.err
+    for arguments, hint in (
+        (["--optics", "fixed"], "--optics fixed"),
+        (["--optics", "none", "--saturated", "x"], "as in 1:2"),
+        (["--optics", "none", "--width", "0"], "positive whole numbers"),
+        (["--optics", "none", "--patch", "33", "--width", "4,6"], "multiple of 2"),
+    ):
+        refused = run("train", "hdr", "scenes", "-o", "no.safetensors", "--steps", "1", *arguments)
+        assert refused.code == 2, arguments
+        assert hint in refused.err
+    del scene, workplace
+
+
+def test_evaluation_puts_networks_beside_their_twin(
+    run: Run, plain: str, coded: str, scene: str, workplace: Path
+) -> None:
+    (workplace / "scenes" / "flat.png").write_bytes(
+        encode(Picture(pixels=np.zeros((3, 8, 8), np.float32)), ImageFormat.PNG)
+    )
+    arguments = ["scenes", "--model", coded, "--twin", plain, "--size", "32", "--views", "2"]
+    ended = run("evaluate", "hdr", *arguments, "--json")
+    assert ended.code == 1
+    assert "flat.png: is no HDR picture" in ended.err
+    records = [json.loads(line) for line in ended.out.splitlines()]
+    assert [record.get("model") for record in records[:3]] == [
+        "the exposure itself", "coded", "plain"
+    ]  # fmt: skip
+    last = records[-1]
+    assert last["scenes"] == 2
+    for name in ("coded", "plain", "the exposure itself"):
+        mean = last["mean"][name]
+        each = [one["saturated"]["mu"] for one in records[:-1] if one["model"] == name]
+        assert mean["saturated_mu"] == pytest.approx(sum(each) / 2, abs=1e-3)
+    table = run("evaluate", "hdr", *arguments)
+    assert "saturated pixels" in table.out
+    assert "protocol: " in table.out
+    del scene

@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from restore.optics.camera import Camera
+from restore.optics.height_map import HEIGHT_MAPS, fabricated, zernike
+from restore.optics.psf import aperture
+
+CAMERA = Camera()
+
+
+@pytest.mark.parametrize("kind", sorted(HEIGHT_MAPS))
+def test_heights_stay_within_the_limit_and_take_gradients(kind: str) -> None:
+    torch.manual_seed(0)
+    height_map = HEIGHT_MAPS[kind](CAMERA, 16)
+    with torch.no_grad():
+        for parameter in height_map.parameters():
+            parameter.mul_(1.5)
+    heights = height_map()
+    assert heights.shape == (16, 16)
+    assert heights.min() >= 0
+    assert heights.max() <= CAMERA.height_limit_m * 1.0001
+    heights.sum().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in height_map.parameters())
+
+
+def test_rank_one_heights_are_an_outer_product() -> None:
+    torch.manual_seed(0)
+    roots = HEIGHT_MAPS["rank1"](CAMERA, 16)().sqrt()
+    assert torch.linalg.matrix_rank(roots.double() * 1e3, rtol=1e-4) == 1
+
+
+def test_fabrication_rounds_to_steps_adds_errors_and_passes_gradients() -> None:
+    height = torch.tensor([[1e-7, 5e-7], [1e-6, 1.5e-6]], requires_grad=True)
+    stepped = fabricated(height, CAMERA)
+    levels = stepped.detach() / CAMERA.height_step_m
+    torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-3)
+    off = fabricated(height, CAMERA, torch.ones(2, 2)) - stepped
+    torch.testing.assert_close(off, torch.full((2, 2), 20e-9), rtol=1e-3, atol=1e-12)
+    (gradient,) = torch.autograd.grad(stepped.sum(), height)
+    torch.testing.assert_close(gradient, torch.ones(2, 2))
+
+
+def test_zernike_polynomials_are_orthonormal_over_the_disc() -> None:
+    disc = aperture(400) > 0.5
+    modes = torch.stack([zernike(term, 400)[disc] for term in range(1, 16)])
+    gram = modes @ modes.T / disc.sum()
+    torch.testing.assert_close(gram, torch.eye(15), rtol=0, atol=0.03)
+
+
+def test_defocus_and_tilt_have_their_nolls_numbers() -> None:
+    defocus, tilt = zernike(4, 64), zernike(2, 64)
+    torch.testing.assert_close(defocus, defocus.T)
+    torch.testing.assert_close(tilt[:, 10], -tilt[:, 53], rtol=0, atol=1e-5)
