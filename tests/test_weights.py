@@ -14,6 +14,9 @@ from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
+from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.weights import ARCHITECTURES, Weights, build, load, save_weights, shipped
 
@@ -23,15 +26,22 @@ CONFIGS = {
     "DnCNN": DnCNNConfig(channels=1, depth=3, width=4),
     "Draem": DraemConfig(reconstructor=(4,), discriminator=(4, 6)),
     "FFDNet": FFDNetConfig(channels=1, depth=3, width=4),
+    "HdrResUNet": HdrResUNetConfig(widths=(4, 6), psf_size=5, cells=8),
+    "HdrUNet": HdrUNetConfig(width=4, psf_size=5),
+    "IspUNet": IspUNetConfig(width=2),
     "ResUNet": ResUNetConfig(channels=1, widths=(4, 6), blocks=1),
 }
 NETWORKS: dict[str, Any] = {
     "Autoencoder": Autoencoder, "DRUNet": DRUNet, "DnCNN": DnCNN, "Draem": Draem,
-    "FFDNet": FFDNet, "ResUNet": ResUNet,
+    "FFDNet": FFDNet, "HdrResUNet": HdrResUNet, "HdrUNet": HdrUNet, "IspUNet": IspUNet,
+    "ResUNet": ResUNet,
 }  # fmt: skip
 INPUTS = {
     "Autoencoder": (torch.rand(1, 1, 16, 16),),
     "Draem": (torch.rand(1, 1, 8, 8),),
+    "HdrResUNet": (torch.rand(1, 3, 8, 8),),
+    "HdrUNet": (torch.rand(1, 3, 16, 16),),
+    "IspUNet": (torch.rand(1, 4, 16, 16),),
 }
 """Of networks that take something else than a picture and its noise level."""
 
@@ -80,7 +90,7 @@ def test_round_trip_keeps_everything(tmp_path: Path, architecture: str) -> None:
     assert again.tensors.keys() == weights.tensors.keys()
     assert all(torch.equal(again.tensors[key], weights.tensors[key]) for key in weights.tensors)
     inputs = INPUTS.get(architecture, (torch.rand(1, 1, 8, 8), torch.tensor([0.1])))
-    network = NETWORKS[architecture](weights.config)
+    network = NETWORKS[architecture](weights.config).eval()
     network.load_state_dict(weights.tensors)
     assert torch.equal(build(again)(*inputs), network(*inputs))
 
