@@ -30,7 +30,7 @@ from restore.weights import Weights
 __all__ = ["draem_loss", "train_detector"]
 
 _DEFECT_WEIGHT = 5.0
-_PICTURE_WEIGHT = 0.2
+_PICTURE_WEIGHT = 0.5
 _FOCUS = 2.0
 
 

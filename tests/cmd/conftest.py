@@ -161,3 +161,25 @@ def photo(workplace: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def part(workplace: Path) -> Callable[..., Path]:
+    """Write a light part, if wished with a black hole of 10x8 pixels at (left 20, top 12)."""
+
+    def write(name: str, *, hole: bool = False, width: int = 64, height: int = 48) -> Path:
+        path = workplace / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.full((height, width), 200, np.uint8)
+        if hole:
+            values[12:20, 20:30] = 0
+        Image.fromarray(values).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def model(darkness_weights: Callable[..., str]) -> str:
+    """The file of a detector of dark places; see ``_darkness``."""
+    return darkness_weights("dark")

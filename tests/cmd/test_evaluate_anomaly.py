@@ -43,11 +43,6 @@ def tests(workplace: Path) -> None:
             Image.fromarray(mask).save(path)
 
 
-@pytest.fixture
-def model(darkness_weights: Callable[..., str]) -> str:
-    return darkness_weights("dark")
-
-
 def figures(run: Run, *arguments: str) -> dict:
     ended = run("evaluate", "anomaly", "set", "--json", *arguments)
     assert ended.code == 0, ended.err

@@ -1,0 +1,163 @@
+"""What `imrestore anomaly` refuses, and how it says so."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+Run = Callable[..., SimpleNamespace]
+Part = Callable[..., Path]
+Weigh = Callable[..., str]
+
+
+def records(report: str = "report") -> list[dict[str, object]]:
+    lines = Path(report, "results.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def tree(report: str) -> dict[str, bytes]:
+    paths = sorted(path for path in Path(report).rglob("*") if path.is_file())
+    return {str(path.relative_to(report)): path.read_bytes() for path in paths}
+
+
+def test_what_cannot_be_inspected_fails_alone(run: Run, part: Part, model: str) -> None:
+    """Colour, damage and a missing file in the middle: one line each, the others are done."""
+    part("in/a.png")
+    Path("in/b.png").write_text("not a picture")
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save("in/c.png")
+    part("in/d.png", hole=True, width=33, height=70)
+    ended = run("anomaly", "in", "missing.png", "--model", model, "-o", "r", "--fail-on-anomaly")
+    assert ended.code == 1
+    lines = ended.err.splitlines()
+    assert "in/b.png: is not a picture" in lines[0]
+    assert (
+        "in/c.png: has 3 channels (colour); dark was trained on pictures of 1 channel" in lines[1]
+    )
+    assert "missing.png" in lines[2]
+    verdicts = {record["source"]: record["verdict"] for record in records("r")}
+    assert verdicts == {
+        "in/a.png": "good", "in/b.png": "failed", "in/c.png": "failed", "in/d.png": "defective",
+        "missing.png": "failed",
+    }  # fmt: skip
+    assert "Not inspected" in Path("r/report.html").read_text()
+
+
+def test_a_rate_that_cannot_be_promised_is_said_so(run: Run, part: Part, model: str) -> None:
+    part("a.png")
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r", "--fpr", "0.001")
+    assert "39 held-out good parts cannot promise 0.001 false alarms" in ended.err
+    assert "39 held-out good parts cannot promise" in Path("r/report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.png", "-o", "r"], "give --model FILE, trained with"),
+        (["a.png", "-o", "-", "--model", "M"], "a report is a folder"),
+        (["a.png", "-o", "a.png", "--model", "M"], "a report needs a folder"),
+        (["-o", "r", "--model", "M"], "give pictures or folders to inspect"),
+        (["a.png", "-o", "r", "--model", "M", "--fpr", "2"], "false-alarm rate 2"),
+        (["a.png", "-o", "r", "--model", "M", "--threshold", "-1"], "threshold -1"),
+        (["a.png", "-o", "r", "--model", "M", "--fpr", "0.1", "--threshold", "1"], "not both"),
+        (["a.png", "-o", "r", "--model", "M", "-q", "-v"], "contradict"),
+        (["a.png", "-o", "r", "--model", "resunet-gray"], "are for denoise, not for anomaly"),
+        (["a.png", "-o", "r", "--model", "M", "--sample", "2"], "leave the inputs out"),
+        (["-o", "r", "--model", "M", "--sample", "2"], "only variational autoencoders"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_writes_nothing(
+    run: Run, part: Part, model: str, arguments: list[str], message: str
+) -> None:
+    part("a.png")
+    ended = run("anomaly", *[model if each == "M" else each for each in arguments])
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert message in line
+    assert not Path("r").exists()
+
+
+def test_weights_that_were_never_calibrated_need_a_threshold(
+    run: Run, part: Part, darkness_weights: Weigh
+) -> None:
+    part("a.png", hole=True)
+    raw = darkness_weights("raw", provenance={})
+    ended = run("anomaly", "a.png", "--model", raw, "-o", "r")
+    assert ended.code == 2
+    assert "raw: was never calibrated on good parts; give --threshold" in ended.err
+    assert run("anomaly", "a.png", "--model", raw, "-o", "r", "--threshold", "1").code == 0
+    assert records("r")[0]["verdict"] == "defective"
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [{"calibration": [1]}, {"calibration": {"scores": "x"}}, {"inspection": {"scale": 10**9}}],
+)
+def test_hostile_weights_are_refused(
+    run: Run, part: Part, darkness_weights: Weigh, provenance: dict[str, object]
+) -> None:
+    part("a.png")
+    bad = darkness_weights("bad", provenance=provenance)
+    ended = run("anomaly", "a.png", "--model", bad, "-o", "r", "--threshold", "1")
+    assert ended.code == 2
+    assert "bad: a " in ended.err
+    assert "makes no sense" in ended.err
+
+
+def test_a_report_is_not_replaced_unasked(run: Run, part: Part, model: str) -> None:
+    part("a.png")
+    part("b.png", hole=True)
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    before = Path("r/report.html").read_bytes()
+    refused = run("anomaly", "b.png", "--model", model, "-o", "r")
+    assert refused.code == 2
+    assert "r: holds a report already" in refused.err
+    assert Path("r/report.html").read_bytes() == before
+    assert run("anomaly", "b.png", "--model", model, "-o", "r", "--overwrite").code == 0
+    assert [record["source"] for record in records("r")] == ["b.png"]
+
+
+def test_verdicts_of_two_thresholds_do_not_mix(run: Run, part: Part, model: str) -> None:
+    part("a.png", hole=True)
+    part("b.png")
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    before = tree("r")
+    ended = run("anomaly", "b.png", "--model", model, "-o", "r", "--skip-existing", "--fpr", "0.2")
+    assert ended.code == 2
+    assert "r: was made with other weights or another threshold" in ended.err
+    assert tree("r") == before
+
+
+def test_inputs_are_never_overwritten(run: Run, part: Part, model: str) -> None:
+    photo = part("r/masks/a.png")
+    before = photo.read_bytes()
+    ended = run("anomaly", "r/masks/a.png", "--model", model, "-o", "r", "--overwrite")
+    assert ended.code == 2
+    assert "is the input r/masks/a.png" in ended.err
+    assert photo.read_bytes() == before
+
+
+def test_the_report_is_not_inspected_itself(run: Run, part: Part, model: str) -> None:
+    part("a.png")
+    run("anomaly", ".", "-r", "--model", model, "-o", "report")
+    run("anomaly", ".", "-r", "--model", model, "-o", "report", "--overwrite")
+    assert [record["source"] for record in records()] == ["a.png"]
+
+
+def test_two_inputs_of_one_name_are_refused_before_work(run: Run, part: Part, model: str) -> None:
+    part("in/a.png")
+    part("in/a.bmp")
+    ended = run("anomaly", "in", "--model", model, "-o", "r")
+    assert ended.code == 2
+    assert "would both be written to" in ended.err
+    assert not Path("r").exists()
+
+
+def test_dry_run_writes_nothing(run: Run, part: Part) -> None:
+    part("in/a.png")
+    ended = run("anomaly", "in", "--model", "none", "-o", "r", "--dry-run")
+    assert (ended.code, ended.out) == (0, "in/a.png -> r/maps/a.tif\n")
+    assert not Path("r").exists()

@@ -1,0 +1,173 @@
+"""What `imrestore anomaly` leaves: tables, pictures and a page, also after a stop."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from restore.models.draem import Draem, DraemConfig
+from restore.weights import Weights, save_weights
+
+Run = Callable[..., SimpleNamespace]
+Part = Callable[..., Path]
+Weigh = Callable[..., str]
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def records(report: str = "report") -> list[dict[str, object]]:
+    lines = Path(report, "results.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def tree(report: str) -> dict[str, bytes]:
+    paths = sorted(path for path in Path(report).rglob("*") if path.is_file())
+    return {str(path.relative_to(report)): path.read_bytes() for path in paths}
+
+
+def test_every_file_of_the_report_agrees_with_the_records(run: Run, part: Part, model: str) -> None:
+    part("in/bad.png", hole=True)
+    part("in/good.png")
+    run("anomaly", "in", "--model", model, "-o", "report")
+    for record in records():
+        scores = tifffile.imread(f"report/{record['map']}")
+        assert (scores.dtype, scores.shape) == (np.float32, (48, 64))
+        assert scores.max() == pytest.approx(record["score"], rel=1e-5)
+        mask = pixels(f"report/{record['mask']}")
+        np.testing.assert_array_equal(mask == 255, scores > record["threshold"])
+        assert sum(region["area"] for region in record["regions"]) == (mask > 0).sum()
+        assert pixels(f"report/{record['overlay']}").shape[:2] == (48, 64)
+        assert pixels(f"report/{record['reconstruction']}").shape[:2] == (48, 64)
+    with Path("report/results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["verdict"] for row in rows] == ["defective", "good"]
+    assert json.loads(rows[0]["boxes"]) == records()[0]["regions"]
+    assert [int(row["regions"]) for row in rows] == [1, 0]
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.scripts = 0
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.addresses += [v or "" for key, v in attributes if key in ("src", "href")]
+
+
+def test_the_page_needs_no_other_file_and_no_network(run: Run, part: Part, model: str) -> None:
+    part("in/bad & <b>.png", hole=True)
+    part("in/good.png")
+    run("anomaly", "in", "--model", model, "-o", "report")
+    page = Path("report/report.html").read_text()
+    links = Links()
+    links.feed(page)
+    pictures = [each for each in links.addresses if each.startswith("data:image/jpeg;base64,/9j/")]
+    others = [each for each in links.addresses if not each.startswith("data:")]
+    assert len(pictures) == 2
+    assert links.scripts == 0
+    assert others
+    assert not any(":" in each for each in others), "links lead into the report"
+    from urllib.parse import unquote
+
+    assert all(Path("report", unquote(each)).is_file() for each in others)
+    assert "<b>.png" not in page
+    assert "bad &amp; &lt;b&gt;.png" in page
+    assert "prefers-color-scheme: dark" in page
+    assert page.index("bad &amp;") < page.index("in/good.png"), "highest score first"
+
+
+def test_a_stopped_run_goes_on_to_the_same_report(run: Run, part: Part, model: str) -> None:
+    for index in range(4):
+        part(f"in/{index}.png", hole=index % 2 == 1, width=40 + index)
+    run("anomaly", "in", "--model", model, "-o", "whole")
+    run("anomaly", "in/0.png", "in/1.png", "--model", model, "-o", "parts")
+    # What a kill in the middle leaves: a line cut short, a map without a record, no tables.
+    lines = Path("parts/results.jsonl")
+    lines.write_text(lines.read_text() + '{"source": "in/2.pn')
+    Path("parts/maps/2.tif").write_bytes(b"half")
+    Path("parts/report.html").unlink()
+    resumed = run("anomaly", "in", "--model", model, "-o", "parts", "--skip-existing")
+    assert "2 done, 2 skipped" in resumed.err
+    assert tree("parts") == tree("whole")
+
+
+def test_results_of_earlier_runs_stay_in_the_report(run: Run, part: Part, model: str) -> None:
+    part("a.png", hole=True)
+    part("b.png")
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    run("anomaly", "b.png", "--model", model, "-o", "r", "--skip-existing")
+    assert {record["source"] for record in records("r")} == {"a.png", "b.png"}
+    page = Path("r/report.html").read_text()
+    assert page.count("data:image/jpeg;base64,/9j/") == 2
+
+
+def test_shards_share_a_folder_but_no_table(run: Run, part: Part, model: str) -> None:
+    for name in "abc":
+        part(f"in/{name}.png")
+    for shard in ("1/2", "2/2"):
+        assert run("anomaly", "in", "--model", model, "-o", "r", "--shard", shard).code == 0
+    names = {path.name for path in Path("r").glob("*.jsonl")}
+    assert names == {"results-1-of-2.jsonl", "results-2-of-2.jsonl"}
+    assert len(list(Path("r/maps").iterdir())) == 3
+
+
+def test_ctrl_c_stops_within_two_seconds_and_says_how_to_go_on(
+    spawn: Callable[..., "subprocess.Popen[bytes]"], part: Part, tmp_path: Path
+) -> None:
+    config = DraemConfig(channels=1, reconstructor=(64, 64), discriminator=(64, 64), blocks=4)
+    network = Draem(config)
+    path = tmp_path / "slow.safetensors"
+    save_weights(
+        Weights(
+            name="slow", architecture="Draem", config=config, task="anomaly",
+            tensors=network.state_dict(),
+        ),
+        path,
+    )  # fmt: skip
+    part("in/a.png")
+    for name in "bcd":
+        part(f"in/{name}.png", width=2000, height=1500)
+    arguments = ["anomaly", "in", "--model", str(path), "-o", "r", "--threshold", "1"]
+    process = spawn(*arguments, "--device", "cpu")
+    deadline = time.monotonic() + 120
+    while not (Path("r/results.jsonl").exists() and Path("r/results.jsonl").read_text()):
+        assert process.poll() is None, process.communicate()[1].decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, messages = process.communicate(timeout=60)
+    assert time.monotonic() - started < 3
+    assert process.returncode == 130
+    assert b"--skip-existing does the rest" in messages
+    done = [json.loads(line)["source"] for line in Path("r/results.jsonl").read_text().splitlines()]
+    assert "in/a.png" in done
+    assert not list(Path("r").rglob("*.part"))
+
+
+def test_bars_of_the_histogram_count_every_part_once() -> None:
+    from restore.tasks.anomaly_histogram import histogram
+
+    scores = [0.0, 0.1, 0.5, 0.5, 0.50001, 2.0]
+    drawn = histogram(scores, 0.5)
+    bars = re.findall(r'class="(good|defective)" .*?<title>(\d+) with', drawn)
+    assert sum(int(count) for _, count in bars) == len(scores)
+    assert sum(int(count) for kind, count in bars if kind == "defective") == 2
+    assert histogram([0.0], 0.0)
+    assert histogram([1.0], 50.0)
