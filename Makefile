@@ -44,6 +44,9 @@ figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/cbsd68 --model dncnn-color --sigma 15,25,50
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/cbsd68 --model resunet-color --sigma 15,25,50
 
+	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/real/polyu/clean --noisy $(DATA)/denoise/real/polyu/noisy
+	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24
+
 samples: $(INSTALLED)
 	$(BIN)/python benchmarks/make_samples.py $(DATA) samples
 

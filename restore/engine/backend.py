@@ -48,7 +48,8 @@ class Backend:
         self.precision = choose_precision(precision, self.device, weights.precision_loss_db)
         network: Any = build(weights)
         self.halo, self.multiple = int(network.halo), int(network.multiple)
-        self.tile = tile_size(tile, self.device, self.precision, self.halo)
+        scale = getattr(weights.config, "scale", 1)
+        self.tile = tile_size(tile, self.device, self.precision, self.halo, scale)
         self._network = cast(
             nn.Module,
             network.to(self.device, PRECISIONS[self.precision], memory_format=torch.channels_last),
@@ -187,18 +188,26 @@ def exact_float32(wanted: bool) -> Iterator[None]:
         yield
 
 
-def tile_size(tile: str | int, device: torch.device, precision: str, halo: int) -> int:
+def tile_size(
+    tile: str | int, device: torch.device, precision: str, halo: int, scale: int = 1
+) -> int:
     """Return the side in pixels that ``tile`` (a number, or auto) stands for.
+
+    Args:
+        tile: as given.
+        device, precision: in which the network runs.
+        halo: its radius of sight, in the pixels that it sees.
+        scale: pixels of the picture to one that it sees, in each direction.
 
     Raises:
         UsageError: neither a positive number nor auto.
     """
     if tile == "auto":
         if device.type != "cpu":
-            return 1024
+            return 1024 * scale
         # Small tiles keep bf16 units fed from the cache, but a halo is computed twice at every
         # seam: networks that see far, and float32, gain more from larger tiles.
-        return 256 if halo <= 32 and precision == "bf16" else 512
+        return scale * (256 if halo <= 32 and precision == "bf16" else 512)
     try:
         size = int(tile)
     except ValueError:
