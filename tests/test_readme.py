@@ -41,5 +41,5 @@ def test_every_option_shown_exists(words: list[str]) -> None:
         name, *words = words
         command = command.commands[name]
     known = {option for parameter in command.params for option in parameter.opts}
-    shown = {word for word in words if word.startswith("-") and word not in ("-", "--help")}
+    shown = {word for word in words if re.match(r"-[a-z-]", word) and word != "--help"}
     assert shown <= known

@@ -195,7 +195,8 @@ def tile_size(
 
     Args:
         tile: as given.
-        device, precision: in which the network runs.
+        device: where the network runs.
+        precision: fp32, fp16 or bf16.
         halo: its radius of sight, in the pixels that it sees.
         scale: pixels of the picture to one that it sees, in each direction.
 
