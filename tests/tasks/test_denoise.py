@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from restore.errors import DeviceError, UsageError, WeightsError
+from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.noise.awgn import add_gaussian_noise
 from restore.tasks.denoise import Denoiser
@@ -141,6 +142,21 @@ def test_wrong_choices_are_refused_at_once(gray_model: Path, hdr_model: Path) ->
         Denoiser(gray_model, device="cuda:99")
     with pytest.raises(UsageError, match="precision 'fp8'"):
         Denoiser(gray_model, precision="fp8")
+
+
+@pytest.mark.parametrize("sample", ["kodim01", "kodim07", "kodim19"])
+def test_photo_keeps_the_colours_of_clean_and_of_noisy_pictures(
+    shared_data: Path, sample: str
+) -> None:
+    """Means within 0.2 of 255; of noise that is not clipped."""
+    clean = decode(shared_data / f"denoise/test/kodak24/{sample}.png")
+    middle = clean.with_pixels(0.2 + 0.6 * clean.pixels[:, :192, :192])
+    denoiser = Denoiser("photo", device="cpu")
+    for sigma in (0, 10):
+        noisy = middle.with_pixels(add_gaussian_noise(middle.pixels, sigma / 255, seed=0))
+        after = denoiser(noisy).picture.pixels
+        shift = 255 * (after - noisy.pixels).mean(axis=(1, 2))
+        assert np.abs(shift).max() < 0.2
 
 
 @pytest.mark.parametrize(
