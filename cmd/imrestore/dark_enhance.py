@@ -1,6 +1,7 @@
 """`imrestore dark-enhance`: dark RAW files in, photographs out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -54,7 +55,7 @@ def dark_enhance(
         typer.Option(
             metavar="auto|N",
             help="How many times brighter the result is; auto brings the mean to middle gray, but "
-            "never clips more than 0.5 % of the picture, from 1 to 300.",
+            "never clips more than 0.5 % of the picture, from 1 to 300, and is told.",
             callback=_ratio,
         ),
     ] = "auto",
@@ -113,6 +114,8 @@ def dark_enhance(
 
         return enhance
 
+    if ratio == "auto" and not files.quiet:
+        files = replace(files, verbose=True)  # so that the ratio is told
     batch.run(
         files, prepare, describe=_describe, handling=_linear_files if is_linear else _raw_files
     )

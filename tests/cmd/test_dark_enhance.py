@@ -57,9 +57,10 @@ def test_record_says_what_was_done(run: Run, isp_weights: Models) -> None:
 
 
 def test_auto_ratio_is_printed(run: Run, isp_weights: Models) -> None:
-    arguments = ("--model", str(isp_weights["bayer"]), "-v")
-    ended = run("dark-enhance", "nights/a.dng", "-o", "a.png", *arguments)
-    assert "ratio " in ended.err
+    arguments = ("dark-enhance", "nights/a.dng", "--model", str(isp_weights["bayer"]))
+    assert "ratio " in run(*arguments, "-o", "a.png").err
+    assert "ratio " not in run(*arguments, "-o", "b.png", "--ratio", "9").err
+    assert run(*arguments, "-o", "c.png", "-q").err == ""
 
 
 def test_linear_light_is_exr_and_nothing_else_by_default(run: Run, isp_weights: Models) -> None:
@@ -100,7 +101,7 @@ def test_sensor_without_weights_fails_alone(run: Run, isp_weights: Models, senso
 def test_standard_input_and_output(
     spawn: Callable[..., "subprocess.Popen[bytes]"], night: Path, isp_weights: Models
 ) -> None:
-    arguments = ("dark-enhance", "-", "-o", "-", "--format", "png")
+    arguments = ("dark-enhance", "-", "-o", "-", "--format", "png", "--ratio", "100")
     process = spawn(*arguments, "--model", str(isp_weights["bayer"]), stdin=subprocess.PIPE)
     out, err = process.communicate((night / "a.dng").read_bytes())
     assert (process.returncode, err) == (0, b"imrestore: 1 done in " + err[21:])
