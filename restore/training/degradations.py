@@ -66,19 +66,35 @@ class Jpeg:
 
 @dataclass(frozen=True)
 class Camera:
-    """Photographs by random cameras, at times made smaller afterwards."""
+    """Photographs by random cameras, at times made smaller afterwards.
 
-    shrunk_share: float = 0.4
+    Scenes are often enlarged first: training pictures were scaled down to a megapixel or less and
+    are sharp from pixel to pixel, as nothing is that a lens draws on twenty megapixels. A network
+    that knows only such detail takes much fine noise for it.
+    """
+
+    shrunk_share: float = 0.25
     smallest: float = 0.5
+    enlarged_share: float = 0.5
+    largest: float = 2.5
 
     def __call__(self, crops: RandomCrops, count: int, rng: Randomness) -> Batch:
         """Draw ``count`` crops and photograph them with noise and, as targets, without."""
-        chance, place = torch.rand(2, generator=rng.host, dtype=torch.float64).tolist()
-        scale = self.smallest + (1 - self.smallest) * place if chance < self.shrunk_share else 1.0
-        side = min(math.ceil(crops.patch / scale), crops.largest)
-        pair = photographed(crops(rng, count=count, side=side), rng.local)
-        noisy, clean = (_shrunk(pictures, crops.patch) for pictures in pair)
+        before, after = self._scales(rng)
+        side = min(math.ceil(crops.patch / after), crops.largest)
+        scene = crops(rng, count=count, side=math.ceil(side / before))
+        pair = photographed(_resized(scene, side), rng.local)
+        noisy, clean = (_resized(pictures, crops.patch) for pictures in pair)
         return _measured(noisy, clean)
+
+    def _scales(self, rng: Randomness) -> tuple[float, float]:
+        """Return by how much a scene is enlarged before, and made smaller after it is taken."""
+        chance, place = torch.rand(2, generator=rng.host, dtype=torch.float64).tolist()
+        if chance < self.shrunk_share:
+            return 1.0, self.smallest + (1 - self.smallest) * place
+        if chance < self.shrunk_share + self.enlarged_share:
+            return 1 + (self.largest - 1) * place, 1.0
+        return 1.0, 1.0
 
 
 class Degraded:
@@ -135,7 +151,7 @@ def _measured(noisy: Tensor, clean: Tensor) -> Batch:
     return Batch(noisy=noisy, clean=clean, sigma=(noisy - clean).flatten(1).std(dim=1))
 
 
-def _shrunk(pictures: Tensor, side: int) -> Tensor:
+def _resized(pictures: Tensor, side: int) -> Tensor:
     if pictures.shape[-1] == side:
         return pictures
     return F.interpolate(

@@ -76,6 +76,15 @@ def test_shrunk_photographs_have_less_noise() -> None:
     assert level(halved) < 0.9 * level(Camera(shrunk_share=0.0))
 
 
+def test_enlarged_scenes_have_less_detail() -> None:
+    def detail(kind: Camera) -> float:
+        clean = kind(crops(), 64, rng()).clean
+        return float(clean.diff(dim=3).std())
+
+    enlarged = Camera(shrunk_share=0.0, enlarged_share=1.0)
+    assert detail(enlarged) < 0.8 * detail(Camera(shrunk_share=0.0, enlarged_share=0.0))
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
