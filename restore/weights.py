@@ -40,6 +40,7 @@ __all__ = [
     "save_weights",
     "shipped",
     "weights_folder",
+    "weights_of",
 ]
 
 FORMAT_VERSION = "1"
@@ -120,6 +121,25 @@ class Weights:
     def takes_sigma(self) -> bool:
         """Whether the network is told the noise level."""
         return bool(getattr(self.config, "noise_map", False))
+
+
+def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str, Any]) -> Weights:
+    """Return what a trained network has learned, in float32.
+
+    Args:
+        network: of one of ``ARCHITECTURES``.
+        name: of the weights.
+        task: the subcommand that the network is for.
+        provenance: recipe, data and measurements.
+    """
+    return Weights(
+        name=name,
+        architecture=type(network).__name__,
+        config=cast(Any, network).config,
+        task=task,
+        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
+        provenance=provenance,
+    )
 
 
 def build(weights: Weights) -> nn.Module:

@@ -85,7 +85,8 @@ def train_denoiser(
             objective=objective,
             judge=Validation(source.held_out, context.device),
             provenance=provenance,
-            as_weights=_as_weights,
+            task="denoise",
+            kept=_folded,
             finish=measured,
         )
 
@@ -94,15 +95,6 @@ def train_denoiser(
     )
 
 
-def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-    """Return a trained denoiser as weights, its batch norm folded."""
-    if isinstance(network, DnCNN):
-        network = network.fold()
-    return Weights(
-        name=name,
-        architecture=type(network).__name__,
-        config=network.config,
-        task="denoise",
-        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
-        provenance=provenance,
-    )
+def _folded(network: nn.Module) -> nn.Module:
+    """Return a trained denoiser without batch norm, which is folded into its convolutions."""
+    return network.fold() if isinstance(network, DnCNN) else network

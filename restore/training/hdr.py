@@ -119,7 +119,8 @@ def train_hdr(
             judge=HdrValidation(scenes, context.device),
             figure=_FIGURE,
             provenance=provenance,
-            as_weights=_as_weights,
+            task="hdr",
+            kept=_with_element,
             finish=finish,
         )
 
@@ -199,14 +200,6 @@ def _description(folders: Sequence[Path], library: Library) -> dict[str, str | i
     }
 
 
-def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-    """Return the network of a trained pair, with its element, as weights."""
-    finished = cast(Coded, network).finished()
-    return Weights(
-        name=name,
-        architecture=type(finished).__name__,
-        config=finished.config,
-        task="hdr",
-        tensors={key: tensor.float() for key, tensor in finished.state_dict().items()},
-        provenance=provenance,
-    )
+def _with_element(network: nn.Module) -> nn.Module:
+    """Return the network of a trained pair, with its element."""
+    return cast(Coded, network).finished()
