@@ -19,6 +19,7 @@ from restore.errors import UsageError
 from restore.image.decode import decode
 from restore.image.formats import SUFFIXES
 from restore.image.picture import Picture, Transfer
+from restore.image.primaries import REC601_LUMA
 from restore.metrics import psnr
 from restore.models.optical_element import psf_of
 from restore.noise.awgn import add_gaussian_noise
@@ -54,7 +55,6 @@ _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _MAX_STORAGE_LOSS_DB = 0.005
 _CROP = 192
 _LEAST_CROP = 32
-_LUMA = torch.tensor((0.299, 0.587, 0.114))
 _DARK_CAMERA = "Nikon D850"
 
 _Run = Callable[..., Tensor]
@@ -181,7 +181,7 @@ def _centre(picture: Picture, path: Path, channels: int, multiple: int) -> Tenso
     if picture.channels == channels:
         return pixels
     if channels == 1:
-        return (pixels * _LUMA[:, None, None]).sum(dim=0, keepdim=True)
+        return (pixels * torch.from_numpy(REC601_LUMA)[:, None, None]).sum(dim=0, keepdim=True)
     return pixels.expand(channels, -1, -1).contiguous()
 
 
