@@ -1,8 +1,8 @@
 """Any supported file to a Picture: an allowlist of decoders, chosen by content."""
 
 import io
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +16,7 @@ from restore.image.pnm import read_pnm
 from restore.image.radiance import read_radiance
 from restore.image.tiff import read_tiff
 
-__all__ = ["DEFAULT_MAX_PIXELS", "decode"]
+__all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors"]
 
 DEFAULT_MAX_PIXELS = 500_000_000
 
@@ -70,11 +70,22 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
                 "raise it with --max-pixels"
             )
 
+    with named_errors(name), _opened(source) as file:
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
+        return _read(file, head, check_size)
+
+
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Turn whatever decoders raise into a sentence that begins with ``name``.
+
+    Raises:
+        InputError: as it was; or CorruptImage, ImageTooLarge where memory ran out, or InputError
+            where the file cannot be read.
+    """
     try:
-        with _opened(source) as file:
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-            return _read(file, head, check_size)
+        yield
     except InputError as error:
         raise type(error)(f"{name}: {error}") from error
     except MemoryError as error:
