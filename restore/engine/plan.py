@@ -34,7 +34,7 @@ class Item:
         compare: where the before/after picture goes, or None.
         beside: what else the task writes beside the destination: its kind, and where it goes.
         format: the container to write, or None to keep that of the input.
-        skip: the destination is there already and is to be kept.
+        skip: all its outputs are there already and are to be kept.
     """
 
     source: Path | None
@@ -310,5 +310,6 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
                 else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
             )
     for item in items:
-        done = item.destination is not None and os.path.lexists(item.destination)
+        # All of them: a result without the compare picture that is asked for is not all there.
+        done = bool(item.outputs) and all(map(os.path.lexists, item.outputs))
         yield replace(item, skip=existing is Existing.SKIP and done)
