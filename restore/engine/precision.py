@@ -18,6 +18,7 @@ from restore.metrics import psnr
 from restore.weights import Weights, build
 
 __all__ = [
+    "check_measurable",
     "choose_storage",
     "measure_precision_loss",
     "measure_storage_loss",
@@ -42,6 +43,18 @@ def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weig
     rounded = {key: tensor.to(stored).float() for key, tensor in weights.tensors.items()}
     weights = replace(weights, tensors=rounded, stored_dtype=stored)
     return replace(weights, precision_loss_db=measure_precision_loss(weights, pictures))
+
+
+def check_measurable(weights: Weights) -> None:
+    """Check that ``measured`` will have what it needs, before the work that makes the weights.
+
+    Raises:
+        WeightsError: the tensors do not fit the architecture.
+        UsageError: there are no pictures to measure on, or none as large as the network needs.
+        InputError: one of them cannot be read.
+    """
+    if levels_of(weights):
+        pictures_for(weights, build(weights))
 
 
 def measure_precision_loss(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from restore.engine.inputs import pictures_in
-from restore.engine.precision import measured
+from restore.engine.precision import check_measurable, measured
 from restore.engine.raw_pairs import read_pairs
 from restore.errors import TrainingError, UsageError
 from restore.noise.dark import Darkened, darkened
@@ -92,6 +92,7 @@ def train_dark_enhancer(
             provenance=provenance,
             task="dark-enhance",
             finish=measured,
+            check=check_measurable,
         )
 
     weights = train(

@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from restore.engine.precision import measured
+from restore.engine.precision import check_measurable, measured
 from restore.errors import UsageError
 from restore.optics.psf_file import load_psf, resized
 from restore.optics.sensor import expose
@@ -122,6 +122,7 @@ def train_hdr(
             task="hdr",
             kept=_with_element,
             finish=finish,
+            check=check_measurable,
         )
 
     return train(

@@ -85,6 +85,7 @@ class Lesson(Generic[B]):
         task: the subcommand that the network is for.
         kept: what of the trained network is stored, in the form that is used.
         finish: makes the last measurements on the finished weights.
+        check: raises what would keep ``finish`` from it; called before the first step.
         figure: what the judge measures.
     """
 
@@ -95,6 +96,7 @@ class Lesson(Generic[B]):
     provenance: dict[str, Any]
     task: str
     finish: Callable[[Weights], Weights]
+    check: Callable[[Weights], None] = lambda _: None
     kept: Callable[[nn.Module], nn.Module] = lambda network: network
     figure: Figure = PSNR
 
@@ -131,7 +133,7 @@ def train(
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
         TrainingStopped: ``should_stop`` said so.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
-        UsageError: settings that do not fit each other.
+        UsageError: settings that do not fit each other, or weights that could not be measured.
     """
     with assembled() as team:
         checkpoint = checkpoint_path(output)
@@ -146,6 +148,8 @@ def train(
         )
         torch.manual_seed(recipe.seed)
         lesson = prepare(context)
+        untrained = deepcopy(lesson.network)
+        lesson.check(lesson.weights_of(untrained, output.stem, lesson.provenance))
         best = output.with_name(f"{output.stem}.best.safetensors")
         history = History(output, resume=resume, figure=lesson.figure, sheet=lesson.judge.sheet)
 
