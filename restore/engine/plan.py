@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from restore.engine.inputs import STANDARD_STREAM, Found, find_pictures
 from restore.errors import UsageError
+from restore.files import identity_of
 from restore.image.formats import DEFAULT_SUFFIX, SUFFIXES, format_of_suffix
 from restore.image.picture import ImageFormat
 
@@ -280,20 +281,12 @@ def _refuse_inputs_as_outputs(items: Sequence[Item]) -> None:
     sources = {
         identity: item.source_name
         for item in items
-        if item.source and (identity := _identity(item.source))
+        if item.source and (identity := identity_of(item.source))
     }
     for path in (path for item in items for path in item.outputs):
-        source = sources.get(identity) if (identity := _identity(path)) else None
+        source = sources.get(identity) if (identity := identity_of(path)) else None
         if source is not None:
             raise UsageError(f"{path}: is the input {source}; choose another output")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]:
