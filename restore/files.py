@@ -9,7 +9,7 @@ from secrets import token_hex
 
 from restore.errors import OutputError, OutputExists
 
-__all__ = ["remove_stale_parts", "write_atomically"]
+__all__ = ["identity_of", "remove_stale_parts", "write_atomically"]
 
 _PREFIX, _SUFFIX = ".imrestore-", ".part"
 _STALE_AFTER_S = 3600.0
@@ -68,3 +68,12 @@ def remove_stale_parts(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 if part.stat().st_mtime < oldest_in_use:
                     part.unlink()
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return device and inode, which no link, hard or symbolic, hides; None if nothing is there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

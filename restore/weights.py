@@ -7,6 +7,7 @@ sigma -> loss in dB against float32). Loading executes no code.
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -17,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from restore.errors import OutputExists, UsageError, WeightsError
+from restore.errors import OutputError, OutputExists, UsageError, WeightsError
 from restore.files import write_atomically
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.dncnn import DnCNN, DnCNNConfig
@@ -40,6 +41,7 @@ __all__ = [
     "save_weights",
     "shipped",
     "weights_folder",
+    "weights_of",
 ]
 
 FORMAT_VERSION = "1"
@@ -122,6 +124,25 @@ class Weights:
         return bool(getattr(self.config, "noise_map", False))
 
 
+def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str, Any]) -> Weights:
+    """Return what a trained network has learned, in float32.
+
+    Args:
+        network: of one of ``ARCHITECTURES``.
+        name: of the weights.
+        task: the subcommand that the network is for.
+        provenance: recipe, data and measurements.
+    """
+    return Weights(
+        name=name,
+        architecture=type(network).__name__,
+        config=cast(Any, network).config,
+        task=task,
+        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
+        provenance=provenance,
+    )
+
+
 def build(weights: Weights) -> nn.Module:
     """Return the network in evaluation mode, float32, on the CPU.
 
@@ -171,12 +192,17 @@ def check_new_file(path: Path, *, overwrite: bool) -> None:
 
     Raises:
         UsageError: another suffix than .safetensors, or no such folder.
+        OutputError: the folder cannot be written.
         OutputExists: ``path`` is there and may not be replaced.
     """
     if path.suffix != ".safetensors":
         raise UsageError(f"{path}: weight files end in .safetensors")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path.parent}: this folder cannot be written")
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder")
     if path.exists() and not overwrite:
         raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
 

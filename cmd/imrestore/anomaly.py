@@ -1,6 +1,5 @@
 """`imrestore anomaly`: pictures of parts in, a report of their defects out."""
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.exits import ExitCode, Stopped, say
+from imrestore import batch
+from imrestore.detection import ThresholdOptions
+from imrestore.exits import ExitCode, say
 from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options
 from imrestore.report import Report, print_plan
 
 if TYPE_CHECKING:
-    from restore.engine.plan import Existing, Plan
+    from restore.engine.plan import Plan
     from restore.tasks.anomaly import Detector
     from restore.tasks.anomaly_records import Record
     from restore.tasks.anomaly_results import Results
 
 __all__ = ["anomaly"]
-
-_GRACE_S = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +53,7 @@ def anomaly(
     files: InspectionOptions,
     network: NetworkOptions,
     *,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="Score above which a part is defective.",
-            show_default="that of --target-fpr in training",
-        ),
-    ] = None,
-    fpr: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="Choose the threshold so that this share of good parts is called defective.",
-            show_default=False,
-        ),
-    ] = None,
+    threshold: ThresholdOptions,
     fail_on_anomaly: Annotated[
         bool,
         typer.Option("--fail-on-anomaly", help="Leave with exit code 3 if a part is defective."),
@@ -103,15 +87,14 @@ def anomaly(
     if sample is not None:
         _draw(files, network, sample, seed)
         return
-    _inspect(files, network, threshold=threshold, fpr=fpr, fail_on_anomaly=fail_on_anomaly)
+    _inspect(files, network, threshold, fail_on_anomaly=fail_on_anomaly)
 
 
 def _inspect(
     files: InspectionOptions,
     network: NetworkOptions,
+    threshold: ThresholdOptions,
     *,
-    threshold: float | None,
-    fpr: float | None,
     fail_on_anomaly: bool,
 ) -> None:
     exclusive(files, ("overwrite", "skip_existing"))
@@ -126,7 +109,6 @@ def _inspect(
     _check_output(files.output)
     shard = parse_shard(files.shard) if files.shard else None
     results = Results(files.output, shard)
-    existing = _existing(files)
     if results.exist and not files.overwrite and not files.skip_existing:
         raise UsageError(
             f"{files.output}: holds a report already; --overwrite replaces it, --skip-existing "
@@ -137,23 +119,15 @@ def _inspect(
         files.inputs,
         files.output,
         recursive=files.recursive,
-        existing=existing,
+        existing=batch.existing_of(files),
         shard=shard,
         done=kept,
     )
-    with Report(
-        len(plan.items),
-        _describe,
-        as_json=files.json,
-        quiet=files.quiet,
-        verbose=files.verbose,
-    ) as report:
-        for message in plan.closed:
-            report.add_closed_folder(message)
+    with batch.report_on(plan, files, _describe) as report:
         if files.dry_run:
             print_plan(plan, as_json=files.json)
             raise typer.Exit(report.exit_code)
-        detector = _detector(network, threshold=threshold, fpr=fpr)
+        detector = threshold.detector(_named(network))
         _check_kept(files.output, kept, detector)
         if detector.shortfall and not files.quiet:
             say(detector.shortfall)
@@ -175,7 +149,6 @@ def _work(
     results: "Results",
     report: Report,
 ) -> None:
-    from restore.engine.stream import Stream
     from restore.tasks.anomaly_stages import InspectionStages
 
     stages = InspectionStages(
@@ -185,20 +158,7 @@ def _work(
         max_pixels=files.max_pixels,
         standard_input=sys.stdin.buffer,
     )
-    stream = Stream(plan.items, stages, jobs=files.jobs or min(4, os.cpu_count() or 1))
-    try:
-        for outcome in stream:
-            results.add(outcome)
-            report.add(outcome)
-    except Stopped:
-        for outcome in stream.stop(grace_s=_GRACE_S):
-            results.add(outcome)
-            report.add(outcome)
-        report.stopped()
-        raise
-    except BaseException:
-        stream.stop(grace_s=_GRACE_S)
-        raise
+    batch.work_through(plan.items, stages, report, jobs=files.jobs, note=results.add)
     results.finish(plan.items, detector)
 
 
@@ -212,7 +172,7 @@ def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: i
     if files.inputs:
         raise UsageError("--sample draws pictures and inspects none; leave the inputs out")
     _check_output(files.output)
-    pictures = draw_samples(_model(network), count, seed=seed)
+    pictures = draw_samples(_named(network).model, count, seed=seed)
     suffix = ".png" if pictures.shape[1] in (1, 3) else ".tiff"
     paths = [files.output / f"sample-{index:04d}{suffix}" for index in range(1, count + 1)]
     there = [path for path in paths if path.exists()]
@@ -241,27 +201,15 @@ def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> Non
         )
 
 
-def _detector(network: NetworkOptions, *, threshold: float | None, fpr: float | None) -> "Detector":
-    from restore.tasks.anomaly import Detector
-
-    return Detector(
-        _model(network),
-        threshold=threshold,
-        fpr=fpr,
-        device=network.device,
-        precision=network.precision,
-        tile=network.tile,
-    )
-
-
-def _model(network: NetworkOptions) -> str:
+def _named(network: NetworkOptions) -> NetworkOptions:
+    """Return ``network``, which must name its weights: no detector fits all parts."""
     from restore.errors import UsageError
 
     if network.model == "auto":
         raise UsageError(
             "give --model FILE, trained with `imrestore train anomaly --good DIR -o FILE`"
         )
-    return network.model
+    return network
 
 
 def _check_output(report: Path) -> None:
@@ -271,14 +219,6 @@ def _check_output(report: Path) -> None:
         raise UsageError("a report is a folder of files; it cannot go to standard output")
     if report.exists() and not report.is_dir():
         raise UsageError(f"{report}: is a file; a report needs a folder")
-
-
-def _existing(files: InspectionOptions) -> "Existing":
-    from restore.engine.plan import Existing
-
-    if files.overwrite:
-        return Existing.OVERWRITE
-    return Existing.SKIP if files.skip_existing else Existing.REFUSE
 
 
 def _describe(record: Mapping[str, object]) -> str:

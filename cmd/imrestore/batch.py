@@ -2,25 +2,26 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from imrestore.exits import Stopped
-from imrestore.options import FileOptions, exclusive
-from imrestore.report import Report, print_plan
+from imrestore.options import FileOptions, RunOptions, exclusive
+from imrestore.report import Describe, Report, print_plan
 
 if TYPE_CHECKING:
     from restore.engine.handling import Handling
     from restore.engine.pictures import Restored
-    from restore.engine.plan import Existing, Plan
+    from restore.engine.plan import Existing, Item, Plan
+    from restore.engine.stream import Outcome, Stages
     from restore.image.picture import ImageFormat
 
     Task = Callable[[Any], Restored]
 
-__all__ = ["pictures", "run"]
+__all__ = ["existing_of", "pictures", "report_on", "run", "work_through"]
 
 _GRACE_S = 1.0
 
@@ -36,7 +37,7 @@ def run(
     options: FileOptions,
     prepare: "Callable[[], Task]",
     *,
-    describe: Callable[[Mapping[str, object]], str],
+    describe: Describe,
     handling: "Callable[[], Handling]" = pictures,
     beside: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
@@ -55,15 +56,7 @@ def run(
     """
     handled = handling()
     plan = _plan(options, handled, beside)
-    with Report(
-        len(plan.items),
-        describe,
-        as_json=options.json,
-        quiet=options.quiet,
-        verbose=options.verbose,
-    ) as report:
-        for message in plan.closed:
-            report.add_closed_folder(message)
+    with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
         else:
@@ -95,7 +88,7 @@ def _plan(options: FileOptions, handling: "Handling", beside: Mapping[str, str])
         image_format=image_format,
         compare=options.compare,
         beside=beside,
-        existing=_existing(options),
+        existing=existing_of(options),
         shard=parse_shard(options.shard) if options.shard else None,
         suffixes=handling.suffixes,
         written=handling.written,
@@ -114,7 +107,8 @@ def _check_depth(image_format: "ImageFormat", bit_depth: int) -> None:
         )
 
 
-def _existing(options: FileOptions) -> "Existing":
+def existing_of(options: RunOptions) -> "Existing":
+    """Return what becomes of results that are there already."""
     from restore.engine.plan import Existing
 
     if options.overwrite:
@@ -130,7 +124,7 @@ def _work(
     report: Report,
 ) -> None:
     from restore.engine.pictures import PictureStages, prepare_folders
-    from restore.engine.stream import Outcome, Status, Stream
+    from restore.engine.stream import Outcome, Status
 
     if all(item.skip for item in plan.items):
         for item in plan.items:
@@ -139,7 +133,7 @@ def _work(
     stages = PictureStages(
         kind=handling.kind,
         restore=prepare(),
-        existing=_existing(options),
+        existing=existing_of(options),
         bit_depth=options.bit_depth,
         quality=options.quality,
         strip_metadata=options.strip_metadata,
@@ -149,13 +143,57 @@ def _work(
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,
     )
-    stream = Stream(plan.items, stages, jobs=options.jobs or min(4, os.cpu_count() or 1))
+    work_through(plan.items, stages, report, jobs=options.jobs)
+
+
+def report_on(plan: "Plan", options: RunOptions, describe: Describe) -> Report:
+    """Return the report of a run, which tells at once about folders that stayed closed."""
+    report = Report(
+        len(plan.items),
+        describe,
+        as_json=options.json,
+        quiet=options.quiet,
+        verbose=options.verbose,
+    )
+    for message in plan.closed:
+        report.add_closed_folder(message)
+    return report
+
+
+def work_through(
+    items: "Sequence[Item]",
+    stages: "Stages[Any, Any]",
+    report: Report,
+    *,
+    jobs: int | None,
+    note: "Callable[[Outcome], None]" = lambda _: None,
+) -> None:
+    """Take every item through the stages; on a signal, see what is under way to its end.
+
+    Args:
+        items: the work.
+        stages: how one item is done.
+        report: told about every outcome.
+        jobs: threads that read, and as many that write.
+        note: given every outcome before it is told.
+
+    Raises:
+        Stopped: a signal came; the report has said how to go on.
+    """
+    from restore.engine.stream import Stream
+
+    stream = Stream(items, stages, jobs=jobs or min(4, os.cpu_count() or 1))
+
+    def add(outcome: "Outcome") -> None:
+        note(outcome)
+        report.add(outcome)
+
     try:
         for outcome in stream:
-            report.add(outcome)
+            add(outcome)
     except Stopped:
         for outcome in stream.stop(grace_s=_GRACE_S):
-            report.add(outcome)
+            add(outcome)
         report.stopped()
         raise
     except BaseException:

@@ -1,13 +1,15 @@
 """`imrestore evaluate anomaly`: how good a detector of defects is on a labelled test set."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imrestore.bar import WithBar
+from imrestore.detection import ThresholdOptions
+from imrestore.evaluation import Quiet
 from imrestore.exits import ExitCode, say, visible
 from imrestore.options import NetworkOptions, with_options
 
@@ -33,28 +35,11 @@ def anomaly(
     ],
     network: NetworkOptions,
     *,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="Score above which a part is defective.",
-            show_default="that of --target-fpr in training",
-        ),
-    ] = None,
-    fpr: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="Choose the threshold so that this share of good parts is called defective.",
-            show_default=False,
-        ),
-    ] = None,
+    threshold: ThresholdOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON record of everything.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Show no progress; print errors only.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure a detector of defects on parts whose defects are known.
 
@@ -68,31 +53,15 @@ def anomaly(
       imrestore evaluate anomaly magnetic-tile/ --model anomaly-magnetic-tile
       imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --json
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from tqdm import tqdm
-
     from restore.errors import UsageError
-    from restore.tasks.anomaly import Detector
     from restore.tasks.evaluate_anomaly import evaluate_detector, trials
 
     if network.model == "auto":
         raise UsageError("give --model NAME or FILE")
     tests = trials(folder)
-    detector = Detector(
-        network.model,
-        threshold=threshold,
-        fpr=fpr,
-        device=network.device,
-        precision=network.precision,
-        tile=network.tile,
-    )
-    with tqdm(
-        total=len(tests),
-        unit=" images",
-        file=sys.stderr,
-        disable=quiet or not sys.stderr.isatty(),
-        leave=False,
-    ) as bar:
-        evaluation = evaluate_detector(detector, tests, report=lambda _: bar.update())
+    detector = threshold.detector(network)
+    with WithBar(len(tests), quiet=quiet) as shown:
+        evaluation = evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
     for failure in evaluation.failures:
         say(failure)
     _print(evaluation, detector, as_json=as_json)

@@ -1,34 +1,29 @@
 """`imrestore evaluate denoise`: how good a denoiser, or a folder of finished outputs, is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.exits import ExitCode
+from imrestore.evaluation import (
+    Evaluation,
+    EvaluationOptions,
+    numbers,
+    report_scores,
+    rows_of,
+)
 from imrestore.options import NetworkOptions, with_options
 
 if TYPE_CHECKING:
-    from imrestore.scores import Row
-    from restore.tasks.evaluate import Failure, Score, Trial
+    from restore.tasks.evaluate import Score, Trial
     from restore.tasks.evaluate_outputs import OutputScore
 
 __all__ = ["denoise"]
 
 _SIGMAS = "15,25,50"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Evaluation:
-    """What is measured: a row per picture, a heading per score, and what the figures mean."""
-
-    rows: "Iterator[Row]"
-    pictures: list[Path]
-    headings: list[str]
-    conditions: dict[str, object]
 
 
 @with_options
@@ -85,20 +80,7 @@ def denoise(
     gray: Annotated[
         bool, typer.Option("--gray", help="Turn colour pictures into 8-bit luma first.")
     ] = False,
-    recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Take the pictures in subfolders too.")
-    ] = False,
-    limit: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Only the first N pictures.", show_default="all"),
-    ] = None,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print one JSON record per picture, and one of the means."),
-    ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Show no progress; print errors only.")
-    ] = False,
+    options: EvaluationOptions,
 ) -> None:
     """Measure a denoiser on clean pictures, to which noise is added, on pairs, or outputs.
 
@@ -113,29 +95,19 @@ def denoise(
       imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/
       imrestore evaluate denoise outputs/ --reference clean/
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from imrestore.scores import ScoreReport
-
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
     _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
     if reference is not None:
-        evaluation = _of_outputs(folder, reference, gray=gray, recursive=recursive, limit=limit)
+        evaluation = _of_outputs(folder, reference, options, gray=gray)
     else:
         if noisy is not None:
-            trials = _captured(folder, noisy, recursive=recursive, gray=gray)
+            trials = _captured(folder, noisy, recursive=options.recursive, gray=gray)
         elif jpeg is not None:
             trials = _compressed(jpeg)
         else:
             trials = _gaussian(_levels(sigma or _SIGMAS), seed, known=not estimate_sigma)
-        evaluation = _of_network(
-            folder, network, trials, gray=gray, recursive=recursive, limit=limit
-        )
-    with ScoreReport(
-        evaluation.pictures, evaluation.headings, as_json=as_json, quiet=quiet
-    ) as report:
-        for row in evaluation.rows:
-            report.add(row)
-        report.finish(evaluation.conditions)
-    raise typer.Exit(ExitCode.SOME_FAILED if report.failed else ExitCode.DONE)
+        evaluation = _of_network(folder, network, trials, options, gray=gray)
+    report_scores(evaluation, options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,21 +158,19 @@ def _of_network(
     folder: Path,
     network: NetworkOptions,
     trials: _Trials,
+    options: EvaluationOptions,
     *,
     gray: bool,
-    recursive: bool,
-    limit: int | None,
-) -> _Evaluation:
-    from restore.engine.inputs import pictures_in
+) -> Evaluation:
     from restore.tasks.denoise import Denoiser
     from restore.tasks.evaluate import evaluate_denoiser
 
-    paths = pictures_in(folder, recursive=recursive)[:limit]
+    paths = options.pictures_in(folder)
     denoiser = Denoiser(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
-    return _Evaluation(
-        rows=_rows(evaluate_denoiser(denoiser, paths, trials.trials, gray=gray)),
+    return Evaluation(
+        rows=rows_of(evaluate_denoiser(denoiser, paths, trials.trials, gray=gray), _figures),
         pictures=paths,
         headings=trials.headings,
         conditions={"gray": gray, **trials.conditions},
@@ -208,59 +178,37 @@ def _of_network(
 
 
 def _of_outputs(
-    folder: Path, reference: Path, *, gray: bool, recursive: bool, limit: int | None
-) -> _Evaluation:
-    from restore.engine.inputs import pictures_in
+    folder: Path, reference: Path, options: EvaluationOptions, *, gray: bool
+) -> Evaluation:
     from restore.tasks.evaluate_outputs import OUTPUT_PROTOCOL, score_outputs
 
-    results = score_outputs(folder, reference, recursive=recursive, gray=gray)
-    return _Evaluation(
-        rows=islice(_rows(results), limit),
-        pictures=pictures_in(folder, recursive=recursive)[:limit],
+    results = score_outputs(folder, reference, recursive=options.recursive, gray=gray)
+    return Evaluation(
+        rows=islice(rows_of(results, _output_figures), options.limit),
+        pictures=options.pictures_in(folder),
         headings=["outputs"],
         conditions={"gray": gray, "protocol": OUTPUT_PROTOCOL},
     )
 
 
-def _rows(results: "Iterator[Score | OutputScore | Failure]") -> "Iterator[Row]":
-    """Gather the scores of each picture."""
-    from imrestore.scores import Row
-    from restore.tasks.evaluate import Failure, Score
+def _figures(score: "Score") -> dict[str, float]:
+    return {
+        **score.condition,
+        "sigma_given": float(score.record["sigma"]),
+        "psnr_noisy": score.psnr_noisy,
+        "psnr": score.psnr,
+        "ssim": score.ssim,
+        "seconds": score.seconds,
+    }
 
-    for path, group in groupby(results, key=lambda result: result.path):
-        scores: list[dict[str, float]] = []
-        run: dict[str, str] = {}
-        error = None
-        for result in group:
-            if isinstance(result, Failure):
-                error = result.reason
-            elif isinstance(result, Score):
-                scores.append(
-                    {
-                        **result.condition,
-                        "sigma_given": float(result.record["sigma"]),
-                        "psnr_noisy": result.psnr_noisy,
-                        "psnr": result.psnr,
-                        "ssim": result.ssim,
-                        "seconds": result.seconds,
-                    }
-                )
-                run = {key: str(result.record[key]) for key in ("model", "device", "precision")}
-            else:
-                scores.append({"psnr": result.psnr, "ssim": result.ssim})
-        yield Row(path=path, scores=scores, error=error, run=run)
+
+def _output_figures(score: "OutputScore") -> dict[str, float]:
+    return {"psnr": score.psnr, "ssim": score.ssim}
 
 
 def _levels(text: str) -> list[float]:
-    from restore.errors import UsageError
-
-    try:
-        levels = [float(part) for part in text.split(",")]
-    except ValueError:
-        levels = []
-    if not levels or not all(0 <= level <= 255 for level in levels):
-        raise UsageError(f"--sigma {text}: give noise levels from 0 to 255, as in {_SIGMAS}")
-    return list(dict.fromkeys(levels))
+    advice = f"--sigma {text}: give noise levels from 0 to 255, as in {_SIGMAS}"
+    return numbers(text, low=0, high=255, advice=advice)
 
 
 def _refuse_contradictions(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imrestore.evaluation import Quiet, Recursive
 from imrestore.exits import ExitCode, say, visible
 from imrestore.options import with_options
 
@@ -69,15 +70,11 @@ def hdr(
     precision: Annotated[
         str, typer.Option(metavar="auto|fp32|fp16|bf16", help="Number format of the networks.")
     ] = "fp32",
-    recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Take the pictures in subfolders too.")
-    ] = False,
+    recursive: Recursive = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON record per scene and network, and means.")
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Show no progress; print errors only.")
-    ] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure networks for high dynamic range on scenes whose light is known.
 

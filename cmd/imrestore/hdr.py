@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore import batch
-from imrestore.options import FileOptions, NetworkOptions, with_options
+from imrestore.options import FileOptions, NetworkOptions, complete, one_of, with_options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,23 +21,12 @@ __all__ = ["hdr"]
 
 _MODES = ("single", "optics", "merge")
 _FORMATS = ("exr", "hdr", "tiff", "jpeg")
-_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
 
 
 def _mode(value: str) -> str:
     if value not in _MODES:
         raise typer.BadParameter(f"{value}: use {', '.join(_MODES)}")
     return value
-
-
-def _format(value: str | None) -> str | None:
-    if value is None:
-        return None
-    name = value.lower().removeprefix(".")
-    name = _ALIASES.get(name, name)
-    if name not in _FORMATS:
-        raise typer.BadParameter(f"{value} holds no light; use one of {', '.join(_FORMATS)}")
-    return name
 
 
 def _stops(value: str | None) -> str | None:
@@ -67,8 +56,8 @@ class LightFileOptions(FileOptions):
             help="Container of the results: EXR and TIFF hold float32, HDR is Radiance's, JPEG "
             "holds a gain map (Ultra HDR).",
             show_default="exr",
-            callback=_format,
-            autocompletion=lambda incomplete: [f for f in _FORMATS if f.startswith(incomplete)],
+            callback=one_of(_FORMATS, "holds no light"),
+            autocompletion=complete(*_FORMATS),
         ),
     ] = None
 

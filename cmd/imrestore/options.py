@@ -15,6 +15,9 @@ __all__ = [
     "NetworkOptions",
     "RawFileOptions",
     "RunOptions",
+    "complete",
+    "exclusive",
+    "one_of",
     "with_options",
 ]
 
@@ -27,8 +30,10 @@ RAW_OUTPUT_FORMATS = ("dng", "exr", "jpeg", "png", "tiff")
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
-def _one_of(formats: Sequence[str]) -> Callable[[str | None], str | None]:
-    """Return a check for the name of a format."""
+def one_of(
+    formats: Sequence[str], refusal: str = "is not written"
+) -> Callable[[str | None], str | None]:
+    """Return a check for the name of a format; ``refusal`` says what is wrong with others."""
 
     def format_name(value: str | None) -> str | None:
         if value is None:
@@ -36,7 +41,7 @@ def _one_of(formats: Sequence[str]) -> Callable[[str | None], str | None]:
         name = value.lower().removeprefix(".")
         name = _ALIASES.get(name, name)
         if name not in formats:
-            raise typer.BadParameter(f"{value} is not written; use one of {', '.join(formats)}")
+            raise typer.BadParameter(f"{value} {refusal}; use one of {', '.join(formats)}")
         return name
 
     return format_name
@@ -48,7 +53,8 @@ def _bit_depth(value: int | None) -> int | None:
     return value
 
 
-def _complete(*choices: str) -> Callable[[str], list[str]]:
+def complete(*choices: str) -> Callable[[str], list[str]]:
+    """Return what a shell completes the beginning of a word to."""
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
@@ -131,8 +137,8 @@ class FileOptions(RunOptions):
             metavar="|".join(FILE_FORMATS),
             help="Container of the results.",
             show_default="that of the input; PNG for BMP",
-            callback=_one_of(FILE_FORMATS),
-            autocompletion=_complete(*FILE_FORMATS),
+            callback=one_of(FILE_FORMATS),
+            autocompletion=complete(*FILE_FORMATS),
         ),
     ] = None
     bit_depth: Annotated[
@@ -142,7 +148,7 @@ class FileOptions(RunOptions):
             help="Bits per sample of the results; 32 is floating point.",
             show_default="that of the input",
             callback=_bit_depth,
-            autocompletion=_complete("8", "16", "32"),
+            autocompletion=complete("8", "16", "32"),
         ),
     ] = None
     quality: Annotated[
@@ -191,8 +197,8 @@ class RawFileOptions(FileOptions):
             help="Container of the results: PNG and TIFF have 16 bits, EXR holds linear light, DNG "
             "linear camera colours for a RAW converter.",
             show_default="png",
-            callback=_one_of(RAW_OUTPUT_FORMATS),
-            autocompletion=_complete(*RAW_OUTPUT_FORMATS),
+            callback=one_of(RAW_OUTPUT_FORMATS),
+            autocompletion=complete(*RAW_OUTPUT_FORMATS),
         ),
     ] = None
 
@@ -213,7 +219,7 @@ class NetworkOptions:
         typer.Option(
             metavar="auto|cpu|cuda[:N]|mps",
             help="Where the network runs; auto takes a GPU if there is one.",
-            autocompletion=_complete("auto", "cpu", "cuda", "mps"),
+            autocompletion=complete("auto", "cpu", "cuda", "mps"),
         ),
     ] = "auto"
     precision: Annotated[
@@ -222,7 +228,7 @@ class NetworkOptions:
             metavar="auto|fp32|fp16|bf16",
             help="Number format of the network; auto is the fastest that costs at most 0.02 dB. "
             "fp32 gives the same bits in every run.",
-            autocompletion=_complete("auto", "fp32", "fp16", "bf16"),
+            autocompletion=complete("auto", "fp32", "fp16", "bf16"),
         ),
     ] = "auto"
     tile: Annotated[

@@ -5,9 +5,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from imrestore.bar import WithBar
 from imrestore.exits import ExitCode, log, say, visible
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["Report", "print_plan"]
 Describe = Callable[[Mapping[str, object]], str]
 
 
-class Report:
+class Report(WithBar):
     """Tells about a run while it goes on.
 
     Args:
@@ -39,34 +39,12 @@ class Report:
         quiet: bool = False,
         verbose: bool = False,
     ) -> None:
-        from tqdm import tqdm
-
+        super().__init__(total, quiet=quiet)
         self._describe, self._as_json = describe, as_json
         self._quiet, self._verbose = quiet, verbose
         self._started = time.perf_counter()
         self._counts: Counter[str] = Counter()
         self._has_bug = False
-        self._bar = tqdm(
-            total=total,
-            unit=" images",
-            file=sys.stderr,
-            disable=quiet or not sys.stderr.isatty(),
-            dynamic_ncols=True,
-            leave=False,
-        )
-
-    def __enter__(self) -> "Report":
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        self._bar.close()
 
     @property
     def exit_code(self) -> ExitCode:
@@ -87,7 +65,7 @@ class Report:
         if self._as_json:
             error = {"error": outcome.error} if outcome.error else {}
             _print_record(outcome.item, status=str(outcome.status), **error, **outcome.record)
-        self._bar.update()
+        self.bar.update()
 
     def add_closed_folder(self, message: str) -> None:
         """Tell about a folder that could not be looked into."""
@@ -96,7 +74,7 @@ class Report:
 
     def summarize(self) -> None:
         """Say how many pictures came to what, and in which time."""
-        self._bar.close()
+        self.bar.close()
         if not self._quiet:
             counts = [f"{self._counts['done']} done"]
             counts += [f"{n} {s}" for s in ("skipped", "failed") if (n := self._counts[s])]
@@ -115,7 +93,7 @@ class Report:
 
     def _line(self, text: str) -> None:
         """Print to standard error without tearing the bar."""
-        self._bar.write(visible(text), file=sys.stderr)
+        self.bar.write(visible(text), file=sys.stderr)
 
 
 def print_plan(plan: "Plan", *, as_json: bool) -> None:

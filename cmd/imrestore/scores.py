@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
+from imrestore.bar import WithBar
 from imrestore.exits import visible
 
 __all__ = ["Row", "ScoreReport"]
@@ -33,7 +33,7 @@ class Row:
     run: Mapping[str, str] = field(default_factory=dict)
 
 
-class ScoreReport:
+class ScoreReport(WithBar):
     """Prints scores to standard output as they come, and errors and a bar to standard error.
 
     Args:
@@ -46,35 +46,13 @@ class ScoreReport:
     def __init__(
         self, pictures: Sequence[Path], headings: Sequence[str], *, as_json: bool, quiet: bool
     ) -> None:
-        from tqdm import tqdm
-
+        super().__init__(len(pictures), quiet=quiet)
         names = [visible(path.name) for path in pictures]
         self._width = max(len("mean of ") + 6, min(_LONGEST_NAME, max(map(len, names))))
         self._headings, self._as_json = headings, as_json
         self._done: list[Row] = []
         self._errors = 0
         self._has_head = False
-        self._bar = tqdm(
-            total=len(pictures),
-            unit="image",
-            file=sys.stderr,
-            disable=quiet or not sys.stderr.isatty(),
-            dynamic_ncols=True,
-            leave=False,
-        )
-
-    def __enter__(self) -> "ScoreReport":
-        """Nothing to prepare."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Take the bar away."""
-        self._bar.close()
 
     @property
     def failed(self) -> int:
@@ -87,18 +65,18 @@ class ScoreReport:
             self._done.append(row)
         else:
             self._errors += 1
-            self._bar.write(visible(f"imrestore: {row.error}"), file=sys.stderr)
+            self.bar.write(visible(f"imrestore: {row.error}"), file=sys.stderr)
         if self._as_json:
             outcome = {"scores": list(row.scores)} if row.error is None else {"error": row.error}
             status = "done" if row.error is None else "failed"
             self._print_record({"source": str(row.path), "status": status, **outcome})
         elif row.error is None:
             self._print_line(row.path.name, row.scores)
-        self._bar.update()
+        self.bar.update()
 
     def finish(self, conditions: Mapping[str, object]) -> None:
         """Print the means and under which conditions the scores came about."""
-        self._bar.close()
+        self.bar.close()
         means = _means([row.scores for row in self._done])
         run = {
             key: " and ".join(sorted({row.run[key] for row in self._done}))
@@ -129,7 +107,7 @@ class ScoreReport:
         self._print(json.dumps(_finite(record), default=str))
 
     def _print(self, line: str) -> None:
-        self._bar.write(line, file=sys.stdout)
+        self.bar.write(line, file=sys.stdout)
         sys.stdout.flush()
 
 

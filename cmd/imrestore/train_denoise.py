@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options
-from imrestore.training import TrainingOptions, number_range, supervised
+from imrestore.training import TrainingOptions, layer_widths, number_range, supervised
 
 __all__ = ["denoise"]
 
@@ -108,7 +108,7 @@ def denoise(
         model=model,
         channels=1 if gray else 3,
         depth=depth,
-        widths=_widths(width),
+        widths=layer_widths(width, "32,64,128,128"),
         batch_norm=batch_norm,
         blind=blind,
         noise=tuple(noise or ["awgn"]),
@@ -131,15 +131,3 @@ def denoise(
             should_stop=supervision.should_stop,
         )
         supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
-
-
-def _widths(text: str | None) -> tuple[int, ...]:
-    from restore.errors import UsageError
-
-    try:
-        widths = tuple(int(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        widths = (0,)
-    if any(width < 1 for width in widths):
-        raise UsageError(f"--width {text}: give positive whole numbers, as in 32,64,128,128")
-    return widths

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options
-from imrestore.training import TrainingOptions, supervised
+from imrestore.training import TrainingOptions, layer_widths, supervised
 
 __all__ = ["hdr"]
 
@@ -130,7 +130,7 @@ def hdr(
     recipe = HdrRecipe(
         optics=optics,
         model=model,
-        widths=_widths(width),
+        widths=layer_widths(width, "16,48,96,128,128"),
         blocks=blocks,
         element=element,
         cells=cells,
@@ -166,15 +166,3 @@ def _shares(text: str) -> tuple[float, float]:
         return float(low) / 100, float(high or low) / 100
     except ValueError:
         raise UsageError(f"--saturated {text}: give LOW:HIGH in percent, as in 1:2") from None
-
-
-def _widths(text: str | None) -> tuple[int, ...]:
-    from restore.errors import UsageError
-
-    try:
-        widths = tuple(int(part) for part in text.split(",")) if text else ()
-    except ValueError:
-        widths = (0,)
-    if any(width < 1 for width in widths):
-        raise UsageError(f"--width {text}: give positive whole numbers, as in 16,48,96,128,128")
-    return widths

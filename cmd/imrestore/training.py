@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from restore.training.schedule import Progress
     from restore.training.session import Settings
 
-__all__ = ["Supervision", "TrainingOptions", "number_range", "supervised"]
+__all__ = ["Supervision", "TrainingOptions", "layer_widths", "number_range", "supervised"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -175,6 +175,23 @@ def number_range(option: str, text: str, example: str) -> tuple[float, float]:
         raise UsageError(
             f"{option} {text}: give LOW:HIGH, as in {example}, or one number"
         ) from None
+
+
+def layer_widths(text: str | None, example: str) -> tuple[int, ...]:
+    """Return the feature channels of ``N[,N...]``, none for those of the network's own.
+
+    Raises:
+        UsageError: something that is no positive whole number.
+    """
+    from restore.errors import UsageError
+
+    try:
+        widths = tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"--width {text}: give positive whole numbers, as in {example}")
+    return widths
 
 
 def _seconds(option: str, text: str) -> float:

@@ -217,7 +217,8 @@ def measure(
     """  # noqa: D301
     from dataclasses import replace
 
-    from restore.engine.precision import measure_precision_loss, pictures_for
+    from restore.engine.measuring import pictures_for
+    from restore.engine.precision import measure_precision_loss
     from restore.errors import UsageError
     from restore.weights import build, find, load, save_weights
 

@@ -1,8 +1,6 @@
 """The stages of every task from picture to picture: decode, restore, encode, write."""
 
-import math
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.engine.plan import Existing, Item, Plan
+from restore.engine.sources import readable, size_of
 from restore.engine.stream import Outcome, Status, Stopping
 from restore.errors import InputError, OutputError, OutputExists, UsageError
 from restore.files import remove_stale_parts, write_atomically
@@ -147,29 +146,14 @@ class PictureStages(Generic[S, R]):
 
     def file_size(self, item: Item) -> float:
         """Return the bytes that will be read; infinity if unknown."""
-        try:
-            status = os.stat(item.source) if item.source else None
-        except OSError:
-            return 0.0
-        return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
+        return size_of(item)
 
     def load(self, item: Item) -> _Loaded[S]:
         """Decode."""
         if item.destination and item.destination.parent in self.closed:
             raise OutputError(self.closed[item.destination.parent])
-        source = self.kind.read(self._readable(item), max_pixels=self.max_pixels)
+        source = self.kind.read(readable(item, self.standard_input), max_pixels=self.max_pixels)
         return _Loaded(item, source)
-
-    def _readable(self, item: Item) -> Path | bytes:
-        try:
-            if item.source is None:
-                return self.standard_input.read() if self.standard_input else b""
-            # A pipe cannot be searched, as decoders do.
-            is_file = stat.S_ISREG(item.source.stat().st_mode)
-            return item.source if is_file else item.source.read_bytes()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
 
     def megapixels(self, loaded: _Loaded[S]) -> float:
         """Return how large the loaded picture is."""

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from restore.engine.inputs import STANDARD_STREAM, Found, find_pictures
 from restore.errors import UsageError
+from restore.files import identity_of
 from restore.image.formats import DEFAULT_SUFFIX, SUFFIXES, format_of_suffix
 from restore.image.picture import ImageFormat
 
@@ -34,7 +35,7 @@ class Item:
         compare: where the before/after picture goes, or None.
         beside: what else the task writes beside the destination: its kind, and where it goes.
         format: the container to write, or None to keep that of the input.
-        skip: the destination is there already and is to be kept.
+        skip: all its outputs are there already and are to be kept.
     """
 
     source: Path | None
@@ -280,20 +281,12 @@ def _refuse_inputs_as_outputs(items: Sequence[Item]) -> None:
     sources = {
         identity: item.source_name
         for item in items
-        if item.source and (identity := _identity(item.source))
+        if item.source and (identity := identity_of(item.source))
     }
     for path in (path for item in items for path in item.outputs):
-        source = sources.get(identity) if (identity := _identity(path)) else None
+        source = sources.get(identity) if (identity := identity_of(path)) else None
         if source is not None:
             raise UsageError(f"{path}: is the input {source}; choose another output")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]:
@@ -310,5 +303,6 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
                 else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
             )
     for item in items:
-        done = item.destination is not None and os.path.lexists(item.destination)
+        # All of them: a result without the compare picture that is asked for is not all there.
+        done = bool(item.outputs) and all(map(os.path.lexists, item.outputs))
         yield replace(item, skip=existing is Existing.SKIP and done)

@@ -1,14 +1,14 @@
 """Any supported file to a Picture: an allowlist of decoders, chosen by content."""
 
 import io
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
 from restore.image.exr import read_exr
-from restore.image.formats import sniff
+from restore.image.formats import has_raw_head, sniff
 from restore.image.picture import ImageFormat, Picture
 from restore.image.pillow import read_with_pillow
 from restore.image.png import read_png
@@ -16,7 +16,7 @@ from restore.image.pnm import read_pnm
 from restore.image.radiance import read_radiance
 from restore.image.tiff import read_tiff
 
-__all__ = ["DEFAULT_MAX_PIXELS", "decode"]
+__all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors"]
 
 DEFAULT_MAX_PIXELS = 500_000_000
 
@@ -27,15 +27,8 @@ _KNOWN_STRANGERS = (
     (b"\x00\x00\x00\x0cJXL ", "is a JPEG XL"),
     (b"\x00\x00\x00\x0cjP  ", "is a JPEG 2000"),
     (b"\xff\x4f\xff\x51", "is a JPEG 2000"),
-    (b"\x00MRM", "is a camera RAW file"),
     (b"8BPS", "is a Photoshop document"),
     (b"%PDF", "is a PDF"),
-    (b"FUJIFILMCCD-RAW", "is a camera RAW file"),
-    (b"IIRO", "is a camera RAW file"),
-    (b"IIRS", "is a camera RAW file"),
-    (b"MMOR", "is a camera RAW file"),
-    (b"IIU\x00", "is a camera RAW file"),
-    (b"FOVb", "is a camera RAW file"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _SUPPORTED = "PNG, TIFF, JPEG, WebP, AVIF, BMP, PPM, OpenEXR and Radiance are read"
@@ -70,11 +63,22 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
                 "raise it with --max-pixels"
             )
 
+    with named_errors(name), _opened(source) as file:
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
+        return _read(file, head, check_size)
+
+
+@contextmanager
+def named_errors(name: str) -> Iterator[None]:
+    """Turn whatever decoders raise into a sentence that begins with ``name``.
+
+    Raises:
+        InputError: as it was; or CorruptImage, ImageTooLarge where memory ran out, or InputError
+            where the file cannot be read.
+    """
     try:
-        with _opened(source) as file:
-            head = file.read(_HEAD_BYTES)
-            file.seek(0)
-            return _read(file, head, check_size)
+        yield
     except InputError as error:
         raise type(error)(f"{name}: {error}") from error
     except MemoryError as error:
@@ -111,6 +115,8 @@ def _read(file: BinaryIO, head: bytes, check_size: Callable[[int, int], None]) -
 def _advice(head: bytes) -> str:
     if not head:
         return "is empty"
+    if has_raw_head(head):
+        return f"is a camera RAW file; {_SUPPORTED}"
     for magic, what in _KNOWN_STRANGERS:
         if head.startswith(magic):
             return f"{what}; {_SUPPORTED}"
@@ -120,8 +126,6 @@ def _advice(head: bytes) -> str:
 
 
 def _kind_of_brand(brand: bytes) -> str:
-    if brand == b"crx ":
-        return "is a camera RAW file"
     if brand in _HEIF_BRANDS:
         return "is a HEIC or HEIF"
     name = "".join(character for character in brand.decode("latin-1") if character.isalnum())

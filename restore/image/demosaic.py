@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from restore.image.develop import camera_to_srgb, gains_of
+from restore.image.packing import normalised
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 
 __all__ = ["demosaiced", "linear_srgb"]
@@ -22,8 +23,7 @@ def demosaiced(raw: RawPicture) -> NDArray[np.float32]:
     height, width = raw.mosaic.shape
     tiles = (-(-height // len(raw.cfa)), -(-width // len(raw.cfa)))
     cfa = np.tile(raw.cfa, tiles)[:height, :width]
-    black = np.array(raw.black_level, dtype=np.float32)[cfa]
-    light = (raw.mosaic - black) / (np.float32(raw.white_level) - black)
+    light = normalised(raw)
     cfa[cfa == SECOND_GREEN] = GREEN
     kernel = (_XTRANS if raw.is_xtrans else _BAYER).astype(np.float32)
     planes = np.empty((3, height, width), dtype=np.float32)

@@ -7,13 +7,13 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.image.metadata import DESCRIPTIVE_TAGS, exif_directories
+from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
 from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_picture import RawPicture
 from restore.image.tiff_directories import (
-    EXIF_IFD,
-    GPS_IFD,
+    ExtraTag,
     append_directories,
+    descriptive_texts,
     directory_places,
 )
 
@@ -21,11 +21,10 @@ __all__ = ["write_cfa_dng", "write_linear_dng"]
 
 _BYTE, _ASCII, _SHORT, _LONG, _RATIONAL, _SRATIONAL = 1, 2, 3, 4, 5, 10
 _CFA, _LINEAR_RAW = 32803, 34892
-_ORIENTATION, _MODEL = 274, 272
+_MODEL = 272
 _VERSION, _OLDEST_READER = (1, 4, 0, 0), (1, 3, 0, 0)
 _D65 = 21
 _DENOMINATOR = 10_000
-_Tag = tuple[int, int, int, Any, bool]
 
 
 def write_cfa_dng(raw: RawPicture) -> bytes:
@@ -36,7 +35,7 @@ def write_cfa_dng(raw: RawPicture) -> bytes:
     side = raw.cfa.shape[0]
     colours = np.minimum(raw.cfa, 3)
     black = np.asarray(raw.black_level)[colours].flatten()
-    tags: list[_Tag] = [
+    tags: list[ExtraTag] = [
         (33421, _SHORT, 2, (side, side), True),  # CFARepeatPatternDim
         (33422, _BYTE, side * side, bytes(np.where(colours == 3, 1, colours).flatten()), True),
         (50710, _BYTE, 3, bytes((0, 1, 2)), True),  # CFAPlaneColor
@@ -57,7 +56,7 @@ def write_linear_dng(linear: NDArray[np.float32], raw: RawPicture) -> bytes:
     """
     samples = np.rint(np.clip(linear, 0, 1) * np.float32(65535)).astype(np.uint16)
     interleaved = np.ascontiguousarray(np.moveaxis(samples, 0, -1))
-    tags: list[_Tag] = [
+    tags: list[ExtraTag] = [
         (50714, _SHORT, 3, (0, 0, 0), True),  # BlackLevel
         (50717, _LONG, 3, (65535, 65535, 65535), True),  # WhiteLevel
     ]
@@ -65,16 +64,12 @@ def write_linear_dng(linear: NDArray[np.float32], raw: RawPicture) -> bytes:
 
 
 def _written(
-    samples: NDArray[np.uint16], photometric: int, raw: RawPicture, tags: list[_Tag]
+    samples: NDArray[np.uint16], photometric: int, raw: RawPicture, tags: list[ExtraTag]
 ) -> bytes:
     main, details, gps = exif_directories(raw.exif) if raw.exif else ({}, {}, {})
     directories = {
         code: entries for code, entries in ((EXIF_IFD, details), (GPS_IFD, gps)) if entries
     }
-    texts = ((code, main[code]) for code in sorted(DESCRIPTIVE_TAGS & main.keys()))
-    described: list[_Tag] = [
-        (code, _ASCII, 0, text, True) for code, text in texts if text and isinstance(text, str)
-    ]
     model = main.get(_MODEL)
     matrix = np.linalg.inv(SRGB_TO_XYZ) if raw.xyz_to_camera is None else raw.xyz_to_camera
     buffer = io.BytesIO()
@@ -88,8 +83,8 @@ def _written(
         software=False,
         description=None,
         extratags=[
-            *described,
-            (_ORIENTATION, _SHORT, 1, raw.orientation, True),
+            *descriptive_texts(main),
+            (ORIENTATION, _SHORT, 1, raw.orientation, True),
             (50706, _BYTE, 4, bytes(_VERSION), True),
             (50707, _BYTE, 4, bytes(_OLDEST_READER), True),
             # UniqueCameraModel

@@ -2,7 +2,14 @@
 
 from restore.image.picture import ImageFormat
 
-__all__ = ["DEFAULT_SUFFIX", "RAW_OUTPUT_SUFFIX", "SUFFIXES", "format_of_suffix", "sniff"]
+__all__ = [
+    "DEFAULT_SUFFIX",
+    "RAW_OUTPUT_SUFFIX",
+    "SUFFIXES",
+    "format_of_suffix",
+    "has_raw_head",
+    "sniff",
+]
 
 DEFAULT_SUFFIX = {
     ImageFormat.PNG: ".png",
@@ -55,6 +62,10 @@ _MAGIC = (
     (b"#?RADIANCE", ImageFormat.HDR),
     (b"#?RGBE", ImageFormat.HDR),
 )
+_RAW_MAGIC = (
+    *(b"\x00MRM", b"FUJIFILMCCD-RAW", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR"),
+    *(b"IIRO", b"IIRS", b"MMOR", b"IIU\x00"),
+)
 _AVIF_BRANDS = (b"avif", b"avis")
 
 
@@ -72,6 +83,14 @@ def sniff(head: bytes) -> ImageFormat | None:
     if head[:1] == b"P" and head[1:2] in (b"2", b"3", b"5", b"6") and head[2:3].isspace():
         return ImageFormat.PPM
     return None
+
+
+def has_raw_head(head: bytes) -> bool:
+    """Return whether ``head`` begins a container of camera RAW files, and of nothing else.
+
+    Most RAW files are TIFF, which their head does not tell from pictures.
+    """
+    return head.startswith(_RAW_MAGIC) or head[4:12] == b"ftypcrx "
 
 
 def format_of_suffix(suffix: str) -> ImageFormat | None:

@@ -13,6 +13,9 @@ __all__ = [
     "DESCRIPTIVE_TAGS",
     "EXIF_ERRORS",
     "EXIF_HEADER",
+    "EXIF_IFD",
+    "GPS_IFD",
+    "ORIENTATION",
     "bare_exif",
     "exif_directories",
     "movable_entries",
@@ -36,9 +39,14 @@ EXIF_ERRORS = (
 )
 """What Pillow raises on damaged EXIF."""
 
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
+"""Tag of the main directory."""
+
+EXIF_IFD, GPS_IFD = 0x8769, 0x8825
+"""Tags of the main directory that point to the Exif and the GPS directory."""
+
 _SHORT = 3
-_EXIF_IFD, _GPS_IFD, _INTEROPERABILITY_IFD = 0x8769, 0x8825, 0xA005
+_INTEROPERABILITY_IFD = 0xA005
 _filters = Lock()
 
 
@@ -91,7 +99,7 @@ def _orientation_place(exif: bytes | None) -> int | None:
         for index in range(count):
             place = start + 2 + 12 * index
             tag, kind, _, _ = struct.unpack_from(f"{order}HHIH", exif, place)
-            if tag == _ORIENTATION and kind == _SHORT:
+            if tag == ORIENTATION and kind == _SHORT:
                 return place + 8
     except struct.error:
         pass
@@ -112,8 +120,8 @@ def exif_directories(
     with quiet_pillow(), suppress(*EXIF_ERRORS):
         parsed.load(EXIF_HEADER + exif)
         main.update(movable_entries(parsed))
-        details.update(movable_entries(parsed.get_ifd(_EXIF_IFD)))
-        gps.update(movable_entries(parsed.get_ifd(_GPS_IFD)))
+        details.update(movable_entries(parsed.get_ifd(EXIF_IFD)))
+        gps.update(movable_entries(parsed.get_ifd(GPS_IFD)))
     return main, details, gps
 
 

@@ -8,14 +8,16 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
-from restore.image.decode import DEFAULT_MAX_PIXELS, decode
+from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
+from restore.image.formats import sniff
 from restore.image.orient import upright
+from restore.image.picture import ImageFormat
 from restore.image.tiff_checks import check_directory, check_segments
 
 __all__ = ["Part", "read_part"]
 
-_TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEAD_BYTES = 64
 _MOST_BANDS = 64
 _UNSIGNED, _FLOAT = 1, 3
 
@@ -60,20 +62,15 @@ def read_part(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
 def _bands(source: Path | bytes, max_pixels: int) -> Part | None:
     """Return a TIFF of several bands that stand for no colours, or None if it is none."""
     name = "standard input" if isinstance(source, bytes) else str(source)
-    try:
-        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-            if file.read(4) not in _TIFF_MAGICS:
-                return None
-            file.seek(0)
-            with tifffile.TiffFile(file) as tiff:
-                return _read_bands(tiff, max_pixels)
-    except InputError as error:
-        raise type(error)(f"{name}: {error}") from error
-    except MemoryError as error:
-        raise ImageTooLarge(f"{name}: needs more memory than there is") from error
-    except Exception:
-        # Whatever is wrong with it, decode says it better.
-        return None
+    with (
+        named_errors(name),
+        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+    ):
+        if sniff(file.read(_HEAD_BYTES)) is not ImageFormat.TIFF:
+            return None
+        file.seek(0)
+        with tifffile.TiffFile(file) as tiff:
+            return _read_bands(tiff, max_pixels)
 
 
 def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:

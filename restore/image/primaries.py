@@ -2,7 +2,13 @@
 
 import numpy as np
 
-__all__ = ["SRGB_PRIMARIES", "SRGB_TO_XYZ"]
+__all__ = ["REC601_LUMA", "REC709_LUMINANCE", "SRGB_PRIMARIES", "SRGB_TO_XYZ"]
+
+REC601_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+"""Red, green and blue samples to luma: the gray of BSD68 and of nearly every denoising paper."""
+
+REC709_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
+"""Red, green and blue light in sRGB's primaries to luminance."""
 
 SRGB_PRIMARIES = "0.64 0.33 0.3 0.6 0.15 0.06 0.3127 0.329"
 """Chromaticities of sRGB as ``Picture`` holds them: x and y of red, green, blue and white."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
-from restore.image.formats import sniff
+from restore.image.formats import has_raw_head, sniff
 from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture
@@ -33,11 +33,8 @@ RAW_SUFFIXES = frozenset(
 )
 """Suffixes by which RAW files are found in folders; the content decides whether one is."""
 
-# LibRaw takes files of certain sizes for RAW files without a header: these have one.
-_MAGIC = (
-    *(b"II*\x00", b"MM\x00*", b"IIRO", b"IIRS", b"MMOR", b"IIU\x00", b"FUJIFILMCCD-RAW"),
-    *(b"\x00MRM", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR", b"IIII", b"MMMM"),
-)
+# How RAW files begin that other files may begin like, too.
+_SHARED_MAGIC = (b"II*\x00", b"MM\x00*", b"IIII", b"MMMM")
 _HEAD_BYTES = 64
 _SINGULAR = 1e-9
 
@@ -210,7 +207,8 @@ def _end_children() -> None:
 
 
 def _may_be_raw(head: bytes) -> bool:
-    return head.startswith(_MAGIC) or head[4:12] == b"ftypcrx "
+    # LibRaw takes files of certain sizes for RAW files without a head: these have one.
+    return has_raw_head(head) or head.startswith(_SHARED_MAGIC)
 
 
 def _advice(head: bytes) -> str:

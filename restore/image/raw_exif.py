@@ -8,12 +8,12 @@ from typing import Any
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from restore.image.metadata import bare_exif
+from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
 from restore.image.tiff_exif import exif_of_tiff
 
 __all__ = ["raw_exif"]
 
-_DATE_TIME, _ORIENTATION, _EXIF_IFD = 306, 274, 34665
+_DATE_TIME = 306
 _EXPOSURE_TIME, _F_NUMBER, _ISO, _DATE_TIME_ORIGINAL = 33434, 33437, 34855, 36867
 _FOCAL_LENGTH, _LENS_MODEL = 37386, 42036
 _MOST_ISO = 65535
@@ -34,7 +34,7 @@ def raw_exif(path: Path, header: Mapping[str, Any]) -> bytes | None:
 
 def _made(header: Mapping[str, Any]) -> bytes | None:
     block = Image.Exif()
-    details = block.get_ifd(_EXIF_IFD)
+    details = block.get_ifd(EXIF_IFD)
     if header["exposure_time_s"] > 0:
         details[_EXPOSURE_TIME] = _rational(header["exposure_time_s"])
     if header["aperture"] > 0:
@@ -49,7 +49,7 @@ def _made(header: Mapping[str, Any]) -> bytes | None:
         block[_DATE_TIME] = details[_DATE_TIME_ORIGINAL] = header["taken"].replace("-", ":")
     if not details:
         return None
-    block[_ORIENTATION] = header["orientation"]
+    block[ORIENTATION] = header["orientation"]
     return bare_exif(block.tobytes())
 
 

@@ -9,6 +9,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, UnsupportedImage
+from restore.image.metadata import ORIENTATION
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.samples import planes
 from restore.image.tiff_checks import check_directory, check_segments
@@ -17,7 +18,7 @@ from restore.image.tiff_exif import exif_of_tiff
 __all__ = ["read_tiff"]
 
 _DNG_VERSION, _SUB_IFDS, _XMP, _ICC = 50706, 330, 700, 34675
-_MAKE, _ORIENTATION = 271, 274
+_MAKE = 271
 _RAW_PHOTOMETRIC = {32803, 34892}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = 7
@@ -44,7 +45,7 @@ def read_tiff(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture
         check_segments(tiff, page)
         samples = _decoded(page, peak)
         icc, xmp = _bytes_of(page, _ICC), _bytes_of(page, _XMP)
-        stored_orientation = page.tags.valueof(_ORIENTATION)
+        stored_orientation = page.tags.valueof(ORIENTATION)
         extra = next(iter(page.extrasamples), None)
         # Pillow misreads the wide directories of BigTIFF.
         exif = None if tiff.is_bigtiff else exif_of_tiff(file)

@@ -1,4 +1,4 @@
-"""EXIF and GPS as directories of their own in a TIFF that tifffile has written."""
+"""What EXIF says in a TIFF that tifffile writes: texts, and directories of their own."""
 
 import io
 import math
@@ -9,17 +9,36 @@ from typing import Any
 import tifffile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restore.image.metadata import EXIF_ERRORS, quiet_pillow
+from restore.image.metadata import (
+    DESCRIPTIVE_TAGS,
+    EXIF_ERRORS,
+    EXIF_IFD,
+    GPS_IFD,
+    quiet_pillow,
+)
 
-__all__ = ["EXIF_IFD", "GPS_IFD", "append_directories", "directory_places"]
+__all__ = ["ExtraTag", "append_directories", "descriptive_texts", "directory_places"]
 
-EXIF_IFD, GPS_IFD = 34665, 34853
-_LONG = 4
+_ASCII, _LONG = 2, 4
 # tifffile writes no directory pointers itself: these unused neighbours keep their places.
 _PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
 
 
-def directory_places(codes: Iterable[int]) -> list[tuple[int, int, int, Any, bool]]:
+ExtraTag = tuple[int, int, int, Any, bool]
+"""A tag as tifffile takes it: code, type, count, value, and that it is written once."""
+
+
+def descriptive_texts(main: Mapping[int, Any]) -> list[ExtraTag]:
+    """Return the texts of a main directory that describe a photograph, as tags for tifffile."""
+    texts = ((code, main[code]) for code in sorted(DESCRIPTIVE_TAGS & main.keys()))
+    return [
+        (code, _ASCII, 0, text, True)
+        for code, text in texts
+        if text and isinstance(text, str | bytes)
+    ]
+
+
+def directory_places(codes: Iterable[int]) -> list[ExtraTag]:
     """Return tags for tifffile that ``append_directories`` will turn into pointers."""
     return [(_PLACEHOLDERS[code], _LONG, 1, 0, True) for code in codes]
 

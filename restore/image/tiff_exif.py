@@ -7,6 +7,8 @@ from PIL import Image
 from restore.image.metadata import (
     DESCRIPTIVE_TAGS,
     EXIF_ERRORS,
+    EXIF_IFD,
+    GPS_IFD,
     bare_exif,
     movable_entries,
     quiet_pillow,
@@ -14,7 +16,6 @@ from restore.image.metadata import (
 
 __all__ = ["exif_of_tiff"]
 
-_EXIF_IFD, _GPS_IFD = 34665, 34853
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 
 
@@ -29,7 +30,7 @@ def exif_of_tiff(file: BinaryIO) -> bytes | None:
             for tag, value in movable_entries(stored).items():
                 if tag in DESCRIPTIVE_TAGS:
                     block[tag] = value
-            for pointer in (_EXIF_IFD, _GPS_IFD):
+            for pointer in (EXIF_IFD, GPS_IFD):
                 directory = movable_entries(stored.get_ifd(pointer))
                 if directory:
                     block.get_ifd(pointer).update(directory)

@@ -6,21 +6,21 @@ from typing import Any
 import numpy as np
 import tifffile
 
-from restore.image.metadata import DESCRIPTIVE_TAGS, exif_directories
+from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
 from restore.image.picture import Picture
 from restore.image.samples import stored_samples
 from restore.image.tiff_directories import (
-    EXIF_IFD,
-    GPS_IFD,
+    ExtraTag,
     append_directories,
+    descriptive_texts,
     directory_places,
 )
 
 __all__ = ["write_tiff"]
 
 _XMP = 700
-_ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 274, 282, 283, 296
-_ASCII, _BYTE, _SHORT = 2, 1, 3
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_BYTE, _SHORT = 1, 3
 _MOST_CLASSIC_BYTES = (1 << 32) - (1 << 26)
 _PIXELS_PER_STRIP = 1 << 18
 # Measured on photographs: as small as level 6 to within two percent, in two thirds of the time.
@@ -94,16 +94,10 @@ def _resolution(main: dict[int, Any]) -> dict[str, Any]:
 
 def _extra_tags(
     picture: Picture, main: dict[int, Any], directories: dict[int, dict[int, Any]]
-) -> list[tuple[int, int, int, Any, bool]]:
-    tags: list[tuple[int, int, int, Any, bool]] = []
+) -> list[ExtraTag]:
+    tags: list[ExtraTag] = []
     if picture.orientation != 1:
-        tags.append((_ORIENTATION, _SHORT, 1, picture.orientation, True))
+        tags.append((ORIENTATION, _SHORT, 1, picture.orientation, True))
     if picture.xmp:
         tags.append((_XMP, _BYTE, len(picture.xmp), picture.xmp, True))
-    texts = ((code, main[code]) for code in sorted(DESCRIPTIVE_TAGS & main.keys()))
-    tags += [
-        (code, _ASCII, 0, text, True)
-        for code, text in texts
-        if text and isinstance(text, str | bytes)
-    ]
-    return tags + directory_places(directories)
+    return [*tags, *descriptive_texts(main), *directory_places(directories)]

@@ -4,11 +4,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.image.picture import Picture, Transfer
+from restore.image.primaries import REC709_LUMINANCE
 from restore.image.transfer import linear_to_srgb
 
 __all__ = ["tone_mapped"]
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _KEY = 0.18
 _WHITE_QUANTILE = 0.999
 _MOST_SAMPLES = 1_000_000
@@ -56,7 +56,7 @@ def _reduced(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _luminance(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    return light[0] if len(light) == 1 else np.tensordot(_LUMA, light, axes=1)
+    return light[0] if len(light) == 1 else np.tensordot(REC709_LUMINANCE, light, axes=1)
 
 
 def _exposure(light: NDArray[np.float32]) -> tuple[np.float32, np.float32]:

@@ -1,15 +1,13 @@
 """DRAEM: a network that repairs a part, and one that points out what had to be repaired."""
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
-from restore.models.resunet import ResidualBlock
+from restore.models.residual_levels import ResidualLevels
 
 __all__ = ["Draem", "DraemConfig"]
 
@@ -103,66 +101,28 @@ class Draem(nn.Module):
         return torch.cat([repair, F.softplus(self.smoothed(evidence))], dim=1)
 
 
-class _UNet(nn.Module):
+class _UNet(ResidualLevels):
     """A U-Net of residual blocks between a stem that halves the resolution and a pixel shuffle."""
 
     def __init__(self, inputs: int, outputs: int, widths: tuple[int, ...], blocks: int) -> None:
         super().__init__()
-        self.widths, self.blocks = widths, blocks
         self.stem = nn.Conv2d(inputs, widths[0], kernel_size=4, stride=2, padding=1)
-        self.encoder = nn.ModuleList(_level(width, blocks) for width in widths)
-        self.decoder = nn.ModuleList(_level(width, blocks) for width in widths[:-1])
-        steps = list(pairwise(widths))
-        self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, kernel_size=2, stride=2) for fine, coarse in steps
-        )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2) for fine, coarse in steps
-        )
+        self.add_levels(widths, blocks, bias=True)
         self.tail = nn.Conv2d(widths[0], 4 * outputs, kernel_size=3, padding=1)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start every residual block near the identity, and the result near zero."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                nn.init.zeros_(cast(Tensor, module.bias))
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, ResidualBlock):
-                    module.conv2.weight.mul_(0.1)
-                elif isinstance(module, nn.ConvTranspose2d):
-                    module.weight.mul_(0.5)
-            self.tail.weight.mul_(0.1)
+        self.reset_parameters(tail=0.1)
 
     @property
     def multiple(self) -> int:
         """Height and width must be multiples of this."""
-        return int(2 ** len(self.widths))
+        return 2 * self.coarsest
 
     @property
     def radius(self) -> int:
         """Radius of the receptive field in pixels."""
-        levels, convs = len(self.widths), 2 * self.blocks
-        down_and_up = sum(2 * convs * 2**level for level in range(1, levels))
-        bottom = convs * 2**levels
-        # Stem and tail; steps down and up look at their own cells only.
-        return int(down_and_up + bottom + 4 + self.multiple)
+        # The levels work at half the resolution; stem and tail look at four pixels in all.
+        return 4 + 2 * self.levels_radius
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, inputs, H, W)`` to ``(B, outputs, H, W)``."""
-        features: Tensor = self.stem(x)
-        skips = []
-        for level, down in zip(self.encoder, self.down, strict=False):
-            features = level(features)
-            skips.append(features)
-            features = down(features)
-        features = self.encoder[-1](features)
-        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            features = level(up(features) + skips.pop())
+        features = self.through_levels(self.stem(x))
         return F.pixel_shuffle(self.tail(torch.relu(features)), 2)
-
-
-def _level(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width, bias=True) for _ in range(blocks)))

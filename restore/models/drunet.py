@@ -6,7 +6,6 @@ from torch import Tensor
 
 from restore.errors import WeightsError
 from restore.models.resunet import ResUNet, ResUNetConfig
-from restore.models.sigma_map import with_sigma_map
 
 __all__ = ["DRUNet", "DRUNetConfig"]
 
@@ -33,19 +32,8 @@ class DRUNet(ResUNet):
     on the way down, and it is added to the output of that level's blocks on the way up.
     """
 
-    def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:
-        """Return the clean picture.
-
-        Args:
-            noisy: ``(B, C, H, W)`` in [0, 1], H and W multiples of ``multiple``.
-            sigma: ``(B,)`` noise level in [0, 1]; needed with ``noise_map``.
-
-        Returns:
-            ``(B, C, H, W)`` in the dtype of ``noisy``, not clipped. All layers run in the
-            parameters' dtype.
-        """
-        inputs = with_sigma_map(noisy, sigma) if self.config.noise_map else noisy
-        features: Tensor = self.head(inputs.to(self.head.weight.dtype))
+    def through_levels(self, features: Tensor) -> Tensor:
+        """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``multiple``."""
         skips = []
         for level, down in zip(self.encoder, self.down, strict=False):
             skips.append(features)
@@ -53,5 +41,4 @@ class DRUNet(ResUNet):
         features = self.encoder[-1](features) + features
         for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             features = level(up(features)) + skips.pop()
-        predicted: Tensor = self.tail(features)
-        return predicted.to(noisy.dtype)
+        return features

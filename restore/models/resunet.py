@@ -1,16 +1,14 @@
 """ResUNet: a U-Net of residual blocks that is told the noise level."""
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
+from restore.models.residual_levels import ResidualLevels
 from restore.models.sigma_map import with_sigma_map
 
-__all__ = ["ResUNet", "ResUNetConfig", "ResidualBlock"]
+__all__ = ["ResUNet", "ResUNetConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +38,7 @@ class ResUNetConfig:
             raise WeightsError(f"ResUNet needs at least one block per level, not {self.blocks}")
 
 
-class ResidualBlock(nn.Module):
-    """``x + conv(relu(conv(x)))`` with 3x3 convolutions."""
-
-    def __init__(self, width: int, *, bias: bool = False) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
-        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, width, H, W)`` to the same shape."""
-        return cast(Tensor, self.conv2(torch.relu(self.conv1(x)))) + x
-
-
-class ResUNet(nn.Module):
+class ResUNet(ResidualLevels):
     """Residual U-Net with a noise-level map, after DRUNet (Zhang et al., IEEE TPAMI 2021).
 
     A 3x3 head, per level ``blocks`` residual blocks and a strided 2x2 convolution down, the
@@ -68,46 +53,19 @@ class ResUNet(nn.Module):
         widths = config.widths
         inputs = config.channels + int(config.noise_map)
         self.head = nn.Conv2d(inputs, widths[0], kernel_size=3, padding=1, bias=False)
-        self.encoder = nn.ModuleList(_level(width, config.blocks) for width in widths)
-        self.decoder = nn.ModuleList(_level(width, config.blocks) for width in widths[:-1])
-        steps = list(pairwise(widths))
-        self.down = nn.ModuleList(
-            nn.Conv2d(fine, coarse, kernel_size=2, stride=2, bias=False) for fine, coarse in steps
-        )
-        self.up = nn.ModuleList(
-            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2, bias=False)
-            for fine, coarse in steps
-        )
+        self.add_levels(widths, config.blocks, bias=False)
         self.tail = nn.Conv2d(widths[0], config.channels, kernel_size=3, padding=1, bias=False)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Start every residual block near the identity, so that depth costs no learning speed."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, ResidualBlock):
-                    module.conv2.weight.mul_(0.1)
-                elif isinstance(module, nn.ConvTranspose2d):
-                    module.weight.mul_(0.5)
-            self.tail.weight.mul_(0.1)
+        self.reset_parameters(tail=0.1)
 
     @property
     def multiple(self) -> int:
         """Height and width must be multiples of this."""
-        return int(2 ** (len(self.config.widths) - 1))
+        return self.coarsest
 
     @property
     def halo(self) -> int:
         """Radius of the receptive field in pixels, rounded up to ``multiple``."""
-        levels = len(self.config.widths)
-        convs = 2 * self.config.blocks
-        down_and_up = sum(2 * convs * 2**level for level in range(levels - 1))
-        bottom = convs * 2 ** (levels - 1)
-        # Down and up steps look at their own 2x2 cell only: less than one coarse pixel in all.
-        radius = 2 + down_and_up + bottom + self.multiple
+        radius = 2 + self.levels_radius
         return int(-(-radius // self.multiple) * self.multiple)
 
     def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:
@@ -123,17 +81,5 @@ class ResUNet(nn.Module):
         """
         inputs = with_sigma_map(noisy, sigma) if self.config.noise_map else noisy
         features: Tensor = self.head(inputs.to(self.head.weight.dtype))
-        skips = []
-        for level, down in zip(self.encoder, self.down, strict=False):
-            features = level(features)
-            skips.append(features)
-            features = down(features)
-        features = self.encoder[-1](features)
-        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            features = level(up(features) + skips.pop())
-        predicted: Tensor = self.tail(features).to(noisy.dtype)
+        predicted: Tensor = self.tail(self.through_levels(features)).to(noisy.dtype)
         return noisy - predicted if self.config.residual else predicted
-
-
-def _level(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width) for _ in range(blocks)))

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from restore.image.packing import REFERENCE_CFA, fill_planes
 from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+from restore.image.transfer import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE
 from restore.noise.eld import add_dark_noise, random_noise
 from restore.noise.unprocess import random_cameras, unprocess
 
@@ -19,7 +20,6 @@ __all__ = ["Darkened", "dark_raw", "darkened", "packed_planes", "srgb_encoded"]
 
 # 14 bits with a black level of 512, as in the cameras whose noise is known.
 _BLACK_DN, _RANGE_DN = 512.0, 15871.0
-_KNEE, _SLOPE, _OFFSET, _EXPONENT = 0.0031308, 12.92, 0.055, 2.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +148,8 @@ def _read_out(
 
 def srgb_encoded(linear: Tensor) -> Tensor:
     """Encode light in [0, 1] as sRGB samples (IEC 61966-2-1), any shape."""
-    curve = (1 + _OFFSET) * linear.clamp_min(_KNEE) ** (1 / _EXPONENT) - _OFFSET
-    return torch.where(linear <= _KNEE, _SLOPE * linear, curve)
+    curve = (1 + SRGB_OFFSET) * linear.clamp_min(SRGB_KNEE) ** (1 / SRGB_EXPONENT) - SRGB_OFFSET
+    return torch.where(linear <= SRGB_KNEE, SRGB_SLOPE * linear, curve)
 
 
 def _colours(side: int, height: int, width: int) -> Tensor:

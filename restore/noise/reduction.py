@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from restore.image.primaries import REC601_LUMA
+
 __all__ = ["reduced", "smoothed"]
 
 _SHARE = 0.75
@@ -17,7 +19,6 @@ _LUMA_SIGMA = (0.5, 1.5)
 _CHROMA_SIGMA = (0.7, 5.0)
 _LEAST_LUMA_WEIGHT, _LEAST_CHROMA_WEIGHT = 0.2, 0.9
 _TAILS = 2.5
-_LUMA = (0.299, 0.587, 0.114)
 
 
 def reduced(noise: Tensor, generator: torch.Generator) -> Tensor:
@@ -41,7 +42,7 @@ def reduced(noise: Tensor, generator: torch.Generator) -> Tensor:
     chroma_weight = does * uniform(_LEAST_CHROMA_WEIGHT, 1)
     chroma_sigma = uniform(*(math.log(sigma) for sigma in _CHROMA_SIGMA)).exp()
 
-    weights = noise.new_tensor(_LUMA)[None, :, None, None]
+    weights = noise.new_tensor(REC601_LUMA)[None, :, None, None]
     luma = (noise * weights).sum(dim=1, keepdim=True)
     chroma = noise - luma
     return _mixed(luma, luma_sigma, luma_weight) + _mixed(chroma, chroma_sigma, chroma_weight)

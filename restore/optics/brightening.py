@@ -5,13 +5,14 @@ import math
 import torch
 from torch import Tensor
 
+from restore.image.transfer import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE
+
 __all__ = ["brightened"]
 
 _LARGEST_PEAK = 32.0
 _MOST_LIGHTS = 5
 _LIGHT_STOPS = (0.0, 7.0)
 _LIGHT_RADIUS = (0.004, 0.06)
-_SRGB_KNEE = 0.04045
 
 
 def brightened(photograph: Tensor, rng: torch.Generator) -> Tensor:
@@ -29,8 +30,9 @@ def brightened(photograph: Tensor, rng: torch.Generator) -> Tensor:
     Returns:
         ``(3, H, W)``, white of the photograph at about 1.
     """
-    low = photograph / 12.92
-    linear = torch.where(photograph <= _SRGB_KNEE, low, ((photograph + 0.055) / 1.055).pow(2.4))
+    low = photograph / SRGB_SLOPE
+    curve = ((photograph + SRGB_OFFSET) / (1 + SRGB_OFFSET)).pow(SRGB_EXPONENT)
+    linear = torch.where(photograph <= SRGB_SLOPE * SRGB_KNEE, low, curve)
     peak = math.exp(_uniform(rng, 0.0, math.log(_LARGEST_PEAK)))
     power = _uniform(rng, 1.0, 8.0)
     value = linear.amax(dim=0, keepdim=True)

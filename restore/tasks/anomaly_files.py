@@ -7,7 +7,7 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from restore.engine.plan import Existing, Item, Plan, Shard, make_plan
 from restore.errors import OutputError, UsageError
-from restore.files import remove_stale_parts
+from restore.files import identity_of, remove_stale_parts
 from restore.image.picture import ImageFormat
 from restore.tasks.anomaly_records import Record
 
@@ -151,17 +151,9 @@ def prepare_result_folders(items: Sequence[Item], report: Path) -> None:
 
 def _refuse_inputs_as_outputs(items: Sequence[Item], report: Path) -> None:
     """Compare by device and inode, so that no link hides an input."""
-    sources = {_identity(item.source): item.source for item in items if item.source}
+    sources = {identity_of(item.source): item.source for item in items if item.source}
     for item in items:
         for path in ResultFiles.of(item, report).paths():
-            identity = _identity(path)
+            identity = identity_of(path)
             if identity and identity in sources:
                 raise UsageError(f"{path}: is the input {sources[identity]}; choose another folder")
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

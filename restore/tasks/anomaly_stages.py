@@ -1,9 +1,6 @@
 """The stages of an inspection: decode, score, and write what was found."""
 
 import io
-import math
-import os
-import stat
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.engine.plan import Item
+from restore.engine.sources import readable, size_of
 from restore.engine.stream import Outcome, Status, Stopping
-from restore.errors import InputError, OutputExists
+from restore.errors import OutputExists
 from restore.files import write_atomically
 from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.encode import encode
@@ -68,25 +66,12 @@ class InspectionStages:
 
     def file_size(self, item: Item) -> float:
         """Return the bytes that will be read; infinity if unknown."""
-        try:
-            status = os.stat(item.source) if item.source else None
-        except OSError:
-            return 0.0
-        return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
+        return size_of(item)
 
     def load(self, item: Item) -> _Loaded:
         """Decode."""
-        return _Loaded(item.source_name, read_part(self._source(item), max_pixels=self.max_pixels))
-
-    def _source(self, item: Item) -> Path | bytes:
-        try:
-            if item.source is None:
-                return self.standard_input.read() if self.standard_input else b""
-            is_file = stat.S_ISREG(item.source.stat().st_mode)
-            return item.source if is_file else item.source.read_bytes()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
+        source = readable(item, self.standard_input)
+        return _Loaded(item.source_name, read_part(source, max_pixels=self.max_pixels))
 
     def megapixels(self, loaded: _Loaded) -> float:
         """Return how large the loaded picture is."""

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from restore.image.primaries import REC601_LUMA
+
 __all__ = ["finest_luminance"]
 
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _RADIUS_PX = 1.0
 
 
@@ -22,7 +23,7 @@ def finest_luminance(removed: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         ``(1, H, W)``, to be added to every channel of the result.
     """
-    luminance = removed[0] if len(removed) == 1 else np.tensordot(_LUMA, removed, axes=1)
+    luminance = removed[0] if len(removed) == 1 else np.tensordot(REC601_LUMA, removed, axes=1)
     coarse = ndimage.gaussian_filter(luminance, _RADIUS_PX, mode="nearest")
     finest: NDArray[np.float32] = (luminance - coarse)[None]
     return finest

@@ -3,9 +3,11 @@
 import importlib.util
 import io
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import rawpy
@@ -72,13 +74,14 @@ class DarkScore:
     psnr: float
     ssim: float
     seconds: float
-    record: dict[str, str | float | int | bool]
+    record: Mapping[str, str | float | int | bool]
 
 
-def methods() -> list[str]:
+@cache
+def methods() -> tuple[str, ...]:
     """Return what is compared; non-local means only where OpenCV is installed."""
     has_opencv = importlib.util.find_spec("cv2") is not None
-    return [NETWORK, LIBRAW, *([NON_LOCAL_MEANS] if has_opencv else [])]
+    return (NETWORK, LIBRAW, NON_LOCAL_MEANS) if has_opencv else (NETWORK, LIBRAW)
 
 
 def evaluate_dark_enhancer(
@@ -118,7 +121,10 @@ def _scores(
     reference = _srgb(light.numpy(), raw)
 
     def score(
-        method: str, result: NDArray[np.float32], started: float, record: dict[str, object]
+        method: str,
+        result: NDArray[np.float32],
+        started: float,
+        record: Mapping[str, str | float | int | bool] = MappingProxyType({}),
     ) -> DarkScore:
         seconds = time.perf_counter() - started
         return DarkScore(
@@ -128,17 +134,17 @@ def _scores(
             psnr=psnr(result, reference),
             ssim=ssim(result, reference),
             seconds=seconds,
-            record=dict(record),  # type: ignore[arg-type]
+            record=record,
         )
 
     started = time.perf_counter()
     enhanced = enhancer(raw, ratio=amplification)
-    yield score(NETWORK, enhanced.picture.pixels.clip(0, 1), started, dict(enhanced.record))
+    yield score(NETWORK, enhanced.picture.pixels.clip(0, 1), started, enhanced.record)
     started = time.perf_counter()
     plain = _srgb((_demosaicked(raw) * np.float32(amplification)).clip(0, 1), raw)
-    yield score(LIBRAW, plain, started, {})
+    yield score(LIBRAW, plain, started)
     if NON_LOCAL_MEANS in methods():
-        yield score(NON_LOCAL_MEANS, _non_local_means(plain), started, {})
+        yield score(NON_LOCAL_MEANS, _non_local_means(plain), started)
 
 
 def _srgb(light: NDArray[np.float32], raw: RawPicture) -> NDArray[np.float32]:

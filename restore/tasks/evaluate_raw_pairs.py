@@ -1,7 +1,7 @@
 """How good a learned image signal processor is on pairs of a short and a long exposure."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class PairScore:
     psnr: float
     ssim: float
     seconds: float
-    record: dict[str, str | float | int | bool]
+    record: Mapping[str, str | float | int | bool]
 
 
 def evaluate_pairs(

@@ -10,6 +10,7 @@ from restore.image.align import warped
 from restore.image.decode import decode
 from restore.image.demosaic import demosaiced, linear_srgb
 from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.primaries import REC709_LUMINANCE
 from restore.image.raw import RAW_SUFFIXES, read_raw
 from restore.image.response import Response
 from restore.image.saturation import saturation_levels
@@ -17,7 +18,6 @@ from restore.image.transfer import linear_to_srgb
 
 __all__ = ["Frame", "Reader", "luminance", "moved"]
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _FADE = 0.8
 _READ_NOISE = {8: 0.004, 16: 0.0005}
 _LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
@@ -110,7 +110,7 @@ class Reader:
 def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
     """Return gamma-encoded luminance in [0, 1]."""
     pixels = picture.pixels
-    luma = pixels[0] if len(pixels) == 1 else np.tensordot(_LUMA, pixels, axes=1)
+    luma = pixels[0] if len(pixels) == 1 else np.tensordot(REC709_LUMINANCE, pixels, axes=1)
     luma = np.nan_to_num(luma).clip(0, 1).astype(np.float32)
     return linear_to_srgb(luma) if is_linear else luma
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from restore.calibration import Calibration
@@ -106,7 +106,7 @@ def train_detector(
                 parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
             ),
             provenance=provenance,
-            as_weights=_as_weights,
+            task="anomaly",
             finish=lambda weights: _calibrated(weights, parts, recipe, context.device, warn),
             figure=AUROC,
         )
@@ -177,17 +177,6 @@ def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
         "channels": parts.channels,
         "bit_depth": parts.bit_depth,
     }
-
-
-def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-    return Weights(
-        name=name,
-        architecture=type(network).__name__,
-        config=cast(Any, network).config,
-        task="anomaly",
-        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
-        provenance=provenance,
-    )
 
 
 def _calibrated(

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from restore.engine.inputs import pictures_in
-from restore.engine.precision import measured
+from restore.engine.precision import check_measurable, measured
 from restore.engine.raw_pairs import read_pairs
 from restore.errors import TrainingError, UsageError
 from restore.noise.dark import Darkened, darkened
@@ -90,8 +90,9 @@ def train_dark_enhancer(
             objective=objective,
             judge=Validation(examples.held_out, context.device),
             provenance=provenance,
-            as_weights=_as_weights,
+            task="dark-enhance",
             finish=measured,
+            check=check_measurable,
         )
 
     weights = train(
@@ -156,15 +157,4 @@ def _from_pairs(
         batches=crops(training),
         held_out=crops(kept).middles(),
         description={"list": pairs.name, "pairs": len(scenes)},
-    )
-
-
-def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-    return Weights(
-        name=name,
-        architecture=type(network).__name__,
-        config=network.config,
-        task="dark-enhance",
-        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
-        provenance=provenance,
     )

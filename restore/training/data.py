@@ -12,13 +12,11 @@ from torch import Tensor
 from restore.errors import InputError, TrainingError
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
+from restore.image.primaries import REC601_LUMA
 from restore.image.transfer import linear_to_srgb
 from restore.training.randomness import Randomness
 
 __all__ = ["Batch", "PairedCrops", "RandomCrops", "load_pictures"]
-
-_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Rec. 601 weights: the gray of BSD68 and of nearly every denoising paper."""
 
 _WHITE_SHARE = 0.01
 
@@ -79,7 +77,7 @@ def load_pictures(
             warn(f"{path}: gray, and the network is for colour; left out")
             continue
         if channels == 1 and pixels.shape[0] == 3:
-            pixels = np.tensordot(_LUMA, pixels, axes=1)[None]
+            pixels = np.tensordot(REC601_LUMA, pixels, axes=1)[None]
         picture = torch.from_numpy(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
         used += picture.numel()
         if pictures and used > max_bytes:

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from restore.engine.precision import measured
+from restore.engine.precision import check_measurable, measured
 from restore.models.dncnn import DnCNN
 from restore.training.data import Batch
-from restore.training.distillation import Distilled
+from restore.training.distillation import Distilled, teacher_for
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
 from restore.training.recipes import DenoiseRecipe
@@ -67,6 +67,12 @@ def train_denoiser(
         network = recipe.network()
         if start_from is not None:
             network = started_from(network, load(start_from), warn)
+        # Before the pictures are read, which may take minutes.
+        guide = (
+            teacher_for(load(teacher), channels=recipe.channels, patch=recipe.patch)
+            if teacher is not None
+            else None
+        )
         source = open_source(
             recipe, clean=folders, pairs=pairs, batch=context.crops_per_batch, warn=warn
         )
@@ -74,10 +80,8 @@ def train_denoiser(
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
         batches = source.batches
-        if teacher is not None:
-            batches = Distilled(
-                batches, load(teacher), channels=recipe.channels, precision=context.precision
-            )
+        if guide is not None and teacher is not None:
+            batches = Distilled(batches, guide, precision=context.precision)
             provenance["teacher"] = Path(teacher).stem
         return Lesson(
             network=network,
@@ -85,8 +89,10 @@ def train_denoiser(
             objective=objective,
             judge=Validation(source.held_out, context.device),
             provenance=provenance,
-            as_weights=_as_weights,
+            task="denoise",
+            kept=_folded,
             finish=measured,
+            check=check_measurable,
         )
 
     return train(
@@ -94,15 +100,6 @@ def train_denoiser(
     )
 
 
-def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-    """Return a trained denoiser as weights, its batch norm folded."""
-    if isinstance(network, DnCNN):
-        network = network.fold()
-    return Weights(
-        name=name,
-        architecture=type(network).__name__,
-        config=network.config,
-        task="denoise",
-        tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
-        provenance=provenance,
-    )
+def _folded(network: nn.Module) -> nn.Module:
+    """Return a trained denoiser without batch norm, which is folded into its convolutions."""
+    return network.fold() if isinstance(network, DnCNN) else network

@@ -2,17 +2,43 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from restore.engine.device import has_fast_bf16
 from restore.errors import UsageError
 from restore.training.data import Batch
 from restore.training.randomness import Randomness
-from restore.weights import Weights, build
+from restore.weights import Network, Weights, build
 
-__all__ = ["Distilled"]
+__all__ = ["Distilled", "teacher_for"]
+
+
+def teacher_for(weights: Weights, *, channels: int, patch: int) -> nn.Module:
+    """Return the network of ``weights``, after checking that it can teach.
+
+    Args:
+        weights: of a denoiser.
+        channels: of the student.
+        patch: side of the crops that it learns from, in pixels.
+
+    Raises:
+        UsageError: the teacher is no denoiser, or for other pictures.
+        WeightsError: the tensors do not fit the architecture.
+    """
+    if weights.task != "denoise":
+        raise UsageError(f"teacher {weights.name} is for {weights.task}, not for denoising")
+    if weights.channels != channels:
+        raise UsageError(
+            f"teacher {weights.name} has {weights.channels} channels, the student {channels}"
+        )
+    network = build(weights)
+    multiple = cast(Network, network).multiple
+    if patch % multiple:
+        raise UsageError(f"patch must be a multiple of {multiple} for teacher {weights.name}")
+    return network
 
 
 class Distilled:
@@ -24,28 +50,19 @@ class Distilled:
 
     Args:
         batches: draws batches with clean targets.
-        teacher: weights of a denoiser for the same channels.
-        channels: of the student.
+        teacher: a network that ``teacher_for`` returned.
         precision: dtype that the teacher runs in where the device computes in it.
-
-    Raises:
-        UsageError: the teacher is for other pictures.
     """
 
     def __init__(
         self,
         batches: Callable[[Randomness], Batch],
-        teacher: Weights,
+        teacher: nn.Module,
         *,
-        channels: int,
         precision: torch.dtype,
     ) -> None:
-        if teacher.channels != channels:
-            raise UsageError(
-                f"teacher {teacher.name} has {teacher.channels} channels, the student {channels}"
-            )
         self.batches = batches
-        self.teacher = build(teacher)
+        self.teacher = teacher
         self.precision = precision
 
     def __call__(self, rng: Randomness) -> Batch:

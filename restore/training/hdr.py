@@ -7,7 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from restore.engine.precision import measured
+from restore.engine.precision import check_measurable, measured
 from restore.errors import UsageError
 from restore.optics.psf_file import load_psf, resized
 from restore.optics.sensor import expose
@@ -119,8 +119,10 @@ def train_hdr(
             judge=HdrValidation(scenes, context.device),
             figure=_FIGURE,
             provenance=provenance,
-            as_weights=_as_weights,
+            task="hdr",
+            kept=_with_element,
             finish=finish,
+            check=check_measurable,
         )
 
     return train(
@@ -199,14 +201,6 @@ def _description(folders: Sequence[Path], library: Library) -> dict[str, str | i
     }
 
 
-def _as_weights(network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-    """Return the network of a trained pair, with its element, as weights."""
-    finished = cast(Coded, network).finished()
-    return Weights(
-        name=name,
-        architecture=type(finished).__name__,
-        config=finished.config,
-        task="hdr",
-        tensors={key: tensor.float() for key, tensor in finished.state_dict().items()},
-        provenance=provenance,
-    )
+def _with_element(network: nn.Module) -> nn.Module:
+    """Return the network of a trained pair, with its element."""
+    return cast(Coded, network).finished()

@@ -19,7 +19,7 @@ from restore.training.randomness import Randomness
 from restore.training.recipes import Recipe
 from restore.training.schedule import PSNR, Figure, Plan, Progress
 from restore.training.team import Team, assembled
-from restore.weights import Weights, check_new_file, save_weights
+from restore.weights import Weights, check_new_file, save_weights, weights_of
 
 __all__ = ["Context", "Judge", "Lesson", "Settings", "train"]
 
@@ -82,8 +82,10 @@ class Lesson(Generic[B]):
         objective: maps the network and a batch to the loss.
         judge: validates the averaged network.
         provenance: all that decides the result; stored with the weights.
-        as_weights: makes weights of a trained network, a name and a provenance.
+        task: the subcommand that the network is for.
+        kept: what of the trained network is stored, in the form that is used.
         finish: makes the last measurements on the finished weights.
+        check: raises what would keep ``finish`` from it; called before the first step.
         figure: what the judge measures.
     """
 
@@ -92,9 +94,15 @@ class Lesson(Generic[B]):
     objective: Callable[[Forward, B], Tensor]
     judge: Judge
     provenance: dict[str, Any]
-    as_weights: Callable[[nn.Module, str, dict[str, Any]], Weights]
+    task: str
     finish: Callable[[Weights], Weights]
+    check: Callable[[Weights], None] = lambda _: None
+    kept: Callable[[nn.Module], nn.Module] = lambda network: network
     figure: Figure = PSNR
+
+    def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
+        """Return what ``network``, which is on the CPU, has learned."""
+        return weights_of(self.kept(network), name=name, task=self.task, provenance=provenance)
 
 
 def train(
@@ -125,7 +133,7 @@ def train(
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
         TrainingStopped: ``should_stop`` said so.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
-        UsageError: settings that do not fit each other.
+        UsageError: settings that do not fit each other, or weights that could not be measured.
     """
     with assembled() as team:
         checkpoint = checkpoint_path(output)
@@ -140,6 +148,8 @@ def train(
         )
         torch.manual_seed(recipe.seed)
         lesson = prepare(context)
+        untrained = deepcopy(lesson.network)
+        lesson.check(lesson.weights_of(untrained, output.stem, lesson.provenance))
         best = output.with_name(f"{output.stem}.best.safetensors")
         history = History(output, resume=resume, figure=lesson.figure, sheet=lesson.judge.sheet)
 
@@ -149,7 +159,7 @@ def train(
 
         def keep(candidate: nn.Module) -> None:
             copied = deepcopy(candidate).cpu()
-            weights = lesson.as_weights(copied, best.stem, lesson.provenance)
+            weights = lesson.weights_of(copied, best.stem, lesson.provenance)
             save_weights(weights, best, overwrite=True)
 
         trainer = Trainer(
@@ -177,7 +187,7 @@ def train(
             "processes": team.size,
             "precision": str(context.precision).removeprefix("torch."),
         }
-        weights = lesson.as_weights(trained.cpu(), output.stem, provenance)
+        weights = lesson.weights_of(trained.cpu(), output.stem, provenance)
         if team.leads:
             weights = lesson.finish(weights)
             save_weights(weights, output, overwrite=settings.overwrite or again)

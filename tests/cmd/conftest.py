@@ -1,5 +1,6 @@
 """Pictures, small networks, and ways to run the command line."""
 
+import json
 import os
 import signal
 import subprocess
@@ -194,3 +195,36 @@ def part(workplace: Path) -> Callable[..., Path]:
 def model(darkness_weights: Callable[..., str]) -> str:
     """The file of a detector of dark places; see ``_darkness``."""
     return darkness_weights("dark")
+
+
+@pytest.fixture
+def pixels() -> Callable[[str | Path], np.ndarray]:
+    """Read the samples of a picture."""
+
+    def read(path: str | Path) -> np.ndarray:
+        with Image.open(path) as image:
+            return np.asarray(image)
+
+    return read
+
+
+@pytest.fixture
+def records() -> Callable[..., list[dict[str, object]]]:
+    """Read what a report of `imrestore anomaly` says of every picture."""
+
+    def read(report: str = "report") -> list[dict[str, object]]:
+        lines = Path(report, "results.jsonl").read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    return read
+
+
+@pytest.fixture
+def tree() -> Callable[[str], dict[str, bytes]]:
+    """Read all files below a folder, by their names below it."""
+
+    def read(report: str) -> dict[str, bytes]:
+        paths = sorted(path for path in Path(report).rglob("*") if path.is_file())
+        return {str(path.relative_to(report)): path.read_bytes() for path in paths}
+
+    return read

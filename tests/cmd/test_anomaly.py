@@ -19,19 +19,11 @@ from restore.weights import Weights, save_weights
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
 Weigh = Callable[..., str]
+Pixels = Callable[[str | Path], np.ndarray]
+Records = Callable[..., list[dict[str, object]]]
 
 
-def pixels(path: str | Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
-
-
-def records(report: str = "report") -> list[dict[str, object]]:
-    lines = Path(report, "results.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def test_a_hole_is_found_where_it_is(run: Run, part: Part, model: str) -> None:
+def test_a_hole_is_found_where_it_is(run: Run, part: Part, model: str, records: Records) -> None:
     part("in/bad.png", hole=True)
     part("in/sub/good.png")
     ended = run("anomaly", "in", "-r", "--model", model, "-o", "report")
@@ -63,7 +55,9 @@ def test_fail_on_anomaly_says_so_by_exit_code(
     assert again.code == code, "earlier finds count"
 
 
-def test_16_bit_and_float_pictures_are_inspected_as_they_are(run: Run, model: str) -> None:
+def test_16_bit_and_float_pictures_are_inspected_as_they_are(
+    run: Run, model: str, records: Records
+) -> None:
     values = np.full((40, 40), 50_000, np.uint16)
     values[10:18, 10:18] = 0
     Path("in").mkdir()
@@ -75,7 +69,7 @@ def test_16_bit_and_float_pictures_are_inspected_as_they_are(run: Run, model: st
     assert deep["score"] == pytest.approx(real["score"], rel=1e-5)
 
 
-def test_the_threshold_follows_the_rate(run: Run, part: Part, model: str) -> None:
+def test_the_threshold_follows_the_rate(run: Run, part: Part, model: str, records: Records) -> None:
     """39 good scores 0.01 .. 0.39: rank 40 (1 - rate)."""
     part("a.png")
     for option, expected in (([], 0.38), (["--fpr", "0.5"], 0.2), (["--threshold", "7"], 7.0)):
@@ -95,7 +89,7 @@ def test_json_tells_of_every_picture(run: Run, part: Part, model: str) -> None:
 
 
 def test_a_scaled_detector_reports_in_the_pictures_own_pixels(
-    run: Run, darkness_weights: Weigh
+    run: Run, darkness_weights: Weigh, records: Records
 ) -> None:
     provenance = {"inspection": {"scale": 4}}
     coarse = darkness_weights("coarse", provenance=provenance)
@@ -130,7 +124,7 @@ def test_parts_of_many_channels_are_inspected(run: Run, tmp_path: Path) -> None:
 
 
 def test_standard_input_is_inspected(
-    spawn: Callable[..., "subprocess.Popen[bytes]"], part: Part, model: str
+    spawn: Callable[..., "subprocess.Popen[bytes]"], part: Part, model: str, records: Records
 ) -> None:
     process = spawn("anomaly", "-", "--model", model, "-o", "r", stdin=subprocess.PIPE)
     _, messages = process.communicate(part("a.png", hole=True).read_bytes(), timeout=120)
@@ -156,7 +150,7 @@ def vae(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_samples_are_drawn_from_the_latent_space(run: Run, vae: str) -> None:
+def test_samples_are_drawn_from_the_latent_space(run: Run, vae: str, pixels: Pixels) -> None:
     assert run("anomaly", "--sample", "3", "--model", vae, "-o", "drawn").code == 0
     first = {path.name: pixels(path) for path in Path("drawn").iterdir()}
     assert sorted(first) == ["sample-0001.png", "sample-0002.png", "sample-0003.png"]

@@ -1,6 +1,5 @@
 """What `imrestore anomaly` refuses, and how it says so."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,19 +11,13 @@ from PIL import Image
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
 Weigh = Callable[..., str]
+Records = Callable[..., list[dict[str, object]]]
+Tree = Callable[[str], dict[str, bytes]]
 
 
-def records(report: str = "report") -> list[dict[str, object]]:
-    lines = Path(report, "results.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def tree(report: str) -> dict[str, bytes]:
-    paths = sorted(path for path in Path(report).rglob("*") if path.is_file())
-    return {str(path.relative_to(report)): path.read_bytes() for path in paths}
-
-
-def test_what_cannot_be_inspected_fails_alone(run: Run, part: Part, model: str) -> None:
+def test_what_cannot_be_inspected_fails_alone(
+    run: Run, part: Part, model: str, records: Records
+) -> None:
     """Colour, damage and a missing file in the middle: one line each, the others are done."""
     part("in/a.png")
     Path("in/b.png").write_text("not a picture")
@@ -81,7 +74,7 @@ def test_wrong_usage_is_one_line_and_writes_nothing(
 
 
 def test_weights_that_were_never_calibrated_need_a_threshold(
-    run: Run, part: Part, darkness_weights: Weigh
+    run: Run, part: Part, darkness_weights: Weigh, records: Records
 ) -> None:
     part("a.png", hole=True)
     raw = darkness_weights("raw", provenance={})
@@ -107,7 +100,9 @@ def test_hostile_weights_are_refused(
     assert "makes no sense" in ended.err
 
 
-def test_a_report_is_not_replaced_unasked(run: Run, part: Part, model: str) -> None:
+def test_a_report_is_not_replaced_unasked(
+    run: Run, part: Part, model: str, records: Records
+) -> None:
     part("a.png")
     part("b.png", hole=True)
     run("anomaly", "a.png", "--model", model, "-o", "r")
@@ -120,7 +115,9 @@ def test_a_report_is_not_replaced_unasked(run: Run, part: Part, model: str) -> N
     assert [record["source"] for record in records("r")] == ["b.png"]
 
 
-def test_verdicts_of_two_thresholds_do_not_mix(run: Run, part: Part, model: str) -> None:
+def test_verdicts_of_two_thresholds_do_not_mix(
+    run: Run, part: Part, model: str, tree: Tree
+) -> None:
     part("a.png", hole=True)
     part("b.png")
     run("anomaly", "a.png", "--model", model, "-o", "r")
@@ -140,7 +137,9 @@ def test_inputs_are_never_overwritten(run: Run, part: Part, model: str) -> None:
     assert photo.read_bytes() == before
 
 
-def test_the_report_is_not_inspected_itself(run: Run, part: Part, model: str) -> None:
+def test_the_report_is_not_inspected_itself(
+    run: Run, part: Part, model: str, records: Records
+) -> None:
     part("a.png")
     run("anomaly", ".", "-r", "--model", model, "-o", "report")
     run("anomaly", ".", "-r", "--model", model, "-o", "report", "--overwrite")

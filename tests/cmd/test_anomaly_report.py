@@ -14,7 +14,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
 from restore.models.draem import Draem, DraemConfig
 from restore.weights import Weights, save_weights
@@ -22,24 +21,14 @@ from restore.weights import Weights, save_weights
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
 Weigh = Callable[..., str]
+Pixels = Callable[[str | Path], np.ndarray]
+Records = Callable[..., list[dict[str, object]]]
+Tree = Callable[[str], dict[str, bytes]]
 
 
-def pixels(path: str | Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image)
-
-
-def records(report: str = "report") -> list[dict[str, object]]:
-    lines = Path(report, "results.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def tree(report: str) -> dict[str, bytes]:
-    paths = sorted(path for path in Path(report).rglob("*") if path.is_file())
-    return {str(path.relative_to(report)): path.read_bytes() for path in paths}
-
-
-def test_every_file_of_the_report_agrees_with_the_records(run: Run, part: Part, model: str) -> None:
+def test_every_file_of_the_report_agrees_with_the_records(
+    run: Run, part: Part, model: str, pixels: Pixels, records: Records
+) -> None:
     part("in/bad.png", hole=True)
     part("in/good.png")
     run("anomaly", "in", "--model", model, "-o", "report")
@@ -92,7 +81,9 @@ def test_the_page_needs_no_other_file_and_no_network(run: Run, part: Part, model
     assert page.index("bad &amp;") < page.index("in/good.png"), "highest score first"
 
 
-def test_a_stopped_run_goes_on_to_the_same_report(run: Run, part: Part, model: str) -> None:
+def test_a_stopped_run_goes_on_to_the_same_report(
+    run: Run, part: Part, model: str, tree: Tree
+) -> None:
     for index in range(4):
         part(f"in/{index}.png", hole=index % 2 == 1, width=40 + index)
     run("anomaly", "in", "--model", model, "-o", "whole")
@@ -107,7 +98,9 @@ def test_a_stopped_run_goes_on_to_the_same_report(run: Run, part: Part, model: s
     assert tree("parts") == tree("whole")
 
 
-def test_results_of_earlier_runs_stay_in_the_report(run: Run, part: Part, model: str) -> None:
+def test_results_of_earlier_runs_stay_in_the_report(
+    run: Run, part: Part, model: str, records: Records
+) -> None:
     part("a.png", hole=True)
     part("b.png")
     run("anomaly", "a.png", "--model", model, "-o", "r")

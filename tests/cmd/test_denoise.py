@@ -148,6 +148,19 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert len(whole) == 8
 
 
+def test_a_missing_comparison_is_made_and_the_result_kept(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    options = ("denoise", "in", "-o", "out", "--model", tiny_weights)
+    run(*options)
+    before = Path("out/a.png").stat()
+    ended = run(*options, "--skip-existing", "--compare")
+    assert (ended.code, Path("out/a_compare.png").is_file()) == (0, True)
+    assert Path("out/a.png").stat() == before
+    assert "1 skipped" in ended.err
+
+
 def test_shards_are_the_whole_together(run: Run, photo: Photo, tiny_weights: str) -> None:
     for n in range(5):
         photo(f"in/{n}.png", seed=n)

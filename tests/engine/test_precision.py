@@ -7,13 +7,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from restore.engine.measuring import SIGMAS, measuring_pictures
 from restore.engine.precision import (
-    SIGMAS,
     choose_storage,
     measure_precision_loss,
     measure_storage_loss,
     measured,
-    measuring_pictures,
 )
 from restore.errors import UsageError
 from restore.metrics import psnr

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
@@ -19,34 +20,7 @@ from restore.image.metadata import bare_exif, exif_directories
 from restore.image.raw import develop_raw, read_raw
 from restore.image.raw_picture import RawPicture
 
-BAYER = {
-    "rggb": [[0, 1], [3, 2]],
-    "grbg": [[1, 0], [2, 3]],
-    "gbrg": [[3, 2], [0, 1]],
-    "bggr": [[2, 3], [1, 0]],
-}
-XTRANS = [
-    [1, 1, 0, 1, 1, 2],
-    [1, 1, 2, 1, 1, 0],
-    [2, 0, 1, 0, 2, 1],
-    [1, 1, 2, 1, 1, 0],
-    [1, 1, 0, 1, 1, 2],
-    [0, 2, 1, 2, 0, 1],
-]
-MATRIX = np.array([[0.8, -0.2, -0.1], [-0.5, 1.3, 0.2], [-0.1, 0.2, 0.7]], dtype=np.float32)
-
-
-def sensor(pattern: list[list[int]] = BAYER["rggb"], **fields: object) -> RawPicture:
-    rng = np.random.default_rng(0)
-    values: dict[str, object] = {
-        "mosaic": rng.integers(500, 16000, (96, 132), dtype=np.uint16),
-        "cfa": np.array(pattern, dtype=np.uint8),
-        "black_level": (512.0, 512.0, 512.0, 512.0),
-        "white_level": 15520.0,
-        "white_balance": (2.1, 1.0, 1.6),
-        "xyz_to_camera": MATRIX,
-    }
-    return RawPicture(**(values | fields))
+Sensor = Callable[..., RawPicture]
 
 
 def written(raw: RawPicture, folder: Path) -> Path:
@@ -55,25 +29,27 @@ def written(raw: RawPicture, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("phase", BAYER)
-def test_real_frame_comes_back_bit_for_bit(shared_data: Path, tmp_path: Path, phase: str) -> None:
+@pytest.mark.parametrize("phase", ["rggb", "grbg", "gbrg", "bggr"])
+def test_real_frame_comes_back_bit_for_bit(
+    shared_data: Path, tmp_path: Path, phase: str, sensor: Sensor
+) -> None:
     data = np.fromfile(shared_data / f"raw/nikon/DSC_1339_768x512_{phase}.raw", "<u2")
-    before = sensor(BAYER[phase], mosaic=data.reshape(512, 768).astype(np.uint16))
+    before = sensor(phase, mosaic=data.reshape(512, 768).astype(np.uint16))
     after = read_raw(written(before, tmp_path))
     assert np.array_equal(after.mosaic, before.mosaic)
     assert after.pattern == phase
     assert not after.is_xtrans
 
 
-def test_xtrans_comes_back_bit_for_bit(tmp_path: Path) -> None:
-    before = sensor(XTRANS)
+def test_xtrans_comes_back_bit_for_bit(tmp_path: Path, sensor: Sensor) -> None:
+    before = sensor("xtrans")
     after = read_raw(written(before, tmp_path))
     assert np.array_equal(after.mosaic, before.mosaic)
     assert np.array_equal(after.cfa, before.cfa)
     assert after.is_xtrans
 
 
-def test_levels_and_colours_come_from_the_file(tmp_path: Path) -> None:
+def test_levels_and_colours_come_from_the_file(tmp_path: Path, sensor: Sensor) -> None:
     before = sensor(black_level=(510.0, 511.0, 512.0, 513.0), orientation=6)
     after = read_raw(written(before, tmp_path))
     assert after.black_level == before.black_level
@@ -81,10 +57,10 @@ def test_levels_and_colours_come_from_the_file(tmp_path: Path) -> None:
     assert after.white_balance == pytest.approx(before.white_balance, rel=1e-3)
     assert after.orientation == 6
     assert after.xyz_to_camera is not None
-    np.testing.assert_allclose(after.xyz_to_camera, MATRIX, atol=2e-3)
+    np.testing.assert_allclose(after.xyz_to_camera, before.xyz_to_camera, atol=2e-3)
 
 
-def test_exposure_and_exif_are_read(tmp_path: Path) -> None:
+def test_exposure_and_exif_are_read(tmp_path: Path, sensor: Sensor) -> None:
     block = Image.Exif()
     block[271], block[272] = "Maker", "Model 5"
     block.get_ifd(34665).update({33434: 1 / 60, 33437: 2.8, 34855: 1600})
@@ -96,7 +72,7 @@ def test_exposure_and_exif_are_read(tmp_path: Path) -> None:
     assert (main[271], main[272], details[34855]) == ("Maker", "Model 5", 1600)
 
 
-def test_linear_dng_opens_as_the_same_picture(tmp_path: Path) -> None:
+def test_linear_dng_opens_as_the_same_picture(tmp_path: Path, sensor: Sensor) -> None:
     import rawpy
 
     linear = np.random.default_rng(0).random((3, 40, 60), dtype=np.float32)
@@ -129,7 +105,7 @@ def test_headerless_data_are_not_guessed_by_their_size(shared_data: Path) -> Non
         read_raw(shared_data / "raw/nikon/DSC_1339_768x512_rggb.raw")
 
 
-def test_cut_file_is_damaged(tmp_path: Path) -> None:
+def test_cut_file_is_damaged(tmp_path: Path, sensor: Sensor) -> None:
     whole = write_cfa_dng(sensor())
     path = tmp_path / "cut.dng"
     path.write_bytes(whole[: len(whole) // 2])
@@ -137,12 +113,12 @@ def test_cut_file_is_damaged(tmp_path: Path) -> None:
         read_raw(path)
 
 
-def test_large_sensors_are_refused_before_they_are_read(tmp_path: Path) -> None:
+def test_large_sensors_are_refused_before_they_are_read(tmp_path: Path, sensor: Sensor) -> None:
     with pytest.raises(ImageTooLarge, match="132x96"):
         read_raw(written(sensor(), tmp_path), max_pixels=1000)
 
 
-def test_damaged_levels_are_refused(tmp_path: Path) -> None:
+def test_damaged_levels_are_refused(tmp_path: Path, sensor: Sensor) -> None:
     wrong = replace(sensor(), white_level=16000.0)
     object.__setattr__(wrong, "black_level", (17000.0,) * 4)
     with pytest.raises(CorruptImage, match="not below white"):
@@ -156,7 +132,7 @@ def child_process() -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX signals")
-def test_child_that_hangs_or_dies_is_replaced(tmp_path: Path) -> None:
+def test_child_that_hangs_or_dies_is_replaced(tmp_path: Path, sensor: Sensor) -> None:
     path = written(sensor(), tmp_path)
     read_raw(path)
     os.kill(child_process().pid, signal.SIGSTOP)
@@ -170,7 +146,7 @@ def test_child_that_hangs_or_dies_is_replaced(tmp_path: Path) -> None:
     assert child_process().pid != first.pid
 
 
-def test_threads_have_children_of_their_own(tmp_path: Path) -> None:
+def test_threads_have_children_of_their_own(tmp_path: Path, sensor: Sensor) -> None:
     path, pids = written(sensor(), tmp_path), []
 
     def read() -> None:
@@ -185,7 +161,7 @@ def test_threads_have_children_of_their_own(tmp_path: Path) -> None:
     assert len(set(pids)) == 3
 
 
-def test_libraw_develops_in_the_child(tmp_path: Path) -> None:
+def test_libraw_develops_in_the_child(tmp_path: Path, sensor: Sensor) -> None:
     path = written(sensor(orientation=6), tmp_path)
     with rawpy.imread(str(path)) as opened:
         wanted = opened.postprocess(
@@ -194,7 +170,7 @@ def test_libraw_develops_in_the_child(tmp_path: Path) -> None:
     assert np.array_equal(develop_raw(path, "libraw"), wanted.transpose(2, 0, 1))
 
 
-def test_camera_look_is_linear(tmp_path: Path) -> None:
+def test_camera_look_is_linear(tmp_path: Path, sensor: Sensor) -> None:
     """Half the light above black gives half the values."""
     bright = sensor(mosaic=np.full((40, 40), 512 + 6000, np.uint16))
     dark = replace(bright, mosaic=np.full((40, 40), 512 + 3000, np.uint16))

@@ -6,12 +6,14 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageError
+from restore.errors import OutputError, OutputExists, TrainingError, TrainingStopped, UsageError
+from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.checkpoint import checkpoint_path
 from restore.training.denoise import train_denoiser
 from restore.training.recipes import DenoiseRecipe
+from restore.training.schedule import Progress
 from restore.training.session import Settings
-from restore.weights import build, load, save_weights
+from restore.weights import build, load, save_weights, weights_of
 
 TINY = DenoiseRecipe(
     model="dncnn", channels=1, depth=3, widths=(8,), patch=16, batch=4, steps=6, sigma=(25, 25)
@@ -110,6 +112,33 @@ def test_teacher_must_know_the_same_pictures(photos: Path, tmp_path: Path) -> No
         train_denoiser(
             replace(TINY, channels=3), tmp_path / "x.safetensors", clean=photos, teacher=gray
         )
+
+
+def test_teacher_must_be_a_denoiser_that_the_crops_fit(photos: Path, tmp_path: Path) -> None:
+    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos)
+    other = tmp_path / "other.safetensors"
+    save_weights(replace(weights, task="hdr"), other)
+    torch.manual_seed(0)
+    coarse = ResUNet(ResUNetConfig(channels=1, widths=(2,) * 6, blocks=1))
+    wide = tmp_path / "wide.safetensors"
+    save_weights(weights_of(coarse, name="wide", task="denoise", provenance={}), wide)
+    for teacher, message in ((other, "for hdr, not for denoising"), (wide, "a multiple of 32")):
+        with pytest.raises(UsageError, match=message):
+            train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos, teacher=teacher)
+
+
+def test_what_the_end_needs_is_checked_before_the_first_step(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[Progress] = []
+    output = tmp_path / "x.safetensors"
+    monkeypatch.setattr("restore.engine.measuring.weights_folder", lambda: tmp_path / "none")
+    with pytest.raises(UsageError, match="no pictures to measure on"):
+        train_denoiser(TINY, output, clean=photos, report=steps.append)
+    monkeypatch.setattr("restore.weights.os.access", lambda *_: False)
+    with pytest.raises(OutputError, match="this folder cannot be written"):
+        train_denoiser(TINY, output, clean=photos, report=steps.append)
+    assert not steps
 
 
 def test_trains_on_pairs(photos: Path, tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Levels of residual blocks, each at half the resolution of the one before: the body of U-Nets."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ResidualBlock", "ResidualLevels"]
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))`` with 3x3 convolutions."""
+
+    def __init__(self, width: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, width, H, W)`` to the same shape."""
+        return cast(Tensor, self.conv2(torch.relu(self.conv1(x)))) + x
+
+
+class ResidualLevels(nn.Module):
+    """What residual U-Nets have in common; each adds its own first layer, its tail and a forward.
+
+    Per level some residual blocks, then a strided 2x2 convolution down; the mirror image with 2x2
+    transposed convolutions up; skips are added.
+    """
+
+    tail: nn.Conv2d
+
+    def add_levels(self, widths: Sequence[int], blocks: int, *, bias: bool) -> None:
+        """Make the layers, after the network's first and before its tail.
+
+        The order in which layers are made is that of the parameters, and of the random numbers
+        that they start with.
+
+        Args:
+            widths: feature channels from the finest level downwards.
+            blocks: residual blocks per level on the way down, and again on the way up.
+            bias: whether the convolutions have one.
+        """
+
+        def level(width: int) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width, bias=bias) for _ in range(blocks)))
+
+        steps = list(pairwise(widths))
+        self.encoder = nn.ModuleList(level(width) for width in widths)
+        self.decoder = nn.ModuleList(level(width) for width in widths[:-1])
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, kernel_size=2, stride=2, bias=bias) for fine, coarse in steps
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2, bias=bias)
+            for fine, coarse in steps
+        )
+
+    def reset_parameters(self, *, tail: float) -> None:
+        """Start every residual block near the identity, so that depth costs no learning speed.
+
+        Args:
+            tail: factor on the tail's weights: the smaller, the nearer to no change the network
+                starts.
+        """
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+            for module in self.modules():
+                if isinstance(module, ResidualBlock):
+                    module.conv2.weight.mul_(0.1)
+                elif isinstance(module, nn.ConvTranspose2d):
+                    module.weight.mul_(0.5)
+            self.tail.weight.mul_(tail)
+
+    @property
+    def coarsest(self) -> int:
+        """Side of a pixel of the coarsest level, in pixels of the finest."""
+        return int(2 ** len(self.down))
+
+    @property
+    def levels_radius(self) -> int:
+        """How far the levels look, in pixels of the finest."""
+        convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
+        down_and_up = sum(2 * convs * 2**level for level in range(len(self.down)))
+        # Down and up steps look at their own 2x2 cell only: less than one coarse pixel in all.
+        return int(down_and_up + convs * self.coarsest + self.coarsest)
+
+    def through_levels(self, features: Tensor) -> Tensor:
+        """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``coarsest``."""
+        skips = []
+        for level, down in zip(self.encoder, self.down, strict=False):
+            features = level(features)
+            skips.append(features)
+            features = down(features)
+        features = self.encoder[-1](features)
+        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = level(up(features) + skips.pop())
+        return features
