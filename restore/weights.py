@@ -170,15 +170,15 @@ def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> No
     write_atomically(path, save(tensors, metadata), overwrite=overwrite)
 
 
-def check_new_file(path: Path, *, overwrite: bool) -> None:
+def check_new_file(path: Path, *, overwrite: bool, suffix: str = ".safetensors") -> None:
     """Check that weights may be written to ``path``, before the work that makes them begins.
 
     Raises:
-        UsageError: another suffix than .safetensors, or no such folder.
+        UsageError: another suffix than ``suffix``, or no such folder.
         OutputExists: ``path`` is there and may not be replaced.
     """
-    if path.suffix != ".safetensors":
-        raise UsageError(f"{path}: weight files end in .safetensors")
+    if path.suffix != suffix:
+        raise UsageError(f"{path}: weight files end in {suffix}")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder")
     if path.exists() and not overwrite:
