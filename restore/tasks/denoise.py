@@ -14,7 +14,6 @@ from restore.errors import UsageError, WeightsError
 from restore.image.picture import Picture, Transfer
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.noise.estimate import estimate_sigma
-from restore.tasks.detail import finest_luminance
 from restore.weight_files import WeightFile, read_weight_file, shipped
 
 __all__ = ["Denoised", "Denoiser"]
@@ -117,6 +116,9 @@ class Denoiser:
                 restored *= np.float32(strength)
                 restored += encoded
             if detail > 0:
+                # SciPy takes as long to import as a small picture takes to be restored.
+                from restore.tasks.detail import finest_luminance
+
                 restored += np.float32(detail) * finest_luminance(encoded - restored)
             picture = _decoded(picture, restored, finite)
         elif sigma != "auto":
