@@ -8,16 +8,18 @@ Compared are
                 public scripts of networks do
     imrestore   the command, with the engine that it chooses; and with PyTorch
     nlm         OpenCV's fastNlMeansDenoisingColored
-    bm3d        the package of that name, on a crop of 256x256 pixels
+    bm3d        the package of that name, on crops of 192x192 pixels
     ceiling     the network alone, as imrestore runs it, on pictures in memory
 
 Each is a process of its own, from cold start to written files, except that the ceiling counts the
 network only. Processor seconds count, of all threads: unlike time they hardly change when something
 else runs on the machine. Ratios are taken round by round, against the reference of the same round.
+PSNR is that of the crops, so that all have restored the same pixels.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -33,8 +35,8 @@ import numpy as np
 from PIL import Image
 
 SIGMA = 25.0
-BM3D_SIDE = 256
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
+CROP = 192
+CLEAN = Path(__file__).resolve().parents[1] / "weights" / "measure"
 METHODS = ("reference", "imrestore", "imrestore, PyTorch", "nlm", "bm3d", "ceiling")
 
 
@@ -74,6 +76,15 @@ def make_pictures(clean: Path, folder: Path, count: int, megapixels: float) -> N
         write(pixels + noise, folder / "noisy" / f"{index}.png")
 
 
+def in_a_process(function: Callable[..., None], *arguments: object) -> None:
+    """Call ``function`` elsewhere: Linux counts the peak memory of a parent as its children's."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit("the pictures could not be made")
+
+
 def restore_each(noisy: Path, out: Path, method: Callable[[np.ndarray], np.ndarray]) -> None:
     for path in sorted(noisy.iterdir()):
         write(method(read(path)), out / path.name)
@@ -107,9 +118,7 @@ def nlm(_model: str, noisy: Path, out: Path) -> None:
 def bm3d(_model: str, noisy: Path, out: Path) -> None:
     from bm3d import bm3d_rgb
 
-    path = min(noisy.iterdir())
-    crop = read(path)[:BM3D_SIDE, :BM3D_SIDE]
-    write(255 * bm3d_rgb(crop / 255, SIGMA / 255), out / path.name)
+    restore_each(noisy, out, lambda p: 255 * bm3d_rgb(p[:CROP, :CROP] / 255, SIGMA / 255))
 
 
 def ceiling(model: str, noisy: Path, _out: Path) -> None:
@@ -162,26 +171,27 @@ def run(method: str, model: str, noisy: Path, out: Path) -> tuple[float, float, 
 
 
 def psnr(clean: Path, out: Path) -> float:
+    """Return the PSNR of the crops that every method has restored, in dB: their mean."""
     values = []
     for path in sorted(out.iterdir()):
-        result = read(path).astype(np.float64)
-        original = read(clean / path.name)[: result.shape[0], : result.shape[1]]
+        result = read(path)[:CROP, :CROP].astype(np.float64)
+        original = read(clean / path.name)[:CROP, :CROP]
         values.append(10 * np.log10(255**2 / np.mean((result - original) ** 2)))
     return float(np.mean(values))
 
 
 def measure(folder: Path, methods: Sequence[str], model: str, rounds: int) -> dict[str, Result]:
     results = {method: Result() for method in methods}
-    make_pictures(folder / "big" / "clean", folder / "tiny", 1, 64 * 64 / 1e6)
-    sizes = [read(path).shape for path in (folder / "big" / "clean").iterdir()]
+    in_a_process(make_pictures, folder / "big" / "clean", folder / "tiny", 1, 64 * 64 / 1e6)
+    sizes = [Image.open(path).size for path in (folder / "big" / "clean").iterdir()]
     for method, result in results.items():
         # Also fills the caches of files and networks: whoever comes first must not pay for them.
         run(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
         cpu, *_ = run(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
         result.start_cpu_s = cpu
-        result.megapixels = sum(height * width for height, width, _ in sizes) / 1e6
+        result.megapixels = sum(height * width for width, height in sizes) / 1e6
         if method == "bm3d":
-            result.megapixels = BM3D_SIDE**2 / 1e6
+            result.megapixels = sum(min(CROP, h) * min(CROP, w) for w, h in sizes) / 1e6
     for number in range(rounds):
         for method, result in results.items():
             out = folder / "out" / method
@@ -209,7 +219,7 @@ def table(results: dict[str, Result]) -> str:
         "times the reference",
         "peak MB",
         "start, processor s",
-        "PSNR, dB",
+        "PSNR of crops, dB",
     )
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     base = results["reference"]
@@ -238,7 +248,7 @@ def main() -> None:
         WORKERS[method](model, Path(noisy), Path(out))
         return
     parser: Any = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clean", type=Path, default=SAMPLES, help="folder of clean pictures")
+    parser.add_argument("--clean", type=Path, default=CLEAN, help="folder of clean pictures")
     parser.add_argument("--model", default="dncnn-color")
     parser.add_argument("--count", type=int, default=4)
     parser.add_argument("--megapixels", type=float, default=1.0)
@@ -247,7 +257,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as name:
         folder = Path(name)
-        make_pictures(options.clean, folder / "big", options.count, options.megapixels)
+        in_a_process(
+            make_pictures, options.clean, folder / "big", options.count, options.megapixels
+        )
         methods = options.methods.split(";")
         results = measure(folder, methods, options.model, options.rounds)
     size = f"{options.count} pictures of {options.megapixels:g} megapixels"
