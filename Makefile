@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint figures samples clean
+.PHONY: help demo test test-all lint figures bench samples clean
 
 help:
 	@echo "make demo      denoise the photographs in samples/ into demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all  all tests, the slow ones too"
 	@echo "make lint      ruff and mypy"
 	@echo "make figures   PSNR and SSIM of the shipped weights (test sets in DATA=$(DATA))"
+	@echo "make bench     speed, memory and quality beside PyTorch, OpenCV and BM3D"
 	@echo "make samples   make samples/ again from the CC0 pictures in DATA=$(DATA)"
 	@echo "make clean     remove the environment and everything that was made"
 
@@ -47,6 +48,11 @@ figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/real/polyu/clean --noisy $(DATA)/denoise/real/polyu/noisy
 	$(BIN)/imrestore evaluate denoise $(DATA)/jpeg/test/classic5 --model jpeg --jpeg 10,20,30,40
 	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24
+
+bench: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,compare]'
+	$(BIN)/python benchmarks/side_by_side.py --model dncnn-color
+	$(BIN)/python benchmarks/side_by_side.py --model resunet-color
 
 samples: $(INSTALLED)
 	$(BIN)/python benchmarks/make_samples.py $(DATA) samples

@@ -1,12 +1,9 @@
 """Weight files: safetensors that say themselves which network they are for.
 
-The metadata of a file holds ``architecture``, ``config`` (JSON), ``task``, ``format_version``,
-``provenance`` (JSON: recipe, data, training time) and ``precision_loss_db`` (JSON: dtype ->
-sigma -> loss in dB against float32). Loading executes no code.
+``restore.weight_files`` tells what their metadata hold. Loading executes no code.
 """
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -29,6 +26,15 @@ from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.weight_files import (
+    FORMAT_VERSION,
+    WeightFile,
+    described,
+    find,
+    not_ours,
+    shipped,
+    weights_folder,
+)
 
 __all__ = [
     "ARCHITECTURES",
@@ -43,8 +49,6 @@ __all__ = [
     "weights_folder",
     "weights_of",
 ]
-
-FORMAT_VERSION = "1"
 
 _LARGEST_SETTING = 10_000
 """No depth, width or number of blocks is larger; a hostile file could ask for days of building."""
@@ -187,16 +191,16 @@ def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> No
     write_atomically(path, save(tensors, metadata), overwrite=overwrite)
 
 
-def check_new_file(path: Path, *, overwrite: bool) -> None:
+def check_new_file(path: Path, *, overwrite: bool, suffix: str = ".safetensors") -> None:
     """Check that weights may be written to ``path``, before the work that makes them begins.
 
     Raises:
-        UsageError: another suffix than .safetensors, or no such folder.
+        UsageError: another suffix than ``suffix``, or no such folder.
         OutputError: the folder cannot be written.
         OutputExists: ``path`` is there and may not be replaced.
     """
-    if path.suffix != ".safetensors":
-        raise UsageError(f"{path}: weight files end in .safetensors")
+    if path.suffix != suffix:
+        raise UsageError(f"{path}: weight files end in {suffix}")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -219,42 +223,32 @@ def load(name_or_path: str | Path) -> Weights:
             metadata = file.metadata() or {}
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: not a weight file of imrestore ({error}); "
-            "convert foreign checkpoints with `imrestore weights convert`"
-        ) from error
+        raise not_ours(path, error) from error
+    file_says = described(path, metadata)
     dtypes = {tensor.dtype for tensor in stored.values()}
+    return Weights(
+        name=file_says.name,
+        architecture=file_says.architecture,
+        config=_config(file_says),
+        task=file_says.task,
+        tensors={key: tensor.float() for key, tensor in stored.items()},
+        provenance=file_says.provenance,
+        precision_loss_db=file_says.precision_loss_db,
+        stored_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
+    )
+
+
+def _config(file: WeightFile) -> Any:
     try:
-        return Weights(
-            name=path.stem,
-            architecture=metadata["architecture"],
-            config=_config(metadata),
-            task=metadata["task"],
-            tensors={key: tensor.float() for key, tensor in stored.items()},
-            provenance=_mapping(metadata, "provenance"),
-            precision_loss_db=_losses(metadata),
-            stored_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
-        )
-    except KeyError as error:
-        raise WeightsError(
-            f"{path}: safetensors without the metadata of imrestore ({error}); "
-            "convert foreign checkpoints with `imrestore weights convert`"
-        ) from error
-    except (RecursionError, TypeError, ValueError, WeightsError) as error:
-        raise WeightsError(f"{path}: metadata that make no sense: {error}") from error
-
-
-def _config(metadata: Mapping[str, str]) -> Any:
-    if metadata.get("format_version") != FORMAT_VERSION:
-        raise ValueError(f"format version {metadata.get('format_version')} is not known")
-    if metadata["architecture"] not in ARCHITECTURES:
-        raise ValueError(f"architecture {metadata['architecture']} is not known")
-    _, config_type = ARCHITECTURES[metadata["architecture"]]
-    settings = _mapping(metadata, "config")
-    kinds = {setting.name: type(setting.default) for setting in fields(config_type)}
-    for name, value in settings.items():
-        _check_setting(name, value, kinds.get(name))
-    return cast(Any, config_type(**settings))
+        if file.architecture not in ARCHITECTURES:
+            raise ValueError(f"architecture {file.architecture} is not known")
+        _, config_type = ARCHITECTURES[file.architecture]
+        kinds = {setting.name: type(setting.default) for setting in fields(config_type)}
+        for name, value in file.settings.items():
+            _check_setting(name, value, kinds.get(name))
+        return cast(Any, config_type(**file.settings))
+    except (TypeError, ValueError, WeightsError) as error:
+        raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
 
 
 def _check_setting(name: str, value: Any, kind: type | None) -> None:
@@ -269,50 +263,3 @@ def _check_setting(name: str, value: Any, kind: type | None) -> None:
         is_huge = isinstance(one, int) and abs(one) > _LARGEST_SETTING
         if type(one) is not expected or is_huge:
             raise ValueError(f"{name} cannot be {str(value)[:40]}")
-
-
-def _mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
-    value = json.loads(metadata.get(key, "{}"))
-    if not isinstance(value, dict):
-        raise ValueError(f"{key} is not a JSON object")
-    return value
-
-
-def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    losses = _mapping(metadata, "precision_loss_db")
-    for by_sigma in losses.values():
-        values = by_sigma.values() if isinstance(by_sigma, dict) else [by_sigma]
-        if not all(isinstance(loss, int | float) and math.isfinite(loss) for loss in values):
-            raise ValueError("precision_loss_db holds something that is not a number of dB")
-    return losses
-
-
-def find(name_or_path: str | Path) -> Path:
-    """Return the file behind a shipped name or a path.
-
-    Raises:
-        WeightsError: there is no such file; the message lists the shipped names.
-    """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    if path.name == str(name_or_path) and not path.suffix:
-        candidate = weights_folder() / f"{path.name}.safetensors"
-        if candidate.is_file():
-            return candidate
-    raise WeightsError(
-        f"{name_or_path}: no such weights; shipped are {', '.join(shipped()) or 'none'}, "
-        "or give the path of a .safetensors file"
-    )
-
-
-def shipped() -> list[str]:
-    """Return the names of the weights that come with the package, sorted."""
-    return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
-
-
-def weights_folder() -> Path:
-    """Return the folder of the shipped weights, in an installed package or a source tree."""
-    package = Path(__file__).resolve().parent
-    installed = package / "weights"
-    return installed if installed.is_dir() else package.parent / "weights"

@@ -12,12 +12,14 @@ from imrestore.exits import (
     raise_on_signals,
     say,
     say_bug,
+    say_warnings,
 )
 
 
 def main() -> None:
     """Run the command line of this process and exit."""
     raise_on_signals()
+    say_warnings()
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "--debug" in options:

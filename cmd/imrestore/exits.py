@@ -17,6 +17,7 @@ __all__ = [
     "raise_on_signals",
     "say",
     "say_bug",
+    "say_warnings",
     "visible",
 ]
 
@@ -77,6 +78,16 @@ def print_tracebacks() -> None:
     """Let ``log`` print to standard error."""
     log.addHandler(logging.StreamHandler())
     log.setLevel(logging.DEBUG)
+
+
+class _Sayer(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def say_warnings() -> None:
+    """Print what the library warns of, one line each."""
+    logging.getLogger("restore").addHandler(_Sayer(logging.WARNING))
 
 
 def say(message: str) -> None:

@@ -1,4 +1,4 @@
-"""`imrestore weights`: look at, check, convert and measure weight files."""
+"""`imrestore weights`: look at, check, convert, export and measure weight files."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, show, verify, convert and measure weights.",
+    help="List, show, verify, convert, export and measure weights.",
 )
 
 _Name = Annotated[
@@ -188,6 +188,51 @@ def _squared(path: Path) -> "Tensor":
 
     psf = load_psf(path)
     return resized(psf, max(psf.shape[1:]))
+
+
+@app.command()
+def export(
+    name: _Name,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", metavar="FILE.onnx", help="ONNX file to write.", show_default=False
+        ),
+    ],
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output if it exists.")
+    ] = False,
+) -> None:
+    """Write a network as an ONNX file, for other programs.
+
+    It is in float32 and takes pictures of any size: "picture" (B, C, H, W), for denoisers in
+    [0, 1], and "sigma" (B), in [0, 1], where the network is told the noise level. Where onnxruntime
+    is installed its results are compared with those of PyTorch before the file is written. Needs
+    the packages of imrestore[onnx].
+
+    \b
+    Examples:
+      imrestore weights export resunet-color -o resunet-color.onnx
+      imrestore weights export mine.safetensors -o mine.onnx --overwrite
+    """  # noqa: D301
+    from restore.engine.onnx_export import to_onnx
+    from restore.files import write_atomically
+    from restore.weights import check_new_file, load
+
+    check_new_file(output, overwrite=overwrite, suffix=".onnx")
+    weights = load(name)
+    network = to_onnx(weights)
+    write_atomically(output, network.data, overwrite=overwrite)
+    sides = {
+        0: "pictures of one size",
+        1: "pictures of any size",
+    }.get(network.multiple, f"pictures with sides that are multiples of {network.multiple}")
+    checked = (
+        "not checked, since onnxruntime is not installed"
+        if network.difference is None
+        else f"at most {network.difference:.0e} from PyTorch"
+    )
+    _print(f"{output}: {_describe(weights)}; {sides}; {checked}")
 
 
 @app.command()

@@ -1,22 +1,31 @@
-"""A network on a device in a precision, ready to take tiles of any picture."""
+"""A network, ready to take tiles of any picture: by OpenVINO where it is faster, else PyTorch."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeVar, cast
+import logging
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from restore.engine.device import PRECISIONS, choose_precision, resolve_device
+from restore.engine.choice import tile_size
+from restore.engine.openvino_runner import OpenVinoRunner
+from restore.engine.runner import Runner, TileTooLarge
 from restore.engine.tiles import run_tiled
 from restore.errors import DeviceError, UsageError
-from restore.weights import Weights, build
+from restore.weight_files import WeightFile
 
-__all__ = ["Backend", "exact_float32", "fitting_tile", "tile_size"]
+if TYPE_CHECKING:
+    from restore.weights import Weights
+
+__all__ = ["ENGINE_VARIABLE", "Backend", "fitting_tile"]
 
 T = TypeVar("T")
+
+ENGINE_VARIABLE = "IMRESTORE_ENGINE"
+"""Environment variable that chooses what runs networks: auto, pytorch or openvino."""
+
+log = logging.getLogger("restore")
 
 _LEAST_TILE = 64
 # No sample of Gaussian noise in ten thousand lies further out.
@@ -28,8 +37,10 @@ _LEAST_MARGIN = 0.25
 class Backend:
     """Runs one network on one device.
 
+    On x86 processors that is OpenVINO's work where it is installed, else PyTorch's.
+
     Args:
-        weights: what to run.
+        weights: what to run; as a file, PyTorch is imported only if it is needed.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of a tile in pixels, or auto.
@@ -41,19 +52,40 @@ class Backend:
     """
 
     def __init__(
-        self, weights: Weights, *, device: str, precision: str, tile: str | int = "auto"
+        self,
+        weights: "Weights | WeightFile",
+        *,
+        device: str,
+        precision: str,
+        tile: str | int = "auto",
     ) -> None:
-        self.weights = weights
-        self.device = resolve_device(device)
-        self.precision = choose_precision(precision, self.device, weights.precision_loss_db)
-        network: Any = build(weights)
-        self.halo, self.multiple = int(network.halo), int(network.multiple)
-        scale = getattr(weights.config, "scale", 1)
-        self.tile = tile_size(tile, self.device, self.precision, self.halo, scale)
-        self._network = cast(
-            nn.Module,
-            network.to(self.device, PRECISIONS[self.precision], memory_format=torch.channels_last),
-        )
+        self.name = weights.name
+        self.is_for_cameras = weights.is_for_cameras
+        self._weights = weights
+        self._wanted_precision, self._wanted_tile = precision, tile
+        self._move_to(device)
+        traits = self._runner.traits
+        self.channels, self.halo, self.multiple = traits.channels, traits.halo, traits.multiple
+
+    def _move_to(self, device: str) -> None:
+        self._runner = _runner(self._weights, device=device, precision=self._wanted_precision)
+        auto = self._runner.traits.scale * self._runner.auto_tile
+        self.tile = tile_size(self._wanted_tile, auto)
+
+    @property
+    def engine(self) -> str:
+        """What runs the network: pytorch or openvino."""
+        return self._runner.engine
+
+    @property
+    def device(self) -> str:
+        """Where it runs."""
+        return self._runner.device
+
+    @property
+    def precision(self) -> str:
+        """The number format it runs in: fp32, fp16 or bf16."""
+        return self._runner.precision
 
     def __call__(self, pixels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
         """Return the restored picture, not clipped.
@@ -65,14 +97,14 @@ class Backend:
             sigma: noise level in [0, 1], used by networks that take it.
 
         Raises:
-            DeviceError: not even a small tile fits the device's memory.
+            DeviceError: the machine has not enough memory for a small tile.
         """
         margin = max(_LEAST_MARGIN, _MARGIN_SIGMAS * sigma)
+        level = np.full(1, sigma, np.float32)
 
         def restore(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-            noisy = torch.tensor(patch)[None].to(self.device).clamp(-margin, 1 + margin)
-            level = torch.full((1,), sigma, device=self.device)
-            correction: NDArray[np.float32] = (self._run(noisy, level) - noisy)[0].cpu().numpy()
+            noisy = np.clip(patch, -margin, 1 + margin)
+            correction: NDArray[np.float32] = self._runner(noisy[None], level)[0] - noisy
             return patch + correction
 
         return self._tiled(restore, pixels)
@@ -91,13 +123,12 @@ class Backend:
             ``[channels, scale * h, scale * w]``, not clipped.
 
         Raises:
-            DeviceError: not even a small tile fits the device's memory.
+            DeviceError: the machine has not enough memory for a small tile.
         """
 
         def develop(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-            packed = torch.tensor(patch)[None].to(self.device)
-            result: NDArray[np.float32] = self._run(packed)[0].float().cpu().numpy()
-            return result
+            developed: NDArray[np.float32] = self._runner(patch[None])[0]
+            return developed
 
         return self._tiled(develop, planes, scale=scale, channels=channels)
 
@@ -115,7 +146,7 @@ class Backend:
             ``[3, H, W]`` in the unit of ``light``, not clipped.
 
         Raises:
-            DeviceError: not even a small tile fits the device's memory.
+            DeviceError: the machine has not enough memory for a small tile.
         """
         scale = white[:, None, None]
 
@@ -123,16 +154,10 @@ class Backend:
             exposed = np.clip(patch / scale, 0, 1)
             if exposed.max() < needed_above:
                 return patch
-            capture = torch.from_numpy(exposed)[None].to(self.device)
-            result: NDArray[np.float32] = self._run(capture)[0].float().cpu().numpy()
-            return result * scale
+            light_of_patch: NDArray[np.float32] = self._runner(exposed[None])[0] * scale
+            return light_of_patch
 
         return self._tiled(reconstruct, light)
-
-    def _run(self, picture: Tensor, *more: Tensor) -> Tensor:
-        with torch.inference_mode(), exact_float32(self.precision == "fp32"):
-            result: Tensor = self._network(picture.to(memory_format=torch.channels_last), *more)
-        return result
 
     def _tiled(
         self,
@@ -153,66 +178,52 @@ class Backend:
                 channels=channels,
             )
 
-        result, self.tile = fitting_tile(run, self.tile, self.device)
-        return result
+        while True:
+            try:
+                result, self.tile = fitting_tile(run, self.tile)
+            except TileTooLarge as error:
+                if self.device == "cpu":
+                    raise DeviceError("not enough memory for the network") from error
+                log.warning("%s ran out of memory; going on with the processor", self.device)
+                self._move_to("cpu")
+            else:
+                return result
 
 
-def fitting_tile(run: Callable[[int], T], tile: int, device: torch.device) -> tuple[T, int]:
+def _runner(weights: "Weights | WeightFile", *, device: str, precision: str) -> Runner:
+    engine = os.environ.get(ENGINE_VARIABLE) or "auto"
+    if engine not in ("auto", "pytorch", "openvino"):
+        raise UsageError(f"{ENGINE_VARIABLE}={engine}: set it to auto, pytorch or openvino")
+    if engine != "pytorch":
+        runner = OpenVinoRunner.serving(weights, device, precision)
+        if runner is not None:
+            return runner
+    if engine == "openvino":
+        raise DeviceError(
+            f"{ENGINE_VARIABLE}=openvino: is not installed, or cannot run {weights.name} "
+            f"on {device} in {precision}"
+        )
+    from restore.engine.torch_runner import TorchRunner
+    from restore.weights import load
+
+    if isinstance(weights, WeightFile):
+        weights = load(weights.path)
+    return TorchRunner(weights, device=device, precision=precision)
+
+
+def fitting_tile(run: Callable[[int], T], tile: int) -> tuple[T, int]:
     """Return what ``run`` makes with tiles of ``tile`` pixels, or of half as many until they fit.
 
     Returns:
         The result, and the size of tile that fitted.
 
     Raises:
-        DeviceError: not even a small tile fits the device's memory.
+        TileTooLarge: not even a small tile fits the device's memory.
     """
     while True:
         try:
             return run(tile), tile
-        except torch.OutOfMemoryError as error:
+        except TileTooLarge:
             if tile <= _LEAST_TILE:
-                raise DeviceError(f"{device} ran out of memory; try --device cpu") from error
+                raise
             tile = max(_LEAST_TILE, tile // 2)
-            torch.cuda.empty_cache()
-
-
-@contextmanager
-def exact_float32(wanted: bool) -> Iterator[None]:
-    """Keep cuDNN from rounding float32 to TF32 and from choosing algorithms by the clock."""
-    if not wanted:
-        yield
-        return
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    ):
-        yield
-
-
-def tile_size(
-    tile: str | int, device: torch.device, precision: str, halo: int, scale: int = 1
-) -> int:
-    """Return the side in pixels that ``tile`` (a number, or auto) stands for.
-
-    Args:
-        tile: as given.
-        device: where the network runs.
-        precision: fp32, fp16 or bf16.
-        halo: its radius of sight, in the pixels that it sees.
-        scale: pixels of the picture to one that it sees, in each direction.
-
-    Raises:
-        UsageError: neither a positive number nor auto.
-    """
-    if tile == "auto":
-        if device.type != "cpu":
-            return 1024 * scale
-        # Small tiles keep bf16 units fed from the cache, but a halo is computed twice at every
-        # seam: networks that see far, and float32, gain more from larger tiles.
-        return scale * (256 if halo <= 32 and precision == "bf16" else 512)
-    try:
-        size = int(tile)
-    except ValueError:
-        size = 0
-    if size < 1:
-        raise UsageError(f"tile {tile!r}: give a size in pixels, or auto")
-    return size

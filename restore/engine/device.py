@@ -1,4 +1,4 @@
-"""Which device and precision work runs in."""
+"""Which device PyTorch works on, and what that device is fast at."""
 
 import platform
 from collections.abc import Mapping
@@ -8,15 +8,13 @@ import torch
 
 from restore.errors import DeviceError, UsageError
 
-__all__ = ["PRECISIONS", "choose_precision", "has_fast_bf16", "resolve_device", "training_dtype"]
+__all__ = ["PRECISIONS", "fast_precisions", "has_fast_bf16", "resolve_device", "training_dtype"]
 
 PRECISIONS: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
 }
-MAX_PRECISION_LOSS_DB = 0.02
-"""The largest measured loss against float32 that ``--precision auto`` accepts."""
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -54,37 +52,13 @@ def has_fast_bf16() -> bool:
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
 
 
-def _fast_precisions(device: torch.device) -> tuple[str, ...]:
+def fast_precisions(device: torch.device) -> tuple[str, ...]:
     """Return the precisions of ``device`` that beat float32, fastest and most exact first."""
     if device.type == "cuda":
         return ("fp16", "bf16") if torch.cuda.is_bf16_supported() else ("fp16",)
     if device.type == "mps":
         return ("fp16",)
     return ("bf16",) if has_fast_bf16() else ()
-
-
-def choose_precision(
-    name: str, device: torch.device, losses_db: Mapping[str, Mapping[str, float]]
-) -> str:
-    """Return the precision to run in: ``name``, or for auto the fastest one that is safe.
-
-    Args:
-        name: auto, fp32, fp16 or bf16.
-        device: where the network will run.
-        losses_db: the measured losses stored with the weights, precision -> sigma -> dB.
-
-    Raises:
-        UsageError: no such precision.
-    """
-    if name == "auto":
-        for precision in _fast_precisions(device):
-            losses = losses_db.get(precision)
-            if losses and max(losses.values()) <= MAX_PRECISION_LOSS_DB:
-                return precision
-        return "fp32"
-    if name not in PRECISIONS:
-        raise UsageError(f"precision {name!r}: use auto, {', '.join(PRECISIONS)}")
-    return name
 
 
 def training_dtype(name: str, device: torch.device) -> torch.dtype:

@@ -8,10 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from restore.engine.backend import exact_float32, fitting_tile, tile_size
-from restore.engine.device import PRECISIONS, choose_precision, resolve_device
+from restore.engine.backend import fitting_tile
+from restore.engine.choice import choose_precision, tile_size
+from restore.engine.device import PRECISIONS, fast_precisions, resolve_device
 from restore.engine.overlap import run_overlapping
+from restore.engine.runner import TileTooLarge
 from restore.engine.tiles import run_tiled
+from restore.engine.torch_runner import exact_float32, memory_errors
+from restore.errors import DeviceError
 from restore.image.shrink import shrunk
 from restore.models.autoencoder import Autoencoder
 from restore.weights import Weights, build
@@ -69,8 +73,10 @@ class InspectionBackend:
     ) -> None:
         self.weights, self.scale = weights, scale
         self.device = resolve_device(device)
-        self.precision = choose_precision(precision, self.device, weights.precision_loss_db)
-        self.tile = _TILE if tile == "auto" else tile_size(tile, self.device, self.precision, 0)
+        self.precision = choose_precision(
+            precision, fast_precisions(self.device), weights.precision_loss_db
+        )
+        self.tile = tile_size(tile, _TILE)
         network: Any = build(weights)
         self._network = network.to(
             self.device, PRECISIONS[self.precision], memory_format=torch.channels_last
@@ -114,14 +120,17 @@ class InspectionBackend:
                 channels=len(pixels) + 1,
             )
 
-        result, self.tile = fitting_tile(run, self.tile, self.device)
+        try:
+            result, self.tile = fitting_tile(run, self.tile)
+        except TileTooLarge as error:
+            raise DeviceError(f"{self.device} ran out of memory; try --device cpu") from error
         return result
 
     def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         # Tile by tile: a cleaned copy of a whole large picture would be one too many in memory.
         clean = np.clip(np.nan_to_num(crops, posinf=1), 0, 1)
-        inputs = torch.from_numpy(np.ascontiguousarray(clean)).to(self.device)
-        with torch.inference_mode(), exact_float32(self.precision == "fp32"):
+        with memory_errors(), torch.inference_mode(), exact_float32(self.precision == "fp32"):
+            inputs = torch.from_numpy(np.ascontiguousarray(clean)).to(self.device)
             result = cast(Any, cast(nn.Module, self._network)).inspect(inputs)
-        outputs: NDArray[np.float32] = result.float().cpu().numpy()
+            outputs: NDArray[np.float32] = result.float().cpu().numpy()
         return outputs

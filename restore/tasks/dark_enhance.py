@@ -24,6 +24,7 @@ from restore.image.packing import PLANE_COLOURS, normalised, pack, unpack
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.models.isp_unet import IspUNetConfig
 from restore.weights import Weights, load, shipped
 
 __all__ = ["DarkEnhancer", "Enhanced", "OutputColor", "WhiteBalance"]
@@ -149,6 +150,7 @@ class DarkEnhancer:
         tile: str | int = "auto",
     ) -> None:
         self._backends: dict[bool, Backend] = {}
+        self._configs: dict[bool, IspUNetConfig] = {}
         options = {"device": device, "precision": precision}
         names = [str(model)]
         if str(model) == "auto":
@@ -157,6 +159,7 @@ class DarkEnhancer:
             weights = _for_dark(load(name))
             is_xtrans = weights.config.planes == _XTRANS_PLANES
             self._backends[is_xtrans] = Backend(weights, tile=tile, **options)
+            self._configs[is_xtrans] = weights.config
 
     def __call__(
         self,
@@ -185,7 +188,7 @@ class DarkEnhancer:
         _check(ratio, ev, white_balance)
         started = time.perf_counter()
         backend = self._backend(raw)
-        config = backend.weights.config
+        config = self._configs[raw.is_xtrans]
         packed = pack(normalised(raw), raw.cfa)
         is_finished = config.head == "srgb"
         balance = _balance(raw, packed.planes, white_balance)
@@ -205,8 +208,9 @@ class DarkEnhancer:
             to_srgb=None if is_finished else camera_to_srgb(raw),
             output_color=output_color,
             record={
-                "model": backend.weights.name,
-                "device": str(backend.device),
+                "model": backend.name,
+                "device": backend.device,
+                "engine": backend.engine,
                 "precision": backend.precision,
                 "tile": backend.tile,
                 "ratio": round(amplification, 2),
@@ -222,7 +226,7 @@ class DarkEnhancer:
         backend = self._backends.get(raw.is_xtrans)
         if backend is None:
             kind = "an X-Trans" if raw.is_xtrans else "a Bayer"
-            names = ", ".join(one.weights.name for one in self._backends.values())
+            names = ", ".join(one.name for one in self._backends.values())
             raise UnsupportedImage(
                 f"is of {kind} sensor, for which {names} was not trained; give other weights "
                 "with --model (`imrestore train dark-enhance` makes them)"

@@ -14,8 +14,7 @@ from restore.errors import UsageError, WeightsError
 from restore.image.picture import Picture, Transfer
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.noise.estimate import estimate_sigma
-from restore.tasks.detail import finest_luminance
-from restore.weights import Weights, load, shipped
+from restore.weight_files import WeightFile, read_weight_file, shipped
 
 __all__ = ["Denoised", "Denoiser"]
 
@@ -35,7 +34,7 @@ class Denoised:
 
     Attributes:
         picture: the denoised picture; all but its pixels is as in the input.
-        record: model, device, precision, tile, sigma (0..255), whether it was estimated,
+        record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
             strength, detail, megapixels, seconds. Plain values, ready for JSON.
     """
 
@@ -110,13 +109,16 @@ class Denoiser:
             encoded, finite = _encoded(picture)
             level = 255 * estimate_sigma(encoded) if sigma == "auto" else float(sigma)
             restored = _restored(backend, encoded, level / 255)
-            if backend.weights.is_for_cameras:
+            if backend.is_for_cameras:
                 _keep_midtones(restored, encoded)
             if strength < 1:
                 restored -= encoded
                 restored *= np.float32(strength)
                 restored += encoded
             if detail > 0:
+                # SciPy takes as long to import as a small picture takes to be restored.
+                from restore.tasks.detail import finest_luminance
+
                 restored += np.float32(detail) * finest_luminance(encoded - restored)
             picture = _decoded(picture, restored, finite)
         elif sigma != "auto":
@@ -125,8 +127,9 @@ class Denoiser:
         return Denoised(
             picture=picture,
             record={
-                "model": backend.weights.name,
-                "device": str(backend.device),
+                "model": backend.name,
+                "device": backend.device,
+                "engine": backend.engine,
                 "precision": backend.precision,
                 "tile": backend.tile,
                 "sigma": round(level, 3),
@@ -140,7 +143,7 @@ class Denoiser:
 
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
-            weights = _for_denoising(load(name))
+            weights = _for_denoising(read_weight_file(name))
             self._backends[name] = Backend(weights, tile=self._tile, **self._options)
         return self._backends[name]
 
@@ -158,7 +161,7 @@ def _names_by_channels(model: str | Path) -> dict[int, str]:
     return dict.fromkeys(_KINDS, name)
 
 
-def _for_denoising(weights: Weights) -> Weights:
+def _for_denoising(weights: WeightFile) -> WeightFile:
     if weights.task != "denoise":
         raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for denoise")
     return weights
@@ -213,10 +216,10 @@ def _keep_midtones(restored: NDArray[np.float32], noisy: NDArray[np.float32]) ->
 
 def _restored(backend: Backend, pixels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
     """Bridge between the channels of a picture and those of a network."""
-    if backend.weights.channels == pixels.shape[0]:
+    if backend.channels == pixels.shape[0]:
         return backend(pixels, sigma)
-    if backend.weights.channels == 1:
+    if backend.channels == 1:
         return np.concatenate([backend(channel[None], sigma) for channel in pixels])
-    equal = backend(np.repeat(pixels, backend.weights.channels, axis=0), sigma)
+    equal = backend(np.repeat(pixels, backend.channels, axis=0), sigma)
     gray: NDArray[np.float32] = equal.mean(axis=0, keepdims=True, dtype=np.float32)
     return gray

@@ -115,8 +115,9 @@ class HdrReconstructor:
         shares = {name.name.lower(): float((known == name).mean()) for name in Known}
         record: dict[str, object] = {
             "mode": self._mode,
-            "model": self._backend.weights.name,
-            "device": str(self._backend.device),
+            "model": self._backend.name,
+            "device": self._backend.device,
+            "engine": self._backend.engine,
             "precision": self._backend.precision,
             "tile": self._backend.tile,
             "saturation": round(level, 5),
@@ -134,7 +135,7 @@ class HdrReconstructor:
                 "whiteScale": float(2**exposure_stops),
                 "saturationThreshold": level * 2**exposure_stops,
                 "imrestoreMode": self._mode,
-                "imrestoreModel": self._backend.weights.name,
+                "imrestoreModel": self._backend.name,
                 "imrestoreWeightsSha256": self._digest,
             },
         )

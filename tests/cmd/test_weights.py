@@ -177,3 +177,20 @@ def test_help_has_examples(command: str) -> None:
     result = _run(command, "--help")
     assert result.exit_code == 0
     assert f"imrestore weights {command}" in result.stdout
+
+
+def test_export_writes_onnx_and_says_what_it_takes(tiny: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    output = tmp_path / "tiny.onnx"
+    result = _run("export", tiny, "-o", output)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{output}: DnCNN, gray")
+    assert "pictures of any size; at most" in result.stdout
+    assert output.stat().st_size > 0
+    assert "exists already" in str(_run("export", tiny, "-o", output).exception)
+
+
+def test_export_refuses_before_it_works(tiny: Path, tmp_path: Path) -> None:
+    for output, words in ((tmp_path / "a.pb", "end in .onnx"), (tmp_path / "no" / "a.onnx", "no ")):
+        assert words in str(_run("export", tiny, "-o", output).exception)

@@ -7,6 +7,8 @@ import torch
 from restore.convert import convert
 from restore.engine.backend import Backend
 from restore.engine.inputs import pictures_in
+from restore.engine.runner import TileTooLarge, Traits
+from restore.errors import DeviceError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.tasks.denoise import Denoiser
 from restore.tasks.evaluate import Score, evaluate_denoiser
@@ -48,6 +50,59 @@ def test_highlights_far_beyond_white_keep_their_distance(weights: Weights) -> No
     assert change[0, 10, 10] == pytest.approx(48.6, abs=1e-4)
     change[0, 10, 10] = 0
     assert np.abs(change).max() < 1e-5
+
+
+class SmallDevice:
+    """Doubles pictures, where they are not larger than its memory."""
+
+    engine, precision, auto_tile = "fake", "fp32", 512
+    traits = Traits(channels=1, halo=2, multiple=1)
+
+    def __init__(self, device: str, most_pixels: int) -> None:
+        self.device, self.most_pixels = device, most_pixels
+
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+        if inputs[0].size > self.most_pixels:
+            raise TileTooLarge
+        return 2 * inputs[0]
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Memory in pixels of the devices of a machine."""
+    memory = {"cuda": 0, "cpu": 10**9}
+    monkeypatch.setattr(
+        "restore.engine.backend._runner",
+        lambda _weights, *, device, **_: SmallDevice(device, memory[device]),
+    )
+    return memory
+
+
+def test_a_tile_is_halved_until_it_fits(weights: Weights, machine: dict[str, int]) -> None:
+    machine["cuda"] = 150 * 150
+    backend = Backend(weights, device="cuda", precision="fp32")
+    pixels = np.random.default_rng(0).random((1, 300, 400), np.float32)
+    np.testing.assert_allclose(backend(pixels, 0), 2 * pixels, atol=1e-6)
+    assert (backend.device, backend.tile) == ("cuda", 128)
+
+
+def test_a_device_without_room_for_a_small_tile_gives_way_to_the_processor(
+    weights: Weights, machine: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    machine["cuda"] = 50 * 50
+    backend = Backend(weights, device="cuda", precision="fp32")
+    pixels = np.random.default_rng(0).random((1, 300, 400), np.float32)
+    for _ in range(2):
+        np.testing.assert_allclose(backend(pixels, 0), 2 * pixels, atol=1e-6)
+    assert (backend.device, backend.tile) == ("cpu", 512)
+    assert caplog.messages == ["cuda ran out of memory; going on with the processor"]
+
+
+def test_a_processor_without_memory_is_an_error(weights: Weights, machine: dict[str, int]) -> None:
+    machine["cuda"] = machine["cpu"] = 0
+    backend = Backend(weights, device="cuda", precision="fp32")
+    with pytest.raises(DeviceError, match="not enough memory"):
+        backend(np.zeros((1, 300, 400), np.float32), 0)
 
 
 @pytest.mark.slow

@@ -1,0 +1,271 @@
+"""imrestore and others on the same noisy pictures, in turns, in one run.
+
+    python benchmarks/side_by_side.py [--clean DIR] [--model NAME] [--count 4] [--megapixels 1]
+        [--rounds 3]
+
+Compared are
+    reference   PyTorch in float32, whole pictures, read, run, write one after the other, as the
+                public scripts of networks do
+    imrestore   the command, with the engine that it chooses; and with PyTorch
+    nlm         OpenCV's fastNlMeansDenoisingColored
+    bm3d        the package of that name, on crops of 192x192 pixels
+    ceiling     the network alone, as imrestore runs it, on pictures in memory
+
+Each is a process of its own, from cold start to written files, except that the ceiling counts the
+network only. Processor seconds count, of all threads: unlike time they hardly change when something
+else runs on the machine. Ratios are taken round by round, against the reference of the same round.
+PSNR is that of the crops, so that all have restored the same pixels.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+SIGMA = 25.0
+CROP = 192
+CLEAN = Path(__file__).resolve().parents[1] / "weights" / "measure"
+METHODS = ("reference", "imrestore", "imrestore, PyTorch", "nlm", "bm3d", "ceiling")
+
+
+@dataclass
+class Result:
+    """What was measured of one method, a value per round."""
+
+    cpu_s: list[float] = field(default_factory=list)
+    wall_s: list[float] = field(default_factory=list)
+    peak_mb: float = 0.0
+    start_cpu_s: float = 0.0
+    psnr_db: float = 0.0
+    megapixels: float = 0.0
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def write(pixels: np.ndarray, path: Path) -> None:
+    Image.fromarray(np.rint(pixels.clip(0, 255)).astype(np.uint8)).save(path)
+
+
+def make_pictures(clean: Path, folder: Path, count: int, megapixels: float) -> None:
+    """Write ``count`` pictures of about ``megapixels`` with and without noise."""
+    side = max(64, round((1e6 * megapixels) ** 0.5 / 16) * 16)
+    paths = sorted(p for p in clean.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    for kind in ("clean", "noisy"):
+        (folder / kind).mkdir(parents=True)
+    for index in range(count):
+        small = read(paths[index % len(paths)])
+        repeats = [(0, max(0, side - size)) for size in small.shape[:2]]
+        pixels = np.pad(small, (*repeats, (0, 0)), mode="symmetric")[:side, :side]
+        noise = np.random.default_rng(index).normal(0, SIGMA, pixels.shape)
+        write(pixels, folder / "clean" / f"{index}.png")
+        write(pixels + noise, folder / "noisy" / f"{index}.png")
+
+
+def in_a_process(function: Callable[..., None], *arguments: object) -> None:
+    """Call ``function`` elsewhere: Linux counts the peak memory of a parent as its children's."""
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join()
+    if process.exitcode:
+        sys.exit("the pictures could not be made")
+
+
+def restore_each(noisy: Path, out: Path, method: Callable[[np.ndarray], np.ndarray]) -> None:
+    for path in sorted(noisy.iterdir()):
+        write(method(read(path)), out / path.name)
+
+
+def reference(model: str, noisy: Path, out: Path) -> None:
+    import torch
+
+    from restore.weights import build, load
+
+    network = build(load(model))
+    level = torch.tensor([SIGMA / 255])
+
+    def restored(pixels: np.ndarray) -> np.ndarray:
+        picture = torch.from_numpy(pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            result: np.ndarray = network(picture, level)[0].permute(1, 2, 0).numpy()
+        return 255 * result
+
+    restore_each(noisy, out, restored)
+
+
+def nlm(_model: str, noisy: Path, out: Path) -> None:
+    import cv2
+
+    restore_each(
+        noisy, out, lambda p: cv2.fastNlMeansDenoisingColored(p, None, SIGMA, SIGMA, 7, 21)
+    )
+
+
+def bm3d(_model: str, noisy: Path, out: Path) -> None:
+    from bm3d import bm3d_rgb
+
+    restore_each(noisy, out, lambda p: 255 * bm3d_rgb(p[:CROP, :CROP] / 255, SIGMA / 255))
+
+
+def ceiling(model: str, noisy: Path, _out: Path) -> None:
+    from restore.engine.backend import Backend
+    from restore.weight_files import read_weight_file
+
+    backend = Backend(read_weight_file(model), device="auto", precision="auto")
+    pictures = [
+        np.ascontiguousarray(read(path).transpose(2, 0, 1), np.float32) / 255
+        for path in sorted(noisy.iterdir())
+    ]
+    backend(pictures[0][:, :64, :64], SIGMA / 255)
+    cpu, wall = time.process_time(), time.perf_counter()
+    for picture in pictures:
+        backend(picture, SIGMA / 255)
+    seconds = [time.process_time() - cpu, time.perf_counter() - wall]
+    print(json.dumps([*seconds, f"{backend.engine}, {backend.precision}"]))
+
+
+WORKERS = {"reference": reference, "nlm": nlm, "bm3d": bm3d, "ceiling": ceiling}
+
+
+def command(method: str, model: str, noisy: Path, out: Path) -> list[str]:
+    if method.startswith("imrestore"):
+        options = ["--model", model, "--sigma", f"{SIGMA:g}", "--overwrite", "--quiet"]
+        return [sys.executable, "-m", "imrestore", "denoise", str(noisy), "-o", str(out), *options]
+    return [sys.executable, __file__, "--worker", method, model, str(noisy), str(out)]
+
+
+def run(method: str, model: str, noisy: Path, out: Path) -> tuple[float, float, float]:
+    """Run a method once and return processor seconds, seconds and peak memory in MB."""
+    out.mkdir(parents=True, exist_ok=True)
+    environment = dict(os.environ)
+    if method == "imrestore, PyTorch":
+        environment["IMRESTORE_ENGINE"] = "pytorch"
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command(method, model, noisy, out), env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    printed = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        sys.exit(f"{method} failed")
+    cpu, wall = usage.ru_utime + usage.ru_stime, time.perf_counter() - started
+    if method == "ceiling":
+        cpu, wall, _ = json.loads(printed)
+    return cpu, wall, usage.ru_maxrss / 1024
+
+
+def psnr(clean: Path, out: Path) -> float:
+    """Return the PSNR of the crops that every method has restored, in dB: their mean."""
+    values = []
+    for path in sorted(out.iterdir()):
+        result = read(path)[:CROP, :CROP].astype(np.float64)
+        original = read(clean / path.name)[:CROP, :CROP]
+        values.append(10 * np.log10(255**2 / np.mean((result - original) ** 2)))
+    return float(np.mean(values))
+
+
+def measure(folder: Path, methods: Sequence[str], model: str, rounds: int) -> dict[str, Result]:
+    results = {method: Result() for method in methods}
+    in_a_process(make_pictures, folder / "big" / "clean", folder / "tiny", 1, 64 * 64 / 1e6)
+    sizes = [Image.open(path).size for path in (folder / "big" / "clean").iterdir()]
+    for method, result in results.items():
+        # Also fills the caches of files and networks: whoever comes first must not pay for them.
+        run(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
+        cpu, *_ = run(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
+        result.start_cpu_s = cpu
+        result.megapixels = sum(height * width for width, height in sizes) / 1e6
+        if method == "bm3d":
+            result.megapixels = sum(min(CROP, h) * min(CROP, w) for w, h in sizes) / 1e6
+    for number in range(rounds):
+        for method, result in results.items():
+            out = folder / "out" / method
+            cpu, wall, peak = run(method, model, folder / "big" / "noisy", out)
+            result.cpu_s.append(cpu)
+            result.wall_s.append(wall)
+            result.peak_mb = max(result.peak_mb, peak)
+            print(f"round {number + 1}, {method}: {cpu:.1f} processor s", file=sys.stderr)
+    for method, result in results.items():
+        if method != "ceiling":
+            result.psnr_db = psnr(folder / "big" / "clean", folder / "out" / method)
+    return results
+
+
+def spread(values: Sequence[float], form: str = ".2f") -> str:
+    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+
+
+def table(results: dict[str, Result]) -> str:
+    """Return the results as a table in Markdown."""
+    head = (
+        "method",
+        "processor s/MP",
+        "s/MP",
+        "times the reference",
+        "peak MB",
+        "start, processor s",
+        "PSNR of crops, dB",
+    )
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    base = results["reference"]
+    for method, result in results.items():
+        per_mp = [cpu / result.megapixels for cpu in result.cpu_s]
+        ratios = [
+            reference_cpu / base.megapixels / cpu
+            for reference_cpu, cpu in zip(base.cpu_s, per_mp, strict=True)
+        ]
+        cells = (
+            method,
+            spread(per_mp),
+            spread([wall / result.megapixels for wall in result.wall_s]),
+            spread(ratios),
+            f"{result.peak_mb:.0f}",
+            "" if method == "ceiling" else f"{result.start_cpu_s:.1f}",
+            f"{result.psnr_db:.2f}" if result.psnr_db else "",
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--worker"]:
+        method, model, noisy, out = sys.argv[2:]
+        WORKERS[method](model, Path(noisy), Path(out))
+        return
+    parser: Any = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clean", type=Path, default=CLEAN, help="folder of clean pictures")
+    parser.add_argument("--model", default="dncnn-color")
+    parser.add_argument("--count", type=int, default=4)
+    parser.add_argument("--megapixels", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--methods", default=";".join(METHODS), help="separated by semicolons")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as name:
+        folder = Path(name)
+        in_a_process(
+            make_pictures, options.clean, folder / "big", options.count, options.megapixels
+        )
+        methods = options.methods.split(";")
+        results = measure(folder, methods, options.model, options.rounds)
+    size = f"{options.count} pictures of {options.megapixels:g} megapixels"
+    print(f"{options.model}, {size}, sigma {SIGMA:g}, {os.cpu_count()} processors\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

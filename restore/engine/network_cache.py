@@ -1,0 +1,110 @@
+"""Networks as OpenVINO reads them, kept in the user's cache folder.
+
+An entry is one file: a checksum, the network's traits as JSON, and the model. It is named by the
+content of the weights, so that it never needs to be invalidated; one that is damaged counts as
+absent and is written anew.
+"""
+
+import hashlib
+import json
+import os
+import struct
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.engine.runner import Traits
+from restore.errors import OutputError
+from restore.files import remove_stale_parts, write_atomically
+
+__all__ = ["ExportedNetwork", "cache_folder", "digest", "load_network", "store_network"]
+
+_FORMAT = "1"
+_SUFFIX = ".network"
+_MOST_ENTRIES = 32
+_LENGTHS = struct.Struct("<QQ")
+
+
+@dataclass(frozen=True)
+class ExportedNetwork:
+    """A network in OpenVINO's own format.
+
+    Attributes:
+        traits: what must be known to feed it.
+        graph: its layers, as XML.
+        tensors: its parameters.
+    """
+
+    traits: Traits
+    graph: bytes
+    tensors: bytes
+
+
+def digest(
+    architecture: str,
+    settings: Mapping[str, Any],
+    tensors: Iterable[tuple[str, NDArray[np.float32]]],
+    version: str,
+) -> str:
+    """Return a name for what OpenVINO of this ``version`` makes of a network."""
+    whole = hashlib.sha256()
+    settings_text = json.dumps(settings, sort_keys=True)
+    whole.update("\0".join((_FORMAT, version, architecture, settings_text)).encode())
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
+        whole.update(f"\0{name}\0{list(tensor.shape)}\0".encode())
+        whole.update(np.ascontiguousarray(tensor, np.float32).data)
+    return whole.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder in which this user's programs keep what they can make again."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "imrestore"
+
+
+def load_network(name: str) -> ExportedNetwork | None:
+    """Return the entry ``name``, or None if there is none that is whole."""
+    path = cache_folder() / f"{name}{_SUFFIX}"
+    try:
+        data = path.read_bytes()
+        os.utime(path)  # so that what is in use is not taken for old
+    except OSError:
+        return None
+    checksum, body = data[:32], memoryview(data)[32:]
+    if hashlib.sha256(body).digest() != checksum:
+        return None
+    traits_size, graph_size = _LENGTHS.unpack_from(body)
+    body = body[_LENGTHS.size :]
+    graph_end = traits_size + graph_size
+    return ExportedNetwork(
+        traits=Traits(**json.loads(bytes(body[:traits_size]))),
+        graph=bytes(body[traits_size:graph_end]),
+        tensors=bytes(body[graph_end:]),
+    )
+
+
+def store_network(name: str, network: ExportedNetwork) -> None:
+    """Keep an entry, and no more than 32 in all; where the folder cannot be written, do nothing."""
+    folder = cache_folder()
+    traits = json.dumps(asdict(network.traits)).encode()
+    lengths = _LENGTHS.pack(len(traits), len(network.graph))
+    body = b"".join((lengths, traits, network.graph, network.tensors))
+    with suppress(OSError, OutputError):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_stale_parts(folder)
+        parts = (hashlib.sha256(body).digest(), body)
+        write_atomically(folder / f"{name}{_SUFFIX}", parts, overwrite=True)
+        entries = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
+        for path in entries[:-_MOST_ENTRIES]:
+            path.unlink(missing_ok=True)

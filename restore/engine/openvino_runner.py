@@ -1,0 +1,182 @@
+"""Networks run by OpenVINO on x86 processors; PyTorch is needed for the first run only."""
+
+import os
+import platform
+import sys
+import threading
+import warnings
+from dataclasses import asdict
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from restore.engine.choice import choose_precision
+from restore.engine.network_cache import ExportedNetwork, digest, load_network, store_network
+from restore.weight_files import WeightFile
+
+if TYPE_CHECKING:
+    from restore.weights import Weights
+
+__all__ = ["OpenVinoRunner", "can_serve"]
+
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""What the drivers of Nvidia and AMD, and those of both under WSL, put there."""
+
+
+def can_serve(device: str) -> bool:
+    """Whether OpenVINO is installed and the right choice for ``device`` on this machine."""
+    if platform.machine() not in ("x86_64", "AMD64") or find_spec("openvino") is None:
+        return False
+    if device == "auto":
+        return sys.platform == "linux" and not any(map(os.path.exists, _GPU_DRIVERS))
+    return device == "cpu"
+
+
+class OpenVinoRunner:
+    """Runs one network on the processor; see ``Runner``.
+
+    Args:
+        weights: what to run.
+        precision: fp32 or bf16.
+    """
+
+    engine = "openvino"
+    device = "cpu"
+    # The cost of a pixel does not depend on the size of a tile, and a halo is computed twice at
+    # every seam: measured from 256 to 1024.
+    auto_tile = 1024
+
+    def __init__(self, weights: "Weights | WeightFile", precision: str) -> None:
+        exported = _exported(weights)
+        self.traits, self.precision = exported.traits, precision
+        core = _core()
+        options: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            # A pinned thread waits while a thread that decodes has its processor.
+            "ENABLE_CPU_PINNING": False,
+        }
+        threads = os.environ.get("OMP_NUM_THREADS", "")
+        if threads.isdecimal() and int(threads) > 0:
+            options["INFERENCE_NUM_THREADS"] = int(threads)
+        tensors = np.frombuffer(exported.tensors, np.uint8)
+        model = core.read_model(model=exported.graph, weights=_openvino().Tensor(tensors))
+        compiled = core.compile_model(model, "CPU", options)
+        self._inputs = len(compiled.inputs)
+        self._request = compiled.create_infer_request()
+        self._busy = threading.Lock()
+
+    def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the network makes of one picture."""
+        contiguous = [np.ascontiguousarray(each) for each in inputs[: self._inputs]]
+        with self._busy:
+            self._request.infer(contiguous, share_inputs=True)
+            result: NDArray[np.float32] = self._request.get_output_tensor(0).data.copy()
+        return result
+
+    @classmethod
+    def serving(
+        cls, weights: "Weights | WeightFile", device: str, precision: str
+    ) -> "OpenVinoRunner | None":
+        """Return a runner where OpenVINO is the right choice, else None.
+
+        In bf16 it rounds whatever it computes. Of a denoiser that is the noise, and what the loss
+        stored with the weights says holds; other networks have parts that must stay in float32.
+
+        Raises:
+            UsageError: no such precision.
+            WeightsError: the tensors do not fit the architecture.
+        """
+        if not can_serve(device):
+            return None
+        fast = ("bf16",) if _has_fast_bf16() else ()
+        chosen = choose_precision(precision, fast, weights.precision_loss_db)
+        if chosen == "fp32" or (chosen in fast and weights.task == "denoise"):
+            return cls(weights, chosen)
+        return None
+
+
+def _openvino() -> Any:
+    import openvino
+
+    return openvino
+
+
+@cache
+def _core() -> Any:
+    return _openvino().Core()
+
+
+def _has_fast_bf16() -> bool:
+    return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _exported(weights: "Weights | WeightFile") -> ExportedNetwork:
+    name = _name(weights)
+    found = load_network(name) if name else None
+    if found is None:
+        found = _export(weights)
+        if name:
+            store_network(name, found)
+    return found
+
+
+def _name(weights: "Weights | WeightFile") -> str | None:
+    """Return the name of the entry in the cache, or None where PyTorch is needed to find it."""
+    version = _openvino().__version__
+    if not isinstance(weights, WeightFile):
+        tensors = ((key, value.numpy()) for key, value in weights.tensors.items())
+        return digest(weights.architecture, asdict(weights.config), tensors, version)
+    try:
+        with safe_open(weights.path, framework="np") as file:
+            stored = [(key, file.get_tensor(key)) for key in file.keys()]  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError):
+        return None  # numpy does not know bfloat16
+    return digest(weights.architecture, weights.settings, stored, version)
+
+
+def _export(weights: "Weights | WeightFile") -> ExportedNetwork:
+    """Trace the network with PyTorch; the sides of pictures stay open."""
+    import torch
+
+    from restore.engine.torch_runner import traits_of
+    from restore.weights import build, load
+
+    if isinstance(weights, WeightFile):
+        weights = load(weights.path)
+    network: Any = build(weights)
+    traits = traits_of(weights, network)
+    planes = int(getattr(weights.config, "planes", traits.channels))
+    side = 2 * traits.multiple * -(-32 // (2 * traits.multiple))
+    inputs = [torch.zeros(1, planes, side, side)]
+    if weights.takes_sigma:
+        inputs.append(torch.zeros(1))
+    graph, tensors = _traced(network, tuple(inputs))
+    return ExportedNetwork(traits, graph, tensors)
+
+
+def _traced(network: Any, inputs: tuple[Any, ...]) -> tuple[bytes, bytes]:
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    openvino = _openvino()
+    # And not openvino.convert_model, which reports to its makers over the network.
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    with warnings.catch_warnings():
+        # Our checks of shapes look like branches on data, and tracing is no longer in fashion.
+        warnings.simplefilter("ignore")
+        decoder = TorchScriptPythonDecoder(network, example_input=inputs)
+        model = frontend.convert(frontend.load(decoder))
+    shapes = [list(each.shape) for each in inputs]
+    shapes[0][2:] = [-1, -1]
+    model.reshape({i: openvino.PartialShape(shape) for i, shape in enumerate(shapes)})
+    with TemporaryDirectory(prefix="imrestore-") as folder:
+        path = Path(folder) / "network.xml"
+        openvino.serialize(model, path, path.with_suffix(".bin"))
+        return path.read_bytes(), path.with_suffix(".bin").read_bytes()

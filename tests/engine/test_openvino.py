@@ -1,0 +1,243 @@
+"""OpenVINO computes what PyTorch does; skipped where it is not installed."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from restore.engine.backend import ENGINE_VARIABLE, Backend
+from restore.engine.network_cache import cache_folder, load_network
+from restore.engine.openvino_runner import OpenVinoRunner, can_serve
+from restore.engine.torch_runner import TorchRunner
+from restore.errors import DeviceError, UsageError
+from restore.metrics import psnr
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.drunet import DRUNet, DRUNetConfig
+from restore.models.ffdnet import FFDNet, FFDNetConfig
+from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.noise.awgn import add_gaussian_noise
+from restore.weight_files import find, read_weight_file
+from restore.weights import Weights, save_weights
+
+pytest.importorskip("openvino")
+pytestmark = pytest.mark.skipif(not can_serve("cpu"), reason="not an x86 processor")
+
+NETWORKS = {
+    "denoise": [
+        DnCNN(DnCNNConfig(channels=1, depth=4, width=8)),
+        DnCNN(DnCNNConfig(channels=3, depth=3, width=8, noise_map=True, residual=False)),
+        ResUNet(ResUNetConfig(channels=3, widths=(8, 16, 16), blocks=1)),
+        FFDNet(FFDNetConfig(channels=3)),
+        DRUNet(DRUNetConfig(channels=1, widths=(4, 8), blocks=1)),
+    ],
+    "dark-enhance": [IspUNet(IspUNetConfig(planes=4, width=4))],
+    "hdr": [
+        HdrUNet(HdrUNetConfig()),
+        HdrResUNet(HdrResUNetConfig(widths=(8, 16), blocks=1)),
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv(ENGINE_VARIABLE, raising=False)
+
+
+def weights_of(network: Any, task: str = "denoise") -> Weights:
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.5 / parameter[0].numel() ** 0.5)
+    return Weights(
+        name="small",
+        architecture=type(network).__name__,
+        config=network.config,
+        task=task,
+        tensors=dict(network.state_dict()),
+    )
+
+
+@pytest.fixture
+def weights() -> Weights:
+    return weights_of(DnCNN(DnCNNConfig(channels=1, depth=3, width=4)))
+
+
+@pytest.fixture
+def stored(weights: Weights, tmp_path: Path) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_weights(weights, path)
+    return path
+
+
+def noise(channels: int, height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).random((1, channels, height, width), dtype=np.float32)
+
+
+def entries() -> list[Path]:
+    return sorted(cache_folder().glob("*.network"))
+
+
+@pytest.mark.parametrize(
+    ("task", "network"),
+    [(task, network) for task, networks in NETWORKS.items() for network in networks],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_every_network_gives_what_it_gives_in_pytorch(task: str, network: Any) -> None:
+    weights = weights_of(network, task)
+    runner = OpenVinoRunner(weights, "fp32")
+    reference = TorchRunner(weights, device="cpu", precision="fp32")
+    assert runner.traits == reference.traits
+    planes = getattr(network.config, "planes", network.config.channels)
+    for height, width in ((48, 80), (64, 32)):
+        inputs = noise(planes, height, width), np.full(1, 0.1, np.float32)
+        given = inputs if task == "denoise" else inputs[:1]
+        np.testing.assert_allclose(runner(*given), reference(*given), rtol=1e-4, atol=1e-4)
+
+
+def test_tiles_and_whole_pictures_agree(weights: Weights) -> None:
+    pixels = noise(1, 70, 131)[0]
+    whole = Backend(weights, device="cpu", precision="fp32", tile=512)
+    tiled = Backend(weights, device="cpu", precision="fp32", tile=32)
+    assert whole.engine == tiled.engine == "openvino"
+    np.testing.assert_allclose(tiled(pixels, 0.1), whole(pixels, 0.1), atol=1e-5)
+
+
+def test_fp32_is_the_same_bit_for_bit(weights: Weights) -> None:
+    pixels = noise(1, 70, 131)[0]
+    first, second = (Backend(weights, device="cpu", precision="fp32")(pixels, 0) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_low_precision_touches_the_noise_and_never_the_picture() -> None:
+    network = DnCNN(DnCNNConfig(channels=1, depth=3, width=4))
+    weights = weights_of(network)
+    silent = {key: torch.zeros_like(value) for key, value in weights.tensors.items()}
+    picture = noise(1, 40, 40)
+    result = OpenVinoRunner(replace(weights, tensors=silent), "bf16")(picture)
+    np.testing.assert_array_equal(result, picture)
+
+
+def test_bf16_costs_no_more_than_the_weights_say() -> None:
+    file = read_weight_file("resunet-color")
+    clean = measured_picture()
+    noisy = add_gaussian_noise(clean, 25 / 255, seed=0)
+    level = np.full(1, 25 / 255, np.float32)
+    exact, coarse = (
+        psnr(OpenVinoRunner(file, precision)(noisy[None], level)[0].clip(0, 1), clean)
+        for precision in ("fp32", "bf16")
+    )
+    assert exact - coarse <= 0.02
+
+
+def measured_picture() -> np.ndarray:
+    from restore.engine.precision import measuring_pictures
+
+    return measuring_pictures(3, 8)[0].numpy()
+
+
+def test_half_precision_is_for_denoisers_whose_weights_allow_it() -> None:
+    cheap = {"bf16": {"25": 0.001}}
+    denoiser = replace(weights_of(NETWORKS["denoise"][0]), precision_loss_db=cheap)
+    runner = OpenVinoRunner.serving(denoiser, "cpu", "bf16")
+    enhancer = weights_of(NETWORKS["dark-enhance"][0], "dark-enhance")
+    assert OpenVinoRunner.serving(enhancer, "cpu", "bf16") is None
+    assert OpenVinoRunner.serving(denoiser, "cpu", "fp16") is None
+    costly = replace(denoiser, precision_loss_db={"bf16": {"25": 0.03}})
+    chosen = OpenVinoRunner.serving(costly, "cpu", "auto")
+    assert chosen is not None
+    assert chosen.precision == "fp32"
+    assert runner is None or runner.precision == "bf16"
+
+
+def test_a_network_is_exported_once(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    assert len(entries()) == 1
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("exported again")
+
+    monkeypatch.setattr("restore.engine.openvino_runner._export", refuse)
+    result = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_a_file_and_its_tensors_share_an_entry(weights: Weights, stored: Path) -> None:
+    OpenVinoRunner(read_weight_file(stored), "fp32")
+    OpenVinoRunner(weights, "fp32")
+    assert len(entries()) == 1
+
+
+def test_other_tensors_have_another_entry(weights: Weights) -> None:
+    OpenVinoRunner(weights, "fp32")
+    changed = {key: value + 0.01 for key, value in weights.tensors.items()}
+    OpenVinoRunner(replace(weights, tensors=changed), "fp32")
+    assert len(entries()) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_entry_is_made_again(stored: Path, damage: str) -> None:
+    expected = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    whole = entries()[0].read_bytes()
+    flipped = whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]
+    entries()[0].write_bytes({"cut": whole[:-100], "flipped": flipped, "empty": b""}[damage])
+    result = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    np.testing.assert_array_equal(result, expected)
+    assert load_network(entries()[0].stem) is not None
+
+
+def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:
+    cache_folder().mkdir(parents=True)
+    for age in range(40):
+        path = cache_folder() / f"{age}.network"
+        path.write_bytes(b"old")
+        os.utime(path, (1000 + age, 1000 + age))
+    OpenVinoRunner(read_weight_file(stored), "fp32")
+    assert len(entries()) == 32
+    assert not (cache_folder() / "8.network").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(stored: Path) -> None:
+    cache_folder().parent.mkdir(parents=True)
+    cache_folder().write_text("a file where the folder would be")
+    assert OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8)).shape == (1, 1, 8, 8)
+
+
+def test_pytorch_is_not_imported_when_the_network_is_in_the_cache(
+    stored: Path, tmp_path: Path
+) -> None:
+    sample = find("photo").parent / "measure" / "tea-gardens.png"
+    program = (
+        "import sys; from imrestore.__main__ import run; code = run(sys.argv[1:]); "
+        "print('torch' in sys.modules); sys.exit(code)"
+    )
+    seen = []
+    for name in ("first.png", "second.png"):
+        options = ["denoise", sample, "-o", tmp_path / name, "--model", stored, "-q", "--device"]
+        command = [sys.executable, "-c", program, *map(str, options), "cpu"]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        seen.append(done.stdout.strip())
+    assert seen == ["True", "False"]
+    assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
+
+
+def test_the_environment_chooses_the_engine(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENGINE_VARIABLE, "pytorch")
+    assert Backend(weights, device="cpu", precision="fp32").engine == "pytorch"
+    monkeypatch.setenv(ENGINE_VARIABLE, "openvino")
+    assert Backend(weights, device="cpu", precision="fp32").engine == "openvino"
+    with pytest.raises(DeviceError, match="cannot run small on cpu in fp16"):
+        Backend(weights, device="cpu", precision="fp16")
+    monkeypatch.setenv(ENGINE_VARIABLE, "tensorrt")
+    with pytest.raises(UsageError, match="auto, pytorch or openvino"):
+        Backend(weights, device="cpu", precision="fp32")
