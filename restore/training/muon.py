@@ -23,14 +23,26 @@ class Muon(Optimizer):
     orthonormal rows or columns, so that a step moves all directions alike, the rare ones too. Its
     size is matched to Adam's (Liu et al., "Muon is Scalable for LLM Training", 2025).
 
+    Steps of one size make kernels grow without end, and with them the features: what a layer adds,
+    a later one takes away again, and half precision loses the difference. Decay holds them.
+
     Args:
         kernels: convolution kernels ``(O, I, k, k)``.
         lr: learning rate, on Adam's scale.
         momentum: Nesterov's.
+        weight_decay: share of a kernel that a step of learning rate 1 would take away.
     """
 
-    def __init__(self, kernels: Iterable[Tensor], *, lr: float, momentum: float = 0.95) -> None:
-        super().__init__(list(kernels), {"lr": lr, "momentum": momentum})
+    def __init__(
+        self,
+        kernels: Iterable[Tensor],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.3,
+    ) -> None:
+        settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(list(kernels), settings)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -51,6 +63,7 @@ class Muon(Optimizer):
         momentum.mul_(group["momentum"]).add_(gradient)
         ahead = (gradient + group["momentum"] * momentum).flatten(1)
         update = orthogonalised(ahead) * (_ADAM_RMS * max(ahead.shape) ** 0.5)
+        kernel.mul_(1 - group["lr"] * group["weight_decay"])
         kernel.add_(update.view(kernel.shape), alpha=-group["lr"])
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.training.muon import hidden_kernels, orthogonalised
+from restore.training.muon import Muon, hidden_kernels, orthogonalised
 from restore.training.optimizers import OPTIMIZERS, Optimizers
 
 
@@ -59,3 +59,10 @@ def test_every_parameter_moves_and_the_state_survives() -> None:
     step(twin, again)
     for one, other in zip(net.parameters(), twin.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_kernels_without_a_gradient_to_follow_decay() -> None:
+    kernel = nn.Parameter(torch.ones(16, 16, 3, 3))
+    kernel.grad = torch.zeros_like(kernel)
+    Muon([kernel], lr=0.1, weight_decay=0.5).step()
+    torch.testing.assert_close(kernel.detach(), torch.full_like(kernel, 0.95))
