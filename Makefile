@@ -44,10 +44,10 @@ figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model resunet-gray --sigma 15,25,50
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/cbsd68 --model dncnn-color --sigma 15,25,50
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/cbsd68 --model resunet-color --sigma 15,25,50
-
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/real/polyu/clean --noisy $(DATA)/denoise/real/polyu/noisy
 	$(BIN)/imrestore evaluate denoise $(DATA)/jpeg/test/classic5 --model jpeg --jpeg 10,20,30,40
 	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24
+	$(BIN)/imrestore evaluate anomaly $(DATA)/anomaly/magnetic-tile --model anomaly-magnetic-tile
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,compare]'
