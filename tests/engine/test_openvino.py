@@ -139,7 +139,7 @@ def test_bf16_costs_no_more_than_the_weights_say() -> None:
 
 
 def measured_picture() -> np.ndarray:
-    from restore.engine.precision import measuring_pictures
+    from restore.engine.measuring import measuring_pictures
 
     return measuring_pictures(3, 8)[0].numpy()
 
