@@ -7,7 +7,8 @@ sigma -> loss in dB against float32) in its metadata.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ __all__ = [
     "WeightFile",
     "described",
     "find",
-    "not_ours",
+    "opened",
     "read_weight_file",
     "shipped",
     "weights_folder",
@@ -69,12 +70,29 @@ def read_weight_file(name_or_path: str | Path) -> WeightFile:
         WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
     """
     path = find(name_or_path)
+    with opened(path, "np") as file:
+        return described(path, file.metadata() or {})
+
+
+@contextmanager
+def opened(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file, as ``safe_open`` does.
+
+    Args:
+        path: the file.
+        framework: np or pt, what its tensors are read as.
+
+    Raises:
+        WeightsError: it is none, or something of it cannot be read.
+    """
     try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
+        with safe_open(path, framework=framework) as file:
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
-        raise not_ours(path, error) from error
-    return described(path, metadata)
+        raise WeightsError(
+            f"{path}: not a weight file of imrestore ({error}); "
+            "convert foreign checkpoints with `imrestore weights convert`"
+        ) from error
 
 
 def described(path: Path, metadata: Mapping[str, str]) -> WeightFile:
@@ -101,14 +119,6 @@ def described(path: Path, metadata: Mapping[str, str]) -> WeightFile:
         ) from error
     except (RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: metadata that make no sense: {error}") from error
-
-
-def not_ours(path: Path, error: Exception) -> WeightsError:
-    """Return the error that says that a file is no weight file at all."""
-    return WeightsError(
-        f"{path}: not a weight file of imrestore ({error}); "
-        "convert foreign checkpoints with `imrestore weights convert`"
-    )
 
 
 def _mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -31,7 +30,7 @@ from restore.weight_files import (
     WeightFile,
     described,
     find,
-    not_ours,
+    opened,
     shipped,
     weights_folder,
 )
@@ -218,13 +217,9 @@ def load(name_or_path: str | Path) -> Weights:
         WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
     """
     path = find(name_or_path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise not_ours(path, error) from error
-    file_says = described(path, metadata)
+    with opened(path, "pt") as file:
+        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        file_says = described(path, file.metadata() or {})
     dtypes = {tensor.dtype for tensor in stored.values()}
     return Weights(
         name=file_says.name,

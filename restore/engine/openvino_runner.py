@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
 from restore.engine.choice import choose_precision
 from restore.engine.network_cache import ExportedNetwork, digest, load_network, store_network
-from restore.weight_files import WeightFile
+from restore.errors import WeightsError
+from restore.weight_files import WeightFile, opened
 
 if TYPE_CHECKING:
     from restore.weights import Weights
@@ -134,9 +134,9 @@ def _name(weights: "Weights | WeightFile") -> str | None:
         tensors = ((key, value.numpy()) for key, value in weights.tensors.items())
         return digest(weights.architecture, asdict(weights.config), tensors, version)
     try:
-        with safe_open(weights.path, framework="np") as file:
+        with opened(weights.path, "np") as file:
             stored = [(key, file.get_tensor(key)) for key in file.keys()]  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError, ValueError):
+    except (WeightsError, TypeError):
         return None  # numpy does not know bfloat16
     return digest(weights.architecture, weights.settings, stored, version)
 
