@@ -22,6 +22,7 @@ __all__ = [
     "WeightFile",
     "described",
     "find",
+    "is_for_cameras",
     "opened",
     "read_weight_file",
     "shipped",
@@ -55,12 +56,6 @@ class WeightFile:
     def name(self) -> str:
         """Shipped name or the file's stem."""
         return self.path.stem
-
-    @property
-    def is_for_cameras(self) -> bool:
-        """Whether a denoiser was trained on the noise of cameras."""
-        recipe = self.provenance.get("recipe")
-        return isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
 
 
 def read_weight_file(name_or_path: str | Path) -> WeightFile:
@@ -135,6 +130,12 @@ def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
         if not all(isinstance(loss, int | float) and math.isfinite(loss) for loss in values):
             raise ValueError("precision_loss_db holds something that is not a number of dB")
     return losses
+
+
+def is_for_cameras(provenance: Mapping[str, Any]) -> bool:
+    """Return whether a denoiser of this ``provenance`` was trained on the noise of cameras."""
+    recipe = provenance.get("recipe")
+    return isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
 
 
 def find(name_or_path: str | Path) -> Path:

@@ -116,12 +116,6 @@ class Weights:
         return sum(tensor.numel() for tensor in self.tensors.values())
 
     @property
-    def is_for_cameras(self) -> bool:
-        """Whether a denoiser was trained on the noise of cameras."""
-        recipe = self.provenance.get("recipe")
-        return isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
-
-    @property
     def takes_sigma(self) -> bool:
         """Whether the network is told the noise level."""
         return bool(getattr(self.config, "noise_map", False))

@@ -13,7 +13,7 @@ from restore.engine.openvino_runner import OpenVinoRunner
 from restore.engine.runner import Runner, TileTooLarge
 from restore.engine.tiles import run_tiled
 from restore.errors import DeviceError, UsageError
-from restore.weight_files import WeightFile
+from restore.weight_files import WeightFile, is_for_cameras
 
 if TYPE_CHECKING:
     from restore.weights import Weights
@@ -60,7 +60,7 @@ class Backend:
         tile: str | int = "auto",
     ) -> None:
         self.name = weights.name
-        self.is_for_cameras = weights.is_for_cameras
+        self.is_for_cameras = is_for_cameras(weights.provenance)
         self._weights = weights
         self._wanted_precision, self._wanted_tile = precision, tile
         self._move_to(device)
