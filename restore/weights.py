@@ -111,6 +111,11 @@ class Weights:
         return int(self.config.channels)
 
     @property
+    def planes(self) -> int:
+        """Channels of the network's input; of a packed mosaic, its planes."""
+        return int(getattr(self.config, "planes", self.channels))
+
+    @property
     def parameters(self) -> int:
         """Number of values in all tensors."""
         return sum(tensor.numel() for tensor in self.tensors.values())

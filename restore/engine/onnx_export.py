@@ -90,8 +90,7 @@ def to_onnx(weights: Weights) -> OnnxNetwork:
 def _inputs(weights: Weights, shape: tuple[int, int, int], seed: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(seed)
     batch, height, width = shape
-    planes = int(getattr(weights.config, "planes", weights.channels))
-    picture = torch.rand(batch, planes, height, width, generator=generator)
+    picture = torch.rand(batch, weights.planes, height, width, generator=generator)
     sigma = torch.rand(batch, generator=generator) / 5
     return (picture, sigma) if weights.takes_sigma else (picture,)
 

@@ -152,9 +152,8 @@ def _export(weights: "Weights | WeightFile") -> ExportedNetwork:
         weights = load(weights.path)
     network: Any = build(weights)
     traits = traits_of(weights, network)
-    planes = int(getattr(weights.config, "planes", traits.channels))
     side = 2 * traits.multiple * -(-32 // (2 * traits.multiple))
-    inputs = [torch.zeros(1, planes, side, side)]
+    inputs = [torch.zeros(1, weights.planes, side, side)]
     if weights.takes_sigma:
         inputs.append(torch.zeros(1))
     graph, tensors = _traced(network, tuple(inputs))

@@ -64,7 +64,7 @@ def _developing(weights: Weights) -> _Run:
     scale = weights.config.scale
 
     def run(rng: np.random.Generator, height: int, width: int) -> tuple[Pixels, tuple[int, ...]]:
-        planes = rng.random((weights.config.planes, height, width), dtype=np.float32)
+        planes = rng.random((weights.planes, height, width), dtype=np.float32)
         result = backend.developed(planes, scale=scale, channels=weights.channels)
         return result, (weights.channels, scale * height, scale * width)
 
