@@ -109,18 +109,14 @@ class Backend:
 
         return self._tiled(restore, pixels)
 
-    def developed(
-        self, planes: NDArray[np.float32], *, scale: int, channels: int
-    ) -> NDArray[np.float32]:
+    def developed(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the network makes of a packed mosaic.
 
         Args:
             planes: ``[P, h, w]`` as the network takes them.
-            scale: pixels that it makes of each packed pixel, in each direction.
-            channels: that it makes.
 
         Returns:
-            ``[channels, scale * h, scale * w]``, not clipped.
+            ``[C, scale * h, scale * w]``, not clipped.
 
         Raises:
             DeviceError: the machine has not enough memory for a small tile.
@@ -130,7 +126,8 @@ class Backend:
             developed: NDArray[np.float32] = self._runner(patch[None])[0]
             return developed
 
-        return self._tiled(develop, planes, scale=scale, channels=channels)
+        scale = self._runner.traits.scale
+        return self._tiled(develop, planes, scale=scale, channels=self.channels)
 
     def radiance(
         self, light: NDArray[np.float32], white: NDArray[np.float32], *, needed_above: float = 0.0

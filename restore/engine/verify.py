@@ -65,8 +65,7 @@ def _developing(weights: Weights) -> _Run:
 
     def run(rng: np.random.Generator, height: int, width: int) -> tuple[Pixels, tuple[int, ...]]:
         planes = rng.random((weights.planes, height, width), dtype=np.float32)
-        result = backend.developed(planes, scale=scale, channels=weights.channels)
-        return result, (weights.channels, scale * height, scale * width)
+        return backend.developed(planes), (weights.channels, scale * height, scale * width)
 
     return run
 

@@ -199,7 +199,7 @@ class DarkEnhancer:
         amplification = (auto_ratio(planes) if ratio == "auto" else ratio) * 2**ev
         planes *= np.float32(amplification)
         np.minimum(planes, 1, out=planes)
-        colour = unpack(backend.developed(planes, scale=config.scale, channels=3), packed)
+        colour = unpack(backend.developed(planes), packed)
         return Enhanced(
             colour=colour,
             raw=raw,

@@ -37,11 +37,9 @@ def enhancer(isp_weights: Models) -> DarkEnhancer:
 def plain(monkeypatch: pytest.MonkeyPatch, enhancer: DarkEnhancer) -> DarkEnhancer:
     """An enhancer whose network gives each pixel the colours of its cell."""
 
-    def developed(
-        _self: Backend, planes: NDArray[np.float32], *, scale: int, channels: int
-    ) -> NDArray[np.float32]:
-        cells = linear_to_srgb(planes[:channels].clip(0, 1))
-        return cells.repeat(scale, axis=1).repeat(scale, axis=2)
+    def developed(_self: Backend, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        cells = linear_to_srgb(planes[:3].clip(0, 1))
+        return cells.repeat(2, axis=1).repeat(2, axis=2)
 
     monkeypatch.setattr(Backend, "developed", developed)
     return enhancer
