@@ -1,18 +1,23 @@
 """`imrestore weights`: look at, check, convert, export and measure weight files."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.exits import ExitCode, say, visible
+from imrestore.description import (
+    described,
+    print_line,
+    print_losses,
+    print_overview,
+    print_record,
+    record_of,
+)
+from imrestore.exits import ExitCode, say
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from restore.weights import Weights
 
 __all__ = ["app"]
 
@@ -44,25 +49,12 @@ def list_weights(as_json: _Json = False) -> None:
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.weights import find, load, shipped
 
-    records = [_record(path, load(path)) for path in map(find, shipped())]
+    records = [record_of(path, load(path)) for path in map(find, shipped())]
     if as_json:
         for record in records:
             print(json.dumps(record))
         return
-    rows = [
-        [
-            str(record["name"]),
-            str(record["task"]),
-            str(record["architecture"]),
-            str(record["channels"]),
-            f"{record['parameters']:,}",
-            f"{record['bytes'] / 1e6:.1f} MB",
-            str(record["noise"]),
-        ]
-        for record in records
-    ]
-    headings = ["name", "task", "network", "channels", "parameters", "size", "noise"]
-    _print_table(headings, rows)
+    print_overview(records)
 
 
 @app.command()
@@ -77,15 +69,11 @@ def show(name: _Name, as_json: _Json = False) -> None:
     from restore.weights import find, load
 
     path = find(name)
-    record = _record(path, load(path))
+    record = record_of(path, load(path))
     if as_json:
         print(json.dumps(record))
         return
-    _print_losses(record.pop("precision_loss_db"))
-    lines = list(_flat(record))
-    width = max(len(key) for key, _ in lines)
-    for key, value in lines:
-        print(f"{visible(key):<{width}}  {visible(value)}")
+    print_record(record)
 
 
 @app.command()
@@ -118,9 +106,9 @@ def verify(
             weights = verify_weights(one)
         except WeightsError as error:
             failed = True
-            _print(f"FAILED {error}")
+            print_line(f"FAILED {error}")
         else:
-            _print(f"ok {weights.name}: {_describe(weights)}")
+            print_line(f"ok {weights.name}: {described(weights)}")
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
 
 
@@ -175,12 +163,12 @@ def convert(
 
     check_new_file(output, overwrite=overwrite)
     converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
-    _print(f"{file.name}: {converted.layout}")
+    print_line(f"{file.name}: {converted.layout}")
     say("measuring what half precision costs; this takes a while for large networks")
     weights = measured(converted.weights)
     save_weights(weights, output, overwrite=overwrite)
-    _print_losses(weights.precision_loss_db)
-    _print(f"{output}: {_describe(weights)}")
+    print_losses(weights.precision_loss_db)
+    print_line(f"{output}: {described(weights)}")
 
 
 def _squared(path: Path) -> "Tensor":
@@ -232,7 +220,7 @@ def export(
         if network.difference is None
         else f"at most {network.difference:.0e} from PyTorch"
     )
-    _print(f"{output}: {_describe(weights)}; {sides}; {checked}")
+    print_line(f"{output}: {described(weights)}; {sides}; {checked}")
 
 
 @app.command()
@@ -279,90 +267,4 @@ def measure(
         record = {"name": weights.name, "pictures": len(crops), "precision_loss_db": losses}
         print(json.dumps(record))
     else:
-        _print_losses(losses)
-
-
-def _record(path: Path, weights: "Weights") -> dict[str, Any]:
-    """Return what is known about weights, as plain values."""
-    from dataclasses import asdict
-
-    card = path.with_suffix(".md")
-    return {
-        "name": weights.name,
-        "file": str(path),
-        "card": str(card) if card.is_file() else None,
-        "task": weights.task,
-        "architecture": weights.architecture,
-        "config": asdict(weights.config),
-        "channels": weights.channels,
-        "parameters": weights.parameters,
-        "stored": str(weights.stored_dtype).removeprefix("torch."),
-        "bytes": path.stat().st_size,
-        "noise": _noise(weights),
-        "provenance": weights.provenance,
-        "precision_loss_db": weights.precision_loss_db,
-    }
-
-
-def _noise(weights: "Weights") -> str:
-    """Return the noise that weights are for, as far as the file says."""
-    recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
-    if isinstance(data, dict) and "pairs" in data:
-        return "as in its pairs"
-    if isinstance(recipe, dict) and isinstance(recipe.get("ratio"), list):
-        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in recipe['ratio'])}"
-    if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
-        gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
-        kinds = recipe.get("noise", ["awgn"])
-        return ", ".join(gaussian if kind == "awgn" else str(kind) for kind in kinds)
-    return "Gaussian, sigma given" if weights.takes_sigma else "not said"
-
-
-def _describe(weights: "Weights") -> str:
-    """Return a network in a few words."""
-    kind = "gray" if weights.channels == 1 else "color"
-    stored = str(weights.stored_dtype).removeprefix("torch.")
-    return f"{weights.architecture}, {kind}, {weights.parameters:,} parameters, stored as {stored}"
-
-
-def _print_losses(losses: Mapping[str, Mapping[str, float]]) -> None:
-    """Print a line per precision and a column per noise level."""
-    if not losses:
-        _print("loss against float32: not measured")
-        return
-    levels = list(dict.fromkeys(level for by_level in losses.values() for level in by_level))
-    rows = [
-        [precision, *(f"{by_level[level]:z.4f}" if level in by_level else "" for level in levels)]
-        for precision, by_level in losses.items()
-    ]
-    headings = (f"sigma {level}" if _is_number(level) else level for level in levels)
-    _print_table(["loss in dB", *headings], rows)
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal()
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns; those of numbers stand to the right."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    numeric = [bool(rows) and rows[0][i][:1].isdigit() for i in range(len(headings))]
-    for row in (headings, *rows):
-        cells = (
-            cell.rjust(width) if is_number else cell.ljust(width)
-            for cell, width, is_number in zip(row, widths, numeric, strict=True)
-        )
-        print("  ".join(cells).rstrip())
-
-
-def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the values of nested mappings under dotted names."""
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", "-" if value is None else str(value)
-
-
-def _print(line: str) -> None:
-    print(visible(line))
+        print_losses(losses)
