@@ -40,8 +40,10 @@ def record_of(path: Path, weights: "Weights") -> dict[str, Any]:
     }
 
 
-def _noise(weights: "Weights") -> str:
-    """Return the noise that weights are for, as far as the file says."""
+def _noise(weights: "Weights") -> str | None:
+    """Return the noise that weights are for, as far as the file says; None if they are for none."""
+    if weights.task in ("anomaly", "hdr"):
+        return None
     recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
@@ -71,7 +73,7 @@ def print_overview(records: Sequence[Mapping[str, Any]]) -> None:
             str(record["channels"]),
             f"{record['parameters']:,}",
             f"{record['bytes'] / 1e6:.1f} MB",
-            str(record["noise"]),
+            record["noise"] or "-",
         ]
         for record in records
     ]

@@ -80,6 +80,12 @@ def test_show_tells_config_origin_and_losses(tiny: Path) -> None:
     assert record["precision_loss_db"] == LOSSES
 
 
+def test_what_is_not_for_noise_has_none() -> None:
+    rows = {row.split()[0]: row for row in _run("list").stdout.splitlines()}
+    assert rows["anomaly-magnetic-tile"].endswith("  -")
+    assert json.loads(_run("show", "anomaly-magnetic-tile", "--json").stdout)["noise"] is None
+
+
 def test_show_tells_other_noise(tiny: Path, tmp_path: Path) -> None:
     recipe = {"sigma": [0, 30], "noise": ["camera", "awgn", "jpeg:10-90"]}
     mixed = tmp_path / "mixed.safetensors"
