@@ -6,17 +6,15 @@ Processor seconds and peak memory of whole runs of the command, from its start t
 """
 
 import argparse
-import multiprocessing
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from processes import in_a_process, run
 
 MEGAPIXELS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 FILES = (1, 10, 100, 300, 1000)
@@ -30,25 +28,12 @@ def make_pictures(folder: Path, count: int, side: int) -> None:
         Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(folder / f"{index}.png")
 
 
-def in_a_process(function: Callable[..., None], *arguments: object) -> None:
-    """Call ``function`` elsewhere: Linux counts the peak memory of a parent as its children's."""
-    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
-    process.start()
-    process.join()
-    if process.exitcode:
-        sys.exit("the pictures could not be made")
-
-
 def cost(folder: Path, model: str) -> tuple[float, float]:
     """Return processor seconds and peak memory in MB of denoising a folder."""
     options = ["--model", model, "--sigma", "25", "--quiet", "-o", str(folder / "out")]
     command = [sys.executable, "-m", "imrestore", "denoise", str(folder), *options]
-    process = subprocess.Popen(command)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"denoising {folder} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    spent = run(command)
+    return spent.cpu_s, spent.peak_mb
 
 
 def draw(title: str, label: str, rows: list[tuple[float, float, float]], axes: Any) -> None:

@@ -19,20 +19,20 @@ PSNR is that of the crops, so that all have restored the same pixels.
 
 import argparse
 import json
-import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from processes import Cost, in_a_process, run
 
 SIGMA = 25.0
 CROP = 192
@@ -74,15 +74,6 @@ def make_pictures(clean: Path, folder: Path, count: int, megapixels: float) -> N
         noise = np.random.default_rng(index).normal(0, SIGMA, pixels.shape)
         write(pixels, folder / "clean" / f"{index}.png")
         write(pixels + noise, folder / "noisy" / f"{index}.png")
-
-
-def in_a_process(function: Callable[..., None], *arguments: object) -> None:
-    """Call ``function`` elsewhere: Linux counts the peak memory of a parent as its children's."""
-    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
-    process.start()
-    process.join()
-    if process.exitcode:
-        sys.exit("the pictures could not be made")
 
 
 def restore_each(noisy: Path, out: Path, method: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -148,26 +139,17 @@ def command(method: str, model: str, noisy: Path, out: Path) -> list[str]:
     return [sys.executable, __file__, "--worker", method, model, str(noisy), str(out)]
 
 
-def run(method: str, model: str, noisy: Path, out: Path) -> tuple[float, float, float]:
-    """Run a method once and return processor seconds, seconds and peak memory in MB."""
+def cost(method: str, model: str, noisy: Path, out: Path) -> Cost:
+    """Run a method once."""
     out.mkdir(parents=True, exist_ok=True)
     environment = dict(os.environ)
     if method == "imrestore, PyTorch":
         environment["IMRESTORE_ENGINE"] = "pytorch"
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        command(method, model, noisy, out), env=environment, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    printed = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"{method} failed")
-    cpu, wall = usage.ru_utime + usage.ru_stime, time.perf_counter() - started
+    spent = run(command(method, model, noisy, out), environment)
     if method == "ceiling":
-        cpu, wall, _ = json.loads(printed)
-    return cpu, wall, usage.ru_maxrss / 1024
+        cpu_s, wall_s, _ = json.loads(spent.printed)
+        return replace(spent, cpu_s=cpu_s, wall_s=wall_s)
+    return spent
 
 
 def psnr(clean: Path, out: Path) -> float:
@@ -186,20 +168,20 @@ def measure(folder: Path, methods: Sequence[str], model: str, rounds: int) -> di
     sizes = [Image.open(path).size for path in (folder / "big" / "clean").iterdir()]
     for method, result in results.items():
         # Also fills the caches of files and networks: whoever comes first must not pay for them.
-        run(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
-        cpu, *_ = run(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
-        result.start_cpu_s = cpu
+        cost(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
+        start = cost(method, model, folder / "tiny" / "noisy", folder / "tiny" / method)
+        result.start_cpu_s = start.cpu_s
         result.megapixels = sum(height * width for width, height in sizes) / 1e6
         if method == "bm3d":
             result.megapixels = sum(min(CROP, h) * min(CROP, w) for w, h in sizes) / 1e6
     for number in range(rounds):
         for method, result in results.items():
             out = folder / "out" / method
-            cpu, wall, peak = run(method, model, folder / "big" / "noisy", out)
-            result.cpu_s.append(cpu)
-            result.wall_s.append(wall)
-            result.peak_mb = max(result.peak_mb, peak)
-            print(f"round {number + 1}, {method}: {cpu:.1f} processor s", file=sys.stderr)
+            spent = cost(method, model, folder / "big" / "noisy", out)
+            result.cpu_s.append(spent.cpu_s)
+            result.wall_s.append(spent.wall_s)
+            result.peak_mb = max(result.peak_mb, spent.peak_mb)
+            print(f"round {number + 1}, {method}: {spent.cpu_s:.1f} processor s", file=sys.stderr)
     for method, result in results.items():
         if method != "ceiling":
             result.psnr_db = psnr(folder / "big" / "clean", folder / "out" / method)
