@@ -44,6 +44,9 @@ def dark_enhance(
     ratio: Annotated[
         str, typer.Option(metavar="N[,N...]", help="How many times too dark they are made.")
     ] = "100,250,300",
+    xtrans: Annotated[
+        bool, typer.Option("--xtrans", help="Measure on X-Trans sensors instead of Bayer ones.")
+    ] = False,
     seed: Annotated[
         int, typer.Option(metavar="N", min=0, help="Seed of camera and noise of the first picture.")
     ] = 0,
@@ -60,6 +63,7 @@ def dark_enhance(
     Examples:
       imrestore evaluate dark-enhance kodak24/
       imrestore evaluate dark-enhance kodak24/ --model night.safetensors --ratio 100,250 --json
+      imrestore evaluate dark-enhance kodak24/ --xtrans
       imrestore evaluate dark-enhance --pairs SID/Sony_test_list.txt --model sony.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.errors import UsageError
@@ -72,7 +76,7 @@ def dark_enhance(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
     if folder is not None:
-        evaluation = _on_clean(enhancer, folder, ratios, seed, options)
+        evaluation = _on_clean(enhancer, folder, ratios, seed, options, xtrans=xtrans)
     elif pairs is not None:
         evaluation = _on_pairs(enhancer, pairs, options)
     report_scores(evaluation, options)
@@ -84,6 +88,8 @@ def _on_clean(
     ratios: list[float],
     seed: int,
     options: EvaluationOptions,
+    *,
+    xtrans: bool,
 ) -> Evaluation:
     from restore.tasks.evaluate_dark import (
         NON_LOCAL_MEANS,
@@ -93,12 +99,13 @@ def _on_clean(
     )
 
     paths = options.pictures_in(folder)
+    scores = evaluate_dark_enhancer(enhancer, paths, ratios, seed=seed, xtrans=xtrans)
     has_all = NON_LOCAL_MEANS in methods()
     return Evaluation(
-        rows=rows_of(evaluate_dark_enhancer(enhancer, paths, ratios, seed=seed), _figures),
+        rows=rows_of(scores, _figures),
         pictures=paths,
         headings=[f"x{number:g} {method}" for number in ratios for method in methods()],
-        conditions={"seed": seed, "protocol": PROTOCOL},
+        conditions={"seed": seed, "xtrans": xtrans, "protocol": PROTOCOL},
         remark="" if has_all else "no non-local means to compare with: OpenCV is not installed",
     )
 

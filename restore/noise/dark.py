@@ -92,7 +92,12 @@ def packed_planes(mosaics: Tensor, side: int) -> Tensor:
 
 
 def dark_raw(
-    clean: Tensor, camera_name: str, ratio: float, generator: torch.Generator
+    clean: Tensor,
+    camera_name: str,
+    ratio: float,
+    generator: torch.Generator,
+    *,
+    side: int = 2,
 ) -> tuple[RawPicture, Tensor, float]:
     """Take one picture of a clean picture with too little light, as a RAW file.
 
@@ -101,6 +106,7 @@ def dark_raw(
         camera_name: key of ``restore.noise.eld.CAMERAS``.
         ratio: how many times too little the light is.
         generator: on the CPU.
+        side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
 
     Returns:
         The file; linear camera RGB with white balance ``(3, H, W)`` in [0, 1], which a network
@@ -108,12 +114,12 @@ def dark_raw(
     """
     camera = random_cameras(1, generator)
     seen = unprocess(clean[None], camera)
-    measured, _ = _read_out(seen, torch.tensor([ratio]), [camera_name], generator, 2)
+    measured, _ = _read_out(seen, torch.tensor([ratio]), [camera_name], generator, side)
     red, green, blue = camera.gains[0].tolist()
     xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
     raw = RawPicture(
         mosaic=(measured[0] + _BLACK_DN).numpy().astype(np.uint16),
-        cfa=REFERENCE_CFA[2],
+        cfa=REFERENCE_CFA[side],
         black_level=(_BLACK_DN,) * 4,
         white_level=_BLACK_DN + _RANGE_DN,
         white_balance=(red / green, 1.0, blue / green),

@@ -4,7 +4,7 @@ import importlib.util
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -46,12 +46,16 @@ PROTOCOL = (
     f"darkened, noise of a {CAMERA} (Wei et al. 2020) at a random gain, seeded with the seed plus "
     "the picture's index in sorted order; amplified by the true ratio, developed with the true "
     "white balance and colour matrix and sRGB's curve, as the clean picture is; LibRaw: its "
-    "demosaicking (AHD) with the same gain, developed alike; NLM: OpenCV's coloured non-local "
-    f"means after it, h = 3 times the estimated sigma, the best multiple; {MEASURES}"
+    "demosaicking (AHD, for X-Trans Markesteijn's) with the same gain, developed alike; NLM: "
+    "OpenCV's coloured non-local means after it, h = 3 times the estimated sigma, the best "
+    f"multiple; {MEASURES}"
 )
 
 # Demosaicking spreads noise over neighbours, which estimates from small patches do not see.
 _NLM_STRENGTH = 3.0
+
+_LIBRAW_LEAST_PX = 512
+"""LibRaw refuses to demosaic X-Trans pictures of less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,12 @@ def methods() -> tuple[str, ...]:
 
 
 def evaluate_dark_enhancer(
-    enhancer: DarkEnhancer, paths: Sequence[Path], ratios: Sequence[float], *, seed: int = 0
+    enhancer: DarkEnhancer,
+    paths: Sequence[Path],
+    ratios: Sequence[float],
+    *,
+    seed: int = 0,
+    xtrans: bool = False,
 ) -> Iterator[DarkScore | Failure]:
     """Yield scores picture by picture, ratio by ratio, method by method (see ``PROTOCOL``).
 
@@ -94,7 +103,9 @@ def evaluate_dark_enhancer(
         paths: clean, gamma-encoded colour pictures with values in [0, 1].
         ratios: how many times too dark they are made.
         seed: the picture at index i gets camera, gain and noise from ``seed + i``.
+        xtrans: the camera has an X-Trans sensor instead of a Bayer one.
     """
+    side = 6 if xtrans else 2
     for index, path in enumerate(paths):
         try:
             clean = clean_picture(path)
@@ -106,7 +117,7 @@ def evaluate_dark_enhancer(
             continue
         for ratio in ratios:
             generator = torch.Generator().manual_seed(seed + index)
-            night = dark_raw(torch.from_numpy(clean.pixels), CAMERA, ratio, generator)
+            night = dark_raw(torch.from_numpy(clean.pixels), CAMERA, ratio, generator, side=side)
             yield from _scores(enhancer, path, ratio, *night)
 
 
@@ -155,7 +166,7 @@ def _srgb(light: NDArray[np.float32], raw: RawPicture) -> NDArray[np.float32]:
 
 def _demosaicked(raw: RawPicture) -> NDArray[np.float32]:
     """Return LibRaw's linear camera RGB with white balance, ``[3, H, W]`` in [0, 1]."""
-    with rawpy.imread(io.BytesIO(write_cfa_dng(raw))) as opened:
+    with rawpy.imread(io.BytesIO(write_cfa_dng(_enlarged(raw)))) as opened:
         samples = opened.postprocess(
             use_camera_wb=True,
             no_auto_bright=True,
@@ -164,7 +175,22 @@ def _demosaicked(raw: RawPicture) -> NDArray[np.float32]:
             output_color=rawpy.ColorSpace.raw,
             output_bps=16,
         )
-    return np.ascontiguousarray(samples.transpose(2, 0, 1), dtype=np.float32) / np.float32(65535)
+    cut = samples[: raw.height, : raw.width].transpose(2, 0, 1)
+    return np.ascontiguousarray(cut, dtype=np.float32) / np.float32(65535)
+
+
+def _enlarged(raw: RawPicture) -> RawPicture:
+    """Repeat the last period of a mosaic that LibRaw takes to be too small."""
+    if not raw.is_xtrans:
+        return raw
+    period = len(raw.cfa)
+
+    def places(size: int) -> NDArray[np.intp]:
+        index = np.arange(max(size, _LIBRAW_LEAST_PX))
+        return np.where(index < size, index, size - period + (index - size) % period)
+
+    rows, columns = map(places, raw.mosaic.shape)
+    return replace(raw, mosaic=raw.mosaic[rows[:, None], columns])
 
 
 def _non_local_means(srgb: NDArray[np.float32]) -> NDArray[np.float32]:

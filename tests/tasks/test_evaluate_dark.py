@@ -56,6 +56,15 @@ def test_seed_decides_the_night(enhancer: DarkEnhancer, photo: Path) -> None:
     assert first == again != other
 
 
+def test_an_xtrans_sensor_sees_the_same(isp_weights: dict[str, Path], photo: Path) -> None:
+    enhancer = DarkEnhancer(isp_weights["xtrans"], precision="fp32")
+    results = list(evaluate_dark_enhancer(enhancer, [photo], [1], xtrans=True))
+    found = [result for result in results if isinstance(result, DarkScore)]
+    assert [score.method for score in found] == list(methods())
+    assert found[0].record["sensor"] == "X-Trans"
+    assert found[1].psnr > 30
+
+
 def test_gray_and_unreadable_pictures_are_failures(enhancer: DarkEnhancer, tmp_path: Path) -> None:
     Image.new("L", (40, 40)).save(tmp_path / "gray.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
