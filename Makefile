@@ -47,6 +47,7 @@ figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/real/polyu/clean --noisy $(DATA)/denoise/real/polyu/noisy
 	$(BIN)/imrestore evaluate denoise $(DATA)/jpeg/test/classic5 --model jpeg --jpeg 10,20,30,40
 	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24
+	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24 --xtrans
 	$(BIN)/imrestore evaluate anomaly $(DATA)/anomaly/magnetic-tile --model anomaly-magnetic-tile
 
 bench: $(INSTALLED)
