@@ -1,12 +1,11 @@
-"""How denoisers that need no training fare on a camera's noise, for comparison.
+"""How `photo` and denoisers that need no training fare on a camera's noise.
 
     pip install '.[compare]'
     python benchmarks/real_noise.py polyu/clean/ polyu/noisy/
 
 Mean PSNR in dB over the pairs: the noisy pictures, OpenCV's non-local means and CBM3D (`bm3d` from
 PyPI, by its authors), each at several multiples of the noise level that imrestore estimates, since
-methods for white noise see too little of noise that is correlated. The same pictures through
-imrestore: `imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/`.
+methods for white noise see too little of noise that is correlated; and imrestore's `photo`.
 """
 
 import argparse
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from restore.image.decode import decode
 from restore.metrics import psnr
 from restore.noise.estimate import estimate_sigma
+from restore.tasks.arrays import denoise
 
 MULTIPLES = (1.0, 1.5, 2.0, 3.0)
 
@@ -41,6 +41,7 @@ def results(noisy: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float3
     for multiple in MULTIPLES:
         clean = bm3d.bm3d_rgb(noisy.transpose(1, 2, 0), multiple * sigma)
         yield f"CBM3D, {multiple:g} sigma", clean.transpose(2, 0, 1).clip(0, 1).astype(np.float32)
+    yield "imrestore, photo", denoise(noisy.transpose(1, 2, 0), "photo").transpose(2, 0, 1)
 
 
 def main() -> None:
