@@ -108,7 +108,7 @@ class Denoiser:
         if strength > 0:
             encoded, finite = _encoded(picture)
             level = 255 * estimate_sigma(encoded) if sigma == "auto" else float(sigma)
-            restored = _restored(backend, encoded, level / 255)
+            restored = backend(encoded, level / 255)
             if backend.is_for_cameras:
                 _keep_midtones(restored, encoded)
             if strength < 1:
@@ -212,14 +212,3 @@ def _keep_midtones(restored: NDArray[np.float32], noisy: NDArray[np.float32]) ->
         inside = (ours > low) & (ours < high)
         if inside.mean() > _LEAST_SHARE:
             ours += np.float32(np.mean(theirs[inside] - ours[inside], dtype=np.float64))
-
-
-def _restored(backend: Backend, pixels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Bridge between the channels of a picture and those of a network."""
-    if backend.channels == pixels.shape[0]:
-        return backend(pixels, sigma)
-    if backend.channels == 1:
-        return np.concatenate([backend(channel[None], sigma) for channel in pixels])
-    equal = backend(np.repeat(pixels, backend.channels, axis=0), sigma)
-    gray: NDArray[np.float32] = equal.mean(axis=0, keepdims=True, dtype=np.float32)
-    return gray
