@@ -108,7 +108,7 @@ class Backend:
     def by_tiles(
         self,
         read: Callable[[Part], Pixels],
-        begin: Callable[[], Callable[[Part, Pixels], None]],
+        begin: Callable[[], Callable[[Part, Pixels, Pixels], None]],
         *,
         height: int,
         width: int,
@@ -118,8 +118,9 @@ class Backend:
 
         Args:
             read: returns a part of the picture, ``[C, h, w]``; asked for tiles row by row.
-            begin: returns what takes the parts of the result. It is called again where a device
-                ran out of memory; then all parts come once more.
+            begin: returns what takes each part of the result: where it belongs, the pixels that it
+                was made of, and those that were made. It is called again where a device ran out of
+                memory; then all parts come once more.
             height: of the picture.
             width: of the picture.
             sigma: as for calling.
@@ -134,8 +135,8 @@ class Backend:
             tiles = each_tile(
                 network, read, height, width, tile=tile, halo=self.halo, multiple=self.multiple
             )
-            for part, restored in tiles:
-                take(part, restored)
+            for part, noisy, restored in tiles:
+                take(part, noisy, restored)
 
         self._fitting(run)
 

@@ -91,7 +91,7 @@ def run_tiled(
         multiple=multiple,
         scale=scale,
     )
-    for kept, restored in tiles:
+    for kept, _, restored in tiles:
         result[:, *kept] = restored
     return result
 
@@ -106,7 +106,7 @@ def each_tile(
     halo: int,
     multiple: int,
     scale: int = 1,
-) -> Iterator[tuple[Part, Pixels]]:
+) -> Iterator[tuple[Part, Pixels, Pixels]]:
     """Apply ``network`` to a picture that need not be in memory; see ``run_tiled``.
 
     Args:
@@ -120,16 +120,19 @@ def each_tile(
         scale: as for ``run_tiled``.
 
     Yields:
-        A part of the result and its pixels, ``[channels, h, w]``, each pixel once.
+        A part of the result, what it was made of, and its pixels ``[channels, h, w]``; every pixel
+        once.
     """
     for window in windows(height, width, tile=tile, halo=halo, multiple=multiple):
-        restored = network(_padded(read(window.read), multiple))
+        patch = read(window.read)
+        restored = network(_padded(patch, multiple))
         own = [
-            _scaled(keep.start - read.start, keep.stop - read.start, scale)
+            (keep.start - read.start, keep.stop - read.start)
             for read, keep in zip(window.read, window.keep, strict=True)
         ]
         rows, columns = (_scaled(keep.start, keep.stop, scale) for keep in window.keep)
-        yield (rows, columns), restored[:, *own]
+        made_of = patch[:, *(slice(*each) for each in own)]
+        yield (rows, columns), made_of, restored[:, *(_scaled(*each, scale) for each in own)]
 
 
 def _scaled(start: int, stop: int, scale: int) -> slice:
