@@ -3,16 +3,24 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from secrets import token_hex
+from typing import BinaryIO
 
 from restore.errors import OutputError, OutputExists
 
-__all__ = ["identity_of", "remove_stale_parts", "write_atomically"]
+__all__ = [
+    "identity_of",
+    "open_atomically",
+    "remove_own_parts",
+    "remove_stale_parts",
+    "write_atomically",
+]
 
 _PREFIX, _SUFFIX = ".imrestore-", ".part"
 _STALE_AFTER_S = 3600.0
+_being_written: set[Path] = set()
 
 
 def write_atomically(
@@ -28,13 +36,25 @@ def write_atomically(
             so that two processes never replace each other's result).
         OutputError: the folder cannot be written or the disk is full; nothing is left behind.
     """
-    parts = [chunks] if isinstance(chunks, bytes | memoryview) else chunks
+    with open_atomically(path, overwrite=overwrite) as file:
+        for chunk in [chunks] if isinstance(chunks, bytes | memoryview) else chunks:
+            file.write(chunk)
+
+
+@contextlib.contextmanager
+def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Open a file to be written and read at any place, which gets its name when it is whole.
+
+    Raises:
+        OutputExists: as ``write_atomically``.
+        OutputError: as ``write_atomically``. Whatever ends the block, nothing is left behind.
+    """
     # A short name of its own: the final name plus a suffix could exceed what the disk allows.
     part = path.parent / f"{_PREFIX}{token_hex(8)}{_SUFFIX}"
+    _being_written.add(part)
     try:
-        with part.open("xb") as file:
-            for chunk in parts:
-                file.write(chunk)
+        with part.open("x+b") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         _publish(part, path, overwrite=overwrite)
@@ -42,6 +62,14 @@ def write_atomically(
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written: {reason}") from error
     finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        _being_written.discard(part)
+
+
+def remove_own_parts() -> None:
+    """Remove what this process is writing: for an end that does not wait for its threads."""
+    for part in tuple(_being_written):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 

@@ -123,14 +123,14 @@ def _work(
     handling: "Handling",
     report: Report,
 ) -> None:
-    from restore.engine.pictures import PictureStages, prepare_folders
+    from restore.engine.pictures import prepare_folders
     from restore.engine.stream import Outcome, Status
 
     if all(item.skip for item in plan.items):
         for item in plan.items:
             report.add(Outcome(item=item, status=Status.SKIPPED))
         return
-    stages = PictureStages(
+    stages = handling.stages(
         kind=handling.kind,
         restore=prepare(),
         existing=existing_of(options),

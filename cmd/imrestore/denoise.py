@@ -9,6 +9,7 @@ from imrestore import batch
 from imrestore.options import FileOptions, NetworkOptions, with_options
 
 if TYPE_CHECKING:
+    from restore.engine.large import LargeResult
     from restore.image.picture import Picture
     from restore.tasks.denoise import Denoised
 
@@ -80,6 +81,7 @@ def denoise(
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
 
     def prepare() -> "batch.Task":
+        from restore.image.large import LargePicture
         from restore.tasks.denoise import Denoiser
 
         denoiser = Denoiser(
@@ -87,7 +89,9 @@ def denoise(
         )
         level: float | Literal["auto"] = "auto" if sigma == "auto" else float(sigma)
 
-        def restore(picture: "Picture") -> "Denoised":
+        def restore(picture: "Picture | LargePicture") -> "Denoised | LargeResult":
+            if isinstance(picture, LargePicture):
+                return denoiser.large(picture, sigma=level, strength=strength, detail=detail)
             return denoiser(picture, sigma=level, strength=strength, detail=detail)
 
         return restore

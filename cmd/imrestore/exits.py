@@ -65,7 +65,10 @@ def raise_on_signals() -> None:
 
 
 def leave_at_once(code: int) -> NoReturn:
-    """End without waiting for threads that are in the middle of a picture."""
+    """End without waiting for threads that are in the middle of a picture, or leaving its parts."""
+    from restore.files import remove_own_parts
+
+    remove_own_parts()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from restore.engine.choice import tile_size
 from restore.engine.openvino_runner import OpenVinoRunner
 from restore.engine.runner import Runner, TileTooLarge
-from restore.engine.tiles import run_tiled
+from restore.engine.tiles import Part, each_tile, run_tiled
 from restore.errors import DeviceError, UsageError
 from restore.weight_files import WeightFile, is_for_cameras
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ENGINE_VARIABLE", "Backend", "fitting_tile"]
 
 T = TypeVar("T")
+Pixels = NDArray[np.float32]
 
 ENGINE_VARIABLE = "IMRESTORE_ENGINE"
 """Environment variable that chooses what runs networks: auto, pytorch or openvino."""
@@ -87,29 +88,79 @@ class Backend:
         """The number format it runs in: fp32, fp16 or bf16."""
         return self._runner.precision
 
-    def __call__(self, pixels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    def __call__(self, pixels: Pixels, sigma: float) -> Pixels:
         """Return the restored picture, not clipped.
 
+        A gray network takes the channels of a colour picture one by one, and a colour network sees
+        a gray picture as three equal channels.
+
         Args:
-            pixels: ``[C, H, W]`` with the network's channels. Noise may reach beyond [0, 1];
-                what lies further out (highlights of float pictures) is clipped for the network,
-                whose correction is then added to the value as it came.
+            pixels: ``[C, H, W]``, gray or RGB. Noise may reach beyond [0, 1]; what lies further out
+                (highlights of float pictures) is clipped for the network, whose correction is then
+                added to the value as it came.
             sigma: noise level in [0, 1], used by networks that take it.
 
         Raises:
             DeviceError: the machine has not enough memory for a small tile.
         """
+        return self._tiled(self._denoising(sigma), pixels)
+
+    def by_tiles(
+        self,
+        read: Callable[[Part], Pixels],
+        begin: Callable[[], Callable[[Part, Pixels, Pixels], None]],
+        *,
+        height: int,
+        width: int,
+        sigma: float,
+    ) -> None:
+        """Restore a picture that is not in memory as calling restores one that is.
+
+        Args:
+            read: returns a part of the picture, ``[C, h, w]``; asked for tiles row by row.
+            begin: returns what takes each part of the result: where it belongs, the pixels that it
+                was made of, and those that were made. It is called again where a device ran out of
+                memory; then all parts come once more.
+            height: of the picture.
+            width: of the picture.
+            sigma: as for calling.
+
+        Raises:
+            DeviceError: the machine has not enough memory for a small tile.
+        """
+        network = self._denoising(sigma)
+
+        def run(tile: int) -> None:
+            take = begin()
+            tiles = each_tile(
+                network, read, height, width, tile=tile, halo=self.halo, multiple=self.multiple
+            )
+            for part, noisy, restored in tiles:
+                take(part, noisy, restored)
+
+        self._fitting(run)
+
+    def _denoising(self, sigma: float) -> Callable[[Pixels], Pixels]:
         margin = max(_LEAST_MARGIN, _MARGIN_SIGMAS * sigma)
         level = np.full(1, sigma, np.float32)
 
-        def restore(patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        def restore(patch: Pixels) -> Pixels:
             noisy = np.clip(patch, -margin, 1 + margin)
-            correction: NDArray[np.float32] = self._runner(noisy[None], level)[0] - noisy
+            correction: Pixels = self._runner(noisy[None], level)[0] - noisy
             return patch + correction
 
-        return self._tiled(restore, pixels)
+        def bridge(patch: Pixels) -> Pixels:
+            if len(patch) == self.channels:
+                return restore(patch)
+            if self.channels == 1:
+                return np.concatenate([restore(channel[None]) for channel in patch])
+            equal = restore(np.repeat(patch, self.channels, axis=0))
+            gray: Pixels = equal.mean(axis=0, keepdims=True, dtype=np.float32)
+            return gray
 
-    def developed(self, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        return bridge
+
+    def developed(self, planes: Pixels) -> Pixels:
         """Return what the network makes of a packed mosaic.
 
         Args:
@@ -122,16 +173,14 @@ class Backend:
             DeviceError: the machine has not enough memory for a small tile.
         """
 
-        def develop(patch: NDArray[np.float32]) -> NDArray[np.float32]:
-            developed: NDArray[np.float32] = self._runner(patch[None])[0]
+        def develop(patch: Pixels) -> Pixels:
+            developed: Pixels = self._runner(patch[None])[0]
             return developed
 
         scale = self._runner.traits.scale
         return self._tiled(develop, planes, scale=scale, channels=self.channels)
 
-    def radiance(
-        self, light: NDArray[np.float32], white: NDArray[np.float32], *, needed_above: float = 0.0
-    ) -> NDArray[np.float32]:
+    def radiance(self, light: Pixels, white: Pixels, *, needed_above: float = 0.0) -> Pixels:
         """Return what a network for high dynamic range makes of an exposure.
 
         Args:
@@ -147,24 +196,24 @@ class Backend:
         """
         scale = white[:, None, None]
 
-        def reconstruct(patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        def reconstruct(patch: Pixels) -> Pixels:
             exposed = np.clip(patch / scale, 0, 1)
             if exposed.max() < needed_above:
                 return patch
-            light_of_patch: NDArray[np.float32] = self._runner(exposed[None])[0] * scale
+            light_of_patch: Pixels = self._runner(exposed[None])[0] * scale
             return light_of_patch
 
         return self._tiled(reconstruct, light)
 
     def _tiled(
         self,
-        network: Callable[[NDArray[np.float32]], NDArray[np.float32]],
-        pixels: NDArray[np.float32],
+        network: Callable[[Pixels], Pixels],
+        pixels: Pixels,
         *,
         scale: int = 1,
         channels: int | None = None,
-    ) -> NDArray[np.float32]:
-        def run(tile: int) -> NDArray[np.float32]:
+    ) -> Pixels:
+        def run(tile: int) -> Pixels:
             return run_tiled(
                 network,
                 pixels,
@@ -175,6 +224,10 @@ class Backend:
                 channels=channels,
             )
 
+        return self._fitting(run)
+
+    def _fitting(self, run: Callable[[int], T]) -> T:
+        """Run with the largest tile that fits the device; if none does, with the processor."""
         while True:
             try:
                 result, self.tile = fitting_tile(run, self.tile)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from restore.engine.any_size import AnySizeStages
 from restore.engine.light_files import Light, LightFiles
-from restore.engine.pictures import Kind, Pictures
+from restore.engine.pictures import Kind, Pictures, PictureStages
 from restore.engine.raw_files import RawFiles
 from restore.image.formats import DEFAULT_SUFFIX, RAW_OUTPUT_SUFFIX, SUFFIXES
 from restore.image.picture import ImageFormat
@@ -24,6 +25,7 @@ class Handling:
         written: the formats of outputs, each with the suffix that its files get.
         default_format: of outputs where nothing names one; None for each input's own.
         beside: returns the bytes of a file that a task writes beside its result, by its kind.
+        stages: the way of an item from its source to its result.
     """
 
     kind: Kind[Any, Any]
@@ -31,10 +33,16 @@ class Handling:
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
     beside: Callable[[Any, str], bytes] | None = None
+    stages: type[PictureStages[Any, Any]] = PictureStages
 
 
-PICTURES = Handling(kind=Pictures(), suffixes=frozenset(SUFFIXES), written=DEFAULT_SUFFIX)
-"""Finished pictures, written as what they are."""
+PICTURES = Handling(
+    kind=Pictures(),
+    suffixes=frozenset(SUFFIXES),
+    written=DEFAULT_SUFFIX,
+    stages=AnySizeStages,
+)
+"""Finished pictures of any size, written as what they are."""
 
 RAW_FILES = Handling(
     kind=RawFiles(),

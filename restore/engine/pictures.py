@@ -20,7 +20,7 @@ from restore.image.encode import encode
 from restore.image.formats import DEFAULT_SUFFIX, format_of_suffix
 from restore.image.picture import ImageFormat, Picture
 
-__all__ = ["Kind", "PictureStages", "Pictures", "Restored", "prepare_folders"]
+__all__ = ["Kind", "Loaded", "PictureStages", "Pictures", "Restored", "Result", "prepare_folders"]
 
 _CHUNK = 4 << 20
 
@@ -106,13 +106,17 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class _Loaded(Generic[S]):
+class Loaded(Generic[S]):
+    """An item and what was read of its source."""
+
     item: Item
     source: S
 
 
 @dataclass(frozen=True)
-class _Result(Generic[R]):
+class Result(Generic[R]):
+    """What the task made, and what it was made of where that is to be shown."""
+
     restored: R
     before: NDArray[np.uint8] | None
 
@@ -148,27 +152,35 @@ class PictureStages(Generic[S, R]):
         """Return the bytes that will be read; infinity if unknown."""
         return size_of(item)
 
-    def load(self, item: Item) -> _Loaded[S]:
+    def load(self, item: Item) -> Loaded[S]:
         """Decode."""
+        self.check_folder(item)
+        source = self.kind.read(readable(item, self.standard_input), max_pixels=self.max_pixels)
+        return Loaded(item, source)
+
+    def check_folder(self, item: Item) -> None:
+        """Refuse items whose results cannot be written.
+
+        Raises:
+            OutputError: the folder is one of those that are closed.
+        """
         if item.destination and item.destination.parent in self.closed:
             raise OutputError(self.closed[item.destination.parent])
-        source = self.kind.read(readable(item, self.standard_input), max_pixels=self.max_pixels)
-        return _Loaded(item, source)
 
-    def megapixels(self, loaded: _Loaded[S]) -> float:
+    def megapixels(self, loaded: Loaded[S]) -> float:
         """Return how large the loaded picture is."""
         return loaded.source.width * loaded.source.height / 1e6
 
-    def process(self, loaded: _Loaded[S]) -> _Result[R]:
+    def process(self, loaded: Loaded[S]) -> Result[R]:
         """Do the task's work, and keep what a before/after picture will need."""
         try:
             restored = self.restore(loaded.source)
         except InputError as error:
             raise type(error)(f"{loaded.item.source_name}: {error}") from error
         before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
-        return _Result(restored, before)
+        return Result(restored, before)
 
-    def save(self, item: Item, result: _Result[R], stopping: Callable[[], bool]) -> Outcome:
+    def save(self, item: Item, result: Result[R], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; the before/after picture first, so that a result means all is done."""
         if item.compare and result.before is not None:
             self._save_compare(item.compare, result.before, result.restored.picture, stopping)

@@ -8,9 +8,12 @@ from numpy.typing import NDArray
 
 from restore.errors import UsageError
 
-__all__ = ["Window", "run_tiled", "windows"]
+__all__ = ["Part", "Window", "each_tile", "run_tiled", "windows"]
 
 Pixels = NDArray[np.float32]
+
+Part = tuple[slice, slice]
+"""Rows and columns of a picture."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +25,8 @@ class Window:
         keep: rows and columns of the picture that the tile decides.
     """
 
-    read: tuple[slice, slice]
-    keep: tuple[slice, slice]
+    read: Part
+    keep: Part
 
 
 def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> Iterator[Window]:
@@ -78,15 +81,58 @@ def run_tiled(
     """
     inputs, height, width = pixels.shape
     result = np.empty((channels or inputs, scale * height, scale * width), dtype=pixels.dtype)
-    for window in windows(*pixels.shape[1:], tile=tile, halo=halo, multiple=multiple):
-        restored = network(_padded(pixels[:, *window.read], multiple))
+    tiles = each_tile(
+        network,
+        lambda part: pixels[:, *part],
+        height,
+        width,
+        tile=tile,
+        halo=halo,
+        multiple=multiple,
+        scale=scale,
+    )
+    for kept, _, restored in tiles:
+        result[:, *kept] = restored
+    return result
+
+
+def each_tile(
+    network: Callable[[Pixels], Pixels],
+    read: Callable[[Part], Pixels],
+    height: int,
+    width: int,
+    *,
+    tile: int,
+    halo: int,
+    multiple: int,
+    scale: int = 1,
+) -> Iterator[tuple[Part, Pixels, Pixels]]:
+    """Apply ``network`` to a picture that need not be in memory; see ``run_tiled``.
+
+    Args:
+        network: as for ``run_tiled``.
+        read: returns a part of the picture as ``[C, h, w]``; asked for tiles row by row.
+        height: of the picture.
+        width: of the picture.
+        tile: as for ``run_tiled``.
+        halo: as for ``run_tiled``.
+        multiple: as for ``run_tiled``.
+        scale: as for ``run_tiled``.
+
+    Yields:
+        A part of the result, what it was made of, and its pixels ``[channels, h, w]``; every pixel
+        once.
+    """
+    for window in windows(height, width, tile=tile, halo=halo, multiple=multiple):
+        patch = read(window.read)
+        restored = network(_padded(patch, multiple))
         own = [
-            _scaled(keep.start - read.start, keep.stop - read.start, scale)
+            (keep.start - read.start, keep.stop - read.start)
             for read, keep in zip(window.read, window.keep, strict=True)
         ]
-        kept = [_scaled(keep.start, keep.stop, scale) for keep in window.keep]
-        result[:, *kept] = restored[:, *own]
-    return result
+        rows, columns = (_scaled(keep.start, keep.stop, scale) for keep in window.keep)
+        made_of = patch[:, *(slice(*each) for each in own)]
+        yield (rows, columns), made_of, restored[:, *(_scaled(*each, scale) for each in own)]
 
 
 def _scaled(start: int, stop: int, scale: int) -> slice:

@@ -16,11 +16,13 @@ from restore.image.pnm import read_pnm
 from restore.image.radiance import read_radiance
 from restore.image.tiff import read_tiff
 
-__all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors"]
+__all__ = ["DEFAULT_MAX_PIXELS", "HEAD_BYTES", "decode", "named_errors", "size_check"]
 
 DEFAULT_MAX_PIXELS = 500_000_000
 
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
+"""As many bytes at the start of a file tell what it is."""
+
 _KNOWN_STRANGERS = (
     (b"GIF8", "is a GIF"),
     (b"\xff\x0a", "is a JPEG XL"),
@@ -54,6 +56,15 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
     """
     name = "standard input" if isinstance(source, bytes) else str(source)
 
+    with named_errors(name), _opened(source) as file:
+        head = file.read(HEAD_BYTES)
+        file.seek(0)
+        return _read(file, head, size_check(max_pixels))
+
+
+def size_check(max_pixels: int) -> Callable[[int, int], None]:
+    """Return what refuses, by width and height, pictures of no pixels and of more than allowed."""
+
     def check_size(width: int, height: int) -> None:
         if width < 1 or height < 1:
             raise CorruptImage("has no pixels")
@@ -63,10 +74,7 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
                 "raise it with --max-pixels"
             )
 
-    with named_errors(name), _opened(source) as file:
-        head = file.read(_HEAD_BYTES)
-        file.seek(0)
-        return _read(file, head, check_size)
+    return check_size
 
 
 @contextmanager

@@ -1,8 +1,10 @@
 """A Picture to the bytes of a file."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import BinaryIO
 
 from restore.errors import OutputError, UsageError
 from restore.image.alpha import is_opaque, with_alpha_kind
@@ -14,10 +16,10 @@ from restore.image.pillow import write_with_pillow
 from restore.image.png import write_png
 from restore.image.pnm import write_pnm
 from restore.image.radiance import write_radiance
-from restore.image.tiff_writer import write_tiff
+from restore.image.tiff_writer import write_tiff, write_tiff_rows
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
-__all__ = ["BIT_DEPTHS", "encode"]
+__all__ = ["BIT_DEPTHS", "encode", "encode_rows"]
 
 BIT_DEPTHS: Mapping[ImageFormat, tuple[int, ...]] = {
     ImageFormat.PNG: (8, 16),
@@ -74,18 +76,69 @@ def encode(
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: give a number from 1 to 100")
 
+    picture, depth, as_float = _stored_form(picture, image_format, bit_depth, strip_metadata)
+    with _named_errors(image_format):
+        return _written(picture, image_format, depth, as_float, quality)
+
+
+def encode_rows(
+    file: BinaryIO,
+    like: Picture,
+    height: int,
+    rows: Callable[[int, int], Picture],
+    *,
+    bit_depth: int | None = None,
+    strip_metadata: bool = False,
+) -> None:
+    """Write a picture that need not be in memory to a TIFF: the bytes that ``encode`` returns.
+
+    Args:
+        file: empty, to be written and read at any place.
+        like: has all but the rows of the picture.
+        height: how many rows there are.
+        rows: returns those from a first to, exclusive, a last one; called from top to bottom.
+        bit_depth: as for ``encode``.
+        strip_metadata: as for ``encode``, for pictures that are stored upright.
+
+    Raises:
+        OutputError: TIFF cannot hold this picture.
+    """
+
+    def stored(picture: Picture) -> tuple[Picture, int, bool]:
+        return _stored_form(picture, ImageFormat.TIFF, bit_depth, strip_metadata)
+
+    like, depth, as_float = stored(like)
+    with _named_errors(ImageFormat.TIFF):
+        write_tiff_rows(
+            file,
+            like,
+            height,
+            lambda start, stop: stored(rows(start, stop))[0],
+            depth,
+            as_float=as_float,
+        )
+
+
+@contextmanager
+def _named_errors(image_format: ImageFormat) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError as error:
+        raise OutputError("the result needs more memory than there is") from error
+    except (ValueError, RuntimeError, struct.error) as error:
+        raise OutputError(f"{image_format.upper()} cannot hold this picture: {error}") from error
+
+
+def _stored_form(
+    picture: Picture, image_format: ImageFormat, bit_depth: int | None, strip_metadata: bool
+) -> tuple[Picture, int, bool]:
+    """Return a picture as a container holds it, its bits per sample, and whether as floats."""
     keeps_float = bit_depth is None and picture.is_float and image_format is ImageFormat.TIFF
     depth = bit_depth or _own_depth(picture, image_format)
     as_float = keeps_float or depth == 32 or image_format is ImageFormat.EXR
     if strip_metadata or not _holds_orientation(picture, image_format):
         picture = upright(picture)
-    picture = _with_transfer(_with_alpha(picture, image_format), linear=as_float)
-    try:
-        return _written(picture, image_format, depth, as_float, quality)
-    except MemoryError as error:
-        raise OutputError("the result needs more memory than there is") from error
-    except (ValueError, RuntimeError, struct.error) as error:
-        raise OutputError(f"{image_format.upper()} cannot hold this picture: {error}") from error
+    return _with_transfer(_with_alpha(picture, image_format), linear=as_float), depth, as_float
 
 
 def _own_depth(picture: Picture, image_format: ImageFormat) -> int:

@@ -103,3 +103,11 @@ class Picture:
     def with_pixels(self, pixels: NDArray[np.float32], **changes: Any) -> "Picture":
         """Return the same picture with other pixels (and, if given, other fields)."""
         return replace(self, pixels=pixels, **changes)
+
+    def rows(self, start: int, stop: int) -> "Picture":
+        """Return the picture of rows ``start`` to ``stop``, exclusive, which shares its pixels."""
+        return replace(
+            self,
+            pixels=self.pixels[:, start:stop],
+            alpha=None if self.alpha is None else self.alpha[start:stop],
+        )

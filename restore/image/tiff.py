@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +16,7 @@ from restore.image.samples import planes
 from restore.image.tiff_checks import check_directory, check_segments
 from restore.image.tiff_exif import exif_of_tiff
 
-__all__ = ["read_tiff"]
+__all__ = ["black_at_zero", "checked_page", "described", "peak_of", "read_tiff"]
 
 _DNG_VERSION, _SUB_IFDS, _XMP, _ICC = 50706, 330, 700, 34675
 _MAKE = 271
@@ -37,20 +38,35 @@ def read_tiff(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture
         Exception: whatever tifffile raises on damaged data.
     """
     with tifffile.TiffFile(file) as tiff:
-        page = _only_page(tiff)
-        check_directory(tiff, page)
-        check_size(page.imagewidth, page.imagelength)
-        peak, is_float = _sample_kind(page)
-        _check_colours(page)
-        check_segments(tiff, page)
-        samples = _decoded(page, peak)
-        icc, xmp = _bytes_of(page, _ICC), _bytes_of(page, _XMP)
-        stored_orientation = page.tags.valueof(ORIENTATION)
-        extra = next(iter(page.extrasamples), None)
-        # Pillow misreads the wide directories of BigTIFF.
-        exif = None if tiff.is_bigtiff else exif_of_tiff(file)
-    pixels, alpha = planes(samples, peak)
-    bits = page.bitspersample
+        page = checked_page(tiff, check_size)
+        like = described(tiff, page, file)
+        pixels, alpha = planes(_decoded(page), peak_of(page))
+    return replace(like, pixels=pixels, alpha=alpha)
+
+
+def checked_page(tiff: tifffile.TiffFile, check_size: Callable[[int, int], None]) -> Any:
+    """Return the directory of the one picture in a file, which holds what it says.
+
+    Raises:
+        UnsupportedImage: as ``read_tiff``.
+        CorruptImage: as ``read_tiff``.
+    """
+    page = _only_page(tiff)
+    check_directory(tiff, page)
+    check_size(page.imagewidth, page.imagelength)
+    _sample_kind(page)
+    _check_colours(page)
+    check_segments(tiff, page)
+    return page
+
+
+def described(tiff: tifffile.TiffFile, page: Any, file: BinaryIO) -> Picture:
+    """Return what a checked page says of its picture, as a picture of no rows."""
+    bits, (_, is_float) = page.bitspersample, _sample_kind(page)
+    stored_orientation = page.tags.valueof(ORIENTATION)
+    extra = next(iter(page.extrasamples), None)
+    count = 3 if page.photometric == _PALETTE else page.samplesperpixel
+    pixels, alpha = planes(np.empty((0, page.imagewidth, count), np.uint8), 1)
     has_alpha = alpha is not None
     return Picture(
         pixels=pixels,
@@ -61,9 +77,10 @@ def read_tiff(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture
         is_float=is_float,
         transfer=Transfer.LINEAR if is_float else Transfer.SRGB,
         format=ImageFormat.TIFF,
-        icc=icc,
-        exif=exif,
-        xmp=xmp,
+        icc=_bytes_of(page, _ICC),
+        # Pillow misreads the wide directories of BigTIFF.
+        exif=None if tiff.is_bigtiff else exif_of_tiff(file),
+        xmp=_bytes_of(page, _XMP),
         orientation=stored_orientation if stored_orientation in range(1, 9) else 1,
     )
 
@@ -91,6 +108,11 @@ def _is_raw(tiff: tifffile.TiffFile, first: Any) -> bool:
             return True
     # NEF, ARW and their kin keep the sensor's data in directories below a preview's.
     return _SUB_IFDS in first.tags and _MAKE in first.tags and bool(first.is_reduced)
+
+
+def peak_of(page: Any) -> float:
+    """Return the sample value that stands for 1.0."""
+    return _sample_kind(page)[0]
 
 
 def _sample_kind(page: Any) -> tuple[float, bool]:
@@ -122,13 +144,18 @@ def _check_colours(page: Any) -> None:
         )
 
 
-def _decoded(page: Any, peak: float) -> NDArray[Any]:
+def _decoded(page: Any) -> NDArray[Any]:
     """Return the samples of one page, ``[H, W]`` or ``[H, W, S]``, black at 0."""
     samples: NDArray[Any] = page.asarray(maxworkers=1)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)
     if samples.shape[:2] != (page.imagelength, page.imagewidth):
         raise CorruptImage("holds other pixels than it says")
+    return black_at_zero(page, samples)
+
+
+def black_at_zero(page: Any, samples: NDArray[Any]) -> NDArray[Any]:
+    """Return stored samples ``[h, w]`` or ``[h, w, S]`` as gray or RGB with black at 0."""
     if page.photometric == _PALETTE:
         return np.ascontiguousarray((page.colormap >> 8).T.astype(np.uint8)[samples])
     if samples.dtype == np.bool_:
@@ -136,7 +163,7 @@ def _decoded(page: Any, peak: float) -> NDArray[Any]:
     if page.photometric == _WHITE_IS_ZERO:
         samples = samples.copy()
         gray = samples if samples.ndim == 2 else samples[..., 0]
-        np.subtract(peak, gray, out=gray, casting="unsafe")
+        np.subtract(peak_of(page), gray, out=gray, casting="unsafe")
     return samples
 
 

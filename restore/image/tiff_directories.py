@@ -4,7 +4,7 @@ import io
 import math
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import tifffile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
@@ -43,7 +43,7 @@ def directory_places(codes: Iterable[int]) -> list[ExtraTag]:
     return [(_PLACEHOLDERS[code], _LONG, 1, 0, True) for code in codes]
 
 
-def append_directories(buffer: io.BytesIO, directories: Mapping[int, dict[int, Any]]) -> None:
+def append_directories(buffer: BinaryIO, directories: Mapping[int, dict[int, Any]]) -> None:
     """Append directories to a classic little-endian TIFF and let their places point to them.
 
     Args:
@@ -54,7 +54,7 @@ def append_directories(buffer: io.BytesIO, directories: Mapping[int, dict[int, A
         _append_directory(buffer, code, entries)
 
 
-def _append_directory(buffer: io.BytesIO, code: int, entries: dict[int, Any]) -> None:
+def _append_directory(buffer: BinaryIO, code: int, entries: dict[int, Any]) -> None:
     """Append a directory to a little-endian TIFF and let its placeholder point to it."""
     buffer.seek(0)
     with tifffile.TiffFile(buffer) as tiff:

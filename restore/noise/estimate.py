@@ -7,9 +7,12 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["estimate_sigma"]
+__all__ = ["PATCH_SIDE", "ClippingLimits", "estimate_sigma", "patch_places", "patch_variance"]
 
-_SIDE = 7
+PATCH_SIDE = 7
+"""Rows and columns of the patches that are looked at."""
+
+_SIDE = PATCH_SIDE
 _VALUES = _SIDE * _SIDE
 _MOST_PATCHES = 40_000
 _FEWEST_PATCHES = 3 * _VALUES
@@ -64,12 +67,25 @@ def estimate_sigma(pixels: NDArray[np.float32]) -> float:
 
 def _channel_variance(channel: NDArray[np.float32]) -> float:
     patches = _patches(channel)
+    limits = ClippingLimits()
+    limits.add(channel)
+    variance = patch_variance(patches, limits)
+    return _difference_variance(channel) if variance is None else variance
+
+
+def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> float | None:
+    """Return the variance of the noise in one channel, or None if there are too few patches.
+
+    Args:
+        patches: ``[N, 7, 7]``, all finite.
+        limits: of the channel that they are from.
+    """
     if len(patches) < _FEWEST_PATCHES:
-        return _difference_variance(channel)
+        return None
+    low, high = limits.low, limits.high
     means = patches.mean(axis=(1, 2))
     strengths = _texture_strengths(patches)
     flat = patches.reshape(len(patches), _VALUES)
-    low, high = _clipping_limits(channel)
     clearance = np.minimum(means - low, high - means)
     inside = clearance > 0
     if np.count_nonzero(inside) < _FEWEST_PATCHES:
@@ -97,12 +113,22 @@ def _patches(channel: NDArray[np.float32]) -> NDArray[np.float64]:
     if min(channel.shape) < _SIDE:
         return np.empty((0, _SIDE, _SIDE))
     windows = sliding_window_view(channel, (_SIDE, _SIDE))
-    rows, columns = windows.shape[:2]
-    total = rows * columns
-    places = np.arange(total) if total <= _MOST_PATCHES else _spread(total, _MOST_PATCHES)
-    patches = windows[places // columns, places % columns]
+    patches = windows[patch_places(*channel.shape)]
     finite = np.isfinite(patches).all(axis=(1, 2))
     return np.asarray(patches[finite], dtype=np.float64)
+
+
+def patch_places(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows, in ascending order, and columns at which patches of a picture begin.
+
+    Args:
+        height: of the picture, at least ``PATCH_SIDE``.
+        width: the same.
+    """
+    rows, columns = height - _SIDE + 1, width - _SIDE + 1
+    total = rows * columns
+    places = np.arange(total) if total <= _MOST_PATCHES else _spread(total, _MOST_PATCHES)
+    return places // columns, places % columns
 
 
 def _spread(total: int, count: int) -> NDArray[np.int64]:
@@ -143,15 +169,38 @@ def _least_eigenvalue(flat: NDArray[np.float64]) -> float:
     return max(float(eigenvalues[1]), 0.0) / (1 - math.sqrt(_VALUES / len(flat))) ** 2
 
 
-def _clipping_limits(channel: NDArray[np.float32]) -> tuple[float, float]:
-    """Return the values at which the channel was clipped, infinite where it was not."""
-    finite = np.isfinite(channel)
-    low = float(channel.min(where=finite, initial=np.inf))
-    high = float(channel.max(where=finite, initial=-np.inf))
-    fewest = max(_CLIPPED_PIXELS, _CLIPPED_SHARE * np.count_nonzero(finite))
-    clipped_low = low <= 0 and np.count_nonzero(channel == low) >= fewest
-    clipped_high = high >= 1 and np.count_nonzero(channel == high) >= fewest
-    return low if clipped_low else -math.inf, high if clipped_high else math.inf
+class ClippingLimits:
+    """The values at which a channel was clipped, found from parts of it that are added."""
+
+    def __init__(self) -> None:
+        self._least, self._most = math.inf, -math.inf
+        self._at_least = self._at_most = self._finite = 0
+
+    def add(self, part: NDArray[np.float32]) -> None:
+        """Count the values of another part."""
+        finite = np.isfinite(part)
+        least = float(part.min(where=finite, initial=np.inf))
+        most = float(part.max(where=finite, initial=-np.inf))
+        self._finite += int(np.count_nonzero(finite))
+        if least < self._least:
+            self._least, self._at_least = least, 0
+        if most > self._most:
+            self._most, self._at_most = most, 0
+        self._at_least += int(np.count_nonzero(part == self._least))
+        self._at_most += int(np.count_nonzero(part == self._most))
+
+    @property
+    def low(self) -> float:
+        """The value below which was clipped, minus infinity if none was."""
+        return self._least if self._least <= 0 and self._enough(self._at_least) else -math.inf
+
+    @property
+    def high(self) -> float:
+        """The value above which was clipped, infinity if none was."""
+        return self._most if self._most >= 1 and self._enough(self._at_most) else math.inf
+
+    def _enough(self, count: int) -> bool:
+        return count >= max(_CLIPPED_PIXELS, _CLIPPED_SHARE * self._finite)
 
 
 def _least_clipped(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from restore.engine.backend import Backend
+from restore.engine.large import LargeResult
 from restore.errors import UsageError, WeightsError
-from restore.image.picture import Picture, Transfer
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.image.large import LargePicture
+from restore.image.picture import Picture
 from restore.noise.estimate import estimate_sigma
+from restore.tasks.denoise_large import denoise_large, sigma_of_large
+from restore.tasks.denoise_steps import Midtones, decoded, encoded_for_network, finish
 from restore.weight_files import WeightFile, read_weight_file, shipped
 
 __all__ = ["Denoised", "Denoiser"]
@@ -24,8 +24,6 @@ _AUTO = "auto"
 _UNTOLD = {1: "resunet-gray", 3: "photo"}
 _TOLD = {1: "resunet-gray", 3: "resunet-color"}
 _KINDS = {1: "gray", 3: "color"}
-_MIDTONES = (0.1, 0.9)
-_LEAST_SHARE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,46 +104,81 @@ class Denoiser:
         backend = self._backend(names[picture.channels])
         level = 0.0
         if strength > 0:
-            encoded, finite = _encoded(picture)
+            encoded, finite = encoded_for_network(picture)
             level = 255 * estimate_sigma(encoded) if sigma == "auto" else float(sigma)
-            restored = _restored(backend, encoded, level / 255)
+            restored = backend(encoded, level / 255)
             if backend.is_for_cameras:
-                _keep_midtones(restored, encoded)
-            if strength < 1:
-                restored -= encoded
-                restored *= np.float32(strength)
-                restored += encoded
-            if detail > 0:
-                # SciPy takes as long to import as a small picture takes to be restored.
-                from restore.tasks.detail import finest_luminance
-
-                restored += np.float32(detail) * finest_luminance(encoded - restored)
-            picture = _decoded(picture, restored, finite)
+                midtones = Midtones(picture.channels)
+                midtones.add(encoded, restored)
+                restored += midtones.shifts()
+            finish(restored, encoded, strength=strength, detail=detail)
+            picture = decoded(picture, restored, finite)
         elif sigma != "auto":
             level = float(sigma)
-        seconds = time.perf_counter() - started
-        return Denoised(
-            picture=picture,
-            record={
-                "model": backend.name,
-                "device": backend.device,
-                "engine": backend.engine,
-                "precision": backend.precision,
-                "tile": backend.tile,
-                "sigma": round(level, 3),
-                "sigma_estimated": sigma == "auto",
-                "strength": strength,
-                "detail": detail,
-                "megapixels": round(picture.width * picture.height / 1e6, 6),
-                "seconds": round(seconds, 4),
-            },
-        )
+        record = _record(backend, picture, started, level, sigma, strength, detail)
+        return Denoised(picture=picture, record=record)
+
+    def large(
+        self,
+        source: LargePicture,
+        *,
+        sigma: Sigma = "auto",
+        strength: float = 1.0,
+        detail: float = 0.0,
+    ) -> LargeResult:
+        """Denoise a picture that does not fit into memory, to the same result.
+
+        Args:
+            source: what to denoise; the folder that it names gets a working file without a name.
+            sigma: as for calling.
+            strength: as for calling.
+            detail: as for calling.
+
+        Raises:
+            UsageError: as for calling.
+            InputError: the file is damaged.
+            OutputError: there is no room for the working file.
+        """
+        _check(sigma, strength, detail)
+        started = time.perf_counter()
+        names = self._names if sigma == "auto" else self._names_told
+        backend = self._backend(names[source.like.channels])
+        level = 0.0 if sigma == "auto" else float(sigma)
+        if strength > 0 and sigma == "auto":
+            level = 255 * sigma_of_large(source)
+        opened = denoise_large(source, backend, level / 255, strength=strength, detail=detail)
+        record = _record(backend, source, started, level, sigma, strength, detail)
+        return LargeResult(picture=source.like, height=source.height, record=record, opened=opened)
 
     def _backend(self, name: str) -> Backend:
         if name not in self._backends:
             weights = _for_denoising(read_weight_file(name))
             self._backends[name] = Backend(weights, tile=self._tile, **self._options)
         return self._backends[name]
+
+
+def _record(
+    backend: Backend,
+    source: Picture | LargePicture,
+    started: float,
+    level: float,
+    sigma: Sigma,
+    strength: float,
+    detail: float,
+) -> dict[str, str | float | int | bool]:
+    return {
+        "model": backend.name,
+        "device": backend.device,
+        "engine": backend.engine,
+        "precision": backend.precision,
+        "tile": backend.tile,
+        "sigma": round(level, 3),
+        "sigma_estimated": sigma == "auto",
+        "strength": strength,
+        "detail": detail,
+        "megapixels": round(source.width * source.height / 1e6, 6),
+        "seconds": round(time.perf_counter() - started, 4),
+    }
 
 
 def _names_by_channels(model: str | Path) -> dict[int, str]:
@@ -173,53 +206,3 @@ def _check(sigma: Sigma, strength: float, detail: float) -> None:
     for name, share in (("strength", strength), ("detail", detail)):
         if not 0 <= share <= 1:
             raise UsageError(f"{name} {share}: give a number from 0 to 1")
-
-
-def _encoded(picture: Picture) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the pixels as the networks know them, and where they are finite if not everywhere."""
-    pixels, finite = picture.pixels, None
-    if picture.is_float:
-        everywhere = np.isfinite(pixels)
-        if not everywhere.all():
-            finite = everywhere
-            pixels = np.where(finite, pixels, np.float32(0))
-    if picture.transfer is Transfer.LINEAR:
-        pixels = linear_to_srgb(pixels)
-    return pixels, finite
-
-
-def _decoded(
-    picture: Picture, encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
-) -> Picture:
-    pixels = encoded
-    if picture.transfer is Transfer.LINEAR:
-        pixels = srgb_to_linear(pixels)
-    if finite is not None:
-        pixels = np.where(finite, pixels, picture.pixels)
-    if not picture.is_float:
-        np.clip(pixels, 0, 1, out=pixels)
-    return picture.with_pixels(pixels)
-
-
-def _keep_midtones(restored: NDArray[np.float32], noisy: NDArray[np.float32]) -> None:
-    """Shift each channel of ``restored`` so that the mean of its midtones is that of ``noisy``.
-
-    A camera's noise has no mean but near black and white, where clipping gives it one that is
-    rightly taken away. A network that was trained on both would shift colours a little elsewhere.
-    """
-    low, high = _MIDTONES
-    for ours, theirs in zip(restored, noisy, strict=True):
-        inside = (ours > low) & (ours < high)
-        if inside.mean() > _LEAST_SHARE:
-            ours += np.float32(np.mean(theirs[inside] - ours[inside], dtype=np.float64))
-
-
-def _restored(backend: Backend, pixels: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
-    """Bridge between the channels of a picture and those of a network."""
-    if backend.channels == pixels.shape[0]:
-        return backend(pixels, sigma)
-    if backend.channels == 1:
-        return np.concatenate([backend(channel[None], sigma) for channel in pixels])
-    equal = backend(np.repeat(pixels, backend.channels, axis=0), sigma)
-    gray: NDArray[np.float32] = equal.mean(axis=0, keepdims=True, dtype=np.float32)
-    return gray

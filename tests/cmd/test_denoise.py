@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 Run = Callable[..., SimpleNamespace]
@@ -311,3 +312,24 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(
     assert ended.code == 1
     assert "\x1b" not in ended.err
     assert len(ended.err.splitlines()) == 2
+
+
+def test_a_picture_beyond_the_memory_budget_gives_the_same_file(
+    run: Run, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (200, 4000, 3), dtype=np.uint8)
+    tifffile.imwrite("a.tif", samples, photometric="rgb", tile=(32, 32), compression="zlib")
+    options = ("--model", tiny_weights, "--tile", "256", "--json", "--detail", "0.2")
+    whole = run("denoise", "a.tif", "-o", "whole.tif", *options)
+    assert whole.code == 0
+    monkeypatch.setattr("restore.image.large.MEMORY_BUDGET_BYTES", 10_000_000)
+    monkeypatch.setattr("restore.image.decode.read_tiff", None)
+    large = run("denoise", "a.tif", "-o", "large.tif", *options)
+    assert large.code == 0, large.err
+    assert Path("whole.tif").read_bytes() == Path("large.tif").read_bytes()
+    ignored = {"destination": "", "seconds": 0}
+    assert json.loads(whole.out) | ignored == json.loads(large.out) | ignored
+    assert sorted(path.name for path in Path().iterdir()) == ["a.tif", "large.tif", "whole.tif"]
+    refused = run("denoise", "a.tif", "-o", "b.tif", *options, "--max-pixels", "100000")
+    assert refused.code == 1
+    assert "has 4000x200 pixels, the limit is 100,000; raise it with --max-pixels" in refused.err

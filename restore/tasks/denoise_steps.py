@@ -1,0 +1,98 @@
+"""What denoising does to pixels before and after the network, to a whole picture or a part."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.image.picture import Picture, Transfer
+from restore.image.transfer import linear_to_srgb, srgb_to_linear
+
+__all__ = ["DETAIL_REACH", "Midtones", "decoded", "encoded_for_network", "finish"]
+
+DETAIL_REACH = 4
+"""Rows above and below that ``finish`` looks at where detail is put back."""
+
+_MIDTONES = (0.1, 0.9)
+_LEAST_SHARE = 0.01
+
+
+def encoded_for_network(
+    picture: Picture,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Return the pixels as the networks know them, and where they are finite if not everywhere."""
+    pixels, finite = picture.pixels, None
+    if picture.is_float:
+        everywhere = np.isfinite(pixels)
+        if not everywhere.all():
+            finite = everywhere
+            pixels = np.where(finite, pixels, np.float32(0))
+    if picture.transfer is Transfer.LINEAR:
+        pixels = linear_to_srgb(pixels)
+    return pixels, finite
+
+
+def decoded(
+    picture: Picture, encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
+) -> Picture:
+    """Return ``picture`` with the pixels ``encoded``, the other way round."""
+    pixels = encoded
+    if picture.transfer is Transfer.LINEAR:
+        pixels = srgb_to_linear(pixels)
+    if finite is not None:
+        pixels = np.where(finite, pixels, picture.pixels)
+    if not picture.is_float:
+        np.clip(pixels, 0, 1, out=pixels)
+    return picture.with_pixels(pixels)
+
+
+class Midtones:
+    """The shift of each channel after which its midtones have the mean that they had with noise.
+
+    A camera's noise has no mean but near black and white, where clipping gives it one that is
+    rightly taken away. A network that was trained on both would shift colours a little elsewhere.
+
+    Args:
+        channels: of the picture.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._sums = np.zeros(channels)
+        self._inside = np.zeros(channels, np.int64)
+        self._pixels = 0
+
+    def add(self, noisy: NDArray[np.float32], restored: NDArray[np.float32]) -> None:
+        """Look at a part of the picture, ``[C, h, w]``."""
+        low, high = _MIDTONES
+        self._pixels += restored[0].size
+        for channel, (theirs, ours) in enumerate(zip(noisy, restored, strict=True)):
+            inside = (ours > low) & (ours < high)
+            self._inside[channel] += np.count_nonzero(inside)
+            self._sums[channel] += np.sum(theirs[inside] - ours[inside], dtype=np.float64)
+
+    def shifts(self) -> NDArray[np.float32]:
+        """Return what to add to the restored channels, ``[C, 1, 1]``."""
+        shifts = np.zeros_like(self._sums)
+        enough = self._inside > _LEAST_SHARE * self._pixels
+        np.divide(self._sums, self._inside, out=shifts, where=enough)
+        return shifts.astype(np.float32)[:, None, None]
+
+
+def finish(
+    restored: NDArray[np.float32], encoded: NDArray[np.float32], *, strength: float, detail: float
+) -> None:
+    """Blend ``restored`` in place with what it was made of, and put fine texture back.
+
+    Args:
+        restored: ``[C, H, W]``.
+        encoded: the same part of the picture before.
+        strength: 0 to 1, the share of ``restored``.
+        detail: 0 to 1, the share of the finest luminance texture.
+    """
+    if strength < 1:
+        restored -= encoded
+        restored *= np.float32(strength)
+        restored += encoded
+    if detail > 0:
+        # SciPy takes as long to import as a small picture takes to be restored.
+        from restore.tasks.detail import finest_luminance
+
+        restored += np.float32(detail) * finest_luminance(encoded - restored)
