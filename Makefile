@@ -12,7 +12,7 @@ help:
 	@echo "make test      the quick test suite"
 	@echo "make test-all  all tests, the slow ones too"
 	@echo "make lint      ruff and mypy"
-	@echo "make figures   PSNR and SSIM of the shipped weights (test sets in DATA=$(DATA))"
+	@echo "make figures   what the shipped weights reach (test sets in DATA=$(DATA))"
 	@echo "make bench     speed, memory and quality beside PyTorch, OpenCV and BM3D"
 	@echo "make samples   make samples/ again from the CC0 pictures in DATA=$(DATA)"
 	@echo "make clean     remove the environment and everything that was made"

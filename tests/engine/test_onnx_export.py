@@ -1,5 +1,6 @@
 """ONNX files compute what PyTorch does; skipped where the exporter is not installed."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ def run(data: bytes, **inputs: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     result: np.ndarray = session.run(["result"], inputs)[0]
     return result
+
+
+def all_but(package: str) -> Callable[[str], str | None]:
+    """Return a ``find_spec`` that finds all packages but one."""
+    return lambda name: None if name == package else name
 
 
 @pytest.fixture(scope="module")
@@ -84,9 +90,7 @@ def test_a_file_that_computes_something_else_is_refused(
 def test_without_the_exporter_the_error_says_what_to_install(
     told: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        onnx_export, "find_spec", lambda name: None if name == "onnxscript" else name
-    )
+    monkeypatch.setattr(onnx_export, "find_spec", all_but("onnxscript"))
     with pytest.raises(UsageError, match=r"onnxscript: pip install 'imrestore\[onnx\]'"):
         to_onnx(told)
 
@@ -94,7 +98,5 @@ def test_without_the_exporter_the_error_says_what_to_install(
 def test_without_onnxruntime_nothing_is_compared(
     told: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        onnx_export, "find_spec", lambda name: None if name == "onnxruntime" else name
-    )
+    monkeypatch.setattr(onnx_export, "find_spec", all_but("onnxruntime"))
     assert to_onnx(told).difference is None
