@@ -59,9 +59,10 @@ def hdr(
     element: Annotated[
         str,
         typer.Option(
-            metavar="free|rank1|zernike", help="How the heights of a learned element may vary."
+            metavar="grating|free|rank1|zernike",
+            help="How the heights of a learned element may vary.",
         ),
-    ] = "free",
+    ] = "grating",
     cells: Annotated[
         int,
         typer.Option(
@@ -69,7 +70,7 @@ def hdr(
             help="A learned element has N x N heights over the 5 mm aperture; more of them throw "
             "light further.",
         ),
-    ] = 128,
+    ] = 256,
     psf_size: Annotated[
         int, typer.Option(metavar="PX", help="Side of a learned element's PSF, odd.")
     ] = 129,

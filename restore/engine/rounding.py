@@ -60,8 +60,8 @@ def _round(value: Tensor, dtype: torch.dtype) -> Tensor:
 
 @contextmanager
 def _rounding_layers(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    def before(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return tuple(_round(value, dtype) for value in inputs)
+    def before(_module: nn.Module, inputs: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+        return tuple(None if value is None else _round(value, dtype) for value in inputs)
 
     def after(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         return _round(output, dtype)

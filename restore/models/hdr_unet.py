@@ -95,17 +95,20 @@ class HdrUNet(nn.Module):
         radius = down + up + self.multiple
         return int(-(-radius // self.multiple) * self.multiple)
 
-    def forward(self, capture: Tensor, sigma: Tensor | None = None) -> Tensor:
+    def forward(
+        self, capture: Tensor, sigma: Tensor | None = None, psf: Tensor | None = None
+    ) -> Tensor:
         """Return radiance.
 
         Args:
             capture: ``(B, 3, H, W)``, linear, white at 1; sides multiples of ``multiple``.
             sigma: not used; all networks are called alike.
+            psf: not used either; the network has learned what its element does.
 
         Returns:
             ``(B, 3, H, W)`` in units of white, in the dtype of ``capture``; not clipped.
         """
-        del sigma
+        del sigma, psf
         features = capture.to(self.last.weight.dtype)
         skips = [features]
         for index, level in enumerate(self.encoder):

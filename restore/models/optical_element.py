@@ -6,8 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
+from restore.models.trace_gathering import TraceGathering
 
-__all__ = ["carry_element", "check_element", "height_map_of", "psf_of", "set_element"]
+__all__ = [
+    "carry_element",
+    "check_element",
+    "height_map_of",
+    "psf_of",
+    "set_element",
+]
 
 _MICROMETRE = 1e-6
 
@@ -36,6 +43,9 @@ def carry_element(network: nn.Module, psf_size: int, cells: int) -> None:
 def set_element(network: nn.Module, psf: Tensor, height_m: Tensor | None = None) -> None:
     """Write ``psf`` ``(3, P, P)`` and heights ``(N, N)`` in metres into a network."""
     cast(Tensor, network.psf_roots).copy_(psf.clamp(min=0).sqrt())
+    for module in network.modules():
+        if isinstance(module, TraceGathering):
+            module.set_psf(psf)
     if height_m is not None:
         cast(Tensor, network.height_map_um).copy_(height_m / _MICROMETRE)
 

@@ -13,6 +13,7 @@ from restore.optics.psf import aperture
 __all__ = [
     "HEIGHT_MAPS",
     "FreeForm",
+    "Grating",
     "HeightMap",
     "RankOne",
     "ZernikeForm",
@@ -25,6 +26,8 @@ _GAIN = 4.0
 """Parameters are this much smaller than what they stand for: Adam's steps, which are as large
 for every parameter, then cross the range of heights in a thousand steps and not in ten thousand."""
 _START = 0.7
+_GRATING_START = 0.75
+_PERIODS = 32
 _ZERNIKE_TERMS = 36
 
 
@@ -49,6 +52,10 @@ class HeightMap(nn.Module):
         """Return heights in micrometres, which may lie beyond the limits."""
         raise NotImplementedError
 
+    def begin_with(self, height_m: Tensor) -> None:
+        """Take the parameters whose heights come nearest to ``height_m`` ``(N, N)``."""
+        raise NotImplementedError
+
 
 class FreeForm(HeightMap):
     """``h = s^2`` for every cell, from ``s`` uniform in [0, 0.0007] (metres^(1/2)).
@@ -66,6 +73,41 @@ class FreeForm(HeightMap):
         heights: Tensor = (_GAIN * self.roots).square()
         return heights
 
+    @torch.no_grad()
+    def begin_with(self, height_m: Tensor) -> None:
+        """Take the roots."""
+        self.roots.copy_((height_m / _MICROMETRE).clamp(min=0).sqrt() / _GAIN)
+
+
+class Grating(HeightMap):
+    """A unit cell of ``h = s^2``, repeated 32 times in both directions, from ``s`` up to 0.00075.
+
+    Light goes to the orders of a grating, which are as sharp as the lens alone would draw: from the
+    first step on there are copies to decode, and what is learned is how much light each one gets.
+    Every parameter moves a thousand cells: their steps need no gain.
+    """
+
+    def __init__(self, camera: Camera, cells: int) -> None:
+        super().__init__(camera, cells)
+        period = max(2, cells // _PERIODS)
+        self.roots = nn.Parameter(_GRATING_START * torch.rand(period, period))
+
+    def height_um(self) -> Tensor:
+        """Return the squares, repeated."""
+        unit = self.roots.square()
+        times = -(-self.cells // len(unit))
+        heights: Tensor = unit.repeat(times, times)[: self.cells, : self.cells]
+        return heights
+
+    @torch.no_grad()
+    def begin_with(self, height_m: Tensor) -> None:
+        """Take the roots of the means over all periods."""
+        period = len(self.roots)
+        times = self.cells // period
+        whole = height_m[: times * period, : times * period] / _MICROMETRE
+        mean = whole.reshape(times, period, times, period).mean(dim=(0, 2))
+        self.roots.copy_(mean.clamp(min=0).sqrt())
+
 
 class RankOne(HeightMap):
     """``h = (a b^T)^2``: two vectors, after Sun et al., "Learning Rank-1 Diffractive Optics"."""
@@ -78,6 +120,15 @@ class RankOne(HeightMap):
     def height_um(self) -> Tensor:
         """Return the squared outer product."""
         return (_GAIN**2 * torch.outer(self.rows, self.columns)).square()
+
+    @torch.no_grad()
+    def begin_with(self, height_m: Tensor) -> None:
+        """Take the best approximation of the roots by an outer product."""
+        left, values, right = torch.linalg.svd((height_m / _MICROMETRE).clamp(min=0).sqrt())
+        # The leading vectors of a matrix that is nowhere negative have one sign.
+        scale = values[0].sqrt() / _GAIN
+        self.rows.copy_(left[:, 0].abs() * scale)
+        self.columns.copy_(right[0].abs() * scale)
 
 
 class ZernikeForm(HeightMap):
@@ -97,9 +148,17 @@ class ZernikeForm(HeightMap):
         heights: Tensor = torch.tensordot(coefficients, self.modes, dims=1)
         return heights + self.limit_um / 2
 
+    @torch.no_grad()
+    def begin_with(self, height_m: Tensor) -> None:
+        """Take the least-squares fit over the aperture, where the polynomials are orthonormal."""
+        relief = height_m / _MICROMETRE - self.limit_um / 2
+        area = (self.modes[0] != 0).sum()
+        self.coefficients.copy_((self.modes * relief).sum(dim=(1, 2)) / area / _GAIN)
+
 
 HEIGHT_MAPS: Mapping[str, Callable[[Camera, int], HeightMap]] = {
     "free": FreeForm,
+    "grating": Grating,
     "rank1": RankOne,
     "zernike": ZernikeForm,
 }

@@ -20,6 +20,7 @@ from restore.weights import Weights
 __all__ = ["write_element"]
 
 _DECADES = 4
+_DETAIL_CELLS = 32
 
 
 def write_element(weights: Weights, output: Path, camera: Camera) -> list[Path]:
@@ -51,7 +52,7 @@ def write_element(weights: Weights, output: Path, camera: Camera) -> list[Path]:
             ImageFormat.PNG,
         ),
         "psf.exr": encode(_linear(psf.numpy()), ImageFormat.EXR, bit_depth=32),
-        "element.png": _drawn(micrometres, psf, limit_um, inside),
+        "element.png": _drawn(micrometres, psf, inside),
     }
     paths = []
     for suffix, data in files.items():
@@ -65,28 +66,29 @@ def _linear(pixels: NDArray[np.float32]) -> Picture:
     return Picture(pixels=pixels, bit_depth=32, is_float=True, transfer=Transfer.LINEAR)
 
 
-def _drawn(
-    micrometres: NDArray[Any], psf: torch.Tensor, limit_um: float, inside: list[float]
-) -> bytes:
+def _drawn(micrometres: NDArray[Any], psf: torch.Tensor, inside: list[float]) -> bytes:
     """Return a picture of the heights and of the PSF's channels."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 3.6), layout="constrained")
+    figure = Figure(figsize=(19, 3.6), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1, 4)
-    shown = axes[0].imshow(micrometres, cmap="viridis", vmin=0, vmax=limit_um)
-    axes[0].set_title("height (micrometres)")
-    figure.colorbar(shown, ax=axes[0])
+    axes = figure.subplots(1, 5)
+    first = max(0, len(micrometres) - _DETAIL_CELLS) // 2
+    middle = slice(first, first + _DETAIL_CELLS)
+    heights = {"height (micrometres)": micrometres, "its middle": micrometres[middle, middle]}
+    for axis, (title, values) in zip(axes, heights.items(), strict=False):
+        shown = axis.imshow(values, cmap="viridis", vmin=0, interpolation="nearest")
+        axis.set(title=title, xlabel="cells")
+        figure.colorbar(shown, ax=axis)
     reach = psf.shape[1] // 2
     for axis, channel, colour, share in zip(
-        axes[1:], psf.numpy(), ("red", "green", "blue"), inside, strict=True
+        axes[2:], psf.numpy(), ("red", "green", "blue"), inside, strict=True
     ):
         brightest = float(channel.max())
         logarithm = np.log10(np.maximum(channel, brightest * 10.0**-_DECADES))
         shown = axis.imshow(logarithm, cmap="magma", extent=(-reach, reach, reach, -reach))
-        axis.set_title(f"PSF, {colour}: log10, {share:.0%} of the light")
-        axis.set_xlabel("pixels")
+        axis.set(title=f"log10 PSF, {colour}, {share:.0%} of light", xlabel="pixels")
         figure.colorbar(shown, ax=axis)
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=100, format="png")

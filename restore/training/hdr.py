@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from restore.engine.precision import check_measurable, measured
 from restore.errors import UsageError
+from restore.models.optical_element import height_map_of
 from restore.optics.psf_file import load_psf, resized
 from restore.optics.sensor import expose
 from restore.training.element_files import write_element
@@ -33,6 +34,8 @@ __all__ = ["train_hdr"]
 _FIGURE = Figure(
     key="validation_psnr_mu_saturated_db", name="PSNR-mu on saturated pixels", unit="dB"
 )
+_ELEMENT = frozenset({"psf_roots", "height_map_um", "gathering.kernel", "scattering.kernel"})
+_TRANSPORTS = ("gathering.", "scattering.")
 _WIDEST_MARGIN = 48
 _VALIDATION_SCENES = 12
 
@@ -58,7 +61,8 @@ def train_hdr(
         output: the weight file.
         folders: trees of HDR pictures, panoramas and photographs; see ``open_library``.
         psf: of the element, for ``optics="fixed"``.
-        start_from: weights of the same network to begin with.
+        start_from: weights of the same network to begin with; a learned element begins with
+            theirs, if they have one.
         settings: where and how to run.
         report: called after every step.
         warn: told one line about everything left out.
@@ -101,7 +105,7 @@ def train_hdr(
                 saturated=saturated_pixels(truth),
                 highlight_weight=recipe.highlight_weight,
             )
-            if coded.height_map is not None and recipe.smoothness:
+            if coded.height_map is not None and not coded.is_resting:
                 loss = loss + recipe.smoothness * coded.roughness()
             return loss
 
@@ -123,6 +127,7 @@ def train_hdr(
             kept=_with_element,
             finish=finish,
             check=check_measurable,
+            pace=coded.pace,
         )
 
     return train(
@@ -170,18 +175,23 @@ def _coded(recipe: HdrRecipe, psf_file: Path | None) -> Coded:
 
 
 def _start(coded: Coded, weights: Weights) -> None:
-    """Give the network what ``weights`` have learned, whatever they saw through.
+    """Give the network what ``weights`` have learned, and a learned element their heights.
 
     Raises:
         UsageError: another architecture, or other widths.
     """
     own = coded.network.state_dict()
-    element = ("psf_roots", "height_map_um")
-    theirs = {key: value for key, value in weights.tensors.items() if key not in element}
-    wanted = {key: value.shape for key, value in own.items() if key not in element}
+    theirs = {key: value for key, value in weights.tensors.items() if key not in _ELEMENT}
+    transports = {key for key in own.keys() ^ theirs.keys() if key.startswith(_TRANSPORTS)}
+    # Where one of the two sees through no element, it has nothing to gather and to scatter.
+    theirs = {key: value for key, value in theirs.items() if key not in transports}
+    wanted = {key: own[key].shape for key in own.keys() - transports - _ELEMENT}
     if wanted != {key: value.shape for key, value in theirs.items()}:
         raise UsageError(f"{weights.name}: a network of another kind or size; see `weights show`")
     coded.network.load_state_dict(own | theirs)
+    heights = height_map_of(weights.tensors)
+    if coded.height_map is not None and heights is not None:
+        coded.begin_with(heights)
 
 
 def _held_out_scenes(library: Library, recipe: HdrRecipe, side: int, margin: int) -> list[Tensor]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from restore.errors import UsageError
 from restore.hdr_metrics import hdr_score
 from restore.models.optical_element import set_element
 from restore.optics.height_map import HEIGHT_MAPS, HeightMap, fabricated
@@ -72,6 +73,7 @@ class Coded(nn.Module):
         super().__init__()
         self.recipe, self.network, self.margin = recipe, network, margin
         self.height_map = height_map
+        self.rest, self.is_resting = recipe.rest, False
         self.register_buffer("psf", psf, persistent=False)
 
     @property
@@ -89,7 +91,9 @@ class Coded(nn.Module):
         """Return the restored crops ``(B, 3, P, P)`` of scenes; see ``HdrBatch``."""
         with torch.autocast(scene.device.type, enabled=False):
             capture = self.capture(scene, noise, read_noise, height_error)
-        restored: Tensor = self.network(capture).float()
+            # Whoever decodes knows the element as it was designed.
+            designed = self.spread()
+        restored: Tensor = self.network(capture, psf=designed).float()
         if self.has_element:
             return restored
         mask = saturation_mask(capture)
@@ -111,8 +115,27 @@ class Coded(nn.Module):
         """Return the PSF of the element as it is now."""
         if self.height_map is None:
             return self.psf
-        made = fabricated(self.height_map(), self.recipe.camera, height_error)
+        heights = self.height_map()
+        if self.is_resting:
+            # Not detached: processes that train together wait for every gradient.
+            heights = heights.detach() + 0 * heights
+        made = fabricated(heights, self.recipe.camera, height_error)
         return point_spread(made, self.recipe.camera, self.recipe.psf_size).psf
+
+    def begin_with(self, height_m: Tensor) -> None:
+        """Begin with heights that a network can decode: the element need not rest.
+
+        Raises:
+            UsageError: another number of cells.
+        """
+        if self.height_map is None or len(height_m) != self.height_map.cells:
+            raise UsageError(f"an element of {len(height_m)} cells: give --cells {len(height_m)}")
+        self.height_map.begin_with(height_m)
+        self.rest = 0.0
+
+    def pace(self, progress: float) -> None:
+        """Let the element learn from its share of the training on."""
+        self.is_resting = progress < self.rest
 
     def cropped(self, scene: Tensor) -> Tensor:
         """Return scenes without their margin."""

@@ -27,9 +27,11 @@ class HdrRecipe(Recipe):
         model: resunet, or unet as published.
         widths: feature channels: one per level for resunet, one number for unet.
         blocks: residual blocks a level of a resunet.
-        element: how the heights of a learned element are described: free, rank1 or zernike.
+        element: how the heights of a learned element are described: a key of ``HEIGHT_MAPS``.
         cells: side of a learned height map; its cells are the aperture over this.
         psf_size: side of the PSF of a learned element in pixels, odd.
+        rest: share of the training during which a learned element stays as it started. A network
+            that cannot decode yet has only one wish for it: to do nothing, for a sharper picture.
         smoothness: weight of the mean squared Laplacian of the heights (in micrometres).
         saturated: range of the share of pixels above white.
         loss: mu, pu21 or gamma.
@@ -46,13 +48,14 @@ class HdrRecipe(Recipe):
     model: str = "resunet"
     widths: tuple[int, ...] = ()
     blocks: int = 1
-    element: str = "free"
-    cells: int = 128
+    element: str = "grating"
+    cells: int = 256
     psf_size: int = 129
+    rest: float = 0.4
     smoothness: float = 1e-3
     saturated: tuple[float, float] = (0.01, 0.02)
     loss: str = "mu"
-    highlight_weight: float = 1.0
+    highlight_weight: float = 2.0
     bits: int = 8
     read_noise: float = 0.005
     full_well: float = 0.0
@@ -73,6 +76,7 @@ class HdrRecipe(Recipe):
                 "a height map has at least 8 cells": self.cells >= 8,
                 "the PSF's size is odd and at least 3 pixels": self.psf_size % 2 == 1
                 and self.psf_size >= 3,
+                "the rest of an element is a share from 0 to 1": 0 <= self.rest <= 1,
                 "smoothness and weights cannot be negative": min(
                     self.smoothness, self.highlight_weight
                 )
@@ -110,6 +114,6 @@ class HdrRecipe(Recipe):
         """Return the recipe as plain values, without what its optics do not use."""
         values = asdict(self)
         if self.optics != "learn":
-            for name in ("element", "cells", "psf_size", "smoothness", "camera"):
+            for name in ("element", "cells", "psf_size", "rest", "smoothness", "camera"):
                 del values[name]
         return values

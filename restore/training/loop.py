@@ -1,7 +1,6 @@
 """The training loop of every task: one readable path from a network to its averaged weights."""
 
 import math
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from copy import deepcopy
@@ -45,6 +44,7 @@ class Trainer(Generic[B]):
         figure: what ``validate`` measures.
         report: called after every step in the leading process.
         keep: called with the averaged network whenever a validation is the best so far.
+        pace: told before every step which share of the training is done.
         should_stop: asked after every step.
         team: the processes that train together.
     """
@@ -64,13 +64,14 @@ class Trainer(Generic[B]):
         figure: Figure = PSNR,
         report: Callable[[Progress], None] = lambda _: None,
         keep: Callable[[nn.Module], None] = lambda _: None,
+        pace: Callable[[float], None] = lambda _: None,
         should_stop: Callable[[], bool] = lambda: False,
         team: Team | None = None,
     ) -> None:
         self.plan, self.device, self.team = plan, device, team or Team()
         self.batches, self.objective = batches, objective
         self.validate, self.figure = validate, figure
-        self.report, self.keep = report, keep
+        self.report, self.keep, self.pace = report, keep, pace
         self.should_stop = should_stop
         self.checkpoint = checkpoint
         self.recipe = recipe | {"processes": self.team.size}
@@ -109,13 +110,14 @@ class Trainer(Generic[B]):
         """
         if resume:
             self._load()
-        started, seconds_before, steps_before = time.monotonic(), self.seconds, self.step
+        started, seconds_before, steps_before = self.plan.clock(), self.seconds, self.step
         saved_at = started
         progress = self.plan.progress(self.step, self.seconds)
         latest = self._progress(progress, 0.0, validated=False)
         upcoming = self._drawn()
         while progress < 1:
             rate = self.plan.rate(self.step, progress)
+            self.pace(progress)
             loss = self._update(upcoming, rate)
             # Drawn while the device is still at work; a checkpoint holds the state before.
             rng_state = self.rng.state()
@@ -123,7 +125,7 @@ class Trainer(Generic[B]):
             value = loss.item()
             self.step += 1
 
-            now = time.monotonic()
+            now = self.plan.clock()
             self.seconds, is_broken, is_stopped, is_due = self.team.highest(
                 seconds_before + now - started,
                 not math.isfinite(value),
@@ -144,7 +146,7 @@ class Trainer(Generic[B]):
                 self.report(latest)
             if is_stopped or is_due or progress >= 1:
                 self._save(rng_state)
-                saved_at = time.monotonic()
+                saved_at = self.plan.clock()
             if is_stopped and progress < 1:
                 raise TrainingStopped(f"stopped after {self.step} steps; continue with --resume")
         if self.best:

@@ -1,6 +1,8 @@
 """How long a training runs, how fast it learns, and what is known while it does."""
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +51,7 @@ class Plan:
             rounding to it, so that weights made for bfloat16 can be trained on any CPU.
         compiled: run the network through ``torch.compile``.
         checkpoint_every: seconds between checkpoints.
+        clock: returns seconds.
         validations: how often in the whole run the validation is computed.
         seed: of everything random.
     """
@@ -65,6 +68,7 @@ class Plan:
     precision: torch.dtype = torch.float32
     compiled: bool = False
     checkpoint_every: float = 120.0
+    clock: Callable[[], float] = time.monotonic
     validations: int = 20
     seed: int = 0
 

@@ -1,6 +1,7 @@
 """One training from its first file to its last, the same for every task."""
 
 import json
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class Settings:
         checkpoint_every: seconds between checkpoints.
         resume: continue from the checkpoint.
         overwrite: replace the output and the checkpoint of a stopped run.
+        clock: that a recipe's seconds are counted by; that of the processor leaves out what other
+            work on the machine takes.
     """
 
     device: str = "auto"
@@ -45,6 +48,7 @@ class Settings:
     checkpoint_every: float = 120.0
     resume: bool = False
     overwrite: bool = False
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +91,7 @@ class Lesson(Generic[B]):
         finish: makes the last measurements on the finished weights.
         check: raises what would keep ``finish`` from it; called before the first step.
         figure: what the judge measures.
+        pace: told before every step which share of the training is done.
     """
 
     network: nn.Module
@@ -99,6 +104,7 @@ class Lesson(Generic[B]):
     check: Callable[[Weights], None] = lambda _: None
     kept: Callable[[nn.Module], nn.Module] = lambda network: network
     figure: Figure = PSNR
+    pace: Callable[[float], None] = lambda _: None
 
     def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
         """Return what ``network``, which is on the CPU, has learned."""
@@ -175,6 +181,7 @@ def train(
             figure=lesson.figure,
             report=note,
             keep=keep,
+            pace=lesson.pace,
             should_stop=should_stop,
             team=team,
         )
@@ -229,6 +236,7 @@ def _plan(recipe: Recipe, context: Context, settings: Settings) -> Plan:
         precision=context.precision,
         compiled=settings.compiled,
         checkpoint_every=settings.checkpoint_every,
+        clock=settings.clock,
         seed=recipe.seed,
     )
 

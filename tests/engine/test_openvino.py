@@ -23,6 +23,7 @@ from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.models.optical_element import set_element
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.noise.awgn import add_gaussian_noise
 from restore.weight_files import find, read_weight_file
@@ -43,6 +44,7 @@ NETWORKS = {
     "hdr": [
         HdrUNet(HdrUNetConfig()),
         HdrResUNet(HdrResUNetConfig(widths=(8, 16), blocks=1)),
+        HdrResUNet(HdrResUNetConfig(widths=(8, 16), blocks=1, psf_size=21)),
     ],
 }
 
@@ -57,6 +59,8 @@ def weights_of(network: Any, task: str = "denoise") -> Weights:
     torch.manual_seed(0)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.5 / parameter[0].numel() ** 0.5)
+    if "psf_roots" in network.state_dict():
+        set_element(network, torch.rand(network.psf_roots.shape))
     return Weights(
         name="small",
         architecture=type(network).__name__,

@@ -3,7 +3,7 @@ import torch
 
 from restore.optics.camera import Camera
 from restore.optics.height_map import HEIGHT_MAPS, fabricated, zernike
-from restore.optics.psf import aperture
+from restore.optics.psf import aperture, point_spread
 
 CAMERA = Camera()
 
@@ -23,10 +23,38 @@ def test_heights_stay_within_the_limit_and_take_gradients(kind: str) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in height_map.parameters())
 
 
+@pytest.mark.parametrize("kind", sorted(HEIGHT_MAPS))
+def test_an_element_begins_with_another_of_its_kind(kind: str) -> None:
+    torch.manual_seed(0)
+    first, second = (HEIGHT_MAPS[kind](CAMERA, 64) for _ in range(2))
+    wanted = first().detach()
+    second.begin_with(wanted)
+    inside = aperture(64) == 1
+    difference = (second().detach() - wanted)[inside].abs().mean()
+    # Polynomials do not follow where the limits cut them off.
+    assert difference < (0.2 if kind == "zernike" else 0.01) * wanted[inside].std()
+
+
 def test_rank_one_heights_are_an_outer_product() -> None:
     torch.manual_seed(0)
     roots = HEIGHT_MAPS["rank1"](CAMERA, 16)().sqrt()
     assert torch.linalg.matrix_rank(roots.double() * 1e3, rtol=1e-4) == 1
+
+
+def test_a_grating_begins_with_copies_beside_the_core() -> None:
+    torch.manual_seed(0)
+    heights = HEIGHT_MAPS["grating"](CAMERA, 128)().detach()
+    assert torch.equal(heights[4:], heights[:-4])
+    assert torch.equal(heights[:, 4:], heights[:, :-4])
+    psf = point_spread(heights, CAMERA, 97).psf
+    for spread, wavelength in zip(psf, CAMERA.wavelengths_m, strict=True):
+        period = 4 * CAMERA.aperture_m / 128
+        order = wavelength * CAMERA.focal_length_m / period / CAMERA.pixel_pitch_m
+        away = 48 + round(order)
+        copy = spread[45:52, away - 3 : away + 4].sum()
+        between = 48 + round(order / 2)
+        assert copy > 0.001
+        assert copy > 3 * spread[45:52, between - 3 : between + 4].sum()
 
 
 def test_fabrication_rounds_to_steps_adds_errors_and_passes_gradients() -> None:

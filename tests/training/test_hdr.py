@@ -142,7 +142,7 @@ def test_learned_optics_move_and_are_written_as_files(folder: Path, tmp_path: Pa
     torch.testing.assert_close(fabricated(heights, camera), heights, atol=1e-9, rtol=0)
     expected = point_spread(heights, camera, 17).psf
     torch.testing.assert_close(psf, expected, atol=2e-3, rtol=0.02)
-    assert weights.provenance["recipe"]["element"] == "free"
+    assert weights.provenance["recipe"]["element"] == "grating"
     micrometres = decode(tmp_path / "lens.height-map.tif")
     np.testing.assert_allclose(micrometres.pixels[0], heights.numpy() * 1e6, atol=1e-4)
     codes = decode(tmp_path / "lens.height-map.png")
@@ -161,6 +161,22 @@ def test_learning_changes_the_heights(folder: Path, tmp_path: Path) -> None:
         train_hdr(recipe, output, folders=folder, settings=ON_CPU)
         heights.append(height_map_of(load(output).tensors))
     assert (heights[1] - heights[0]).abs().max() > 20e-9
+
+
+def test_an_element_rests_until_the_network_can_decode(folder: Path, tmp_path: Path) -> None:
+    heights = []
+    for rest in (0.0, 1.0):
+        output = tmp_path / f"{rest}.safetensors"
+        recipe = replace(
+            TINY, optics="learn", steps=4, element="grating", rest=rest, learning_rate=0.05
+        )
+        train_hdr(recipe, output, folders=folder, settings=ON_CPU)
+        heights.append(height_map_of(load(output).tensors))
+    recipe = replace(recipe, steps=1)
+    train_hdr(recipe, tmp_path / "start.safetensors", folders=folder, settings=ON_CPU)
+    start = height_map_of(load(tmp_path / "start.safetensors").tensors)
+    assert torch.equal(heights[1], start)
+    assert (heights[0] - start).abs().max() > 20e-9
 
 
 def test_fixed_optics_carry_their_psf(folder: Path, tmp_path: Path) -> None:
@@ -232,6 +248,7 @@ def test_a_network_begins_with_what_another_learned(folder: Path, tmp_path: Path
         ({"element": "prism"}, "element"),
         ({"psf_size": 16}, "odd"),
         ({"bits": 9}, "9 bits"),
+        ({"rest": 1.5}, "share"),
         ({"saturated": (0.02, 0.01)}, "saturated"),
         ({"model": "unet", "widths": (4, 8)}, "one width"),
     ],
