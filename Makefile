@@ -49,6 +49,7 @@ figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24
 	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24 --xtrans
 	$(BIN)/imrestore evaluate anomaly $(DATA)/anomaly/magnetic-tile --model anomaly-magnetic-tile
+	$(BIN)/imrestore evaluate hdr $(DATA)/hdr/panoramas/test --model hdr-optics --model hdr-measured
 
 bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,compare]'
