@@ -180,16 +180,24 @@ class Backend:
         scale = self._runner.traits.scale
         return self._tiled(develop, planes, scale=scale, channels=self.channels)
 
-    def radiance(self, light: Pixels, white: Pixels, *, needed_above: float = 0.0) -> Pixels:
+    def radiance(
+        self,
+        samples: Pixels,
+        white: Pixels,
+        *,
+        light_of: Callable[[Pixels], Pixels] = lambda samples: samples,
+        needed_above: float = 0.0,
+    ) -> Pixels:
         """Return what a network for high dynamic range makes of an exposure.
 
         Args:
-            light: ``[3, H, W]``, linear.
-            white: ``[3]``, where each channel saturates.
+            samples: ``[C, H, W]``.
+            white: ``[3]``, where each channel of light saturates.
+            light_of: returns linear light ``[3, h, w]`` of samples.
             needed_above: tiles that are darker than this share of white come back as they are.
 
         Returns:
-            ``[3, H, W]`` in the unit of ``light``, not clipped.
+            ``[3, H, W]`` in the unit of the light, not clipped.
 
         Raises:
             DeviceError: the machine has not enough memory for a small tile.
@@ -197,13 +205,14 @@ class Backend:
         scale = white[:, None, None]
 
         def reconstruct(patch: Pixels) -> Pixels:
-            exposed = np.clip(patch / scale, 0, 1)
+            light = light_of(patch)
+            exposed = np.clip(light / scale, 0, 1)
             if exposed.max() < needed_above:
-                return patch
-            light_of_patch: Pixels = self._runner(exposed[None])[0] * scale
-            return light_of_patch
+                return light
+            reconstructed: Pixels = self._runner(exposed[None])[0] * scale
+            return reconstructed
 
-        return self._tiled(reconstruct, light)
+        return self._tiled(reconstruct, samples, channels=len(white))
 
     def _tiled(
         self,

@@ -202,4 +202,5 @@ def _non_local_means(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
     smooth = cv2.fastNlMeansDenoisingColored(
         np.ascontiguousarray(codes), None, strength, strength, 7, 21
     )
-    return np.divide(smooth.transpose(2, 0, 1), 255, dtype=np.float32)
+    restored: NDArray[np.float32] = np.divide(smooth.transpose(2, 0, 1), 255, dtype=np.float32)
+    return restored

@@ -2,7 +2,9 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +36,7 @@ _FEATHER_PX = 3
 _SAME_PSF = 0.1
 _CORE_PX = 3
 _LEAST_EVIDENCE = 0.005
+_BAND_PX = 512
 _LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
 
 
@@ -99,14 +102,17 @@ class HdrReconstructor:
             InputError: a floating point picture with light above its white: it is HDR already.
         """
         started = time.perf_counter()
-        light = linear_light(picture, is_linear=is_linear)
-        white = self._white(picture, light, saturation, is_linear=is_linear)
-        colour = np.repeat(light, 3, axis=0) if len(light) == 1 else light
+        if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
+            raise InputError("has light above white, so it is of high dynamic range already")
+        levels = self._levels(picture, saturation)
+        encoded = _is_encoded(picture, is_linear)
+        linear = partial(linearised, encoded=encoded)
+        white = _as_colour(srgb_to_linear(levels) if encoded else levels)
         if self._mode == "single":
-            restored, known = self._single(colour, white)
+            restored, known = self._single(_as_colour(linear(picture.pixels)), white)
         else:
-            restored, known = self._optics(colour, white)
-        if len(light) == 1:
+            restored, known = self._optics(picture.pixels, levels, linear, white)
+        if picture.channels == 1:
             # In float64 the mean of three equal values is that value.
             restored = restored.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
         if exposure_stops:
@@ -140,26 +146,13 @@ class HdrReconstructor:
             },
         )
 
-    def _white(
-        self,
-        picture: Picture,
-        light: NDArray[np.float32],
-        saturation: float | None,
-        *,
-        is_linear: bool | None,
-    ) -> NDArray[np.float32]:
-        """Return where each channel of ``light`` saturates; infinity for never."""
-        if picture.is_float and float(light.max(initial=0)) > 1.001:
-            raise InputError("has light above white, so it is of high dynamic range already")
+    def _levels(self, picture: Picture, saturation: float | None) -> NDArray[np.float32]:
+        """Return the sample at which each channel saturates; infinity for never."""
         if saturation is not None:
-            levels = np.full(picture.channels, saturation, dtype=np.float32)
-        elif self._mode == "optics":
-            levels = np.full(picture.channels, 1 - 0.5 / 65535, dtype=np.float32)
-        else:
-            levels = saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
-        is_encoded = picture.transfer is not Transfer.LINEAR and not is_linear
-        white = srgb_to_linear(levels) if is_encoded else levels
-        return np.repeat(white, 3) if len(white) == 1 else white
+            return np.full(picture.channels, saturation, dtype=np.float32)
+        if self._mode == "optics":
+            return np.full(picture.channels, 1 - 0.5 / 65535, dtype=np.float32)
+        return saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
 
     def _single(
         self, light: NDArray[np.float32], white: NDArray[np.float32]
@@ -190,11 +183,20 @@ class HdrReconstructor:
         return restored, guessed_where(touched)
 
     def _optics(
-        self, light: NDArray[np.float32], white: NDArray[np.float32]
+        self,
+        samples: NDArray[np.float32],
+        levels: NDArray[np.float32],
+        linear: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        white: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        restored = self._backend.radiance(light, white)
+        # Light is made tile by tile: a whole picture of it would be one more in memory.
+        restored = self._backend.radiance(
+            samples, white, light_of=lambda patch: _as_colour(linear(patch))
+        )
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
-        saturated: NDArray[np.bool_] = np.any(light >= white[:, None, None], axis=0)
+        saturated = np.zeros(samples.shape[1:], dtype=np.bool_)
+        for channel, level in zip(samples, levels, strict=True):
+            saturated |= channel >= level
         known = np.full(saturated.shape, Known.MEASURED, dtype=np.uint8)
         known[saturated] = Known.GUESSED
         if saturated.any() and self._psf is not None:
@@ -209,16 +211,27 @@ def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[
         picture: floating point pictures say themselves whether they are linear.
         is_linear: whether integer samples are; None to take them for sRGB.
     """
-    if picture.transfer is Transfer.LINEAR or is_linear:
-        light = np.array(picture.pixels)
-    else:
-        light = np.empty_like(picture.pixels)
-        for channel, samples in zip(light, picture.pixels, strict=True):
-            channel[...] = srgb_to_linear(samples)
-    if picture.is_float:
-        np.nan_to_num(light, copy=False, nan=0.0, neginf=0.0)
-        np.maximum(light, 0, out=light)
+    return linearised(picture.pixels, encoded=_is_encoded(picture, is_linear))
+
+
+def linearised(samples: NDArray[np.float32], *, encoded: bool) -> NDArray[np.float32]:
+    """Return ``samples``, sRGB-encoded or not, as linear ones, finite and not negative; a copy."""
+    light = np.array(samples)
+    for channel in light:
+        if encoded:
+            channel[...] = srgb_to_linear(channel)
+        np.nan_to_num(channel, copy=False, nan=0.0, neginf=0.0)
+        np.maximum(channel, 0, out=channel)
     return light
+
+
+def _is_encoded(picture: Picture, is_linear: bool | None) -> bool:
+    return picture.transfer is not Transfer.LINEAR and not is_linear
+
+
+def _as_colour(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return three equal channels for one."""
+    return np.repeat(values, 3, axis=0) if len(values) == 1 else values
 
 
 def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | None:
@@ -267,9 +280,18 @@ def _evidence(saturated: NDArray[np.bool_], psf: Tensor) -> NDArray[np.float32]:
     far[rows - _CORE_PX : rows + _CORE_PX + 1, columns - _CORE_PX : columns + _CORE_PX + 1] = 0
     # A correlation: light of a pixel lands where the PSF, centred on it, says.
     kernel = torch.flip(far, dims=(0, 1)).numpy()
-    full = signal.oaconvolve((~saturated).astype(np.float32), kernel, mode="full")
     height, width = saturated.shape
-    result: NDArray[np.float32] = full[rows : rows + height, columns : columns + width]
+    result = np.zeros((height, width), dtype=np.float32)
+    # Band by band: the transforms of a whole picture take many times its memory.
+    for top in range(0, height, _BAND_PX):
+        bottom = min(top + _BAND_PX, height)
+        if not saturated[top:bottom].any():
+            continue
+        first = max(0, top - rows)
+        measured = ~saturated[first : bottom + rows]
+        full = signal.oaconvolve(measured.astype(np.float32), kernel, mode="full")
+        start = top - first + rows
+        result[top:bottom] = full[start : start + bottom - top, columns : columns + width]
     return result
 
 
