@@ -1,6 +1,5 @@
 """A network, ready to take tiles of any picture: by OpenVINO where it is faster, else PyTorch."""
 
-import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -9,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.engine.choice import tile_size
+from restore.engine.fitting import where_it_fits
 from restore.engine.openvino_runner import OpenVinoRunner
-from restore.engine.runner import Runner, TileTooLarge
+from restore.engine.runner import Runner
 from restore.engine.tiles import Part, each_tile, run_tiled
 from restore.errors import DeviceError, UsageError
 from restore.weight_files import WeightFile, is_for_cameras
@@ -18,7 +18,7 @@ from restore.weight_files import WeightFile, is_for_cameras
 if TYPE_CHECKING:
     from restore.weights import Weights
 
-__all__ = ["ENGINE_VARIABLE", "Backend", "fitting_tile"]
+__all__ = ["ENGINE_VARIABLE", "Backend"]
 
 T = TypeVar("T")
 Pixels = NDArray[np.float32]
@@ -26,9 +26,6 @@ Pixels = NDArray[np.float32]
 ENGINE_VARIABLE = "IMRESTORE_ENGINE"
 """Environment variable that chooses what runs networks: auto, pytorch or openvino."""
 
-log = logging.getLogger("restore")
-
-_LEAST_TILE = 64
 # No sample of Gaussian noise in ten thousand lies further out.
 _MARGIN_SIGMAS = 4.0
 # For blind networks, whose noise may be stronger than we were told.
@@ -236,17 +233,14 @@ class Backend:
         return self._fitting(run)
 
     def _fitting(self, run: Callable[[int], T]) -> T:
-        """Run with the largest tile that fits the device; if none does, with the processor."""
-        while True:
-            try:
-                result, self.tile = fitting_tile(run, self.tile)
-            except TileTooLarge as error:
-                if self.device == "cpu":
-                    raise DeviceError("not enough memory for the network") from error
-                log.warning("%s ran out of memory; going on with the processor", self.device)
-                self._move_to("cpu")
-            else:
-                return result
+        result, self.tile = where_it_fits(
+            run, self.tile, device=self.device, to_processor=self._to_processor
+        )
+        return result
+
+    def _to_processor(self) -> int:
+        self._move_to("cpu")
+        return self.tile
 
 
 def _runner(weights: "Weights | WeightFile", *, device: str, precision: str) -> Runner:
@@ -268,21 +262,3 @@ def _runner(weights: "Weights | WeightFile", *, device: str, precision: str) -> 
     if isinstance(weights, WeightFile):
         weights = load(weights.path)
     return TorchRunner(weights, device=device, precision=precision)
-
-
-def fitting_tile(run: Callable[[int], T], tile: int) -> tuple[T, int]:
-    """Return what ``run`` makes with tiles of ``tile`` pixels, or of half as many until they fit.
-
-    Returns:
-        The result, and the size of tile that fitted.
-
-    Raises:
-        TileTooLarge: not even a small tile fits the device's memory.
-    """
-    while True:
-        try:
-            return run(tile), tile
-        except TileTooLarge:
-            if tile <= _LEAST_TILE:
-                raise
-            tile = max(_LEAST_TILE, tile // 2)

@@ -8,14 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from restore.engine.backend import fitting_tile
 from restore.engine.choice import choose_precision, tile_size
 from restore.engine.device import PRECISIONS, fast_precisions, resolve_device
+from restore.engine.fitting import where_it_fits
 from restore.engine.overlap import run_overlapping
-from restore.engine.runner import TileTooLarge
 from restore.engine.tiles import run_tiled
 from restore.engine.torch_runner import exact_float32, memory_errors
-from restore.errors import DeviceError
 from restore.image.shrink import shrunk
 from restore.models.autoencoder import Autoencoder
 from restore.weights import Weights, build
@@ -72,12 +70,16 @@ class InspectionBackend:
         tile: str | int = "auto",
     ) -> None:
         self.weights, self.scale = weights, scale
+        self._wanted_precision, self._wanted_tile = precision, tile
+        self._move_to(device)
+
+    def _move_to(self, device: str) -> None:
         self.device = resolve_device(device)
         self.precision = choose_precision(
-            precision, fast_precisions(self.device), weights.precision_loss_db
+            self._wanted_precision, fast_precisions(self.device), self.weights.precision_loss_db
         )
-        self.tile = tile_size(tile, _TILE)
-        network: Any = build(weights)
+        self.tile = tile_size(self._wanted_tile, _TILE)
+        network: Any = build(self.weights)
         self._network = network.to(
             self.device, PRECISIONS[self.precision], memory_format=torch.channels_last
         )
@@ -92,14 +94,24 @@ class InspectionBackend:
             DeviceError: not even a small tile fits the device's memory.
         """
         small = shrunk(pixels, self.scale)
-        result = self._windowed(small) if self._is_windowed else self._tiled(small)
+        way = self._windowed if self._is_windowed else self._tiled
+        result, self.tile = where_it_fits(
+            lambda tile: way(small, tile),
+            self.tile,
+            device=str(self.device),
+            to_processor=self._to_processor,
+        )
         return Scored(result[:-1], result[-1])
+
+    def _to_processor(self) -> int:
+        self._move_to("cpu")
+        return self.tile
 
     @property
     def _is_windowed(self) -> bool:
         return isinstance(self._network, Autoencoder)
 
-    def _windowed(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _windowed(self, pixels: NDArray[np.float32], _tile: int) -> NDArray[np.float32]:
         window = int(self._network.window)
         return run_overlapping(
             self._run,
@@ -109,22 +121,15 @@ class InspectionBackend:
             channels=len(pixels) + 1,
         )
 
-    def _tiled(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        def run(tile: int) -> NDArray[np.float32]:
-            return run_tiled(
-                lambda patch: self._run(patch[None])[0],
-                pixels,
-                tile=tile,
-                halo=self._network.halo,
-                multiple=self._network.multiple,
-                channels=len(pixels) + 1,
-            )
-
-        try:
-            result, self.tile = fitting_tile(run, self.tile)
-        except TileTooLarge as error:
-            raise DeviceError(f"{self.device} ran out of memory; try --device cpu") from error
-        return result
+    def _tiled(self, pixels: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+        return run_tiled(
+            lambda patch: self._run(patch[None])[0],
+            pixels,
+            tile=tile,
+            halo=self._network.halo,
+            multiple=self._network.multiple,
+            channels=len(pixels) + 1,
+        )
 
     def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         # Tile by tile: a cleaned copy of a whole large picture would be one too many in memory.

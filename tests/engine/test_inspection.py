@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from restore.engine.inspection import InspectionBackend
+from restore.engine.runner import TileTooLarge
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.weights import Weights
@@ -92,3 +93,25 @@ def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None
     np.testing.assert_allclose(half.scores, exact.scores, atol=0.05)
     np.testing.assert_allclose(half.reconstruction, exact.reconstruction, atol=0.05)
     assert half.scores.dtype == np.float32
+
+
+@pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)])
+def test_a_device_without_room_gives_way_to_the_processor(
+    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = InspectionBackend(weights(network), device="cpu", tile=128)
+    expected = backend(part(150, 90))
+    tight = InspectionBackend(weights(network), device="cpu", tile=128)
+    run = tight._run
+
+    def full(crops: np.ndarray) -> np.ndarray:
+        if tight.device.type == "meta":
+            raise TileTooLarge
+        return run(crops)
+
+    monkeypatch.setattr(tight, "_run", full)
+    tight.device = torch.device("meta")
+    for _ in range(2):
+        np.testing.assert_array_equal(tight(part(150, 90)).scores, expected.scores)
+    assert caplog.messages == ["meta ran out of memory; going on with the processor"]
+    assert (tight.device.type, tight.tile) == ("cpu", 128)
