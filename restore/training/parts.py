@@ -24,6 +24,8 @@ LEAST_PARTS = 10
 _MOST_BYTES = 4 << 30
 _MOST_JUDGES = 20
 _GAIN = 0.25
+_BEYOND = 0.25
+"""Share of a crop by which it may be placed beyond the picture before it is moved back inside."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,10 @@ def load_parts(
 class PartCrops:
     """Random crops of good parts, mirrored and exposed at random.
 
+    Places are drawn from a field that reaches beyond the picture and then moved inside, so that
+    its edges are seen as often as its middle. Were all places inside equally likely, an outermost
+    row would be in one crop of many, and parts would raise false alarms along their edges.
+
     Args:
         pictures: float32 ``(C, H, W)`` in [0, 1]; smaller ones than ``patch`` are mirrored at
             their far edges.
@@ -130,10 +136,14 @@ class PartCrops:
 
 def _crop(picture: Tensor, y: float, x: float, patch: int) -> Tensor:
     top, left = (
-        int(share * (size - patch + 1))
+        _start(share, size - patch + 1, round(_BEYOND * patch))
         for share, size in zip((y, x), picture.shape[1:], strict=True)
     )
     return picture[:, top : top + patch, left : left + patch]
+
+
+def _start(share: float, places: int, beyond: int) -> int:
+    return min(max(int(share * (places + 2 * beyond)) - beyond, 0), places - 1)
 
 
 def _at_least(picture: Tensor, side: int) -> Tensor:

@@ -67,6 +67,18 @@ def test_crops_of_small_parts_are_mirrored_and_crops_differ() -> None:
     assert drawn.flatten(1).amax(dim=1).std() > 0.02, "exposures differ"
 
 
+def test_the_edges_of_a_part_are_seen_as_often_as_its_middle() -> None:
+    """Crops of a ramp tell where they were cut, whatever their exposure and orientation."""
+    ramp = torch.linspace(10, 57, 48)[:, None].expand(48, 48) / 100
+    crops = PartCrops([ramp[None]], patch=16, batch=400)
+    columns = crops(Randomness(0, torch.device("cpu")))[:, 0, :, 0]
+    rise = columns.diff(dim=1).abs().mean(dim=1)
+    centres = columns.mean(dim=1) / rise - 10
+    assert (centres - 7.5).abs().lt(0.1).float().mean() > 0.08, "crops at the upper edge"
+    assert (centres - 39.5).abs().lt(0.1).float().mean() > 0.08, "crops at the lower edge"
+    assert (centres - 23.5).abs().lt(8).float().mean() > 0.3, "crops of the middle"
+
+
 def loss_of(evidence: torch.Tensor, masks: torch.Tensor, repair: torch.Tensor) -> float:
     network = Draem(DraemConfig(reconstructor=(2,), discriminator=(2,), smoothing=3))
     good = torch.full_like(masks, 0.5)
