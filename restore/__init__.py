@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from restore.errors import RestoreError
     from restore.image.decode import decode
     from restore.image.encode import encode
+    from restore.image.part import Part, read_part
     from restore.image.picture import ImageFormat, Picture, Transfer
     from restore.metrics import psnr, ssim
     from restore.noise.estimate import estimate_sigma
+    from restore.tasks.anomaly import Detector, Inspection
     from restore.tasks.arrays import denoise
     from restore.tasks.denoise import Denoised, Denoiser
     from restore.weights import Weights, build, load, shipped
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Denoised",
     "Denoiser",
+    "Detector",
     "ImageFormat",
+    "Inspection",
+    "Part",
     "Picture",
     "RestoreError",
     "Transfer",
@@ -33,6 +38,7 @@ __all__ = [
     "estimate_sigma",
     "load",
     "psnr",
+    "read_part",
     "shipped",
     "ssim",
 ]
@@ -42,7 +48,10 @@ __version__ = version("imrestore")
 _HOMES = {
     "Denoised": "restore.tasks.denoise",
     "Denoiser": "restore.tasks.denoise",
+    "Detector": "restore.tasks.anomaly",
     "ImageFormat": "restore.image.picture",
+    "Inspection": "restore.tasks.anomaly",
+    "Part": "restore.image.part",
     "Picture": "restore.image.picture",
     "RestoreError": "restore.errors",
     "Transfer": "restore.image.picture",
@@ -54,6 +63,7 @@ _HOMES = {
     "estimate_sigma": "restore.noise.estimate",
     "load": "restore.weights",
     "psnr": "restore.metrics",
+    "read_part": "restore.image.part",
     "shipped": "restore.weights",
     "ssim": "restore.metrics",
 }

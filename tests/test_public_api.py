@@ -6,7 +6,10 @@ import restore
 PUBLIC = [
     "Denoised",
     "Denoiser",
+    "Detector",
     "ImageFormat",
+    "Inspection",
+    "Part",
     "Picture",
     "RestoreError",
     "Transfer",
@@ -18,6 +21,7 @@ PUBLIC = [
     "estimate_sigma",
     "load",
     "psnr",
+    "read_part",
     "shipped",
     "ssim",
 ]
