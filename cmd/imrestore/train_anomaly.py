@@ -77,6 +77,14 @@ def anomaly(
             "from good parts that are held out; it takes 1/RATE - 1 of them.",
         ),
     ] = 0.01,
+    folds: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="For few parts: train N networks more, each without an Nth of the parts, so that "
+            "the threshold comes from all of them. --time is shared, --steps are for each.",
+        ),
+    ] = 0,
     latent: Annotated[
         int, typer.Option(metavar="N", help="Numbers an autoencoder squeezes a crop into.")
     ] = 100,
@@ -97,6 +105,7 @@ def anomaly(
     Examples:
       imrestore train anomaly --good parts/good -o part.safetensors --time 1h
       imrestore train anomaly --good parts/good -o part.safetensors --target-fpr 0.05 --time 30m
+      imrestore train anomaly --good parts/good -o part.safetensors --folds 4 --time 2h
       imrestore train anomaly --good scans/ -o part.safetensors --defect-size 64 --time 2h
       imrestore train anomaly --good parts/good -o vae.safetensors --model vae --time 20m
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
@@ -112,6 +121,7 @@ def anomaly(
         loss=loss,
         beta=beta,
         target_fpr=target_fpr,
+        folds=folds,
         **training.values_for(model),
     )
     with supervised(training) as supervision:
@@ -133,7 +143,7 @@ def anomaly(
         supervision.tell(
             f"{training.output}: {weights.parameters:,} parameters; threshold "
             f"{calibration.threshold():.4g} for {target_fpr:g} false alarms per good part, from "
-            f"{len(calibration.scores)} that were held out"
+            f"{len(calibration.scores)} that were not trained on"
         )
 
 

@@ -18,6 +18,7 @@ from restore.models.draem import Draem
 from restore.models.ssim_map import ssim_map
 from restore.noise.defects import with_defects
 from restore.noise.dice import Dice
+from restore.training.anomaly_folds import Stage, train_in_folds
 from restore.training.anomaly_judge import AUROC, DefectJudge
 from restore.training.anomaly_recipe import AnomalyRecipe
 from restore.training.loop import Forward
@@ -63,7 +64,7 @@ def train_detector(
 ) -> Weights:
     """Train on good parts alone and write the weight file; see ``train`` for the files beside it.
 
-    Good parts that were held out are scored at the end; their scores, from which thresholds
+    Good parts that were not trained on are scored at the end; their scores, from which thresholds
     follow, are stored in the provenance under ``calibration``.
 
     Args:
@@ -82,37 +83,59 @@ def train_detector(
         UsageError: a recipe or folder that makes no sense.
     """
 
-    def prepare(context: Context) -> Lesson[Any]:
-        parts = load_parts(
-            good, scale=recipe.scale, target_fpr=recipe.target_fpr, seed=recipe.seed, warn=warn
-        )
-        network = recipe.network(parts.channels)
-        crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
-        provenance = {
-            "recipe": asdict(recipe),
-            "data": _description(good, parts),
-            "inspection": {"scale": recipe.scale},
-        }
-        batches, objective = (
-            _defect_lesson(network, crops)
-            if isinstance(network, Draem)
-            else _reproduction_lesson(network, crops)
-        )
-        return Lesson(
-            network=network,
-            batches=batches,
-            objective=objective,
-            judge=DefectJudge(
-                parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
-            ),
-            provenance=provenance,
-            task="anomaly",
-            finish=lambda weights: _calibrated(weights, parts, recipe, context.device, warn),
-            figure=AUROC,
+    def run(stage: Stage, settings: Settings) -> Weights:
+        def prepare(context: Context) -> Lesson[Any]:
+            return _lesson(stage, recipe, good, context, warn)
+
+        return train(
+            prepare, stage.recipe, stage.output, settings, report=report, should_stop=should_stop
         )
 
-    return train(
-        prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    settings = settings or Settings()
+    if recipe.folds:
+        return train_in_folds(recipe, output, run, settings, warn)
+    return run(Stage(recipe, output), settings)
+
+
+def _lesson(
+    stage: Stage,
+    recipe: AnomalyRecipe,
+    good: Path,
+    context: Context,
+    warn: Callable[[str], None],
+) -> Lesson[Any]:
+    parts = load_parts(
+        good,
+        scale=recipe.scale,
+        target_fpr=recipe.target_fpr,
+        seed=recipe.seed,
+        fold=stage.fold,
+        # Every stage reads the same folder.
+        warn=warn if stage.is_first else lambda _: None,
+    )
+    network = recipe.network(parts.channels)
+    crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
+    provenance = {
+        "recipe": asdict(stage.recipe),
+        "data": _description(good, parts),
+        "inspection": {"scale": recipe.scale},
+    }
+    batches, objective = (
+        _defect_lesson(network, crops)
+        if isinstance(network, Draem)
+        else _reproduction_lesson(network, crops)
+    )
+    return Lesson(
+        network=network,
+        batches=batches,
+        objective=objective,
+        judge=DefectJudge(
+            parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
+        ),
+        provenance=provenance,
+        task="anomaly",
+        finish=lambda weights: _calibrated(weights, parts, stage, context.device, warn),
+        figure=AUROC,
     )
 
 
@@ -196,21 +219,24 @@ def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
 def _calibrated(
     weights: Weights,
     parts: Parts,
-    recipe: AnomalyRecipe,
+    stage: Stage,
     device: torch.device,
     warn: Callable[[str], None],
 ) -> Weights:
-    """Return ``weights`` in half precision with the scores of the held-out good parts."""
+    """Return ``weights`` in half precision with the scores of good parts not trained on."""
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
     if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
-    backend = InspectionBackend(weights, scale=recipe.scale, device=str(device), precision="fp32")
+    scale = stage.recipe.scale
+    backend = InspectionBackend(weights, scale=scale, device=str(device), precision="fp32")
     scores = [backend(read_part(path).pixels).score for path in parts.calibrating]
     try:
-        calibration = Calibration(scores=tuple(scores), target_fpr=recipe.target_fpr)
+        calibration = Calibration(
+            scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr
+        )
     except ValueError as error:
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
-    if shortfall := calibration.shortfall():
-        warn(shortfall)
+    if stage.is_last and (shortfall := calibration.shortfall()):
+        warn(shortfall if stage.fold else f"{shortfall}; with --folds all parts count")
     provenance = weights.provenance | {"calibration": calibration.as_mapping()}
     return replace(weights, provenance=provenance)

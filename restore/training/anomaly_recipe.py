@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
+from restore.training.parts import LEAST_PARTS
 from restore.training.recipes import Recipe
 
 __all__ = ["ANOMALY_MODELS", "AnomalyRecipe", "scale_for"]
@@ -26,6 +27,8 @@ class AnomalyRecipe(Recipe):
         loss: l2 or ssim, of ssim-ae.
         beta: weight of the divergence of a vae.
         target_fpr: rate of false alarms that the threshold is made for.
+        folds: shares of the good parts that are left out of one more training each, so that all of
+            them calibrate; 0 to hold parts out of the one training. ``seconds`` is for all.
     """
 
     model: str = "draem"
@@ -34,6 +37,7 @@ class AnomalyRecipe(Recipe):
     loss: str = "ssim"
     beta: float = 1.0
     target_fpr: float = 0.01
+    folds: int = 0
 
     def __post_init__(self) -> None:
         """Refuse a recipe that cannot be followed."""
@@ -52,6 +56,8 @@ class AnomalyRecipe(Recipe):
                 < float("inf"),
                 f"target false-alarm rate {self.target_fpr:g}: give a number from "
                 f"{_LEAST_TARGET_FPR:g} to 0.5": _LEAST_TARGET_FPR <= self.target_fpr <= 0.5,
+                f"{self.folds} folds: give 0, or a number from 2 to {LEAST_PARTS}": self.folds == 0
+                or 2 <= self.folds <= LEAST_PARTS,
             }
         )
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from restore.image.part import read_part
 from restore.image.shrink import shrunk
 from restore.training.randomness import Randomness
 
-__all__ = ["LEAST_PARTS", "PartCrops", "Parts", "load_parts"]
+__all__ = ["LEAST_PARTS", "Fold", "PartCrops", "Parts", "load_parts"]
+
+T = TypeVar("T")
 
 LEAST_PARTS = 10
 
@@ -26,6 +29,23 @@ _MOST_JUDGES = 20
 _GAIN = 0.25
 _BEYOND = 0.25
 """Share of a crop by which it may be placed beyond the picture before it is moved back inside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """One of ``count`` equal shares of the parts.
+
+    Attributes:
+        index: which, from 0; ``count`` itself stands for no part at all.
+        count: how many shares there are.
+    """
+
+    index: int
+    count: int
+
+    def of(self, parts: Sequence[T]) -> Sequence[T]:
+        """Return this share of ``parts``."""
+        return parts[self.index :: self.count] if self.index < self.count else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +68,13 @@ class Parts:
 
 
 def load_parts(
-    folder: Path, *, scale: int, target_fpr: float, seed: int, warn: Callable[[str], None]
+    folder: Path,
+    *,
+    scale: int,
+    target_fpr: float,
+    seed: int,
+    fold: Fold | None = None,
+    warn: Callable[[str], None],
 ) -> Parts:
     """Read a folder of good parts and set some apart.
 
@@ -57,6 +83,7 @@ def load_parts(
         scale: they are made smaller by this whole factor.
         target_fpr: rate of false alarms; a low one takes more parts for calibration.
         seed: decides which.
+        fold: the share that is kept for calibration; None for as many as the rate takes.
         warn: told one line about everything left out.
 
     Raises:
@@ -91,13 +118,15 @@ def load_parts(
         )
     order = np.random.default_rng(seed).permutation(len(read))
     shuffled = [list(read)[index] for index in order]
-    held = held_out_count(len(shuffled), target_fpr)
+    held = (
+        shuffled[: held_out_count(len(shuffled), target_fpr)] if fold is None else fold.of(shuffled)
+    )
     judges = min(_MOST_JUDGES, max(1, len(shuffled) // 20))
-    tensors = [torch.from_numpy(read[path]) for path in shuffled[held:]]
+    tensors = [torch.from_numpy(read[path]) for path in shuffled if path not in set(held)]
     return Parts(
         training=tensors[judges:],
         judging=tensors[:judges],
-        calibrating=sorted(shuffled[:held]),
+        calibrating=sorted(held),
         channels=count,
         bit_depth=max(depths),
     )

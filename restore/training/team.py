@@ -10,7 +10,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-__all__ = ["Team", "assembled"]
+__all__ = ["Team", "assembled", "team_size"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,15 @@ class Team:
             distributed.barrier()
 
 
+def team_size() -> int:
+    """Return how many processes `torchrun` started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def assembled() -> Iterator[Team]:
     """Join the processes that `torchrun` started; without it, the team is this process alone."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    size = team_size()
     if size == 1:
         yield Team()
         return

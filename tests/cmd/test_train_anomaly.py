@@ -13,6 +13,7 @@ from PIL import Image
 
 from restore.calibration import Calibration
 from restore.engine.inspection import InspectionBackend
+from restore.errors import RestoreError
 from restore.image.part import read_part
 from restore.weights import load
 
@@ -48,7 +49,7 @@ def test_trains_calibrates_and_inspects(run: Run, parts: Parts, model: str) -> N
         "--target-fpr", "0.25",
     )  # fmt: skip
     assert trained.code == 0, trained.err
-    assert "for 0.25 false alarms per good part, from 3 that were held out" in trained.err
+    assert "for 0.25 false alarms per good part, from 3 that were not trained on" in trained.err
     weights = load("m.safetensors")
     assert weights.task == "anomaly"
     assert weights.provenance["data"] == {
@@ -78,6 +79,50 @@ def test_few_parts_are_warned_about(run: Run, parts: Parts) -> None:
     ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
     assert ended.code == 0
     assert "3 held-out good parts cannot promise 0.01 false alarms per part" in ended.err
+
+
+def test_in_folds_all_parts_calibrate(run: Run, parts: Parts, workplace: Path) -> None:
+    parts(12)
+    ended = run(
+        "train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY,
+        "--folds", "3", "--target-fpr", "0.1",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "from 12 that were not trained on" in ended.err
+    weights = load("m.safetensors")
+    assert weights.provenance["data"]["trained_on"] == 11, "all but one for validation"
+    assert weights.provenance["calibration"]["pictures"] == 12
+    left = {path.name for path in workplace.iterdir()} - {"m.tensorboard"}
+    assert left == {"good", "m.safetensors", "m.history.csv", "m.history.png"}
+
+
+def test_folds_go_on_where_they_were_stopped(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts(12)
+    arguments = ["train", "anomaly", "--good", "good", *TINY, "--folds", "2"]
+    run(*arguments, "-o", "whole.safetensors")
+    scored = InspectionBackend.__call__
+
+    def fail(self: InspectionBackend, pixels: np.ndarray) -> None:
+        if self.weights.name == "m.fold2":
+            raise RestoreError("the lamp went out")
+        return scored(self, pixels)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InspectionBackend, "__call__", fail)
+        assert run(*arguments, "-o", "m.safetensors").code != 0
+    first = Path("m.fold1.safetensors").stat().st_mtime_ns
+    again = run(*arguments, "-o", "m.safetensors")
+    assert again.code == 2
+    assert "m.fold1.safetensors: " in again.err
+    assert Path("m.fold1.safetensors").stat().st_mtime_ns == first
+    resumed = run(*arguments, "-o", "m.safetensors", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert "fold 1" not in resumed.err
+    one, other = load("m.safetensors"), load("whole.safetensors")
+    assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
+    assert one.provenance["calibration"] == other.provenance["calibration"]
 
 
 def test_three_parts_are_refused(run: Run, parts: Parts) -> None:
@@ -151,6 +196,7 @@ def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts) -> None:
         (["--loss", "l1"], "loss 'l1'"),
         (["--beta", "-1"], "beta -1"),
         (["--latent", "0"], "at least one number"),
+        (["--folds", "1"], "1 folds: give 0, or a number from 2 to 10"),
         (["--good", "nowhere"], "nowhere: not a folder"),
     ],
 )
