@@ -27,7 +27,7 @@ _LEAST_PIXELS = 10
 _LEAST_SEEN = 0.3
 """Share of a defect's pixels that must look different."""
 _LARGEST_SHARE = 0.5
-_LEAST_STEPS = 2.0
+_LEAST_STEPS, _LEAST_STEPS_LARGE = 2.0, 0.5
 _USUAL = 0.9
 """Quantile of the part's own differences that a defect must exceed, ``_LEAST_STEPS`` times."""
 _LEAST_VARIATION = 1 / 255
@@ -149,7 +149,7 @@ def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Te
     fill = dice.choice(dict(kind.looks))(Site(part, other, shape, level), dice)
     opacity = shape * dice.uniform(0.35, 1)
     defective = (part + opacity * (fill - part)).clamp(0, 1)
-    visible = (inside & _looks_different(defective, part)).sum()
+    visible = (inside & _looks_different(defective, part, _steps_for(int(count)))).sum()
     is_seen = visible >= max(_LEAST_PIXELS, _LEAST_SEEN * int(count))
     if not is_seen or inside.float().mean() > _LARGEST_SHARE:
         return part, torch.zeros_like(part[:1])
@@ -162,14 +162,24 @@ def _faded(share: Tensor) -> Tensor:
     return share * share * (3 - 2 * share)
 
 
-def _looks_different(first: Tensor, second: Tensor) -> Tensor:
-    """Return where level or contrast differ by more than the part itself varies, ``(H, W)``.
+def _steps_for(pixels: int) -> float:
+    """Return by how many of a part's own steps a defect over so many pixels must differ.
+
+    Over a large area the eye averages: other light or grinding shows there that would be lost in
+    the grain of a small one.
+    """
+    glances = pixels / _GLANCE_PX**2
+    return min(_LEAST_STEPS, max(_LEAST_STEPS_LARGE, _LEAST_STEPS * glances**-0.25))
+
+
+def _looks_different(first: Tensor, second: Tensor, steps: float) -> Tensor:
+    """Return where level or contrast differ by ``steps`` times what the part varies, ``(H, W)``.
 
     Other grain of the same kind does not show, and on a mottled part a faint stain does not.
     """
     change = torch.zeros_like(second[:1])
     for seen, usual in zip(_level_and_contrast(first), _level_and_contrast(second), strict=True):
-        step = _LEAST_STEPS * _variation(usual)
+        step = steps * _variation(usual)
         change = torch.maximum(change, ((seen - usual).abs() / step).amax(dim=0, keepdim=True))
     return change[0] > 1
 
