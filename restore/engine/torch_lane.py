@@ -1,5 +1,6 @@
 """A network that PyTorch runs on a device, called with arrays."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -14,10 +15,13 @@ from torch import Tensor, nn
 from restore.engine.device import PRECISIONS
 from restore.engine.runner import TileTooLarge
 
-__all__ = ["TorchLane", "exact_float32", "memory_errors", "torch_lanes"]
+__all__ = ["CudaLane", "TorchLane", "exact_float32", "memory_errors", "torch_lanes"]
 
 Array = NDArray[np.float32]
 Function = Callable[..., Tensor]
+
+_LANES_PER_GPU = 2
+"""While the network runs for one, the other's pixels are on their way."""
 
 
 class TorchLane:
@@ -44,6 +48,53 @@ class TorchLane:
         return result
 
 
+class CudaLane(TorchLane):
+    """The same on a GPU, in a stream of its own and by way of pinned memory.
+
+    All that a call does on the GPU happens in the lane's stream, one thing after the other, and is
+    over when the call returns. So tensors need no ``record_stream``: the allocator lends memory
+    within a stream. And the pinned buffers are free again for the next call. For one thread at a
+    time.
+
+    Args:
+        function: as for ``TorchLane``; what it uses must lie on the GPU ready.
+        device: a GPU.
+        precision: as for ``TorchLane``.
+    """
+
+    def __init__(self, function: Function, device: torch.device, precision: str) -> None:
+        super().__init__(function, device, precision)
+        self._stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._buffers: dict[str, Tensor] = {}
+
+    def _run(self, inputs: Sequence[Array]) -> Array:
+        with torch.cuda.stream(self._stream):
+            try:
+                tensors = [self._uploaded(f"input {n}", each) for n, each in enumerate(inputs)]
+                on_host = self._downloaded(self._function(*tensors))
+            finally:
+                # Also after an error: a copy may still be reading a buffer.
+                self._stream.synchronize()
+        return on_host.numpy().copy()
+
+    def _uploaded(self, name: str, array: Array) -> Tensor:
+        buffer = self._buffer(name, array.shape)
+        np.copyto(buffer.numpy(), array)
+        return buffer.to(self._device, non_blocking=True)
+
+    def _downloaded(self, result: Tensor) -> Tensor:
+        """Begin the copy to the host; it is there once the stream is synchronised."""
+        buffer = self._buffer("result", result.shape)
+        # Of one layout and type, or the copy would go by way of memory that is not pinned.
+        return buffer.copy_(result.float().contiguous(), non_blocking=True)
+
+    def _buffer(self, name: str, shape: Sequence[int]) -> Tensor:
+        count = math.prod(shape)
+        if name not in self._buffers or len(self._buffers[name]) < count:
+            self._buffers[name] = _pinned(count)
+        return self._buffers[name][:count].view(*shape)
+
+
 def torch_lanes(
     network: nn.Module,
     devices: Sequence[torch.device],
@@ -51,7 +102,7 @@ def torch_lanes(
     *,
     function: Callable[[Any], Function] = lambda network: network,
 ) -> list[TorchLane]:
-    """Return the lanes of a network: one on every device.
+    """Return the lanes of a network: one on a processor, two on every GPU by CUDA.
 
     Args:
         network: is moved to the first device; the others get copies.
@@ -60,11 +111,28 @@ def torch_lanes(
         function: returns what the lanes call, of the network on a device.
     """
     copies: list[Any] = [network, *(deepcopy(network) for _ in devices[1:])]
-    lanes = []
-    for device, copy in zip(devices, copies, strict=True):
-        copy.to(device, PRECISIONS[precision], memory_format=torch.channels_last)
-        lanes.append(TorchLane(function(copy), device, precision))
-    return lanes
+    lanes = [
+        _lanes_on(
+            device,
+            function(copy.to(device, PRECISIONS[precision], memory_format=torch.channels_last)),
+            precision,
+        )
+        for device, copy in zip(devices, copies, strict=True)
+    ]
+    # In turns, so that a few tiles spread over all devices.
+    return [lane for one_of_each in zip(*lanes, strict=True) for lane in one_of_each]
+
+
+def _lanes_on(device: torch.device, function: Function, precision: str) -> list[TorchLane]:
+    if device.type != "cuda":
+        return [TorchLane(function, device, precision)]
+    # The lanes' streams do not wait for the one that the weights came in.
+    torch.cuda.synchronize(device)
+    return [CudaLane(function, device, precision) for _ in range(_LANES_PER_GPU)]
+
+
+def _pinned(count: int) -> Tensor:
+    return torch.empty(count, pin_memory=True)
 
 
 @contextmanager
