@@ -217,9 +217,9 @@ class NetworkOptions:
     device: Annotated[
         str,
         typer.Option(
-            metavar="auto|cpu|cuda[:N]|mps",
-            help="Where the network runs; auto takes a GPU if there is one.",
-            autocompletion=complete("auto", "cpu", "cuda", "mps"),
+            metavar="auto|cpu|cuda[:N|:all]|mps",
+            help="Where the network runs; auto takes a GPU if there is one, cuda:all all of them.",
+            autocompletion=complete("auto", "cpu", "cuda", "cuda:all", "mps"),
         ),
     ] = "auto"
     precision: Annotated[
