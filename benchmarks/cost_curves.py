@@ -84,7 +84,7 @@ def draw(title: str, label: str, rows: list[Row], axes: Any) -> None:
         if len(rows) > 2:
             slope, intercept, _ = line_through(amounts, values)
             on.plot(ends, slope * ends + intercept, "-", color=colour, linewidth=1)
-        on.set(ylabel=name, ylim=(0, None))
+        on.set(ylabel=name, ylim=(0, 1.1 * values.max()))
     axes.set(title=title, xlabel=label, xlim=(0, None))
     axes.legend(drawn, [mark.get_label() for mark in drawn], loc="lower right")
 
