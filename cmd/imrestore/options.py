@@ -83,7 +83,8 @@ class RunOptions:
             metavar="N",
             min=1,
             max=256,
-            help="Threads that read, and as many that write. Above 4 they take more memory.",
+            help="Threads that read, and as many that write; with GPUs also how many pictures are "
+            "worked on at once. Above 4 they take more memory.",
             show_default="number of processors, at most 4",
         ),
     ] = None

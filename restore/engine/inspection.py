@@ -70,9 +70,12 @@ class InspectionBackend:
     ) -> None:
         self.weights, self.scale = weights, scale
         self._wanted_precision, self._wanted_tile = precision, tile
-        self._network: Any = build(weights)
+        network: Any = build(weights)
+        self._window = int(network.window) if isinstance(network, Autoencoder) else None
+        if self._window is None:
+            self._halo, self._multiple = int(network.halo), int(network.multiple)
         self._place = Place(
-            *self._opened(device, self._network),
+            *self._opened(device, network),
             to_processor=lambda: self._opened("cpu", build(weights)),
         )
 
@@ -114,37 +117,29 @@ class InspectionBackend:
             DeviceError: not even a small tile fits the device's memory.
         """
         small = shrunk(pixels, self.scale)
-        way = self._windowed if self._is_windowed else self._tiled
-        result = self._place.fitting(lambda lanes, tile: way(lanes, small, tile))
+        result = self._place.fitting(lambda lanes, tile: self._run(lanes, small, tile))
         return Scored(result[:-1], result[-1])
 
-    @property
-    def _is_windowed(self) -> bool:
-        return isinstance(self._network, Autoencoder)
-
-    def _windowed(
-        self, lanes: Lanes[TorchLane], pixels: NDArray[np.float32], _tile: int
-    ) -> NDArray[np.float32]:
-        window = int(self._network.window)
-        return run_overlapping(
-            lambda crops: lanes(_clean(crops)),
-            pixels,
-            window=window,
-            stride=window // _STRIDE,
-            channels=len(pixels) + 1,
-            workers=lanes.workers,
-        )
-
-    def _tiled(
+    def _run(
         self, lanes: Lanes[TorchLane], pixels: NDArray[np.float32], tile: int
     ) -> NDArray[np.float32]:
+        channels = len(pixels) + 1
+        if self._window is not None:
+            return run_overlapping(
+                lambda crops: lanes(_clean(crops)),
+                pixels,
+                window=self._window,
+                stride=self._window // _STRIDE,
+                channels=channels,
+                workers=lanes.workers,
+            )
         return run_tiled(
             lambda patch: lanes(_clean(patch[None]))[0],
             pixels,
             tile=tile,
-            halo=self._network.halo,
-            multiple=self._network.multiple,
-            channels=len(pixels) + 1,
+            halo=self._halo,
+            multiple=self._multiple,
+            channels=channels,
             workers=lanes.workers,
         )
 
