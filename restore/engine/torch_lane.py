@@ -1,5 +1,6 @@
 """A network that PyTorch runs on a device, called with arrays."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -14,11 +15,14 @@ from torch import Tensor, nn
 
 from restore.engine.device import PRECISIONS
 from restore.engine.runner import TileTooLarge
+from restore.errors import DeviceError
 
 __all__ = ["CudaLane", "TorchLane", "exact_float32", "memory_errors", "torch_lanes"]
 
 Array = NDArray[np.float32]
 Function = Callable[..., Tensor]
+
+log = logging.getLogger("restore")
 
 _LANES_PER_GPU = 2
 """While the network runs for one, the other's pixels are on their way."""
@@ -109,16 +113,24 @@ def torch_lanes(
         devices: all of one type.
         precision: fp32, fp16 or bf16.
         function: returns what the lanes call, of the network on a device.
+
+    Raises:
+        DeviceError: none of the devices has memory for the network.
     """
     copies: list[Any] = [network, *(deepcopy(network) for _ in devices[1:])]
-    lanes = [
-        _lanes_on(
-            device,
-            function(copy.to(device, PRECISIONS[precision], memory_format=torch.channels_last)),
-            precision,
-        )
-        for device, copy in zip(devices, copies, strict=True)
-    ]
+    lanes = []
+    for device, copy in zip(devices, copies, strict=True):
+        try:
+            copy.to(device, PRECISIONS[precision], memory_format=torch.channels_last)
+            lanes.append(_lanes_on(device, function(copy), precision))
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if device is devices[-1] and not lanes:
+                raise DeviceError(
+                    f"device {device}: has no memory for the network; try --device cpu"
+                ) from error
+            log.warning("%s has no memory for the network; going on without it", device)
     # In turns, so that a few tiles spread over all devices.
     return [lane for one_of_each in zip(*lanes, strict=True) for lane in one_of_each]
 
@@ -140,10 +152,17 @@ def memory_errors() -> Iterator[None]:
     """Turn a GPU's lack of memory into ``TileTooLarge``, and give back what it holds in reserve."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         raise TileTooLarge(str(error)) from error
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Beside PyTorch's allocator, pinned memory and CUDA itself run out, in words of their own."""
+    return isinstance(error, torch.OutOfMemoryError) or "CUDA error: out of memory" in str(error)
 
 
 _exact = ExitStack()

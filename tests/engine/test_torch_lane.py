@@ -105,6 +105,38 @@ def test_every_gpu_has_two_lanes_and_its_own_weights(
     assert buffers == []
 
 
+def test_gpus_without_memory_for_the_network_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, buffers: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    del buffers
+    full = {1}
+
+    def place(network: torch.nn.Module, device: torch.device, *_: object, **__: object) -> object:
+        if device.index in full:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return network
+
+    monkeypatch.setattr("torch.cuda.synchronize", lambda _device: None)
+    monkeypatch.setattr("torch.nn.Module.to", place)
+    gpus = [torch.device("cuda", index) for index in range(3)]
+    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+    assert [lane.device for lane in lanes] == ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]
+    assert caplog.messages == ["cuda:1 has no memory for the network; going on without it"]
+    full |= {0, 2}
+    with pytest.raises(DeviceError, match="no memory for the network; try --device cpu"):
+        torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+
+
+def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(buffers: list[int]) -> None:
+    del buffers
+
+    def broken(picture: Tensor) -> Tensor:
+        raise RuntimeError(f"CUDA error: misaligned address: {picture.shape}")
+
+    with pytest.raises(RuntimeError, match="misaligned"):
+        CudaLane(broken, CPU, "fp16")(random(1, 1, 4, 4))
+
+
 def test_a_processor_has_one_lane_and_no_stream() -> None:
     (lane,) = torch_lanes(torch.nn.Conv2d(1, 1, 1), [CPU], "fp32")
     assert type(lane) is TorchLane
