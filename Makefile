@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint figures bench samples clean
+.PHONY: help demo test test-all lint figures bench bench-long samples clean
 
 help:
 	@echo "make demo      denoise the photographs in samples/ into demo/"
@@ -14,6 +14,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make figures   what the shipped weights reach (test sets in DATA=$(DATA))"
 	@echo "make bench     speed, memory and quality beside PyTorch, OpenCV and BM3D"
+	@echo "make bench-long  24 megapixels, a folder of 200 photographs, and how cost grows (hours)"
 	@echo "make samples   make samples/ again from the CC0 pictures in DATA=$(DATA)"
 	@echo "make clean     remove the environment and everything that was made"
 
@@ -55,6 +56,14 @@ bench: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,compare]'
 	$(BIN)/python benchmarks/side_by_side.py --model dncnn-color
 	$(BIN)/python benchmarks/side_by_side.py --model resunet-color
+	$(BIN)/python benchmarks/folder_throughput.py --count 20
+	$(BIN)/python benchmarks/tasks.py
+
+bench-long: $(INSTALLED)
+	$(BIN)/python benchmarks/side_by_side.py --model dncnn-color --megapixels 24 --count 1 --format jpeg --methods 'reference;imrestore;ceiling'
+	$(BIN)/python benchmarks/side_by_side.py --model resunet-color --megapixels 24 --count 1 --format jpeg --methods 'reference;imrestore;ceiling'
+	$(BIN)/python benchmarks/folder_throughput.py
+	$(BIN)/python benchmarks/cost_curves.py -o docs/pictures/cost.png
 
 samples: $(INSTALLED)
 	$(BIN)/python benchmarks/make_samples.py $(DATA) samples

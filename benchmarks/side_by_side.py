@@ -1,7 +1,8 @@
 """imrestore and others on the same noisy pictures, in turns, in one run.
 
     python benchmarks/side_by_side.py [--clean DIR] [--model NAME] [--count 4] [--megapixels 1]
-        [--rounds 3]
+        [--format png|jpeg] [--rounds 3] [--methods 'reference;imrestore;ceiling']
+    python benchmarks/side_by_side.py --megapixels 24 --count 1 --format jpeg ...
 
 Compared are
     reference   PyTorch in float32, whole pictures, read, run, write one after the other, as the
@@ -12,15 +13,17 @@ Compared are
     ceiling     the network alone, as imrestore runs it, on pictures in memory
 
 Each is a process of its own, from cold start to written files, except that the ceiling counts the
-network only. Processor seconds count, of all threads: unlike time they hardly change when something
-else runs on the machine. Ratios are taken round by round, against the reference of the same round.
-PSNR is that of the crops, so that all have restored the same pixels.
+network only. Processor seconds are those of all threads: unlike time they hardly change when
+something else runs on the machine. Ratios are taken round by round, against the reference of the
+same round. PSNR is that of the crops, so that all have restored the same pixels; with JPEG it is
+that of what was written at quality 95.
+
+The reference holds whole feature maps in memory: about 17 GB for 24 megapixels.
 """
 
 import argparse
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -32,11 +35,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pictures import CLEAN, SIGMA, SUFFIXES, make_pictures, read, write
 from processes import Cost, in_a_process, run
+from tables import spread, table
 
-SIGMA = 25.0
 CROP = 192
-CLEAN = Path(__file__).resolve().parents[1] / "weights" / "measure"
+REFERENCE_BYTES_PER_PIXEL = 700
+"""Of its peak memory at 0.5 and 1 megapixels; the input and the output of a layer alone are 512."""
 METHODS = ("reference", "imrestore", "imrestore, PyTorch", "nlm", "bm3d", "ceiling")
 
 
@@ -50,30 +55,6 @@ class Result:
     start_cpu_s: float = 0.0
     psnr_db: float = 0.0
     megapixels: float = 0.0
-
-
-def read(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def write(pixels: np.ndarray, path: Path) -> None:
-    Image.fromarray(np.rint(pixels.clip(0, 255)).astype(np.uint8)).save(path)
-
-
-def make_pictures(clean: Path, folder: Path, count: int, megapixels: float) -> None:
-    """Write ``count`` pictures of about ``megapixels`` with and without noise."""
-    side = max(64, round((1e6 * megapixels) ** 0.5 / 16) * 16)
-    paths = sorted(p for p in clean.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg"))
-    for kind in ("clean", "noisy"):
-        (folder / kind).mkdir(parents=True)
-    for index in range(count):
-        small = read(paths[index % len(paths)])
-        repeats = [(0, max(0, side - size)) for size in small.shape[:2]]
-        pixels = np.pad(small, (*repeats, (0, 0)), mode="symmetric")[:side, :side]
-        noise = np.random.default_rng(index).normal(0, SIGMA, pixels.shape)
-        write(pixels, folder / "clean" / f"{index}.png")
-        write(pixels + noise, folder / "noisy" / f"{index}.png")
 
 
 def restore_each(noisy: Path, out: Path, method: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -157,14 +138,17 @@ def psnr(clean: Path, out: Path) -> float:
     values = []
     for path in sorted(out.iterdir()):
         result = read(path)[:CROP, :CROP].astype(np.float64)
-        original = read(clean / path.name)[:CROP, :CROP]
+        original = read(clean / f"{path.stem}.png")[:CROP, :CROP]
         values.append(10 * np.log10(255**2 / np.mean((result - original) ** 2)))
     return float(np.mean(values))
 
 
-def measure(folder: Path, methods: Sequence[str], model: str, rounds: int) -> dict[str, Result]:
+def measure(
+    folder: Path, methods: Sequence[str], model: str, rounds: int, image_format: str
+) -> dict[str, Result]:
     results = {method: Result() for method in methods}
-    in_a_process(make_pictures, folder / "big" / "clean", folder / "tiny", 1, 64 * 64 / 1e6)
+    tiny = 64 * 64 / 1e6
+    in_a_process(make_pictures, folder / "big" / "clean", folder / "tiny", 1, tiny, image_format)
     sizes = [Image.open(path).size for path in (folder / "big" / "clean").iterdir()]
     for method, result in results.items():
         # Also fills the caches of files and networks: whoever comes first must not pay for them.
@@ -188,40 +172,55 @@ def measure(folder: Path, methods: Sequence[str], model: str, rounds: int) -> di
     return results
 
 
-def spread(values: Sequence[float], form: str = ".2f") -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}}-{max(values):{form}})"
+def ratios(base: Result | None, own: Result, seconds: Callable[[Result], list[float]]) -> str:
+    """Return how many times as fast as ``base`` a method is, per pixel."""
+    if base is None:
+        return ""
+    same = base.megapixels / own.megapixels
+    pairs = zip(seconds(base), seconds(own), strict=True)
+    return spread([theirs / same / ours for theirs, ours in pairs])
 
 
-def table(results: dict[str, Result]) -> str:
+def results_table(results: dict[str, Result]) -> str:
     """Return the results as a table in Markdown."""
     head = (
         "method",
         "processor s/MP",
         "s/MP",
-        "times the reference",
+        "times the reference, processor",
+        "times the reference, clock",
         "peak MB",
         "start, processor s",
         "PSNR of crops, dB",
     )
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    base = results["reference"]
-    for method, result in results.items():
-        per_mp = [cpu / result.megapixels for cpu in result.cpu_s]
-        ratios = [
-            reference_cpu / base.megapixels / cpu
-            for reference_cpu, cpu in zip(base.cpu_s, per_mp, strict=True)
-        ]
-        cells = (
+    base = results.get("reference")
+    rows = (
+        (
             method,
-            spread(per_mp),
+            spread([cpu / result.megapixels for cpu in result.cpu_s]),
             spread([wall / result.megapixels for wall in result.wall_s]),
-            spread(ratios),
+            ratios(base, result, lambda each: each.cpu_s),
+            ratios(base, result, lambda each: each.wall_s),
             f"{result.peak_mb:.0f}",
             "" if method == "ceiling" else f"{result.start_cpu_s:.1f}",
             f"{result.psnr_db:.2f}" if result.psnr_db else "",
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        for method, result in results.items()
+    )
+    return table(head, rows)
+
+
+def check_memory(megapixels: float) -> None:
+    """Refuse a reference that would not fit.
+
+    Raises:
+        SystemExit: it needs more than is free.
+    """
+    needed_gb = megapixels * REFERENCE_BYTES_PER_PIXEL / 1e3
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    if needed_gb > free * 1024 / 1e9:
+        sys.exit(f"the reference needs {needed_gb:.0f} GB of memory; leave it out with --methods")
 
 
 def main() -> None:
@@ -234,19 +233,21 @@ def main() -> None:
     parser.add_argument("--model", default="dncnn-color")
     parser.add_argument("--count", type=int, default=4)
     parser.add_argument("--megapixels", type=float, default=1.0)
+    parser.add_argument("--format", choices=SUFFIXES, default="png")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--methods", default=";".join(METHODS), help="separated by semicolons")
     options = parser.parse_args()
+    methods = options.methods.split(";")
+    if "reference" in methods:
+        check_memory(options.megapixels)
     with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as name:
         folder = Path(name)
-        in_a_process(
-            make_pictures, options.clean, folder / "big", options.count, options.megapixels
-        )
-        methods = options.methods.split(";")
-        results = measure(folder, methods, options.model, options.rounds)
-    size = f"{options.count} pictures of {options.megapixels:g} megapixels"
-    print(f"{options.model}, {size}, sigma {SIGMA:g}, {os.cpu_count()} processors\n")
-    print(table(results))
+        size = (options.count, options.megapixels, options.format)
+        in_a_process(make_pictures, options.clean, folder / "big", *size)
+        results = measure(folder, methods, options.model, options.rounds, options.format)
+    made = f"{options.count} {options.format.upper()} of {options.megapixels:g} megapixels"
+    print(f"{options.model}, {made}, sigma {SIGMA:g}, {os.cpu_count()} processors\n")
+    print(results_table(results))
 
 
 if __name__ == "__main__":

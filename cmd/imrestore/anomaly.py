@@ -158,7 +158,14 @@ def _work(
         max_pixels=files.max_pixels,
         standard_input=sys.stdin.buffer,
     )
-    batch.work_through(plan.items, stages, report, jobs=files.jobs, note=results.add)
+    batch.work_through(
+        plan.items,
+        stages,
+        report,
+        jobs=files.jobs,
+        lanes=detector.backend.lanes,
+        note=results.add,
+    )
     results.finish(plan.items, detector)
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,22 @@ if TYPE_CHECKING:
     from restore.engine.stream import Outcome, Stages
     from restore.image.picture import ImageFormat
 
-    Task = Callable[[Any], Restored]
-
-__all__ = ["existing_of", "pictures", "report_on", "run", "work_through"]
+__all__ = ["Task", "existing_of", "pictures", "report_on", "run", "work_through"]
 
 _GRACE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is done to every input.
+
+    Attributes:
+        restore: does it; called from several threads where there are several lanes.
+        lanes: how much of its work may run side by side.
+    """
+
+    restore: "Callable[[Any], Restored]"
+    lanes: int = 1
 
 
 def pictures() -> "Handling":
@@ -35,7 +47,7 @@ def pictures() -> "Handling":
 
 def run(
     options: FileOptions,
-    prepare: "Callable[[], Task]",
+    prepare: Callable[[], Task],
     *,
     describe: Describe,
     handling: "Callable[[], Handling]" = pictures,
@@ -119,7 +131,7 @@ def existing_of(options: RunOptions) -> "Existing":
 def _work(
     plan: "Plan",
     options: FileOptions,
-    prepare: "Callable[[], Task]",
+    prepare: Callable[[], Task],
     handling: "Handling",
     report: Report,
 ) -> None:
@@ -130,9 +142,10 @@ def _work(
         for item in plan.items:
             report.add(Outcome(item=item, status=Status.SKIPPED))
         return
+    task = prepare()
     stages = handling.stages(
         kind=handling.kind,
-        restore=prepare(),
+        restore=task.restore,
         existing=existing_of(options),
         bit_depth=options.bit_depth,
         quality=options.quality,
@@ -143,7 +156,7 @@ def _work(
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,
     )
-    work_through(plan.items, stages, report, jobs=options.jobs)
+    work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes)
 
 
 def report_on(plan: "Plan", options: RunOptions, describe: Describe) -> Report:
@@ -166,6 +179,7 @@ def work_through(
     report: Report,
     *,
     jobs: int | None,
+    lanes: int = 1,
     note: "Callable[[Outcome], None]" = lambda _: None,
 ) -> None:
     """Take every item through the stages; on a signal, see what is under way to its end.
@@ -175,6 +189,7 @@ def work_through(
         stages: how one item is done.
         report: told about every outcome.
         jobs: threads that read, and as many that write.
+        lanes: how much of the work between may run side by side.
         note: given every outcome before it is told.
 
     Raises:
@@ -182,7 +197,7 @@ def work_through(
     """
     from restore.engine.stream import Stream
 
-    stream = Stream(items, stages, jobs=jobs or min(4, os.cpu_count() or 1))
+    stream = Stream(items, stages, jobs=jobs or min(4, os.cpu_count() or 1), lanes=lanes)
 
     def add(outcome: "Outcome") -> None:
         note(outcome)

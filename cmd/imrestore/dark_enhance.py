@@ -97,7 +97,7 @@ def dark_enhance(
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     is_linear = output_color == "linear"
 
-    def prepare() -> "batch.Task":
+    def prepare() -> batch.Task:
         from restore.tasks.dark_enhance import DarkEnhancer
 
         enhancer = DarkEnhancer(
@@ -112,7 +112,7 @@ def dark_enhance(
                 raw, ratio=amplification, ev=ev, white_balance=balance, output_color=color
             )
 
-        return enhance
+        return batch.Task(enhance, enhancer.lanes)
 
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is told

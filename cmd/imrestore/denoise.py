@@ -80,7 +80,7 @@ def denoise(
       curl -s URL | imrestore denoise - -o - --format png > clean.png
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
 
-    def prepare() -> "batch.Task":
+    def prepare() -> batch.Task:
         from restore.image.large import LargePicture
         from restore.tasks.denoise import Denoiser
 
@@ -94,7 +94,7 @@ def denoise(
                 return denoiser.large(picture, sigma=level, strength=strength, detail=detail)
             return denoiser(picture, sigma=level, strength=strength, detail=detail)
 
-        return restore
+        return batch.Task(restore, denoiser.lanes)
 
     batch.run(files, prepare, describe=_describe)
 

@@ -65,7 +65,7 @@ def hdr(
         ),
     ] = 4000.0,
     device: Annotated[
-        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where the networks run.")
+        str, typer.Option(metavar="auto|cpu|cuda[:N|:all]|mps", help="Where the networks run.")
     ] = "auto",
     precision: Annotated[
         str, typer.Option(metavar="auto|fp32|fp16|bf16", help="Number format of the networks.")

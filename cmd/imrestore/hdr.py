@@ -188,7 +188,7 @@ def hdr(
             exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
         )
 
-    def prepare() -> "batch.Task":
+    def prepare() -> batch.Task:
         return (
             _simulator(network.model, psf, bits, exposure, is_linear=linear)
             if simulate
@@ -206,7 +206,7 @@ def _reconstructor(
     saturation: float | None,
     *,
     is_linear: bool,
-) -> "batch.Task":
+) -> batch.Task:
     from restore.tasks.hdr import HdrReconstructor
 
     reconstructor = HdrReconstructor(
@@ -227,12 +227,12 @@ def _reconstructor(
             exposure_stops=stops,
         )
 
-    return reconstruct
+    return batch.Task(reconstruct, reconstructor.lanes)
 
 
 def _simulator(
     model: str, psf: Path | None, bits: int, exposure: str | None, *, is_linear: bool
-) -> "batch.Task":
+) -> batch.Task:
     from restore.tasks.simulate import CaptureSimulator
 
     simulator = CaptureSimulator(model, psf=_psf(psf), bits=bits)
@@ -241,7 +241,7 @@ def _simulator(
     def simulate(picture: "Picture") -> "Radiance":
         return simulator(picture, exposure_stops=stops, is_linear=True if is_linear else None)
 
-    return simulate
+    return batch.Task(simulate)
 
 
 def _psf(path: Path | None) -> "Tensor | None":

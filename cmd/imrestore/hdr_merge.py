@@ -44,7 +44,7 @@ def merge(
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
-    def prepare() -> "batch.Task":
+    def prepare() -> batch.Task:
         from restore.tasks.merge import merge_bracket
 
         def merge_one(bracket: "Bracket") -> "Radiance":
@@ -56,7 +56,7 @@ def merge(
                 max_pixels=bracket.max_pixels,
             )
 
-        return merge_one
+        return batch.Task(merge_one)
 
     def handling() -> "Handling":
         from restore.engine.handling import PICTURES_TO_LIGHT

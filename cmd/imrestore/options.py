@@ -83,7 +83,8 @@ class RunOptions:
             metavar="N",
             min=1,
             max=256,
-            help="Threads that read, and as many that write. Above 4 they take more memory.",
+            help="Threads that read, and as many that write; with GPUs also how many pictures are "
+            "worked on at once. Above 4 they take more memory.",
             show_default="number of processors, at most 4",
         ),
     ] = None
@@ -217,9 +218,9 @@ class NetworkOptions:
     device: Annotated[
         str,
         typer.Option(
-            metavar="auto|cpu|cuda[:N]|mps",
-            help="Where the network runs; auto takes a GPU if there is one.",
-            autocompletion=complete("auto", "cpu", "cuda", "mps"),
+            metavar="auto|cpu|cuda[:N|:all]|mps",
+            help="Where the network runs; auto takes a GPU if there is one, cuda:all all of them.",
+            autocompletion=complete("auto", "cpu", "cuda", "cuda:all", "mps"),
         ),
     ] = "auto"
     precision: Annotated[

@@ -1,14 +1,15 @@
 """A network, ready to take tiles of any picture: by OpenVINO where it is faster, else PyTorch."""
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.engine.choice import tile_size
-from restore.engine.fitting import where_it_fits
+from restore.engine.fitting import Place
+from restore.engine.lanes import Lanes
 from restore.engine.openvino_runner import OpenVinoRunner
 from restore.engine.runner import Runner
 from restore.engine.tiles import Part, each_tile, run_tiled
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINE_VARIABLE", "Backend"]
 
-T = TypeVar("T")
 Pixels = NDArray[np.float32]
+Network = Callable[[Pixels], Pixels]
+Run = Callable[..., Pixels]
+"""Runs a network on its inputs, as ``Runner`` does."""
 
 ENGINE_VARIABLE = "IMRESTORE_ENGINE"
 """Environment variable that chooses what runs networks: auto, pytorch or openvino."""
@@ -33,13 +36,14 @@ _LEAST_MARGIN = 0.25
 
 
 class Backend:
-    """Runs one network on one device.
+    """Runs one network on one device, or on all GPUs.
 
-    On x86 processors that is OpenVINO's work where it is installed, else PyTorch's.
+    On x86 processors that is OpenVINO's work where it is installed, else PyTorch's. May be called
+    from several threads.
 
     Args:
         weights: what to run; as a file, PyTorch is imported only if it is needed.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of a tile in pixels, or auto.
 
@@ -61,29 +65,40 @@ class Backend:
         self.is_for_cameras = is_for_cameras(weights.provenance)
         self._weights = weights
         self._wanted_precision, self._wanted_tile = precision, tile
-        self._move_to(device)
-        traits = self._runner.traits
+        self._place = Place(*self._opened(device), to_processor=lambda: self._opened("cpu"))
+        traits = self._place.lanes.first.traits
         self.channels, self.halo, self.multiple = traits.channels, traits.halo, traits.multiple
+        self._scale = traits.scale
 
-    def _move_to(self, device: str) -> None:
-        self._runner = _runner(self._weights, device=device, precision=self._wanted_precision)
-        auto = self._runner.traits.scale * self._runner.auto_tile
-        self.tile = tile_size(self._wanted_tile, auto)
+    def _opened(self, device: str) -> tuple[Lanes[Runner], int]:
+        runners = _runners(self._weights, device=device, precision=self._wanted_precision)
+        auto = runners[0].traits.scale * runners[0].auto_tile
+        return Lanes(runners), tile_size(self._wanted_tile, auto)
 
     @property
     def engine(self) -> str:
         """What runs the network: pytorch or openvino."""
-        return self._runner.engine
+        return self._place.lanes.first.engine
 
     @property
     def device(self) -> str:
-        """Where it runs."""
-        return self._runner.device
+        """Where it runs; several devices with commas between them."""
+        return ",".join(self._place.lanes.devices)
 
     @property
     def precision(self) -> str:
         """The number format it runs in: fp32, fp16 or bf16."""
-        return self._runner.precision
+        return self._place.lanes.first.precision
+
+    @property
+    def tile(self) -> int:
+        """Side of the tiles in pixels of the picture."""
+        return self._place.tile
+
+    @property
+    def lanes(self) -> int:
+        """How many tiles it works on at once."""
+        return len(self._place.lanes)
 
     def __call__(self, pixels: Pixels, sigma: float) -> Pixels:
         """Return the restored picture, not clipped.
@@ -100,7 +115,7 @@ class Backend:
         Raises:
             DeviceError: the machine has not enough memory for a small tile.
         """
-        return self._tiled(self._denoising(sigma), pixels)
+        return self._tiled(lambda run: self._denoising(run, sigma), pixels)
 
     def by_tiles(
         self,
@@ -125,25 +140,31 @@ class Backend:
         Raises:
             DeviceError: the machine has not enough memory for a small tile.
         """
-        network = self._denoising(sigma)
 
-        def run(tile: int) -> None:
+        def run(lanes: Lanes[Runner], tile: int) -> None:
             take = begin()
             tiles = each_tile(
-                network, read, height, width, tile=tile, halo=self.halo, multiple=self.multiple
+                self._denoising(lanes, sigma),
+                read,
+                height,
+                width,
+                tile=tile,
+                halo=self.halo,
+                multiple=self.multiple,
+                workers=lanes.workers,
             )
             for part, noisy, restored in tiles:
                 take(part, noisy, restored)
 
-        self._fitting(run)
+        self._place.fitting(run)
 
-    def _denoising(self, sigma: float) -> Callable[[Pixels], Pixels]:
+    def _denoising(self, run: Run, sigma: float) -> Network:
         margin = max(_LEAST_MARGIN, _MARGIN_SIGMAS * sigma)
         level = np.full(1, sigma, np.float32)
 
         def restore(patch: Pixels) -> Pixels:
             noisy = np.clip(patch, -margin, 1 + margin)
-            correction: Pixels = self._runner(noisy[None], level)[0] - noisy
+            correction: Pixels = run(noisy[None], level)[0] - noisy
             return patch + correction
 
         def bridge(patch: Pixels) -> Pixels:
@@ -170,12 +191,14 @@ class Backend:
             DeviceError: the machine has not enough memory for a small tile.
         """
 
-        def develop(patch: Pixels) -> Pixels:
-            developed: Pixels = self._runner(patch[None])[0]
-            return developed
+        def developing(run: Run) -> Network:
+            def develop(patch: Pixels) -> Pixels:
+                developed: Pixels = run(patch[None])[0]
+                return developed
 
-        scale = self._runner.traits.scale
-        return self._tiled(develop, planes, scale=scale, channels=self.channels)
+            return develop
+
+        return self._tiled(developing, planes, scale=self._scale, channels=self.channels)
 
     def radiance(
         self,
@@ -201,64 +224,58 @@ class Backend:
         """
         scale = white[:, None, None]
 
-        def reconstruct(patch: Pixels) -> Pixels:
-            light = light_of(patch)
-            exposed = np.clip(light / scale, 0, 1)
-            if exposed.max() < needed_above:
-                return light
-            reconstructed: Pixels = self._runner(exposed[None])[0] * scale
-            return reconstructed
+        def reconstructing(run: Run) -> Network:
+            def reconstruct(patch: Pixels) -> Pixels:
+                light = light_of(patch)
+                exposed = np.clip(light / scale, 0, 1)
+                if exposed.max() < needed_above:
+                    return light
+                reconstructed: Pixels = run(exposed[None])[0] * scale
+                return reconstructed
 
-        return self._tiled(reconstruct, samples, channels=len(white))
+            return reconstruct
+
+        return self._tiled(reconstructing, samples, channels=len(white))
 
     def _tiled(
         self,
-        network: Callable[[Pixels], Pixels],
+        network: Callable[[Run], Network],
         pixels: Pixels,
         *,
         scale: int = 1,
         channels: int | None = None,
     ) -> Pixels:
-        def run(tile: int) -> Pixels:
+        def run(lanes: Lanes[Runner], tile: int) -> Pixels:
             return run_tiled(
-                network,
+                network(lanes),
                 pixels,
                 tile=max(1, tile // scale),
                 halo=self.halo,
                 multiple=self.multiple,
                 scale=scale,
                 channels=channels,
+                workers=lanes.workers,
             )
 
-        return self._fitting(run)
-
-    def _fitting(self, run: Callable[[int], T]) -> T:
-        result, self.tile = where_it_fits(
-            run, self.tile, device=self.device, to_processor=self._to_processor
-        )
-        return result
-
-    def _to_processor(self) -> int:
-        self._move_to("cpu")
-        return self.tile
+        return self._place.fitting(run)
 
 
-def _runner(weights: "Weights | WeightFile", *, device: str, precision: str) -> Runner:
+def _runners(weights: "Weights | WeightFile", *, device: str, precision: str) -> Sequence[Runner]:
     engine = os.environ.get(ENGINE_VARIABLE) or "auto"
     if engine not in ("auto", "pytorch", "openvino"):
         raise UsageError(f"{ENGINE_VARIABLE}={engine}: set it to auto, pytorch or openvino")
     if engine != "pytorch":
         runner = OpenVinoRunner.serving(weights, device, precision)
         if runner is not None:
-            return runner
+            return [runner]
     if engine == "openvino":
         raise DeviceError(
             f"{ENGINE_VARIABLE}=openvino: is not installed, or cannot run {weights.name} "
             f"on {device} in {precision}"
         )
-    from restore.engine.torch_runner import TorchRunner
+    from restore.engine.torch_runner import torch_runners
     from restore.weights import load
 
     if isinstance(weights, WeightFile):
         weights = load(weights.path)
-    return TorchRunner(weights, device=device, precision=precision)
+    return torch_runners(weights, device=device, precision=precision)

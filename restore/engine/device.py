@@ -8,7 +8,18 @@ import torch
 
 from restore.errors import DeviceError, UsageError
 
-__all__ = ["PRECISIONS", "fast_precisions", "has_fast_bf16", "resolve_device", "training_dtype"]
+__all__ = [
+    "ALL_GPUS",
+    "PRECISIONS",
+    "fast_precisions",
+    "has_fast_bf16",
+    "resolve_device",
+    "resolve_devices",
+    "training_dtype",
+]
+
+ALL_GPUS = "cuda:all"
+"""The name of all GPUs of this machine together."""
 
 PRECISIONS: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -33,7 +44,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     except RuntimeError:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"device {name!r}: use auto, cpu, cuda, cuda:N or mps")
+        raise UsageError(f"device {name!r}: use auto, cpu, cuda, cuda:N, {ALL_GPUS} or mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
             f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices "
@@ -42,6 +53,24 @@ def resolve_device(name: str = "auto") -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device mps: not available on this machine; try --device cpu")
     return device
+
+
+def resolve_devices(name: str) -> tuple[torch.device, ...]:
+    """Return the devices called ``name``: all GPUs for cuda:all, else the one of that name.
+
+    Raises:
+        UsageError: no such kind of device.
+        DeviceError: the device is not on this machine.
+    """
+    if name != ALL_GPUS:
+        return (resolve_device(name),)
+    count = torch.cuda.device_count()
+    if count == 0:
+        raise DeviceError(
+            f"device {ALL_GPUS}: this machine has no CUDA device that this build of PyTorch can "
+            "use; try --device cpu"
+        )
+    return tuple(torch.device("cuda", index) for index in range(count))
 
 
 @cache

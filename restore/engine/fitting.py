@@ -1,14 +1,17 @@
-"""Tiles that fit a device's memory, and the processor where none does."""
+"""Tiles that fit the devices' memory, and the processor where none does."""
 
 import logging
 from collections.abc import Callable
-from typing import TypeVar
+from threading import Lock
+from typing import Generic, TypeVar
 
+from restore.engine.lanes import Lane, Lanes
 from restore.engine.runner import TileTooLarge
 from restore.errors import DeviceError
 
-__all__ = ["where_it_fits"]
+__all__ = ["Place"]
 
+L = TypeVar("L", bound=Lane)
 T = TypeVar("T")
 
 log = logging.getLogger("restore")
@@ -16,40 +19,61 @@ log = logging.getLogger("restore")
 _LEAST_TILE = 64
 
 
-def where_it_fits(
-    run: Callable[[int], T], tile: int, *, device: str, to_processor: Callable[[], int]
-) -> tuple[T, int]:
-    """Run with the largest tile that fits the device; if none does, with the processor.
+class Place(Generic[L]):
+    """The lanes that a network runs in, and the size of tile that fits all of them.
+
+    Where a lane runs out of memory, all go on with tiles of half the size. A lane without room for
+    a small tile is shut and the others begin again with the first size; once all are shut, the
+    processor takes over. Several threads may work here, and run out of memory, at the same time.
 
     Args:
-        run: does the work in tiles of a size.
-        tile: to begin with; halved until it fits.
-        device: that ``run`` uses at first.
-        to_processor: lets ``run`` use the processor from now on; returns the tile to begin with.
-
-    Returns:
-        The result, and the size of tile that fitted.
-
-    Raises:
-        DeviceError: not even a small tile fits the processor's memory.
+        lanes: to begin with.
+        tile: to begin with, the side in pixels.
+        to_processor: returns what goes on with the work where no lane has room.
     """
-    try:
-        return _fitting_tile(run, tile)
-    except TileTooLarge as error:
-        if device == "cpu":
-            raise DeviceError("not enough memory for the network") from error
-    log.warning("%s ran out of memory; going on with the processor", device)
-    try:
-        return _fitting_tile(run, to_processor())
-    except TileTooLarge as error:
-        raise DeviceError("not enough memory for the network") from error
 
+    def __init__(
+        self, lanes: Lanes[L], tile: int, *, to_processor: Callable[[], tuple[Lanes[L], int]]
+    ) -> None:
+        self.lanes = lanes
+        self.tile = self._first_tile = tile
+        self._to_processor = to_processor
+        self._lock = Lock()
 
-def _fitting_tile(run: Callable[[int], T], tile: int) -> tuple[T, int]:
-    while True:
-        try:
-            return run(tile), tile
-        except TileTooLarge:
-            if tile <= _LEAST_TILE:
-                raise
-            tile = max(_LEAST_TILE, tile // 2)
+    def fitting(self, run: Callable[[Lanes[L], int], T]) -> T:
+        """Return what ``run`` does in these lanes with the largest tile that fits them.
+
+        Args:
+            run: does all of the work; called again where memory ran out.
+
+        Raises:
+            DeviceError: not even a small tile fits the processor's memory.
+        """
+        while True:
+            with self._lock:
+                lanes, tile = self.lanes, self.tile
+            try:
+                return run(lanes, tile)
+            except TileTooLarge as error:
+                self._make_room(lanes, tile, error)
+
+    def _make_room(self, lanes: Lanes[L], tile: int, error: TileTooLarge) -> None:
+        with self._lock:
+            if lanes is not self.lanes or self.tile < tile:
+                return  # another thread was here before
+            if tile > _LEAST_TILE:
+                self.tile = max(_LEAST_TILE, tile // 2)
+            elif lanes.first.device == "cpu":
+                raise DeviceError("not enough memory for the network") from error
+            else:
+                self._shut(lanes, error.lane)
+
+    def _shut(self, lanes: Lanes[L], lane: object) -> None:
+        device = getattr(lane, "device", lanes.first.device)
+        was_open = lanes.shut(lane)
+        if len(lanes) == 0:
+            log.warning("%s ran out of memory; going on with the processor", device)
+            self.lanes, self._first_tile = self._to_processor()
+        elif was_open and device not in lanes.devices:
+            log.warning("%s ran out of memory; going on without it", device)
+        self.tile = self._first_tile

@@ -1,19 +1,18 @@
 """A network for anomalies on a device: pixels in, reconstruction and score map out."""
 
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from restore.engine.choice import choose_precision, tile_size
-from restore.engine.device import PRECISIONS, fast_precisions, resolve_device
-from restore.engine.fitting import where_it_fits
+from restore.engine.device import fast_precisions, resolve_devices
+from restore.engine.fitting import Place
+from restore.engine.lanes import Lanes
 from restore.engine.overlap import run_overlapping
 from restore.engine.tiles import run_tiled
-from restore.engine.torch_runner import exact_float32, memory_errors
+from restore.engine.torch_lane import TorchLane, torch_lanes
 from restore.image.shrink import shrunk
 from restore.models.autoencoder import Autoencoder
 from restore.weights import Weights, build
@@ -45,12 +44,12 @@ class Scored:
 
 
 class InspectionBackend:
-    """Runs one anomaly network on one device.
+    """Runs one anomaly network on one device, or on all GPUs; may be called from several threads.
 
     Args:
         weights: what to run.
         scale: pictures are made smaller by this whole factor first.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of a tile in pixels, or auto.
 
@@ -71,18 +70,42 @@ class InspectionBackend:
     ) -> None:
         self.weights, self.scale = weights, scale
         self._wanted_precision, self._wanted_tile = precision, tile
-        self._move_to(device)
+        network: Any = build(weights)
+        self._window = int(network.window) if isinstance(network, Autoencoder) else None
+        if self._window is None:
+            self._halo, self._multiple = int(network.halo), int(network.multiple)
+        self._place = Place(
+            *self._opened(device, network),
+            to_processor=lambda: self._opened("cpu", build(weights)),
+        )
 
-    def _move_to(self, device: str) -> None:
-        self.device = resolve_device(device)
-        self.precision = choose_precision(
-            self._wanted_precision, fast_precisions(self.device), self.weights.precision_loss_db
+    def _opened(self, device: str, network: Any) -> tuple[Lanes[TorchLane], int]:
+        devices = resolve_devices(device)
+        precision = choose_precision(
+            self._wanted_precision, fast_precisions(devices[0]), self.weights.precision_loss_db
         )
-        self.tile = tile_size(self._wanted_tile, _TILE)
-        network: Any = build(self.weights)
-        self._network = network.to(
-            self.device, PRECISIONS[self.precision], memory_format=torch.channels_last
-        )
+        lanes = torch_lanes(network, devices, precision, function=lambda each: each.inspect)
+        return Lanes(lanes), tile_size(self._wanted_tile, _TILE)
+
+    @property
+    def device(self) -> str:
+        """Where it runs; several devices with commas between them."""
+        return ",".join(self._place.lanes.devices)
+
+    @property
+    def precision(self) -> str:
+        """The number format it runs in: fp32, fp16 or bf16."""
+        return self._place.lanes.first.precision
+
+    @property
+    def tile(self) -> int:
+        """Side of the tiles in pixels."""
+        return self._place.tile
+
+    @property
+    def lanes(self) -> int:
+        """How many tiles it works on at once."""
+        return len(self._place.lanes)
 
     def __call__(self, pixels: NDArray[np.float32]) -> Scored:
         """Score a part.
@@ -94,48 +117,33 @@ class InspectionBackend:
             DeviceError: not even a small tile fits the device's memory.
         """
         small = shrunk(pixels, self.scale)
-        way = self._windowed if self._is_windowed else self._tiled
-        result, self.tile = where_it_fits(
-            lambda tile: way(small, tile),
-            self.tile,
-            device=str(self.device),
-            to_processor=self._to_processor,
-        )
+        result = self._place.fitting(lambda lanes, tile: self._run(lanes, small, tile))
         return Scored(result[:-1], result[-1])
 
-    def _to_processor(self) -> int:
-        self._move_to("cpu")
-        return self.tile
-
-    @property
-    def _is_windowed(self) -> bool:
-        return isinstance(self._network, Autoencoder)
-
-    def _windowed(self, pixels: NDArray[np.float32], _tile: int) -> NDArray[np.float32]:
-        window = int(self._network.window)
-        return run_overlapping(
-            self._run,
-            pixels,
-            window=window,
-            stride=window // _STRIDE,
-            channels=len(pixels) + 1,
-        )
-
-    def _tiled(self, pixels: NDArray[np.float32], tile: int) -> NDArray[np.float32]:
+    def _run(
+        self, lanes: Lanes[TorchLane], pixels: NDArray[np.float32], tile: int
+    ) -> NDArray[np.float32]:
+        channels = len(pixels) + 1
+        if self._window is not None:
+            return run_overlapping(
+                lambda crops: lanes(_clean(crops)),
+                pixels,
+                window=self._window,
+                stride=self._window // _STRIDE,
+                channels=channels,
+                workers=lanes.workers,
+            )
         return run_tiled(
-            lambda patch: self._run(patch[None])[0],
+            lambda patch: lanes(_clean(patch[None]))[0],
             pixels,
             tile=tile,
-            halo=self._network.halo,
-            multiple=self._network.multiple,
-            channels=len(pixels) + 1,
+            halo=self._halo,
+            multiple=self._multiple,
+            channels=channels,
+            workers=lanes.workers,
         )
 
-    def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        # Tile by tile: a cleaned copy of a whole large picture would be one too many in memory.
-        clean = np.clip(np.nan_to_num(crops, posinf=1), 0, 1)
-        with memory_errors(), torch.inference_mode(), exact_float32(self.precision == "fp32"):
-            inputs = torch.from_numpy(np.ascontiguousarray(clean)).to(self.device)
-            result = cast(Any, cast(nn.Module, self._network)).inspect(inputs)
-            outputs: NDArray[np.float32] = result.float().cpu().numpy()
-        return outputs
+
+def _clean(crops: NDArray[np.float32]) -> NDArray[np.float32]:
+    # Tile by tile: a cleaned copy of a whole large picture would be one too many in memory.
+    return np.ascontiguousarray(np.clip(np.nan_to_num(crops, posinf=1), 0, 1))

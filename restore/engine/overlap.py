@@ -6,15 +6,24 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.in_order import in_order
+
 __all__ = ["run_overlapping"]
 
 Pixels = NDArray[np.float32]
+Corner = tuple[int, int]
 
 _BATCH = 16
 
 
 def run_overlapping(
-    network: Callable[[Pixels], Pixels], pixels: Pixels, *, window: int, stride: int, channels: int
+    network: Callable[[Pixels], Pixels],
+    pixels: Pixels,
+    *,
+    window: int,
+    stride: int,
+    channels: int,
+    workers: int = 1,
 ) -> Pixels:
     """Apply ``network`` to overlapping windows and return their weighted mean.
 
@@ -26,6 +35,7 @@ def run_overlapping(
         window: side of a window in pixels.
         stride: from one window to the next, at most half of ``window``.
         channels: of the result.
+        workers: threads that ``network`` is called from; the result does not depend on it.
 
     Returns:
         ``[channels, H, W]``.
@@ -37,17 +47,26 @@ def run_overlapping(
     weight = np.outer(ramp, ramp).astype(np.float32)
     total = np.zeros((channels, *padded.shape[1:]), np.float32)
     weights = np.zeros(padded.shape[1:], np.float32)
-    waiting = _places(padded.shape[1:], window, stride)
-    while places := list(islice(waiting, _BATCH)):
-        cut = np.stack([padded[:, y : y + window, x : x + window] for y, x in places])
-        for (y, x), result in zip(places, network(cut), strict=True):
+
+    def run(corners: list[Corner]) -> tuple[list[Corner], Pixels]:
+        cut = np.stack([padded[:, y : y + window, x : x + window] for y, x in corners])
+        return corners, network(cut)
+
+    batches = _batches(_corners(padded.shape[1:], window, stride))
+    for corners, results in in_order(run, batches, workers=workers):
+        for (y, x), result in zip(corners, results, strict=True):
             total[:, y : y + window, x : x + window] += weight * result
             weights[y : y + window, x : x + window] += weight
     total /= weights
     return total[:, :height, :width]
 
 
-def _places(shape: tuple[int, ...], window: int, stride: int) -> Iterator[tuple[int, int]]:
+def _batches(corners: Iterator[Corner]) -> Iterator[list[Corner]]:
+    while batch := list(islice(corners, _BATCH)):
+        yield batch
+
+
+def _corners(shape: tuple[int, ...], window: int, stride: int) -> Iterator[Corner]:
     """Return the corners of windows that cover ``shape``, the last ones flush with its edges."""
     starts = [[*range(0, size - window, stride), size - window] for size in shape]
     return ((y, x) for y in starts[0] for x in starts[1])

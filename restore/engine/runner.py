@@ -10,7 +10,13 @@ __all__ = ["Runner", "TileTooLarge", "Traits"]
 
 
 class TileTooLarge(Exception):
-    """The device has not enough memory for a tile of this size."""
+    """The device has not enough memory for a tile of this size.
+
+    Attributes:
+        lane: the one of several that had not, where they work side by side.
+    """
+
+    lane: object = None
 
 
 @dataclass(frozen=True, kw_only=True)

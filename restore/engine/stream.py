@@ -55,7 +55,7 @@ class Outcome:
 
 
 class Stages(Protocol[Loaded, Result]):
-    """What happens to an item; ``load`` and ``save`` are called from several threads."""
+    """What happens to an item, in several threads."""
 
     def file_size(self, item: Item) -> float:
         """Return the bytes that will be read; infinity if unknown."""
@@ -67,7 +67,7 @@ class Stages(Protocol[Loaded, Result]):
         """Return how large the loaded picture is."""
 
     def process(self, loaded: Loaded) -> Result:
-        """Do the task's work; called from one thread, one picture at a time."""
+        """Do the task's work; called for one picture at a time where the work has one lane."""
 
     def save(self, item: Item, result: Result, stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; raise ``Stopping`` soon after ``stopping()`` has become true."""
@@ -94,15 +94,23 @@ class Stream(Generic[Loaded, Result]):
         stages: how to do it.
         jobs: threads that load, and as many that save. Together no more than 12.5 megapixels
             for each job, and never less than 50, are in memory, or one larger picture alone.
+        lanes: how much of the work may run side by side. With one, pictures are processed one by
+            one; with several, as many at once as there are jobs, and no fewer than lanes.
     """
 
     def __init__(
-        self, items: Sequence[Item], stages: Stages[Loaded, Result], *, jobs: int = 4
+        self,
+        items: Sequence[Item],
+        stages: Stages[Loaded, Result],
+        *,
+        jobs: int = 4,
+        lanes: int = 1,
     ) -> None:
+        at_once = max(lanes, jobs) if lanes > 1 else 1
         self._items = items
         self._stages = stages
         self._budget = 12.5 * max(4, jobs)
-        self._most_under_way = 2 * jobs + 2
+        self._most_under_way = 2 * (jobs + at_once)
         self._changed = Condition()
         self._under_way: deque[_Ticket] = deque()
         self._saving = 0
@@ -110,7 +118,7 @@ class Stream(Generic[Loaded, Result]):
         self._broken_pipe: BrokenPipeError | None = None
         self._largest_file, self._most_megapixels = -1.0, 0.0
         self._loaders = ThreadPoolExecutor(jobs, "load")
-        self._processor = ThreadPoolExecutor(1, "process")
+        self._processors = ThreadPoolExecutor(at_once, "process")
         self._savers = ThreadPoolExecutor(jobs, "save")
 
     def __iter__(self) -> Iterator[Outcome]:
@@ -143,7 +151,7 @@ class Stream(Generic[Loaded, Result]):
     def _shut_down(self) -> None:
         with self._changed:
             self._stopping = True
-        for pool in (self._loaders, self._processor, self._savers):
+        for pool in (self._loaders, self._processors, self._savers):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _next(self, waiting: deque[Item]) -> Outcome | None:
@@ -208,7 +216,7 @@ class Stream(Generic[Loaded, Result]):
             if math.isfinite(file_size):
                 self._largest_file = max(self._largest_file, file_size)
             self._changed.notify_all()
-        self._hand_on(self._processor, ticket, self._process, loaded)
+        self._hand_on(self._processors, ticket, self._process, loaded)
 
     def _process(self, ticket: _Ticket, loaded: Loaded) -> None:
         self._hand_on(self._savers, ticket, self._save, self._stages.process(loaded))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.in_order import in_order
 from restore.errors import UsageError
 
 __all__ = ["Part", "Window", "each_tile", "run_tiled", "windows"]
@@ -62,6 +63,7 @@ def run_tiled(
     multiple: int,
     scale: int = 1,
     channels: int | None = None,
+    workers: int = 1,
 ) -> Pixels:
     """Apply ``network`` to ``pixels`` tile by tile; equals applying it to the whole picture.
 
@@ -75,6 +77,7 @@ def run_tiled(
             at its lower and right edges to reach one.
         scale: how much larger the network's result is.
         channels: of the result; None for those of ``pixels``.
+        workers: threads that ``network`` is called from; the result does not depend on it.
 
     Returns:
         ``[channels, scale * H, scale * W]``.
@@ -90,6 +93,7 @@ def run_tiled(
         halo=halo,
         multiple=multiple,
         scale=scale,
+        workers=workers,
     )
     for kept, _, restored in tiles:
         result[:, *kept] = restored
@@ -106,26 +110,36 @@ def each_tile(
     halo: int,
     multiple: int,
     scale: int = 1,
+    workers: int = 1,
 ) -> Iterator[tuple[Part, Pixels, Pixels]]:
     """Apply ``network`` to a picture that need not be in memory; see ``run_tiled``.
 
     Args:
         network: as for ``run_tiled``.
-        read: returns a part of the picture as ``[C, h, w]``; asked for tiles row by row.
+        read: returns a part of the picture as ``[C, h, w]``; asked for tiles row by row, in the
+            thread that takes the results.
         height: of the picture.
         width: of the picture.
         tile: as for ``run_tiled``.
         halo: as for ``run_tiled``.
         multiple: as for ``run_tiled``.
         scale: as for ``run_tiled``.
+        workers: as for ``run_tiled``; for each there are at most two tiles in memory.
 
     Yields:
         A part of the result, what it was made of, and its pixels ``[channels, h, w]``; every pixel
-        once.
+        once, in the same order for any number of workers.
     """
-    for window in windows(height, width, tile=tile, halo=halo, multiple=multiple):
-        patch = read(window.read)
-        restored = network(_padded(patch, multiple))
+
+    def run(cut: tuple[Window, Pixels]) -> tuple[Window, Pixels, Pixels]:
+        window, patch = cut
+        return window, patch, network(_padded(patch, multiple))
+
+    cuts = (
+        (window, read(window.read))
+        for window in windows(height, width, tile=tile, halo=halo, multiple=multiple)
+    )
+    for window, patch, restored in in_order(run, cuts, workers=workers):
         own = [
             (keep.start - read.start, keep.stop - read.start)
             for read, keep in zip(window.read, window.keep, strict=True)

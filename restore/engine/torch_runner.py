@@ -1,55 +1,44 @@
 """Networks run by PyTorch, on processors and GPUs."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from restore.engine.choice import choose_precision
-from restore.engine.device import PRECISIONS, fast_precisions, resolve_device
-from restore.engine.runner import TileTooLarge, Traits
+from restore.engine.device import fast_precisions, resolve_devices
+from restore.engine.runner import Traits
+from restore.engine.torch_lane import TorchLane, torch_lanes
 from restore.weights import Weights, build
 
-__all__ = ["TorchRunner", "exact_float32", "memory_errors", "traits_of"]
+__all__ = ["TorchRunner", "torch_runners", "traits_of"]
 
 _FAR = 32
 """A halo from which on seams cost more than the cache saves."""
 
 
 class TorchRunner:
-    """Runs one network on one device; see ``Runner``.
+    """Runs one network in one lane; see ``Runner``.
 
     Args:
-        weights: what to run.
-        device: auto, cpu, cuda, cuda:N or mps.
-        precision: auto, fp32, fp16 or bf16.
-
-    Raises:
-        UsageError: an option that does not exist.
-        DeviceError: the device is not on this machine.
-        WeightsError: the tensors do not fit the architecture.
+        lane: calls the network.
+        traits: of the network.
     """
 
     engine = "pytorch"
 
-    def __init__(self, weights: Weights, *, device: str, precision: str) -> None:
-        self._device = resolve_device(device)
-        self.device = str(self._device)
-        fast = fast_precisions(self._device)
-        self.precision = choose_precision(precision, fast, weights.precision_loss_db)
-        network: Any = build(weights)
-        self.traits = traits_of(weights, network)
-        self._network = network.to(
-            self._device, PRECISIONS[self.precision], memory_format=torch.channels_last
-        )
+    def __init__(self, lane: TorchLane, traits: Traits) -> None:
+        self.traits = traits
+        self.device, self.precision = lane.device, lane.precision
+        self._lane = lane
 
     @property
     def auto_tile(self) -> int:
         """Side of the tiles that suit it, in the pixels that it sees."""
-        if self._device.type != "cpu":
+        if self.device != "cpu":
             return 1024
         # Small tiles keep bf16 units fed from the cache, but a halo is computed twice at every
         # seam: networks that see far, and float32, gain more from larger tiles.
@@ -58,11 +47,29 @@ class TorchRunner:
 
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the network makes of one picture."""
-        with memory_errors(), torch.inference_mode(), exact_float32(self.precision == "fp32"):
-            tensors = [torch.tensor(each).to(self._device) for each in inputs]
-            tensors[0] = tensors[0].to(memory_format=torch.channels_last)
-            result: NDArray[np.float32] = self._network(*tensors).float().cpu().numpy()
-        return result
+        return self._lane(*inputs)
+
+
+def torch_runners(weights: Weights, *, device: str, precision: str) -> list[TorchRunner]:
+    """Return what runs a network side by side: one runner, or several on GPUs.
+
+    Args:
+        weights: what to run.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
+        precision: auto, fp32, fp16 or bf16.
+
+    Raises:
+        UsageError: an option that does not exist.
+        DeviceError: the device is not on this machine.
+        WeightsError: the tensors do not fit the architecture.
+    """
+    devices = resolve_devices(device)
+    fast = fast_precisions(devices[0])
+    chosen = choose_precision(precision, fast, weights.precision_loss_db)
+    network = build(weights)
+    traits = traits_of(weights, network)
+    lanes = torch_lanes(network, devices, chosen, function=_in_channels_last)
+    return [TorchRunner(lane, traits) for lane in lanes]
 
 
 def traits_of(weights: Weights, network: Any) -> Traits:
@@ -75,24 +82,9 @@ def traits_of(weights: Weights, network: Any) -> Traits:
     )
 
 
-@contextmanager
-def memory_errors() -> Iterator[None]:
-    """Turn a GPU's lack of memory into ``TileTooLarge``, and give back what it holds in reserve."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-        raise TileTooLarge(str(error)) from error
+def _in_channels_last(network: Any) -> Callable[..., Tensor]:
+    def run(picture: Tensor, *levels: Tensor) -> Tensor:
+        result: Tensor = network(picture.to(memory_format=torch.channels_last), *levels)
+        return result
 
-
-@contextmanager
-def exact_float32(wanted: bool) -> Iterator[None]:
-    """Keep cuDNN from rounding float32 to TF32 and from choosing algorithms by the clock."""
-    if not wanted:
-        yield
-        return
-    with torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-    ):
-        yield
+    return run

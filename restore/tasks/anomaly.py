@@ -82,7 +82,7 @@ class Detector:
         threshold: score above which a part is defective.
         fpr: instead, the share of good parts that may be called so; without either it is the one
             of training.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of the tiles in pixels, or auto.
 

@@ -130,7 +130,7 @@ class DarkEnhancer:
 
     Args:
         model: ``auto`` takes the shipped network for each file's sensor; or a name or a file.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
             loss for these weights is at most 0.02 dB.
         tile: side of the tiles in pixels of the mosaic, or auto.
@@ -160,6 +160,11 @@ class DarkEnhancer:
             is_xtrans = weights.config.planes == _XTRANS_PLANES
             self._backends[is_xtrans] = Backend(weights, tile=tile, **options)
             self._configs[is_xtrans] = weights.config
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it works on at once when it is called from several threads."""
+        return max(backend.lanes for backend in self._backends.values())
 
     def __call__(
         self,

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 from restore.engine.backend import Backend
@@ -51,7 +52,7 @@ class Denoiser:
             each picture through the network of its kind. With a single file, a gray network takes
             the channels of a colour picture one by one, and a colour network sees a gray picture
             as three equal channels.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
             loss for these weights is at most 0.02 dB.
         tile: side of the tiles in pixels, or auto.
@@ -75,8 +76,14 @@ class Denoiser:
         self._options = {"device": device, "precision": precision}
         self._tile = tile
         self._backends: dict[str, Backend] = {}
+        self._opening = Lock()
         for name in set(self._names.values()):
             self._backend(name)
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it works on at once when it is called from several threads."""
+        return max(backend.lanes for backend in self._backends.values())
 
     def __call__(
         self,
@@ -151,10 +158,11 @@ class Denoiser:
         return LargeResult(picture=source.like, height=source.height, record=record, opened=opened)
 
     def _backend(self, name: str) -> Backend:
-        if name not in self._backends:
-            weights = _for_denoising(read_weight_file(name))
-            self._backends[name] = Backend(weights, tile=self._tile, **self._options)
-        return self._backends[name]
+        with self._opening:
+            if name not in self._backends:
+                weights = _for_denoising(read_weight_file(name))
+                self._backends[name] = Backend(weights, tile=self._tile, **self._options)
+            return self._backends[name]
 
 
 def _record(

@@ -96,7 +96,7 @@ class Contender:
 
     Args:
         model: a shipped name or a weight file.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of the tiles in pixels, or auto.
     """

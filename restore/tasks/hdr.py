@@ -48,7 +48,7 @@ class HdrReconstructor:
         model: a shipped name, a weight file, or auto for the mode's own.
         psf: ``(3, P, Q)`` of the element that captures are made with, where it is not certain to
             be the one that the weights were trained for.
-        device: auto, cpu, cuda, cuda:N or mps.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of the tiles in pixels, or auto.
 
@@ -75,6 +75,11 @@ class HdrReconstructor:
         self._backend = Backend(weights, device=device, precision=precision, tile=tile)
         with find(name).open("rb") as file:
             self._digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it works on at once when it is called from several threads."""
+        return self._backend.lanes
 
     def __call__(
         self,

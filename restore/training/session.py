@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from restore.engine.device import resolve_device, training_dtype
+from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.errors import OutputExists, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
@@ -139,7 +139,8 @@ def train(
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
         TrainingStopped: ``should_stop`` said so.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
-        UsageError: settings that do not fit each other, or weights that could not be measured.
+        UsageError: settings that do not fit each other or training, or weights that could not be
+            measured.
     """
     with assembled() as team:
         checkpoint = checkpoint_path(output)
@@ -147,9 +148,10 @@ def train(
         resume = settings.resume or (again and checkpoint.exists())
         _check_outputs(output, checkpoint, resume=resume, overwrite=settings.overwrite or again)
         team.wait()
+        device = _device(settings.device)
         context = Context(
-            device=team.device(resolve_device(settings.device)),
-            precision=training_dtype(settings.precision, resolve_device(settings.device)),
+            device=team.device(device),
+            precision=training_dtype(settings.precision, device),
             crops_per_batch=_crops_per_batch(recipe, team),
         )
         torch.manual_seed(recipe.seed)
@@ -212,6 +214,15 @@ def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: b
             f"{checkpoint}: a stopped run is there; use --resume to continue it "
             "or --overwrite to start again"
         )
+
+
+def _device(name: str) -> torch.device:
+    if name == ALL_GPUS:
+        raise UsageError(
+            f"device {name}: a training process has one GPU; for N of them use `torchrun "
+            "--nproc-per-node N -m imrestore train ...`, without --device"
+        )
+    return resolve_device(name)
 
 
 def _crops_per_batch(recipe: Recipe, team: Team) -> int:

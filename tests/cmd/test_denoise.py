@@ -4,11 +4,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
+
+from restore.engine import backend
 
 Run = Callable[..., SimpleNamespace]
 Photo = Callable[..., Path]
@@ -264,6 +268,11 @@ def test_a_bug_fails_one_picture_and_exits_70(
         (["--tile", "0"], "tile"),
         (["--precision", "fp8"], "precision"),
         (["--device", "toaster"], "device"),
+        pytest.param(
+            ["--device", "cuda:all"],
+            "device cuda:all: this machine has no CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
         (["--no-such-option"], "--no-such-option"),
     ],
 )
@@ -277,6 +286,24 @@ def test_wrong_options_are_one_line_and_exit_2(
     assert ended.err.count("\n") == 1
     assert message in ended.err
     assert not Path("out").exists()
+
+
+def test_results_are_the_same_bytes_in_several_lanes(
+    run: Run, photo: Photo, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(8):
+        photo(f"in/{n}.png", width=60 + 10 * n, height=90 - 10 * n, seed=n)
+    arguments = ["denoise", "in", "--model", tiny_weights, "--tile", "32", "--precision", "fp32"]
+    assert run(*arguments, "-o", "one").code == 0
+    real = backend._runners
+
+    def three(*arguments: Any, **options: Any) -> list[Any]:
+        return [runner for _ in range(3) for runner in real(*arguments, **options)]
+
+    monkeypatch.setattr(backend, "_runners", three)
+    assert run(*arguments, "-o", "three").code == 0
+    for n in range(8):
+        assert Path(f"one/{n}.png").read_bytes() == Path(f"three/{n}.png").read_bytes()
 
 
 def test_an_image_and_records_do_not_share_standard_output(run: Run, photo: Photo) -> None:

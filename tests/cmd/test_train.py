@@ -86,6 +86,7 @@ def test_time_is_kept(photos: Path, tmp_path: Path) -> None:
         (["--steps", "5", "--width", "x"], "--width x"),
         (["--steps", "5", "--model", "gan"], "model 'gan'"),
         (["--steps", "5", "--device", "abacus"], "device 'abacus'"),
+        (["--steps", "5", "--device", "cuda:all"], "torchrun --nproc-per-node N"),
         (["--steps", "5", "--noise", "snow"], "noise 'snow'"),
         (["--steps", "5", "--schedule", "up"], "schedule 'up'"),
         (["--steps", "5", "--checkpoint-every", "often"], "--checkpoint-every often"),

@@ -72,8 +72,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Memory in pixels of the devices of a machine."""
     memory = {"cuda": 0, "cpu": 10**9}
     monkeypatch.setattr(
-        "restore.engine.backend._runner",
-        lambda _weights, *, device, **_: SmallDevice(device, memory[device]),
+        "restore.engine.backend._runners",
+        lambda _weights, *, device, **_: [SmallDevice(device, memory[device])],
     )
     return memory
 

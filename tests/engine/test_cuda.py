@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from restore.engine.backend import Backend
+from restore.engine.in_order import in_order
 from restore.weights import Weights, load
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -46,3 +47,25 @@ def test_tile_shrinks_until_it_fits(weights: Weights) -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert backend.tile < 1024
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:all"])
+def test_lanes_agree_with_one_lane(weights: Weights, device: str) -> None:
+    pixels = np.random.default_rng(0).random((3, 600, 500), dtype=np.float32)
+    backend = Backend(weights, device=device, precision="fp32", tile=128)
+    several = [backend(pixels, 0.1) for _ in range(3)]
+    assert backend.lanes == 2 * (torch.cuda.device_count() if device == "cuda:all" else 1)
+    for lane in backend._place.lanes._open[1:]:
+        backend._place.lanes.shut(lane)
+    one = backend(pixels, 0.1)
+    for result in several:
+        np.testing.assert_allclose(result, one, rtol=0, atol=1e-6)
+
+
+def test_pictures_in_several_threads_do_not_mix(weights: Weights) -> None:
+    pictures = [np.full((3, 200 + n, 150), n / 20, dtype=np.float32) for n in range(20)]
+    backend = Backend(weights, device="cuda", precision="fp16", tile=64)
+    expected = [backend(each, 0.1) for each in pictures]
+    results = in_order(lambda each: backend(each, 0.1), pictures, workers=4)
+    for result, alone in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, alone, rtol=0, atol=4e-3)

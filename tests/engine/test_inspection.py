@@ -1,11 +1,15 @@
 """Score maps of large pictures, tile by tile."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
 
 from restore.engine.inspection import InspectionBackend
+from restore.engine.lanes import Lanes
 from restore.engine.runner import TileTooLarge
+from restore.engine.torch_lane import TorchLane
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.weights import Weights
@@ -47,16 +51,15 @@ def test_tiled_map_has_no_seams(draem: Weights, height: int, width: int, tile: i
 
 def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     """So memory does not grow with a picture beyond its own pixels."""
-    backend = InspectionBackend(draem, device="cpu", tile=64)
     seen: list[tuple[int, ...]] = []
-    run = backend._run
+    run = TorchLane.__call__
 
-    def watched(crops: np.ndarray) -> np.ndarray:
-        seen.append(crops.shape)
-        return run(crops)
+    def watched(lane: TorchLane, *crops: np.ndarray) -> np.ndarray:
+        seen.append(crops[0].shape)
+        return run(lane, *crops)
 
-    monkeypatch.setattr(backend, "_run", watched)
-    backend(part(300, 500))
+    monkeypatch.setattr(TorchLane, "__call__", watched)
+    InspectionBackend(draem, device="cpu", tile=64)(part(300, 500))
     halo = Draem(SMALL).halo
     assert len(seen) == 5 * 8
     assert max(max(shape[2:]) for shape in seen) <= 64 + 2 * halo
@@ -97,21 +100,29 @@ def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None
 
 @pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)])
 def test_a_device_without_room_gives_way_to_the_processor(
-    network: torch.nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    network: torch.nn.Module, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = InspectionBackend(weights(network), device="cpu", tile=128)
     expected = backend(part(150, 90))
+    full = Mock(device="cuda", side_effect=TileTooLarge)
     tight = InspectionBackend(weights(network), device="cpu", tile=128)
-    run = tight._run
-
-    def full(crops: np.ndarray) -> np.ndarray:
-        if tight.device.type == "meta":
-            raise TileTooLarge
-        return run(crops)
-
-    monkeypatch.setattr(tight, "_run", full)
-    tight.device = torch.device("meta")
+    tight._place.lanes = Lanes([full])
     for _ in range(2):
         np.testing.assert_array_equal(tight(part(150, 90)).scores, expected.scores)
-    assert caplog.messages == ["meta ran out of memory; going on with the processor"]
-    assert (tight.device.type, tight.tile) == ("cpu", 128)
+    assert caplog.messages == ["cuda ran out of memory; going on with the processor"]
+    assert (tight.device, tight.tile) == ("cpu", 128)
+
+
+@pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])
+def test_the_result_is_the_same_in_several_lanes(network: torch.nn.Module) -> None:
+    backend = InspectionBackend(weights(network), device="cpu", tile=32)
+    expected = backend(part(150, 90))
+    backend._place.lanes = Lanes([backend._place.lanes.first, *torch_lanes_of(network)])
+    assert backend.lanes == 3
+    result = backend(part(150, 90))
+    np.testing.assert_array_equal(result.scores, expected.scores)
+    np.testing.assert_array_equal(result.reconstruction, expected.reconstruction)
+
+
+def torch_lanes_of(network: torch.nn.Module) -> list[TorchLane]:
+    return [InspectionBackend(weights(network), device="cpu")._place.lanes.first for _ in range(2)]

@@ -14,7 +14,7 @@ import torch
 from restore.engine.backend import ENGINE_VARIABLE, Backend
 from restore.engine.network_cache import cache_folder, load_network
 from restore.engine.openvino_runner import OpenVinoRunner, can_serve
-from restore.engine.torch_runner import TorchRunner
+from restore.engine.torch_runner import torch_runners
 from restore.errors import DeviceError, UsageError
 from restore.metrics import psnr
 from restore.models.dncnn import DnCNN, DnCNNConfig
@@ -98,7 +98,7 @@ def entries() -> list[Path]:
 def test_every_network_gives_what_it_gives_in_pytorch(task: str, network: Any) -> None:
     weights = weights_of(network, task)
     runner = OpenVinoRunner(weights, "fp32")
-    reference = TorchRunner(weights, device="cpu", precision="fp32")
+    (reference,) = torch_runners(weights, device="cpu", precision="fp32")
     assert runner.traits == reference.traits
     planes = getattr(network.config, "planes", network.config.channels)
     for height, width in ((48, 80), (64, 32)):

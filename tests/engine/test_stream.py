@@ -188,6 +188,41 @@ def test_stop_hands_out_what_was_ready_but_not_yet_yielded() -> None:
     assert {outcome.record["n"] for outcome in late} == {1, 2}
 
 
+@pytest.mark.parametrize(
+    ("jobs", "lanes", "at_once"), [(4, 1, 1), (1, 2, 2), (3, 2, 3), (2, 16, 16)]
+)
+def test_pictures_are_processed_side_by_side_where_there_are_lanes(
+    jobs: int, lanes: int, at_once: int
+) -> None:
+    together = threading.Barrier(at_once)
+
+    class Meeting(FakeStages):
+        most = 0
+        now = 0
+
+        def process(self, loaded: tuple[int, Picture]) -> tuple[int, Picture]:
+            with lock:
+                self.now += 1
+                self.most = max(self.most, self.now)
+            if loaded[0] < at_once:
+                together.wait(5)
+            with lock:
+                self.now -= 1
+            return super().process(loaded)
+
+    lock = threading.Lock()
+    stages = Meeting()
+    outcomes = list(Stream(items(24), stages, jobs=jobs, lanes=lanes))
+    assert [outcome.record["n"] for outcome in outcomes] == list(range(24))
+    assert stages.most == at_once
+
+
+def test_lanes_take_no_more_memory_than_jobs() -> None:
+    stages = FakeStages(megapixels_of=lambda _n: 24.0)
+    list(Stream(items(8), stages, jobs=4, lanes=8))
+    assert stages.most_alive <= 50
+
+
 def test_a_closed_pipe_ends_the_stream() -> None:
     stages = FakeStages(errors={1: ("save", BrokenPipeError())})
     with pytest.raises(BrokenPipeError):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from restore.engine.lanes import Lanes
 from restore.engine.large import LargeResult
 from restore.engine.runner import TileTooLarge
 from restore.engine.scratch import Scratch
@@ -104,7 +105,7 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
     denoiser = Denoiser(color_model, device="cpu", tile=256)
     (backend,) = denoiser._backends.values()
     backend.is_for_cameras = True
-    network, calls = backend._runner, []
+    network, calls = backend._place.lanes.first, []
 
     class Small:
         def __call__(self, *inputs: np.ndarray) -> np.ndarray:
@@ -118,8 +119,7 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
 
     source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
     whole = denoiser(decode(source.path))
-    backend._runner = Small()  # type: ignore[assignment]
-    backend.tile = 256
+    backend._place.lanes = Lanes([Small()])  # type: ignore[list-item]
     result = denoiser.large(source)
     assert result.record["tile"] == 64
     with result.opened() as rows:

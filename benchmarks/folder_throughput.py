@@ -1,0 +1,132 @@
+"""How close a folder of photographs comes to the network alone.
+
+    python benchmarks/folder_throughput.py [--count 200] [--megapixels 2] [--model NAME]
+        [--formats jpeg,png] [--device auto] [--jobs N] [--rounds 1] [--clean DIR]
+
+In every round the network runs alone, as the command would run it, on as many pictures in memory;
+then the command restores a folder of JPEGs and one of PNGs, from cold start to the last file. The
+shares are the seconds of the first over those of the second, of the same round: in processor
+seconds of all threads and by the clock. The noise level is given, not estimated. The files of a
+folder are a few different pictures again and again: photographs with noise of sigma 25.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pictures import CLEAN, SIGMA, SUFFIXES, make_pictures, read
+from processes import Cost, in_a_process, run
+from tables import spread, table
+
+DIFFERENT = 4
+
+
+def make_folder(clean: Path, folder: Path, count: int, megapixels: float, kind: str) -> None:
+    """Write ``DIFFERENT`` pictures to ``folder``/noisy, and link them until there are ``count``."""
+    make_pictures(clean, folder, min(count, DIFFERENT), megapixels, kind)
+    suffix = SUFFIXES[kind]
+    for index in range(DIFFERENT, count):
+        first = folder / "noisy" / f"{index % DIFFERENT}{suffix}"
+        os.link(first, folder / "noisy" / f"{index}{suffix}")
+
+
+def network_alone(model: str, device: str, noisy: Path, count: int) -> None:
+    """Print the processor and other seconds of ``count`` pictures, and what computed."""
+    from restore.engine.backend import Backend
+    from restore.engine.in_order import in_order
+    from restore.weight_files import read_weight_file
+
+    backend = Backend(read_weight_file(model), device=device, precision="auto")
+    paths = sorted(noisy.iterdir())[:DIFFERENT]
+    resident = [
+        np.ascontiguousarray(read(path).transpose(2, 0, 1), np.float32) / 255 for path in paths
+    ]
+    backend(resident[0], SIGMA / 255)
+    cpu, wall = time.process_time(), time.perf_counter()
+    pictures = (resident[index % len(resident)] for index in range(count))
+    for _ in in_order(lambda each: backend(each, SIGMA / 255), pictures, workers=backend.lanes):
+        pass
+    seconds = [time.process_time() - cpu, time.perf_counter() - wall]
+    print(json.dumps([*seconds, f"{backend.engine} on {backend.device}, {backend.precision}"]))
+
+
+def command(folder: Path, options: Any) -> Cost:
+    """Restore a folder."""
+    told = ["--model", options.model, "--sigma", f"{SIGMA:g}", "--device", options.device]
+    jobs = ["--jobs", str(options.jobs)] if options.jobs else []
+    arguments = [str(folder / "noisy"), "-o", str(folder / "out"), "--overwrite", "--quiet"]
+    return run([sys.executable, "-m", "imrestore", "denoise", *arguments, *told, *jobs])
+
+
+def measured(folder: Path, options: Any) -> tuple[list[tuple[str, ...]], str]:
+    """Return the rows of the table, and what computed."""
+    formats = options.formats.split(",")
+    for kind in formats:
+        size = (options.count, options.megapixels, kind)
+        in_a_process(make_folder, options.clean, folder / kind, *size)
+        # So that no round pays for the first export of a network.
+        in_a_process(make_folder, options.clean, folder / f"{kind}-first", 1, 0.01, kind)
+        command(folder / f"{kind}-first", options)
+    alone: list[list[float]] = []
+    whole: dict[str, list[Cost]] = {kind: [] for kind in formats}
+    resident = (str(folder / formats[0] / "noisy"), str(options.count))
+    worker = [sys.executable, __file__, "--worker", options.model, options.device, *resident]
+    computed = ""
+    for number in range(options.rounds):
+        cpu_s, wall_s, computed = json.loads(run(worker).printed)
+        alone.append([cpu_s, wall_s])
+        for kind in formats:
+            whole[kind].append(command(folder / kind, options))
+        print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+    megapixels = options.count * options.megapixels
+    rows = [_row("network alone", megapixels, alone, alone, "")]
+    for kind, costs in whole.items():
+        seconds = [[cost.cpu_s, cost.wall_s] for cost in costs]
+        peak = f"{max(cost.peak_mb for cost in costs):.0f}"
+        rows.append(_row(f"folder of {kind.upper()}", megapixels, seconds, alone, peak))
+    return rows, computed
+
+
+def _row(
+    name: str, megapixels: float, own: list[list[float]], alone: list[list[float]], peak: str
+) -> tuple[str, ...]:
+    cells = [name]
+    for which in range(2):
+        cells.append(spread([seconds[which] / megapixels for seconds in own], ".3f"))
+        shares = [base[which] / seconds[which] for base, seconds in zip(alone, own, strict=True)]
+        cells.append(spread(shares, ".1%"))
+    return (*cells, peak)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--worker"]:
+        model, device, noisy, count = sys.argv[2:]
+        network_alone(model, device, Path(noisy), int(count))
+        return
+    parser: Any = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--megapixels", type=float, default=2.0)
+    parser.add_argument("--model", default="resunet-color")
+    parser.add_argument("--formats", default="jpeg,png", help="of jpeg and png")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--jobs", type=int, help="as for the command")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--clean", type=Path, default=CLEAN, help="folder of clean pictures")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as name:
+        rows, computed = measured(Path(name), options)
+    size = f"{options.count} pictures of {options.megapixels:g} megapixels"
+    print(f"{options.model}, {size}, {computed}, {os.cpu_count()} processors\n")
+    head = ("", "processor s/MP", "of the network alone", "s/MP", "of the network alone", "peak MB")
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,157 @@
+"""The lane of a GPU, with the processor in the place of one."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from restore.engine.device import resolve_device, resolve_devices
+from restore.engine.openvino_runner import can_serve
+from restore.engine.runner import TileTooLarge
+from restore.engine.torch_lane import CudaLane, TorchLane, torch_lanes
+from restore.errors import DeviceError, UsageError
+
+CPU = torch.device("cpu")
+
+
+class LateStream:
+    """Copies to the host when it is synchronised and no earlier, as a GPU may."""
+
+    current: "LateStream"
+
+    def __init__(self, _device: torch.device) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def synchronize(self) -> None:
+        for copy in self.waiting:
+            copy()
+        self.waiting.clear()
+
+
+@pytest.fixture
+def buffers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let the processor play a GPU; return the sizes of the pinned buffers as they are made."""
+    made: list[int] = []
+
+    def enter(stream: LateStream) -> nullcontext[None]:
+        LateStream.current = stream
+        return nullcontext()
+
+    def pinned(count: int) -> Tensor:
+        made.append(count)
+        return torch.full((count,), torch.nan)
+
+    def late_copy(buffer: Tensor, source: Tensor, *, non_blocking: bool) -> Tensor:
+        assert non_blocking
+        assert source.is_contiguous()
+        assert source.dtype == buffer.dtype
+        LateStream.current.waiting.append(lambda: np.copyto(buffer.numpy(), source.numpy()))
+        return buffer
+
+    monkeypatch.setattr("torch.cuda.Stream", LateStream)
+    monkeypatch.setattr("torch.cuda.stream", enter)
+    monkeypatch.setattr("torch.Tensor.copy_", late_copy)
+    monkeypatch.setattr("restore.engine.torch_lane._pinned", pinned)
+    return made
+
+
+def darkened(picture: Tensor, level: Tensor) -> Tensor:
+    return (picture.to(memory_format=torch.channels_last) - level).half()
+
+
+def random(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape, np.float32)
+
+
+def test_results_are_read_when_they_are_there_and_are_not_overwritten(buffers: list[int]) -> None:
+    lane = CudaLane(darkened, CPU, "fp16")
+    level = np.full(1, 0.25, np.float32)
+    inputs = [random(1, 3, 8, 6), random(1, 3, 8, 6)[:, :, ::2, 1:5], random(1, 3, 9, 9)]
+    results = [lane(each, level) for each in inputs]
+    for each, result in zip(inputs, results, strict=True):
+        assert (result.dtype, result.shape) == (np.float32, each.shape)
+        np.testing.assert_array_equal(result, (each - 0.25).astype(np.float16))
+    assert buffers == [144, 1, 144, 243, 243], "buffers are made when they must grow"
+
+
+def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int]) -> None:
+    def small(picture: Tensor) -> Tensor:
+        if picture.numel() > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return picture
+
+    lane = CudaLane(small, CPU, "fp16")
+    with pytest.raises(TileTooLarge):
+        lane(random(1, 1, 20, 20))
+    np.testing.assert_array_equal(lane(random(1, 1, 5, 5)), random(1, 1, 5, 5))
+    assert buffers == [400, 25]
+
+
+def test_every_gpu_has_two_lanes_and_its_own_weights(
+    monkeypatch: pytest.MonkeyPatch, buffers: list[int]
+) -> None:
+    gpus = [torch.device("cuda", index) for index in range(2)]
+    synchronised: list[torch.device] = []
+    monkeypatch.setattr("torch.cuda.synchronize", synchronised.append)
+    monkeypatch.setattr("torch.nn.Module.to", lambda network, *_, **__: network)
+    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+    assert [lane.device for lane in lanes] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    assert len({id(lane._function) for lane in lanes}) == 2
+    assert all(isinstance(lane, CudaLane) for lane in lanes)
+    assert synchronised == gpus, "weights are there before a lane's stream reads them"
+    assert buffers == []
+
+
+def test_gpus_without_memory_for_the_network_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, buffers: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    del buffers
+    full = {1}
+
+    def place(network: torch.nn.Module, device: torch.device, *_: object, **__: object) -> object:
+        if device.index in full:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return network
+
+    monkeypatch.setattr("torch.cuda.synchronize", lambda _device: None)
+    monkeypatch.setattr("torch.nn.Module.to", place)
+    gpus = [torch.device("cuda", index) for index in range(3)]
+    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+    assert [lane.device for lane in lanes] == ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]
+    assert caplog.messages == ["cuda:1 has no memory for the network; going on without it"]
+    full |= {0, 2}
+    with pytest.raises(DeviceError, match="no memory for the network; try --device cpu"):
+        torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+
+
+def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(buffers: list[int]) -> None:
+    del buffers
+
+    def broken(picture: Tensor) -> Tensor:
+        raise RuntimeError(f"CUDA error: misaligned address: {picture.shape}")
+
+    with pytest.raises(RuntimeError, match="misaligned"):
+        CudaLane(broken, CPU, "fp16")(random(1, 1, 4, 4))
+
+
+def test_a_processor_has_one_lane_and_no_stream() -> None:
+    (lane,) = torch_lanes(torch.nn.Conv2d(1, 1, 1), [CPU], "fp32")
+    assert type(lane) is TorchLane
+
+
+def test_all_gpus_are_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert [str(each) for each in resolve_devices("cuda:all")] == ["cuda:0", "cuda:1", "cuda:2"]
+    assert resolve_devices("cuda:1") == (torch.device("cuda", 1),)
+    assert not can_serve("cuda:all")
+
+
+def test_all_gpus_of_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(DeviceError, match=r"no CUDA device .* --device cpu"):
+        resolve_devices("cuda:all")
+    with pytest.raises(UsageError, match="cuda:all or mps"):
+        resolve_device("cuda:some")
