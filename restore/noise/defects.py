@@ -5,6 +5,7 @@ Perlin-masked textures as in DRAEM (Zavrtanik et al., ICCV 2021), pieces of the 
 cracks, pores, chips, stains, dents, other light and other grain.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -168,8 +169,8 @@ def _steps_for(pixels: int) -> float:
     Over a large area the eye averages: other light or grinding shows there that would be lost in
     the grain of a small one.
     """
-    glances = pixels / _GLANCE_PX**2
-    return min(_LEAST_STEPS, max(_LEAST_STEPS_LARGE, _LEAST_STEPS * glances**-0.25))
+    side = math.sqrt(max(pixels, 1)) / _GLANCE_PX
+    return min(_LEAST_STEPS, max(_LEAST_STEPS_LARGE, _LEAST_STEPS / math.sqrt(side)))
 
 
 def _looks_different(first: Tensor, second: Tensor, steps: float) -> Tensor:
