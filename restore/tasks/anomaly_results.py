@@ -101,4 +101,5 @@ class Results:
             (self._table, as_csv(ordered)),
             (self._page, page),
         ):
-            write_atomically(path, text.encode(), overwrite=True)
+            # A file name may be bytes that are no UTF-8; records tell them exactly, in ASCII.
+            write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)
