@@ -108,6 +108,8 @@ def inspection_plan(
         image_format=ImageFormat.TIFF,
         existing=Existing.OVERWRITE,
         shard=shard,
+        # Masks and the like have the map's name with a suffix of their own.
+        one_suffix=True,
     )
     recorded = {record.source for record in done if not record.error}
     items = []

@@ -146,9 +146,12 @@ def test_the_report_is_not_inspected_itself(
     assert [record["source"] for record in records()] == ["a.png"]
 
 
-def test_two_inputs_of_one_name_are_refused_before_work(run: Run, part: Part, model: str) -> None:
-    part("in/a.png")
-    part("in/a.bmp")
+@pytest.mark.parametrize("names", [("a.png", "a.bmp"), ("a.png", "a.tiff"), ("a.TIF", "a.tiff")])
+def test_two_inputs_of_one_name_are_refused_before_work(
+    run: Run, part: Part, model: str, names: tuple[str, str]
+) -> None:
+    for name in names:
+        part(f"in/{name}")
     ended = run("anomaly", "in", "--model", model, "-o", "r")
     assert ended.code == 2
     assert "would both be written to" in ended.err
