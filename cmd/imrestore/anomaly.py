@@ -109,11 +109,7 @@ def _inspect(
     _check_output(files.output)
     shard = parse_shard(files.shard) if files.shard else None
     results = Results(files.output, shard)
-    if results.exist and not files.overwrite and not files.skip_existing:
-        raise UsageError(
-            f"{files.output}: holds a report already; --overwrite replaces it, --skip-existing "
-            "adds what is missing"
-        )
+    results.refuse_to_replace(batch.existing_of(files))
     kept = results.recorded() if files.skip_existing else []
     plan = inspection_plan(
         files.inputs,

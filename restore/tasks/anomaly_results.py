@@ -1,16 +1,17 @@
 """The tables and the page of an inspection, kept up to date while it runs."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from restore.engine.plan import Item, Shard
+from restore.engine.plan import Existing, Item, Shard
 from restore.engine.stream import Outcome, Status
-from restore.errors import OutputError
+from restore.errors import OutputError, UsageError
 from restore.files import write_atomically
 from restore.tasks.anomaly import Detector
 from restore.tasks.anomaly_files import report_stem
 from restore.tasks.anomaly_html import Page, page_of
-from restore.tasks.anomaly_records import Record, as_csv, as_jsonl, read_jsonl
+from restore.tasks.anomaly_records import Record, as_csv, as_jsonl, is_jsonl, read_jsonl
 
 __all__ = ["Results"]
 
@@ -30,10 +31,30 @@ class Results:
         self._page = report / f"{report_stem('report', shard)}.html"
         self._records: dict[str, Record] = {}
 
-    @property
-    def exist(self) -> bool:
-        """Whether an earlier run left records."""
-        return self._lines.exists()
+    def refuse_to_replace(self, existing: Existing) -> None:
+        """Find out whether the files may be written.
+
+        Args:
+            existing: what to do where they are there already. To be added to, they must be those
+                of an earlier run.
+
+        Raises:
+            UsageError: they may not.
+        """
+        there = [path for path in (self._lines, self._table, self._page) if os.path.lexists(path)]
+        for path in there:
+            if path.is_dir():
+                raise UsageError(f"{path}: is a folder; a file of the report cannot take its place")
+        if there and existing is Existing.REFUSE:
+            raise UsageError(
+                f"{there[0]}: exists already; --overwrite replaces the report, --skip-existing "
+                "adds what is missing"
+            )
+        if there and existing is Existing.SKIP and not is_jsonl(self._lines):
+            raise UsageError(
+                f"{there[0]}: is there without records of an inspection in {self._lines.name}; use "
+                "--overwrite or another folder"
+            )
 
     @property
     def page(self) -> Path:

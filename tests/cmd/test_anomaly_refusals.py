@@ -109,10 +109,47 @@ def test_a_report_is_not_replaced_unasked(
     before = Path("r/report.html").read_bytes()
     refused = run("anomaly", "b.png", "--model", model, "-o", "r")
     assert refused.code == 2
-    assert "r: holds a report already" in refused.err
+    assert "r/results.jsonl: exists already; --overwrite replaces the report" in refused.err
     assert Path("r/report.html").read_bytes() == before
     assert run("anomaly", "b.png", "--model", model, "-o", "r", "--overwrite").code == 0
     assert [record["source"] for record in records("r")] == ["b.png"]
+
+
+@pytest.mark.parametrize("option", [[], ["--skip-existing"]])
+@pytest.mark.parametrize("name", ["report.html", "results.csv", "results.jsonl"])
+def test_files_of_the_users_own_are_not_taken_for_a_report(
+    run: Run, part: Part, model: str, tree: Tree, name: str, option: list[str]
+) -> None:
+    part("a.png")
+    Path("r").mkdir()
+    Path("r", name).write_text("my own\n")
+    before = tree("r")
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r", *option)
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert f"r/{name}: " in line
+    assert "--overwrite" in line
+    assert tree("r") == before
+    assert run("anomaly", "a.png", "--model", model, "-o", "r", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("name", ["maps/a.tif", "masks/a.png", "thumbnails/a.jpg"])
+def test_results_that_exist_are_refused_before_work(
+    run: Run, part: Part, model: str, name: str
+) -> None:
+    part("a.png")
+    mine = Path("r", name)
+    mine.parent.mkdir(parents=True)
+    mine.write_text("my own")
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r")
+    assert ended.code == 2
+    assert f"r/{name}: exists already" in ended.err
+    mine.unlink()
+    mine.mkdir()
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r", "--overwrite")
+    assert ended.code == 2
+    assert f"r/{name}: is a folder" in ended.err
+    assert not Path("r/results.jsonl").exists()
 
 
 def test_verdicts_of_two_thresholds_do_not_mix(
