@@ -1,6 +1,8 @@
 """`imrestore train anomaly` as a user runs it."""
 
 import csv
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +14,9 @@ import torch
 from PIL import Image
 
 from restore.calibration import Calibration
-from restore.engine.inspection import InspectionBackend
+from restore.engine.inspection import InspectionBackend, Scored
 from restore.errors import RestoreError
-from restore.image.part import read_part
+from restore.image.part import Part, read_part
 from restore.weights import load
 
 Run = Callable[..., SimpleNamespace]
@@ -94,6 +96,47 @@ def test_in_folds_all_parts_calibrate(run: Run, parts: Parts, workplace: Path) -
     assert weights.provenance["calibration"]["pictures"] == 12
     left = {path.name for path in workplace.iterdir()} - {"m.tensorboard"}
     assert left == {"good", "m.safetensors", "m.history.csv", "m.history.png"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_calibration_stops_at_a_signal_and_goes_on(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    parts(12)
+    arguments = ["train", "anomaly", "--good", "good", *TINY]
+    assert "calibrating on 4 parts" in run(*arguments, "-o", "whole.safetensors").err
+    scored = InspectionBackend.__call__
+    calls = []
+
+    def interrupt(self: InspectionBackend, pixels: np.ndarray) -> Scored:
+        calls.append(os.kill(os.getpid(), number))
+        return scored(self, pixels)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InspectionBackend, "__call__", interrupt)
+        stopped = run(*arguments, "-o", "m.safetensors")
+    assert stopped.code == 128 + number
+    assert "stopped while calibrating; continue with --resume" in stopped.err
+    assert len(calls) == 1, "at the next part"
+    assert not Path("m.safetensors").exists()
+    resumed = run(*arguments, "-o", "m.safetensors", "--resume")
+    assert resumed.code == 0, resumed.err
+    one, other = load("m.safetensors"), load("whole.safetensors")
+    assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
+    assert one.provenance["calibration"] == other.provenance["calibration"]
+
+
+def test_reading_stops_at_a_signal(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts(12)
+
+    def interrupt(path: Path) -> Part:
+        os.kill(os.getpid(), signal.SIGINT)
+        return read_part(path)
+
+    monkeypatch.setattr("restore.training.parts.read_part", interrupt)
+    stopped = run("train", "anomaly", "--good", "good", *TINY, "-o", "m.safetensors")
+    assert stopped.code == 130
+    assert "stopped while pictures were read" in stopped.err
 
 
 def test_folds_go_on_where_they_were_stopped(
