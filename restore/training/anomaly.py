@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.calibration import Calibration
+from restore.engine.inputs import pictures_in
 from restore.engine.inspection import InspectionBackend
 from restore.errors import TrainingError, TrainingStopped
 from restore.image.part import read_part
@@ -93,6 +94,7 @@ def train_detector(
 
     settings = settings or Settings()
     if recipe.folds:
+        pictures_in(good, recursive=True)  # refuses what is no folder before files are replaced
         return train_in_folds(recipe, output, run, settings, warn)
     return run(Stage(recipe, output), settings)
 
@@ -115,11 +117,13 @@ def _lesson(
         warn=warn if stage.is_first else lambda _: None,
         should_stop=should_stop,
     )
+    description = _description(good, parts)
+    stage.check_data(description)
     network = recipe.network(parts.channels)
     crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
     provenance = {
         "recipe": asdict(recipe),
-        "data": _description(good, parts),
+        "data": description,
         "inspection": {"scale": recipe.scale},
     }
     batches, objective = (

@@ -158,7 +158,8 @@ def test_folds_go_on_where_they_were_stopped(
     first = Path("m.fold1.safetensors").stat().st_mtime_ns
     again = run(*arguments, "-o", "m.safetensors")
     assert again.code == 2
-    assert "m.fold1.safetensors: " in again.err
+    (line,) = again.err.splitlines()
+    assert "m.fold1.safetensors: a stopped run is there; use --resume to continue it" in line
     assert Path("m.fold1.safetensors").stat().st_mtime_ns == first
     resumed = run(*arguments, "-o", "m.safetensors", "--resume")
     assert resumed.code == 0, resumed.err
@@ -166,6 +167,51 @@ def test_folds_go_on_where_they_were_stopped(
     one, other = load("m.safetensors"), load("whole.safetensors")
     assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
     assert one.provenance["calibration"] == other.provenance["calibration"]
+
+
+@pytest.fixture
+def stopped_in_fold_2(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The arguments of a run that was stopped; its first fold is done, its second is begun."""
+    parts(12)
+    arguments = ("train", "anomaly", "--good", "good", *TINY, "--folds", "2", "-o", "m.safetensors")
+    scored = InspectionBackend.__call__
+
+    def interrupt(self: InspectionBackend, pixels: np.ndarray) -> Scored:
+        if self.weights.name == "m.fold2":
+            os.kill(os.getpid(), signal.SIGINT)
+        return scored(self, pixels)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InspectionBackend, "__call__", interrupt)
+        assert run(*arguments).code == 130
+    return arguments
+
+
+def test_folds_of_other_parts_are_not_gone_on_with(
+    run: Run, stopped_in_fold_2: tuple[str, ...]
+) -> None:
+    Path("m.fold2.checkpoint").unlink()
+    Path("good/00.png").unlink()
+    ended = run(*stopped_in_fold_2, "--resume")
+    assert ended.code == 2
+    assert "trained on other parts (pictures: 12, now 11); use --overwrite" in ended.err
+
+
+def test_started_again_folds_are_not_taken_from_the_run_before(
+    run: Run, stopped_in_fold_2: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*stopped_in_fold_2, "--overwrite", "--good", "nowhere").code == 2
+    assert Path("m.fold1.safetensors").exists(), "nothing was begun"
+
+    def interrupt(path: Path) -> Part:
+        os.kill(os.getpid(), signal.SIGINT)
+        return read_part(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("restore.training.parts.read_part", interrupt)
+        assert run(*stopped_in_fold_2, "--overwrite").code == 130
+    assert not Path("m.fold1.safetensors").exists()
+    assert not Path("m.fold2.checkpoint").exists()
 
 
 def test_three_parts_are_refused(run: Run, parts: Parts) -> None:
