@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.calibration import Calibration
+from restore.calibration import Calibration, least_rate, least_sample
 from restore.engine.inputs import pictures_in
 from restore.engine.inspection import InspectionBackend
 from restore.errors import TrainingError, TrainingStopped
@@ -252,6 +252,16 @@ def _calibrated(
     except ValueError as error:
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
     if stage.is_last and (shortfall := calibration.shortfall()):
-        warn(shortfall if stage.fold else f"{shortfall}; with --folds all parts count")
+        warn(shortfall if stage.fold else f"{shortfall}; {_advice(parts, stage.recipe)}")
     provenance = weights.provenance | {"calibration": calibration.as_mapping()}
     return replace(weights, provenance=provenance)
+
+
+def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:
+    """Say what rate of false alarms could be promised if all parts calibrated."""
+    promised = (
+        "which is enough"
+        if parts.usable >= least_sample(recipe.target_fpr)
+        else f"which would promise {least_rate(parts.usable):.2g}"
+    )
+    return f"with --folds all {parts.usable} parts count, {promised}"

@@ -59,6 +59,7 @@ class Parts:
         calibrating: files whose scores become the threshold, in full.
         channels: of every picture.
         bit_depth: the largest of any picture.
+        usable: how many there are, those included that the memory has no room for.
     """
 
     training: list[Tensor]
@@ -66,6 +67,7 @@ class Parts:
     calibrating: list[Path]
     channels: int
     bit_depth: int
+    usable: int
 
 
 def load_parts(
@@ -135,6 +137,7 @@ def load_parts(
         calibrating=sorted(held),
         channels=count,
         bit_depth=max(depths),
+        usable=len(shuffled),
     )
 
 

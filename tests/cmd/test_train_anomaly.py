@@ -76,11 +76,17 @@ def test_thresholds_come_from_parts_that_were_not_trained_on(run: Run, parts: Pa
     assert set(stored.scores) <= scores
 
 
-def test_few_parts_are_warned_about(run: Run, parts: Parts) -> None:
+@pytest.mark.parametrize(
+    ("rate", "advice"),
+    [("0.01", "which would promise 0.091"), ("0.1", "which is enough")],
+)
+def test_few_parts_are_warned_about(run: Run, parts: Parts, rate: str, advice: str) -> None:
     parts(10)
-    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    arguments = ("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    ended = run(*arguments, "--target-fpr", rate)
     assert ended.code == 0
-    assert "3 held-out good parts cannot promise 0.01 false alarms per part" in ended.err
+    assert f"3 held-out good parts cannot promise {rate} false alarms per part" in ended.err
+    assert f"; with --folds all 10 parts count, {advice}" in ended.err
 
 
 def test_in_folds_all_parts_calibrate(run: Run, parts: Parts, workplace: Path) -> None:
