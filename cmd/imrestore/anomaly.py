@@ -130,7 +130,11 @@ def _inspect(
         prepare_result_folders(plan.items, files.output)
         results.begin(kept)
         _work(plan, files, detector, results, report)
+        failure = _finish(plan, detector, results)
         report.summarize()
+    if failure:
+        say(failure)
+        raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     if not files.quiet:
         say(f"{results.defective} defective of {results.inspected}; {results.page}")
     if report.exit_code == ExitCode.DONE and fail_on_anomaly and results.defective:
@@ -162,7 +166,17 @@ def _work(
         lanes=detector.backend.lanes,
         note=results.add,
     )
-    results.finish(plan.items, detector)
+
+
+def _finish(plan: "Plan", detector: "Detector", results: "Results") -> str:
+    """Write tables and page; return a sentence if they cannot be, as where the disk is full."""
+    from restore.errors import OutputError
+
+    try:
+        results.finish(plan.items, detector)
+    except OutputError as error:
+        return str(error)
+    return ""
 
 
 def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.engine.plan import Existing, Item, Shard
 from restore.engine.stream import Outcome, Status
-from restore.errors import OutputError, UsageError
+from restore.errors import UsageError
 from restore.files import write_atomically
 from restore.tasks.anomaly import Detector
 from restore.tasks.anomaly_files import report_stem
@@ -30,6 +30,7 @@ class Results:
         self._table = self._lines.with_suffix(".csv")
         self._page = report / f"{report_stem('report', shard)}.html"
         self._records: dict[str, Record] = {}
+        self._is_open = True
 
     def refuse_to_replace(self, existing: Existing) -> None:
         """Find out whether the files may be written.
@@ -87,8 +88,7 @@ class Results:
     def add(self, outcome: Outcome) -> None:
         """Record what became of a picture.
 
-        Raises:
-            OutputError: the file cannot be written.
+        Where the disk is full, records wait for ``finish``: it writes all of them anew.
         """
         if outcome.status is Status.SKIPPED:
             return
@@ -99,12 +99,13 @@ class Results:
             else Record.from_mapping({"source": source} | dict(outcome.record))
         )
         self._records[source] = record
+        if not self._is_open:
+            return
         try:
             with self._lines.open("a", encoding="utf-8") as file:
                 file.write(as_jsonl([record]))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(f"{self._lines}: cannot be written: {reason}") from error
+        except OSError:
+            self._is_open = False  # a line behind one that was cut short would be lost too
 
     def finish(self, items: Sequence[Item], detector: Detector) -> None:
         """Write tables and page: records in the order of ``items``, pictures by score.

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.errors import OutputError
+from restore.tasks.anomaly_results import Results
+
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
 Weigh = Callable[..., str]
@@ -193,6 +196,34 @@ def test_two_inputs_of_one_name_are_refused_before_work(
     assert ended.code == 2
     assert "would both be written to" in ended.err
     assert not Path("r").exists()
+
+
+def test_a_full_disk_is_told_like_other_failures(
+    run: Run, part: Part, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a record nor the page fits: one line for that, and the sum of what was done."""
+    part("in/a.png")
+    part("in/b.png", hole=True)
+
+    def full(self: Results) -> None:
+        raise OutputError(f"{self.page}: cannot be written: No space left on device")
+
+    opened = Path.open
+
+    def open_full(path: Path, mode: str = "r", **options: object) -> object:
+        return opened(Path("/dev/full") if path.name == "results.jsonl" else path, mode, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Results, "finish", lambda self, *_: full(self))
+        patched.setattr(Path, "open", open_full)
+        ended = run("anomaly", "in", "--model", model, "-o", "r", "--fail-on-anomaly")
+    assert ended.code == 1
+    first, second = ended.err.splitlines()
+    assert "2 done" in first
+    assert "r/report.html: cannot be written: No space left on device" in second
+    resumed = run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
+    assert resumed.code == 0
+    assert "1 defective of 2" in resumed.err
 
 
 def test_dry_run_writes_nothing(run: Run, part: Part) -> None:
