@@ -195,3 +195,27 @@ def test_bars_of_the_histogram_count_every_part_once() -> None:
     assert sum(int(count) for kind, count in bars if kind == "defective") == 2
     assert histogram([0.0], 0.0)
     assert histogram([1.0], 50.0)
+
+
+@pytest.mark.parametrize(("threshold", "anchor"), [(0.5, "start"), (1.9, "end"), (50.0, "end")])
+def test_the_label_of_the_threshold_stays_inside(threshold: float, anchor: str) -> None:
+    from restore.tasks.anomaly_histogram import histogram
+
+    drawn = histogram([0.0, 2.0], threshold)
+    label = re.search(r'<text class="threshold" x="([\d.]+)" y="\d+" text-anchor="(\w+)"', drawn)
+    assert label is not None
+    assert label[2] == anchor
+    width = 60
+    assert float(label[1]) + (width if anchor == "start" else 0) <= 720
+
+
+def test_panels_are_kept_apart_by_what_is_neither_light_nor_dark(
+    run: Run, part: Part, model: str, pixels: Pixels
+) -> None:
+    """The page has a light and a dark style, and the seams are in the picture."""
+    part("a.png")
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    strip = pixels("r/thumbnails/a.jpg")
+    seam = strip[:, 65:67]
+    assert strip.shape == (48, 3 * 64 + 2 * 4, 3)
+    assert np.abs(seam.astype(int) - 128).max() < 40
