@@ -239,10 +239,7 @@ def _check_output(report: Path) -> None:
 
 
 def _describe(record: Mapping[str, object]) -> str:
-    regions = record.get("regions")
-    places = len(regions) if isinstance(regions, list) else 0
     return (
-        "{verdict}, score {score}, threshold {threshold}".format_map(record)
-        + f", {places} places, "
-        + "{model} on {device}, {precision}, {seconds} s".format_map(record)
-    )
+        "{verdict}, score {score}, threshold {threshold}, {region_count} places, "
+        "{model} on {device}, {precision}, {seconds} s"
+    ).format_map(record)

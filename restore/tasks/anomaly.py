@@ -50,6 +50,8 @@ class Inspection:
         score: the highest score in the map.
         threshold: above which a part is called defective.
         regions: the places above the threshold, the highest first; no more than a thousand.
+        region_count: how many there are.
+        largest_area: pixels of the largest of all, 0 if there is none.
         scores: ``[H, W]``, never negative, at the picture's resolution.
         reconstruction: ``[C, H, W]`` in [0, 1], the part as the network would have it.
     """
@@ -57,6 +59,8 @@ class Inspection:
     score: float
     threshold: float
     regions: tuple[Region, ...]
+    region_count: int
+    largest_area: int
     scores: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
 
@@ -137,10 +141,13 @@ class Detector:
         result = self.backend(part.pixels)
         size = part.pixels.shape[1:]
         scores = enlarged_scores(result.scores, self.backend.scale, size)
+        regions = _regions(scores, self.threshold)
         return Inspection(
             score=result.score,
             threshold=self.threshold,
-            regions=_regions(scores, self.threshold),
+            regions=tuple(regions[:_MOST_REGIONS]),
+            region_count=len(regions),
+            largest_area=max((region.area for region in regions), default=0),
             scores=scores,
             reconstruction=_enlarged(result.reconstruction, self.backend.scale, size),
         )
@@ -244,10 +251,11 @@ def _enlarged(
     return np.ascontiguousarray(whole[0, :, : size[0], : size[1]].numpy())
 
 
-def _regions(scores: NDArray[np.float32], threshold: float) -> tuple[Region, ...]:
+def _regions(scores: NDArray[np.float32], threshold: float) -> list[Region]:
+    """Return all places above the threshold, the highest first."""
     labels, count = ndimage.label(scores > threshold, structure=np.ones((3, 3)))
     if count == 0:
-        return ()
+        return []
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     peaks = ndimage.maximum(scores, labels, index=np.arange(1, count + 1))
     regions = [
@@ -263,4 +271,4 @@ def _regions(scores: NDArray[np.float32], threshold: float) -> tuple[Region, ...
             ndimage.find_objects(labels), areas, peaks, strict=True
         )
     ]
-    return tuple(sorted(regions, key=lambda region: -region.peak)[:_MOST_REGIONS])
+    return sorted(regions, key=lambda region: -region.peak)

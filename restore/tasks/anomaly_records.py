@@ -13,8 +13,8 @@ from restore.tasks.anomaly import Inspection, Region
 __all__ = ["Record", "as_csv", "as_jsonl", "is_jsonl", "read_jsonl", "record_of"]
 
 _COLUMNS = (
-    "source", "verdict", "score", "relative_score", "threshold", "model", "regions", "largest_area",
-    "boxes", "map", "mask", "overlay", "reconstruction", "error",
+    "source", "verdict", "score", "relative_score", "threshold", "model", "width", "height",
+    "regions", "largest_area", "boxes", "map", "mask", "overlay", "reconstruction", "error",
 )  # fmt: skip
 _FILES = ("map", "mask", "overlay", "reconstruction")
 _DIGITS = 6
@@ -33,7 +33,9 @@ class Record:
         model: name of the weights.
         width: of the picture in pixels.
         height: of the picture in pixels.
-        regions: the places above the threshold, the highest first.
+        regions: the places above the threshold, the highest first; no more than a thousand.
+        region_count: how many there are.
+        largest_area: pixels of the largest of all, 0 if there is none.
         files: kind -> name below the report: map, mask, overlay, reconstruction.
         error: one sentence, where it failed.
     """
@@ -47,17 +49,14 @@ class Record:
     width: int = 0
     height: int = 0
     regions: tuple[Region, ...] = ()
+    region_count: int = 0
+    largest_area: int = 0
     files: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
     def was_made_by(self, model: str, threshold: float) -> bool:
         """Return whether a verdict, if there is one, came from these weights and threshold."""
         return bool(self.error) or (self.model == model and self.threshold == _rounded(threshold))
-
-    @property
-    def largest_area(self) -> int:
-        """Pixels of the largest region, 0 if there is none."""
-        return max((region.area for region in self.regions), default=0)
 
     def as_mapping(self) -> dict[str, object]:
         """Return plain values, the regions spelled out; what is not known is left out."""
@@ -71,6 +70,8 @@ class Record:
             "model": self.model,
             "width": self.width or None,
             "height": self.height or None,
+            "region_count": None if self.error else self.region_count,
+            "largest_area": None if self.error else self.largest_area,
             "regions": None if self.error else regions,
             **self.files,
             "error": self.error or None,
@@ -109,6 +110,8 @@ def record_of(source: str, inspection: Inspection, model: str, files: dict[str, 
         width=width,
         height=height,
         regions=inspection.regions,
+        region_count=inspection.region_count,
+        largest_area=inspection.largest_area,
         files=files,
     )
 
@@ -119,23 +122,19 @@ def as_jsonl(records: Iterable[Record]) -> str:
 
 
 def as_csv(records: Iterable[Record]) -> str:
-    """Return a table with a line per picture; the column boxes holds the regions as JSON."""
+    """Return a table with a line per picture.
+
+    The column regions counts them, and boxes holds them as JSON. What is not known is left empty.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for record in records:
         values = record.as_mapping()
-        regions = values.pop("regions", [])
-        values.pop("width", None)
-        values.pop("height", None)
-        writer.writerow(
-            values
-            | {
-                "regions": len(record.regions),
-                "largest_area": record.largest_area,
-                "boxes": json.dumps(regions),
-            }
-        )
+        if not record.error:
+            values["boxes"] = json.dumps(values["regions"])
+            values["regions"] = values["region_count"]
+        writer.writerow(values)
     return text.getvalue()
 
 
