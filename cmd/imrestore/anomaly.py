@@ -210,8 +210,7 @@ def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> Non
     """Refuse to mix verdicts of two detectors in one report."""
     from restore.errors import UsageError
 
-    model, threshold = detector.weights.name, detector.threshold
-    if not all(record.was_made_by(model, threshold) for record in kept):
+    if not all(record.was_made_by(detector) for record in kept):
         raise UsageError(
             f"{report}: was made with other weights or another threshold; use --overwrite or "
             "another folder"

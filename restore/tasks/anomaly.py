@@ -1,6 +1,7 @@
 """Visual inspection: a picture of a part in, a verdict and the places of its defects out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from restore.calibration import Calibration
 from restore.engine.inspection import InspectionBackend
+from restore.engine.network_cache import digest
 from restore.errors import InputError, UsageError, WeightsError
 from restore.image.part import Part
 from restore.image.shrink import enlarged_scores
@@ -21,6 +23,7 @@ __all__ = ["Detector", "Inspection", "Region", "draw_samples"]
 
 _MOST_REGIONS = 1000
 _LARGEST_SCALE = 1000
+_DIGEST_LENGTH = 16
 _LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
@@ -122,6 +125,14 @@ class Detector:
     def weights(self) -> Weights:
         """What the detector was made of."""
         return self.backend.weights
+
+    @cached_property
+    def digest(self) -> str:
+        """Names all that scores depend on: network, tensors and scale; the same for no others."""
+        weights = self.weights
+        settings = asdict(weights.config) | {"scale": self.backend.scale}
+        tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
+        return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
 
     def __call__(self, part: Part, name: str = "the picture") -> Inspection:
         """Inspect one part.

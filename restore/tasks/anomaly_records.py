@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from restore.tasks.anomaly import Inspection, Region
+from restore.tasks.anomaly import Detector, Inspection, Region
 
 __all__ = ["Record", "as_csv", "as_jsonl", "is_jsonl", "read_jsonl", "record_of"]
 
@@ -31,6 +31,7 @@ class Record:
         relative_score: score over threshold; above 1 for a defect.
         threshold: above which a part is called defective.
         model: name of the weights.
+        weights: their digest, which tells them from others of that name.
         width: of the picture in pixels.
         height: of the picture in pixels.
         regions: the places above the threshold, the highest first; no more than a thousand.
@@ -46,6 +47,7 @@ class Record:
     relative_score: float | None = None
     threshold: float | None = None
     model: str | None = None
+    weights: str | None = None
     width: int = 0
     height: int = 0
     regions: tuple[Region, ...] = ()
@@ -54,9 +56,11 @@ class Record:
     files: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
-    def was_made_by(self, model: str, threshold: float) -> bool:
+    def was_made_by(self, detector: Detector) -> bool:
         """Return whether a verdict, if there is one, came from these weights and threshold."""
-        return bool(self.error) or (self.model == model and self.threshold == _rounded(threshold))
+        made_by = (self.model, self.weights, self.threshold)
+        asked = (detector.weights.name, detector.digest, _rounded(detector.threshold))
+        return bool(self.error) or made_by == asked
 
     def as_mapping(self) -> dict[str, object]:
         """Return plain values, the regions spelled out; what is not known is left out."""
@@ -68,6 +72,7 @@ class Record:
             "relative_score": _rounded(self.relative_score),
             "threshold": _rounded(self.threshold),
             "model": self.model,
+            "weights": self.weights,
             "width": self.width or None,
             "height": self.height or None,
             "region_count": None if self.error else self.region_count,
@@ -97,8 +102,10 @@ class Record:
         )
 
 
-def record_of(source: str, inspection: Inspection, model: str, files: dict[str, str]) -> Record:
-    """Return the record of a picture that was inspected with the weights ``model``."""
+def record_of(
+    source: str, inspection: Inspection, detector: Detector, files: dict[str, str]
+) -> Record:
+    """Return the record of a picture that was inspected by ``detector``."""
     height, width = inspection.scores.shape
     return Record(
         source=source,
@@ -106,7 +113,8 @@ def record_of(source: str, inspection: Inspection, model: str, files: dict[str, 
         score=inspection.score,
         relative_score=inspection.relative_score,
         threshold=inspection.threshold,
-        model=model,
+        model=detector.weights.name,
+        weights=detector.digest,
         width=width,
         height=height,
         regions=inspection.regions,

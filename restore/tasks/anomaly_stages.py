@@ -111,9 +111,7 @@ class InspectionStages:
             if stopping():
                 raise Stopping
             self._write(files.path(kind, channels=channels), data())
-        record = record_of(
-            item.source_name, inspection, self.detector.weights.name, files.names(channels)
-        )
+        record = record_of(item.source_name, inspection, self.detector, files.names(channels))
         return Outcome(
             item=item,
             status=Status.DONE,
