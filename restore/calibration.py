@@ -7,7 +7,7 @@ from typing import Any
 
 from restore.errors import UsageError, WeightsError
 
-__all__ = ["Calibration", "binomial_interval", "held_out_count", "least_sample"]
+__all__ = ["Calibration", "binomial_interval", "held_out_count", "least_rate", "least_sample"]
 
 _LEAST_SHARE, _LARGEST_SHARE = 0.2, 1 / 3
 _MOST_HELD_OUT = 1000
@@ -35,7 +35,7 @@ class Calibration:
     @property
     def least_rate(self) -> float:
         """The lowest rate of false alarms that so many scores can promise."""
-        return 1 / (len(self.scores) + 1)
+        return least_rate(len(self.scores))
 
     def threshold(self, fpr: float | None = None) -> float:
         """Return the score above which a part is called defective.
@@ -86,6 +86,11 @@ class Calibration:
             )
         except (KeyError, TypeError, ValueError, UsageError) as error:
             raise WeightsError(f"a calibration that makes no sense: {error}") from error
+
+
+def least_rate(count: int) -> float:
+    """Return the lowest rate of false alarms that ``count`` held-out parts can promise."""
+    return 1 / (count + 1)
 
 
 def least_sample(rate: float) -> int:

@@ -109,11 +109,7 @@ def _inspect(
     _check_output(files.output)
     shard = parse_shard(files.shard) if files.shard else None
     results = Results(files.output, shard)
-    if results.exist and not files.overwrite and not files.skip_existing:
-        raise UsageError(
-            f"{files.output}: holds a report already; --overwrite replaces it, --skip-existing "
-            "adds what is missing"
-        )
+    results.refuse_to_replace(batch.existing_of(files))
     kept = results.recorded() if files.skip_existing else []
     plan = inspection_plan(
         files.inputs,
@@ -134,7 +130,11 @@ def _inspect(
         prepare_result_folders(plan.items, files.output)
         results.begin(kept)
         _work(plan, files, detector, results, report)
+        failure = _finish(plan, detector, results)
         report.summarize()
+    if failure:
+        say(failure)
+        raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     if not files.quiet:
         say(f"{results.defective} defective of {results.inspected}; {results.page}")
     if report.exit_code == ExitCode.DONE and fail_on_anomaly and results.defective:
@@ -166,7 +166,17 @@ def _work(
         lanes=detector.backend.lanes,
         note=results.add,
     )
-    results.finish(plan.items, detector)
+
+
+def _finish(plan: "Plan", detector: "Detector", results: "Results") -> str:
+    """Write tables and page; return a sentence if they cannot be, as where the disk is full."""
+    from restore.errors import OutputError
+
+    try:
+        results.finish(plan.items, detector)
+    except OutputError as error:
+        return str(error)
+    return ""
 
 
 def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: int) -> None:

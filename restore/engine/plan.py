@@ -113,6 +113,7 @@ def make_plan(
     suffixes: Collection[str] = frozenset(SUFFIXES),
     written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
     default_format: ImageFormat | None = None,
+    one_suffix: bool = False,
 ) -> Plan:
     """Return what is read and written for ``inputs`` and ``output``, touching nothing.
 
@@ -129,6 +130,8 @@ def make_plan(
         suffixes: lower-case suffixes by which pictures are found in folders.
         written: the formats that the task writes, each with the suffix that its files get.
         default_format: the container where nothing names one; None for each input's own.
+        one_suffix: in a folder, give an output the suffix of ``written`` even where the input has
+            another of the same format.
 
     Raises:
         UsageError: nothing to do; two results of one name; an output that is an input; an output
@@ -154,7 +157,9 @@ def make_plan(
         raise UsageError(f"no pictures in {', '.join(inputs)}{hint}")
     if into_folder:
         items = [
-            _item_in_folder(one, Path(output), image_format or default_format, suffixes, written)
+            _item_in_folder(
+                one, Path(output), image_format or default_format, suffixes, written, one_suffix
+            )
             for one in found
         ]
     else:
@@ -191,6 +196,7 @@ def _item_in_folder(
     image_format: ImageFormat | None,
     suffixes: Collection[str],
     written: Mapping[ImageFormat, str],
+    one_suffix: bool,
 ) -> Item:
     if found.source is None and image_format is None:
         raise UsageError("standard input into a folder needs --format to know its name")
@@ -198,7 +204,7 @@ def _item_in_folder(
     known = format_of_suffix(suffix)
     if image_format is None and known is not None and known not in written:
         image_format = ImageFormat.PNG  # what is read but not written, such as BMP
-    if image_format is not None and known is not image_format:
+    if image_format is not None and (one_suffix or known is not image_format):
         if known is not None or suffix.lower() in suffixes:
             name = name.with_suffix("")
         name = PurePath(f"{name}{written[image_format]}")

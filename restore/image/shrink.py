@@ -1,13 +1,15 @@
-"""Pictures made smaller by a whole factor, so that nothing falls between the pixels."""
+"""Pictures made smaller by a whole factor, and what was found there made as large again."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["shrunk"]
+__all__ = ["enlarged_scores", "shrunk"]
 
 
 def shrunk(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Return the means of squares of ``factor`` pixels; those at the far edges may be cut off.
+    """Return the means of squares of ``factor`` pixels, so that nothing falls between the pixels.
+
+    Squares at the far edges may be cut off.
 
     Args:
         pixels: ``[C, H, W]``.
@@ -26,4 +28,49 @@ def shrunk(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
         shape[axis] = len(counts)
         sums = np.add.reduceat(result, starts, axis=axis)
         result = np.divide(sums, counts.reshape(shape), dtype=np.float32)
+    return result
+
+
+def enlarged_scores(
+    scores: NDArray[np.float32], factor: int, size: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the scores of a ``shrunk`` picture at its own size, interpolated.
+
+    Every score is met exactly in the middle of its square, so that the highest stays the highest:
+    plain bilinear interpolation lowers a peak that is one pixel wide by up to half.
+
+    Args:
+        scores: ``[ceil(H / factor), ceil(W / factor)]``.
+        factor: that the picture was shrunk by.
+        size: ``(H, W)``.
+
+    Returns:
+        ``[H, W]``.
+    """
+    if factor == 1:
+        return scores
+    for axis, length in enumerate(size):
+        scores = _between(scores, _places(scores.shape[axis], factor, length), axis)
+    return scores
+
+
+def _places(count: int, factor: int, length: int) -> NDArray[np.float64]:
+    """Return for ``length`` pixels where they lie among the ``count`` squares they came from."""
+    first = np.arange(count) * factor + (factor - 1) // 2
+    # Where the factor is even, the middle is between two pixels: both are given it.
+    middles = np.stack([first, first + (factor + 1) % 2], axis=1).ravel()
+    inside = np.minimum(middles, length - 1)
+    return np.interp(np.arange(length), inside, np.repeat(np.arange(count), 2))
+
+
+def _between(
+    values: NDArray[np.float32], places: NDArray[np.float64], axis: int
+) -> NDArray[np.float32]:
+    lower = places.astype(np.intp)
+    upper = np.minimum(lower + 1, values.shape[axis] - 1)
+    share = np.expand_dims((places - lower).astype(np.float32), 1 - axis)
+    result, rise = values.take(lower, axis), values.take(upper, axis)
+    rise -= result
+    rise *= share
+    result += rise
     return result

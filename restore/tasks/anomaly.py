@@ -13,6 +13,7 @@ from restore.calibration import Calibration
 from restore.engine.inspection import InspectionBackend
 from restore.errors import InputError, UsageError, WeightsError
 from restore.image.part import Part
+from restore.image.shrink import enlarged_scores
 from restore.models.autoencoder import Autoencoder
 from restore.weights import Weights, build, load
 
@@ -20,6 +21,7 @@ __all__ = ["Detector", "Inspection", "Region", "draw_samples"]
 
 _MOST_REGIONS = 1000
 _LARGEST_SCALE = 1000
+_LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,9 +136,8 @@ class Detector:
             )
         result = self.backend(part.pixels)
         size = part.pixels.shape[1:]
-        scores = _enlarged(result.scores[None], self.backend.scale, size)[0]
+        scores = enlarged_scores(result.scores, self.backend.scale, size)
         return Inspection(
-            # Not of the enlarged map: thresholds are made from the network's own.
             score=result.score,
             threshold=self.threshold,
             regions=_regions(scores, self.threshold),
@@ -196,19 +197,24 @@ def _calibration(weights: Weights) -> Calibration | None:
 def _threshold(
     weights: Weights, calibration: Calibration | None, threshold: float | None, fpr: float | None
 ) -> tuple[float, str]:
-    """Return the threshold, and a sentence if it cannot promise what it is for."""
+    """Return the threshold, and a sentence if it cannot promise what it is for.
+
+    It is a number of the precision of scores, so that the verdict on a part and on the pixel with
+    its score cannot differ.
+    """
     if threshold is not None and fpr is not None:
         raise UsageError("give --threshold or --fpr, not both")
     if threshold is not None:
-        if not 0 <= threshold < float("inf"):
+        if not 0 <= threshold <= _LARGEST_SCORE:
             raise UsageError(f"threshold {threshold:g}: give a number that is not negative")
-        return threshold, ""
+        return float(np.float32(threshold)), ""
     if calibration is None:
         raise WeightsError(
             f"{weights.name}: was never calibrated on good parts; give --threshold, or finish its "
             "training"
         )
-    return calibration.threshold(fpr), calibration.shortfall(fpr)
+    quantile = min(calibration.threshold(fpr), _LARGEST_SCORE)
+    return float(np.float32(quantile)), calibration.shortfall(fpr)
 
 
 def _scale(weights: Weights) -> int:
@@ -227,7 +233,7 @@ def _channels(count: int) -> str:
 def _enlarged(
     planes: NDArray[np.float32], scale: int, size: tuple[int, ...]
 ) -> NDArray[np.float32]:
-    """Return ``planes`` at the picture's resolution ``[C, H, W]``, interpolated."""
+    """Return pictures at the picture's resolution ``[C, H, W]``, interpolated."""
     if scale == 1:
         return planes
     whole = F.interpolate(

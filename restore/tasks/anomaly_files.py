@@ -108,22 +108,33 @@ def inspection_plan(
         image_format=ImageFormat.TIFF,
         existing=Existing.OVERWRITE,
         shard=shard,
+        # Masks and the like have the map's name with a suffix of their own.
+        one_suffix=True,
     )
     recorded = {record.source for record in done if not record.error}
     items = []
     for item in plan.items:
         assert item.destination is not None  # make_plan was given a folder
         moved = replace(item, destination=report / "maps" / item.destination.relative_to(report))
-        is_there = os.path.lexists(moved.destination or "")
-        if is_there and existing is Existing.REFUSE:
-            raise UsageError(
-                f"{moved.destination}: exists already; --overwrite replaces, --skip-existing keeps "
-                "it and does the rest"
-            )
+        there = [path for path in ResultFiles.of(moved, report).paths() if os.path.lexists(path)]
+        if there:
+            _refuse_to_replace(there, existing)
+        is_there = moved.destination in there
         is_done = is_there and item.source_name in recorded
         items.append(replace(moved, skip=existing is Existing.SKIP and is_done))
     _refuse_inputs_as_outputs(items, report)
     return replace(plan, items=tuple(items))
+
+
+def _refuse_to_replace(there: Sequence[Path], existing: Existing) -> None:
+    folder = next((path for path in there if path.is_dir()), None)
+    if folder:
+        raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
+    if existing is Existing.REFUSE:
+        raise UsageError(
+            f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it and does "
+            "the rest"
+        )
 
 
 def report_stem(name: str, shard: Shard | None) -> str:

@@ -1,6 +1,7 @@
 """One page that shows an inspection: no script, no other file needed, light and dark."""
 
 import base64
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -151,7 +152,7 @@ def _relative(record: Record) -> str:
 
 
 def _linked(inner: str, path: str | None) -> str:
-    return f'<a href="{quote(path)}">{inner}</a>' if path else inner
+    return f'<a href="{quote(os.fsencode(path))}">{inner}</a>' if path else inner
 
 
 def _embedded(path: Path | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from restore.tasks.anomaly import Inspection, Region
 
-__all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
+__all__ = ["Record", "as_csv", "as_jsonl", "is_jsonl", "read_jsonl", "record_of"]
 
 _COLUMNS = (
     "source", "verdict", "score", "relative_score", "threshold", "model", "regions", "largest_area",
@@ -141,17 +141,30 @@ def as_csv(records: Iterable[Record]) -> str:
 
 def read_jsonl(path: Path) -> list[Record]:
     """Return the records of an earlier run; a line that a killed run cut short is left out."""
+    return [record for _, record in _lines_of(path) if record]
+
+
+def is_jsonl(path: Path) -> bool:
+    """Return whether ``path`` is what an inspection wrote: records, the last one maybe cut."""
+    return path.is_file() and all(
+        record or not line.endswith(b"\n") for line, record in _lines_of(path)
+    )
+
+
+def _lines_of(path: Path) -> list[tuple[bytes, Record | None]]:
+    """Return the lines of a file, each with its end, and the records that they are."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = path.read_bytes().splitlines(keepends=True)
+    except OSError:
         return []
-    records = []
-    for line in lines:
-        try:
-            records.append(Record.from_mapping(json.loads(line)))
-        except (ValueError, TypeError, KeyError):
-            continue
-    return records
+    return [(line, _record_in(line)) for line in lines]
+
+
+def _record_in(line: bytes) -> Record | None:
+    try:
+        return Record.from_mapping(json.loads(line))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _rounded(value: float | None) -> float | None:

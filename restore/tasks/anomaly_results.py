@@ -1,16 +1,17 @@
 """The tables and the page of an inspection, kept up to date while it runs."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from restore.engine.plan import Item, Shard
+from restore.engine.plan import Existing, Item, Shard
 from restore.engine.stream import Outcome, Status
-from restore.errors import OutputError
+from restore.errors import UsageError
 from restore.files import write_atomically
 from restore.tasks.anomaly import Detector
 from restore.tasks.anomaly_files import report_stem
 from restore.tasks.anomaly_html import Page, page_of
-from restore.tasks.anomaly_records import Record, as_csv, as_jsonl, read_jsonl
+from restore.tasks.anomaly_records import Record, as_csv, as_jsonl, is_jsonl, read_jsonl
 
 __all__ = ["Results"]
 
@@ -29,11 +30,32 @@ class Results:
         self._table = self._lines.with_suffix(".csv")
         self._page = report / f"{report_stem('report', shard)}.html"
         self._records: dict[str, Record] = {}
+        self._is_open = True
 
-    @property
-    def exist(self) -> bool:
-        """Whether an earlier run left records."""
-        return self._lines.exists()
+    def refuse_to_replace(self, existing: Existing) -> None:
+        """Find out whether the files may be written.
+
+        Args:
+            existing: what to do where they are there already. To be added to, they must be those
+                of an earlier run.
+
+        Raises:
+            UsageError: they may not.
+        """
+        there = [path for path in (self._lines, self._table, self._page) if os.path.lexists(path)]
+        for path in there:
+            if path.is_dir():
+                raise UsageError(f"{path}: is a folder; a file of the report cannot take its place")
+        if there and existing is Existing.REFUSE:
+            raise UsageError(
+                f"{there[0]}: exists already; --overwrite replaces the report, --skip-existing "
+                "adds what is missing"
+            )
+        if there and existing is Existing.SKIP and not is_jsonl(self._lines):
+            raise UsageError(
+                f"{there[0]}: is there without records of an inspection in {self._lines.name}; use "
+                "--overwrite or another folder"
+            )
 
     @property
     def page(self) -> Path:
@@ -66,8 +88,7 @@ class Results:
     def add(self, outcome: Outcome) -> None:
         """Record what became of a picture.
 
-        Raises:
-            OutputError: the file cannot be written.
+        Where the disk is full, records wait for ``finish``: it writes all of them anew.
         """
         if outcome.status is Status.SKIPPED:
             return
@@ -78,12 +99,13 @@ class Results:
             else Record.from_mapping({"source": source} | dict(outcome.record))
         )
         self._records[source] = record
+        if not self._is_open:
+            return
         try:
             with self._lines.open("a", encoding="utf-8") as file:
                 file.write(as_jsonl([record]))
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(f"{self._lines}: cannot be written: {reason}") from error
+        except OSError:
+            self._is_open = False  # a line behind one that was cut short would be lost too
 
     def finish(self, items: Sequence[Item], detector: Detector) -> None:
         """Write tables and page: records in the order of ``items``, pictures by score.
@@ -101,4 +123,5 @@ class Results:
             (self._table, as_csv(ordered)),
             (self._page, page),
         ):
-            write_atomically(path, text.encode(), overwrite=True)
+            # A file name may be bytes that are no UTF-8; records tell them exactly, in ASCII.
+            write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.calibration import Calibration
+from restore.calibration import Calibration, least_rate, least_sample
+from restore.engine.inputs import pictures_in
 from restore.engine.inspection import InspectionBackend
-from restore.errors import TrainingError
+from restore.errors import TrainingError, TrainingStopped
 from restore.image.part import read_part
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
@@ -74,7 +75,7 @@ def train_detector(
         settings: where and how to run.
         report: called after every step.
         warn: told one line about everything left out, and when a threshold cannot be promised.
-        should_stop: asked after every step.
+        should_stop: asked after every step, and for every picture that is read or calibrated on.
 
     Raises:
         TrainingError: too few pictures, a loss that is not finite, a checkpoint of another run.
@@ -85,7 +86,7 @@ def train_detector(
 
     def run(stage: Stage, settings: Settings) -> Weights:
         def prepare(context: Context) -> Lesson[Any]:
-            return _lesson(stage, recipe, good, context, warn)
+            return _lesson(stage, good, context, warn, should_stop)
 
         return train(
             prepare, stage.recipe, stage.output, settings, report=report, should_stop=should_stop
@@ -93,17 +94,19 @@ def train_detector(
 
     settings = settings or Settings()
     if recipe.folds:
+        pictures_in(good, recursive=True)  # refuses what is no folder before files are replaced
         return train_in_folds(recipe, output, run, settings, warn)
     return run(Stage(recipe, output), settings)
 
 
 def _lesson(
     stage: Stage,
-    recipe: AnomalyRecipe,
     good: Path,
     context: Context,
     warn: Callable[[str], None],
+    should_stop: Callable[[], bool],
 ) -> Lesson[Any]:
+    recipe = stage.recipe
     parts = load_parts(
         good,
         scale=recipe.scale,
@@ -112,12 +115,15 @@ def _lesson(
         fold=stage.fold,
         # Every stage reads the same folder.
         warn=warn if stage.is_first else lambda _: None,
+        should_stop=should_stop,
     )
+    description = _description(good, parts)
+    stage.check_data(description)
     network = recipe.network(parts.channels)
     crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
     provenance = {
-        "recipe": asdict(stage.recipe),
-        "data": _description(good, parts),
+        "recipe": asdict(recipe),
+        "data": description,
         "inspection": {"scale": recipe.scale},
     }
     batches, objective = (
@@ -134,7 +140,9 @@ def _lesson(
         ),
         provenance=provenance,
         task="anomaly",
-        finish=lambda weights: _calibrated(weights, parts, stage, context.device, warn),
+        finish=lambda weights: _calibrated(
+            weights, parts, stage, context.device, warn, should_stop
+        ),
         figure=AUROC,
     )
 
@@ -222,6 +230,7 @@ def _calibrated(
     stage: Stage,
     device: torch.device,
     warn: Callable[[str], None],
+    should_stop: Callable[[], bool],
 ) -> Weights:
     """Return ``weights`` in half precision with the scores of good parts not trained on."""
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
@@ -229,7 +238,13 @@ def _calibrated(
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
     scale = stage.recipe.scale
     backend = InspectionBackend(weights, scale=scale, device=str(device), precision="fp32")
-    scores = [backend(read_part(path).pixels).score for path in parts.calibrating]
+    if parts.calibrating:
+        warn(f"calibrating on {len(parts.calibrating)} parts")
+    scores = []
+    for path in parts.calibrating:
+        if should_stop():
+            raise TrainingStopped("stopped while calibrating; continue with --resume")
+        scores.append(backend(read_part(path).pixels).score)
     try:
         calibration = Calibration(
             scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr
@@ -237,6 +252,16 @@ def _calibrated(
     except ValueError as error:
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
     if stage.is_last and (shortfall := calibration.shortfall()):
-        warn(shortfall if stage.fold else f"{shortfall}; with --folds all parts count")
+        warn(shortfall if stage.fold else f"{shortfall}; {_advice(parts, stage.recipe)}")
     provenance = weights.provenance | {"calibration": calibration.as_mapping()}
     return replace(weights, provenance=provenance)
+
+
+def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:
+    """Say what rate of false alarms could be promised if all parts calibrated."""
+    promised = (
+        "which is enough"
+        if parts.usable >= least_sample(recipe.target_fpr)
+        else f"which would promise {least_rate(parts.usable):.2g}"
+    )
+    return f"with --folds all {parts.usable} parts count, {promised}"

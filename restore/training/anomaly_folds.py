@@ -1,12 +1,13 @@
 """Calibration on all good parts: one more training for each share of them that it leaves out."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 from restore.calibration import Calibration
-from restore.errors import UsageError
+from restore.errors import OutputExists, UsageError
 from restore.training.anomaly_recipe import AnomalyRecipe
 from restore.training.checkpoint import checkpoint_path
 from restore.training.parts import Fold
@@ -26,12 +27,14 @@ class Stage:
         output: its weight file.
         fold: the parts that it leaves out, or None for those that the recipe holds out.
         scores: of parts that other trainings left out.
+        data: what those were trained on, as their provenance tells; empty before the first.
     """
 
     recipe: AnomalyRecipe
     output: Path
     fold: Fold | None = None
     scores: tuple[float, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_first(self) -> bool:
@@ -42,6 +45,23 @@ class Stage:
     def is_last(self) -> bool:
         """Whether its weights are the detector."""
         return self.fold is None or self.fold.index == self.fold.count
+
+    def check_data(self, data: Mapping[str, Any]) -> None:
+        """Refuse other parts than those of the trainings before: folds of them would overlap.
+
+        Raises:
+            UsageError: they are others.
+        """
+        changes = [
+            f"{key}: {value}, now {data.get(key)}"
+            for key, value in self.data.items()
+            if key != "trained_on" and value != data.get(key)
+        ]
+        if changes:
+            raise UsageError(
+                f"{self.output}: the finished folds were trained on other parts "
+                f"({'; '.join(changes)}); use --overwrite to start again"
+            )
 
 
 def train_in_folds(
@@ -65,33 +85,55 @@ def train_in_folds(
         warn: told what begins.
 
     Raises:
-        UsageError: several processes train together, or files of other folds are in the way.
+        UsageError: several processes train together, or files of other folds, or of other parts,
+            are in the way.
         TrainingError, TrainingStopped, OutputExists: as ``run`` raises them.
     """
     if team_size() > 1:
         raise UsageError("folds are trained by one process; start it without torchrun")
     check_new_file(output, overwrite=settings.overwrite)
+    paths = [
+        output.with_name(f"{output.stem}.fold{index + 1}.safetensors")
+        for index in range(recipe.folds)
+    ]
+    _treat_stopped([*paths, output], settings)
     seconds = recipe.seconds and recipe.seconds / (recipe.folds + 1)
     recipe = replace(recipe, seconds=seconds)
     scores: list[float] = []
-    passing = []
-    for index in range(recipe.folds):
-        path = output.with_name(f"{output.stem}.fold{index + 1}.safetensors")
-        stage = Stage(recipe, path, Fold(index=index, count=recipe.folds))
+    data: dict[str, Any] = {}
+    for index, path in enumerate(paths):
+        stage = Stage(recipe, path, Fold(index=index, count=recipe.folds), data=data)
         weights = _finished(stage) if settings.resume and path.exists() else None
         if weights is None:
             warn(f"fold {index + 1} of {recipe.folds}")
             weights = run(stage, _settings(stage, settings))
         scores += Calibration.from_mapping(weights.provenance["calibration"]).scores
-        passing.append(path)
-    last = Stage(recipe, output, Fold(index=recipe.folds, count=recipe.folds), tuple(scores))
+        data = weights.provenance["data"]
+    last = Stage(recipe, output, Fold(index=recipe.folds, count=recipe.folds), tuple(scores), data)
     warn("all parts")
     weights = run(last, _settings(last, settings))
-    for path in passing:
+    for path in paths:
         for suffix in (".safetensors", ".history.csv", ".history.png"):
             path.with_suffix(suffix).unlink(missing_ok=True)
         rmtree(path.with_suffix(".tensorboard"), ignore_errors=True)
     return weights
+
+
+def _treat_stopped(outputs: Sequence[Path], settings: Settings) -> None:
+    """Settle what becomes of a stopped run before anything is said or done.
+
+    ``outputs`` are the weight files of its trainings, the detector's last.
+    """
+    finished = [path for path in outputs[:-1] if path.exists()]
+    begun = [path for path in map(checkpoint_path, outputs) if path.exists()]
+    if settings.overwrite and not settings.resume:
+        for path in [*finished, *begun]:  # or a run resumed later would take them for its own
+            path.unlink()
+    elif (finished or begun) and not settings.resume:
+        raise OutputExists(
+            f"{(finished + begun)[0]}: a stopped run is there; use --resume to continue it or "
+            "--overwrite to start again"
+        )
 
 
 def _settings(stage: Stage, settings: Settings) -> Settings:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +13,8 @@ from torch import Tensor
 
 from restore.calibration import held_out_count
 from restore.engine.inputs import pictures_in
-from restore.errors import InputError, TrainingError
-from restore.image.part import read_part
+from restore.errors import InputError, TrainingError, TrainingStopped
+from restore.image.part import Part, read_part
 from restore.image.shrink import shrunk
 from restore.training.randomness import Randomness
 
@@ -25,6 +25,7 @@ T = TypeVar("T")
 LEAST_PARTS = 10
 
 _MOST_BYTES = 4 << 30
+_LEAST_READ = 2
 _MOST_JUDGES = 20
 _GAIN = 0.25
 _BEYOND = 0.25
@@ -58,6 +59,7 @@ class Parts:
         calibrating: files whose scores become the threshold, in full.
         channels: of every picture.
         bit_depth: the largest of any picture.
+        usable: how many there are, those included that the memory has no room for.
     """
 
     training: list[Tensor]
@@ -65,6 +67,7 @@ class Parts:
     calibrating: list[Path]
     channels: int
     bit_depth: int
+    usable: int
 
 
 def load_parts(
@@ -75,8 +78,11 @@ def load_parts(
     seed: int,
     fold: Fold | None = None,
     warn: Callable[[str], None],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Parts:
     """Read a folder of good parts and set some apart.
+
+    What is learned from is kept in memory, up to 4 GiB; of more, a random choice.
 
     Args:
         folder: a tree of pictures, of any sizes and depths.
@@ -85,51 +91,93 @@ def load_parts(
         seed: decides which.
         fold: the share that is kept for calibration; None for as many as the rate takes.
         warn: told one line about everything left out.
+        should_stop: asked before every picture.
 
     Raises:
         UsageError: no folder of pictures.
         TrainingError: too few of them can be used.
+        TrainingStopped: ``should_stop`` said so.
     """
-    read: dict[Path, NDArray[np.float32]] = {}
+    reader = _Reader(scale, should_stop)
+    channels: dict[Path, int] = {}
     depths: list[int] = []
-    used = 0
-    paths = pictures_in(folder, recursive=True)
-    for path in paths:
+    for path in pictures_in(folder, recursive=True):
         try:
-            part = read_part(path)
+            part = reader.survey(path)
         except InputError as error:
             warn(f"{error}; left out")
             continue
-        pixels = shrunk(np.clip(np.nan_to_num(part.pixels), 0, 1), scale)
-        used += pixels.nbytes
-        if read and used > _MOST_BYTES:
-            warn(f"{len(paths) - len(read)} pictures left out: {_MOST_BYTES >> 20} MiB are full")
-            break
-        read[path] = pixels
+        channels[path] = part.channels
         depths.append(part.bit_depth)
-    channels = Counter(len(pixels) for pixels in read.values()).most_common(1)
-    count = channels[0][0] if channels else 0
-    for path in [path for path, pixels in read.items() if len(pixels) != count]:
-        warn(f"{path}: has {len(read.pop(path))} channels, most have {count}; left out")
-    if len(read) < LEAST_PARTS:
+    most = Counter(channels.values()).most_common(1)
+    count = most[0][0] if most else 0
+    for path in [path for path, number in channels.items() if number != count]:
+        warn(f"{path}: has {channels.pop(path)} channels, most have {count}; left out")
+    if len(channels) < LEAST_PARTS:
         raise TrainingError(
-            f"{folder}: {len(read)} usable pictures of good parts; training and calibration take "
-            f"at least {LEAST_PARTS}, and a hundred or more are better"
+            f"{folder}: {len(channels)} usable pictures of good parts; training and calibration "
+            f"take at least {LEAST_PARTS}, and a hundred or more are better"
         )
-    order = np.random.default_rng(seed).permutation(len(read))
-    shuffled = [list(read)[index] for index in order]
-    held = (
+    order = np.random.default_rng(seed).permutation(len(channels))
+    shuffled = [list(channels)[index] for index in order]
+    held = set(
         shuffled[: held_out_count(len(shuffled), target_fpr)] if fold is None else fold.of(shuffled)
     )
-    judges = min(_MOST_JUDGES, max(1, len(shuffled) // 20))
-    tensors = [torch.from_numpy(read[path]) for path in shuffled if path not in set(held)]
+    others = [path for path in shuffled if path not in held]
+    tensors = reader.read(others)
+    if len(tensors) < len(others):
+        warn(
+            f"{len(others) - len(tensors)} of {len(others)} pictures, chosen at random, are not "
+            f"trained on: {_MOST_BYTES >> 20} MiB are full"
+        )
+    judges = min(_MOST_JUDGES, max(1, len(shuffled) // 20), len(tensors) // 2)
     return Parts(
         training=tensors[judges:],
         judging=tensors[:judges],
         calibrating=sorted(held),
         channels=count,
         bit_depth=max(depths),
+        usable=len(shuffled),
     )
+
+
+class _Reader:
+    """Reads pictures as a network will see them, and keeps those it has seen while all fit."""
+
+    def __init__(self, scale: int, should_stop: Callable[[], bool]) -> None:
+        self._scale, self._should_stop = scale, should_stop
+        self._kept: dict[Path, NDArray[np.float32]] = {}
+        self._bytes = 0
+
+    def survey(self, path: Path) -> Part:
+        """Read a picture that may be asked for again."""
+        part = self._part(path)
+        self._bytes += part.pixels.nbytes
+        if self._bytes <= _MOST_BYTES:
+            self._kept[path] = part.pixels
+        else:
+            self._kept.clear()
+        return part
+
+    def read(self, paths: Sequence[Path]) -> list[Tensor]:
+        """Return the first of ``paths`` that fit in memory, and no less than two."""
+        tensors: list[Tensor] = []
+        used = 0
+        for path in paths:
+            pixels = self._kept.get(path)
+            if pixels is None:
+                pixels = self._part(path).pixels
+            used += pixels.nbytes
+            if used > _MOST_BYTES and len(tensors) >= _LEAST_READ:
+                break
+            tensors.append(torch.from_numpy(pixels))
+        return tensors
+
+    def _part(self, path: Path) -> Part:
+        if self._should_stop():
+            raise TrainingStopped("stopped while pictures were read")
+        part = read_part(path)
+        return replace(part, pixels=shrunk(np.clip(np.nan_to_num(part.pixels), 0, 1), self._scale))
 
 
 class PartCrops:

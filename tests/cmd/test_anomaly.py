@@ -104,6 +104,37 @@ def test_a_scaled_detector_reports_in_the_pictures_own_pixels(
     assert tifffile.imread("r/maps/big.tif").shape == (203, 301)
 
 
+@pytest.mark.parametrize("scale", [1, 2, 8])
+def test_a_part_is_good_exactly_if_its_mask_is_black(
+    run: Run, part: Part, darkness_weights: Weigh, records: Records, pixels: Pixels, scale: int
+) -> None:
+    """At its score a part is good, just below it is defective, and the mask says the same."""
+    coarse = darkness_weights("coarse", provenance={"inspection": {"scale": scale}})
+    part("a.png", hole=True, width=61, height=47)
+    run("anomaly", "a.png", "--model", coarse, "-o", "r", "--threshold", "2")
+    score = tifffile.imread("r/maps/a.tif").max()
+    assert records("r")[0]["score"] == pytest.approx(score, rel=1e-5)
+    for threshold, places in ((score, 0), (np.nextafter(score, np.float32(0)), 1)):
+        option = f"--threshold={float(threshold)!r}"
+        run("anomaly", "a.png", "--model", coarse, "-o", "r", "--overwrite", option)
+        (record,) = records("r")
+        assert record["verdict"] == ("defective" if places else "good")
+        assert len(record["regions"]) == places
+        assert pixels("r/masks/a.png").any() == bool(places)
+
+
+def test_a_threshold_between_two_scores_is_one_of_them(
+    run: Run, part: Part, model: str, records: Records, pixels: Pixels
+) -> None:
+    """Its decimal digits lie between two float32 numbers: verdict and mask take the same one."""
+    part("a.png", hole=True)
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    score = float(tifffile.imread("r/maps/a.tif").max())
+    below = f"--threshold={score * (1 - 1e-9)!r}"
+    run("anomaly", "a.png", "--model", model, "-o", "r", "--overwrite", below)
+    assert (records("r")[0]["verdict"] == "defective") == pixels("r/masks/a.png").any()
+
+
 def test_parts_of_many_channels_are_inspected(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = DraemConfig(channels=5, reconstructor=(4,), discriminator=(4,))

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.errors import OutputError
+from restore.tasks.anomaly_results import Results
+
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
 Weigh = Callable[..., str]
@@ -109,10 +112,47 @@ def test_a_report_is_not_replaced_unasked(
     before = Path("r/report.html").read_bytes()
     refused = run("anomaly", "b.png", "--model", model, "-o", "r")
     assert refused.code == 2
-    assert "r: holds a report already" in refused.err
+    assert "r/results.jsonl: exists already; --overwrite replaces the report" in refused.err
     assert Path("r/report.html").read_bytes() == before
     assert run("anomaly", "b.png", "--model", model, "-o", "r", "--overwrite").code == 0
     assert [record["source"] for record in records("r")] == ["b.png"]
+
+
+@pytest.mark.parametrize("option", [[], ["--skip-existing"]])
+@pytest.mark.parametrize("name", ["report.html", "results.csv", "results.jsonl"])
+def test_files_of_the_users_own_are_not_taken_for_a_report(
+    run: Run, part: Part, model: str, tree: Tree, name: str, option: list[str]
+) -> None:
+    part("a.png")
+    Path("r").mkdir()
+    Path("r", name).write_text("my own\n")
+    before = tree("r")
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r", *option)
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert f"r/{name}: " in line
+    assert "--overwrite" in line
+    assert tree("r") == before
+    assert run("anomaly", "a.png", "--model", model, "-o", "r", "--overwrite").code == 0
+
+
+@pytest.mark.parametrize("name", ["maps/a.tif", "masks/a.png", "thumbnails/a.jpg"])
+def test_results_that_exist_are_refused_before_work(
+    run: Run, part: Part, model: str, name: str
+) -> None:
+    part("a.png")
+    mine = Path("r", name)
+    mine.parent.mkdir(parents=True)
+    mine.write_text("my own")
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r")
+    assert ended.code == 2
+    assert f"r/{name}: exists already" in ended.err
+    mine.unlink()
+    mine.mkdir()
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r", "--overwrite")
+    assert ended.code == 2
+    assert f"r/{name}: is a folder" in ended.err
+    assert not Path("r/results.jsonl").exists()
 
 
 def test_verdicts_of_two_thresholds_do_not_mix(
@@ -146,13 +186,44 @@ def test_the_report_is_not_inspected_itself(
     assert [record["source"] for record in records()] == ["a.png"]
 
 
-def test_two_inputs_of_one_name_are_refused_before_work(run: Run, part: Part, model: str) -> None:
-    part("in/a.png")
-    part("in/a.bmp")
+@pytest.mark.parametrize("names", [("a.png", "a.bmp"), ("a.png", "a.tiff"), ("a.TIF", "a.tiff")])
+def test_two_inputs_of_one_name_are_refused_before_work(
+    run: Run, part: Part, model: str, names: tuple[str, str]
+) -> None:
+    for name in names:
+        part(f"in/{name}")
     ended = run("anomaly", "in", "--model", model, "-o", "r")
     assert ended.code == 2
     assert "would both be written to" in ended.err
     assert not Path("r").exists()
+
+
+def test_a_full_disk_is_told_like_other_failures(
+    run: Run, part: Part, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a record nor the page fits: one line for that, and the sum of what was done."""
+    part("in/a.png")
+    part("in/b.png", hole=True)
+
+    def full(self: Results) -> None:
+        raise OutputError(f"{self.page}: cannot be written: No space left on device")
+
+    opened = Path.open
+
+    def open_full(path: Path, mode: str = "r", **options: object) -> object:
+        return opened(Path("/dev/full") if path.name == "results.jsonl" else path, mode, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Results, "finish", lambda self, *_: full(self))
+        patched.setattr(Path, "open", open_full)
+        ended = run("anomaly", "in", "--model", model, "-o", "r", "--fail-on-anomaly")
+    assert ended.code == 1
+    first, second = ended.err.splitlines()
+    assert "2 done" in first
+    assert "r/report.html: cannot be written: No space left on device" in second
+    resumed = run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
+    assert resumed.code == 0
+    assert "1 defective of 2" in resumed.err
 
 
 def test_dry_run_writes_nothing(run: Run, part: Part) -> None:

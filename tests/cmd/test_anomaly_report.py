@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote, unquote_to_bytes
 
 import numpy as np
 import pytest
@@ -72,13 +74,33 @@ def test_the_page_needs_no_other_file_and_no_network(run: Run, part: Part, model
     assert links.scripts == 0
     assert others
     assert not any(":" in each for each in others), "links lead into the report"
-    from urllib.parse import unquote
-
     assert all(Path("report", unquote(each)).is_file() for each in others)
     assert "<b>.png" not in page
     assert "bad &amp; &lt;b&gt;.png" in page
     assert "prefers-color-scheme: dark" in page
     assert page.index("bad &amp;") < page.index("in/good.png"), "highest score first"
+
+
+def test_names_that_are_no_utf_8_are_reported(
+    run: Run, part: Part, model: str, records: Records, tree: Tree
+) -> None:
+    part("in/a.png", hole=True)
+    strange = os.fsdecode(b"in/caf\xe9.png")
+    try:
+        Path("in/a.png").rename(strange)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    ended = run("anomaly", "in", "--model", model, "-o", "r")
+    assert ended.code == 0, ended.err
+    assert records("r")[0]["source"] == strange
+    links = Links()
+    links.feed(Path("r/report.html").read_text(encoding="utf-8"))
+    (overlay, *_) = [each for each in links.addresses if each.startswith("overlays/")]
+    assert (b"r/" + unquote_to_bytes(overlay)) == b"r/overlays/caf\xe9.png"
+    assert Path("r/results.csv").read_text(encoding="utf-8").count(r"caf\udce9.png") > 1
+    before = tree("r")
+    assert "1 skipped" in run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing").err
+    assert tree("r") == before
 
 
 def test_a_stopped_run_goes_on_to_the_same_report(
@@ -96,6 +118,15 @@ def test_a_stopped_run_goes_on_to_the_same_report(
     resumed = run("anomaly", "in", "--model", model, "-o", "parts", "--skip-existing")
     assert "2 done, 2 skipped" in resumed.err
     assert tree("parts") == tree("whole")
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".tiff", ".TIF"])
+def test_what_is_done_is_not_inspected_again(run: Run, part: Part, model: str, suffix: str) -> None:
+    part(f"in/a{suffix}")
+    run("anomaly", "in", "--model", model, "-o", "r")
+    again = run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
+    assert "0 done, 1 skipped" in again.err
+    assert [path.name for path in Path("r/maps").iterdir()] == ["a.tif"]
 
 
 def test_results_of_earlier_runs_stay_in_the_report(

@@ -1,6 +1,8 @@
 """`imrestore train anomaly` as a user runs it."""
 
 import csv
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +14,9 @@ import torch
 from PIL import Image
 
 from restore.calibration import Calibration
-from restore.engine.inspection import InspectionBackend
+from restore.engine.inspection import InspectionBackend, Scored
 from restore.errors import RestoreError
-from restore.image.part import read_part
+from restore.image.part import Part, read_part
 from restore.weights import load
 
 Run = Callable[..., SimpleNamespace]
@@ -74,11 +76,17 @@ def test_thresholds_come_from_parts_that_were_not_trained_on(run: Run, parts: Pa
     assert set(stored.scores) <= scores
 
 
-def test_few_parts_are_warned_about(run: Run, parts: Parts) -> None:
+@pytest.mark.parametrize(
+    ("rate", "advice"),
+    [("0.01", "which would promise 0.091"), ("0.1", "which is enough")],
+)
+def test_few_parts_are_warned_about(run: Run, parts: Parts, rate: str, advice: str) -> None:
     parts(10)
-    ended = run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    arguments = ("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
+    ended = run(*arguments, "--target-fpr", rate)
     assert ended.code == 0
-    assert "3 held-out good parts cannot promise 0.01 false alarms per part" in ended.err
+    assert f"3 held-out good parts cannot promise {rate} false alarms per part" in ended.err
+    assert f"; with --folds all 10 parts count, {advice}" in ended.err
 
 
 def test_in_folds_all_parts_calibrate(run: Run, parts: Parts, workplace: Path) -> None:
@@ -94,6 +102,47 @@ def test_in_folds_all_parts_calibrate(run: Run, parts: Parts, workplace: Path) -
     assert weights.provenance["calibration"]["pictures"] == 12
     left = {path.name for path in workplace.iterdir()} - {"m.tensorboard"}
     assert left == {"good", "m.safetensors", "m.history.csv", "m.history.png"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_calibration_stops_at_a_signal_and_goes_on(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    parts(12)
+    arguments = ["train", "anomaly", "--good", "good", *TINY]
+    assert "calibrating on 4 parts" in run(*arguments, "-o", "whole.safetensors").err
+    scored = InspectionBackend.__call__
+    calls = []
+
+    def interrupt(self: InspectionBackend, pixels: np.ndarray) -> Scored:
+        calls.append(os.kill(os.getpid(), number))
+        return scored(self, pixels)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InspectionBackend, "__call__", interrupt)
+        stopped = run(*arguments, "-o", "m.safetensors")
+    assert stopped.code == 128 + number
+    assert "stopped while calibrating; continue with --resume" in stopped.err
+    assert len(calls) == 1, "at the next part"
+    assert not Path("m.safetensors").exists()
+    resumed = run(*arguments, "-o", "m.safetensors", "--resume")
+    assert resumed.code == 0, resumed.err
+    one, other = load("m.safetensors"), load("whole.safetensors")
+    assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
+    assert one.provenance["calibration"] == other.provenance["calibration"]
+
+
+def test_reading_stops_at_a_signal(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts(12)
+
+    def interrupt(path: Path) -> Part:
+        os.kill(os.getpid(), signal.SIGINT)
+        return read_part(path)
+
+    monkeypatch.setattr("restore.training.parts.read_part", interrupt)
+    stopped = run("train", "anomaly", "--good", "good", *TINY, "-o", "m.safetensors")
+    assert stopped.code == 130
+    assert "stopped while pictures were read" in stopped.err
 
 
 def test_folds_go_on_where_they_were_stopped(
@@ -115,7 +164,8 @@ def test_folds_go_on_where_they_were_stopped(
     first = Path("m.fold1.safetensors").stat().st_mtime_ns
     again = run(*arguments, "-o", "m.safetensors")
     assert again.code == 2
-    assert "m.fold1.safetensors: " in again.err
+    (line,) = again.err.splitlines()
+    assert "m.fold1.safetensors: a stopped run is there; use --resume to continue it" in line
     assert Path("m.fold1.safetensors").stat().st_mtime_ns == first
     resumed = run(*arguments, "-o", "m.safetensors", "--resume")
     assert resumed.code == 0, resumed.err
@@ -123,6 +173,51 @@ def test_folds_go_on_where_they_were_stopped(
     one, other = load("m.safetensors"), load("whole.safetensors")
     assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
     assert one.provenance["calibration"] == other.provenance["calibration"]
+
+
+@pytest.fixture
+def stopped_in_fold_2(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The arguments of a run that was stopped; its first fold is done, its second is begun."""
+    parts(12)
+    arguments = ("train", "anomaly", "--good", "good", *TINY, "--folds", "2", "-o", "m.safetensors")
+    scored = InspectionBackend.__call__
+
+    def interrupt(self: InspectionBackend, pixels: np.ndarray) -> Scored:
+        if self.weights.name == "m.fold2":
+            os.kill(os.getpid(), signal.SIGINT)
+        return scored(self, pixels)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(InspectionBackend, "__call__", interrupt)
+        assert run(*arguments).code == 130
+    return arguments
+
+
+def test_folds_of_other_parts_are_not_gone_on_with(
+    run: Run, stopped_in_fold_2: tuple[str, ...]
+) -> None:
+    Path("m.fold2.checkpoint").unlink()
+    Path("good/00.png").unlink()
+    ended = run(*stopped_in_fold_2, "--resume")
+    assert ended.code == 2
+    assert "trained on other parts (pictures: 12, now 11); use --overwrite" in ended.err
+
+
+def test_started_again_folds_are_not_taken_from_the_run_before(
+    run: Run, stopped_in_fold_2: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(*stopped_in_fold_2, "--overwrite", "--good", "nowhere").code == 2
+    assert Path("m.fold1.safetensors").exists(), "nothing was begun"
+
+    def interrupt(path: Path) -> Part:
+        os.kill(os.getpid(), signal.SIGINT)
+        return read_part(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("restore.training.parts.read_part", interrupt)
+        assert run(*stopped_in_fold_2, "--overwrite").code == 130
+    assert not Path("m.fold1.safetensors").exists()
+    assert not Path("m.fold2.checkpoint").exists()
 
 
 def test_three_parts_are_refused(run: Run, parts: Parts) -> None:

@@ -5,12 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.errors import TrainingError
+from restore.errors import TrainingError, TrainingStopped
 from restore.models.draem import Draem, DraemConfig
 from restore.training.anomaly import draem_loss, train_detector
 from restore.training.anomaly_judge import DefectJudge
 from restore.training.anomaly_recipe import AnomalyRecipe, scale_for
-from restore.training.parts import PartCrops, load_parts
+from restore.training.parts import PartCrops, Parts, load_parts
 from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Settings
@@ -47,6 +47,38 @@ def test_another_seed_keeps_other_parts_out(folder: Path) -> None:
         for seed in (0, 0, 1)
     )
     assert first == again != other
+
+
+def test_parts_beyond_the_memory_are_left_out_of_training_at_random(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(warn: list[str]) -> Parts:
+        return load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=warn.append)
+
+    silent: list[str] = []
+    whole = load(silent)
+    assert not silent
+    monkeypatch.setattr("restore.training.parts._MOST_BYTES", 15 * 80 * 96 * 4)
+    said: list[str] = []
+    limited = load(said)
+    (line,) = said
+    assert "16 of 31 pictures, chosen at random, are not trained on" in line
+    assert limited.calibrating == whole.calibrating, "they need no memory"
+    learned = [tensor.numpy().tobytes() for tensor in limited.judging + limited.training]
+    every = [tensor.numpy().tobytes() for tensor in whole.judging + whole.training]
+    assert learned == every[:15], "the order is random, and that without a limit"
+    monkeypatch.setattr("restore.training.parts._MOST_BYTES", 1)
+    least = load(said)
+    assert (len(least.judging), len(least.training)) == (1, 1)
+
+
+def test_reading_stops_when_asked(folder: Path) -> None:
+    asked = iter([False, False, True])
+    with pytest.raises(TrainingStopped):
+        load_parts(
+            folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None,
+            should_stop=lambda: next(asked),
+        )  # fmt: skip
 
 
 def test_a_folder_of_nothing_usable_is_refused(tmp_path: Path) -> None:
