@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from restore.engine.choice import choose_precision, tile_size
 from restore.engine.device import fast_precisions, resolve_devices
+from restore.engine.edges import NO_EDGES, EdgeProfile
 from restore.engine.fitting import Place
 from restore.engine.lanes import Lanes
 from restore.engine.overlap import run_overlapping
@@ -49,6 +50,7 @@ class InspectionBackend:
     Args:
         weights: what to run.
         scale: pictures are made smaller by this whole factor first.
+        edges: by which scores near the edges of pictures are divided.
         device: auto, cpu, cuda, cuda:N, cuda:all or mps.
         precision: auto, fp32, fp16 or bf16.
         tile: side of a tile in pixels, or auto.
@@ -64,11 +66,12 @@ class InspectionBackend:
         weights: Weights,
         *,
         scale: int = 1,
+        edges: EdgeProfile = NO_EDGES,
         device: str = "auto",
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        self.weights, self.scale = weights, scale
+        self.weights, self.scale, self.edges = weights, scale, edges
         self._wanted_precision, self._wanted_tile = precision, tile
         network: Any = build(weights)
         self._window = int(network.window) if isinstance(network, Autoencoder) else None
@@ -118,6 +121,7 @@ class InspectionBackend:
         """
         small = shrunk(pixels, self.scale)
         result = self._place.fitting(lambda lanes, tile: self._run(lanes, small, tile))
+        self.edges.relieve(result[-1])
         return Scored(result[:-1], result[-1])
 
     def _run(

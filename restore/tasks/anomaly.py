@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from restore.calibration import Calibration
+from restore.engine.edges import EdgeProfile
 from restore.engine.inspection import InspectionBackend
 from restore.engine.network_cache import digest
 from restore.errors import InputError, UsageError, WeightsError
@@ -118,7 +119,12 @@ class Detector:
         target = self.calibration.target_fpr if self.calibration else None
         self.fpr = None if threshold is not None else (fpr or target)
         self.backend = InspectionBackend(
-            weights, scale=_scale(weights), device=device, precision=precision, tile=tile
+            weights,
+            scale=_scale(weights),
+            edges=_edges(weights),
+            device=device,
+            precision=precision,
+            tile=tile,
         )
 
     @property
@@ -235,9 +241,22 @@ def _threshold(
     return float(np.float32(quantile)), calibration.shortfall(fpr)
 
 
-def _scale(weights: Weights) -> int:
+def _stored(weights: Weights, key: str, usual: object) -> object:
+    """Return what the weights say about how to inspect with them."""
     stored = weights.provenance.get("inspection", {})
-    scale = stored.get("scale", 1) if isinstance(stored, dict) else None
+    return stored.get(key, usual) if isinstance(stored, dict) else None
+
+
+def _edges(weights: Weights) -> EdgeProfile:
+    factors = _stored(weights, "edge_factors", [])
+    try:
+        return EdgeProfile(tuple(float(factor) for factor in factors))  # type: ignore[attr-defined]
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{weights.name}: edges that make no sense") from error
+
+
+def _scale(weights: Weights) -> int:
+    scale = _stored(weights, "scale", 1)
     if type(scale) is not int or not 1 <= scale <= _LARGEST_SCALE:
         raise WeightsError(f"{weights.name}: a scale that makes no sense")
     return scale

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.calibration import Calibration, least_rate, least_sample
+from restore.engine.edges import EdgeProfile
 from restore.engine.inputs import pictures_in
 from restore.engine.inspection import InspectionBackend
 from restore.errors import TrainingError, TrainingStopped
@@ -34,6 +35,7 @@ __all__ = ["draem_loss", "train_detector"]
 _PICTURE_WEIGHT = 0.5
 _FOCUS = 2.0
 _LEAST_FOCUS = 0.05
+_EDGE_PARTS = 100
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,6 @@ def _lesson(
     provenance = {
         "recipe": asdict(recipe),
         "data": description,
-        "inspection": {"scale": recipe.scale},
     }
     batches, objective = (
         _defect_lesson(network, crops)
@@ -236,14 +237,15 @@ def _calibrated(
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
     if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
-    scale = stage.recipe.scale
-    backend = InspectionBackend(weights, scale=scale, device=str(device), precision="fp32")
+    edges = _edge_profile(weights, parts, device, should_stop)
+    backend = InspectionBackend(
+        weights, scale=stage.recipe.scale, edges=edges, device=str(device), precision="fp32"
+    )
     if parts.calibrating:
         warn(f"calibrating on {len(parts.calibrating)} parts")
     scores = []
     for path in parts.calibrating:
-        if should_stop():
-            raise TrainingStopped("stopped while calibrating; continue with --resume")
+        _go_on(should_stop)
         scores.append(backend(read_part(path).pixels).score)
     try:
         calibration = Calibration(
@@ -253,8 +255,28 @@ def _calibrated(
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
     if stage.is_last and (shortfall := calibration.shortfall()):
         warn(shortfall if stage.fold else f"{shortfall}; {_advice(parts, stage.recipe)}")
-    provenance = weights.provenance | {"calibration": calibration.as_mapping()}
+    provenance = weights.provenance | {
+        "inspection": {"scale": stage.recipe.scale, "edge_factors": list(edges.factors)},
+        "calibration": calibration.as_mapping(),
+    }
     return replace(weights, provenance=provenance)
+
+
+def _edge_profile(
+    weights: Weights, parts: Parts, device: torch.device, should_stop: Callable[[], bool]
+) -> EdgeProfile:
+    """Measure it on parts that were trained on, so that those that calibrate stay unknown."""
+    backend = InspectionBackend(weights, device=str(device), precision="fp32")
+    maps = []
+    for part in parts.training[:_EDGE_PARTS]:
+        _go_on(should_stop)
+        maps.append(backend(part.numpy()).scores)
+    return EdgeProfile.of(maps)
+
+
+def _go_on(should_stop: Callable[[], bool]) -> None:
+    if should_stop():
+        raise TrainingStopped("stopped while calibrating; continue with --resume")
 
 
 def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:

@@ -17,6 +17,7 @@ from restore.calibration import Calibration
 from restore.engine.inspection import InspectionBackend, Scored
 from restore.errors import RestoreError
 from restore.image.part import Part, read_part
+from restore.tasks.anomaly import Detector
 from restore.weights import load
 
 Run = Callable[..., SimpleNamespace]
@@ -70,8 +71,9 @@ def test_thresholds_come_from_parts_that_were_not_trained_on(run: Run, parts: Pa
     run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--seed", "3")
     weights = load("m.safetensors")
     stored = Calibration.from_mapping(weights.provenance["calibration"])
-    backend = InspectionBackend(weights, device="cpu", precision="fp32")
-    scores = {backend(read_part(path).pixels).score for path in sorted(folder.iterdir())}
+    detector = Detector("m.safetensors", device="cpu", precision="fp32")
+    scores = {detector(read_part(path)).score for path in sorted(folder.iterdir())}
+    assert weights.provenance["inspection"]["edge_factors"], "edges count as in inspection"
     assert len(stored.scores) == 6, "a third, where the rate takes more"
     assert set(stored.scores) <= scores
 
@@ -268,7 +270,7 @@ def test_defect_size_sets_the_scale_and_is_said(run: Run, parts: Parts) -> None:
     )
     assert ended.code == 0, ended.err
     assert "--defect-size 16: pictures are seen at 1/2 of their resolution" in ended.err
-    assert load("m.safetensors").provenance["inspection"] == {"scale": 2}
+    assert load("m.safetensors").provenance["inspection"]["scale"] == 2
 
 
 def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts) -> None:
