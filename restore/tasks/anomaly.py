@@ -134,9 +134,10 @@ class Detector:
 
     @cached_property
     def digest(self) -> str:
-        """Names all that scores depend on: network, tensors and scale; the same for no others."""
+        """Names what scores depend on: network, tensors, scale and edges; others have another."""
         weights = self.weights
-        settings = asdict(weights.config) | {"scale": self.backend.scale}
+        inspection = {"scale": self.backend.scale, "edges": self.backend.edges.factors}
+        settings = asdict(weights.config) | inspection
         tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
         return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
 

@@ -170,9 +170,9 @@ def test_verdicts_of_two_thresholds_do_not_mix(
     assert tree("r") == before
 
 
-@pytest.mark.parametrize("change", ["tensors", "scale"])
+@pytest.mark.parametrize("change", ["tensors", {"scale": 2}, {"edge_factors": [1.5]}])
 def test_verdicts_of_two_trainings_of_one_name_do_not_mix(
-    run: Run, part: Part, model: str, tree: Tree, change: str
+    run: Run, part: Part, model: str, tree: Tree, change: object
 ) -> None:
     part("a.png", hole=True)
     part("b.png")
@@ -184,7 +184,7 @@ def test_verdicts_of_two_trainings_of_one_name_do_not_mix(
         tensors = {key: 2 * tensor for key, tensor in weights.tensors.items()}
         weights = replace(weights, tensors=tensors)
     else:
-        weights = replace(weights, provenance=weights.provenance | {"inspection": {"scale": 2}})
+        weights = replace(weights, provenance=weights.provenance | {"inspection": change})
     save_weights(weights, Path(model), overwrite=True)
     ended = run("anomaly", "b.png", *arguments)
     assert ended.code == 2
