@@ -210,8 +210,7 @@ def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> Non
     """Refuse to mix verdicts of two detectors in one report."""
     from restore.errors import UsageError
 
-    model, threshold = detector.weights.name, detector.threshold
-    if not all(record.was_made_by(model, threshold) for record in kept):
+    if not all(record.was_made_by(detector) for record in kept):
         raise UsageError(
             f"{report}: was made with other weights or another threshold; use --overwrite or "
             "another folder"
@@ -239,10 +238,7 @@ def _check_output(report: Path) -> None:
 
 
 def _describe(record: Mapping[str, object]) -> str:
-    regions = record.get("regions")
-    places = len(regions) if isinstance(regions, list) else 0
     return (
-        "{verdict}, score {score}, threshold {threshold}".format_map(record)
-        + f", {places} places, "
-        + "{model} on {device}, {precision}, {seconds} s".format_map(record)
-    )
+        "{verdict}, score {score}, threshold {threshold}, {region_count} places, "
+        "{model} on {device}, {precision}, {seconds} s"
+    ).format_map(record)

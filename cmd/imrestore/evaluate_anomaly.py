@@ -1,7 +1,8 @@
-"""`imrestore evaluate anomaly`: how good a detector of defects is on a labelled test set."""
+"""`imrestore evaluate anomaly`: how good detectors of defects are on a labelled test set."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +22,43 @@ __all__ = ["anomaly"]
 
 _HEADINGS = ("image AUROC", "pixel AUROC", "pixel AP", "AU-PRO@30%", "detected")
 
+_MODELS = typer.Option(
+    metavar="NAME|FILE",
+    help="Weights to measure; give it several times to compare.",
+    show_default=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContenderOptions(NetworkOptions):
+    """Which networks are measured, and how they run."""
+
+    model: Annotated[list[str] | None, _MODELS] = None  # type: ignore[assignment]
+
+    @property
+    def each(self) -> list[NetworkOptions]:
+        """The options of every network alone."""
+        names: dict[str, None] = dict.fromkeys(self.model or ())
+        return [
+            NetworkOptions(model=name, device=self.device, precision=self.precision, tile=self.tile)
+            for name in names
+        ]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a detector, called ``name`` here, came to."""
+
+    name: str
+    detector: "Detector"
+    evaluation: "Evaluation"
+
+    @property
+    def run(self) -> dict[str, str]:
+        """How it ran."""
+        backend = self.detector.backend
+        return {"model": self.name, "device": str(backend.device), "precision": backend.precision}
+
 
 @with_options
 def anomaly(
@@ -33,15 +71,15 @@ def anomaly(
             show_default=False,
         ),
     ],
-    network: NetworkOptions,
+    network: ContenderOptions,
     *,
     threshold: ThresholdOptions,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON record of everything.")
+        bool, typer.Option("--json", help="Print one JSON record of everything per network.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure a detector of defects on parts whose defects are known.
+    """Measure detectors of defects on parts whose defects are known.
 
     False alarms and detections are counted at the threshold that the weights come with, which was
     made from good parts alone. F1-max is the best that any threshold could do on this very test.
@@ -52,45 +90,97 @@ def anomaly(
     Examples:
       imrestore evaluate anomaly magnetic-tile/ --model anomaly-magnetic-tile
       imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --json
+      imrestore evaluate anomaly parts/ --model part.safetensors --model vae.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.errors import UsageError
-    from restore.tasks.evaluate_anomaly import evaluate_detector, trials
+    from restore.tasks.evaluate_anomaly import evaluate_detector, trials, unused_masks
 
-    if network.model == "auto":
+    contenders = network.each
+    if not contenders or any(each.model == "auto" for each in contenders):
         raise UsageError("give --model NAME or FILE")
+    if len(contenders) > 1 and threshold.threshold is not None:
+        raise UsageError("--threshold: scores of several networks do not compare; give --fpr")
     tests = trials(folder)
-    detector = threshold.detector(network)
-    with WithBar(len(tests), quiet=quiet) as shown:
-        evaluation = evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
-    for failure in evaluation.failures:
+    detectors = [threshold.detector(each) for each in contenders]
+    if not quiet:
+        for path in unused_masks(folder, tests):
+            say(f"{path}: is the mask of no picture in {folder / 'test' / path.parent.name}")
+    with WithBar(len(tests) * len(detectors), quiet=quiet) as shown:
+        evaluations = [
+            evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
+            for detector in detectors
+        ]
+    failures = dict.fromkeys(each for one in evaluations for each in one.failures)
+    for failure in failures:
         say(failure)
-    _print(evaluation, detector, as_json=as_json)
-    raise typer.Exit(ExitCode.SOME_FAILED if evaluation.failures else ExitCode.DONE)
+    names = _names(detectors, [each.model for each in contenders])
+    measured = [_Measured(*each) for each in zip(names, detectors, evaluations, strict=True)]
+    if as_json:
+        _print_json(measured)
+    else:
+        _print(measured)
+    raise typer.Exit(ExitCode.SOME_FAILED if failures else ExitCode.DONE)
 
 
-def _print(evaluation: "Evaluation", detector: "Detector", *, as_json: bool) -> None:
+def _names(detectors: "Sequence[Detector]", given: Sequence[str]) -> list[str]:
+    """Return the names of the weights, or as they were given where some are called the same."""
+    names = [detector.weights.name for detector in detectors]
+    return names if len(set(names)) == len(names) else list(given)
+
+
+def _print_json(measured: Sequence[_Measured]) -> None:
     from restore.tasks.evaluate_anomaly import ANOMALY_PROTOCOL
 
-    run = {
-        "model": detector.weights.name,
-        "device": str(detector.backend.device),
-        "precision": detector.backend.precision,
-    }
-    if as_json:
-        print(json.dumps(asdict(evaluation) | run | {"protocol": ANOMALY_PROTOCOL}))
-        return
-    width = max(len("defect"), *(len(visible(figures.kind)) for figures in evaluation.kinds))
-    print(f"{'defect':<{width}}  parts  " + "  ".join(f"{name:>11}" for name in _HEADINGS))
-    for figures in evaluation.kinds:
-        print(f"{visible(figures.kind):<{width}}  {figures.parts:5}  {_cells(figures)}")
-    print(_alarms(evaluation))
+    for one in measured:
+        print(json.dumps(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
+
+
+def _print(measured: Sequence[_Measured]) -> None:
+    from restore.tasks.evaluate_anomaly import ANOMALY_PROTOCOL
+
+    _print_table(measured)
+    is_alone = len(measured) == 1
+    for one in measured:
+        for sentence in _sentences(one.evaluation):
+            print(sentence if is_alone else f"{visible(one.name)}: {sentence}")
+    for key in measured[0].run:
+        values = dict.fromkeys(visible(one.run[key]) for one in measured)
+        print(f"{key}: {', '.join(values)}")
+    print(f"protocol: {ANOMALY_PROTOCOL}")
+
+
+def _print_table(measured: Sequence[_Measured]) -> None:
+    """Print a line for each kind of defect and network; of one network the name is left out."""
+    rows = [(one, figures) for one in measured for figures in one.evaluation.kinds]
+    heads = ("defect",) if len(measured) == 1 else ("model", "defect")
+    cells = [
+        tuple(visible(cell) for cell in (one.name, figures.kind)[-len(heads) :])
+        for one, figures in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+
+    def joined(names: Sequence[str]) -> str:
+        return "  ".join(f"{name:<{width}}" for name, width in zip(names, widths, strict=True))
+
+    print(f"{joined(heads)}  parts  " + "  ".join(f"{name:>11}" for name in _HEADINGS))
+    for names, (_, figures) in zip(cells, rows, strict=True):
+        print(f"{joined(names)}  {figures.parts:5}  {_cells(figures)}")
+
+
+def _sentences(evaluation: "Evaluation") -> list[str]:
+    said = [
+        f"{visible(figures.kind)}: the figures of pixels are from {figures.masked} of "
+        f"{figures.parts} parts, for which there are masks"
+        for figures in evaluation.kinds
+        if 0 < figures.masked < figures.parts
+    ]
+    said.append(_alarms(evaluation))
     if evaluation.f1:
-        print(
+        said.append(
             f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.4g} that "
             "is best on this very test (tuned on the test: no figure for use)"
         )
-    for key, value in (run | {"protocol": ANOMALY_PROTOCOL}).items():
-        print(f"{key}: {value}")
+    return said
 
 
 def _cells(figures: "KindFigures") -> str:

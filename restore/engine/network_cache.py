@@ -52,7 +52,7 @@ def digest(
     tensors: Iterable[tuple[str, NDArray[np.float32]]],
     version: str,
 ) -> str:
-    """Return a name for what OpenVINO of this ``version`` makes of a network."""
+    """Return a name for what one ``version`` of a program, such as OpenVINO, makes of a network."""
     whole = hashlib.sha256()
     settings_text = json.dumps(settings, sort_keys=True)
     whole.update("\0".join((_FORMAT, version, architecture, settings_text)).encode())

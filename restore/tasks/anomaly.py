@@ -1,6 +1,7 @@
 """Visual inspection: a picture of a part in, a verdict and the places of its defects out."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from restore.calibration import Calibration
 from restore.engine.edges import EdgeProfile
 from restore.engine.inspection import InspectionBackend
+from restore.engine.network_cache import digest
 from restore.errors import InputError, UsageError, WeightsError
 from restore.image.part import Part
 from restore.image.shrink import enlarged_scores
@@ -22,6 +24,7 @@ __all__ = ["Detector", "Inspection", "Region", "draw_samples"]
 
 _MOST_REGIONS = 1000
 _LARGEST_SCALE = 1000
+_DIGEST_LENGTH = 16
 _LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
@@ -51,6 +54,8 @@ class Inspection:
         score: the highest score in the map.
         threshold: above which a part is called defective.
         regions: the places above the threshold, the highest first; no more than a thousand.
+        region_count: how many there are.
+        largest_area: pixels of the largest of all, 0 if there is none.
         scores: ``[H, W]``, never negative, at the picture's resolution.
         reconstruction: ``[C, H, W]`` in [0, 1], the part as the network would have it.
     """
@@ -58,6 +63,8 @@ class Inspection:
     score: float
     threshold: float
     regions: tuple[Region, ...]
+    region_count: int
+    largest_area: int
     scores: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
 
@@ -125,6 +132,15 @@ class Detector:
         """What the detector was made of."""
         return self.backend.weights
 
+    @cached_property
+    def digest(self) -> str:
+        """Names what scores depend on: network, tensors, scale and edges; others have another."""
+        weights = self.weights
+        inspection = {"scale": self.backend.scale, "edges": self.backend.edges.factors}
+        settings = asdict(weights.config) | inspection
+        tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
+        return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
+
     def __call__(self, part: Part, name: str = "the picture") -> Inspection:
         """Inspect one part.
 
@@ -143,10 +159,13 @@ class Detector:
         result = self.backend(part.pixels)
         size = part.pixels.shape[1:]
         scores = enlarged_scores(result.scores, self.backend.scale, size)
+        regions = _regions(scores, self.threshold)
         return Inspection(
             score=result.score,
             threshold=self.threshold,
-            regions=_regions(scores, self.threshold),
+            regions=tuple(regions[:_MOST_REGIONS]),
+            region_count=len(regions),
+            largest_area=max((region.area for region in regions), default=0),
             scores=scores,
             reconstruction=_enlarged(result.reconstruction, self.backend.scale, size),
         )
@@ -263,10 +282,11 @@ def _enlarged(
     return np.ascontiguousarray(whole[0, :, : size[0], : size[1]].numpy())
 
 
-def _regions(scores: NDArray[np.float32], threshold: float) -> tuple[Region, ...]:
+def _regions(scores: NDArray[np.float32], threshold: float) -> list[Region]:
+    """Return all places above the threshold, the highest first."""
     labels, count = ndimage.label(scores > threshold, structure=np.ones((3, 3)))
     if count == 0:
-        return ()
+        return []
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     peaks = ndimage.maximum(scores, labels, index=np.arange(1, count + 1))
     regions = [
@@ -282,4 +302,4 @@ def _regions(scores: NDArray[np.float32], threshold: float) -> tuple[Region, ...
             ndimage.find_objects(labels), areas, peaks, strict=True
         )
     ]
-    return tuple(sorted(regions, key=lambda region: -region.peak)[:_MOST_REGIONS])
+    return sorted(regions, key=lambda region: -region.peak)

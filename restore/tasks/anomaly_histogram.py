@@ -7,6 +7,8 @@ import numpy as np
 __all__ = ["histogram"]
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 720, 200, 40, 30, 14
+_LABEL = 70
+"""Room that the word beside the line takes."""
 _BINS = 48
 _TICKS = 5
 
@@ -51,6 +53,8 @@ def histogram(scores: Sequence[float], threshold: float) -> str:
         if count
     )
     base = _HEIGHT - _BOTTOM
+    fits = x(threshold) + _LABEL < _WIDTH
+    anchor, shift = ("start", 4) if fits else ("end", -4)
     ticks = "".join(
         f'<text x="{x(value):.1f}" y="{base + 16}" text-anchor="middle">{value:.3g}</text>'
         for value in np.linspace(0, top / 1.02, _TICKS)
@@ -64,6 +68,7 @@ def histogram(scores: Sequence[float], threshold: float) -> str:
         f'<text x="{_LEFT - 6}" y="{base}" text-anchor="end">0</text>{ticks}'
         f'<line class="threshold" x1="{x(threshold):.1f}" y1="{_TOP - 10}" '
         f'x2="{x(threshold):.1f}" y2="{base}"/>'
-        f'<text class="threshold" x="{x(threshold) + 4:.1f}" y="{_TOP - 2}">threshold</text>'
+        f'<text class="threshold" x="{x(threshold) + shift:.1f}" y="{_TOP - 2}" '
+        f'text-anchor="{anchor}">threshold</text>'
         "</svg>"
     )

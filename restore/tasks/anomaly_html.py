@@ -115,7 +115,7 @@ def _gallery(page: Page, scored: Sequence[Record]) -> str:
 
 def _card(page: Page, record: Record) -> str:
     name = escape(record.source)
-    regions = len(record.regions)
+    regions = record.region_count
     places = f", {regions} place{'s' if regions > 1 else ''}" if regions else ""
     picture = _embedded(thumbnail_of(record, page.report))
     image = f'<img src="{picture}" alt="{name}: part, overlay, reconstruction" loading="lazy">'
@@ -129,7 +129,7 @@ def _card(page: Page, record: Record) -> str:
 def _table(scored: Sequence[Record]) -> str:
     rows = "\n".join(
         f'<tr class="{record.verdict}"><td>{escape(record.source)}</td><td>{record.verdict}</td>'
-        f"<td>{record.score:.4g}</td><td>{_relative(record)}</td><td>{len(record.regions)}</td>"
+        f"<td>{record.score:.4g}</td><td>{_relative(record)}</td><td>{record.region_count}</td>"
         f"<td>{record.largest_area}</td><td>{_files(record)}</td></tr>"
         for record in scored
     )

@@ -8,13 +8,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from restore.tasks.anomaly import Inspection, Region
+from restore.tasks.anomaly import Detector, Inspection, Region
 
 __all__ = ["Record", "as_csv", "as_jsonl", "is_jsonl", "read_jsonl", "record_of"]
 
 _COLUMNS = (
-    "source", "verdict", "score", "relative_score", "threshold", "model", "regions", "largest_area",
-    "boxes", "map", "mask", "overlay", "reconstruction", "error",
+    "source", "verdict", "score", "relative_score", "threshold", "model", "width", "height",
+    "regions", "largest_area", "boxes", "map", "mask", "overlay", "reconstruction", "error",
 )  # fmt: skip
 _FILES = ("map", "mask", "overlay", "reconstruction")
 _DIGITS = 6
@@ -31,9 +31,12 @@ class Record:
         relative_score: score over threshold; above 1 for a defect.
         threshold: above which a part is called defective.
         model: name of the weights.
+        weights: their digest, which tells them from others of that name.
         width: of the picture in pixels.
         height: of the picture in pixels.
-        regions: the places above the threshold, the highest first.
+        regions: the places above the threshold, the highest first; no more than a thousand.
+        region_count: how many there are.
+        largest_area: pixels of the largest of all, 0 if there is none.
         files: kind -> name below the report: map, mask, overlay, reconstruction.
         error: one sentence, where it failed.
     """
@@ -44,20 +47,20 @@ class Record:
     relative_score: float | None = None
     threshold: float | None = None
     model: str | None = None
+    weights: str | None = None
     width: int = 0
     height: int = 0
     regions: tuple[Region, ...] = ()
+    region_count: int = 0
+    largest_area: int = 0
     files: dict[str, str] = field(default_factory=dict)
     error: str = ""
 
-    def was_made_by(self, model: str, threshold: float) -> bool:
+    def was_made_by(self, detector: Detector) -> bool:
         """Return whether a verdict, if there is one, came from these weights and threshold."""
-        return bool(self.error) or (self.model == model and self.threshold == _rounded(threshold))
-
-    @property
-    def largest_area(self) -> int:
-        """Pixels of the largest region, 0 if there is none."""
-        return max((region.area for region in self.regions), default=0)
+        made_by = (self.model, self.weights, self.threshold)
+        asked = (detector.weights.name, detector.digest, _rounded(detector.threshold))
+        return bool(self.error) or made_by == asked
 
     def as_mapping(self) -> dict[str, object]:
         """Return plain values, the regions spelled out; what is not known is left out."""
@@ -69,8 +72,11 @@ class Record:
             "relative_score": _rounded(self.relative_score),
             "threshold": _rounded(self.threshold),
             "model": self.model,
+            "weights": self.weights,
             "width": self.width or None,
             "height": self.height or None,
+            "region_count": None if self.error else self.region_count,
+            "largest_area": None if self.error else self.largest_area,
             "regions": None if self.error else regions,
             **self.files,
             "error": self.error or None,
@@ -96,8 +102,10 @@ class Record:
         )
 
 
-def record_of(source: str, inspection: Inspection, model: str, files: dict[str, str]) -> Record:
-    """Return the record of a picture that was inspected with the weights ``model``."""
+def record_of(
+    source: str, inspection: Inspection, detector: Detector, files: dict[str, str]
+) -> Record:
+    """Return the record of a picture that was inspected by ``detector``."""
     height, width = inspection.scores.shape
     return Record(
         source=source,
@@ -105,10 +113,13 @@ def record_of(source: str, inspection: Inspection, model: str, files: dict[str, 
         score=inspection.score,
         relative_score=inspection.relative_score,
         threshold=inspection.threshold,
-        model=model,
+        model=detector.weights.name,
+        weights=detector.digest,
         width=width,
         height=height,
         regions=inspection.regions,
+        region_count=inspection.region_count,
+        largest_area=inspection.largest_area,
         files=files,
     )
 
@@ -119,23 +130,19 @@ def as_jsonl(records: Iterable[Record]) -> str:
 
 
 def as_csv(records: Iterable[Record]) -> str:
-    """Return a table with a line per picture; the column boxes holds the regions as JSON."""
+    """Return a table with a line per picture.
+
+    The column regions counts them, and boxes holds them as JSON. What is not known is left empty.
+    """
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for record in records:
         values = record.as_mapping()
-        regions = values.pop("regions", [])
-        values.pop("width", None)
-        values.pop("height", None)
-        writer.writerow(
-            values
-            | {
-                "regions": len(record.regions),
-                "largest_area": record.largest_area,
-                "boxes": json.dumps(regions),
-            }
-        )
+        if not record.error:
+            values["boxes"] = json.dumps(values["regions"])
+            values["regions"] = values["region_count"]
+        writer.writerow(values)
     return text.getvalue()
 
 

@@ -53,8 +53,8 @@ class Results:
             )
         if there and existing is Existing.SKIP and not is_jsonl(self._lines):
             raise UsageError(
-                f"{there[0]}: is there without records of an inspection in {self._lines.name}; use "
-                "--overwrite or another folder"
+                f"{there[0]}: exists already, and {self._lines.name} has no records of an "
+                "inspection to go on with; use --overwrite or another folder"
             )
 
     @property

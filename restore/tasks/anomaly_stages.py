@@ -30,6 +30,8 @@ __all__ = ["InspectionStages", "reconstruction_bytes"]
 
 _THUMBNAIL_PX = 320
 _SEAM_PX = 4
+_SEAM = (128, 128, 128)
+"""Seen on a light page and on a dark one, and bright on neither."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,7 @@ class InspectionStages:
             if stopping():
                 raise Stopping
             self._write(files.path(kind, channels=channels), data())
-        record = record_of(
-            item.source_name, inspection, self.detector.weights.name, files.names(channels)
-        )
+        record = record_of(item.source_name, inspection, self.detector, files.names(channels))
         return Outcome(
             item=item,
             status=Status.DONE,
@@ -174,7 +174,7 @@ def _strip(*pictures: NDArray[np.uint8]) -> bytes:
         panel.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
         panels.append(panel)
     width, height = panels[0].size
-    strip = Image.new("RGB", (len(panels) * (width + _SEAM_PX) - _SEAM_PX, height), "white")
+    strip = Image.new("RGB", (len(panels) * (width + _SEAM_PX) - _SEAM_PX, height), _SEAM)
     for index, panel in enumerate(panels):
         strip.paste(panel, (index * (width + _SEAM_PX), 0))
     file = io.BytesIO()

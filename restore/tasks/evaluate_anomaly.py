@@ -11,10 +11,19 @@ from restore.anomaly_metrics import F1Max, PixelCounts, auroc, f1_max, summed
 from restore.calibration import binomial_interval
 from restore.engine.inputs import pictures_in
 from restore.errors import InputError, UsageError
+from restore.image.formats import SUFFIXES
 from restore.image.part import read_part
 from restore.tasks.anomaly import Detector
 
-__all__ = ["ANOMALY_PROTOCOL", "Evaluation", "KindFigures", "Trial", "evaluate_detector", "trials"]
+__all__ = [
+    "ANOMALY_PROTOCOL",
+    "Evaluation",
+    "KindFigures",
+    "Trial",
+    "evaluate_detector",
+    "trials",
+    "unused_masks",
+]
 
 _GOOD = "good"
 _ALL = "all"
@@ -50,12 +59,14 @@ class KindFigures:
     Attributes:
         kind: of defect, or all.
         parts: how many were scored.
+        masked: how many of them have a mask; the figures of pixels are from these.
         image_auroc, pixel_auroc, pixel_ap, au_pro: from 0 to 1.
         detected: how many lie above the threshold.
     """
 
     kind: str
     parts: int
+    masked: int
     image_auroc: float | None
     pixel_auroc: float | None
     pixel_ap: float | None
@@ -113,6 +124,28 @@ def trials(folder: Path) -> list[Trial]:
     return found
 
 
+def unused_masks(folder: Path, tests: Sequence[Trial]) -> list[Path]:
+    """Return the masks below ``ground_truth`` that belong to none of ``tests``, sorted."""
+    used = {test.mask for test in tests}
+    files = sorted((folder / "ground_truth").glob("*/*"))
+    return [path for path in files if path.suffix.lower() in SUFFIXES and path not in used]
+
+
+@dataclass
+class _Pixels:
+    """The pixels of several pictures.
+
+    Summed at once: the counts of a picture take more memory than the picture.
+    """
+
+    pictures: int = 0
+    counts: PixelCounts | None = None
+
+    def add(self, counts: PixelCounts) -> None:
+        self.counts = counts if self.counts is None else summed([self.counts, counts])
+        self.pictures += 1
+
+
 def evaluate_detector(
     detector: Detector,
     tests: Sequence[Trial],
@@ -127,7 +160,7 @@ def evaluate_detector(
         report: called after every picture.
     """
     scores: dict[str, list[float]] = {}
-    pixels: dict[str, list[PixelCounts]] = {}
+    pixels: dict[str, _Pixels] = {}
     failures = []
     for test in tests:
         try:
@@ -137,8 +170,7 @@ def evaluate_detector(
         else:
             scores.setdefault(test.kind, []).append(score)
             if counts is not None:
-                # Summed at once: the counts of a picture take more memory than the picture.
-                pixels[test.kind] = [summed([*pixels.get(test.kind, []), counts])]
+                pixels.setdefault(test.kind, _Pixels()).add(counts)
         report(test)
     good, alarms = scores.get(_GOOD, []), _above(detector, scores.get(_GOOD, []))
     kinds = [kind for kind in scores if kind != _GOOD]
@@ -178,13 +210,15 @@ def _figures(
     kinds: Sequence[str],
     detector: Detector,
     scores: dict[str, list[float]],
-    pixels: dict[str, list[PixelCounts]],
+    pixels: dict[str, "_Pixels"],
 ) -> KindFigures:
     defective = [score for kind in kinds for score in scores[kind]]
-    counts = summed(each for kind in (_GOOD, *kinds) for each in pixels.get(kind, []))
+    seen = {kind: pixels[kind] for kind in (_GOOD, *kinds) if kind in pixels}
+    counts = summed(each.counts for each in seen.values() if each.counts)
     return KindFigures(
         kind=name,
         parts=len(defective),
+        masked=sum(each.pictures for kind, each in seen.items() if kind != _GOOD),
         image_auroc=auroc(scores.get(_GOOD, []), defective),
         pixel_auroc=counts.auroc(),
         pixel_ap=counts.average_precision(),

@@ -1,6 +1,7 @@
 """What `imrestore anomaly` refuses, and how it says so."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from restore.errors import OutputError
 from restore.tasks.anomaly_results import Results
+from restore.weights import load, save_weights
 
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
@@ -163,6 +165,28 @@ def test_verdicts_of_two_thresholds_do_not_mix(
     run("anomaly", "a.png", "--model", model, "-o", "r")
     before = tree("r")
     ended = run("anomaly", "b.png", "--model", model, "-o", "r", "--skip-existing", "--fpr", "0.2")
+    assert ended.code == 2
+    assert "r: was made with other weights or another threshold" in ended.err
+    assert tree("r") == before
+
+
+@pytest.mark.parametrize("change", ["tensors", {"scale": 2}, {"edge_factors": [1.5]}])
+def test_verdicts_of_two_trainings_of_one_name_do_not_mix(
+    run: Run, part: Part, model: str, tree: Tree, change: object
+) -> None:
+    part("a.png", hole=True)
+    part("b.png")
+    arguments = ("--model", model, "-o", "r", "--skip-existing", "--threshold", "0.5")
+    run("anomaly", "a.png", *arguments)
+    before = tree("r")
+    weights = load(model)
+    if change == "tensors":
+        tensors = {key: 2 * tensor for key, tensor in weights.tensors.items()}
+        weights = replace(weights, tensors=tensors)
+    else:
+        weights = replace(weights, provenance=weights.provenance | {"inspection": change})
+    save_weights(weights, Path(model), overwrite=True)
+    ended = run("anomaly", "b.png", *arguments)
     assert ended.code == 2
     assert "r: was made with other weights or another threshold" in ended.err
     assert tree("r") == before

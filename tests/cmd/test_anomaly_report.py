@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from html.parser import HTMLParser
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote, unquote_to_bytes
@@ -16,6 +17,7 @@ from urllib.parse import unquote, unquote_to_bytes
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from restore.models.draem import Draem, DraemConfig
 from restore.weights import Weights, save_weights
@@ -48,6 +50,42 @@ def test_every_file_of_the_report_agrees_with_the_records(
     assert [row["verdict"] for row in rows] == ["defective", "good"]
     assert json.loads(rows[0]["boxes"]) == records()[0]["regions"]
     assert [int(row["regions"]) for row in rows] == [1, 0]
+    assert [(row["width"], row["height"]) for row in rows] == [("64", "48")] * 2
+
+
+def test_of_what_failed_the_table_says_nothing(run: Run, model: str) -> None:
+    Path("in").mkdir()
+    Path("in/a.png").write_text("no")
+    run("anomaly", "in", "--model", model, "-o", "r")
+    with Path("r/results.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    told = {key: value for key, value in row.items() if value}
+    assert list(told) == ["source", "verdict", "error"]
+
+
+def test_places_are_counted_beyond_those_that_are_listed(
+    run: Run, model: str, records: Records
+) -> None:
+    """33 times 33 pores, and one large place that is less dark and so is not among the highest."""
+    values = np.full((500, 480), 200, np.uint8)
+    for row, column in product(range(4, 466, 14), repeat=2):
+        values[row : row + 8, column : column + 8] = 0
+    values[484:496, 100:200] = 40
+    Path("in").mkdir()
+    Image.fromarray(values).save("in/a.png")
+    run("anomaly", "in", "--model", model, "-o", "r")
+    (record,) = records("r")
+    assert len(record["regions"]) == 1000
+    assert record["region_count"] == 33 * 33 + 1
+    assert record["largest_area"] > 700
+    assert max(region["area"] for region in record["regions"]) < 100
+    with Path("r/results.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["regions"], row["largest_area"]) == ("1090", str(record["largest_area"]))
+    assert "1090 places" in Path("r/report.html").read_text()
+    before = Path("r/results.jsonl").read_bytes()
+    run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
+    assert Path("r/results.jsonl").read_bytes() == before
 
 
 class Links(HTMLParser):
@@ -195,3 +233,27 @@ def test_bars_of_the_histogram_count_every_part_once() -> None:
     assert sum(int(count) for kind, count in bars if kind == "defective") == 2
     assert histogram([0.0], 0.0)
     assert histogram([1.0], 50.0)
+
+
+@pytest.mark.parametrize(("threshold", "anchor"), [(0.5, "start"), (1.9, "end"), (50.0, "end")])
+def test_the_label_of_the_threshold_stays_inside(threshold: float, anchor: str) -> None:
+    from restore.tasks.anomaly_histogram import histogram
+
+    drawn = histogram([0.0, 2.0], threshold)
+    label = re.search(r'<text class="threshold" x="([\d.]+)" y="\d+" text-anchor="(\w+)"', drawn)
+    assert label is not None
+    assert label[2] == anchor
+    width = 60
+    assert float(label[1]) + (width if anchor == "start" else 0) <= 720
+
+
+def test_panels_are_kept_apart_by_what_is_neither_light_nor_dark(
+    run: Run, part: Part, model: str, pixels: Pixels
+) -> None:
+    """The page has a light and a dark style, and the seams are in the picture."""
+    part("a.png")
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    strip = pixels("r/thumbnails/a.jpg")
+    seam = strip[:, 65:67]
+    assert strip.shape == (48, 3 * 64 + 2 * 4, 3)
+    assert np.abs(seam.astype(int) - 128).max() < 40

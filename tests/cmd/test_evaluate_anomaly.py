@@ -92,6 +92,52 @@ def test_without_masks_there_are_figures_of_parts_only(run: Run, model: str) -> 
     assert result["kinds"][-1]["au_pro"] is None
 
 
+def test_of_how_many_parts_the_pixels_are_is_said(run: Run, model: str) -> None:
+    Path("set/ground_truth/hole/1_mask.png").rename("set/ground_truth/hole/9_mask.png")
+    ended = run("evaluate", "anomaly", "set", "--model", model)
+    assert ended.code == 0
+    assert "set/ground_truth/hole/9_mask.png: is the mask of no picture in set/test/hole" in (
+        ended.err
+    )
+    lines = ended.out.splitlines()
+    assert "hole: the figures of pixels are from 1 of 2 parts, for which there are masks" in lines
+    assert "all: the figures of pixels are from 3 of 4 parts, for which there are masks" in lines
+    assert not any(line.startswith("crack: ") for line in lines)
+    assert [kind["masked"] for kind in figures(run, "--model", model)["kinds"]] == [2, 1, 3]
+
+
+def test_several_networks_are_measured_side_by_side(
+    run: Run, model: str, darkness_weights: Callable[..., str]
+) -> None:
+    calibration = {"scores": [100.0] * 39, "target_fpr": 0.05}
+    blind = darkness_weights("blind", provenance={"calibration": calibration})
+    both = ("--model", model, "--model", blind, "--model", model)
+    ended = run("evaluate", "anomaly", "set", *both)
+    assert ended.code == 0, ended.err
+    head, *lines = ended.out.splitlines()
+    assert head.split()[:3] == ["model", "defect", "parts"]
+    rows = [line.split() for line in lines[:6]]
+    assert [row[:2] for row in rows] == [
+        [name, kind] for name in ("dark", "blind") for kind in ("crack", "hole", "all")
+    ]
+    assert [row[7] for row in rows] == ["1", "2", "3", "0", "0", "0"]
+    assert [line.split(":")[0] for line in lines[6:10]] == ["dark", "dark", "blind", "blind"]
+    assert "model: dark, blind" in lines
+    told = run("evaluate", "anomaly", "set", *both, "--json").out.splitlines()
+    first, second = map(json.loads, told)
+    assert (first["model"], second["model"]) == ("dark", "blind")
+    assert first == figures(run, "--model", model)
+
+
+def test_one_threshold_is_not_for_several_networks(
+    run: Run, model: str, darkness_weights: Callable[..., str]
+) -> None:
+    both = ("--model", model, "--model", darkness_weights("other"))
+    ended = run("evaluate", "anomaly", "set", *both, "--threshold", "1")
+    assert ended.code == 2
+    assert "give --fpr" in ended.err
+
+
 def test_what_cannot_be_measured_is_named(run: Run, model: str) -> None:
     Path("set/test/hole/0.png").write_text("not a picture")
     Image.fromarray(np.zeros((5, 5), np.uint8)).save("set/ground_truth/crack/0_mask.png")
