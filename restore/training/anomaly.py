@@ -126,6 +126,7 @@ def _lesson(
     provenance = {
         "recipe": asdict(recipe),
         "data": description,
+        "inspection": {"scale": recipe.scale},
     }
     batches, objective = (
         _defect_lesson(network, crops)

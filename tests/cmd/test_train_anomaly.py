@@ -273,6 +273,19 @@ def test_defect_size_sets_the_scale_and_is_said(run: Run, parts: Parts) -> None:
     assert load("m.safetensors").provenance["inspection"]["scale"] == 2
 
 
+def test_the_best_weights_so_far_know_their_scale(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts()
+
+    def fail(_self: InspectionBackend, _pixels: np.ndarray) -> None:
+        raise RestoreError("the lamp went out")
+
+    monkeypatch.setattr(InspectionBackend, "__call__", fail)
+    run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--defect-size", "16")
+    assert load("m.best.safetensors").provenance["inspection"] == {"scale": 2}
+
+
 def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts) -> None:
     parts()
     for name in "ab":
