@@ -86,14 +86,6 @@ def denoise(
         ),
     ] = None,
     loss: Annotated[str, typer.Option(metavar="l1|l2", help="What is minimised.")] = "l1",
-    centring: Annotated[
-        float,
-        typer.Option(
-            metavar="WEIGHT",
-            help="Keep features near zero, so that bf16 costs less; 1e-4 for a network that "
-            "loses more than 0.02 dB.",
-        ),
-    ] = 0.0,
 ) -> None:
     """Train a denoiser on clean pictures, to which noise is added, or on pairs of pictures.
 
@@ -123,7 +115,6 @@ def denoise(
         sigma=number_range("--sigma", sigma, "0:55"),
         patch=patch or (48 if model == "dncnn" else 64),
         loss=loss,
-        centring=centring,
         **training.schedule_values(),
     )
     with supervised(training) as supervision:

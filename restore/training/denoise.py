@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from restore.engine.precision import check_measurable, measured
 from restore.models.dncnn import DnCNN
-from restore.training.centring import OffCentre
 from restore.training.data import Batch
 from restore.training.distillation import Distilled, teacher_for
 from restore.training.loop import Forward
@@ -59,6 +58,10 @@ def train_denoiser(
         UsageError: a recipe, sources or weights that do not fit each other.
     """
     folders = [clean] if isinstance(clean, Path) else clean
+    loss = LOSSES[recipe.loss]
+
+    def objective(forward: Forward, batch: Batch) -> Tensor:
+        return loss(forward(*batch.inputs), batch.clean)
 
     def prepare(context: Context) -> Lesson[Batch]:
         network = recipe.network()
@@ -83,7 +86,7 @@ def train_denoiser(
         return Lesson(
             network=network,
             batches=batches,
-            objective=_objective(network, recipe),
+            objective=objective,
             judge=Validation(source.held_out, context.device),
             provenance=provenance,
             task="denoise",
@@ -95,17 +98,6 @@ def train_denoiser(
     return train(
         prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
     )
-
-
-def _objective(network: nn.Module, recipe: DenoiseRecipe) -> Callable[[Forward, Batch], Tensor]:
-    loss = LOSSES[recipe.loss]
-    off_centre = OffCentre(network) if recipe.centring else None
-
-    def objective(forward: Forward, batch: Batch) -> Tensor:
-        value = loss(forward(*batch.inputs), batch.clean)
-        return value + recipe.centring * off_centre() if off_centre else value
-
-    return objective
 
 
 def _folded(network: nn.Module) -> nn.Module:

@@ -85,7 +85,6 @@ class DenoiseRecipe(Recipe):
         noise: kinds of noise, mixed in equal parts: awgn, camera, jpeg:Q, jpeg:LOW-HIGH.
         sigma: range of the level of awgn, 0..255.
         loss: l1 or l2.
-        centring: weight of the penalty on features that lie far from zero, see ``OffCentre``.
     """
 
     model: str = "resunet"
@@ -97,7 +96,6 @@ class DenoiseRecipe(Recipe):
     noise: tuple[str, ...] = ("awgn",)
     sigma: tuple[float, float] = (0.0, 55.0)
     loss: str = "l1"
-    centring: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse a recipe that cannot be followed."""
@@ -109,9 +107,6 @@ class DenoiseRecipe(Recipe):
                 f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
                 f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
                 "give at least one kind of noise": len(self.noise) > 0,
-                f"centring {self.centring:g}: give a number that is not negative": 0
-                <= self.centring
-                < math.inf,
                 "camera noise is for colour networks": self.channels == 3
                 or "camera" not in self.noise,
             }
