@@ -73,10 +73,10 @@ class Camera:
     that knows only such detail takes much fine noise for it.
     """
 
-    shrunk_share: float = 0.25
+    shrunk_share: float = 0.15
     smallest: float = 0.5
-    enlarged_share: float = 0.5
-    largest: float = 2.5
+    enlarged_share: float = 0.7
+    largest: float = 4.0
 
     def __call__(self, crops: RandomCrops, count: int, rng: Randomness) -> Batch:
         """Draw ``count`` crops and photograph them with noise and, as targets, without."""
