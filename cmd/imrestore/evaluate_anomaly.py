@@ -57,7 +57,7 @@ class _Measured:
     def run(self) -> dict[str, str]:
         """How it ran."""
         backend = self.detector.backend
-        return {"model": self.name, "device": str(backend.device), "precision": backend.precision}
+        return {"model": self.name, "device": backend.device, "precision": backend.precision}
 
 
 @with_options

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.engine.choice import tile_size
-from restore.engine.fitting import Place
+from restore.engine.fitting import Place, Placed
 from restore.engine.lanes import Lanes
 from restore.engine.openvino_runner import OpenVinoRunner
 from restore.engine.runner import Runner
@@ -35,7 +35,7 @@ _MARGIN_SIGMAS = 4.0
 _LEAST_MARGIN = 0.25
 
 
-class Backend:
+class Backend(Placed[Runner]):
     """Runs one network on one device, or on all GPUs.
 
     On x86 processors that is OpenVINO's work where it is installed, else PyTorch's. May be called
@@ -79,26 +79,6 @@ class Backend:
     def engine(self) -> str:
         """What runs the network: pytorch or openvino."""
         return self._place.lanes.first.engine
-
-    @property
-    def device(self) -> str:
-        """Where it runs; several devices with commas between them."""
-        return ",".join(self._place.lanes.devices)
-
-    @property
-    def precision(self) -> str:
-        """The number format it runs in: fp32, fp16 or bf16."""
-        return self._place.lanes.first.precision
-
-    @property
-    def tile(self) -> int:
-        """Side of the tiles in pixels of the picture."""
-        return self._place.tile
-
-    @property
-    def lanes(self) -> int:
-        """How many tiles it works on at once."""
-        return len(self._place.lanes)
 
     def __call__(self, pixels: Pixels, sigma: float) -> Pixels:
         """Return the restored picture, not clipped.

@@ -9,7 +9,7 @@ from restore.engine.lanes import Lane, Lanes
 from restore.engine.runner import TileTooLarge
 from restore.errors import DeviceError
 
-__all__ = ["Place"]
+__all__ = ["Place", "Placed"]
 
 L = TypeVar("L", bound=Lane)
 T = TypeVar("T")
@@ -77,3 +77,29 @@ class Place(Generic[L]):
         elif was_open and device not in lanes.devices:
             log.warning("%s ran out of memory; going on without it", device)
         self.tile = self._first_tile
+
+
+class Placed(Generic[L]):
+    """What there is to say about work that has a place; the base of backends."""
+
+    _place: Place[L]
+
+    @property
+    def device(self) -> str:
+        """Where it runs; several devices with commas between them."""
+        return ",".join(self._place.lanes.devices)
+
+    @property
+    def precision(self) -> str:
+        """The number format it runs in: fp32, fp16 or bf16."""
+        return self._place.lanes.first.precision
+
+    @property
+    def tile(self) -> int:
+        """Side of the tiles in pixels."""
+        return self._place.tile
+
+    @property
+    def lanes(self) -> int:
+        """How many tiles it works on at once."""
+        return len(self._place.lanes)

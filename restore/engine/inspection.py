@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from restore.engine.choice import choose_precision, tile_size
 from restore.engine.device import fast_precisions, resolve_devices
 from restore.engine.edges import NO_EDGES, EdgeProfile
-from restore.engine.fitting import Place
+from restore.engine.fitting import Place, Placed
 from restore.engine.lanes import Lanes
 from restore.engine.overlap import run_overlapping
 from restore.engine.tiles import run_tiled
@@ -44,7 +44,7 @@ class Scored:
         return float(self.scores.max())
 
 
-class InspectionBackend:
+class InspectionBackend(Placed[TorchLane]):
     """Runs one anomaly network on one device, or on all GPUs; may be called from several threads.
 
     Args:
@@ -89,26 +89,6 @@ class InspectionBackend:
         )
         lanes = torch_lanes(network, devices, precision, function=lambda each: each.inspect)
         return Lanes(lanes), tile_size(self._wanted_tile, _TILE)
-
-    @property
-    def device(self) -> str:
-        """Where it runs; several devices with commas between them."""
-        return ",".join(self._place.lanes.devices)
-
-    @property
-    def precision(self) -> str:
-        """The number format it runs in: fp32, fp16 or bf16."""
-        return self._place.lanes.first.precision
-
-    @property
-    def tile(self) -> int:
-        """Side of the tiles in pixels."""
-        return self._place.tile
-
-    @property
-    def lanes(self) -> int:
-        """How many tiles it works on at once."""
-        return len(self._place.lanes)
 
     def __call__(self, pixels: NDArray[np.float32]) -> Scored:
         """Score a part.

@@ -20,6 +20,10 @@ class Lane(Protocol):
     def device(self) -> str:
         """Where it runs, as PyTorch writes it."""
 
+    @property
+    def precision(self) -> str:
+        """fp32, fp16 or bf16."""
+
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the network makes of its inputs.
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -242,7 +243,7 @@ def _threshold(
     return float(np.float32(quantile)), calibration.shortfall(fpr)
 
 
-def _stored(weights: Weights, key: str, usual: object) -> object:
+def _stored(weights: Weights, key: str, usual: object) -> Any:
     """Return what the weights say about how to inspect with them."""
     stored = weights.provenance.get("inspection", {})
     return stored.get(key, usual) if isinstance(stored, dict) else None
@@ -251,7 +252,7 @@ def _stored(weights: Weights, key: str, usual: object) -> object:
 def _edges(weights: Weights) -> EdgeProfile:
     factors = _stored(weights, "edge_factors", [])
     try:
-        return EdgeProfile(tuple(float(factor) for factor in factors))  # type: ignore[attr-defined]
+        return EdgeProfile(tuple(float(factor) for factor in factors))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{weights.name}: edges that make no sense") from error
 

@@ -144,7 +144,7 @@ def _told(record: Mapping[str, object], detector: Detector, seconds: float) -> d
     """Return what is told about a picture: the record, and how it came about."""
     backend = detector.backend
     return {key: value for key, value in record.items() if key != "source"} | {
-        "device": str(backend.device),
+        "device": backend.device,
         "precision": backend.precision,
         "tile": backend.tile,
         "seconds": round(seconds, 4),

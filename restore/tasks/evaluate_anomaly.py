@@ -210,7 +210,7 @@ def _figures(
     kinds: Sequence[str],
     detector: Detector,
     scores: dict[str, list[float]],
-    pixels: dict[str, "_Pixels"],
+    pixels: dict[str, _Pixels],
 ) -> KindFigures:
     defective = [score for kind in kinds for score in scores[kind]]
     seen = {kind: pixels[kind] for kind in (_GOOD, *kinds) if kind in pixels}
