@@ -72,20 +72,25 @@ class DnCNN(nn.Module):
         A ReLU leaves the output of a ReLU as it is, so a hidden layer that starts as the identity
         is transparent, and a deep stack starts to learn as fast as a shallow one.
         """
-        for conv in self._convs():
+        for conv in self.convolutions:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(cast(Tensor, conv.bias))
         with torch.no_grad():
             if not self.config.batch_norm:
-                for conv in self._convs()[1:-1]:
+                for conv in self.convolutions[1:-1]:
                     conv.weight.mul_(0.3)
                     _add_identity(conv)
-            self._convs()[-1].weight.mul_(0.1)
+            self.convolutions[-1].weight.mul_(0.1)
 
     @property
     def halo(self) -> int:
         """Radius of the receptive field in pixels."""
         return self.config.depth
+
+    @property
+    def convolutions(self) -> list[nn.Conv2d]:
+        """All layers, in order."""
+        return [cast(nn.Conv2d, conv) for conv in self.convs]
 
     def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Return the clean picture.
@@ -100,21 +105,23 @@ class DnCNN(nn.Module):
             touches the noise estimate and never the picture.
         """
         inputs = with_sigma_map(noisy, sigma) if self.config.noise_map else noisy
-        convs = self._convs()
-        features = torch.relu(convs[0](inputs.to(convs[0].weight.dtype)))
+        convs = self.convolutions
+        features = torch.relu_(convs[0](inputs.to(convs[0].weight.dtype)))
         for conv, norm in zip(convs[1:-1], self.norms, strict=True):
-            features = torch.relu(norm(conv(features)))
+            features = torch.relu_(norm(conv(features)))
         predicted: Tensor = convs[-1](features).to(noisy.dtype)
         return noisy - predicted if self.config.residual else predicted
 
     def fold(self) -> "DnCNN":
         """Return the same function without batch normalisation, folded into the convolutions."""
-        folded = DnCNN(replace(self.config, batch_norm=False)).to(self._convs()[0].weight.device)
-        source = nn.ModuleList(self._convs())
+        folded = DnCNN(replace(self.config, batch_norm=False)).to(
+            self.convolutions[0].weight.device
+        )
+        source = nn.ModuleList(self.convolutions)
         folded.convs.load_state_dict(source.state_dict())
         if self.config.batch_norm:
             with torch.no_grad():
-                for conv, norm in zip(folded._convs()[1:-1], self.norms, strict=True):
+                for conv, norm in zip(folded.convolutions[1:-1], self.norms, strict=True):
                     _fold_norm(conv, cast(nn.BatchNorm2d, norm))
         return folded.train(self.training)
 
@@ -129,7 +136,7 @@ class DnCNN(nn.Module):
         if depth < self.config.depth or self.config.batch_norm:
             raise WeightsError(f"a DnCNN of depth {self.config.depth} cannot grow to {depth}")
         deep = DnCNN(replace(self.config, depth=depth))
-        hidden, old = deep._convs()[1:-1], self._convs()
+        hidden, old = deep.convolutions[1:-1], self.convolutions
         slots = {i * len(hidden) // (len(old) - 2): i for i in range(len(old) - 2)}
         with torch.no_grad():
             for slot, conv in enumerate(hidden):
@@ -142,9 +149,6 @@ class DnCNN(nn.Module):
             deep.convs[0].load_state_dict(old[0].state_dict())
             deep.convs[-1].load_state_dict(old[-1].state_dict())
         return deep
-
-    def _convs(self) -> list[nn.Conv2d]:
-        return [cast(nn.Conv2d, conv) for conv in self.convs]
 
 
 def _add_identity(conv: nn.Conv2d) -> None:

@@ -20,7 +20,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, width, H, W)`` to the same shape."""
-        return cast(Tensor, self.conv2(torch.relu(self.conv1(x)))) + x
+        return cast(Tensor, self.conv2(torch.relu_(self.conv1(x)))) + x
 
 
 class ResidualLevels(nn.Module):
