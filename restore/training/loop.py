@@ -1,8 +1,8 @@
 """The training loop of every task: one readable path from a network to its averaged weights."""
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -108,6 +108,10 @@ class Trainer(Generic[B]):
             TrainingError: the loss is not finite, or the checkpoint is of another run.
             TrainingStopped: ``should_stop`` said so; the checkpoint has been written.
         """
+        with _flushing_denormals():
+            return self._run(resume=resume)
+
+    def _run(self, *, resume: bool) -> tuple[nn.Module, Progress]:
         if resume:
             self._load()
         started, seconds_before, steps_before = self.plan.clock(), self.seconds, self.step
@@ -265,3 +269,17 @@ def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
     return "belongs to another run: " + ", ".join(
         f"{key} was {saved.get(key)}, is now {wanted[key]}" for key in keys
     )
+
+
+@contextmanager
+def _flushing_denormals() -> Iterator[None]:
+    """Take numbers below 1e-38 for zero.
+
+    The momentum of a feature that is never active falls below that, and then each of its numbers
+    costs some processors a hundred times as much: steps of the optimiser took ten times as long.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
