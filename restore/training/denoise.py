@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from restore.engine.precision import check_measurable, measured
@@ -13,7 +14,9 @@ from restore.training.data import Batch
 from restore.training.distillation import Distilled, teacher_for
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
+from restore.training.randomness import Randomness
 from restore.training.recipes import DenoiseRecipe
+from restore.training.rounding_noise import add_rounding_noise
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.sources import open_source
@@ -83,6 +86,11 @@ def train_denoiser(
         if guide is not None and teacher is not None:
             batches = Distilled(batches, guide, precision=context.precision)
             provenance["teacher"] = Path(teacher).stem
+
+        def disturb(trained: nn.Module, rng: Randomness) -> None:
+            if isinstance(trained, DnCNN) and context.precision == torch.bfloat16:
+                add_rounding_noise(trained.convolutions[1:], rng)
+
         return Lesson(
             network=network,
             batches=batches,
@@ -91,6 +99,7 @@ def train_denoiser(
             provenance=provenance,
             task="denoise",
             kept=_folded,
+            disturb=disturb,
             finish=measured,
             check=check_measurable,
         )

@@ -45,6 +45,8 @@ class Trainer(Generic[B]):
         report: called after every step in the leading process.
         keep: called with the averaged network whenever a validation is the best so far.
         pace: told before every step which share of the training is done.
+        disturb: told the network that is trained, but not the averaged one, and the run's
+            randomness, before the first step.
         should_stop: asked after every step.
         team: the processes that train together.
     """
@@ -65,6 +67,7 @@ class Trainer(Generic[B]):
         report: Callable[[Progress], None] = lambda _: None,
         keep: Callable[[nn.Module], None] = lambda _: None,
         pace: Callable[[float], None] = lambda _: None,
+        disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None,
         should_stop: Callable[[], bool] = lambda: False,
         team: Team | None = None,
     ) -> None:
@@ -78,9 +81,10 @@ class Trainer(Generic[B]):
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
 
         self.network = _channels_last(network.to(device).train())
-        self.optimizer = OPTIMIZERS[plan.optimizer](network)
         self.average = deepcopy(network).requires_grad_(False)
+        self.optimizer = OPTIMIZERS[plan.optimizer](network)
         self.rng = Randomness(plan.seed, device, rank=self.team.rank)
+        disturb(network, self.rng)
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
         self.reached: float | None = None
         self.most: float | None = None

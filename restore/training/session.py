@@ -92,6 +92,7 @@ class Lesson(Generic[B]):
         check: raises what would keep ``finish`` from it; called before the first step.
         figure: what the judge measures.
         pace: told before every step which share of the training is done.
+        disturb: see ``Trainer``.
     """
 
     network: nn.Module
@@ -105,6 +106,7 @@ class Lesson(Generic[B]):
     kept: Callable[[nn.Module], nn.Module] = lambda network: network
     figure: Figure = PSNR
     pace: Callable[[float], None] = lambda _: None
+    disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None
 
     def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
         """Return what ``network``, which is on the CPU, has learned."""
@@ -184,6 +186,7 @@ def train(
             report=note,
             keep=keep,
             pace=lesson.pace,
+            disturb=lesson.disturb,
             should_stop=should_stop,
             team=team,
         )
