@@ -4,15 +4,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
-__all__ = ["Muon", "hidden_kernels", "orthogonalised"]
+__all__ = ["Muon", "hidden_convolutions", "orthogonalised"]
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 _LEAST_CHANNELS = 16
 _ADAM_RMS = 0.2
+_MEAN_DECAY = 0.99
 
 
 class Muon(Optimizer):
@@ -26,8 +27,14 @@ class Muon(Optimizer):
     Steps of one size make kernels grow without end, and with them the features: what a layer adds,
     a later one takes away again, and half precision loses the difference. Decay holds them.
 
+    What ReLUs let through is positive, so most of what a kernel sees is the mean of its inputs.
+    Left to itself it follows that mean: a few features grow ever larger, push the others below
+    zero for good, and half precision rounds away what little they vary. So kernels with a bias
+    learn from their inputs less the running mean of each channel, and the bias makes up for it: a
+    step changes how a feature varies; only the bias's own gradient moves where it lies.
+
     Args:
-        kernels: convolution kernels ``(O, I, k, k)``.
+        convolutions: whose kernels ``(O, I, k, k)`` are moved, and biases where there are any.
         lr: learning rate, on Adam's scale.
         momentum: Nesterov's.
         weight_decay: share of a kernel that a step of learning rate 1 would take away.
@@ -35,19 +42,26 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        kernels: Iterable[Tensor],
+        convolutions: Iterable[nn.Conv2d],
         *,
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.3,
     ) -> None:
+        kernels, self._biases = [], dict[Tensor, Tensor]()
+        for convolution in convolutions:
+            kernels.append(convolution.weight)
+            if convolution.bias is not None:
+                self._biases[convolution.weight] = convolution.bias
+                convolution.register_forward_pre_hook(self._note_inputs)
         settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        super().__init__(list(kernels), settings)
+        super().__init__(kernels, settings)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Take one step."""
         del closure
+        self._agree_on_means()
         for group in self.param_groups:
             for kernel in group["params"]:
                 if kernel.grad is not None:
@@ -57,21 +71,50 @@ class Muon(Optimizer):
         gradient, state = kernel.grad, self.state[kernel]
         if gradient is None:
             return
-        if not state:
+        bias, mean = self._biases.get(kernel), state.get("input_mean")
+        if bias is not None and bias.grad is not None and mean is not None:
+            gradient = gradient - bias.grad[:, None, None, None] * mean[:, None, None]
+        if "momentum" not in state:
             state["momentum"] = torch.zeros_like(gradient)
         momentum: Tensor = state["momentum"]
         momentum.mul_(group["momentum"]).add_(gradient)
         ahead = (gradient + group["momentum"] * momentum).flatten(1)
         update = orthogonalised(ahead) * (_ADAM_RMS * max(ahead.shape) ** 0.5)
-        kernel.mul_(1 - group["lr"] * group["weight_decay"])
-        kernel.add_(update.view(kernel.shape), alpha=-group["lr"])
+        kept, update = 1 - group["lr"] * group["weight_decay"], update.view(kernel.shape)
+        kernel.mul_(kept).add_(update, alpha=-group["lr"])
+        if bias is not None and mean is not None:
+            # With its kernel, a bias decays without moving a feature relative to how it varies.
+            bias.mul_(kept).add_(update.sum(dim=(2, 3)) @ mean, alpha=group["lr"])
+
+    @torch.no_grad()
+    def _note_inputs(self, convolution: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
+        """Follow the mean of each channel, of the first picture only: that is cheap, and enough."""
+        mean = inputs[0][:1].float().mean(dim=(0, 2, 3))
+        state = self.state[convolution.weight]
+        if "input_mean" in state:
+            state["input_mean"].lerp_(mean, 1 - _MEAN_DECAY)
+        else:
+            state["input_mean"] = mean
+
+    def _agree_on_means(self) -> None:
+        """Average the means over all processes of a run, so that all take the same step."""
+        if self._biases and distributed.is_initialized():
+            means = [self.state[kernel]["input_mean"] for kernel in self._biases]
+            agreed = torch.cat(means)
+            distributed.all_reduce(agreed)
+            agreed /= distributed.get_world_size()
+            for mean, part in zip(means, torch.split(agreed, [*map(len, means)]), strict=True):
+                mean.copy_(part)
 
 
-def hidden_kernels(network: nn.Module) -> list[Tensor]:
-    """Return the kernels of the convolutions between feature maps."""
+def hidden_convolutions(network: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions between feature maps."""
     convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
-    kernels = (convolution.weight for convolution in convolutions)
-    return [kernel for kernel in kernels if min(kernel.shape[:2]) >= _LEAST_CHANNELS]
+    return [
+        convolution
+        for convolution in convolutions
+        if min(convolution.weight.shape[:2]) >= _LEAST_CHANNELS
+    ]
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Adam, Optimizer
 
-from restore.training.muon import Muon, hidden_kernels
+from restore.training.muon import Muon, hidden_convolutions
 
 __all__ = ["OPTIMIZERS", "Optimizers"]
 
@@ -55,9 +55,9 @@ def _adam(network: nn.Module) -> Optimizers:
 
 
 def _muon(network: nn.Module) -> Optimizers:
-    hidden = hidden_kernels(network)
-    known = {id(kernel) for kernel in hidden}
-    others = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    hidden = hidden_convolutions(network)
+    kernels = {id(convolution.weight) for convolution in hidden}
+    others = [parameter for parameter in network.parameters() if id(parameter) not in kernels]
     adam = Adam(others, lr=1.0)
     return Optimizers(adam, Muon(hidden, lr=_MUON_GAIN)) if hidden else Optimizers(adam)
 

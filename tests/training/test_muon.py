@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.training.muon import Muon, hidden_kernels, orthogonalised
+from restore.training.muon import Muon, hidden_convolutions, orthogonalised
 from restore.training.optimizers import OPTIMIZERS, Optimizers
 
 
@@ -31,9 +31,8 @@ def test_directions_stay() -> None:
 
 def test_only_layers_between_features_are_hidden() -> None:
     net = network()
-    hidden = [id(net.convs[1].weight), id(net.convs[2].weight)]
-    assert [id(kernel) for kernel in hidden_kernels(net)] == hidden
-    assert not list(hidden_kernels(network(width=4)))
+    assert hidden_convolutions(net) == [net.convs[1], net.convs[2]]
+    assert not hidden_convolutions(network(width=4))
 
 
 def test_every_parameter_moves_and_the_state_survives() -> None:
@@ -62,7 +61,42 @@ def test_every_parameter_moves_and_the_state_survives() -> None:
 
 
 def test_kernels_without_a_gradient_to_follow_decay() -> None:
-    kernel = nn.Parameter(torch.ones(16, 16, 3, 3))
-    kernel.grad = torch.zeros_like(kernel)
-    Muon([kernel], lr=0.1, weight_decay=0.5).step()
-    torch.testing.assert_close(kernel.detach(), torch.full_like(kernel, 0.95))
+    convolution = nn.Conv2d(16, 16, 3, bias=False)
+    nn.init.ones_(convolution.weight)
+    convolution.weight.grad = torch.zeros_like(convolution.weight)
+    Muon([convolution], lr=0.1, weight_decay=0.5).step()
+    kernel = convolution.weight.detach()
+    torch.testing.assert_close(kernel, torch.full_like(kernel, 0.95))
+
+
+def test_a_step_leaves_the_response_to_mean_inputs() -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(16, 16, 3)
+    optimizer = Muon([convolution], lr=0.1, weight_decay=0.0)
+    inputs = torch.rand(4, 16, 12, 12) + torch.arange(16.0)[:, None, None]
+    mean = inputs[:1].mean(dim=(0, 2, 3), keepdim=True).expand(-1, -1, 3, 3)
+    before = convolution.weight.detach().clone()
+    convolution(inputs).square().mean().backward()
+    with torch.no_grad():
+        expected = nn.functional.conv2d(mean, convolution.weight, convolution.bias)
+    optimizer.step()
+    with torch.no_grad():
+        answered = nn.functional.conv2d(mean, convolution.weight, convolution.bias)
+    assert not torch.equal(convolution.weight, before)
+    torch.testing.assert_close(answered, expected, rtol=1e-3, atol=1e-2)
+
+
+def test_what_is_learned_does_not_depend_on_where_inputs_lie() -> None:
+    """The same inputs further from zero, behind the same outputs, give the same step."""
+    kernels = []
+    for offset in (0.0, 10.0):
+        torch.manual_seed(0)
+        convolution = nn.Conv2d(16, 16, 3)
+        optimizer = Muon([convolution], lr=0.1)
+        inputs = torch.rand(1, 16, 12, 12) + offset
+        with torch.no_grad():
+            convolution.bias -= convolution.weight.sum(dim=(1, 2, 3)) * offset
+        convolution(inputs).square().mean().backward()
+        optimizer.step()
+        kernels.append(convolution.weight.detach())
+    torch.testing.assert_close(*kernels, rtol=1e-2, atol=1e-3)
