@@ -1,0 +1,130 @@
+"""Where `imrestore denoise` writes, and what it leaves alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from PIL import Image
+
+Run = Callable[..., SimpleNamespace]
+Photo = Callable[..., Path]
+
+
+def values(path: str | Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def test_dry_run_prints_the_plan_and_writes_nothing(run: Run, photo: Photo) -> None:
+    photo("in/a.png")
+    photo("in/b.jpg")
+    ended = run("denoise", "in", "-o", "out", "--dry-run", "--model", "no such model")
+    assert ended.code == 0
+    assert ended.out == "in/a.png -> out/a.png\nin/b.jpg -> out/b.jpg\n"
+    ended = run("denoise", "in", "-o", "out", "--dry-run", "--json", "--format", "jpg", "--compare")
+    assert [json.loads(line) for line in ended.out.splitlines()] == [
+        {
+            "source": f"in/{name}",
+            "destination": f"out/{stem}.jpg",
+            "compare": f"out/{stem}_compare.png",
+            "status": "planned",
+        }
+        for name, stem in (("a.png", "a"), ("b.jpg", "b"))
+    ]
+    assert not Path("out").exists()
+
+
+def test_an_output_is_never_overwritten_unasked(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("a.png")
+    Path("b.png").write_text("mine")
+    options = ("denoise", "a.png", "-o", "b.png", "--model", tiny_weights)
+    ended = run(*options)
+    assert ended.code == 2
+    assert ended.err.count("\n") == 1
+    assert "b.png: exists already" in ended.err
+    assert Path("b.png").read_text() == "mine"
+    ended = run(*options, "--skip-existing")
+    assert (ended.code, Path("b.png").read_text()) == (0, "mine")
+    assert "0 done, 1 skipped" in ended.err
+    assert run(*options, "--overwrite").code == 0
+    assert values("b.png").shape == (24, 40, 3)
+
+
+def test_an_input_is_not_overwritten_through_a_link(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    before = photo("a.png").read_bytes()
+    Path("b.png").symlink_to("a.png")
+    Path("c.png").hardlink_to("a.png")
+    for output in ("b.png", "c.png", "a.png", "./"):
+        ended = run("denoise", "a.png", "-o", output, "--overwrite", "--model", tiny_weights)
+        assert ended.code == 2
+        assert "is the input" in ended.err
+    assert Path("a.png").read_bytes() == before
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    for n in range(4):
+        photo(f"in/{n}.png", seed=n)
+    options = ("denoise", "in", "--model", tiny_weights, "--precision", "fp32", "--compare")
+    run(*options, "-o", "whole")
+    run(*options, "-o", "parts", "--shard", "1/2")
+    Path("parts/0.png").unlink()  # as if killed between the comparison and the result
+    assert run(*options, "-o", "parts", "--skip-existing").code == 0
+    whole = {path.name: path.read_bytes() for path in Path("whole").iterdir()}
+    assert whole == {path.name: path.read_bytes() for path in Path("parts").iterdir()}
+    assert len(whole) == 8
+
+
+def test_a_missing_comparison_is_made_and_the_result_kept(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    options = ("denoise", "in", "-o", "out", "--model", tiny_weights)
+    run(*options)
+    before = Path("out/a.png").stat()
+    ended = run(*options, "--skip-existing", "--compare")
+    assert (ended.code, Path("out/a_compare.png").is_file()) == (0, True)
+    assert Path("out/a.png").stat() == before
+    assert "1 skipped" in ended.err
+
+
+def test_shards_are_the_whole_together(run: Run, photo: Photo, tiny_weights: str) -> None:
+    for n in range(5):
+        photo(f"in/{n}.png", seed=n)
+    for shard in ("1/3", "2/3", "3/3"):
+        options = ("--shard", shard, "--model", tiny_weights)
+        assert run("denoise", "in", "-o", "out", *options).code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == [f"{n}.png" for n in range(5)]
+
+
+def test_compare_shows_before_and_after(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("a.png")
+    photo("wide.png", width=1300, height=8)
+    for name in ("a", "wide"):
+        arguments = ("--compare", "--model", tiny_weights)
+        assert run("denoise", f"{name}.png", "-o", "out/", *arguments).code == 0
+    shown = values("out/a_compare.png")
+    np.testing.assert_array_equal(shown[:, :40], values("a.png"))
+    np.testing.assert_array_equal(shown[:, -40:], values("out/a.png"))
+    shown = values("out/wide_compare.png")
+    np.testing.assert_array_equal(shown[:, :600], values("wide.png")[:, :600])
+    np.testing.assert_array_equal(shown[:, 700:], values("out/wide.png")[:, 700:])
+
+
+def test_the_container_changes_on_demand_only(run: Run, photo: Photo, tiny_weights: str) -> None:
+    for name in ("in/a.png", "in/b.jpg", "in/c.bmp"):
+        photo(name)
+    assert run("denoise", "in", "-o", "out", "--model", tiny_weights).code == 0
+    formats = {}
+    for path in Path("out").iterdir():
+        with Image.open(path) as image:
+            formats[path.name] = image.format
+    assert formats == {"a.png": "PNG", "b.jpg": "JPEG", "c.png": "PNG"}
+    options = ("--format", "tiff", "--model", tiny_weights)
+    assert run("denoise", "in", "-o", "tiffs", *options).code == 0
+    assert sorted(path.name for path in Path("tiffs").iterdir()) == ["a.tif", "b.tif", "c.tif"]
