@@ -1,6 +1,7 @@
 """Muon: momentum whose steps are made orthogonal, for the hidden layers of a network."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -53,7 +54,8 @@ class Muon(Optimizer):
             kernels.append(convolution.weight)
             if convolution.bias is not None:
                 self._biases[convolution.weight] = convolution.bias
-                convolution.register_forward_pre_hook(self._note_inputs)
+                note = partial(self._note_inputs, convolution.weight)
+                convolution.register_forward_pre_hook(note)
         settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(kernels, settings)
 
@@ -87,10 +89,10 @@ class Muon(Optimizer):
             bias.mul_(kept).add_(update.sum(dim=(2, 3)) @ mean, alpha=group["lr"])
 
     @torch.no_grad()
-    def _note_inputs(self, convolution: nn.Conv2d, inputs: tuple[Tensor, ...]) -> None:
+    def _note_inputs(self, kernel: Tensor, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Follow the mean of each channel, of the first picture only: that is cheap, and enough."""
         mean = inputs[0][:1].float().mean(dim=(0, 2, 3))
-        state = self.state[convolution.weight]
+        state = self.state[kernel]
         if "input_mean" in state:
             state["input_mean"].lerp_(mean, 1 - _MEAN_DECAY)
         else:

@@ -3,6 +3,7 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from restore.engine.rounding import Rounded
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.training.muon import Muon, hidden_convolutions, orthogonalised
 from restore.training.optimizers import OPTIMIZERS, Optimizers
@@ -100,3 +101,12 @@ def test_what_is_learned_does_not_depend_on_where_inputs_lie() -> None:
         optimizer.step()
         kernels.append(convolution.weight.detach())
     torch.testing.assert_close(*kernels, rtol=1e-2, atol=1e-3)
+
+
+def test_means_are_noted_where_parameters_are_rounded_copies() -> None:
+    net = network()
+    hidden = hidden_convolutions(net)
+    optimizer = Muon(hidden, lr=0.1)
+    Rounded(net, torch.bfloat16)(torch.rand(2, 1, 16, 16))
+    assert len(optimizer.state) == len(hidden)
+    assert all("input_mean" in optimizer.state[layer.weight] for layer in hidden)
