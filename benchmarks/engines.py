@@ -1,0 +1,78 @@
+"""What a pixel costs in each engine, precision and size of tile: the network alone.
+
+    python benchmarks/engines.py [--models dncnn-color,resunet-color] [--tiles 256,512,1024]
+        [--seconds 4] [--threads N]
+
+Every tile is a picture of its own in memory. At every seam a halo is computed twice, so that large
+tiles waste less of what they cost: the last column is for a picture without end, cut into such
+tiles.
+"""
+
+import argparse
+import os
+import sys
+import time
+
+import numpy as np
+
+from tables import table
+
+
+def seconds_per_megapixel(
+    model: str, engine: str, precision: str, tile: int, seconds: float
+) -> tuple[float, float]:
+    """Return clock seconds per megapixel of a tile, and of an endless picture."""
+    from restore.engine.backend import Backend
+    from restore.weight_files import read_weight_file
+
+    os.environ["IMRESTORE_ENGINE"] = engine
+    backend = Backend(read_weight_file(model), device="cpu", precision=precision, tile=tile)
+    side = tile // backend.multiple * backend.multiple
+    noise = np.random.default_rng(0).normal(0.5, 0.1, (backend.channels, side, side))
+    picture = noise.astype(np.float32)
+    backend(picture, 0.1)
+    taken: list[float] = []
+    while sum(taken) < seconds or len(taken) < 3:
+        started = time.perf_counter()
+        backend(picture, 0.1)
+        taken.append(time.perf_counter() - started)
+    alone = float(np.median(taken)) / side**2 * 1e6
+    core = max(side - 2 * backend.halo, 1)
+    return alone, alone * (side / core) ** 2
+
+
+def main() -> None:
+    """Print a row for each way."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", default="dncnn-color,resunet-color")
+    parser.add_argument("--tiles", default="256,512,1024")
+    parser.add_argument("--seconds", type=float, default=4, help="of each measurement, at least")
+    parser.add_argument("--threads", type=int, default=0, help="of the network; 0: all")
+    options = parser.parse_args()
+    if options.threads:
+        os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    rows = []
+    for model in options.models.split(","):
+        for engine in ("pytorch", "openvino"):
+            for precision in ("fp32", "bf16"):
+                for tile in map(int, options.tiles.split(",")):
+                    alone, endless = seconds_per_megapixel(
+                        model, engine, precision, tile, options.seconds
+                    )
+                    rows.append(
+                        [
+                            f"`{model}`",
+                            engine,
+                            precision,
+                            f"{tile}",
+                            f"{alone:.2f}",
+                            f"{endless:.2f}",
+                        ]
+                    )
+                    print(*rows[-1], file=sys.stderr)
+    head = ("network", "engine", "precision", "tile", "s/MP of the tile", "s/MP of a picture")
+    print(table(head, rows))
+
+
+if __name__ == "__main__":
+    main()
