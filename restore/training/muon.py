@@ -52,7 +52,7 @@ class Muon(Optimizer):
         kernels, self._biases = [], dict[Tensor, Tensor]()
         for convolution in convolutions:
             kernels.append(convolution.weight)
-            if convolution.bias is not None:
+            if convolution.bias is not None and convolution.groups == 1:
                 self._biases[convolution.weight] = convolution.bias
                 note = partial(self._note_inputs, convolution.weight)
                 convolution.register_forward_pre_hook(note)
@@ -101,7 +101,8 @@ class Muon(Optimizer):
     def _agree_on_means(self) -> None:
         """Average the means over all processes of a run, so that all take the same step."""
         if self._biases and distributed.is_initialized():
-            means = [self.state[kernel]["input_mean"] for kernel in self._biases]
+            states = [self.state[kernel] for kernel in self._biases]
+            means = [state["input_mean"] for state in states if "input_mean" in state]
             agreed = torch.cat(means)
             distributed.all_reduce(agreed)
             agreed /= distributed.get_world_size()

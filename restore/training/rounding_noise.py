@@ -15,7 +15,7 @@ _SIZE = 2**-7
 def add_rounding_noise(convolutions: Iterable[nn.Conv2d], rng: Randomness) -> None:
     """Multiply what the convolutions are given in training by 1 plus or minus 1/128, at random.
 
-    Rounding to bfloat16 moves a number by up to 1/512 of itself, so that a feature which lies far
+    Rounding to bfloat16 moves a number by up to 1/256 of itself, so that a feature which lies far
     from zero and varies little loses most of what it says. The gradient of a rounded feature does
     not know of that; the gradient of a noisy one does, and moves features to where they are safe.
     Evaluation is left as it is.
