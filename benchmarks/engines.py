@@ -12,6 +12,7 @@ import argparse
 import os
 import sys
 import time
+from itertools import product
 
 import numpy as np
 
@@ -22,10 +23,11 @@ def seconds_per_megapixel(
     model: str, engine: str, precision: str, tile: int, seconds: float
 ) -> tuple[float, float]:
     """Return clock seconds per megapixel of a tile, and of an endless picture."""
-    from restore.engine.backend import Backend
+    # PyTorch reads the number of threads when it is imported.
+    from restore.engine.backend import ENGINE_VARIABLE, Backend
     from restore.weight_files import read_weight_file
 
-    os.environ["IMRESTORE_ENGINE"] = engine
+    os.environ[ENGINE_VARIABLE] = engine
     backend = Backend(read_weight_file(model), device="cpu", precision=precision, tile=tile)
     side = tile // backend.multiple * backend.multiple
     noise = np.random.default_rng(0).normal(0.5, 0.1, (backend.channels, side, side))
@@ -52,24 +54,12 @@ def main() -> None:
     if options.threads:
         os.environ["OMP_NUM_THREADS"] = str(options.threads)
     rows = []
-    for model in options.models.split(","):
-        for engine in ("pytorch", "openvino"):
-            for precision in ("fp32", "bf16"):
-                for tile in map(int, options.tiles.split(",")):
-                    alone, endless = seconds_per_megapixel(
-                        model, engine, precision, tile, options.seconds
-                    )
-                    rows.append(
-                        [
-                            f"`{model}`",
-                            engine,
-                            precision,
-                            f"{tile}",
-                            f"{alone:.2f}",
-                            f"{endless:.2f}",
-                        ]
-                    )
-                    print(*rows[-1], file=sys.stderr)
+    models, tiles = options.models.split(","), options.tiles.split(",")
+    for way in product(models, ("pytorch", "openvino"), ("fp32", "bf16"), tiles):
+        model, engine, precision, tile = way
+        costs = seconds_per_megapixel(model, engine, precision, int(tile), options.seconds)
+        rows.append([f"`{model}`", *way[1:], *(f"{cost:.2f}" for cost in costs)])
+        print(*rows[-1], file=sys.stderr)
     head = ("network", "engine", "precision", "tile", "s/MP of the tile", "s/MP of a picture")
     print(table(head, rows))
 

@@ -16,7 +16,7 @@ import sys
 import torch
 from torch import Tensor
 
-from restore.engine.measuring import pictures_for
+from restore.engine.measuring import levels_of, pictures_for
 from restore.models.dncnn import DnCNN
 from restore.weights import build, load
 from tables import table
@@ -25,11 +25,11 @@ _DEAD, _ON = 1e-4, 0.99
 
 
 def hidden_features(network: DnCNN, noisy: Tensor) -> list[Tensor]:
-    """Return what each layer but the last gives, ``(B, F, H, W)``."""
-    features, found = noisy, []
-    for layer in network.convolutions[:-1]:
-        features = torch.relu(layer(features))
-        found.append(features)
+    """Return what each layer but the first is given, ``(B, F, H, W)``."""
+    found: list[Tensor] = []
+    for layer in network.convolutions[1:]:
+        layer.register_forward_pre_hook(lambda _layer, inputs: found.append(inputs[0]))
+    network(noisy)
     return found
 
 
@@ -51,7 +51,7 @@ def row(name: str, sigma: float) -> list[str]:
             count += len(active)
             variance, mean = torch.var_mean(features, dim=(0, 2, 3))
             ratios.append(float(mean.square().sum() / variance.sum()))
-    losses = (weights.precision_loss_db or {}).get("bf16", {})
+    losses = weights.precision_loss_db.get("bf16", {})
     return [
         f"`{weights.name}`",
         f"{dead} of {count}",
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     head = (
         "weights", "dead", "always on", "means over variation, median layer", "highest",
-        "loss in bfloat16 at sigma " + " / ".join(load(options.names[0]).precision_loss_db["bf16"]),
+        "loss in bfloat16 at sigma " + " / ".join(levels_of(load(options.names[0]))),
     )  # fmt: skip
     print(table(head, (row(name, options.sigma) for name in options.names)))
 

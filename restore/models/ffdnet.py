@@ -68,5 +68,5 @@ class FFDNet(nn.Module):
         inputs = with_sigma_map(F.pixel_unshuffle(noisy, 2), sigma)
         features = inputs.to(cast(Tensor, self.convs[0].weight).dtype)
         for conv in self.convs[:-1]:
-            features = torch.relu(conv(features))
+            features = torch.relu_(conv(features))
         return F.pixel_shuffle(self.convs[-1](features), 2).to(noisy.dtype)

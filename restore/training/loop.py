@@ -279,8 +279,8 @@ def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
 def _flushing_denormals() -> Iterator[None]:
     """Take numbers below 1e-38 for zero.
 
-    The momentum of a feature that is never active falls below that, and then each of its numbers
-    costs some processors a hundred times as much: steps of the optimiser took ten times as long.
+    The momentum of a feature that is never active falls below that, where some processors are many
+    times as slow.
     """
     torch.set_flush_denormal(True)
     try:
