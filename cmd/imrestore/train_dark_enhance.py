@@ -60,7 +60,7 @@ def dark_enhance(
         int,
         typer.Option(metavar="PX", help="Side of the crops, a multiple of 32 (48 with --xtrans)."),
     ] = 192,
-    loss: Annotated[str, typer.Option(metavar="l1|l2", help="What is minimised.")] = "l1",
+    loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
 ) -> None:
     """Train a learned image signal processor for dark RAW files, on clean pictures alone.
 

@@ -85,7 +85,7 @@ def denoise(
             metavar="PX", help="Side of the crops (dncnn: 48, resunet: 64).", show_default=False
         ),
     ] = None,
-    loss: Annotated[str, typer.Option(metavar="l1|l2", help="What is minimised.")] = "l1",
+    loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
 ) -> None:
     """Train a denoiser on clean pictures, to which noise is added, or on pairs of pictures.
 

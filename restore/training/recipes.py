@@ -84,7 +84,7 @@ class DenoiseRecipe(Recipe):
         blind: a ResUNet is not told the noise level; a DnCNN never is.
         noise: kinds of noise, mixed in equal parts: awgn, camera, jpeg:Q, jpeg:LOW-HIGH.
         sigma: range of the level of awgn, 0..255.
-        loss: l1 or l2.
+        loss: l1, l2 or psnr; see ``LOSSES``.
     """
 
     model: str = "resunet"
@@ -104,7 +104,7 @@ class DenoiseRecipe(Recipe):
         self.check(
             {
                 f"model {self.model!r}: use dncnn or resunet": self.model in ("dncnn", "resunet"),
-                f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
+                f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
                 f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
                 "give at least one kind of noise": len(self.noise) > 0,
                 "camera noise is for colour networks": self.channels == 3
@@ -160,7 +160,7 @@ class DarkRecipe(Recipe):
         head: camera or srgb, see ``IspUNetConfig``.
         ratio: lowest and highest amplification.
         cameras: whose noise is added, keys of ``restore.noise.eld.CAMERAS``.
-        loss: l1 or l2.
+        loss: l1, l2 or psnr; see ``LOSSES``.
     """
 
     patch: int = 192
@@ -179,7 +179,7 @@ class DarkRecipe(Recipe):
         self.check(
             {
                 f"ratio {low:g}:{high:g}: must rise from at least 1": 1 <= low <= high < math.inf,
-                f"loss {self.loss!r}: use {' or '.join(LOSSES)}": self.loss in LOSSES,
+                f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
                 f"head {self.head!r}: use camera or srgb": self.head in ("camera", "srgb"),
                 "give at least one camera": len(self.cameras) > 0,
                 f"camera {unknown}: use {', '.join(CAMERAS)}": not unknown,
