@@ -25,7 +25,7 @@ from restore.files import remove_stale_parts, write_atomically
 
 __all__ = ["ExportedNetwork", "cache_folder", "digest", "load_network", "store_network"]
 
-_FORMAT = "1"
+_FORMAT = "2"
 _SUFFIX = ".network"
 _MOST_ENTRIES = 32
 _LENGTHS = struct.Struct("<QQ")

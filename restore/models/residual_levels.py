@@ -1,5 +1,6 @@
 """Levels of residual blocks, each at half the resolution of the one before: the body of U-Nets."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import cast
@@ -8,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 __all__ = ["ResidualBlock", "ResidualLevels"]
+
+_SPREAD_OF_3X3 = math.sqrt(2 / 3)
+"""Standard deviation of -1, 0 and 1, which are equally likely."""
 
 
 class ResidualBlock(nn.Module):
@@ -90,6 +94,17 @@ class ResidualLevels(nn.Module):
         down_and_up = sum(2 * convs * 2**level for level in range(len(self.down)))
         # Down and up steps look at their own 2x2 cell only: less than one coarse pixel in all.
         return int(down_and_up + convs * self.coarsest + self.coarsest)
+
+    @property
+    def levels_spread(self) -> float:
+        """Standard deviation of the levels' effective receptive field, in pixels of the finest.
+
+        Each convolution moves what it sees by at most a pixel, and the field of a stack of them
+        is nearly a Gaussian (Luo et al., NeurIPS 2016), far narrower than the farthest path.
+        """
+        convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
+        down_and_up = sum(2 * convs * 4**level for level in range(len(self.down)))
+        return math.sqrt(_SPREAD_OF_3X3**2 * (down_and_up + convs * self.coarsest**2))
 
     def through_levels(self, features: Tensor) -> Tensor:
         """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``coarsest``."""

@@ -1,5 +1,6 @@
 """ResUNet: a U-Net of residual blocks that is told the noise level."""
 
+import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -64,9 +65,13 @@ class ResUNet(ResidualLevels):
 
     @property
     def halo(self) -> int:
-        """Radius of the receptive field in pixels, rounded up to ``multiple``."""
-        radius = 2 + self.levels_radius
-        return int(-(-radius // self.multiple) * self.multiple)
+        """How far the result depends on the picture, in pixels, rounded up to ``multiple``.
+
+        Four standard deviations of the effective receptive field: what lies further out, within its
+        whole radius, changes the result by less than a hundredth of an 8-bit step.
+        """
+        radius = min(2 + self.levels_radius, 2 + 4 * self.levels_spread)
+        return math.ceil(radius / self.multiple) * self.multiple
 
     def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Return the clean picture.

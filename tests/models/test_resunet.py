@@ -2,7 +2,10 @@ import pytest
 import torch
 
 from restore.errors import WeightsError
+from restore.image.decode import decode
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.weight_files import weights_folder
+from restore.weights import build, load
 
 SMALL = ResUNetConfig(channels=1, widths=(4, 6, 8), blocks=1)
 
@@ -24,6 +27,24 @@ def test_halo_covers_the_receptive_field() -> None:
         assert row - network.halo <= int(reached.min())
         assert int(reached.max()) <= row + network.halo
         assert int(reached.max() - reached.min()) > network.halo, "the halo is not wasteful"
+
+
+@pytest.mark.parametrize("name", ["resunet-gray", "resunet-color", "photo"])
+def test_beyond_the_halo_nothing_is_seen(name: str) -> None:
+    """The halo is narrower than the whole receptive field; nobody could tell."""
+    weights = load(name)
+    network = build(weights)
+    assert isinstance(network, ResUNet)
+    picture = decode(weights_folder() / "measure" / "tea-gardens.png").pixels
+    clean = torch.from_numpy(picture)[None, : weights.channels]
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    noisy, sigma = clean + 50 / 255 * noise, torch.tensor([50 / 255])
+    middle = noisy.shape[2] // 2
+    with torch.no_grad():
+        whole = network(noisy, sigma)
+        lower = network(noisy[:, :, middle - network.halo :], sigma)
+    difference = (whole[:, :, middle:] - lower[:, :, network.halo :]).abs()
+    assert difference.max() < 0.01 / 255
 
 
 def test_scaling_picture_and_sigma_scales_the_result() -> None:
