@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from restore.engine.choice import tile_size
 from restore.engine.fitting import Place, Placed
 from restore.engine.lanes import Lanes
-from restore.engine.openvino_runner import OpenVinoRunner
+from restore.engine.openvino_runner import serving_runners
 from restore.engine.runner import Runner
 from restore.engine.tiles import Part, each_tile, run_tiled
 from restore.errors import DeviceError, UsageError
@@ -245,9 +245,9 @@ def _runners(weights: "Weights | WeightFile", *, device: str, precision: str) ->
     if engine not in ("auto", "pytorch", "openvino"):
         raise UsageError(f"{ENGINE_VARIABLE}={engine}: set it to auto, pytorch or openvino")
     if engine != "pytorch":
-        runner = OpenVinoRunner.serving(weights, device, precision)
-        if runner is not None:
-            return [runner]
+        runners = serving_runners(weights, device, precision)
+        if runners:
+            return runners
     if engine == "openvino":
         raise DeviceError(
             f"{ENGINE_VARIABLE}=openvino: is not installed, or cannot run {weights.name} "

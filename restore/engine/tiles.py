@@ -31,7 +31,7 @@ class Window:
 
 
 def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> Iterator[Window]:
-    """Cut a picture into tiles whose kept cores cover it exactly once.
+    """Cut a picture into tiles of about one size, whose kept cores cover it exactly once.
 
     Cores start at multiples of ``multiple``, so that a network that halves its resolution sees
     the same grid in every tile and in the whole picture.
@@ -43,12 +43,15 @@ def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> 
         raise UsageError(f"tile {tile}: give a size of at least 1 pixel, or auto")
     core = -(-tile // multiple) * multiple
     margin = -(-halo // multiple) * multiple
-    for rows in _spans(height, core, margin):
-        for columns in _spans(width, core, margin):
+    for rows in _spans(height, core, margin, multiple):
+        for columns in _spans(width, core, margin, multiple):
             yield Window(read=(rows[0], columns[0]), keep=(rows[1], columns[1]))
 
 
-def _spans(size: int, core: int, margin: int) -> Iterator[tuple[slice, slice]]:
+def _spans(size: int, tile: int, margin: int, multiple: int) -> Iterator[tuple[slice, slice]]:
+    # Tiles of one size take no more memory than they must, and keep lanes equally busy.
+    count = -(-size // tile)
+    core = -(-size // (count * multiple)) * multiple
     for start in range(0, size, core):
         stop = min(start + core, size)
         yield slice(max(0, start - margin), min(size, stop + margin)), slice(start, stop)

@@ -13,7 +13,7 @@ import torch
 
 from restore.engine.backend import ENGINE_VARIABLE, Backend
 from restore.engine.network_cache import cache_folder, load_network
-from restore.engine.openvino_runner import OpenVinoRunner, can_serve
+from restore.engine.openvino_runner import can_serve, openvino_runners, serving_runners
 from restore.engine.torch_runner import torch_runners
 from restore.errors import DeviceError, UsageError
 from restore.metrics import psnr
@@ -97,7 +97,7 @@ def entries() -> list[Path]:
 )
 def test_every_network_gives_what_it_gives_in_pytorch(task: str, network: Any) -> None:
     weights = weights_of(network, task)
-    runner = OpenVinoRunner(weights, "fp32")
+    runner = openvino_runners(weights, "fp32")[0]
     (reference,) = torch_runners(weights, device="cpu", precision="fp32")
     assert runner.traits == reference.traits
     planes = getattr(network.config, "planes", network.config.channels)
@@ -126,7 +126,7 @@ def test_low_precision_touches_the_noise_and_never_the_picture() -> None:
     weights = weights_of(network)
     silent = {key: torch.zeros_like(value) for key, value in weights.tensors.items()}
     picture = noise(1, 40, 40)
-    result = OpenVinoRunner(replace(weights, tensors=silent), "bf16")(picture)
+    result = openvino_runners(replace(weights, tensors=silent), "bf16")[0](picture)
     np.testing.assert_array_equal(result, picture)
 
 
@@ -136,7 +136,7 @@ def test_bf16_costs_no_more_than_the_weights_say() -> None:
     noisy = add_gaussian_noise(clean, 25 / 255, seed=0)
     level = np.full(1, 25 / 255, np.float32)
     exact, coarse = (
-        psnr(OpenVinoRunner(file, precision)(noisy[None], level)[0].clip(0, 1), clean)
+        psnr(openvino_runners(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
         for precision in ("fp32", "bf16")
     )
     assert exact - coarse <= 0.02
@@ -151,49 +151,48 @@ def measured_picture() -> np.ndarray:
 def test_half_precision_is_for_denoisers_whose_weights_allow_it() -> None:
     cheap = {"bf16": {"25": 0.001}}
     denoiser = replace(weights_of(NETWORKS["denoise"][0]), precision_loss_db=cheap)
-    runner = OpenVinoRunner.serving(denoiser, "cpu", "bf16")
+    runners = serving_runners(denoiser, "cpu", "bf16")
     enhancer = weights_of(NETWORKS["dark-enhance"][0], "dark-enhance")
-    assert OpenVinoRunner.serving(enhancer, "cpu", "bf16") is None
-    assert OpenVinoRunner.serving(denoiser, "cpu", "fp16") is None
+    assert not serving_runners(enhancer, "cpu", "bf16")
+    assert not serving_runners(denoiser, "cpu", "fp16")
     costly = replace(denoiser, precision_loss_db={"bf16": {"25": 0.03}})
-    chosen = OpenVinoRunner.serving(costly, "cpu", "auto")
-    assert chosen is not None
-    assert chosen.precision == "fp32"
-    assert runner is None or runner.precision == "bf16"
+    chosen = serving_runners(costly, "cpu", "auto")
+    assert {runner.precision for runner in chosen} == {"fp32"}
+    assert {runner.precision for runner in runners} <= {"bf16"}
 
 
 def test_a_network_is_exported_once(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    expected = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
     assert len(entries()) == 1
 
     def refuse(*_: object) -> None:
         raise AssertionError("exported again")
 
     monkeypatch.setattr("restore.engine.openvino_runner._export", refuse)
-    result = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    result = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
     np.testing.assert_array_equal(result, expected)
 
 
 def test_a_file_and_its_tensors_share_an_entry(weights: Weights, stored: Path) -> None:
-    OpenVinoRunner(read_weight_file(stored), "fp32")
-    OpenVinoRunner(weights, "fp32")
+    openvino_runners(read_weight_file(stored), "fp32")
+    openvino_runners(weights, "fp32")
     assert len(entries()) == 1
 
 
 def test_other_tensors_have_another_entry(weights: Weights) -> None:
-    OpenVinoRunner(weights, "fp32")
+    openvino_runners(weights, "fp32")
     changed = {key: value + 0.01 for key, value in weights.tensors.items()}
-    OpenVinoRunner(replace(weights, tensors=changed), "fp32")
+    openvino_runners(replace(weights, tensors=changed), "fp32")
     assert len(entries()) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_entry_is_made_again(stored: Path, damage: str) -> None:
-    expected = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    expected = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
     whole = entries()[0].read_bytes()
     flipped = whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]
     entries()[0].write_bytes({"cut": whole[:-100], "flipped": flipped, "empty": b""}[damage])
-    result = OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8))
+    result = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
     np.testing.assert_array_equal(result, expected)
     assert load_network(entries()[0].stem) is not None
 
@@ -204,7 +203,7 @@ def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:
         path = cache_folder() / f"{age}.network"
         path.write_bytes(b"old")
         os.utime(path, (1000 + age, 1000 + age))
-    OpenVinoRunner(read_weight_file(stored), "fp32")
+    openvino_runners(read_weight_file(stored), "fp32")
     assert len(entries()) == 32
     assert not (cache_folder() / "8.network").exists()
 
@@ -212,7 +211,12 @@ def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_done_without(stored: Path) -> None:
     cache_folder().parent.mkdir(parents=True)
     cache_folder().write_text("a file where the folder would be")
-    assert OpenVinoRunner(read_weight_file(stored), "fp32")(noise(1, 8, 8)).shape == (1, 1, 8, 8)
+    assert openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8)).shape == (
+        1,
+        1,
+        8,
+        8,
+    )
 
 
 def test_pytorch_is_not_imported_when_the_network_is_in_the_cache(
