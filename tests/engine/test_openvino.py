@@ -121,6 +121,17 @@ def test_fp32_is_the_same_bit_for_bit(weights: Weights) -> None:
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize(("threads", "lanes"), [("1", 1), ("2", 2), ("16", 2)])
+def test_two_lanes_share_the_processor(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, threads: str, lanes: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    results = [runner(noise(1, 40, 48)) for runner in openvino_runners(weights, "fp32")]
+    assert len(results) == lanes
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
 def test_low_precision_touches_the_noise_and_never_the_picture() -> None:
     network = DnCNN(DnCNNConfig(channels=1, depth=3, width=4))
     weights = weights_of(network)

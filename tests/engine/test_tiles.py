@@ -50,6 +50,15 @@ def test_cores_cover_the_picture_exactly_once(
     assert (covered == 1).all()
 
 
+def test_tiles_are_of_about_one_size() -> None:
+    sides = [
+        part.stop - part.start
+        for window in windows(1000, 800, tile=768, halo=72, multiple=8)
+        for part in window.keep
+    ]
+    assert sorted(set(sides)) == [400, 496, 504]
+
+
 @settings(deadline=None, max_examples=20)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 48))
 def test_identity_comes_back_for_any_size(height: int, width: int, tile: int) -> None:
