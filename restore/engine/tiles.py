@@ -13,6 +13,8 @@ __all__ = ["Part", "Window", "each_tile", "run_tiled", "windows"]
 
 Pixels = NDArray[np.float32]
 
+_ALIGNED = 16
+
 Part = tuple[slice, slice]
 """Rows and columns of a picture."""
 
@@ -33,6 +35,9 @@ class Window:
 def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> Iterator[Window]:
     """Cut a picture into tiles of about one size, whose kept cores cover it exactly once.
 
+    What they read is a multiple of 16 pixels wide wherever the picture is: the matrix units of
+    processors take up to three times as long for odd widths.
+
     Cores start at multiples of ``multiple``, so that a network that halves its resolution sees
     the same grid in every tile and in the whole picture.
 
@@ -43,9 +48,10 @@ def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> 
         raise UsageError(f"tile {tile}: give a size of at least 1 pixel, or auto")
     core = -(-tile // multiple) * multiple
     margin = -(-halo // multiple) * multiple
-    for rows in _spans(height, core, margin, multiple):
-        for columns in _spans(width, core, margin, multiple):
-            yield Window(read=(rows[0], columns[0]), keep=(rows[1], columns[1]))
+    for rows, kept_rows in _spans(height, core, margin, multiple):
+        for columns, kept_columns in _spans(width, core, margin, multiple):
+            columns = _widened(columns, width, multiple)
+            yield Window(read=(rows, columns), keep=(kept_rows, kept_columns))
 
 
 def _spans(size: int, tile: int, margin: int, multiple: int) -> Iterator[tuple[slice, slice]]:
@@ -55,6 +61,14 @@ def _spans(size: int, tile: int, margin: int, multiple: int) -> Iterator[tuple[s
     for start in range(0, size, core):
         stop = min(start + core, size)
         yield slice(max(0, start - margin), min(size, stop + margin)), slice(start, stop)
+
+
+def _widened(columns: slice, width: int, multiple: int) -> slice:
+    """Return more columns, a multiple of 16 of them if there are as many."""
+    missing = (columns.start - columns.stop) % _ALIGNED
+    stop = min(width, columns.stop + missing)
+    missing = (columns.start - stop) % _ALIGNED // multiple * multiple
+    return slice(max(0, columns.start - missing), stop)
 
 
 def run_tiled(

@@ -47,6 +47,9 @@ def test_cores_cover_the_picture_exactly_once(
             assert read.start % multiple == 0
             assert read.start <= max(0, keep.start - halo)
             assert read.stop >= min(size, keep.stop + halo)
+        columns = window.read[1]
+        is_aligned = (columns.stop - columns.start) % 16 == 0
+        assert is_aligned or width % multiple or columns == slice(0, width)
     assert (covered == 1).all()
 
 
