@@ -62,7 +62,7 @@ def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.Monkey
     InspectionBackend(draem, device="cpu", tile=64)(part(300, 500))
     halo = Draem(SMALL).halo
     assert len(seen) == 5 * 8
-    assert max(max(shape[2:]) for shape in seen) <= 64 + 2 * halo
+    assert max(max(shape[2:]) for shape in seen) < 64 + 2 * halo + 16
     assert {shape[0] for shape in seen} == {1}
 
 

@@ -110,7 +110,7 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
     class Small:
         def __call__(self, *inputs: np.ndarray) -> np.ndarray:
             calls.append(inputs[0].shape)
-            if len(calls) == 2 or inputs[0].shape[2] > 250:
+            if len(calls) == 2 or inputs[0].shape[2] > 140:
                 raise TileTooLarge
             return network(*inputs)
 
