@@ -58,6 +58,7 @@ bench: $(INSTALLED)
 	$(BIN)/python benchmarks/side_by_side.py --model resunet-color
 	$(BIN)/python benchmarks/folder_throughput.py --count 20
 	$(BIN)/python benchmarks/tasks.py
+	$(BIN)/python benchmarks/start.py
 
 bench-long: $(INSTALLED)
 	$(BIN)/python benchmarks/side_by_side.py --model dncnn-color --megapixels 24 --count 1 --format jpeg --methods 'reference;imrestore;ceiling'
