@@ -60,7 +60,7 @@ class Network(Protocol):
 
     @property
     def halo(self) -> int:
-        """Radius of the receptive field in pixels."""
+        """How far a result depends on the picture, in pixels."""
 
     @property
     def multiple(self) -> int:

@@ -25,7 +25,7 @@ class Traits:
 
     Attributes:
         channels: of the pictures that it is for.
-        halo: radius of its receptive field, in the pixels that it sees.
+        halo: how far a result depends on the picture, in the pixels that it sees.
         multiple: the sides of what it sees must be multiples of this.
         scale: pixels of the picture to one that it sees, in each direction.
     """

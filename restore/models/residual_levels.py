@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 __all__ = ["ResidualBlock", "ResidualLevels"]
 
-_SPREAD_OF_3X3 = math.sqrt(2 / 3)
-"""Standard deviation of -1, 0 and 1, which are equally likely."""
+_VARIANCE_OF_3X3 = 2 / 3
+"""Of -1, 0 and 1, which are equally likely."""
 
 
 class ResidualBlock(nn.Module):
@@ -104,7 +104,7 @@ class ResidualLevels(nn.Module):
         """
         convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
         down_and_up = sum(2 * convs * 4**level for level in range(len(self.down)))
-        return math.sqrt(_SPREAD_OF_3X3**2 * (down_and_up + convs * self.coarsest**2))
+        return math.sqrt(_VARIANCE_OF_3X3 * (down_and_up + convs * self.coarsest**2))
 
     def through_levels(self, features: Tensor) -> Tensor:
         """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``coarsest``."""

@@ -70,7 +70,7 @@ class ResUNet(ResidualLevels):
         Four standard deviations of the effective receptive field: what lies further out, within its
         whole radius, changes the result by less than a hundredth of an 8-bit step.
         """
-        radius = min(2 + self.levels_radius, 2 + 4 * self.levels_spread)
+        radius = 2 + min(self.levels_radius, 4 * self.levels_spread)
         return math.ceil(radius / self.multiple) * self.multiple
 
     def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:

@@ -222,12 +222,8 @@ def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_done_without(stored: Path) -> None:
     cache_folder().parent.mkdir(parents=True)
     cache_folder().write_text("a file where the folder would be")
-    assert openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8)).shape == (
-        1,
-        1,
-        8,
-        8,
-    )
+    runner = openvino_runners(read_weight_file(stored), "fp32")[0]
+    assert runner(noise(1, 8, 8)).shape == (1, 1, 8, 8)
 
 
 def test_pytorch_is_not_imported_when_the_network_is_in_the_cache(
