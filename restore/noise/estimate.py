@@ -20,12 +20,17 @@ _FEWEST_WEAK_PATCHES = 1000
 _ITERATIONS = 6
 _CONVERGED = 2e-3
 
-# The texture strength of white noise is n'Dn with D = L x I + I x L and L the Laplacian of a path
-# of _SIDE nodes: its mean is trace(D), its variance 2 |D|^2 (Frobenius), in units of sigma^2.
-_STRENGTH_MEAN = 4 * _SIDE * (_SIDE - 1)
-_STRENGTH_VARIANCE = 2 * (2 * _SIDE * (6 * _SIDE - 8) + 8 * (_SIDE - 1) ** 2)
+# The texture strength of a patch n is n'Dn with D = L x I + I x L and L the Laplacian of a path of
+# _SIDE nodes. Of white noise its mean is trace(D), its variance 2 |D|^2 (Frobenius), in units of
+# sigma^2.
+_DIFFERENCES = np.diff(np.eye(_SIDE), axis=0)
+_PATH_LAPLACIAN = _DIFFERENCES.T @ _DIFFERENCES
+_STRENGTH_FORM = np.kron(_PATH_LAPLACIAN, np.eye(_SIDE)) + np.kron(np.eye(_SIDE), _PATH_LAPLACIAN)
+_STRENGTH_MEAN = float(np.trace(_STRENGTH_FORM))
+_STRENGTH_VARIANCE = 2 * float(np.square(_STRENGTH_FORM).sum())
 _CONFIDENCE_Z = 4.75
 
+_BLACK, _WHITE = 0.0, 1.0
 _CLIPPED_SHARE = 1e-3
 _CLIPPED_PIXELS = 8
 _CLEAR_OF_CLIPPING = 2.5
@@ -83,16 +88,18 @@ def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> fl
     if len(patches) < _FEWEST_PATCHES:
         return None
     low, high = limits.low, limits.high
-    means = patches.mean(axis=(1, 2))
-    strengths = _texture_strengths(patches)
     flat = patches.reshape(len(patches), _VALUES)
+    means = flat.mean(axis=1)
     clearance = np.minimum(means - low, high - means)
     inside = clearance > 0
     if np.count_nonzero(inside) < _FEWEST_PATCHES:
         return 0.0
+    # Without its mean a patch is free of the choice by mean that clipping asks for.
+    centred = flat - means[:, None]
+    strengths = _texture_strengths(centred)
 
     def measure(chosen: NDArray[np.bool_]) -> float:
-        variance = _least_eigenvalue(flat[chosen])
+        variance = _least_eigenvalue(centred[chosen])
         if math.isinf(low) and math.isinf(high):
             return variance
         return _unclipped_variance(variance, means[chosen], low, high)
@@ -114,8 +121,10 @@ def _patches(channel: NDArray[np.float32]) -> NDArray[np.float64]:
         return np.empty((0, _SIDE, _SIDE))
     windows = sliding_window_view(channel, (_SIDE, _SIDE))
     patches = windows[patch_places(*channel.shape)]
-    finite = np.isfinite(patches).all(axis=(1, 2))
-    return np.asarray(patches[finite], dtype=np.float64)
+    finite = np.isfinite(patches)
+    if not finite.all():
+        patches = patches[finite.all(axis=(1, 2))]
+    return patches.astype(np.float64)
 
 
 def patch_places(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -138,11 +147,10 @@ def _spread(total: int, count: int) -> NDArray[np.int64]:
     return ((np.arange(count) + jitter) * (total / count)).astype(np.int64).clip(max=total - 1)
 
 
-def _texture_strengths(patches: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the gradient energy of each patch (trace of its gradient covariance)."""
-    across = np.square(np.diff(patches, axis=2)).sum(axis=(1, 2))
-    down = np.square(np.diff(patches, axis=1)).sum(axis=(1, 2))
-    return np.asarray(across + down)
+def _texture_strengths(flat: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the gradient energy (trace of the gradient covariance) of patches ``[N, 49]``."""
+    strengths: NDArray[np.float64] = np.einsum("np,np->n", flat @ _STRENGTH_FORM, flat)
+    return strengths
 
 
 def _weakly_textured(
@@ -159,14 +167,13 @@ def _weakly_textured(
     return among & (strengths <= threshold)
 
 
-def _least_eigenvalue(flat: NDArray[np.float64]) -> float:
-    """Return the variance of the noise in the patches ``[N, 49]``, N > 49."""
-    # Without its mean a patch is free of the choice by mean that clipping asks for. That takes one
-    # dimension, whose eigenvalue is then zero: the second one counts.
-    centred = flat - flat.mean(axis=1, keepdims=True)
-    centred -= centred.mean(axis=0)
-    eigenvalues = np.linalg.eigvalsh(centred.T @ centred / len(centred))
-    return max(float(eigenvalues[1]), 0.0) / (1 - math.sqrt(_VALUES / len(flat))) ** 2
+def _least_eigenvalue(centred: NDArray[np.float64]) -> float:
+    """Return the variance of the noise in patches ``[N, 49]`` without their means, N > 49."""
+    mean = centred.mean(axis=0)
+    covariance = centred.T @ centred / len(centred) - np.outer(mean, mean)
+    # One dimension went with the means of patches, and its eigenvalue is zero: the second counts.
+    variance = float(np.linalg.eigvalsh(covariance)[1])
+    return max(variance, 0.0) / (1 - math.sqrt(_VALUES / len(centred))) ** 2
 
 
 class ClippingLimits:
@@ -178,26 +185,30 @@ class ClippingLimits:
 
     def add(self, part: NDArray[np.float32]) -> None:
         """Count the values of another part."""
-        finite = np.isfinite(part)
-        least = float(part.min(where=finite, initial=np.inf))
-        most = float(part.max(where=finite, initial=-np.inf))
-        self._finite += int(np.count_nonzero(finite))
+        if not (part.size and np.isfinite(part.min()) and np.isfinite(part.max())):
+            part = part[np.isfinite(part)]
+            if not part.size:
+                return
+        least, most = float(part.min()), float(part.max())
+        self._finite += part.size
         if least < self._least:
             self._least, self._at_least = least, 0
         if most > self._most:
             self._most, self._at_most = most, 0
-        self._at_least += int(np.count_nonzero(part == self._least))
-        self._at_most += int(np.count_nonzero(part == self._most))
+        if self._least <= _BLACK:
+            self._at_least += int(np.count_nonzero(part == self._least))
+        if self._most >= _WHITE:
+            self._at_most += int(np.count_nonzero(part == self._most))
 
     @property
     def low(self) -> float:
         """The value below which was clipped, minus infinity if none was."""
-        return self._least if self._least <= 0 and self._enough(self._at_least) else -math.inf
+        return self._least if self._least <= _BLACK and self._enough(self._at_least) else -math.inf
 
     @property
     def high(self) -> float:
         """The value above which was clipped, infinity if none was."""
-        return self._most if self._most >= 1 and self._enough(self._at_most) else math.inf
+        return self._most if self._most >= _WHITE and self._enough(self._at_most) else math.inf
 
     def _enough(self, count: int) -> bool:
         return count >= max(_CLIPPED_PIXELS, _CLIPPED_SHARE * self._finite)
@@ -207,6 +218,8 @@ def _least_clipped(
     flat: NDArray[np.float64], inside: NDArray[np.bool_], low: float, high: float
 ) -> NDArray[np.bool_]:
     """Return the patches to begin with: at most 10 % at the limits, or else the best fifth."""
+    if math.isinf(low) and math.isinf(high):
+        return inside
     clipped = ((flat <= low) | (flat >= high)).mean(axis=1)
     most = max(0.1, float(np.quantile(clipped[inside], _FEWEST_CLEAR_SHARE)))
     return np.asarray(inside & (clipped <= most))
