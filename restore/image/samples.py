@@ -11,6 +11,7 @@ from restore.image.picture import Picture
 __all__ = ["as_half", "planes", "quantised", "stored_samples"]
 
 _LARGEST_HALF = 65504
+_BAND = 64
 
 
 def planes(
@@ -47,8 +48,8 @@ def planes(
 
 def quantised(plane: NDArray[np.float32], peak: int) -> NDArray[Any]:
     """Round ``plane`` in [0, 1] to integers in 0..peak; what lies outside is clipped, NaN is 0."""
-    scaled = np.nan_to_num(plane, nan=0.0)
-    np.clip(scaled, 0, 1, out=scaled)
+    scaled = np.fmax(plane, np.float32(0))
+    np.minimum(scaled, np.float32(1), out=scaled)
     scaled *= np.float32(peak)
     np.rint(scaled, out=scaled)
     return scaled.astype(np.uint8 if peak <= 255 else np.uint16)
@@ -69,9 +70,15 @@ def stored_samples(picture: Picture, dtype: type[np.generic]) -> NDArray[Any]:
     if picture.alpha is not None:
         parts.append(picture.alpha)
     result = np.empty((picture.height, picture.width, len(parts)), dtype=dtype)
-    for index, part in enumerate(parts):
-        if np.issubdtype(dtype, np.integer):
-            result[..., index] = quantised(part, int(np.iinfo(dtype).max))  # type: ignore[type-var]
-        else:
-            result[..., index] = as_half(part) if dtype is np.float16 else part
+    # In bands that stay in the cache from one step to the next.
+    for top in range(0, picture.height, _BAND):
+        band = slice(top, top + _BAND)
+        for index, part in enumerate(parts):
+            result[band, :, index] = _stored(part[band], dtype)
     return result[..., 0] if len(parts) == 1 else result
+
+
+def _stored(plane: NDArray[np.float32], dtype: type[np.generic]) -> NDArray[Any]:
+    if np.issubdtype(dtype, np.integer):
+        return quantised(plane, int(np.iinfo(dtype).max))  # type: ignore[type-var]
+    return as_half(plane) if dtype is np.float16 else plane
