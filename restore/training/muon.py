@@ -125,19 +125,25 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
     A quintic Newton-Schulz iteration; values end between 0.7 and 1.2, which is near enough.
     """
-    a, b, c = _QUINTIC
     is_wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if is_wide else matrix.T
     x = x / (x.norm() + 1e-7)
     # Every iterate is a polynomial of the first Gram matrix times x: all but the first and the last
     # product are between small square matrices.
     gram = x @ x.T
-    factor = torch.eye(len(x), dtype=x.dtype, device=x.device)
-    for _ in range(_ITERATIONS):
-        step = torch.addmm(b * gram, gram, gram, alpha=c)
-        step.diagonal().add_(a)
-        factor = step @ factor
+    factor = step = _newton_schulz_step(gram)
+    for _ in range(_ITERATIONS - 1):
         gram = step @ gram @ step
+        step = _newton_schulz_step(gram)
+        factor = step @ factor
     x = factor @ x
     result: Tensor = x if is_wide else x.T
     return result
+
+
+def _newton_schulz_step(gram: Tensor) -> Tensor:
+    """Return what a matrix with this Gram matrix is multiplied by."""
+    a, b, c = _QUINTIC
+    step = torch.addmm(b * gram, gram, gram, alpha=c)
+    step.diagonal().add_(a)
+    return step
