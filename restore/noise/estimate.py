@@ -94,6 +94,7 @@ def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> fl
     inside = clearance > 0
     if np.count_nonzero(inside) < _FEWEST_PATCHES:
         return 0.0
+    share = max(_FEWEST_CLEAR_SHARE, _FEWEST_PATCHES / np.count_nonzero(inside))
     # Without its mean a patch is free of the choice by mean that clipping asks for.
     centred = flat - means[:, None]
     strengths = _texture_strengths(centred)
@@ -105,8 +106,8 @@ def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> fl
         return _unclipped_variance(variance, means[chosen], low, high)
 
     # The lower of two neighbours, because between infinities there is nothing to interpolate.
-    reach = np.quantile(clearance[inside], 1 - _FEWEST_CLEAR_SHARE, method="lower")
-    variance = measure(_least_clipped(flat, inside, low, high))
+    reach = np.quantile(clearance[inside], 1 - share, method="lower")
+    variance = measure(_least_clipped(flat, inside, low, high, share=share))
     for _ in range(_ITERATIONS):
         clear = inside & (clearance >= min(_CLEAR_OF_CLIPPING * math.sqrt(variance), reach))
         previous, variance = variance, measure(_weakly_textured(strengths, clear, variance))
@@ -215,13 +216,13 @@ class ClippingLimits:
 
 
 def _least_clipped(
-    flat: NDArray[np.float64], inside: NDArray[np.bool_], low: float, high: float
+    flat: NDArray[np.float64], inside: NDArray[np.bool_], low: float, high: float, *, share: float
 ) -> NDArray[np.bool_]:
-    """Return the patches to begin with: at most 10 % at the limits, or else the best fifth."""
+    """Return the patches to begin with: at most 10 % at the limits, or else the best ``share``."""
     if math.isinf(low) and math.isinf(high):
         return inside
     clipped = ((flat <= low) | (flat >= high)).mean(axis=1)
-    most = max(0.1, float(np.quantile(clipped[inside], _FEWEST_CLEAR_SHARE)))
+    most = max(0.1, float(np.quantile(clipped[inside], share)))
     return np.asarray(inside & (clipped <= most))
 
 

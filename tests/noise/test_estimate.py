@@ -1,3 +1,4 @@
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,15 @@ def test_saturated_areas_are_left_out() -> None:
     pixels = _noise(1, 200, 200, sigma=0.05)
     pixels[:, :150] = 1
     assert estimate_sigma(pixels) == pytest.approx(0.05, rel=0.1)
+
+
+@pytest.mark.parametrize("size", [(20, 20), (21, 21), (21, 22), (18, 26), (24, 24)])
+@pytest.mark.parametrize("sigma", [25, 50])
+def test_small_pictures_that_are_half_black(size: tuple[int, int], sigma: int) -> None:
+    for seed, mean in product(range(4), (8, 16, 25)):
+        clean = np.full((1, *size), mean / 255, np.float32)
+        noisy = _as_8_bit(add_gaussian_noise(clean, sigma / 255, seed=seed))
+        assert sigma / 2 < 255 * estimate_sigma(noisy) < 2 * sigma
 
 
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
