@@ -14,7 +14,13 @@ from restore.image.large import LargePicture
 from restore.image.picture import Picture
 from restore.noise.estimate import estimate_sigma
 from restore.tasks.denoise_large import denoise_large, sigma_of_large
-from restore.tasks.denoise_steps import Midtones, decoded, encoded_for_network, finish
+from restore.tasks.denoise_steps import (
+    Midtones,
+    decoded,
+    encoded_for_network,
+    finish,
+    only_finite,
+)
 from restore.weight_files import WeightFile, read_weight_file, shipped
 
 __all__ = ["Denoised", "Denoiser"]
@@ -112,7 +118,11 @@ class Denoiser:
         level = 0.0
         if strength > 0:
             encoded, finite = encoded_for_network(picture)
-            level = 255 * estimate_sigma(encoded) if sigma == "auto" else float(sigma)
+            level = (
+                255 * estimate_sigma(only_finite(encoded, finite))
+                if sigma == "auto"
+                else float(sigma)
+            )
             restored = backend(encoded, level / 255)
             if backend.is_for_cameras:
                 midtones = Midtones(picture.channels)

@@ -20,6 +20,7 @@ from restore.tasks.denoise_steps import (
     decoded,
     encoded_for_network,
     finish,
+    only_finite,
 )
 
 __all__ = ["denoise_large", "sigma_of_large"]
@@ -32,7 +33,7 @@ def sigma_of_large(source: LargePicture) -> float:
     with source.opened() as read:
 
         def encoded(start: int, stop: int) -> Pixels:
-            return encoded_for_network(_rows(source, read, start, stop))[0]
+            return only_finite(*encoded_for_network(_rows(source, read, start, stop)))
 
         return estimate_sigma_of_rows(encoded, source.height, source.width)
 

@@ -6,7 +6,14 @@ from numpy.typing import NDArray
 from restore.image.picture import Picture, Transfer
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
-__all__ = ["DETAIL_REACH", "Midtones", "decoded", "encoded_for_network", "finish"]
+__all__ = [
+    "DETAIL_REACH",
+    "Midtones",
+    "decoded",
+    "encoded_for_network",
+    "finish",
+    "only_finite",
+]
 
 DETAIL_REACH = 4
 """Rows above and below that ``finish`` looks at where detail is put back."""
@@ -43,6 +50,13 @@ def decoded(
     if not picture.is_float:
         np.clip(pixels, 0, 1, out=pixels)
     return picture.with_pixels(pixels)
+
+
+def only_finite(
+    encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """Return ``encoded`` with NaN where the picture was not finite: its noise is unknown there."""
+    return encoded if finite is None else np.where(finite, encoded, np.float32(np.nan))
 
 
 class Midtones:

@@ -113,6 +113,14 @@ def test_values_that_are_no_numbers_stay_where_they_are(gray_model: Path) -> Non
     np.testing.assert_array_equal(np.isfinite(after), np.isfinite(values))
 
 
+def test_noise_is_not_measured_where_there_are_no_numbers(gray_model: Path) -> None:
+    dark = np.random.default_rng(0).normal(0.02, 0.03, (1, 200, 200)).astype(np.float32)
+    dark[:, :120] = np.nan
+    before = Picture(pixels=dark, is_float=True, bit_depth=32)
+    record = Denoiser(gray_model, device="cpu")(before).record
+    assert record["sigma"] == pytest.approx(255 * 0.03, rel=0.1)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 9)])
 def test_every_size_works(color_model: Path, size: tuple[int, int]) -> None:
     assert Denoiser(color_model, device="cpu")(picture(size=size)).picture.pixels.shape[1:] == size
