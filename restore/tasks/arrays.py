@@ -34,7 +34,8 @@ def denoise(
     Args:
         image: a ``Picture``; or an array ``[H, W]``, ``[H, W, 1]`` or ``[H, W, 3]`` of uint8,
             uint16 or floats in [0, 1]; or a float tensor ``(1 or 3, H, W)`` or
-            ``(B, 1 or 3, H, W)`` in [0, 1]. Integer arrays come back rounded, floats unrounded.
+            ``(B, 1 or 3, H, W)`` in [0, 1]. Integer arrays come back rounded, floats unrounded
+            and clipped; NaN stays where it was.
         model: as for ``Denoiser``, which is kept for the next call.
         sigma: noise level in 0..255, or auto.
         strength: 0 to 1.
@@ -76,7 +77,8 @@ def _tensor(image: torch.Tensor, apply: Callable[[Picture], Picture]) -> torch.T
             "give floats in [0, 1], (B, C, H, W) or (C, H, W) with 1 or 3 channels"
         )
     pixels = image.detach().to("cpu", torch.float32).numpy()
-    return torch.from_numpy(apply(Picture(pixels=pixels)).pixels).to(image)
+    restored = apply(Picture(pixels=pixels, is_float=True)).pixels
+    return torch.from_numpy(restored.clip(0, 1)).to(image)
 
 
 def _array(image: NDArray[Any], apply: Callable[[Picture], Picture]) -> NDArray[Any]:
@@ -90,7 +92,8 @@ def _array(image: NDArray[Any], apply: Callable[[Picture], Picture]) -> NDArray[
     peak = np.float32(np.iinfo(image.dtype).max if integer else 1)
     pixels = np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32) / peak
     depth = 8 * image.dtype.itemsize if integer else 8
-    restored = apply(Picture(pixels=pixels, bit_depth=depth)).pixels.transpose(1, 2, 0)
+    picture = Picture(pixels=pixels, bit_depth=depth, is_float=not integer)
+    restored = apply(picture).pixels.transpose(1, 2, 0).clip(0, 1)
     if integer:
         restored = np.rint(restored * peak)
     return restored.reshape(image.shape).astype(image.dtype)

@@ -43,6 +43,19 @@ def test_batches_keep_their_shape_and_dtype(color_model: Path, expected: np.ndar
     np.testing.assert_allclose(result[1].numpy(), expected, atol=1e-6)
 
 
+def test_what_is_no_number_stays_alone(color_model: Path) -> None:
+    floats = SAMPLES / np.float32(255)
+    floats[4, 5, 1] = np.nan
+    for result in (
+        restore.denoise(floats, color_model),
+        restore.denoise(torch.from_numpy(floats.transpose(2, 0, 1)), color_model)
+        .numpy()
+        .transpose(1, 2, 0),
+    ):
+        np.testing.assert_array_equal(np.isnan(result), np.isnan(floats))
+        assert 0 <= np.nanmin(result) <= np.nanmax(result) <= 1
+
+
 def test_uint16_and_gray_shapes(gray_model: Path) -> None:
     deep = SAMPLES[..., 0].astype(np.uint16) * 257
     for array in (deep, deep[..., None]):
