@@ -77,7 +77,12 @@ def train_denoiser(
             else None
         )
         source = open_source(
-            recipe, clean=folders, pairs=pairs, batch=context.crops_per_batch, warn=warn
+            recipe,
+            clean=folders,
+            pairs=pairs,
+            batch=context.crops_per_batch,
+            multiple=network.multiple,
+            warn=warn,
         )
         provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": source.description}
         if start_from is not None:

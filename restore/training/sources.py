@@ -52,6 +52,7 @@ def open_source(
     clean: Sequence[Path],
     pairs: tuple[Path, Path] | None,
     batch: int,
+    multiple: int,
     warn: Callable[[str], None],
 ) -> Source:
     """Read the pictures of folders, or of two folders of pairs.
@@ -61,6 +62,7 @@ def open_source(
         clean: folders (trees) of clean pictures, or none with ``pairs``.
         pairs: folders of noisy and of clean pictures.
         batch: crops per call of ``batches``.
+        multiple: what the sides of the network's inputs must be multiples of.
         warn: told one line about everything left out.
 
     Raises:
@@ -68,23 +70,27 @@ def open_source(
         TrainingError: nothing usable is there, or a pair differs in size.
     """
     if clean and pairs is None:
-        return _from_clean(recipe, clean, batch, warn)
+        return _from_clean(recipe, clean, batch, multiple, warn)
     if pairs is not None and not clean:
-        return _from_pairs(recipe, *pairs, batch, warn)
+        return _from_pairs(recipe, *pairs, batch, multiple, warn)
     raise UsageError("give folders of clean pictures, or --pairs with two folders, not both")
 
 
 def _from_clean(
-    recipe: DenoiseRecipe, folders: Sequence[Path], batch: int, warn: Callable[[str], None]
+    recipe: DenoiseRecipe,
+    folders: Sequence[Path],
+    batch: int,
+    multiple: int,
+    warn: Callable[[str], None],
 ) -> Source:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
-    pictures = list(_read(recipe, paths, warn).values())
+    pictures = list(_read(recipe, paths, MOST_BYTES, warn).values())
     training, kept = hold_out(pictures)
     kinds = recipe.degradations()
     rng = Randomness(recipe.seed, torch.device("cpu"))
     held_out = [
         _for_validation(kind)(RandomCrops([crop], patch=crop.shape[1], batch=1), 1, rng)
-        for crop in map(centre, kept)
+        for crop in (centre(picture, multiple) for picture in kept)
         for kind in kinds
     ]
     crops = RandomCrops(training, patch=recipe.patch, batch=batch)
@@ -111,11 +117,12 @@ def _from_pairs(
     noisy_folder: Path,
     clean_folder: Path,
     batch: int,
+    multiple: int,
     warn: Callable[[str], None],
 ) -> Source:
     matched = _matched(noisy_folder, clean_folder, warn)
-    noisy = _read(recipe, [path for path, _ in matched], warn)
-    clean = _read(recipe, [path for _, path in matched], warn)
+    noisy = _read(recipe, [path for path, _ in matched], MOST_BYTES // 2, warn)
+    clean = _read(recipe, [path for _, path in matched], MOST_BYTES // 2, warn)
     pairs = []
     for noisy_path, clean_path in matched:
         if noisy_path not in noisy or clean_path not in clean:
@@ -128,7 +135,7 @@ def _from_pairs(
     training, kept = hold_out(pairs)
     held_out = []
     for pair in kept:
-        noisy_crop, clean_crop = (centre(picture)[None].float() / 255 for picture in pair)
+        noisy_crop, clean_crop = (centre(picture, multiple)[None].float() / 255 for picture in pair)
         sigma = (noisy_crop - clean_crop).flatten(1).std(dim=1)
         held_out.append(Batch(noisy=noisy_crop, clean=clean_crop, sigma=sigma))
     return Source(
@@ -154,10 +161,10 @@ def _matched(noisy: Path, clean: Path, warn: Callable[[str], None]) -> list[tupl
 
 
 def _read(
-    recipe: DenoiseRecipe, paths: Sequence[Path], warn: Callable[[str], None]
+    recipe: DenoiseRecipe, paths: Sequence[Path], most_bytes: int, warn: Callable[[str], None]
 ) -> dict[Path, Tensor]:
     return load_pictures(
-        paths, channels=recipe.channels, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
+        paths, channels=recipe.channels, least_size=recipe.patch, max_bytes=most_bytes, warn=warn
     )
 
 
@@ -170,9 +177,10 @@ def hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
     return training or kept, kept
 
 
-def centre(picture: Tensor, multiple: int = 16) -> Tensor:
+def centre(picture: Tensor, multiple: int) -> Tensor:
     """Return a square from the middle of ``picture``, its side a multiple if that is possible."""
     least = min(picture.shape[1:])
-    side = min(_VALIDATION_CROP // multiple * multiple, least - least % multiple or least)
+    most = max(multiple, _VALIDATION_CROP // multiple * multiple)
+    side = min(most, least - least % multiple or least)
     top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
     return picture[:, top : top + side, left : left + side]
