@@ -161,6 +161,10 @@ def train(
         untrained = deepcopy(lesson.network)
         lesson.check(lesson.weights_of(untrained, output.stem, lesson.provenance))
         best = output.with_name(f"{output.stem}.best.safetensors")
+        if team.leads and not resume:
+            # Or what is resumed later, or told of as the last good state, could be another run's.
+            for former in (checkpoint, best):
+                former.unlink(missing_ok=True)
         history = History(output, resume=resume, figure=lesson.figure, sheet=lesson.judge.sheet)
 
         def note(progress: Progress) -> None:

@@ -13,6 +13,7 @@ from restore.training.denoise import train_denoiser
 from restore.training.recipes import DenoiseRecipe
 from restore.training.schedule import Progress
 from restore.training.session import Settings
+from restore.training.sources import open_source
 from restore.weights import build, load, save_weights, weights_of
 
 TINY = DenoiseRecipe(
@@ -54,6 +55,20 @@ def test_trains_colour_networks(photos: Path, tmp_path: Path, model: str) -> Non
     assert weights.channels == 3
 
 
+@pytest.mark.parametrize("multiple", [32, 64, 256])
+def test_networks_are_judged_on_crops_that_they_take(tmp_path: Path, multiple: int) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("L", (multiple + 27, multiple + 13), 128).save(folder / "a.png")
+    recipe = replace(TINY, patch=multiple)
+    for clean, pairs in (([folder], None), ([], (folder, folder))):
+        source = open_source(
+            recipe, clean=clean, pairs=pairs, batch=1, multiple=multiple, warn=pytest.fail
+        )
+        for batch in source.held_out:
+            assert [side % multiple for side in batch.noisy.shape[2:]] == [0, 0]
+
+
 def test_batch_norm_is_folded_away(photos: Path, tmp_path: Path) -> None:
     recipe = replace(TINY, batch_norm=True)
     weights = train_denoiser(recipe, tmp_path / "bn.safetensors", clean=photos)
@@ -72,6 +87,20 @@ def test_stopped_run_resumes_to_the_same_weights(photos: Path, tmp_path: Path) -
     resumed = train_denoiser(TINY, parts, clean=photos, settings=Settings(resume=True))
     for key, tensor in whole.tensors.items():
         assert torch.equal(tensor, resumed.tensors[key]), key
+
+
+def test_a_run_that_starts_again_forgets_the_one_before(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    with pytest.raises(TrainingStopped):
+        train_denoiser(TINY, output, clean=photos, should_stop=lambda: True)
+    assert checkpoint_path(output).exists()
+
+    def killed(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_denoiser(TINY, output, clean=photos, settings=Settings(overwrite=True), report=killed)
+    assert not checkpoint_path(output).exists()
 
 
 def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
