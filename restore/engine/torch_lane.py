@@ -157,12 +157,14 @@ def memory_errors() -> Iterator[None]:
             raise
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if torch.backends.mps.is_available():
+            torch.mps.empty_cache()
         raise TileTooLarge(str(error)) from error
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Beside PyTorch's allocator, pinned memory and CUDA itself run out, in words of their own."""
-    return isinstance(error, torch.OutOfMemoryError) or "CUDA error: out of memory" in str(error)
+    """PyTorch's allocator, pinned memory, CUDA itself and MPS each say so in their own words."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 
 
 _exact = ExitStack()

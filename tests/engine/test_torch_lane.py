@@ -77,10 +77,18 @@ def test_results_are_read_when_they_are_there_and_are_not_overwritten(buffers: l
     assert buffers == [144, 1, 144, 243, 243], "buffers are made when they must grow"
 
 
-def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int]) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+    ],
+)
+def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int], error: RuntimeError) -> None:
     def small(picture: Tensor) -> Tensor:
         if picture.numel() > 100:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return picture
 
     lane = CudaLane(small, CPU, "fp16")
