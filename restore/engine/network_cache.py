@@ -63,7 +63,11 @@ def digest(
 
 
 def cache_folder() -> Path:
-    """Return the folder in which this user's programs keep what they can make again."""
+    """Return the folder in which this user's programs keep what they can make again.
+
+    Raises:
+        RuntimeError: this user has no home, and no variable names a folder.
+    """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
     elif sys.platform == "darwin":
@@ -75,11 +79,11 @@ def cache_folder() -> Path:
 
 def load_network(name: str) -> ExportedNetwork | None:
     """Return the entry ``name``, or None if there is none that is whole."""
-    path = cache_folder() / f"{name}{_SUFFIX}"
     try:
+        path = cache_folder() / f"{name}{_SUFFIX}"
         data = path.read_bytes()
         os.utime(path)  # so that what is in use is not taken for old
-    except OSError:
+    except (OSError, RuntimeError):
         return None
     checksum, body = data[:32], memoryview(data)[32:]
     if hashlib.sha256(body).digest() != checksum:
@@ -96,11 +100,11 @@ def load_network(name: str) -> ExportedNetwork | None:
 
 def store_network(name: str, network: ExportedNetwork) -> None:
     """Keep an entry, and no more than 32 in all; where the folder cannot be written, do nothing."""
-    folder = cache_folder()
     traits = json.dumps(asdict(network.traits)).encode()
     lengths = _LENGTHS.pack(len(traits), len(network.graph))
     body = b"".join((lengths, traits, network.graph, network.tensors))
-    with suppress(OSError, OutputError):
+    with suppress(OSError, RuntimeError, OutputError):
+        folder = cache_folder()
         folder.mkdir(parents=True, exist_ok=True)
         remove_stale_parts(folder)
         parts = (hashlib.sha256(body).digest(), body)
