@@ -2,6 +2,7 @@
 
 import os
 import sys
+from types import ModuleType
 
 from imrestore.exits import (
     ExitCode,
@@ -18,6 +19,7 @@ from imrestore.exits import (
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    _leave_out_the_converter()
     raise_on_signals()
     say_warnings()
     arguments = sys.argv[1:]
@@ -39,6 +41,16 @@ def main() -> None:
         say(f"{error.filename or 'standard output'}: {error.strerror or error}")
         leave_at_once(ExitCode.SOME_FAILED)
     sys.exit(code)
+
+
+def _leave_out_the_converter() -> None:
+    """Have OpenVINO imported without its converter of models.
+
+    It is not needed, takes as long to import as all the rest of OpenVINO, and brings along what
+    reports to its makers over the network. Other programs that import ``restore`` keep it.
+    """
+    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    modules["openvino.tools.ovc"] = None
 
 
 def run(arguments: list[str]) -> int:

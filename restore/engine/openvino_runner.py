@@ -7,7 +7,6 @@ import threading
 import warnings
 from dataclasses import asdict
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["OpenVinoRunner", "can_serve", "openvino_runners", "serving_runners"]
 
 _MOST_LANES = 2
-
-_CONVERTER = "openvino.tools.ovc"
 
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """What the drivers of Nvidia and AMD, and those of both under WSL, put there."""
@@ -133,17 +130,10 @@ def _threads() -> int:
     return os.cpu_count() or 1
 
 
-@cache
 def _openvino() -> Any:
-    # It does without its converter, which takes as long to import as all the rest, and brings
-    # along what reports to its makers over the network.
-    modules: dict[str, Any] = sys.modules
-    modules.setdefault(_CONVERTER, None)
-    try:
-        return import_module("openvino")
-    finally:
-        if modules[_CONVERTER] is None:
-            del modules[_CONVERTER]
+    import openvino
+
+    return openvino
 
 
 @cache
@@ -203,6 +193,7 @@ def _traced(network: Any, inputs: tuple[Any, ...]) -> tuple[bytes, bytes]:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     openvino = _openvino()
+    # And not openvino.convert_model, which reports to its makers over the network.
     frontend = FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
         # Our checks of shapes look like branches on data, and tracing is no longer in fashion.

@@ -226,13 +226,25 @@ def test_a_cache_that_cannot_be_written_is_done_without(stored: Path) -> None:
     assert runner(noise(1, 8, 8)).shape == (1, 1, 8, 8)
 
 
+def test_without_a_home_there_is_no_cache(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    runner = openvino_runners(read_weight_file(stored), "fp32")[0]
+    assert runner(noise(1, 8, 8)).shape == (1, 1, 8, 8)
+
+
 def test_a_cached_network_needs_no_pytorch_and_nothing_reports_to_openvino(
     stored: Path, tmp_path: Path
 ) -> None:
     sample = find("photo").parent / "measure" / "tea-gardens.png"
     program = (
-        "import sys; from imrestore.__main__ import run; code = run(sys.argv[1:]); "
-        "print(*({'torch', 'openvino_telemetry'} & {*sys.modules})); sys.exit(code)"
+        "import atexit, sys; from imrestore.__main__ import main; "
+        "told = {'torch', 'openvino', 'openvino_telemetry'}; "
+        "atexit.register(lambda: print(*sorted(told & {*sys.modules}))); main()"
     )
     seen = []
     for name in ("first.png", "second.png"):
@@ -240,7 +252,7 @@ def test_a_cached_network_needs_no_pytorch_and_nothing_reports_to_openvino(
         command = [sys.executable, "-c", program, *map(str, options), "cpu"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         seen.append(done.stdout.strip())
-    assert seen == ["torch", ""]
+    assert seen == ["openvino torch", "openvino"]
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
 
 
