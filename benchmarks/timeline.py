@@ -117,7 +117,8 @@ def main() -> None:
         if restore(first, told):
             sys.exit("failed")
         with noting(spans):
-            restore(folder, told)
+            if restore(folder, told):
+                sys.exit("failed")
     start = min(began for times in spans.values() for began, _ in times)
     whole = max(began + took for times in spans.values() for began, took in times) - start
     megapixels = options.count * options.megapixels
