@@ -14,6 +14,8 @@ from imrestore.options import FileOptions, RunOptions, exclusive
 from imrestore.report import Describe, Report, print_plan
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from restore.engine.handling import Handling
     from restore.engine.pictures import Restored
     from restore.engine.plan import Existing, Item, Plan
@@ -52,6 +54,7 @@ def run(
     describe: Describe,
     handling: "Callable[[], Handling]" = pictures,
     beside: Mapping[str, str] = MappingProxyType({}),
+    also_read: "Sequence[Path]" = (),
 ) -> None:
     """Do a task on every input and leave with the exit code that this comes to.
 
@@ -61,13 +64,14 @@ def run(
         describe: the task's record in a few words, for --verbose.
         handling: returns what kind of files is read and written.
         beside: kinds of files that are written beside each result, as ``make_plan`` takes them.
+        also_read: files that are read beside the inputs.
 
     Raises:
         typer.Exit: always.
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
     handled = handling()
-    plan = _plan(options, handled, beside)
+    plan = _plan(options, handled, beside, also_read)
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
@@ -77,7 +81,12 @@ def run(
     raise typer.Exit(report.exit_code)
 
 
-def _plan(options: FileOptions, handling: "Handling", beside: Mapping[str, str]) -> "Plan":
+def _plan(
+    options: FileOptions,
+    handling: "Handling",
+    beside: Mapping[str, str],
+    also_read: "Sequence[Path]",
+) -> "Plan":
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
     from restore.engine.inputs import STANDARD_STREAM
@@ -105,6 +114,7 @@ def _plan(options: FileOptions, handling: "Handling", beside: Mapping[str, str])
         suffixes=handling.suffixes,
         written=handling.written,
         default_format=handling.default_format,
+        also_read=also_read,
     )
 
 

@@ -40,6 +40,8 @@ def merge(
         is_linear: integer samples are linear.
         exposure_stops: results are brightened by this much.
     """
+    from restore.engine.inputs import STANDARD_STREAM
+
     brackets = _brackets(files, exposures, gap_s)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
@@ -65,14 +67,17 @@ def merge(
         return replace(PICTURES_TO_LIGHT, kind=BracketFiles(by_first))
 
     firsts = [str(path) for path in by_first]
-    # One bracket of a folder has one first frame, and its result still belongs into a folder.
-    output = files.output if _is_file(files.output) else f"{files.output.rstrip('/')}/"
+    output = files.output
+    if not _is_file(output) and output != STANDARD_STREAM:
+        # One bracket of a folder has one first frame, and its result still belongs into a folder.
+        output = f"{output.rstrip('/')}/"
     batch.run(
         replace(files, inputs=firsts, output=output, recursive=False),
         prepare,
         describe=describe,
         handling=handling,
         beside=beside,
+        also_read=[one.path for bracket in brackets for one in bracket],
     )
 
 
@@ -82,7 +87,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
     from restore.errors import UsageError
     from restore.image.formats import SUFFIXES
     from restore.image.raw import RAW_SUFFIXES
-    from restore.tasks.brackets import Exposure, grouped, parse_exposures, read_exposure
+    from restore.tasks.brackets import Exposure, grouped, parse_exposures, tried_exposure
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")
@@ -103,7 +108,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
                 for path, light in zip(paths, seconds, strict=True)
             ]
         ]
-    read = [read_exposure(path) for path in paths]
+    read = [tried_exposure(path) for path in paths]
     is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
     return [read] if is_one else grouped(read, gap_s=gap_s)
 
@@ -116,14 +121,10 @@ def _is_file(output: str) -> bool:
 
 
 def _check_output(files: FileOptions, brackets: "Sequence[Sequence[Exposure]]") -> None:
-    """Refuse one output file for several brackets, and an input as output."""
+    """Refuse one output file for several brackets."""
     from restore.errors import UsageError
 
     if len(brackets) > 1 and _is_file(files.output):
         raise UsageError(
             f"{files.output}: these are {len(brackets)} brackets; give a folder, or a longer --gap"
         )
-    output = Path(files.output)
-    for one in (one for bracket in brackets for one in bracket):
-        if output.is_file() and one.path.exists() and output.samefile(one.path):
-            raise UsageError(f"{output}: is the input {one.path}; choose another output")

@@ -159,9 +159,14 @@ def convert(
     """  # noqa: D301
     from restore.convert import convert as convert_checkpoint
     from restore.engine.precision import measured
+    from restore.errors import UsageError
+    from restore.files import identity_of
     from restore.weights import check_new_file, save_weights
 
     check_new_file(output, overwrite=overwrite)
+    for read in (file, psf):
+        if read is not None and output.exists() and identity_of(read) == identity_of(output):
+            raise UsageError(f"{output}: is the input {read}; choose another output")
     converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
     print_line(f"{file.name}: {converted.layout}")
     say("measuring what half precision costs; this takes a while for large networks")

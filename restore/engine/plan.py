@@ -114,6 +114,7 @@ def make_plan(
     written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
     default_format: ImageFormat | None = None,
     one_suffix: bool = False,
+    also_read: Iterable[Path] = (),
 ) -> Plan:
     """Return what is read and written for ``inputs`` and ``output``, touching nothing.
 
@@ -132,6 +133,7 @@ def make_plan(
         default_format: the container where nothing names one; None for each input's own.
         one_suffix: in a folder, give an output the suffix of ``written`` even where the input has
             another of the same format.
+        also_read: files that are read beside the inputs, and no more to be overwritten than they.
 
     Raises:
         UsageError: nothing to do; two results of one name; an output that is an input; an output
@@ -169,7 +171,7 @@ def make_plan(
     items = [_with_beside(item, beside) for item in items]
     items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
     _refuse_collisions(items)
-    _refuse_inputs_as_outputs(items)
+    _refuse_inputs_as_outputs(items, also_read)
     if shard:
         items = items[shard.index - 1 :: shard.count]
     return Plan(items=tuple(_treat_existing(items, existing)), closed=tuple(closed))
@@ -282,13 +284,10 @@ def _ignores_case(folder: Path) -> bool:
     return False
 
 
-def _refuse_inputs_as_outputs(items: Sequence[Item]) -> None:
+def _refuse_inputs_as_outputs(items: Sequence[Item], also_read: Iterable[Path]) -> None:
     """Compare by device and inode, so that no link, hard or symbolic, hides an input."""
-    sources = {
-        identity: item.source_name
-        for item in items
-        if item.source and (identity := identity_of(item.source))
-    }
+    read = (*(item.source for item in items if item.source), *also_read)
+    sources = {identity: path for path in read if (identity := identity_of(path))}
     for path in (path for item in items for path in item.outputs):
         source = sources.get(identity) if (identity := identity_of(path)) else None
         if source is not None:

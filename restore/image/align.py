@@ -117,7 +117,7 @@ def _features(moving: NDArray[np.float32], reference: NDArray[np.float32]) -> li
         structure = _structure(frame)
         try:
             detector.detect_and_extract(0.5 + structure / 8)
-        except RuntimeError:  # nothing to hold on to
+        except (RuntimeError, ValueError):  # nothing to hold on to, or a line of pixels
             return []
         found.append((detector.keypoints[:, ::-1], detector.descriptors))
     matches = feature.match_descriptors(found[0][1], found[1][1], cross_check=True, max_ratio=0.9)

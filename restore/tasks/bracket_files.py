@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from restore.engine.light_files import Light
 from restore.errors import InputError
 from restore.image.compare import viewable
-from restore.image.decode import decode
 from restore.image.picture import ImageFormat
 from restore.tasks.brackets import Exposure
+from restore.tasks.frames import Reader
 
 __all__ = ["Bracket", "BracketFiles"]
 
@@ -58,8 +58,9 @@ class BracketFiles:
 
     def before(self, source: Bracket, restored: Light) -> NDArray[np.uint8]:
         """Return the middle exposure to compare the merged picture with."""
-        path = str(restored.record["reference"])
-        return viewable(decode(Path(path), max_pixels=source.max_pixels))
+        path = Path(str(restored.record["reference"]))
+        reader = Reader(is_linear=False, max_pixels=source.max_pixels)
+        return viewable(reader.picture(path)[0])
 
     def encode(
         self,

@@ -7,13 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
-
 from restore.errors import InputError, UsageError
-from restore.image.metadata import EXIF_ERRORS, exif_directories, quiet_pillow
+from restore.image.exif import exif_of
+from restore.image.metadata import exif_directories
 from restore.image.raw import RAW_SUFFIXES, read_raw
 
-__all__ = ["Exposure", "grouped", "parse_exposures", "read_exposure"]
+__all__ = ["Exposure", "grouped", "parse_exposures", "read_exposure", "tried_exposure"]
 
 _MODEL = 0x0110
 _EXPOSURE_TIME, _F_NUMBER, _ISO = 33434, 33437, 34855
@@ -32,6 +31,7 @@ class Exposure:
         seconds: of the exposure, 0 if not known.
         taken: seconds since an arbitrary day, or None.
         camera: its model, or "".
+        error: why the file cannot be read, or "".
     """
 
     path: Path
@@ -39,6 +39,15 @@ class Exposure:
     seconds: float = 0.0
     taken: float | None = None
     camera: str = ""
+    error: str = ""
+
+
+def tried_exposure(path: Path) -> Exposure:
+    """Return what EXIF says about a frame, or why it cannot be read."""
+    try:
+        return read_exposure(path)
+    except InputError as error:
+        return Exposure(path=path, light=None, error=str(error))
 
 
 def read_exposure(path: Path) -> Exposure:
@@ -66,13 +75,17 @@ def grouped(exposures: Sequence[Exposure], *, gap_s: float) -> list[list[Exposur
     """Return brackets: frames of one folder and camera that follow each other.
 
     A pause, or an exposure that the bracket has already, begins the next one. Frames without a
-    time follow in the order of their names.
+    time follow in the order of their names. RAW files and finished pictures do not mix, and a file
+    that cannot be read stands alone.
 
     Args:
         exposures: in any order.
         gap_s: a longer pause, beyond the exposure itself, parts two brackets.
     """
-    ordered = sorted(exposures, key=lambda one: (str(one.path.parent), one.taken or 0, one.path))
+    ordered = sorted(
+        exposures,
+        key=lambda one: (str(one.path.parent), _is_raw(one.path), one.taken or 0, one.path),
+    )
     brackets: list[list[Exposure]] = []
     for one in ordered:
         if brackets and _belongs(one, brackets[-1], gap_s):
@@ -104,6 +117,8 @@ def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
     last = bracket[-1]
     if one.path.parent != last.path.parent or one.camera != last.camera:
         return False
+    if _is_raw(one.path) != _is_raw(last.path) or one.error or last.error:
+        return False
     if one.taken is not None and last.taken is not None:
         if one.taken - last.taken > gap_s + last.seconds + one.seconds:
             return False
@@ -115,19 +130,18 @@ def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
     return all(abs(math.log2(one.light / light)) > _SAME_EXPOSURE_STOPS for light in known)
 
 
+def _is_raw(path: Path) -> bool:
+    return path.suffix.lower() in RAW_SUFFIXES
+
+
 def _exif(path: Path) -> bytes | None:
-    if path.suffix.lower() in RAW_SUFFIXES:
+    if _is_raw(path):
         return read_raw(path).exif
     try:
-        # Pillow reads the header only; the picture itself is decoded and checked later.
-        with quiet_pillow(), Image.open(path) as image:
-            return image.getexif().tobytes().removeprefix(b"Exif\x00\x00") or None
-    except UnidentifiedImageError:
-        return None
+        with path.open("rb") as file:
+            return exif_of(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except EXIF_ERRORS:
-        return None
 
 
 def _number(value: Any) -> float:

@@ -34,6 +34,7 @@ class Frame:
         read_noise: standard deviation of dark samples.
         exif: block of the file, or None.
         orientation: EXIF's.
+        primaries: of the light, as ``Picture`` holds them.
     """
 
     light: NDArray[np.float32]
@@ -42,6 +43,7 @@ class Frame:
     read_noise: float
     exif: bytes | None
     orientation: int
+    primaries: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ class Reader:
             read_noise=_READ_NOISE.get(picture.bit_depth, 0.001),
             exif=picture.exif,
             orientation=picture.orientation,
+            primaries=picture.primaries,
         )
 
 

@@ -14,14 +14,14 @@ from restore.image.align import registration, warped
 from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.picture import Picture, Transfer
 from restore.image.primaries import SRGB_PRIMARIES
-from restore.image.response import Response, estimate_response
+from restore.image.response import SRGB, Response, estimate_response
 from restore.tasks.brackets import Exposure
 from restore.tasks.frames import Frame, Reader, luminance, moved
 from restore.tasks.radiance import Known, Radiance, guessed_where
 
 __all__ = ["merge_bracket"]
 
-_LEAST_WEIGHT = 1e-6
+_LEAST_USE = 1e-6
 _LEAST_STOPS = 0.1
 _CELLS, _PLAIN = 160, 0.06
 
@@ -64,9 +64,9 @@ def merge_bracket(
     reader = Reader(is_linear=is_linear, max_pixels=max_pixels)
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     response = _response(survey, lights)
-    total, weights, like = _summed(exposures, lights, survey, reader, response)
-    known = guessed_where(weights <= _LEAST_WEIGHT)
-    total /= np.maximum(weights, 1e-12)
+    total, weights, use, like = _summed(exposures, lights, survey, reader, response)
+    known = guessed_where(use <= _LEAST_USE)
+    total /= np.maximum(weights, np.finfo(np.float32).tiny)
     total *= np.float32(2**exposure_stops)
     picture = Picture(
         pixels=total,
@@ -75,7 +75,7 @@ def merge_bracket(
         transfer=Transfer.LINEAR,
         exif=like.exif,
         orientation=like.orientation,
-        primaries=SRGB_PRIMARIES,
+        primaries=like.primaries or SRGB_PRIMARIES,
     )
     stops = math.log2(max(lights) / min(lights))
     return Radiance(
@@ -104,10 +104,14 @@ def merge_bracket(
 
 def _checked(exposures: Sequence[Exposure]) -> list[float]:
     first = exposures[0].path
+    if exposures[0].error:
+        raise InputError(exposures[0].error)
     if len(exposures) < 2:
         raise InputError(f"{first}: stands alone; a bracket has at least two exposures")
     lights = []
     for one in exposures:
+        if one.error:
+            raise InputError(one.error)
         if one.light is None:
             raise InputError(f"{one.path}: its EXIF says nothing of its exposure; give --exposures")
         lights.append(one.light)
@@ -157,13 +161,19 @@ def _surveyed(
 
 
 def _response(survey: Sequence[_Surveyed], lights: Sequence[float]) -> Response | None:
-    """Return the camera's response, or None where frames are linear."""
-    cells = [one.cells for one in survey if one.cells is not None]
-    usable = [one.usable for one in survey if one.usable is not None]
-    if len(cells) < len(survey):
+    """Return the camera's response, or None where all frames are linear."""
+    encoded = [
+        (one.cells, one.usable, light)
+        for one, light in zip(survey, lights, strict=True)
+        if one.cells is not None and one.usable is not None
+    ]
+    if not encoded:
         return None
+    if len(encoded) == 1:
+        return SRGB
+    cells, usable, theirs = zip(*encoded, strict=True)
     everywhere: NDArray[np.bool_] = np.logical_and.reduce(usable)
-    return estimate_response(cells, lights, everywhere)
+    return estimate_response(cells, theirs, everywhere)
 
 
 def _cells(
@@ -196,22 +206,27 @@ def _summed(
     survey: Sequence[_Surveyed],
     reader: Reader,
     response: Response | None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], Frame]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Frame]:
     """Return the weighted sum of all frames, the sum of the weights, and the middle frame.
+
+    Before the frame: how usable the best sample of each pixel is.
 
     One frame is in memory at a time; the middle one is the last, and its light is summed already.
     """
     order = _by_light(lights)
     middle = order[(len(order) - 1) // 2]
-    sums: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    least = _LEAST_USE * (min(lights) / lights[middle]) ** 2
+    sums: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
     for index in (*(each for each in order if each != middle), middle):
         frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
         if sums is None:
-            sums = np.zeros_like(frame.light), np.zeros_like(frame.use)
+            sums = np.zeros_like(frame.light), np.zeros_like(frame.use), np.zeros_like(frame.use)
         # Where all are white the shortest is the least wrong, and where it does not reach the
         # one that all others were moved onto.
         last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
-        _add(frame, lights[index] / lights[middle], *sums, least=last_resort)
+        total, weights, use = sums
+        _add(frame, lights[index] / lights[middle], total, weights, least=last_resort * least)
+        np.maximum(use, frame.use, out=use)
     if sums is None:
         raise ValueError("a bracket without frames")
     return *sums, frame
@@ -227,12 +242,12 @@ def _add(
 ) -> None:
     """Add a frame's radiance to the weighted sums, in place.
 
-    ``least`` is the weight of all its pixels, in shares of what counts as measured.
+    ``least`` is the weight that all its pixels have.
     """
     signal = np.clip(frame.light.mean(axis=0), 0, None)
     variance = signal / 1000 + np.float32(frame.read_noise**2)
     weight = frame.use * np.float32(exposure**2) * np.float32(1e-3) / variance
-    np.maximum(weight, np.float32(least * _LEAST_WEIGHT), out=weight, where=frame.inside)
+    np.maximum(weight, np.float32(least), out=weight, where=frame.inside)
     weights += weight
     for sums, plane in zip(total, frame.light, strict=True):
         sums += weight * plane / np.float32(exposure)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 
 from restore.image.decode import decode
+from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
@@ -19,6 +21,8 @@ from restore.models.optical_element import set_element
 from restore.weights import Weights, save_weights
 
 Run = Callable[..., Any]
+Sensor = Callable[..., Any]
+Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def _save(path: Path, psf: torch.Tensor | None) -> Path:
@@ -197,6 +201,42 @@ def test_merging_never_writes_over_a_frame(run: Run, shared_data: Path, workplac
     several = run("hdr", "shots", "-r", "-o", "one.exr", "--mode", "merge")
     assert several.code == 2
     assert "2 brackets" in several.err
+
+
+def test_no_frame_is_written_over_by_way_of_a_folder(run: Run, workplace: Path) -> None:
+    values = np.full((20, 24, 3), 90, dtype=np.uint8)
+    Image.fromarray(values).save(workplace / "s.jpg")
+    Image.fromarray(values).save(workplace / "s.tif")
+    before = (workplace / "s.tif").read_bytes()
+    merge = ["--mode", "merge", "--exposures", "1/60,1/20", "--no-align", "--overwrite"]
+    ended = run("hdr", "s.jpg", "s.tif", "-o", "./", "--format", "tiff", *merge)
+    assert ended.code == 2
+    assert "s.tif: is the input" in ended.err
+    assert (workplace / "s.tif").read_bytes() == before
+
+
+def test_raw_brackets_are_compared_too(run: Run, workplace: Path, sensor: Sensor) -> None:
+    for index, share in enumerate((1, 4)):
+        mosaic = np.full((48, 64), 600 + 1000 * share, dtype=np.uint16)
+        (workplace / f"{index}.dng").write_bytes(write_cfa_dng(sensor("rggb", mosaic=mosaic)))
+    merge = ["--mode", "merge", "--exposures", "1/60,1/15", "--no-align"]
+    ended = run("hdr", "0.dng", "1.dng", "-o", "a.exr", *merge, "--compare")
+    assert ended.code == 0, ended.err
+    assert (workplace / "a_compare.png").is_file()
+    (workplace / "broken.dng").write_bytes(b"no RAW file")
+    ended = run("hdr", "0.dng", "broken.dng", "-o", "b/", "--mode", "merge")
+    assert ended.code == 1
+    assert "broken.dng" in ended.err
+
+
+def test_a_merged_picture_goes_to_standard_output(spawn: Spawn, workplace: Path) -> None:
+    for index, value in enumerate((40, 160)):
+        Image.new("RGB", (24, 20), (value,) * 3).save(workplace / f"{index}.png")
+    merge = ["--mode", "merge", "--exposures", "1/60,1/15", "--no-align", "--format", "exr"]
+    process = spawn("hdr", "0.png", "1.png", "-o", "-", *merge)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert decode(out).pixels.shape == (3, 20, 24)
 
 
 def test_a_frame_that_stands_alone_fails_and_the_rest_is_done(

@@ -152,6 +152,11 @@ def test_convert_refuses_before_it_works(foreign: Path, tmp_path: Path) -> None:
     ):
         assert isinstance(_run("convert", foreign, "-o", output).exception, kind)
     assert taken.read_bytes() == b""
+    itself = tmp_path / "itself.safetensors"
+    itself.write_bytes(foreign.read_bytes())
+    ended = _run("convert", itself, "-o", itself, "--overwrite")
+    assert isinstance(ended.exception, UsageError)
+    assert itself.read_bytes() == foreign.read_bytes()
     output = tmp_path / "ours.safetensors"
     missing = _run("convert", tmp_path / "none.pth", "-o", output)
     assert isinstance(missing.exception, WeightsError)

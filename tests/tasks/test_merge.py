@@ -9,9 +9,15 @@ from restore.errors import InputError, UsageError
 from restore.image.decode import decode
 from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.transfer import linear_to_srgb
-from restore.tasks.brackets import Exposure, grouped, parse_exposures, read_exposure
+from restore.tasks.brackets import (
+    Exposure,
+    grouped,
+    parse_exposures,
+    read_exposure,
+    tried_exposure,
+)
 from restore.tasks.merge import merge_bracket
 from restore.tasks.radiance import Known
 
@@ -143,6 +149,58 @@ def test_raw_brackets_merge_in_linear_light(tmp_path: Path) -> None:
     assert ratio.mean() == pytest.approx(8000 / (8000 - 256) / 16, rel=0.05)
 
 
+def test_linear_and_encoded_frames_mix(tmp_path: Path) -> None:
+    scene = _scene()
+    bracket = _bracket(tmp_path, scene)
+    light = np.clip(scene * TIMES[2] * 30, 0, None).astype(np.float32)
+    frame = Picture(pixels=light, bit_depth=32, is_float=True, transfer=Transfer.LINEAR)
+    (tmp_path / "linear.tif").write_bytes(encode(frame, ImageFormat.TIFF))
+    for encoded in (bracket[:2], bracket[:1]):
+        mixed = [*encoded, Exposure(path=tmp_path / "linear.tif", light=TIMES[2])]
+        result = merge_bracket(mixed, align=False)
+        reference = sorted(one.light or 0 for one in mixed)[(len(mixed) - 1) // 2]
+        truth = scene * reference * 30
+        seen = (truth.max(axis=0) < 1) & (truth.min(axis=0) > 0.001)
+        error = np.abs(np.log(result.picture.pixels[:, seen] / truth[:, seen]))
+        assert np.median(error) < 0.01
+        assert result.record["response"] == "srgb"
+
+
+def test_what_the_shortest_of_a_wide_bracket_measured_is_no_guess(tmp_path: Path) -> None:
+    lights = (2.0**-11, 1.0, 2.0**10)
+    scene = np.full((3, 40, 40), 0.44 * 2**11, dtype=np.float32)
+    bracket = []
+    for index, light in enumerate(lights):
+        frame = Picture(
+            pixels=np.minimum(scene * np.float32(light), 1),
+            bit_depth=32, is_float=True, transfer=Transfer.LINEAR,
+        )  # fmt: skip
+        path = tmp_path / f"{index}.tif"
+        path.write_bytes(encode(frame, ImageFormat.TIFF))
+        bracket.append(Exposure(path=path, light=light))
+    result = merge_bracket(bracket, align=False)
+    assert (result.known == Known.MEASURED).all()
+    np.testing.assert_allclose(result.picture.pixels, scene, rtol=0.01)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200)])
+def test_the_smallest_frames_merge(tmp_path: Path, size: tuple[int, int]) -> None:
+    scene = np.full((3, *size), 0.4, dtype=np.float32)
+    assert merge_bracket(_bracket(tmp_path, scene)).picture.pixels.shape == (3, *size)
+
+
+def test_files_that_cannot_be_read_stand_alone_and_raw_files_by_themselves(tmp_path: Path) -> None:
+    (tmp_path / "broken.dng").write_bytes(b"no RAW file")
+    broken = tried_exposure(tmp_path / "broken.dng")
+    assert "broken.dng" in broken.error
+    names = [Path(name) for name in ("0.jpg", "0.nef", "1.jpg", "1.nef")]
+    shots = [_taken(path, index // 2, 4.0 ** (index // 2)) for index, path in enumerate(names)]
+    groups = [[one.path.name for one in group] for group in grouped([broken, *shots], gap_s=30)]
+    assert sorted(groups) == [["0.jpg", "1.jpg"], ["0.nef", "1.nef"], ["broken.dng"]]
+    with pytest.raises(InputError, match=r"broken\.dng"):
+        merge_bracket([broken])
+
+
 def _taken(path: Path, taken: float | None, light: float | None, camera: str = "X") -> Exposure:
     return Exposure(path=path, light=light, taken=taken, camera=camera)
 
@@ -173,6 +231,15 @@ def test_exif_tells_the_exposure(shared_data: Path, tmp_path: Path) -> None:
     assert second.taken - first.taken == pytest.approx(20, abs=1)
     Image.new("RGB", (4, 4)).save(tmp_path / "bare.png")
     assert read_exposure(tmp_path / "bare.png").light is None
+    exif = decode(folder / "stack_room_exp_0.jpg").exif
+    for image_format in (ImageFormat.TIFF, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.JPEG):
+        picture = Picture(
+            pixels=np.zeros((3, 4, 4), np.float32), exif=exif,
+            is_float=image_format is ImageFormat.TIFF, bit_depth=32,
+        )  # fmt: skip
+        path = tmp_path / f"a.{image_format}"
+        path.write_bytes(encode(picture, image_format))
+        assert read_exposure(path).light == pytest.approx(first.light)
 
 
 def test_exposures_on_the_command_line_are_fractions_or_numbers() -> None:
