@@ -49,7 +49,8 @@ def encode(
 
     Samples that come unchanged from ``decode`` go into a lossless container of the same depth
     unchanged. Linear light is sRGB-encoded and clipped for integer samples, sRGB is decoded for
-    floating point ones; the ICC profile, which then no longer applies, is left out. Colour is
+    floating point ones other than those of a TIFF whose profile says that they are encoded; the ICC
+    profile, which then no longer applies, is left out. Colour is
     multiplied by alpha in OpenEXR, in TIFF as it was, and nowhere else. Where a container cannot
     hold the orientation, the pixels are turned and EXIF and XMP, which might tell viewers to turn
     them again, are left out.
@@ -138,7 +139,8 @@ def _stored_form(
     as_float = keeps_float or depth == 32 or image_format is ImageFormat.EXR
     if strip_metadata or not _holds_orientation(picture, image_format):
         picture = upright(picture)
-    return _with_transfer(_with_alpha(picture, image_format), linear=as_float), depth, as_float
+    linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
+    return _with_transfer(_with_alpha(picture, image_format), linear=linear), depth, as_float
 
 
 def _own_depth(picture: Picture, image_format: ImageFormat) -> int:
@@ -174,6 +176,11 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
         return replace(picture, alpha=None, alpha_is_premultiplied=False)
     if image_format is ImageFormat.TIFF:
         return picture
+    if not picture.alpha_is_opacity and not is_opaque(picture):
+        raise OutputError(
+            f"{image_format.upper()} would take the fourth channel for opacity, which it is not "
+            "said to be; use --format tiff"
+        )
     return with_alpha_kind(picture, premultiplied=image_format is ImageFormat.EXR)
 
 

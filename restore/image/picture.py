@@ -50,8 +50,8 @@ class Picture:
         icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
             (EXIF starts with the TIFF header ``II*`` or ``MM``).
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
-        primaries: chromaticities where the container states them: eight numbers, x and y of red,
-            green, blue and white; else "".
+        primaries: chromaticities where the container states them, or its profile does and they are
+            not sRGB's: eight numbers, x and y of red, green, blue and white; else "".
         display_window: where OpenEXR shows another part than it stores: left, top, right and
             bottom (inclusive) counted from the first stored pixel; else None.
         png_chunks: the chunks of PNG that say what colours and pixels mean (gamma, chromaticities,

@@ -14,6 +14,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from restore.errors import OutputError, UnsupportedImage
 from restore.image.codec_size import webp_size
+from restore.image.icc import other_primaries
 from restore.image.metadata import (
     EXIF_HEADER,
     bare_exif,
@@ -59,11 +60,13 @@ def read_with_pillow(
     samples, info = _decoded(file, image_format, check_size)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
+    icc = info.get("icc_profile") or None
     return Picture(
         pixels=pixels,
         alpha=alpha,
         format=image_format,
-        icc=info.get("icc_profile") or None,
+        icc=icc,
+        primaries=other_primaries(icc),
         exif=exif,
         xmp=info.get("xmp") or None,
         orientation=orientation_of(exif),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, UnsupportedImage
+from restore.image.icc import other_primaries
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import ImageFormat, Picture
 from restore.image.samples import planes, stored_samples
@@ -84,6 +85,7 @@ def read_png(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
         bit_depth=16 if is_deep else 8,
         format=ImageFormat.PNG,
         icc=chunks.icc,
+        primaries=other_primaries(chunks.icc),
         exif=chunks.exif,
         xmp=chunks.xmp,
         orientation=orientation_of(chunks.exif),

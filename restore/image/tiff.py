@@ -10,6 +10,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, UnsupportedImage
+from restore.image.icc import is_encoded, other_primaries
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.samples import planes
@@ -68,6 +69,7 @@ def described(tiff: tifffile.TiffFile, page: Any, file: BinaryIO) -> Picture:
     count = 3 if page.photometric == _PALETTE else page.samplesperpixel
     pixels, alpha = planes(np.empty((0, page.imagewidth, count), np.uint8), 1)
     has_alpha = alpha is not None
+    icc = _bytes_of(page, _ICC)
     return Picture(
         pixels=pixels,
         alpha=alpha,
@@ -75,9 +77,10 @@ def described(tiff: tifffile.TiffFile, page: Any, file: BinaryIO) -> Picture:
         alpha_is_opacity=not has_alpha or extra != tifffile.EXTRASAMPLE.UNSPECIFIED,
         bit_depth=max(16, bits) if is_float else (8 if bits <= 8 else 16),
         is_float=is_float,
-        transfer=Transfer.LINEAR if is_float else Transfer.SRGB,
+        transfer=Transfer.LINEAR if is_float and not is_encoded(icc) else Transfer.SRGB,
         format=ImageFormat.TIFF,
-        icc=_bytes_of(page, _ICC),
+        icc=icc,
+        primaries=other_primaries(icc),
         # Pillow misreads the wide directories of BigTIFF.
         exif=None if tiff.is_bigtiff else exif_of_tiff(file),
         xmp=_bytes_of(page, _XMP),

@@ -50,7 +50,9 @@ def make_picture(icc: bytes, exif: bytes) -> MakePicture:
             peak = 2**bit_depth - 1
             return (rng.integers(0, peak + 1, shape) / np.float32(peak)).astype(np.float32)
 
-        blocks = {} if bare else {"icc": icc, "exif": exif, "xmp": XMP, "orientation": 6}
+        blocks = {} if bare else {"exif": exif, "xmp": XMP, "orientation": 6}
+        if not bare and not is_float:  # whose curve light does not have
+            blocks["icc"] = icc
         return Picture(
             pixels=samples((channels, *size)),
             alpha=samples(size) if alpha else None,

@@ -213,6 +213,15 @@ def test_tiff_keeps_the_kind_of_alpha(kind: str) -> None:
         np.testing.assert_array_equal(tiff.asarray(), samples)
 
 
+def test_a_fourth_channel_of_unknown_meaning_is_not_made_opacity() -> None:
+    samples = np.random.default_rng(0).integers(0, 256, (5, 6, 4), dtype=np.uint8)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, samples, photometric="rgb", extrasamples=["unspecified"])
+    for image_format in (PNG, ImageFormat.EXR, ImageFormat.WEBP):
+        with pytest.raises(OutputError, match="--format tiff"):
+            encode(decode(buffer.getvalue()), image_format)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_where_it_cannot_be_kept(
     make_picture: MakePicture, orientation: int
