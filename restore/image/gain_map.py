@@ -17,7 +17,7 @@ def write_gain_map(picture: Picture, *, quality: int | None = None) -> bytes:
     """Encode linear light of any range; libultrahdr makes the tone-mapped picture in it.
 
     Raises:
-        OutputError: this build of imagecodecs has no libultrahdr.
+        OutputError: this build of imagecodecs has no libultrahdr, or the picture is too small.
     """
     if not imagecodecs.ULTRAHDR.available:
         raise OutputError("this build of imagecodecs writes no gain maps; use --format exr")
@@ -32,4 +32,7 @@ def write_gain_map(picture: Picture, *, quality: int | None = None) -> bytes:
     )
     samples[picture.height :] = samples[picture.height - 1 : picture.height]
     samples[:, picture.width :] = samples[:, picture.width - 1 : picture.width]
-    return bytes(imagecodecs.ultrahdr_encode(samples, level=quality or _QUALITY))
+    try:
+        return bytes(imagecodecs.ultrahdr_encode(samples, level=quality or _QUALITY))
+    except imagecodecs.UltrahdrError as error:
+        raise OutputError(f"a gain map cannot be made: {error}; use --format exr") from error

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage
 from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
 from restore.image.formats import sniff
-from restore.image.orient import upright
+from restore.image.metadata import ORIENTATION
+from restore.image.orient import upright, upright_plane
 from restore.image.picture import ImageFormat
 from restore.image.tiff_checks import check_directory, check_segments
 
@@ -52,11 +53,11 @@ def read_part(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> 
     bands = _bands(source, max_pixels)
     if bands is not None:
         return bands
-    picture = decode(source, max_pixels=max_pixels)
+    picture = upright(decode(source, max_pixels=max_pixels))
     if picture.alpha is not None and not picture.alpha_is_opacity:
         every = np.concatenate([picture.pixels, picture.alpha[None]])
         return Part(pixels=every, bit_depth=picture.bit_depth)
-    return Part(pixels=upright(picture).pixels, bit_depth=picture.bit_depth)
+    return Part(pixels=picture.pixels, bit_depth=picture.bit_depth)
 
 
 def _bands(source: Path | bytes, max_pixels: int) -> Part | None:
@@ -97,4 +98,8 @@ def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:
     if samples.shape != (count, page.imagelength, page.imagewidth):
         raise CorruptImage("holds other pixels than it says")
     peak = np.float32(1 if kind == _FLOAT else 2**bits - 1)
-    return Part(pixels=np.divide(samples, peak, dtype=np.float32), bit_depth=bits)
+    pixels = np.divide(samples, peak, dtype=np.float32)
+    orientation = page.tags.valueof(ORIENTATION)
+    if orientation in range(2, 9):
+        pixels = upright_plane(pixels, orientation)
+    return Part(pixels=pixels, bit_depth=bits)

@@ -74,8 +74,12 @@ def _limit_memory(most_bytes: int) -> None:
 
 @contextlib.contextmanager
 def _opened(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
-    with rawpy.RawPy() as raw:
-        raw.open_file(request["path"])
+    with contextlib.ExitStack() as stack:
+        raw = stack.enter_context(rawpy.RawPy())
+        try:
+            raw.open_file(request["path"])
+        except UnicodeEncodeError:  # rawpy passes on names in UTF-8 only
+            raw.open_buffer(stack.enter_context(open(request["path"], "rb")))
         sizes = raw.sizes
         if sizes.raw_width * sizes.raw_height > request["max_pixels"]:
             raise _TooLarge(f"{sizes.raw_width}x{sizes.raw_height}")

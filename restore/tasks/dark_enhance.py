@@ -122,7 +122,8 @@ class Enhanced:
         light = srgb_to_linear(self.colour)
         light /= self.gains[:, None, None]
         raw = replace(self.raw, exif=None) if strip_metadata else self.raw
-        return write_linear_dng(light, raw)
+        red, green, blue = self.gains.tolist()
+        return write_linear_dng(light, replace(raw, white_balance=(red, green, blue)))
 
 
 class DarkEnhancer:

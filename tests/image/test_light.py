@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from restore.errors import OutputError
 from restore.image.demosaic import demosaiced
 from restore.image.gain_map import write_gain_map
 from restore.image.panorama import view, wrapped
@@ -81,6 +82,11 @@ def test_a_gain_map_is_a_jpeg_that_holds_light_beyond_white(size: tuple[int, int
     restored = imagecodecs.ultrahdr_decode(data).astype(np.float32)[..., :3]
     assert restored[20, 20].mean() == pytest.approx(12, rel=0.1)
     assert restored[50, 50].mean() == pytest.approx(0.3, rel=0.1)
+
+
+def test_what_is_too_small_for_a_gain_map_is_refused() -> None:
+    with pytest.raises(OutputError, match="--format exr"):
+        write_gain_map(_light(np.ones((3, 1, 1))))
 
 
 @pytest.mark.parametrize("pattern", [[[0, 1], [3, 2]], [[2, 3], [1, 0]]])

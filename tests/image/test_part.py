@@ -45,6 +45,20 @@ def test_pictures_are_turned_upright(tmp_path: Path) -> None:
     np.testing.assert_array_equal(upright, expected)
 
 
+@pytest.mark.parametrize("count", [4, 5])
+def test_bands_are_turned_upright(tmp_path: Path, count: int) -> None:
+    samples = bands(count, np.uint8)
+    photometric = "rgb" if count == 4 else "minisblack"
+    tifffile.imwrite(
+        tmp_path / "turned.tif", np.moveaxis(samples, 0, -1), photometric=photometric,
+        planarconfig="contig", extrasamples=["unspecified"] if count == 4 else None,
+        extratags=[(274, "H", 1, 6, True)],
+    )  # fmt: skip
+    part = read_part(tmp_path / "turned.tif")
+    expected = np.rot90(samples, -1, axes=(1, 2)).astype(np.float32) / np.float32(255)
+    np.testing.assert_array_equal(part.pixels, expected)
+
+
 def test_limits_and_damage_are_one_sentence_with_the_name(tmp_path: Path) -> None:
     path = tmp_path / "bands.tif"
     tifffile.imwrite(path, bands(5), photometric="minisblack", planarconfig="separate")

@@ -29,6 +29,15 @@ def written(raw: RawPicture, folder: Path) -> Path:
     return path
 
 
+def test_names_need_not_be_utf_8(tmp_path: Path, sensor: Sensor) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.dng"))
+    try:
+        path.write_bytes(write_cfa_dng(sensor("rggb")))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert read_raw(path).mosaic.shape == sensor("rggb").mosaic.shape
+
+
 @pytest.mark.parametrize("phase", ["rggb", "grbg", "gbrg", "bggr"])
 def test_real_frame_comes_back_bit_for_bit(
     shared_data: Path, tmp_path: Path, phase: str, sensor: Sensor

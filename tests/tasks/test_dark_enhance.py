@@ -20,7 +20,7 @@ from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw import read_raw
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
-from restore.tasks.dark_enhance import DarkEnhancer
+from restore.tasks.dark_enhance import DarkEnhancer, WhiteBalance
 
 Sensor = Callable[..., RawPicture]
 Models = dict[str, Path]
@@ -202,8 +202,9 @@ def test_linear_light_is_floating_point(sensor: Sensor, plain: DarkEnhancer) -> 
     np.testing.assert_allclose(again.pixels, linear.pixels, atol=1e-4)
 
 
+@pytest.mark.parametrize("white_balance", ["camera", (2.0, 1.0, 2.5)])
 def test_dng_opens_with_the_same_geometry_and_colour(
-    sensor: Sensor, plain: DarkEnhancer, tmp_path: Path
+    sensor: Sensor, plain: DarkEnhancer, tmp_path: Path, white_balance: WhiteBalance
 ) -> None:
     rawpy = pytest.importorskip("rawpy")
     raw = sensor("gbrg", size=(64, 96), orientation=6)
@@ -212,7 +213,7 @@ def test_dng_opens_with_the_same_geometry_and_colour(
         * np.array([0.5, 1.0, 0.6, 1.0])[np.tile(raw.cfa, (32, 48))]
     )
     raw = replace(raw, mosaic=np.rint(512 + ramp * 15000).astype(np.uint16))
-    enhanced = plain(raw, ratio=2)
+    enhanced = plain(raw, ratio=2, white_balance=white_balance)
     path = tmp_path / "out.dng"
     path.write_bytes(enhanced.encoded(ImageFormat.DNG))
     with rawpy.imread(str(path)) as opened:
