@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from restore.noise.defects import KINDS, make_defect
+from restore.errors import TrainingError
+from restore.noise.defects import KINDS, Kind, make_defect
 from restore.noise.dice import Dice
 from restore.training.parts import PartCrops
 from restore.training.randomness import Randomness
@@ -19,6 +20,8 @@ _CROPS = 60
 _BATCH = 10
 _MOST_ROWS = 4
 _SEED_OFFSET = 7_919
+_TRIES = 40
+_FAILURES = 3
 
 
 class DefectJudge:
@@ -29,6 +32,9 @@ class DefectJudge:
         patch: side of the crops in pixels.
         seed: of crops and defects, which are the same at every validation.
         device: where the network is.
+
+    Raises:
+        TrainingError: no kind of defect shows on the parts.
     """
 
     def __init__(
@@ -39,13 +45,21 @@ class DefectJudge:
         crops = PartCrops(pictures, patch=patch, batch=_CROPS)
         self.good = crops(rng)
         defective = []
+        unseen = dict.fromkeys(KINDS, 0)
         for index, part in enumerate(crops(rng)):
-            kind = list(KINDS.values())[index % len(KINDS)]
-            mask = torch.zeros(())
-            while not mask.any():  # some draws come out invisible
-                other = self.good[dice.below(len(self.good))]
-                picture, mask = make_defect(part, other, kind, dice)
-            defective.append(picture)
+            first = index % len(KINDS)
+            for name in (*tuple(KINDS)[first:], *tuple(KINDS)[:first]):
+                # A spot hardly shows on what is made of spots, whichever crop it is.
+                if unseen[name] >= _FAILURES:
+                    continue
+                seen = _with_defect(part, self.good, KINDS[name], dice)
+                if seen is not None:
+                    unseen[name] = 0
+                    defective.append(seen)
+                    break
+                unseen[name] += 1
+        if not defective:
+            raise TrainingError("no made defect shows on these parts; give other pictures")
         self.defective = torch.stack(defective)
         self.device = device
         self._shown: Tensor | None = None
@@ -81,6 +95,15 @@ class DefectJudge:
             three = [picture[:1], result[:1], scores]
             rows.append(torch.cat([each.expand(3, -1, -1) for each in three], dim=2))
         return torch.cat(rows, dim=1).clamp(0, 1)
+
+
+def _with_defect(part: Tensor, good: Tensor, kind: Kind, dice: Dice) -> Tensor | None:
+    """Return a part with a defect, or None where that can hardly be seen."""
+    for _ in range(_TRIES):
+        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice)
+        if mask.any():
+            return picture
+    return None
 
 
 def _inspected(network: nn.Module, crops: Tensor) -> Tensor:

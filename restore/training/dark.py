@@ -148,13 +148,16 @@ def _from_pairs(
     small = [s for s in scenes if min(s.mosaic.shape) < recipe.patch + len(s.cfa)]
     if small:
         raise TrainingError(f"RAW files are smaller than the {recipe.patch}-pixel crops")
-    training, kept = hold_out(scenes)
+    by_target: dict[Path, list[Scene]] = {}
+    for scene in scenes:
+        by_target.setdefault(scene.long, []).append(scene)
+    learned, judged = hold_out(list(by_target.values()))
 
     def crops(scenes: Sequence[Scene]) -> PairCrops:
         return PairCrops(scenes, patch=recipe.patch, batch=batch, head=recipe.head)
 
     return _Examples(
-        batches=crops(training),
-        held_out=crops(kept).middles(),
+        batches=crops([scene for group in learned for scene in group]),
+        held_out=crops([group[0] for group in judged]).middles(),
         description={"list": pairs.name, "pairs": len(scenes)},
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ class Scene:
         black_level: of red, green, blue and second green.
         white_level: at which the sensor saturates.
         gains: what red, green and blue are multiplied with, the ratio in them.
+        long: the file of the long exposure, which other pairs may share.
     """
 
     mosaic: NDArray[np.uint16]
@@ -42,6 +44,7 @@ class Scene:
     black_level: tuple[float, float, float, float]
     white_level: float
     gains: NDArray[np.float32]
+    long: Path = Path()
 
 
 def open_scenes(
@@ -154,18 +157,29 @@ def _scene(pair: RawPair, folder: Path, look: Look, *, xtrans: bool) -> Scene:
     if raw.is_xtrans != xtrans:
         kinds = ("a Bayer", "an X-Trans")
         raise UnsupportedImage(f"{pair.short}: is of {kinds[raw.is_xtrans]} sensor")
-    target = _mapped(folder / f"{pair.long.stem}.{look}.npy", lambda: develop_raw(pair.long, look))
+    target = _mapped(folder / _name(pair.long, look), lambda: develop_raw(pair.long, look))
     if target.shape[1:] != raw.mosaic.shape:
         raise UnsupportedImage(f"{pair.short} and {pair.long} differ in size")
     balance = read_raw(pair.long).white_balance if look == "camera" else (1.0, 1.0, 1.0)
     return Scene(
-        mosaic=_mapped(folder / f"{pair.short.stem}.npy", lambda: raw.mosaic),
+        mosaic=_mapped(folder / _name(pair.short, "mosaic"), lambda: raw.mosaic),
         target=target,
         cfa=raw.cfa,
         black_level=raw.black_level,
         white_level=raw.white_level,
         gains=gains_of(balance) * np.float32(pair.ratio),
+        long=pair.long,
     )
+
+
+def _name(path: Path, kind: str) -> str:
+    """Return a name for what is made of a file, of which others in other folders have none."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    content = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+    return f"{path.stem}-{sha256(content.encode()).hexdigest()[:16]}.{kind}.npy"
 
 
 def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.uint16]:

@@ -21,7 +21,7 @@ def hdr_loss(
     """Return the mean difference over all pixels and, weighted, over the saturated ones.
 
     Args:
-        name: a key of ``HDR_LOSSES``.
+        name: one of ``HDR_LOSSES``.
         result: radiance ``(B, C, H, W)`` in units of white.
         scene: the radiance to be restored, likewise.
         saturated: bool ``(B, 1, H, W)``, the pixels above the sensor's white.
@@ -31,7 +31,7 @@ def hdr_loss(
         # The paper's: the root of the mean square, which lets highlights weigh by themselves.
         difference = _root(result) - _root(scene)
         return difference.square().mean().clamp(min=1e-12).sqrt()
-    difference = HDR_LOSSES[name](result, scene)
+    difference = _DIFFERENCES[name](result, scene)
     loss = difference.mean()
     if highlight_weight and saturated.any():
         loss = loss + highlight_weight * difference[saturated.expand_as(difference)].mean()
@@ -53,18 +53,15 @@ def _below_zero(result: Tensor) -> Tensor:
     return -_SLOPE_AT_ZERO * result.clamp(max=0)
 
 
-def _gamma_difference(result: Tensor, scene: Tensor) -> Tensor:
-    return (_root(result) - _root(scene)).abs()
-
-
 def _root(radiance: Tensor) -> Tensor:
     return torch.sqrt(radiance.clamp(min=0) + _LEAST)
 
 
-HDR_LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+_DIFFERENCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mu": _mu_difference,
     "pu21": _pu21_difference,
-    "gamma": _gamma_difference,
 }
-"""Name to the difference of two radiances, pixel by pixel: in mu-law values, in PU21 values of a
-display with a peak of 4000 cd/m^2 (256 counted as 1), and of square roots, as in the paper."""
+
+HDR_LOSSES = (*_DIFFERENCES, "gamma")
+"""Differences of radiances in mu-law values, in PU21 values of a display with a peak of 4000 cd/m^2
+(256 counted as 1), and of square roots, as in the paper."""

@@ -47,11 +47,18 @@ class Library:
         return len(self.panoramas) + len(self.pictures) + len(self.photographs)
 
     def split(self) -> tuple["Library", "Library"]:
-        """Return the library without every eighth panorama and HDR picture, and these."""
+        """Return the library without every eighth panorama and HDR picture, and these.
+
+        Photographs, whose lights are made, are judged by only where there is nothing else.
+        """
+        has_light = bool(self.panoramas or self.pictures)
         parts = [
             Library(
                 panoramas=_every(self.panoramas, kept), pictures=_every(self.pictures, kept),
-                photographs=() if kept else self.photographs,
+                photographs=(
+                    (() if kept else self.photographs) if has_light
+                    else _every(self.photographs, kept)
+                ),
             )
             for kept in (False, True)
         ]  # fmt: skip

@@ -147,6 +147,14 @@ def test_the_smallest_defect_stays_eight_pixels_across(defect_size: int | None, 
     assert scale_for(defect_size) == scale
 
 
+def test_the_judge_does_without_defects_that_do_not_show() -> None:
+    rows, columns = torch.meshgrid(torch.arange(160), torch.arange(160), indexing="ij")
+    holes = ((rows % 28 - 14) ** 2 + (columns % 28 - 14) ** 2 > 100).float()
+    parts = [holes[None] for _ in range(4)]
+    judge = DefectJudge(parts, patch=64, seed=0, device=torch.device("cpu"))
+    assert judge.defective.shape == judge.good.shape
+
+
 def test_the_judge_prefers_a_network_that_sees_defects(folder: Path) -> None:
     parts = load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
     judge = DefectJudge(parts.judging, patch=64, seed=0, device=torch.device("cpu"))

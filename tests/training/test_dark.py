@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from restore.errors import UsageError
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 from restore.noise.dark import srgb_encoded
+from restore.training import dark
 from restore.training.dark import train_dark_enhancer
-from restore.training.dark_pairs import PairCrops, open_scenes
+from restore.training.dark_pairs import PairCrops, Scene, open_scenes
 from restore.training.randomness import Randomness
 from restore.training.recipes import DarkRecipe
 from restore.weights import build, load
@@ -109,6 +111,41 @@ def test_short_and_long_exposures_fit_each_other(
     wanted = batch.clean.unflatten(2, (48, 2)).unflatten(4, (48, 2)).mean(dim=(3, 5))
     error = (srgb_encoded(batch.packed[:, :3].clamp(0, 1)) - wanted).abs()
     assert float(error.median()) < 0.02
+
+
+def test_files_of_one_name_in_two_folders_are_two(
+    tmp_path: Path, sensor: Callable[..., RawPicture]
+) -> None:
+    lines = []
+    for folder, level in (("a", 1000), ("b", 3000)):
+        (tmp_path / folder).mkdir()
+        for name, share in (("x_10s.dng", 1.0), ("x_0.1s.dng", 0.01)):
+            mosaic = np.full((160, 192), 512 + round(level * share), dtype=np.uint16)
+            (tmp_path / folder / name).write_bytes(write_cfa_dng(sensor("rggb", mosaic=mosaic)))
+        lines.append(f"{folder}/x_0.1s.dng {folder}/x_10s.dng")
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    pairs = read_pairs(tmp_path / "list.txt")
+    scenes = open_scenes(pairs, tmp_path / "cache", head="camera", xtrans=False, warn=print)
+    assert [int(scene.mosaic[0, 0]) for scene in scenes] == [522, 542]
+    assert scenes[0].target.mean() < scenes[1].target.mean()
+
+
+def test_scenes_that_are_judged_share_no_target_with_those_that_are_learned(
+    pair_list: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "more.txt").write_text("\n".join(pair_list.read_text().splitlines() * 3))
+    drawn: list[set[Path]] = []
+
+    class Noted(PairCrops):
+        def __init__(self, scenes: list[Scene], **options: Any) -> None:
+            drawn.append({scene.long for scene in scenes})
+            super().__init__(scenes, **options)
+
+    monkeypatch.setattr(dark, "PairCrops", Noted)
+    train_dark_enhancer(TINY, tmp_path / "out.safetensors", pairs=tmp_path / "more.txt")
+    learned, judged = drawn
+    assert not learned & judged
+    assert len(learned | judged) == 4
 
 
 def test_trains_on_pairs_and_leaves_nothing_behind(pair_list: Path, tmp_path: Path) -> None:

@@ -71,6 +71,15 @@ def test_held_out_scenes_are_not_trained_on() -> None:
     assert len(values[0] | values[1]) == 10
 
 
+def test_photographs_are_held_out_where_there_is_nothing_else() -> None:
+    photographs = [torch.full((3, 4, 4), index, dtype=torch.uint8) for index in range(20)]
+    training, held_out = Library(photographs=photographs).split()
+    assert (len(training.photographs), len(held_out.photographs)) == (17, 3)
+    pictures = [torch.zeros(3, 4, 4)] * 9
+    training, held_out = Library(photographs=photographs, pictures=pictures).split()
+    assert (len(training.photographs), len(held_out.photographs)) == (20, 0)
+
+
 def test_the_same_seed_draws_the_same_scenes(folder: Path) -> None:
     library = open_library([folder], least_size=48, warn=lambda _: None)
     one, other, third = (
