@@ -144,7 +144,8 @@ def f1_max(good: Sequence[float], defective: Sequence[float]) -> F1Max | None:
     precision, recall, thresholds = precision_recall_curve(labels, [*good, *defective])
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = int(np.argmax(f1[:-1]))
-    return F1Max(float(f1[best]), float(thresholds[best]))
+    # The curve counts what reaches its threshold, a detector what lies above.
+    return F1Max(float(f1[best]), float(np.nextafter(thresholds[best], -np.inf)))
 
 
 def _counted(

@@ -80,4 +80,5 @@ def test_figures_of_parts() -> None:
     best = f1_max([1, 2, 3], [2.5, 4, 5])
     assert best is not None
     assert best.f1 == pytest.approx(6 / 7)
-    assert best.threshold == 2.5
+    assert best.threshold == pytest.approx(2.5)
+    assert best.threshold < 2.5, "so that what scores 2.5 lies above it"

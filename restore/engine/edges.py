@@ -69,8 +69,10 @@ class EdgeProfile:
         """Return the factor of every place in a line across the picture, without steps."""
         places = np.arange(size)
         distances = np.minimum(places, places[::-1])
-        centres = _BAND_PX * (np.arange(len(self.factors)) + 0.5)
-        factors = np.interp(distances, centres, self.factors, right=1.0)
+        count = len(self.factors)
+        # The factors of the middles of bands; nothing beyond the last band.
+        known = _BAND_PX * np.array([*(np.arange(count) + 0.5), count])
+        factors = np.interp(distances, known, [*self.factors, 1.0])
         return factors.astype(np.float32)
 
 

@@ -181,8 +181,6 @@ def _demosaicked(raw: RawPicture) -> NDArray[np.float32]:
 
 def _enlarged(raw: RawPicture) -> RawPicture:
     """Repeat the last period of a mosaic that LibRaw takes to be too small."""
-    if not raw.is_xtrans:
-        return raw
     period = len(raw.cfa)
 
     def places(size: int) -> NDArray[np.intp]:

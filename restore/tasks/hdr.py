@@ -282,7 +282,8 @@ def _evidence(saturated: NDArray[np.bool_], psf: Tensor) -> NDArray[np.float32]:
     spread = psf.mean(dim=0)
     rows, columns = (size // 2 for size in spread.shape)
     far = spread.clone()
-    far[rows - _CORE_PX : rows + _CORE_PX + 1, columns - _CORE_PX : columns + _CORE_PX + 1] = 0
+    top, left = max(0, rows - _CORE_PX), max(0, columns - _CORE_PX)
+    far[top : rows + _CORE_PX + 1, left : columns + _CORE_PX + 1] = 0
     # A correlation: light of a pixel lands where the PSF, centred on it, says.
     kernel = torch.flip(far, dims=(0, 1)).numpy()
     height, width = saturated.shape

@@ -37,12 +37,13 @@ def test_the_middle_and_parts_without_edges_stay_as_they_are() -> None:
     np.testing.assert_array_equal(untouched, even[0])
 
 
-def test_factors_fall_without_steps() -> None:
+@pytest.mark.parametrize("factors", [(3.0, 1.5, 1.0), (1.5, 1.5)])
+def test_factors_fall_without_steps(factors: tuple[float, ...]) -> None:
     flat = np.ones((64, 64), np.float32)
-    EdgeProfile((3.0, 1.5, 1.0)).relieve(flat)
+    EdgeProfile(factors).relieve(flat)
     line = flat[32]
     assert (np.diff(line[:32]) >= 0).all()
-    assert np.diff(line).max() < 0.15
+    assert np.diff(line).max() < 0.2
     np.testing.assert_array_equal(flat, flat[::-1, ::-1])
     np.testing.assert_array_equal(flat, flat.T)
 

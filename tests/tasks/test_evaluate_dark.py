@@ -65,6 +65,12 @@ def test_an_xtrans_sensor_sees_the_same(isp_weights: dict[str, Path], photo: Pat
     assert found[1].psnr > 30
 
 
+def test_small_pictures_are_scored(enhancer: DarkEnhancer, tmp_path: Path) -> None:
+    small = np.random.default_rng(0).integers(0, 256, (21, 33, 3), dtype=np.uint8)
+    Image.fromarray(small).save(tmp_path / "small.png")
+    assert len(scores(enhancer, tmp_path / "small.png", [10])) == len(methods())
+
+
 def test_gray_and_unreadable_pictures_are_failures(enhancer: DarkEnhancer, tmp_path: Path) -> None:
     Image.new("L", (40, 40)).save(tmp_path / "gray.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
