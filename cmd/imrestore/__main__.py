@@ -1,5 +1,6 @@
 """The entry of `imrestore` and of `python -m imrestore`."""
 
+import io
 import os
 import sys
 from types import ModuleType
@@ -20,6 +21,7 @@ from imrestore.exits import (
 def main() -> None:
     """Run the command line of this process and exit."""
     _leave_out_the_converter()
+    _open_streams()
     raise_on_signals()
     say_warnings()
     arguments = sys.argv[1:]
@@ -51,6 +53,23 @@ def _leave_out_the_converter() -> None:
     """
     modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
     modules["openvino.tools.ovc"] = None
+
+
+def _open_streams() -> None:
+    """Give the process the standard streams that it was started without, as daemons are.
+
+    Nothing comes in and messages are dropped, but what is written to standard output is missed.
+    A name that the terminal cannot show does not end a run.
+    """
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+SCRIPT = str(Path(sys.executable).with_name("imrestore"))
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 Photo = Callable[..., Path]
 
@@ -41,6 +42,40 @@ def test_version_and_help_go_to_standard_output(spawn: Spawn) -> None:
         out, err = (process := spawn(*arguments)).communicate()
         assert (process.returncode, err) == (0, b"")
         assert text in out
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_daemons_have_no_standard_streams(
+    workplace: Path, photo: Photo, tiny_weights: str, closed: str
+) -> None:
+    photo("a.png")
+    arguments = ["denoise", "a.png", "-o", "b.png", "--model", tiny_weights]
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", SCRIPT, *arguments]
+    ended = subprocess.run(shell, cwd=workplace, capture_output=True)
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (0, False)
+    assert (workplace / "b.png").is_file()
+
+
+def test_a_closed_standard_output_is_missed_by_what_goes_there(
+    workplace: Path, photo: Photo, tiny_weights: str
+) -> None:
+    photo("a.png")
+    told = ["denoise", "a.png", "-o", "-", "--format", "png", "--model", tiny_weights]
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", SCRIPT, *told]
+    ended = subprocess.run(shell, cwd=workplace, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "standard output" in ended.stderr
+
+
+def test_names_that_cannot_be_shown_are_no_bug(
+    spawn: Spawn, photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo("\u0444\u043e\u0442\u043e.png")
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1252")
+    process = spawn("denoise", ".", "-o", "out", "--dry-run")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert b".png" in out
 
 
 def test_an_image_goes_through_pipes(spawn: Spawn, photo: Photo, tiny_weights: str) -> None:
