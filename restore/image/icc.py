@@ -49,9 +49,10 @@ def other_primaries(icc: bytes | None) -> str:
     tags = dict(_tags(icc))
     try:
         colours = [_fixed(tags[name], 8, 3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-        from_d50 = np.linalg.inv(_adaptation(tags))
-        points = [from_d50 @ each for each in (*colours, _D50)]
-        values = np.concatenate([(point / point.sum())[:2] for point in points])
+        with np.errstate(all="ignore"):  # what comes of zeros is no number
+            from_d50 = np.linalg.inv(_adaptation(tags))
+            points = [from_d50 @ each for each in (*colours, _D50)]
+            values = np.concatenate([(point / point.sum())[:2] for point in points])
     except (KeyError, ValueError, struct.error, np.linalg.LinAlgError):
         return ""
     srgb = np.array(SRGB_PRIMARIES.split(), dtype=np.float64)

@@ -51,7 +51,10 @@ def test_primaries_are_those_of_the_display(chad: bool) -> None:
 
 
 def test_srgb_and_profiles_without_primaries_say_nothing(icc: bytes) -> None:
-    for each in (None, b"", b"no profile", bytes(200), icc, profile({b"gTRC": GAMMA})):
+    black = {name: fixed(b"XYZ ", (0, 0, 0)) for name in (*P3, b"wtpt")}
+    for each in (
+        None, b"", b"no profile", bytes(200), icc, profile({b"gTRC": GAMMA}), profile(black)
+    ):  # fmt: skip
         assert other_primaries(each) == ""
 
 
