@@ -16,6 +16,7 @@ from torch import Tensor
 
 from restore.engine.backend import Backend
 from restore.errors import InputError, UsageError, WeightsError
+from restore.image.alpha import with_alpha_kind
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.primaries import SRGB_PRIMARIES
 from restore.image.saturation import saturation_levels
@@ -107,6 +108,7 @@ class HdrReconstructor:
             InputError: a floating point picture with light above its white: it is HDR already.
         """
         started = time.perf_counter()
+        picture = with_alpha_kind(picture, premultiplied=False)
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
             raise InputError("has light above white, so it is of high dynamic range already")
         levels = self._levels(picture, saturation)
@@ -305,7 +307,6 @@ def _result(picture: Picture, light: NDArray[np.float32]) -> Picture:
     return replace(
         picture,
         pixels=light,
-        alpha=None,
         bit_depth=32,
         is_float=True,
         transfer=Transfer.LINEAR,

@@ -1,12 +1,14 @@
 """A picture of light, what is known of each of its pixels, and the files that it becomes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.errors import OutputError
+from restore.image.alpha import is_opaque, with_alpha_kind
 from restore.image.encode import encode
 from restore.image.exr import write_exr
 from restore.image.gain_map import write_gain_map
@@ -70,8 +72,11 @@ class Radiance:
         """
         match image_format:
             case ImageFormat.EXR if bit_depth in (None, 16, 32):
-                return write_exr(upright(self.picture), bit_depth or 32, attributes=self.attributes)
+                picture = with_alpha_kind(upright(self.picture), premultiplied=True)
+                return write_exr(picture, bit_depth or 32, attributes=self.attributes)
             case ImageFormat.JPEG:
+                if not is_opaque(self.picture):
+                    raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
                 return write_gain_map(upright(self.picture), quality=quality)
         return encode(
             self.picture,
@@ -84,7 +89,8 @@ class Radiance:
     def beside(self, kind: str) -> bytes:
         """Return the bytes of the tone-mapped preview or of the mask."""
         if kind == "preview":
-            return encode(upright(tone_mapped(self.picture)), ImageFormat.JPEG, quality=92)
+            opaque = replace(self.picture, alpha=None)
+            return encode(upright(tone_mapped(opaque)), ImageFormat.JPEG, quality=92)
         codes = self.known[None].astype(np.float32) / np.float32(255)
         mask = Picture(pixels=codes, orientation=self.picture.orientation)
         return encode(upright(mask), ImageFormat.PNG)

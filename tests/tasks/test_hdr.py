@@ -1,11 +1,13 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from restore.errors import InputError, UsageError, WeightsError
+from restore.errors import InputError, OutputError, UsageError, WeightsError
+from restore.image.decode import decode
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
@@ -221,13 +223,29 @@ def test_gray_scenes_and_other_bits_are_refused(coded: Path, plain: Path) -> Non
         CaptureSimulator(coded)(gray)
 
 
+def test_transparency_is_kept_where_it_can_be(plain: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.random((3, 24, 32), dtype=np.float32) / 2
+    alpha = rng.integers(1, 256, (24, 32)).astype(np.float32) / np.float32(255)
+    result = HdrReconstructor("single", plain, device="cpu")(Picture(pixels=pixels, alpha=alpha))
+    options: dict[str, Any] = dict.fromkeys(("bit_depth", "quality"))
+    options["strip_metadata"] = False
+    read = decode(result.encoded(ImageFormat.EXR, **options))
+    np.testing.assert_array_equal(read.alpha, alpha)
+    np.testing.assert_allclose(read.pixels, srgb_to_linear(pixels) * alpha, atol=1e-5)
+    with pytest.raises(OutputError, match="alpha channel; use --format exr"):
+        result.encoded(ImageFormat.JPEG, **options)
+    assert result.beside("preview")
+
+
 def test_files_of_light_have_an_account_of_every_pixel(plain: Path) -> None:
     from restore.image.decode import decode
 
     result = HdrReconstructor("single", plain, device="cpu")(_photograph())
     mask = decode(result.beside("write-mask"))
     np.testing.assert_array_equal(np.round(mask.pixels[0] * 255), result.known)
-    options = {"bit_depth": None, "quality": None, "strip_metadata": False}
+    options: dict[str, Any] = dict.fromkeys(("bit_depth", "quality"))
+    options["strip_metadata"] = False
     light = decode(result.encoded(ImageFormat.EXR, **options))
     np.testing.assert_array_equal(light.pixels, result.picture.pixels)
     radiance = decode(result.encoded(ImageFormat.HDR, **options))
