@@ -40,9 +40,10 @@ _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"mDCv", b"cLLI",
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_BLOCK_BYTES = 64 << 20
 _LONGEST_SIDE = 1_000_000  # of libpng
-# Deflate level and filter (16: the left neighbour, 248: the best of five for each row), measured
-# on photographs: two to three times faster than the defaults, for files a tenth larger.
-_LEVEL, _FILTERS = 3, {8: 248, 16: 16}
+# Deflate level, and the filter (64: what differs from the mean of left and above), measured on
+# photographs of 8 and 16 bits: two to four times as fast as the best filter for each row at the
+# default level, for files 2 % larger.
+_LEVEL, _FILTER = 2, 64
 
 
 @dataclass
@@ -96,7 +97,7 @@ def read_png(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
 def write_png(picture: Picture, bit_depth: int) -> bytes:
     """Encode ``picture`` with 8 or 16 bits per sample and its blocks."""
     samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
-    encoded = imagecodecs.png_encode(samples, level=_LEVEL, filter=_FILTERS[bit_depth])
+    encoded = imagecodecs.png_encode(samples, level=_LEVEL, filter=_FILTER)
     blocks = [picture.png_chunks]
     if picture.icc:
         blocks.append(_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(picture.icc)))
