@@ -116,13 +116,28 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
             continue
         for _ in range(dice.choice({1: 0.75, 2: 0.15, 3: 0.1})):
             kind = KINDS[dice.choice(dict.fromkeys(KINDS, 1.0))]
-            for _ in range(_TRIES):
-                other = good[dice.below(len(good))]
-                picture, mask = make_defect(pictures[index], other, kind, dice)
-                if mask.any():
-                    break
+            picture, mask = make_visible_defect(pictures[index], good, kind, dice, tries=_TRIES)
             pictures[index], masks[index] = picture, torch.maximum(masks[index], mask)
     return Defective(pictures, masks)
+
+
+def make_visible_defect(
+    part: Tensor, good: Tensor, kind: Kind, dice: Dice, *, tries: int
+) -> tuple[Tensor, Tensor]:
+    """Return the first of several results of ``make_defect`` that shows, or the last.
+
+    Args:
+        part: as for ``make_defect``.
+        good: ``(B, C, H, W)``, of which another part is drawn for each.
+        kind: as for ``make_defect``.
+        dice: as for ``make_defect``.
+        tries: how many results at most, at least one.
+    """
+    for _ in range(tries):
+        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice)
+        if mask.any():
+            break
+    return picture, mask
 
 
 def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import TrainingError
-from restore.noise.defects import KINDS, Kind, make_defect
+from restore.noise.defects import KINDS, make_visible_defect
 from restore.noise.dice import Dice
 from restore.training.parts import PartCrops
 from restore.training.randomness import Randomness
@@ -52,10 +52,11 @@ class DefectJudge:
                 # A spot hardly shows on what is made of spots, whichever crop it is.
                 if unseen[name] >= _FAILURES:
                     continue
-                seen = _with_defect(part, self.good, KINDS[name], dice)
-                if seen is not None:
+                kind = KINDS[name]
+                picture, mask = make_visible_defect(part, self.good, kind, dice, tries=_TRIES)
+                if mask.any():
                     unseen[name] = 0
-                    defective.append(seen)
+                    defective.append(picture)
                     break
                 unseen[name] += 1
         if not defective:
@@ -95,15 +96,6 @@ class DefectJudge:
             three = [picture[:1], result[:1], scores]
             rows.append(torch.cat([each.expand(3, -1, -1) for each in three], dim=2))
         return torch.cat(rows, dim=1).clamp(0, 1)
-
-
-def _with_defect(part: Tensor, good: Tensor, kind: Kind, dice: Dice) -> Tensor | None:
-    """Return a part with a defect, or None where that can hardly be seen."""
-    for _ in range(_TRIES):
-        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice)
-        if mask.any():
-            return picture
-    return None
 
 
 def _inspected(network: nn.Module, crops: Tensor) -> Tensor:
