@@ -25,15 +25,17 @@ from restore.image.metadata import (
 from restore.image.picture import ImageFormat, Picture
 from restore.image.samples import planes, stored_samples
 
-__all__ = ["read_with_pillow", "write_with_pillow"]
+__all__ = ["READERS", "read_with_pillow", "write_with_pillow"]
 
 # The classes and not Image.open: the container is already known, and our limit on pixels holds.
-_READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
+READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     ImageFormat.JPEG: JpegImageFile,
     ImageFormat.WEBP: WebPImageFile,
     ImageFormat.AVIF: AvifImageFile,
     ImageFormat.BMP: BmpImageFile,
 }
+"""Containers that are decoded by Pillow, and what opens them."""
+
 _NAMES = {ImageFormat.JPEG: "JPEG", ImageFormat.WEBP: "WebP", ImageFormat.AVIF: "AVIF"}
 _DEFAULT_QUALITY = {ImageFormat.JPEG: 95, ImageFormat.WEBP: 95, ImageFormat.AVIF: 90}
 _LONGEST_SIDE = {ImageFormat.JPEG: 65500, ImageFormat.WEBP: 16383, ImageFormat.AVIF: 65536}
@@ -78,7 +80,7 @@ def _decoded(
 ) -> tuple[NDArray[np.uint8], dict[Any, Any]]:
     """Return samples and metadata; a function of its own, so that Pillow's copy dies with it."""
     with quiet_pillow():
-        opened = _READERS[image_format](file)
+        opened = READERS[image_format](file)
     with opened as image:
         check_size(*image.size)
         frames = getattr(image, "n_frames", 1)
