@@ -26,7 +26,6 @@ from matplotlib.figure import Figure
 
 from imrestore.__main__ import run
 from pictures import CLEAN, SIGMA, make_pictures
-from processes import in_a_process
 from tables import table
 
 COLOURS = {
@@ -108,9 +107,8 @@ def main() -> None:
     spans: Spans = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as name:
         first, folder = Path(name) / "first", Path(name) / "folder"
-        in_a_process(make_pictures, CLEAN, first, 1, 0.01, options.format)
-        size = (options.count, options.megapixels, options.format)
-        in_a_process(make_pictures, CLEAN, folder, *size)
+        make_pictures(CLEAN, first, 1, 0.01, options.format)
+        make_pictures(CLEAN, folder, options.count, options.megapixels, options.format)
         told = ["--model", options.model, "--sigma", f"{SIGMA:g}", "--device", options.device]
         told += ["--jobs", str(options.jobs)] if options.jobs else []
         # So that nobody waits for the first export of a network.

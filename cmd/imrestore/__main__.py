@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from types import ModuleType
+from typing import Any
 
 from imrestore.exits import (
     ExitCode,
@@ -51,7 +51,7 @@ def _leave_out_the_converter() -> None:
     It is not needed, takes as long to import as all the rest of OpenVINO, and brings along what
     reports to its makers over the network. Other programs that import ``restore`` keep it.
     """
-    modules: dict[str, ModuleType | None] = sys.modules  # type: ignore[assignment]
+    modules: dict[str, Any] = sys.modules
     modules["openvino.tools.ovc"] = None
 
 

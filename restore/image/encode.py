@@ -50,10 +50,9 @@ def encode(
     Samples that come unchanged from ``decode`` go into a lossless container of the same depth
     unchanged. Linear light is sRGB-encoded and clipped for integer samples, sRGB is decoded for
     floating point ones other than those of a TIFF whose profile says that they are encoded; the ICC
-    profile, which then no longer applies, is left out. Colour is
-    multiplied by alpha in OpenEXR, in TIFF as it was, and nowhere else. Where a container cannot
-    hold the orientation, the pixels are turned and EXIF and XMP, which might tell viewers to turn
-    them again, are left out.
+    profile, which then no longer applies, is left out. Colour is multiplied by alpha in OpenEXR, in
+    TIFF as it was, and nowhere else. Where a container cannot hold the orientation, the pixels are
+    turned and EXIF and XMP, which might tell viewers to turn them again, are left out.
 
     Args:
         picture: what to write.

@@ -99,7 +99,4 @@ def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:
         raise CorruptImage("holds other pixels than it says")
     peak = np.float32(1 if kind == _FLOAT else 2**bits - 1)
     pixels = np.divide(samples, peak, dtype=np.float32)
-    orientation = page.tags.valueof(ORIENTATION)
-    if orientation in range(2, 9):
-        pixels = upright_plane(pixels, orientation)
-    return Part(pixels=pixels, bit_depth=bits)
+    return Part(pixels=upright_plane(pixels, page.tags.valueof(ORIENTATION)), bit_depth=bits)

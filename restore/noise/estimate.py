@@ -92,9 +92,10 @@ def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> fl
     means = flat.mean(axis=1)
     clearance = np.minimum(means - low, high - means)
     inside = clearance > 0
-    if np.count_nonzero(inside) < _FEWEST_PATCHES:
+    count = np.count_nonzero(inside)
+    if count < _FEWEST_PATCHES:
         return 0.0
-    share = max(_FEWEST_CLEAR_SHARE, _FEWEST_PATCHES / np.count_nonzero(inside))
+    share = max(_FEWEST_CLEAR_SHARE, _FEWEST_PATCHES / count)
     # Without its mean a patch is free of the choice by mean that clipping asks for.
     centred = flat - means[:, None]
     strengths = _texture_strengths(centred)

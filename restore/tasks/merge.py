@@ -104,14 +104,13 @@ def merge_bracket(
 
 def _checked(exposures: Sequence[Exposure]) -> list[float]:
     first = exposures[0].path
-    if exposures[0].error:
-        raise InputError(exposures[0].error)
+    for one in exposures:
+        if one.error:
+            raise InputError(one.error)
     if len(exposures) < 2:
         raise InputError(f"{first}: stands alone; a bracket has at least two exposures")
     lights = []
     for one in exposures:
-        if one.error:
-            raise InputError(one.error)
         if one.light is None:
             raise InputError(f"{one.path}: its EXIF says nothing of its exposure; give --exposures")
         lights.append(one.light)

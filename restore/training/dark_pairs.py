@@ -44,7 +44,7 @@ class Scene:
     black_level: tuple[float, float, float, float]
     white_level: float
     gains: NDArray[np.float32]
-    long: Path = Path()
+    long: Path
 
 
 def open_scenes(

@@ -51,14 +51,13 @@ class Library:
 
         Photographs, whose lights are made, are judged by only where there is nothing else.
         """
-        has_light = bool(self.panoramas or self.pictures)
+        photographs = [self.photographs, ()]
+        if not (self.panoramas or self.pictures):
+            photographs = [_every(self.photographs, kept) for kept in (False, True)]
         parts = [
             Library(
                 panoramas=_every(self.panoramas, kept), pictures=_every(self.pictures, kept),
-                photographs=(
-                    (() if kept else self.photographs) if has_light
-                    else _every(self.photographs, kept)
-                ),
+                photographs=photographs[kept],
             )
             for kept in (False, True)
         ]  # fmt: skip
