@@ -25,7 +25,8 @@ from restore.files import remove_stale_parts, write_atomically
 
 __all__ = ["ExportedNetwork", "cache_folder", "digest", "load_network", "store_network"]
 
-_FORMAT = "2"
+_FORMAT = "3"
+"""Of entries; another one wherever traits or graphs are derived from weights in another way."""
 _SUFFIX = ".network"
 _MOST_ENTRIES = 32
 _LENGTHS = struct.Struct("<QQ")
