@@ -3,12 +3,14 @@
 import io
 import struct
 import zlib
+from typing import Any
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from restore.errors import CorruptImage, InputError, UnsupportedImage
+from restore.errors import CorruptImage, InputError, OutputError, UnsupportedImage
 from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.picture import ImageFormat, Picture
@@ -127,6 +129,31 @@ def test_gamma_and_resolution_go_back_where_they_came_from() -> None:
         with Image.open(io.BytesIO(encode(picture, ImageFormat.PNG, bit_depth=bit_depth))) as image:
             assert image.info["gamma"] == 1.0
             assert image.info["dpi"] == pytest.approx((72, 72), abs=0.1)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (1, 70), (70, 1), (129, 65), (700, 900)])
+def test_what_is_written_is_what_libpng_reads(
+    size: tuple[int, int], count: int, dtype: type[np.unsignedinteger[Any]]
+) -> None:
+    peak = np.iinfo(dtype).max
+    samples = np.random.default_rng(0).integers(0, peak + 1, (*size, count)).astype(dtype)
+    planes = samples.transpose(2, 0, 1).astype(np.float32) / np.float32(peak)
+    alpha = planes[-1] if count in (2, 4) else None
+    picture = Picture(pixels=planes[: 1 if count < 3 else 3], alpha=alpha, bit_depth=8)
+    data = encode(picture, ImageFormat.PNG, bit_depth=8 * samples.itemsize)
+    np.testing.assert_array_equal(imagecodecs.png_decode(data).reshape(samples.shape), samples)
+    with Image.open(io.BytesIO(data)) as image:
+        image.load()
+        if dtype is np.uint8:
+            np.testing.assert_array_equal(np.asarray(image).reshape(samples.shape), samples)
+
+
+def test_sides_that_nobody_reads_are_not_written() -> None:
+    picture = Picture(pixels=np.zeros((1, 1, 1_000_001), np.float32), bit_depth=8)
+    with pytest.raises(OutputError, match="side of more than"):
+        encode(picture, ImageFormat.PNG)
 
 
 def test_a_profile_that_is_a_bomb_is_dropped() -> None:
