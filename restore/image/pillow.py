@@ -15,6 +15,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from restore.errors import OutputError, UnsupportedImage
 from restore.image.codec_size import webp_size
 from restore.image.icc import other_primaries
+from restore.image.jpeg_blocks import exif_for_jpeg, xmp_for_jpeg
 from restore.image.metadata import (
     EXIF_HEADER,
     bare_exif,
@@ -137,13 +138,15 @@ def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -
     }
     if picture.icc:
         options["icc_profile"] = picture.icc
-    exif = picture.exif
+    exif, xmp = picture.exif, picture.xmp
+    if image_format is ImageFormat.JPEG:
+        exif, xmp = exif_for_jpeg(exif), xmp_for_jpeg(xmp)
     if exif and image_format is ImageFormat.AVIF:
         exif = well_formed_exif(exif)  # from which Pillow takes the orientation out
     if exif:
         options["exif"] = EXIF_HEADER + exif
-    if picture.xmp:
-        options["xmp"] = picture.xmp
+    if xmp:
+        options["xmp"] = xmp
     if image_format is ImageFormat.WEBP:
         return options | {"lossless": quality == 100, "exact": True}
     return options | {"subsampling": "4:4:4"}

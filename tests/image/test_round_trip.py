@@ -131,9 +131,7 @@ def test_a_profile_of_many_jpeg_segments_survives(make_picture: MakePicture) -> 
     assert decode(encode(replace(make_picture(), icc=profile), JPEG)).icc == profile
 
 
-def test_what_a_container_cannot_hold_is_said_in_a_sentence(make_picture: MakePicture) -> None:
-    with pytest.raises(OutputError, match="JPEG cannot hold"):
-        encode(replace(make_picture(), xmp=b"x" * 70_000), JPEG)
+def test_what_a_container_cannot_hold_is_said_in_a_sentence() -> None:
     wide = Picture(pixels=np.zeros((1, 1, 16_384), np.float32))
     with pytest.raises(OutputError, match="16383 pixels"):
         encode(wide, WEBP)

@@ -1,0 +1,68 @@
+"""EXIF and XMP that are longer than a segment of a JPEG."""
+
+import io
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.image.decode import decode
+from restore.image.encode import encode
+from restore.image.metadata import exif_directories, orientation_of
+from restore.image.picture import ImageFormat, Picture
+
+MAKE, EXIF_IFD, ISO, MAKER_NOTE, USER_COMMENT = 0x010F, 0x8769, 0x8827, 0x927C, 0x9286
+
+
+def exif(details: dict[int, object]) -> bytes:
+    block = Image.Exif()
+    block[MAKE], block[0x0112] = "Nikon", 6
+    block.get_ifd(EXIF_IFD).update({ISO: 6400, **details})
+    return block.tobytes().removeprefix(b"Exif\x00\x00")
+
+
+def jpeg(*, exif: bytes | None = None, xmp: bytes | None = None) -> Picture:
+    gray = np.full((3, 8, 8), 0.5, np.float32)
+    picture = Picture(pixels=gray, orientation=orientation_of(exif), exif=exif, xmp=xmp)
+    return decode(encode(picture, ImageFormat.JPEG))
+
+
+def test_short_blocks_stay_as_they_are() -> None:
+    block = exif({MAKER_NOTE: bytes(1000)})
+    assert jpeg(exif=block).exif == block
+
+
+def test_long_notes_of_the_maker_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        block = jpeg(exif=exif({MAKER_NOTE: bytes(70_000)})).exif
+    assert block is not None
+    main, details, _ = exif_directories(block)
+    assert (main[MAKE], details[ISO], orientation_of(block)) == ("Nikon", 6400, 6)
+    assert MAKER_NOTE not in details
+    assert "maker's notes" in caplog.text
+
+
+def test_of_a_hopeless_block_the_orientation_is_left() -> None:
+    block = jpeg(exif=exif({USER_COMMENT: b"ASCII\0\0\0" + bytes(70_000)})).exif
+    assert block is not None
+    assert orientation_of(block) == 6
+    assert len(block) < 100
+
+
+def test_long_xmp_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    packet = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    assert jpeg(xmp=packet).xmp == packet
+    with caplog.at_level(logging.WARNING):
+        assert jpeg(xmp=packet.ljust(70_000)).xmp is None
+    assert "XMP" in caplog.text
+
+
+def test_segments_are_filled_to_the_last_byte() -> None:
+    """As long as Pillow takes, and not one byte more."""
+    longest = 65_533 - 29
+    data = encode(
+        Picture(pixels=np.zeros((3, 8, 8), np.float32), xmp=b"x" * longest), ImageFormat.JPEG
+    )
+    with Image.open(io.BytesIO(data)) as image:
+        assert len(image.info["xmp"]) == longest
