@@ -6,9 +6,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from restore.errors import OutputError, UsageError
 from restore.image.alpha import is_opaque, with_alpha_kind
 from restore.image.exr import write_exr
+from restore.image.gamut import in_srgb_primaries
 from restore.image.metadata import orientation_of
 from restore.image.orient import upright
 from restore.image.picture import ImageFormat, Picture, Transfer
@@ -19,7 +23,7 @@ from restore.image.radiance import write_radiance
 from restore.image.tiff_writer import write_tiff, write_tiff_rows
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
-__all__ = ["BIT_DEPTHS", "encode", "encode_rows"]
+__all__ = ["BIT_DEPTHS", "check_depth", "encode", "encode_rows"]
 
 BIT_DEPTHS: Mapping[ImageFormat, tuple[int, ...]] = {
     ImageFormat.PNG: (8, 16),
@@ -30,11 +34,24 @@ BIT_DEPTHS: Mapping[ImageFormat, tuple[int, ...]] = {
     ImageFormat.PPM: (8, 16),
     ImageFormat.EXR: (16, 32),
     ImageFormat.HDR: (32,),
+    ImageFormat.DNG: (16,),
 }
 """Bits per sample that each container is written with; 32 and EXR's 16 are floating point."""
 
 _WITHOUT_METADATA = {ImageFormat.PPM, ImageFormat.EXR, ImageFormat.HDR}
 _WITHOUT_ALPHA = {ImageFormat.JPEG: "png", ImageFormat.PPM: "png", ImageFormat.HDR: "exr"}
+
+
+def check_depth(image_format: ImageFormat, bit_depth: int | None) -> None:
+    """Refuse a number of bits per sample that a container is not written with.
+
+    Raises:
+        UsageError: says what it holds.
+    """
+    held = BIT_DEPTHS[image_format]
+    if bit_depth is not None and bit_depth not in held:
+        depths = " or ".join(map(str, held))
+        raise UsageError(f"{image_format.upper()} holds {depths} bits per sample, not {bit_depth}")
 
 
 def encode(
@@ -50,13 +67,14 @@ def encode(
     Samples that come unchanged from ``decode`` go into a lossless container of the same depth
     unchanged. Linear light is sRGB-encoded and clipped for integer samples, sRGB is decoded for
     floating point ones other than those of a TIFF whose profile says that they are encoded; the ICC
-    profile, which then no longer applies, is left out. Colour is multiplied by alpha in OpenEXR, in
+    profile, which then no longer applies, is left out, and colours get sRGB's primaries where the
+    container cannot state theirs. Colour is multiplied by alpha in OpenEXR, in
     TIFF as it was, and nowhere else. Where a container cannot hold the orientation, the pixels are
     turned and EXIF and XMP, which might tell viewers to turn them again, are left out.
 
     Args:
         picture: what to write.
-        image_format: any but BMP.
+        image_format: any but BMP and DNG.
         bit_depth: bits per sample, see ``BIT_DEPTHS``; None keeps the picture's own where the
             container can hold it.
         quality: 1 to 100 for JPEG (95), WebP (95; 100 is lossless) and AVIF (90).
@@ -67,12 +85,9 @@ def encode(
         UsageError: a depth or quality that the container does not have.
         OutputError: the container cannot hold this picture.
     """
-    depths = BIT_DEPTHS.get(image_format)
-    if depths is None:
+    if image_format not in BIT_DEPTHS or image_format is ImageFormat.DNG:
         raise UsageError(f"{image_format.upper()} is not written; use --format png")
-    if bit_depth is not None and bit_depth not in depths:
-        allowed = " or ".join(map(str, depths))
-        raise UsageError(f"{image_format.upper()} holds {allowed} bits per sample, not {bit_depth}")
+    check_depth(image_format, bit_depth)
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality {quality}: give a number from 1 to 100")
 
@@ -139,7 +154,8 @@ def _stored_form(
     if strip_metadata or not _holds_orientation(picture, image_format):
         picture = upright(picture)
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
-    return _with_transfer(_with_alpha(picture, image_format), linear=linear), depth, as_float
+    picture = _with_transfer(_with_alpha(picture, image_format), image_format, linear=linear)
+    return picture, depth, as_float
 
 
 def _own_depth(picture: Picture, image_format: ImageFormat) -> int:
@@ -183,18 +199,29 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
     return with_alpha_kind(picture, premultiplied=image_format is ImageFormat.EXR)
 
 
-def _with_transfer(picture: Picture, *, linear: bool) -> Picture:
+def _with_transfer(picture: Picture, image_format: ImageFormat, *, linear: bool) -> Picture:
+    """Return samples that are linear or encoded, of primaries that the file will state."""
     is_linear = picture.transfer is Transfer.LINEAR
-    if linear == is_linear:
+    if linear == is_linear and (not linear or _states_primaries(picture, image_format)):
         return picture
     straight = with_alpha_kind(picture, premultiplied=False)
-    curve, transfer = (
-        (srgb_to_linear, Transfer.LINEAR) if linear else (linear_to_srgb, Transfer.SRGB)
-    )
-    encoded = replace(
-        straight, pixels=curve(straight.pixels), transfer=transfer, icc=None, png_chunks=b""
-    )
-    return with_alpha_kind(encoded, premultiplied=picture.alpha_is_premultiplied)
+    light = straight if is_linear else _recoded(straight, srgb_to_linear, Transfer.LINEAR)
+    if image_format is not ImageFormat.EXR:
+        light = in_srgb_primaries(light)
+    stored = light if linear else _recoded(light, linear_to_srgb, Transfer.SRGB)
+    return with_alpha_kind(stored, premultiplied=picture.alpha_is_premultiplied)
+
+
+def _states_primaries(light: Picture, image_format: ImageFormat) -> bool:
+    has_profile = image_format is ImageFormat.TIFF and light.icc is not None
+    return not light.primaries or image_format is ImageFormat.EXR or has_profile
+
+
+def _recoded(
+    picture: Picture, curve: Callable[[NDArray[np.float32]], NDArray[np.float32]], to: Transfer
+) -> Picture:
+    """Return other samples of the same colours, which the profile does not describe any more."""
+    return replace(picture, pixels=curve(picture.pixels), transfer=to, icc=None, png_chunks=b"")
 
 
 def _written(

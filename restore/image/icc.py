@@ -6,15 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.image.primaries import SRGB_PRIMARIES
+from restore.image.primaries import D50, SRGB_PRIMARIES, adaptation_to_d50
 
 __all__ = ["is_encoded", "other_primaries"]
 
 _HEADER = 128
-_D50 = np.array([0.9642, 1.0, 0.8249])
-_BRADFORD = np.array(
-    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
-)
 _TOLERANCE = 0.003
 _LINEAR_WITHIN = 0.01
 
@@ -51,7 +47,7 @@ def other_primaries(icc: bytes | None) -> str:
         colours = [_fixed(tags[name], 8, 3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
         with np.errstate(all="ignore"):  # what comes of zeros is no number
             from_d50 = np.linalg.inv(_adaptation(tags))
-            points = [from_d50 @ each for each in (*colours, _D50)]
+            points = [from_d50 @ each for each in (*colours, D50)]
             values = np.concatenate([(point / point.sum())[:2] for point in points])
     except (KeyError, ValueError, struct.error, np.linalg.LinAlgError):
         return ""
@@ -65,9 +61,7 @@ def _adaptation(tags: dict[bytes, bytes]) -> NDArray[np.float64]:
     """Return what took the colours from the display's white to D50, in which profiles are."""
     if b"chad" in tags:
         return _fixed(tags[b"chad"], 8, 9).reshape(3, 3)
-    white = _fixed(tags[b"wtpt"], 8, 3)
-    gains = (_BRADFORD @ _D50) / (_BRADFORD @ white)
-    return np.asarray(np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD)
+    return adaptation_to_d50(_fixed(tags[b"wtpt"], 8, 3))
 
 
 def _fixed(tag: bytes, start: int, count: int) -> NDArray[np.float64]:

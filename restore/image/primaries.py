@@ -1,8 +1,16 @@
 """Colours as numbers."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["REC601_LUMA", "REC709_LUMINANCE", "SRGB_PRIMARIES", "SRGB_TO_XYZ"]
+__all__ = [
+    "D50",
+    "REC601_LUMA",
+    "REC709_LUMINANCE",
+    "SRGB_PRIMARIES",
+    "SRGB_TO_XYZ",
+    "adaptation_to_d50",
+]
 
 REC601_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Red, green and blue samples to luma: the gray of BSD68 and of nearly every denoising paper."""
@@ -21,3 +29,19 @@ SRGB_TO_XYZ = np.array(
     ]
 )
 """Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1)."""
+
+D50 = np.array([0.9642, 1.0, 0.8249])
+"""The white of colour profiles in CIE XYZ."""
+
+_BRADFORD = np.array(
+    [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
+)
+
+
+def adaptation_to_d50(white: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix ``[3, 3]`` from colours in XYZ under ``white`` to what they are under D50.
+
+    The linear Bradford transform, as in colour profiles (ICC.1:2022, annex E).
+    """
+    gains = (_BRADFORD @ D50) / (_BRADFORD @ white)
+    return np.asarray(np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD)

@@ -16,7 +16,7 @@ from restore.errors import UnsupportedImage, UsageError, WeightsError
 from restore.image.compare import viewable
 from restore.image.develop import camera_to_srgb, gains_of, gray_world
 from restore.image.dng import write_linear_dng
-from restore.image.encode import encode
+from restore.image.encode import check_depth, encode
 from restore.image.exposure import auto_ratio
 from restore.image.metadata import with_orientation
 from restore.image.orient import upright_plane
@@ -117,6 +117,7 @@ class Enhanced:
                 quality=quality,
                 strip_metadata=strip_metadata,
             )
+        check_depth(image_format, bit_depth)
         if self.to_srgb is None:
             raise UsageError("these weights make finished sRGB pictures, which a DNG cannot hold")
         light = srgb_to_linear(self.colour)

@@ -12,6 +12,7 @@ from restore.image.alpha import is_opaque, with_alpha_kind
 from restore.image.encode import encode
 from restore.image.exr import write_exr
 from restore.image.gain_map import write_gain_map
+from restore.image.gamut import in_srgb_primaries
 from restore.image.orient import upright
 from restore.image.picture import ImageFormat, Picture
 from restore.image.tone import tone_mapped
@@ -77,7 +78,7 @@ class Radiance:
             case ImageFormat.JPEG:
                 if not is_opaque(self.picture):
                     raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
-                return write_gain_map(upright(self.picture), quality=quality)
+                return write_gain_map(in_srgb_primaries(upright(self.picture)), quality=quality)
         return encode(
             self.picture,
             image_format,
@@ -89,7 +90,7 @@ class Radiance:
     def beside(self, kind: str) -> bytes:
         """Return the bytes of the tone-mapped preview or of the mask."""
         if kind == "preview":
-            opaque = replace(self.picture, alpha=None)
+            opaque = in_srgb_primaries(replace(self.picture, alpha=None))
             return encode(upright(tone_mapped(opaque)), ImageFormat.JPEG, quality=92)
         codes = self.known[None].astype(np.float32) / np.float32(255)
         mask = Picture(pixels=codes, orientation=self.picture.orientation)
