@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from restore.engine.pictures import Restored
     from restore.engine.plan import Existing, Item, Plan
     from restore.engine.stream import Outcome, Stages
-    from restore.image.picture import ImageFormat
 
 __all__ = ["Task", "existing_of", "pictures", "report_on", "run", "work_through"]
 
@@ -54,6 +53,7 @@ def run(
     describe: Describe,
     handling: "Callable[[], Handling]" = pictures,
     beside: Mapping[str, str] = MappingProxyType({}),
+    only: "Collection[Path] | None" = None,
     also_read: "Sequence[Path]" = (),
 ) -> None:
     """Do a task on every input and leave with the exit code that this comes to.
@@ -64,6 +64,7 @@ def run(
         describe: the task's record in a few words, for --verbose.
         handling: returns what kind of files is read and written.
         beside: kinds of files that are written beside each result, as ``make_plan`` takes them.
+        only: of the files that are found, those that get a result; None for all.
         also_read: files that are read beside the inputs.
 
     Raises:
@@ -71,7 +72,7 @@ def run(
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
     handled = handling()
-    plan = _plan(options, handled, beside, also_read)
+    plan = _plan(options, handled, beside, only, also_read)
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
@@ -85,6 +86,7 @@ def _plan(
     options: FileOptions,
     handling: "Handling",
     beside: Mapping[str, str],
+    only: "Collection[Path] | None",
     also_read: "Sequence[Path]",
 ) -> "Plan":
     exclusive(options, ("overwrite", "skip_existing"))
@@ -101,7 +103,9 @@ def _plan(
             raise UsageError("standard output is a terminal; send the image to a file or a pipe")
     image_format = ImageFormat(options.format) if options.format else None
     if image_format and options.bit_depth:
-        _check_depth(image_format, options.bit_depth)
+        from restore.image.encode import check_depth
+
+        check_depth(image_format, options.bit_depth)
     return make_plan(
         options.inputs,
         options.output,
@@ -114,19 +118,9 @@ def _plan(
         suffixes=handling.suffixes,
         written=handling.written,
         default_format=handling.default_format,
+        only=only,
         also_read=also_read,
     )
-
-
-def _check_depth(image_format: "ImageFormat", bit_depth: int) -> None:
-    from restore.errors import UsageError
-    from restore.image.encode import BIT_DEPTHS
-
-    if bit_depth not in BIT_DEPTHS[image_format]:
-        depths = " or ".join(map(str, BIT_DEPTHS[image_format]))
-        raise UsageError(
-            f"--bit-depth {bit_depth}: {image_format.upper()} holds {depths} bits per sample"
-        )
 
 
 def existing_of(options: RunOptions) -> "Existing":
@@ -177,6 +171,7 @@ def report_on(plan: "Plan", options: RunOptions, describe: Describe) -> Report:
         as_json=options.json,
         quiet=options.quiet,
         verbose=options.verbose,
+        overwrites=options.overwrite,
     )
     for message in plan.closed:
         report.add_closed_folder(message)

@@ -1,6 +1,6 @@
 """`imrestore hdr`: one exposure, a coded exposure or a bracket in, scene-linear light out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,9 @@ __all__ = ["hdr"]
 
 _MODES = ("single", "optics", "merge")
 _FORMATS = ("exr", "hdr", "tiff", "jpeg")
+_SINGLE, _OPTICS, _MERGE = (f"--mode {mode}" for mode in _MODES)
+_SIMULATE = "--simulate"
+_BITS, _GAP_S = 8, 30.0
 
 
 def _mode(value: str) -> str:
@@ -43,6 +46,15 @@ def _sample(value: float | None) -> float | None:
     if value is not None and not 0.5 <= value <= 1:
         raise typer.BadParameter(f"{value}: give a sample value from 0.5 to 1")
     return value
+
+
+@dataclass(frozen=True)
+class _Option:
+    """An option of this command, and with which others it has an effect."""
+
+    name: str
+    is_given: bool
+    goes_with: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +129,7 @@ def hdr(
         typer.Option(
             metavar="S", min=0, help="A pause of more seconds begins a new bracket (merge)."
         ),
-    ] = 30.0,
+    ] = _GAP_S,
     align: Annotated[
         bool,
         typer.Option("--align/--no-align", help="Register the exposures of a bracket (merge)."),
@@ -127,7 +139,7 @@ def hdr(
         typer.Option(
             metavar="V",
             help="Sample value, of 1, from which on channels are saturated.",
-            show_default="found in each picture",
+            show_default="found in each picture; 1 with --mode optics",
             callback=_sample,
         ),
     ] = None,
@@ -137,7 +149,9 @@ def hdr(
             "--linear", help="Integer samples are linear, not sRGB: a sensor's, unprocessed."
         ),
     ] = False,
-    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the simulated sensor.")] = 8,
+    bits: Annotated[
+        int, typer.Option(metavar="8|10|12", help="Bits of the simulated sensor.")
+    ] = _BITS,
     preview: Annotated[
         bool,
         typer.Option(
@@ -173,7 +187,17 @@ def hdr(
 
     wanted = {"preview": preview, "write-mask": write_mask}
     beside = {kind: ending for kind, ending in BESIDE.items() if wanted[kind]}
-    _check(mode, psf=psf, simulate=simulate, exposures=exposures)
+    options = (
+        _Option("--psf", psf is not None, (_OPTICS, _SIMULATE)),
+        _Option("--saturation", saturation is not None, (_SINGLE, _OPTICS)),
+        _Option("--model", network.model != "auto", (_SINGLE, _OPTICS, _SIMULATE)),
+        _Option("--bits", bits != _BITS, (_SIMULATE,)),
+        _Option("--exposure auto", exposure == "auto", (_SIMULATE,)),
+        _Option("--exposures", exposures is not None, (_MERGE,)),
+        _Option("--gap", gap != _GAP_S, (_MERGE,)),
+        _Option("--no-align", not align, (_MERGE,)),
+    )
+    _check(mode, is_simulated=simulate, options=options)
     if mode == "merge":
         from imrestore.hdr_merge import merge
 
@@ -256,15 +280,20 @@ def _light_files() -> "Handling":
     return PICTURES_TO_LIGHT
 
 
-def _check(mode: str, *, psf: Path | None, simulate: bool, exposures: str | None) -> None:
+def _check(mode: str, *, is_simulated: bool, options: Sequence[_Option]) -> None:
+    """Refuse options that would have no effect on the results.
+
+    Raises:
+        UsageError: says what such an option goes with.
+    """
     from restore.errors import UsageError
 
-    if simulate and mode == "merge":
+    if is_simulated and mode == "merge":
         raise UsageError("--simulate takes single pictures; leave out --mode merge")
-    if psf is not None and mode != "optics" and not simulate:
-        raise UsageError("--psf goes with --mode optics or --simulate")
-    if exposures is not None and mode != "merge":
-        raise UsageError("--exposures goes with --mode merge")
+    does = _SIMULATE if is_simulated else f"--mode {mode}"
+    for option in options:
+        if option.is_given and does not in option.goes_with:
+            raise UsageError(f"{option.name} goes with {' or '.join(option.goes_with)}")
 
 
 def _describe(record: Mapping[str, Any]) -> str:

@@ -40,8 +40,6 @@ def merge(
         is_linear: integer samples are linear.
         exposure_stops: results are brightened by this much.
     """
-    from restore.engine.inputs import STANDARD_STREAM
-
     brackets = _brackets(files, exposures, gap_s)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
@@ -64,19 +62,17 @@ def merge(
         from restore.engine.handling import PICTURES_TO_LIGHT
         from restore.tasks.bracket_files import BracketFiles
 
-        return replace(PICTURES_TO_LIGHT, kind=BracketFiles(by_first))
+        return replace(PICTURES_TO_LIGHT, kind=BracketFiles(by_first), suffixes=_suffixes())
 
-    firsts = [str(path) for path in by_first]
-    output = files.output
-    if not _is_file(output) and output != STANDARD_STREAM:
-        # One bracket of a folder has one first frame, and its result still belongs into a folder.
-        output = f"{output.rstrip('/')}/"
+    if not _is_folder(files.output):
+        files = replace(files, inputs=[str(path) for path in by_first], recursive=False)
     batch.run(
-        replace(files, inputs=firsts, output=output, recursive=False),
+        files,
         prepare,
         describe=describe,
         handling=handling,
         beside=beside,
+        only=by_first.keys(),
         also_read=[one.path for bracket in brackets for one in bracket],
     )
 
@@ -85,8 +81,6 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
     """Return the brackets among the inputs, in which every frame has its exposure if known."""
     from restore.engine.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
-    from restore.image.formats import SUFFIXES
-    from restore.image.raw import RAW_SUFFIXES
     from restore.tasks.brackets import Exposure, grouped, parse_exposures, tried_exposure
 
     if STANDARD_STREAM in files.inputs:
@@ -95,10 +89,10 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
         files.inputs,
         recursive=files.recursive,
         output=Path(files.output),
-        suffixes=frozenset(SUFFIXES) | RAW_SUFFIXES,
+        suffixes=_suffixes(),
     )
     paths = list(dict.fromkeys(one.source for one in found if one.source is not None))
-    if closed or not paths:
+    if not paths or (closed and not _is_folder(files.output)):
         raise UsageError(closed[0] if closed else f"no pictures in {', '.join(files.inputs)}")
     if exposures is not None:
         seconds = parse_exposures(exposures, len(paths))
@@ -111,6 +105,19 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
     read = [tried_exposure(path) for path in paths]
     is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
     return [read] if is_one else grouped(read, gap_s=gap_s)
+
+
+def _suffixes() -> frozenset[str]:
+    from restore.image.formats import SUFFIXES
+    from restore.image.raw import RAW_SUFFIXES
+
+    return frozenset(SUFFIXES) | RAW_SUFFIXES
+
+
+def _is_folder(output: str) -> bool:
+    from restore.engine.inputs import STANDARD_STREAM
+
+    return output != STANDARD_STREAM and not _is_file(output)
 
 
 def _is_file(output: str) -> bool:

@@ -28,6 +28,7 @@ class Report(WithBar):
         as_json: print a record per picture to standard output.
         quiet: errors only.
         verbose: a line per picture.
+        overwrites: results that were there are replaced.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Report(WithBar):
         as_json: bool = False,
         quiet: bool = False,
         verbose: bool = False,
+        overwrites: bool = False,
     ) -> None:
         super().__init__(total, quiet=quiet)
         self._describe, self._as_json = describe, as_json
-        self._quiet, self._verbose = quiet, verbose
+        self._quiet, self._verbose, self._overwrites = quiet, verbose, overwrites
         self._started = time.perf_counter()
         self._counts: Counter[str] = Counter()
         self._has_bug = False
@@ -84,7 +86,10 @@ class Report(WithBar):
     def stopped(self) -> None:
         """Say how to go on after a signal."""
         self.summarize()
-        say("stopped; the same command with --skip-existing does the rest")
+        if self._overwrites:
+            say("stopped; what was not reached is as before: the same command does all of it again")
+        else:
+            say("stopped; the same command with --skip-existing does the rest")
 
     def _say_error(self, outcome: "Outcome") -> None:
         bug = " (a bug: please report it; run with --debug for the traceback)"

@@ -114,6 +114,7 @@ def make_plan(
     written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
     default_format: ImageFormat | None = None,
     one_suffix: bool = False,
+    only: Collection[Path] | None = None,
     also_read: Iterable[Path] = (),
 ) -> Plan:
     """Return what is read and written for ``inputs`` and ``output``, touching nothing.
@@ -133,6 +134,7 @@ def make_plan(
         default_format: the container where nothing names one; None for each input's own.
         one_suffix: in a folder, give an output the suffix of ``written`` even where the input has
             another of the same format.
+        only: of the files that are found, those that get a result; None for all.
         also_read: files that are read beside the inputs, and no more to be overwritten than they.
 
     Raises:
@@ -154,6 +156,8 @@ def make_plan(
         output=Path(output) if into_folder else None,
         suffixes=suffixes,
     )
+    if only is not None:
+        found = [one for one in found if one.source in only]
     if not found and not closed:
         hint = "" if recursive else "; -r looks into subfolders too"
         raise UsageError(f"no pictures in {', '.join(inputs)}{hint}")
@@ -298,6 +302,9 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
     folder = next((p for item in items for p in item.outputs if os.path.isdir(p)), None)
     if folder:
         raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
+    special = (p for item in items for p in item.outputs if os.path.exists(p))
+    if path := next((p for p in special if not os.path.isfile(p)), None):
+        raise UsageError(f"{path}: is no file; - writes to standard output")
     if existing is Existing.REFUSE:
         there = [path for item in items for path in item.outputs if os.path.lexists(path)]
         if there:

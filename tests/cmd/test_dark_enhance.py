@@ -108,6 +108,15 @@ def test_standard_input_and_output(
     assert decode(out).width == 60
 
 
+@pytest.mark.parametrize("output", [("a.dng",), ("out/", "--format", "dng")])
+def test_a_dng_holds_16_bits(run: Run, isp_weights: Models, output: tuple[str, ...]) -> None:
+    arguments = ("dark-enhance", "nights/a.dng", "--model", str(isp_weights["bayer"]))
+    assert run(*arguments, "-o", *output, "--bit-depth", "16").code == 0
+    ended = run(*arguments, "-o", *output, "--bit-depth", "8", "--overwrite")
+    assert ended.code in (1, 2)
+    assert "DNG holds 16 bits per sample" in ended.err
+
+
 def test_an_input_is_never_overwritten(run: Run, isp_weights: Models) -> None:
     arguments = ("--model", str(isp_weights["bayer"]), "--format", "dng", "--overwrite")
     ended = run("dark-enhance", "nights", "-o", "nights", *arguments)

@@ -131,6 +131,12 @@ def test_what_does_not_fit_is_said_in_one_line(
         (["--model", plain, "--psf", "other.npy"], "--psf goes with"),
         (["--model", plain, "--exposures", "1,2"], "--mode merge"),
         (["--mode", "merge", "--simulate"], "--simulate"),
+        (["--mode", "merge", "--saturation", "0.9"], "--mode single or --mode optics"),
+        (["--simulate", "--model", coded, "--saturation", "0.9"], "--saturation goes with"),
+        (["--mode", "merge", "--model", plain], "--model goes with"),
+        (["--model", plain, "--bits", "10"], "--bits goes with --simulate"),
+        (["--model", plain, "--exposure", "auto"], "--exposure auto goes with --simulate"),
+        (["--model", plain, "--no-align"], "--no-align goes with --mode merge"),
         (["--mode", "double"], "single, optics, merge"),
         (["--format", "png"], "holds no light"),
     ):
@@ -165,10 +171,11 @@ def test_brackets_of_a_tree_are_merged_one_by_one(
     assert ended.code == 0, ended.err
     records = [json.loads(line) for line in ended.out.splitlines()]
     assert sorted(record["frames"] for record in records) == [3, 7]
-    written = sorted(path.name for path in (workplace / "merged").iterdir())
+    files = (path for path in (workplace / "merged").rglob("*") if path.is_file())
+    written = sorted(str(path.relative_to(workplace / "merged")) for path in files)
     assert written == [
-        "IMG_4209.exr", "IMG_4209_preview.jpg", "stack_room_exp_0.exr",
-        "stack_room_exp_0_preview.jpg",
+        "stack/stack_room_exp_0.exr", "stack/stack_room_exp_0_preview.jpg",
+        "stack_alignment/IMG_4209.exr", "stack_alignment/IMG_4209_preview.jpg",
     ]  # fmt: skip
     resumed = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--skip-existing")
     assert resumed.code == 0
@@ -247,7 +254,20 @@ def test_a_frame_that_stands_alone_fails_and_the_rest_is_done(
     ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align")
     assert ended.code == 1
     assert "alone.png: stands alone" in ended.err
-    assert len(list((workplace / "merged").glob("*.exr"))) == 2
+    assert len(list((workplace / "merged").rglob("*.exr"))) == 2
+
+
+def test_brackets_of_one_name_in_two_folders_are_two_results(run: Run, workplace: Path) -> None:
+    for day in ("day1", "day2"):
+        (workplace / "shots" / day).mkdir(parents=True)
+        for name, value in (("a.png", 40), ("b.png", 160)):
+            Image.new("RGB", (24, 20), (value,) * 3).save(workplace / "shots" / day / name)
+    ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert ended.out.splitlines() == [
+        "shots/day1/a.png -> merged/day1/a.exr",
+        "shots/day2/a.png -> merged/day2/a.exr",
+    ]
 
 
 def test_training_writes_weights_that_the_command_takes(

@@ -186,6 +186,21 @@ def test_a_dangling_link_counts_as_an_existing_output() -> None:
         make_plan(["in/a.png"], "a.png")
 
 
+@pytest.mark.parametrize("existing", Existing)
+def test_pipes_and_devices_are_never_replaced(existing: Existing) -> None:
+    touch("in/a.png")
+    os.mkfifo("a.png")
+    with pytest.raises(UsageError, match=r"a\.png: is no file"):
+        make_plan(["in/a.png"], "a.png", existing=existing)
+
+
+def test_of_what_is_found_a_part_may_be_planned() -> None:
+    touch("in/x/a.png", "in/x/b.png", "in/y/a.png")
+    only = {Path("in/x/a.png"), Path("in/y/a.png")}
+    plan = make_plan(["in"], "out", recursive=True, only=only)
+    assert [item.destination for item in plan.items] == [Path("out/x/a.png"), Path("out/y/a.png")]
+
+
 def test_a_folder_in_the_place_of_an_output_is_refused() -> None:
     touch("in/a.png", "out/a.png/x")
     with pytest.raises(UsageError, match=r"out/a\.png: is a folder"):
