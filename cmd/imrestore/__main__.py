@@ -100,8 +100,10 @@ def run(arguments: list[str]) -> int:
         log.debug("", exc_info=error)
         say(str(error))
         return ExitCode.SOME_FAILED if isinstance(error, InputError) else ExitCode.USAGE
-    except SystemExit as error:  # so Typer answers to a closed pipe, and to nothing else
-        raise BrokenPipeError from error
+    except SystemExit as error:  # so Typer answers to a closed pipe, and where a shell completes
+        if isinstance(error.__context__, OSError):
+            raise BrokenPipeError from error
+        return error.code if isinstance(error.code, int) else ExitCode.DONE
     except OSError:
         raise
     except Exception as error:

@@ -223,7 +223,7 @@ def _named(network: NetworkOptions) -> NetworkOptions:
 
     if network.model == "auto":
         raise UsageError(
-            "give --model FILE, trained with `imrestore train anomaly --good DIR -o FILE`"
+            "give --model FILE, trained with `imrestore train anomaly --good DIR -o FILE --time 2h`"
         )
     return network
 

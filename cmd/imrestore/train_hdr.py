@@ -122,7 +122,7 @@ def hdr(
     \b
     Examples:
       imrestore train hdr panoramas/ --optics learn -o lens.safetensors --time 2h
-      imrestore train hdr panoramas/ --optics fixed --psf measured.npz -o mine.safetensors
+      imrestore train hdr panoramas/ --optics fixed --psf measured.npz -o mine.safetensors --time 2h
       imrestore train hdr panoramas/ photos/ --optics none -o plain.safetensors --steps 20000
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.training.hdr import train_hdr

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imrestore.exits import say
+from imrestore.exits import Stopped, say
 
 if TYPE_CHECKING:
     from restore.training.schedule import Progress
@@ -146,18 +146,18 @@ def supervised(options: TrainingOptions) -> Iterator[Supervision]:
     from restore.errors import TrainingStopped
 
     quiet = options.quiet or os.environ.get("RANK", "0") != "0"
-    with _stop_on_signal() as caught, _progress(quiet) as report:
+    with _stop_on_signal() as signalled, _progress(quiet) as report:
         try:
             yield Supervision(
                 report=report,
                 tell=lambda line: None if quiet else say(line),
-                should_stop=lambda: bool(caught),
+                should_stop=signalled,
             )
         except TrainingStopped as stopped:
             if os.environ.get("RANK", "0") == "0":
                 say(str(stopped))
             # Another process of the team may have caught the signal.
-            raise typer.Exit(128 + (caught[0] if caught else signal.SIGTERM)) from stopped
+            raise typer.Exit(128 + (signalled.number or signal.SIGTERM)) from stopped
 
 
 def number_range(option: str, text: str, example: str) -> tuple[float, float]:
@@ -203,22 +203,40 @@ def _seconds(option: str, text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-@contextmanager
-def _stop_on_signal() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM, so that the loop can write its checkpoint first.
+class _Signalled:
+    """Whether a signal came; asking begins the time in which one is waited for."""
 
-    A second signal is not collected: it ends the run at once.
+    def __init__(self) -> None:
+        self.number, self.is_asked_for = 0, False
+
+    def __call__(self) -> bool:
+        self.is_asked_for = True
+        return self.number != 0
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[_Signalled]:
+    """Note SIGINT and SIGTERM, so that the loop can write its checkpoint first.
+
+    Before it runs there is nothing to write: while pictures are read, a signal ends the run at
+    once, as a second one does at any time.
     """
-    caught: list[int] = []
+    signalled = _Signalled()
 
     def note(number: int, _frame: Any) -> None:
-        caught.append(number)
+        signalled.number = number
         for known, handler in before.items():
             signal.signal(known, handler)
+        if not signalled.is_asked_for:
+            raise Stopped(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, note)
+        for number in (signal.SIGINT, signal.SIGTERM)
+        if signal.getsignal(number) is not signal.SIG_IGN  # as `nohup` and `&` in scripts set it
+    }
     try:
-        yield caught
+        yield signalled
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

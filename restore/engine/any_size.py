@@ -10,7 +10,7 @@ from restore.engine.large import LargeResult, ReadRows
 from restore.engine.pictures import Loaded, PictureStages, Result
 from restore.engine.plan import Existing, Item
 from restore.engine.stream import Outcome, Status, Stopping
-from restore.errors import OutputExists
+from restore.errors import OutputError, OutputExists
 from restore.files import open_atomically
 from restore.image.encode import encode_rows
 from restore.image.large import LargePicture, open_large
@@ -71,11 +71,14 @@ class AnySizeStages(PictureStages[Any, Any]):
 
         overwrite = self.existing is Existing.OVERWRITE
         with open_atomically(path, overwrite=overwrite) as file:
-            encode_rows(
-                file,
-                result.picture,
-                result.height,
-                rows_unless_stopping,
-                bit_depth=self.bit_depth,
-                strip_metadata=self.strip_metadata,
-            )
+            try:
+                encode_rows(
+                    file,
+                    result.picture,
+                    result.height,
+                    rows_unless_stopping,
+                    bit_depth=self.bit_depth,
+                    strip_metadata=self.strip_metadata,
+                )
+            except OutputError as error:
+                raise OutputError(f"{path}: {error}") from error

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from restore.engine.plan import Existing, Item, Plan
 from restore.engine.sources import readable, size_of
 from restore.engine.stream import Outcome, Status, Stopping
-from restore.errors import InputError, OutputError, OutputExists, UsageError
+from restore.errors import OutputError, OutputExists, RestoreError, UsageError
 from restore.files import remove_stale_parts, write_atomically
 from restore.image.compare import compare_png, viewable
 from restore.image.decode import DEFAULT_MAX_PIXELS, decode
@@ -175,7 +175,7 @@ class PictureStages(Generic[S, R]):
         """Do the task's work, and keep what a before/after picture will need."""
         try:
             restored = self.restore(loaded.source)
-        except InputError as error:
+        except RestoreError as error:
             raise type(error)(f"{loaded.item.source_name}: {error}") from error
         before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
         return Result(restored, before)

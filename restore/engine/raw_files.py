@@ -1,13 +1,14 @@
 """Camera RAW files as inputs, developed to photographs."""
 
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.engine.pictures import Restored
+from restore.errors import InputError
 from restore.image.picture import ImageFormat
 from restore.image.raw import read_raw
 from restore.image.raw_picture import RawPicture
@@ -41,10 +42,13 @@ class RawFiles:
         if isinstance(source, Path):
             return read_raw(source, max_pixels=max_pixels)
         # LibRaw's child process reads files only.
-        with NamedTemporaryFile(prefix="imrestore-") as file:
-            file.write(source)
-            file.flush()
-            return read_raw(Path(file.name), max_pixels=max_pixels, name="standard input")
+        try:
+            with TemporaryDirectory(prefix="imrestore-") as folder:
+                path = Path(folder) / "standard-input"
+                path.write_bytes(source)
+                return read_raw(path, max_pixels=max_pixels, name="standard input")
+        except OSError as error:
+            raise InputError(f"standard input: cannot be kept on disk: {error.strerror}") from error
 
     def before(self, _source: RawPicture, restored: Photograph) -> NDArray[np.uint8]:
         """Return what was measured."""

@@ -164,6 +164,7 @@ class _Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                process_group=0,  # so that a Ctrl-C ends what is asked for, not the answer
             )
         return self._process
 

@@ -271,7 +271,7 @@ def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | N
         raise UsageError(
             f"{weights.name} was trained for another PSF: {difference:.0%} of the light falls "
             "elsewhere; train for it with `imrestore train hdr DIR --optics fixed --psf FILE -o "
-            "NAME.safetensors`"
+            "NAME.safetensors --time 2h`"
         )
     return own
 

@@ -48,7 +48,7 @@ class Recipe:
         """Refuse a recipe that cannot be followed."""
         self.check(
             {
-                "give either a number of steps or a time": (self.steps is None)
+                "give either --steps, a number of them, or --time, as in 2h": (self.steps is None)
                 != (self.seconds is None),
                 "steps and time must be positive": (self.steps or self.seconds or 0) > 0,
                 f"optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}": self.optimizer

@@ -183,6 +183,23 @@ def test_a_signal_in_the_middle_of_a_big_picture_ends_within_two_seconds(
     assert [path.name for path in Path("out").iterdir()] == ["a.png"]
 
 
+def test_after_overwriting_stopped_nothing_is_said_to_be_skipped(
+    spawn: Spawn, photo: Photo, slow_weights: str
+) -> None:
+    """The old results look as if they were done."""
+    photo("in/a.png")
+    photo("in/b.png", width=1500, height=1500)
+    options = ("--model", slow_weights, "--tile", "2000", "--json", "--overwrite")
+    process = spawn("denoise", "in", "-o", "out", *options)
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130
+    assert b"--skip-existing" not in err
+    assert b"the same command does all of it again" in err
+
+
 def test_after_kill_the_rest_is_done_by_skip_existing(
     spawn: Spawn, photo: Photo, slow_weights: str, tiny_weights: str
 ) -> None:
@@ -247,3 +264,16 @@ def test_completion_is_there_for_every_shell(shell: str) -> None:
     ended = subprocess.run([script], env=environment, capture_output=True, check=False, text=True)
     assert "imrestore" in ended.stdout
     assert "_IMRESTORE_COMPLETE" in ended.stdout
+    assert ended.returncode == 0
+
+
+@pytest.mark.parametrize(("words", "code"), [("imrestore den", 0), ("imrestore nothing", 1)])
+def test_fish_is_told_whether_there_is_anything_to_complete(words: str, code: int) -> None:
+    asked = {
+        "_IMRESTORE_COMPLETE": "complete_fish",
+        "_TYPER_COMPLETE_FISH_ACTION": "is-args",
+        "_TYPER_COMPLETE_ARGS": words,
+    }
+    script = Path(sys.executable).with_name("imrestore")
+    ended = subprocess.run([script], env=os.environ | asked, capture_output=True, check=False)
+    assert ended.returncode == code

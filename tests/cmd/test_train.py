@@ -79,8 +79,8 @@ def test_time_is_kept(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--steps", "5", "--time", "1h"], "either a number of steps or a time"),
-        ([], "either a number of steps or a time"),
+        (["--steps", "5", "--time", "1h"], "either --steps"),
+        ([], "either --steps"),
         (["--time", "soon"], "--time soon"),
         (["--steps", "5", "--sigma", "a:b"], "--sigma a:b"),
         (["--steps", "5", "--width", "x"], "--width x"),

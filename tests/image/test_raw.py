@@ -155,6 +155,15 @@ def test_child_that_hangs_or_dies_is_replaced(tmp_path: Path, sensor: Sensor) ->
     assert child_process().pid != first.pid
 
 
+@pytest.mark.skipif(not hasattr(os, "getpgid"), reason="needs process groups")
+def test_an_interrupt_from_the_terminal_leaves_the_child_alone(
+    tmp_path: Path, sensor: Sensor
+) -> None:
+    """It goes to the whole group of the command, which finishes what it has begun."""
+    read_raw(written(sensor(), tmp_path))
+    assert os.getpgid(child_process().pid) != os.getpgid(0)
+
+
 def test_threads_have_children_of_their_own(tmp_path: Path, sensor: Sensor) -> None:
     path, pids = written(sensor(), tmp_path), []
 
