@@ -38,4 +38,5 @@ def _to_xyz(primaries: str) -> NDArray[np.float64]:
     x, y = np.array(primaries.split(), dtype=np.float64).reshape(4, 2).T
     *colours, white = (np.stack([x, y, 1 - x - y]) / y).T
     columns = np.stack(colours, axis=1)
-    return adaptation_to_d50(white) @ columns @ np.diag(np.linalg.solve(columns, white))
+    scaled = columns * np.linalg.solve(columns, white)
+    return np.asarray(adaptation_to_d50(white) @ scaled)

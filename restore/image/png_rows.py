@@ -23,7 +23,8 @@ def compressed_rows(samples: NDArray[Any]) -> bytes:
     Args:
         samples: ``[H, W]`` or ``[H, W, S]`` of 8 or 16 bits.
     """
-    return bytes(imagecodecs.deflate_encode(_filtered(samples), level=_LEVEL))
+    rows: Any = _filtered(samples)  # a buffer, though the codec's hints know bytes only
+    return bytes(imagecodecs.deflate_encode(rows, level=_LEVEL))
 
 
 def _filtered(samples: NDArray[Any]) -> NDArray[np.uint8]:
