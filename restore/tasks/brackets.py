@@ -105,7 +105,7 @@ def parse_exposures(text: str, count: int) -> list[float]:
         seconds = [_fraction(part) for part in text.split(",")]
     except (ValueError, ZeroDivisionError):
         seconds = []
-    if len(seconds) != count or min(seconds) <= 0:
+    if len(seconds) != count or not all(0 < each < math.inf for each in seconds):
         raise UsageError(
             f"--exposures {text}: give {count} times in seconds, one for each input, "
             "as in 1/60,0.25"

@@ -53,52 +53,38 @@ class Reader:
     Attributes:
         is_linear: integer samples are linear.
         max_pixels: larger frames are refused.
+        white_balance: of RAW files; None for what each states itself.
     """
 
     is_linear: bool
     max_pixels: int
+    white_balance: tuple[float, float, float] | None = None
+
+    def balanced_as(self, path: Path) -> "Reader":
+        """Return a reader that gives all RAW files the white balance of one.
+
+        A camera that chooses it for every frame would colour light by its exposure.
+        """
+        if not _is_raw(path):
+            return self
+        raw = read_raw(path, max_pixels=self.max_pixels)
+        return replace(self, white_balance=raw.white_balance)
 
     def picture(self, path: Path) -> tuple[Picture, bool]:
         """Return a frame, interpolated where it is RAW, and whether its samples are linear."""
-        if path.suffix.lower() in RAW_SUFFIXES:
-            raw = read_raw(path, max_pixels=self.max_pixels)
-            camera = demosaiced(raw)
-            share = camera.max(axis=0)
-            light = linear_srgb(raw, camera)
-            # A colour matrix would hide what saturated; white must stay white.
-            light[:, share >= 1] = np.maximum(light[:, share >= 1], 1)
-            return Picture(
-                pixels=light,
-                bit_depth=16,
-                is_float=True,
-                transfer=Transfer.LINEAR,
-                exif=raw.exif,
-                orientation=raw.orientation,
-            ), True
+        if _is_raw(path):
+            return self._developed(path)[0], True
         picture = decode(path, max_pixels=self.max_pixels)
         return picture, self.is_linear or picture.transfer is Transfer.LINEAR
 
     def frame(self, path: Path, response: Response | None) -> Frame:
         """Return a frame in linear light."""
-        picture, is_linear = self.picture(path)
-        is_raw = path.suffix.lower() in RAW_SUFFIXES
-        levels = (
-            np.ones(picture.channels, dtype=np.float32)
-            if is_raw
-            else saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
-        )
-        samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
-        whites = np.broadcast_to(np.minimum(levels, 1e9), (3,))
-        light = np.empty(samples.shape, dtype=np.float32)
-        share = np.zeros(samples.shape[1:], dtype=np.float32)
-        for channel in range(3):
-            white = whites[channel : channel + 1].astype(np.float32)
-            if is_linear or response is None:
-                light[channel] = np.nan_to_num(samples[channel])
-            else:
-                light[channel] = response.light(samples[channel], channel)
-                white = response.light(white, channel) if white[0] <= 1 else white
-            np.maximum(share, light[channel] / white[0], out=share)
+        if _is_raw(path):
+            picture, share = self._developed(path)
+            light = picture.pixels
+        else:
+            picture, is_linear = self.picture(path)
+            light, share = _light(picture, None if is_linear else response)
         return Frame(
             light=light,
             use=_use(share),
@@ -108,6 +94,53 @@ class Reader:
             orientation=picture.orientation,
             primaries=picture.primaries,
         )
+
+    def _developed(self, path: Path) -> tuple[Picture, NDArray[np.float32]]:
+        """Return a RAW file's light, and ``[H, W]`` which share of the sensor's white it took.
+
+        White balance and colour matrix come after the sensor: beyond 1, light may be measured well.
+        """
+        raw = read_raw(path, max_pixels=self.max_pixels)
+        camera = demosaiced(raw)
+        share = camera.max(axis=0)
+        light = linear_srgb(
+            replace(raw, white_balance=self.white_balance or raw.white_balance), camera
+        )
+        # A colour matrix would hide what saturated; white must stay white.
+        light[:, share >= 1] = np.maximum(light[:, share >= 1], 1)
+        picture = Picture(
+            pixels=light,
+            bit_depth=16,
+            is_float=True,
+            transfer=Transfer.LINEAR,
+            exif=raw.exif,
+            orientation=raw.orientation,
+        )
+        return picture, share
+
+
+def _is_raw(path: Path) -> bool:
+    return path.suffix.lower() in RAW_SUFFIXES
+
+
+def _light(
+    picture: Picture, response: Response | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return ``[3, H, W]`` light of samples, linear without a response, and its share of white."""
+    levels = saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
+    samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
+    whites = np.broadcast_to(np.minimum(levels, 1e9), (3,))
+    light = np.empty(samples.shape, dtype=np.float32)
+    share = np.zeros(samples.shape[1:], dtype=np.float32)
+    for channel in range(3):
+        white = whites[channel : channel + 1].astype(np.float32)
+        if response is None:
+            light[channel] = np.nan_to_num(samples[channel])
+        else:
+            light[channel] = response.light(samples[channel], channel)
+            white = response.light(white, channel) if white[0] <= 1 else white
+        np.maximum(share, light[channel] / white[0], out=share)
+    return light, share
 
 
 def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:

@@ -37,11 +37,12 @@ def merge_bracket(
     """Merge a bracket.
 
     Frames are made linear (by sRGB's curve, or by the camera's own where that does not explain the
-    bracket, see ``estimate_response``; RAW files by black level, white balance, interpolation and
-    the camera's matrix), registered to the middle exposure, and averaged with
-    the weights of the least noise: each sample counts by the square of its exposure over its
-    variance, which is that of counting plus that of reading (Hasinoff et al., "Noise-optimal
-    capture for high dynamic range photography", CVPR 2010), and fades out towards saturation.
+    bracket, see ``estimate_response``; RAW files by black level, the white balance of the middle
+    exposure, interpolation and the camera's matrix), registered to the middle exposure, and
+    averaged with the weights of the least noise: each sample counts by the square of its exposure
+    over its variance, which is that of counting plus that of reading (Hasinoff et al.,
+    "Noise-optimal capture for high dynamic range photography", CVPR 2010), and fades out towards
+    the sensor's saturation.
     Where every frame saturates the shortest exposure is taken. Things that move are not treated.
 
     Args:
@@ -61,7 +62,7 @@ def merge_bracket(
     started = time.perf_counter()
     lights = _checked(exposures)
     middle = _by_light(lights)[(len(lights) - 1) // 2]
-    reader = Reader(is_linear=is_linear, max_pixels=max_pixels)
+    reader = Reader(is_linear=is_linear, max_pixels=max_pixels).balanced_as(exposures[middle].path)
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     response = _response(survey, lights)
     total, weights, use, like = _summed(exposures, lights, survey, reader, response)

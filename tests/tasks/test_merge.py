@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from restore.image.decode import decode
 from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
 from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb
 from restore.tasks.brackets import (
     Exposure,
@@ -123,8 +125,6 @@ def test_real_brackets_merge_and_span_their_exposures(shared_data: Path) -> None
 
 
 def test_raw_brackets_merge_in_linear_light(tmp_path: Path) -> None:
-    from restore.image.raw_picture import RawPicture
-
     rng = np.random.default_rng(0)
     flat = np.kron(rng.random((16, 20)) * 0.8, np.ones((8, 8)))
     bracket = []
@@ -147,6 +147,25 @@ def test_raw_brackets_merge_in_linear_light(tmp_path: Path) -> None:
     assert ratio.std() / ratio.mean() < 0.25
     # In units of the shorter exposure, the lower of the two in the middle.
     assert ratio.mean() == pytest.approx(8000 / (8000 - 256) / 16, rel=0.05)
+
+
+def test_raw_frames_share_a_white_balance_and_count_up_to_the_sensors_white(
+    tmp_path: Path, sensor: Callable[..., RawPicture]
+) -> None:
+    """Red takes 0.64 of the sensor's range in the longer frame, and twice that when balanced."""
+    bracket = []
+    for index, (red, balance, time) in enumerate(
+        ((0.15, (2.0, 1.0, 1.5), 0.25), (0.64, (2.3, 1.0, 1.4), 1.0))
+    ):
+        mosaic = np.full((32, 40), 512 + 0.01 * 15000)
+        mosaic[::2, ::2] = 512 + red * 15000
+        raw = sensor(mosaic=mosaic.astype(np.uint16), white_balance=balance, xyz_to_camera=None)
+        (tmp_path / f"{index}.dng").write_bytes(write_cfa_dng(raw))
+        bracket.append(Exposure(path=tmp_path / f"{index}.dng", light=time))
+    merged = merge_bracket(bracket, align=False)
+    light = merged.picture.pixels[:, 8:-8, 8:-8].mean(axis=(1, 2))
+    assert light[0] == pytest.approx(2 * 0.16, rel=0.02)
+    assert merged.record["guessed"] == 0
 
 
 def test_linear_and_encoded_frames_mix(tmp_path: Path) -> None:
@@ -244,9 +263,9 @@ def test_exif_tells_the_exposure(shared_data: Path, tmp_path: Path) -> None:
 
 def test_exposures_on_the_command_line_are_fractions_or_numbers() -> None:
     assert parse_exposures("1/60, 0.25,2", 3) == pytest.approx([1 / 60, 0.25, 2])
-    for text, count in (("1/60", 2), ("1/0,1", 2), ("a,b", 2), ("-1,1", 2)):
+    for text in ("1/60", "1/0,1", "a,b", "-1,1", "nan,1", "1,nan", "1e400,1"):
         with pytest.raises(UsageError, match="--exposures"):
-            parse_exposures(text, count)
+            parse_exposures(text, 2)
 
 
 def test_the_reference_is_the_middle_exposure(shared_data: Path) -> None:
