@@ -81,17 +81,19 @@ def _transform(
     camera: Camera, cells: int, size: int, oversampling: int, wavelength: float, like: Tensor
 ) -> Tensor:
     """Return the matrix from the cells of one direction to the points on the sensor."""
+    # In double precision on the processor: not every GPU has it.
     cell_m, step_m = camera.aperture_m / cells, camera.pixel_pitch_m / oversampling
     points = size * oversampling
     # Frequencies in cycles per metre of aperture.
-    frequency = _centred(points, like) * (step_m / (wavelength * camera.focal_length_m))
-    place = _centred(cells, like) * cell_m
+    frequency = _centred(points) * (step_m / (wavelength * camera.focal_length_m))
+    place = _centred(cells) * cell_m
     envelope = torch.sinc(frequency * cell_m) * cell_m
     scale = (step_m / (wavelength * camera.focal_length_m)) ** 0.5
     angle = -2 * torch.pi * frequency[:, None] * place
     kernel = torch.polar((envelope * scale)[:, None].expand_as(angle), angle)
-    return kernel.to(torch.complex128 if like.dtype == torch.float64 else torch.complex64)
+    precise = like.dtype == torch.float64
+    return kernel.to(torch.complex128 if precise else torch.complex64).to(like.device)
 
 
-def _centred(count: int, like: Tensor) -> Tensor:
-    return torch.arange(count, dtype=torch.float64, device=like.device) - (count - 1) / 2
+def _centred(count: int) -> Tensor:
+    return torch.arange(count, dtype=torch.float64) - (count - 1) / 2

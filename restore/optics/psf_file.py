@@ -25,8 +25,8 @@ def load_psf(path: Path) -> Tensor:
             with ``(P, P)``, ``(P, P, 3)`` or ``(3, P, P)``, or a linear picture (EXR, float TIFF).
 
     Returns:
-        float32 ``(3, P, Q)``, odd sides, each channel with the sum 1. An even side loses its last
-        row or column, so that the centre stays where it is.
+        float32 ``(3, P, Q)``, odd sides, each channel with the sum 1. An even side loses a row or
+        column, the first where the brightest point is then in the middle, else the last.
 
     Raises:
         InputError: no such file, or nothing in it that is a point spread function.
@@ -38,13 +38,23 @@ def load_psf(path: Path) -> Tensor:
     height, width = planes.shape[1:]
     if max(height, width) > _LARGEST_SIDE:
         raise InputError(f"{path}: a point spread function of {width}x{height} is too large")
-    planes = planes[:, : height - 1 + height % 2, : width - 1 + width % 2]
     if not planes.size or not np.isfinite(planes).all() or planes.min() < 0:
         raise InputError(f"{path}: a point spread function holds no negative or missing values")
+    planes = planes[:, *_odd_part(planes.sum(axis=0))]
     total = planes.sum(axis=(1, 2), keepdims=True)
     if total.min() <= 0:
         raise InputError(f"{path}: a channel of the point spread function is dark")
     return torch.from_numpy((planes / total).astype(np.float32))
+
+
+def _odd_part(light: NDArray[np.float64]) -> tuple[slice, slice]:
+    """Return the rows and columns to keep, an odd number of each."""
+    brightest = np.unravel_index(int(light.argmax()), light.shape)
+    row, column = (
+        slice(side) if side % 2 else slice(1, side) if peak == side // 2 else slice(side - 1)
+        for side, peak in zip(light.shape, brightest, strict=True)
+    )
+    return row, column
 
 
 def _planes(path: Path) -> NDArray[np.float64]:

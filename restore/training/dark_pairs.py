@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 from typing import TypeVar
 
 import numpy as np
@@ -184,7 +185,8 @@ def _name(path: Path, kind: str) -> str:
 
 def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.uint16]:
     if not path.exists():
-        part = path.with_suffix(".part.npy")
+        # Processes that train together may all be the first: each has a file of its own.
+        part = path.with_name(f"{token_hex(8)}.part.npy")
         np.save(part, make())
         part.replace(path)
     mapped: NDArray[np.uint16] = np.load(path, mmap_mode="r")

@@ -1,7 +1,7 @@
 """A camera and a network as one thing to be trained, and how good the pair is."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -133,9 +133,16 @@ class Coded(nn.Module):
         self.height_map.begin_with(height_m)
         self.rest = 0.0
 
-    def pace(self, progress: float) -> None:
-        """Let the element learn from its share of the training on."""
+    def pace(self, progress: float) -> Iterable[nn.Parameter]:
+        """Let the element learn from its share of the training on.
+
+        Returns:
+            The parameters that do not learn yet.
+        """
         self.is_resting = progress < self.rest
+        if self.height_map is None or not self.is_resting:
+            return ()
+        return tuple(self.height_map.parameters())
 
     def cropped(self, scene: Tensor) -> Tensor:
         """Return scenes without their margin."""

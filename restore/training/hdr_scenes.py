@@ -14,6 +14,7 @@ from restore.image.decode import decode
 from restore.image.panorama import view, wrapped
 from restore.image.picture import Picture, Transfer
 from restore.optics.brightening import brightened
+from restore.training.sources import MOST_BYTES
 
 __all__ = ["Library", "Scenes", "open_library"]
 
@@ -69,7 +70,7 @@ class Library:
 def open_library(
     folders: Sequence[Path], *, least_size: int, warn: Callable[[str], None]
 ) -> Library:
-    """Read all pictures of folders and their subfolders.
+    """Read the pictures of folders and their subfolders, until ``MOST_BYTES`` are in memory.
 
     Linear pictures that are twice as wide as high are taken for panoramas, other linear pictures
     for ordinary HDR pictures, and all else for photographs, which need light to be added.
@@ -86,7 +87,9 @@ def open_library(
     panoramas: list[Tensor] = []
     pictures: list[Tensor] = []
     photographs: list[Tensor] = []
-    for path in (path for folder in folders for path in pictures_in(folder, recursive=True)):
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    used = 0
+    for index, path in enumerate(paths):
         try:
             picture = decode(path)
         except InputError as error:
@@ -98,18 +101,26 @@ def open_library(
             warn(f"{path}: gray, and the network is for colour; left out")
         elif not is_panorama and min(picture.width, picture.height) < least_size:
             warn(f"{path}: smaller than the {least_size}-pixel scenes; left out")
-        elif is_hdr:
-            light = _light(picture)
-            (panoramas if is_panorama else pictures).append(
-                wrapped(light) if is_panorama else light
-            )
         else:
-            codes = torch.from_numpy(picture.pixels).clamp(0, 1) * 255
-            photographs.append(codes.round().to(torch.uint8))
+            kind = photographs if not is_hdr else panoramas if is_panorama else pictures
+            kind.append(_kept(picture, is_hdr=is_hdr, is_panorama=is_panorama))
+            used += kind[-1].nbytes
+            if used > MOST_BYTES and index + 1 < len(paths):
+                left = len(paths) - index - 1
+                warn(f"{left} pictures left out: {MOST_BYTES >> 20} MiB are full")
+                break
     library = Library(panoramas=panoramas, pictures=pictures, photographs=photographs)
     if not len(library):
         raise TrainingError("no usable picture to train on")
     return library
+
+
+def _kept(picture: Picture, *, is_hdr: bool, is_panorama: bool) -> Tensor:
+    if not is_hdr:
+        codes = torch.from_numpy(picture.pixels).clamp(0, 1) * 255
+        return codes.round().to(torch.uint8)
+    light = _light(picture)
+    return wrapped(light) if is_panorama else light
 
 
 class Scenes:

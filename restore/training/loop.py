@@ -1,7 +1,7 @@
 """The training loop of every task: one readable path from a network to its averaged weights."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -44,7 +44,8 @@ class Trainer(Generic[B]):
         figure: what ``validate`` measures.
         report: called after every step in the leading process.
         keep: called with the averaged network whenever a validation is the best so far.
-        pace: told before every step which share of the training is done.
+        pace: told before every step which share of the training is done; returns the parameters
+            that do not learn yet.
         disturb: told the network that is trained, but not the averaged one, and the run's
             randomness, before the first step.
         should_stop: asked after every step.
@@ -66,7 +67,7 @@ class Trainer(Generic[B]):
         figure: Figure = PSNR,
         report: Callable[[Progress], None] = lambda _: None,
         keep: Callable[[nn.Module], None] = lambda _: None,
-        pace: Callable[[float], None] = lambda _: None,
+        pace: Callable[[float], Iterable[nn.Parameter]] = lambda _: (),
         disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None,
         should_stop: Callable[[], bool] = lambda: False,
         team: Team | None = None,
@@ -125,8 +126,7 @@ class Trainer(Generic[B]):
         upcoming = self._drawn()
         while progress < 1:
             rate = self.plan.rate(self.step, progress)
-            self.pace(progress)
-            loss = self._update(upcoming, rate)
+            loss = self._update(upcoming, rate, self.pace(progress))
             # Drawn while the device is still at work; a checkpoint holds the state before.
             rng_state = self.rng.state()
             upcoming = self._drawn()
@@ -164,7 +164,7 @@ class Trainer(Generic[B]):
     def _drawn(self) -> list[B]:
         return [self.batches(self.rng) for _ in range(self.plan.accumulate)]
 
-    def _update(self, batches: list[B], rate: float) -> Tensor:
+    def _update(self, batches: list[B], rate: float, resting: Iterable[nn.Parameter]) -> Tensor:
         """Take one optimiser step and return the mean loss without waiting for it."""
         self.optimizer.set_rate(rate)
         self.optimizer.zero_grad()
@@ -174,6 +174,9 @@ class Trainer(Generic[B]):
                 loss = self.objective(self._forward, batch) / len(batches)
                 torch.autograd.backward(loss)
             losses.append(loss.detach())
+        for parameter in resting:
+            # Of a zero the optimiser would count the steps, and then begin with far too large ones.
+            parameter.grad = None
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_norm)
         self.optimizer.step()
         # Early on the average must forget the random start quickly.

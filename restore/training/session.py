@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,8 @@ class Lesson(Generic[B]):
         finish: makes the last measurements on the finished weights.
         check: raises what would keep ``finish`` from it; called before the first step.
         figure: what the judge measures.
-        pace: told before every step which share of the training is done.
+        pace: told before every step which share of the training is done; returns the parameters
+            that do not learn yet.
         disturb: see ``Trainer``.
     """
 
@@ -105,7 +106,7 @@ class Lesson(Generic[B]):
     check: Callable[[Weights], None] = lambda _: None
     kept: Callable[[nn.Module], nn.Module] = lambda network: network
     figure: Figure = PSNR
-    pace: Callable[[float], None] = lambda _: None
+    pace: Callable[[float], Iterable[nn.Parameter]] = lambda _: ()
     disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None
 
     def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:

@@ -26,10 +26,10 @@ def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> 
     Args:
         network: freshly made.
         weights: of the same architecture.
-        warn: told how many tensors start afresh.
+        warn: told how many tensors start afresh, and how many are left out.
 
     Raises:
-        UsageError: the architectures differ.
+        UsageError: the architectures differ, or one predicts the noise and the other the picture.
         WeightsError: a DnCNN that is deeper than ``network``.
     """
     if weights.architecture != type(network).__name__:
@@ -41,6 +41,8 @@ def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> 
         old = old.deepened(network.config.depth)
     own, known = network.state_dict(), old.state_dict()
     if isinstance(network, DnCNN | ResUNet):
+        if old.config.residual is not network.config.residual:
+            raise UsageError(f"{weights.name} predicts the picture; trained here is what noise is")
         _adapt_ends(known, network, weights.channels)
     fitting = {
         key: tensor for key, tensor in known.items()
@@ -48,6 +50,8 @@ def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> 
     }  # fmt: skip
     if len(fitting) < len(own):
         warn(f"{len(own) - len(fitting)} of {len(own)} tensors start afresh")
+    if homeless := known.keys() - own.keys():
+        warn(f"{len(homeless)} tensors of {weights.name} are left out, such as {min(homeless)}")
     network.load_state_dict(own | fitting)
     return network.requires_grad_(True)
 

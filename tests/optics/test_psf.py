@@ -132,6 +132,18 @@ def test_a_resized_psf_keeps_its_centre_and_its_sum() -> None:
         torch.testing.assert_close(other[:, size // 2, size // 2 + 1], torch.full((3,), 0.25))
 
 
+@pytest.mark.parametrize("peak", [(3, 3), (4, 4), (3, 4)])
+def test_even_sides_lose_what_leaves_the_peak_in_the_middle(
+    tmp_path: Path, peak: tuple[int, int]
+) -> None:
+    spot = np.full((8, 8), 1e-3)
+    spot[peak] = 1
+    np.save(tmp_path / "spot.npy", spot)
+    psf = load_psf(tmp_path / "spot.npy")
+    assert psf.shape == (3, 7, 7)
+    assert int(psf[0].argmax()) == 3 * 7 + 3
+
+
 @pytest.mark.parametrize("values", [np.full((5, 5), -1.0), np.zeros((5, 5)), np.ones((2, 5, 5, 4))])
 def test_what_is_no_psf_is_refused_with_its_name(tmp_path: Path, values: np.ndarray) -> None:
     path = tmp_path / "spot.npy"

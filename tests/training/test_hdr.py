@@ -15,6 +15,7 @@ from restore.optics.camera import Camera
 from restore.optics.height_map import fabricated
 from restore.optics.psf import point_spread
 from restore.perceptual import mu_law
+from restore.training import hdr_scenes
 from restore.training.hdr import train_hdr
 from restore.training.hdr_camera import saturation_mask
 from restore.training.hdr_losses import HDR_LOSSES, hdr_loss
@@ -61,6 +62,13 @@ def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(TrainingError, match="no usable picture"):
         open_library([tmp_path], least_size=64, warn=lambda _: None)
+
+
+def test_no_more_is_read_than_fits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hdr_scenes, "MOST_BYTES", 1 << 10)
+    said: list[str] = []
+    assert len(open_library([folder], least_size=64, warn=said.append)) == 1
+    assert "pictures left out: 0 MiB are full" in said[-1]
 
 
 def test_held_out_scenes_are_not_trained_on() -> None:

@@ -210,3 +210,29 @@ def test_step_schedule_falls_twice() -> None:
     assert [plan.rate(50, share) for share in (0.0, 0.59, 0.6, 0.89, 0.9, 1.0)] == [
         1.0, 1.0, 0.1, 0.1, 0.01, 0.01
     ]  # fmt: skip
+
+
+def test_what_rests_begins_as_if_training_began(tmp_path: Path) -> None:
+    """The first steps of Adam are as long as the rate, unless it has counted others before."""
+    torch.manual_seed(0)
+    network = DnCNN(DnCNNConfig(channels=1, depth=3, width=8))
+    last = next(iter(network.convs[-1].parameters()))
+    start, moved = last.detach().clone(), []
+
+    def objective(forward: Forward, examples: Batch) -> torch.Tensor:
+        moved.append(float((last.detach() - start).abs().max()))
+        return F.l1_loss(forward(examples.noisy, examples.sigma), examples.clean)
+
+    trainer = Trainer(
+        network,
+        Degraded(RandomCrops(pictures(), patch=16, batch=4), [Gaussian(0.1, 0.2)]),
+        objective,
+        replace(PLAN, steps=60, schedule="step"),
+        device=torch.device("cpu"),
+        checkpoint=tmp_path / "x.checkpoint",
+        recipe=RECIPE,
+        pace=lambda progress: (last,) if progress < 0.5 else (),
+    )
+    trainer.run()
+    assert moved[30] == 0
+    assert moved[31] == pytest.approx(1e-3, rel=0.01)

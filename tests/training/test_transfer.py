@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from restore.errors import UsageError, WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.transfer import started_from
 from restore.weights import Weights
@@ -65,6 +66,28 @@ def test_other_widths_start_afresh_and_say_so() -> None:
     started_from(ResUNet(replace(GRAY, widths=(4, 8))), weights_of(ResUNet(GRAY)), said.append)
     assert len(said) == 1
     assert said[0].endswith("tensors start afresh")
+
+
+def test_what_predicts_the_picture_is_no_start_for_what_predicts_the_noise() -> None:
+    of_pictures = DnCNN(DnCNNConfig(channels=1, depth=3, width=4, residual=False))
+    with pytest.raises(UsageError, match="predicts the picture"):
+        started_from(
+            DnCNN(replace(of_pictures.config, residual=True)), weights_of(of_pictures), silent
+        )
+
+
+def test_tensors_that_are_left_out_are_named() -> None:
+    config = IspUNetConfig(planes=4, width=2, up_bias=True)
+    port = Weights(
+        name="port",
+        architecture="IspUNet",
+        config=config,
+        task="dark-enhance",
+        tensors=dict(IspUNet(config).state_dict()),
+    )
+    said: list[str] = []
+    started_from(IspUNet(replace(config, up_bias=False)), port, said.append)
+    assert said == ["4 tensors of port are left out, such as up.0.bias"]
 
 
 def test_other_architectures_are_refused() -> None:
