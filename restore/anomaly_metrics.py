@@ -144,8 +144,9 @@ def f1_max(good: Sequence[float], defective: Sequence[float]) -> F1Max | None:
     precision, recall, thresholds = precision_recall_curve(labels, [*good, *defective])
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     best = int(np.argmax(f1[:-1]))
-    # The curve counts what reaches its threshold, a detector what lies above.
-    return F1Max(float(f1[best]), float(np.nextafter(thresholds[best], -np.inf)))
+    # The curve counts what reaches its threshold, a detector what lies above; both in float32.
+    below = np.nextafter(np.float32(thresholds[best]), np.float32(-np.inf))
+    return F1Max(float(f1[best]), float(below))
 
 
 def _counted(

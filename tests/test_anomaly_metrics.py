@@ -81,4 +81,4 @@ def test_figures_of_parts() -> None:
     assert best is not None
     assert best.f1 == pytest.approx(6 / 7)
     assert best.threshold == pytest.approx(2.5)
-    assert best.threshold < 2.5, "so that what scores 2.5 lies above it"
+    assert np.float32(best.threshold) < 2.5, "so that what scores 2.5 lies above it"

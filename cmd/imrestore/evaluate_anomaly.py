@@ -177,7 +177,7 @@ def _sentences(evaluation: "Evaluation") -> list[str]:
     said.append(_alarms(evaluation))
     if evaluation.f1:
         said.append(
-            f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.4g} that "
+            f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.9g} that "
             "is best on this very test (tuned on the test: no figure for use)"
         )
     return said

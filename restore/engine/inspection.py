@@ -99,6 +99,8 @@ class InspectionBackend(Placed[TorchLane]):
         Raises:
             DeviceError: not even a small tile fits the device's memory.
         """
+        if self.scale > 1 and not _is_clean(pixels):
+            pixels = _clean(pixels)  # before a single bright pixel decides about its whole square
         small = shrunk(pixels, self.scale)
         result = self._place.fitting(lambda lanes, tile: self._run(lanes, small, tile))
         self.edges.relieve(result[-1])
@@ -126,6 +128,10 @@ class InspectionBackend(Placed[TorchLane]):
             channels=channels,
             workers=lanes.workers,
         )
+
+
+def _is_clean(pixels: NDArray[np.float32]) -> bool:
+    return bool(pixels.min() >= 0 and pixels.max() <= 1)  # False where one is NaN
 
 
 def _clean(crops: NDArray[np.float32]) -> NDArray[np.float32]:

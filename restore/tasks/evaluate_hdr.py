@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -131,6 +132,7 @@ def evaluate_hdr(
         paths: HDR pictures and panoramas.
         conditions: see there.
     """
+    seeds = count(conditions.seed)
     for path in paths:
         try:
             scenes = _scenes(path, conditions)
@@ -138,15 +140,21 @@ def evaluate_hdr(
             yield HdrFailure(path=path, reason=str(error))
             continue
         for index, scene in enumerate(scenes):
-            yield from _compared(contenders, path, index, scene, conditions)
+            yield from _compared(contenders, path, index, scene, conditions, seed=next(seeds))
 
 
 def _compared(
-    contenders: Sequence[Contender], path: Path, index: int, scene: Tensor, conditions: Conditions
+    contenders: Sequence[Contender],
+    path: Path,
+    index: int,
+    scene: Tensor,
+    conditions: Conditions,
+    *,
+    seed: int,
 ) -> Iterator[HdrResult]:
     truth = _inner(scene)
     lost = truth.amax(dim=0) >= 1
-    rng = torch.Generator().manual_seed(conditions.seed + index)
+    rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(scene.shape, generator=rng)
     sensor = Sensor(bits=conditions.bits, read_noise=conditions.read_noise)
 

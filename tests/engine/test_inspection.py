@@ -88,6 +88,18 @@ def test_values_that_are_no_numbers_do_not_spread(draem: Weights) -> None:
     assert np.isfinite(InspectionBackend(draem, device="cpu")(pixels).scores).all()
 
 
+def test_a_pixel_that_is_no_light_spoils_its_square_no_more_than_in_training(
+    draem: Weights,
+) -> None:
+    """There, pictures are cleaned before they are made smaller."""
+    clean = part(40, 40)
+    clean[0, 6:8, 6:8] = ((0, 1), (0, 0))
+    wild = clean.copy()
+    wild[0, 6:8, 6:8] = ((np.nan, 60), (-5, 0))
+    backend = InspectionBackend(draem, scale=2, device="cpu")
+    np.testing.assert_array_equal(backend(wild).scores, backend(clean).scores)
+
+
 @pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])
 def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None:
     exact, half = (
