@@ -24,6 +24,7 @@ _TILE = 1024
 """Halos of two networks, one after the other, are wide: small tiles would mostly be halo."""
 _STRIDE = 4
 """Windows of an autoencoder overlap so that every pixel lies in the middle of one."""
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,7 @@ class InspectionBackend(Placed[TorchLane]):
         Raises:
             DeviceError: not even a small tile fits the device's memory.
         """
-        if self.scale > 1 and not _is_clean(pixels):
-            pixels = _clean(pixels)  # before a single bright pixel decides about its whole square
-        small = shrunk(pixels, self.scale)
+        small = _shrunk(pixels, self.scale)
         result = self._place.fitting(lambda lanes, tile: self._run(lanes, small, tile))
         self.edges.relieve(result[-1])
         return Scored(result[:-1], result[-1])
@@ -130,10 +129,15 @@ class InspectionBackend(Placed[TorchLane]):
         )
 
 
-def _is_clean(pixels: NDArray[np.float32]) -> bool:
-    return bool(pixels.min() >= 0 and pixels.max() <= 1)  # False where one is NaN
+def _shrunk(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
+    """Return pixels made smaller, cleaned before: a single one must not decide for its square."""
+    if scale == 1:
+        return pixels
+    step = scale * max(1, _ROWS_AT_ONCE // scale)
+    bands = (pixels[:, top : top + step] for top in range(0, pixels.shape[1], step))
+    return np.concatenate([shrunk(_clean(band), scale) for band in bands], axis=1)
 
 
 def _clean(crops: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Tile by tile: a cleaned copy of a whole large picture would be one too many in memory.
+    # In parts: a cleaned copy of a whole large picture would be one too many in memory.
     return np.ascontiguousarray(np.clip(np.nan_to_num(crops, posinf=1), 0, 1))

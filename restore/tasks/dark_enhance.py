@@ -153,6 +153,7 @@ class DarkEnhancer:
     ) -> None:
         self._backends: dict[bool, Backend] = {}
         self._configs: dict[bool, IspUNetConfig] = {}
+        self._lowest: dict[bool, float] = {}
         options = {"device": device, "precision": precision}
         names = [str(model)]
         if str(model) == "auto":
@@ -162,6 +163,7 @@ class DarkEnhancer:
             is_xtrans = weights.config.planes == _XTRANS_PLANES
             self._backends[is_xtrans] = Backend(weights, tile=tile, **options)
             self._configs[is_xtrans] = weights.config
+            self._lowest[is_xtrans] = _lowest(weights)
 
     @property
     def lanes(self) -> int:
@@ -205,7 +207,7 @@ class DarkEnhancer:
         planes *= gains[colours][:, None, None]
         amplification = (auto_ratio(planes) if ratio == "auto" else ratio) * 2**ev
         planes *= np.float32(amplification)
-        np.minimum(planes, 1, out=planes)
+        np.clip(planes, self._lowest[raw.is_xtrans], 1, out=planes)
         colour = unpack(backend.developed(planes), packed)
         return Enhanced(
             colour=colour,
@@ -247,6 +249,15 @@ def _for_dark(weights: Weights) -> Weights:
             f"{weights.name}: these weights are for {weights.task}, not for dark-enhance"
         )
     return weights
+
+
+def _lowest(weights: Weights) -> float:
+    """Return the least sample that a network was trained on.
+
+    Chen et al. (CVPR 2018) cut off the noise below black, and so do all ports of their code; it is
+    kept for networks that were trained here.
+    """
+    return 0.0 if "converted_from" in weights.provenance else -math.inf
 
 
 def _check(ratio: float | str, ev: float, white_balance: WhiteBalance) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from secrets import token_hex
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from restore.engine.raw_pairs import RawPair
 from restore.errors import InputError, TrainingError, UnsupportedImage
+from restore.files import open_atomically
 from restore.image.develop import gains_of
 from restore.image.packing import phase_of
 from restore.image.raw import Look, develop_raw, read_raw
@@ -185,10 +185,9 @@ def _name(path: Path, kind: str) -> str:
 
 def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.uint16]:
     if not path.exists():
-        # Processes that train together may all be the first: each has a file of its own.
-        part = path.with_name(f"{token_hex(8)}.part.npy")
-        np.save(part, make())
-        part.replace(path)
+        # Processes that train together may all be the first: the last to finish wins.
+        with open_atomically(path, overwrite=True) as file:
+            np.save(file, make())
     mapped: NDArray[np.uint16] = np.load(path, mmap_mode="r")
     return mapped
 

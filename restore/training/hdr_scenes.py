@@ -103,12 +103,12 @@ def open_library(
             warn(f"{path}: smaller than the {least_size}-pixel scenes; left out")
         else:
             kind = photographs if not is_hdr else panoramas if is_panorama else pictures
-            kind.append(_kept(picture, is_hdr=is_hdr, is_panorama=is_panorama))
-            used += kind[-1].nbytes
-            if used > MOST_BYTES and index + 1 < len(paths):
-                left = len(paths) - index - 1
-                warn(f"{left} pictures left out: {MOST_BYTES >> 20} MiB are full")
+            kept = _kept(picture, is_hdr=is_hdr, is_panorama=is_panorama)
+            if used and used + kept.nbytes > MOST_BYTES:
+                warn(f"{len(paths) - index} pictures left out: {MOST_BYTES >> 20} MiB are full")
                 break
+            kind.append(kept)
+            used += kept.nbytes
     library = Library(panoramas=panoramas, pictures=pictures, photographs=photographs)
     if not len(library):
         raise TrainingError("no usable picture to train on")

@@ -1,13 +1,15 @@
 """Beginning with what another network of the same kind has learned."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from dataclasses import replace
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
+from restore.models.isp_unet import IspUNet
 from restore.models.resunet import ResUNet
 from restore.weights import Weights, build
 
@@ -21,7 +23,8 @@ def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> 
 
     A shallower DnCNN grows. Between gray and colour the first and last layers of a denoiser are
     adapted so that gray pictures give the results they gave; the input for the noise level is left
-    out or starts at zero. Everything else of another shape starts afresh.
+    out or starts at zero. An IspUNet gets biases where ``weights`` has them. Everything else of
+    another shape starts afresh.
 
     Args:
         network: freshly made.
@@ -39,9 +42,11 @@ def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> 
     old = build(weights)
     if isinstance(old, DnCNN) and isinstance(network, DnCNN):
         old = old.deepened(network.config.depth)
+    if isinstance(old, IspUNet) and isinstance(network, IspUNet):
+        network = cast(_N, _biased_as(old, network))
     own, known = network.state_dict(), old.state_dict()
     if isinstance(network, DnCNN | ResUNet):
-        if old.config.residual is not network.config.residual:
+        if weights.config.residual is not network.config.residual:
             raise UsageError(f"{weights.name} predicts the picture; trained here is what noise is")
         _adapt_ends(known, network, weights.channels)
     fitting = {
@@ -54,6 +59,13 @@ def started_from(network: _N, weights: Weights, warn: Callable[[str], None]) -> 
         warn(f"{len(homeless)} tensors of {weights.name} are left out, such as {min(homeless)}")
     network.load_state_dict(own | fitting)
     return network.requires_grad_(True)
+
+
+def _biased_as(old: IspUNet, network: IspUNet) -> IspUNet:
+    """Return ``network``, or one like it with room for the biases of ``old``."""
+    if old.config.up_bias is network.config.up_bias:
+        return network
+    return IspUNet(replace(network.config, up_bias=old.config.up_bias))
 
 
 def _adapt_ends(known: dict[str, Tensor], network: DnCNN | ResUNet, had: int) -> None:

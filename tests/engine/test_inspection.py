@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from restore.engine import inspection
 from restore.engine.inspection import InspectionBackend
 from restore.engine.lanes import Lanes
 from restore.engine.runner import TileTooLarge
 from restore.engine.torch_lane import TorchLane
+from restore.image.shrink import shrunk
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.weights import Weights
@@ -98,6 +100,21 @@ def test_a_pixel_that_is_no_light_spoils_its_square_no_more_than_in_training(
     wild[0, 6:8, 6:8] = ((np.nan, 60), (-5, 0))
     backend = InspectionBackend(draem, scale=2, device="cpu")
     np.testing.assert_array_equal(backend(wild).scores, backend(clean).scores)
+
+
+def test_large_pictures_are_made_smaller_without_a_second_one_in_memory(
+    draem: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wild = part(1000, 40)
+    wild[0, ::50, 7] = np.nan
+    wild[0, 1::50, 9] = 60
+    small = shrunk(np.clip(np.nan_to_num(wild), 0, 1), 3)
+    expected = InspectionBackend(draem, device="cpu")(small).scores
+    cleaned = Mock(wraps=inspection._clean)
+    monkeypatch.setattr(inspection, "_clean", cleaned)
+    scored = InspectionBackend(draem, scale=3, device="cpu")(wild)
+    np.testing.assert_array_equal(scored.scores, expected)
+    assert max(call.args[0].size for call in cleaned.call_args_list) < wild.size / 2
 
 
 @pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])

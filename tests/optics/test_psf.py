@@ -1,10 +1,12 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from restore.errors import InputError
 from restore.optics.camera import Camera
@@ -130,6 +132,22 @@ def test_a_resized_psf_keeps_its_centre_and_its_sum() -> None:
         other = resized(psf, size)
         assert other.shape == (3, size, size)
         torch.testing.assert_close(other[:, size // 2, size // 2 + 1], torch.full((3,), 0.25))
+
+
+class _NoDoubles(TorchDispatchMode):
+    """Takes the device meta for a GPU that has no double precision."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and result.is_meta:
+            assert result.dtype not in (torch.float64, torch.complex128), func
+        return result
+
+
+def test_double_precision_is_asked_of_the_processor_alone() -> None:
+    heights = torch.zeros((8, 8), device="meta")
+    with _NoDoubles():
+        assert point_spread(heights, CAMERA, 5).psf.shape == (3, 5, 5)
 
 
 @pytest.mark.parametrize("peak", [(3, 3), (4, 4), (3, 4)])

@@ -21,6 +21,7 @@ from restore.image.raw import read_raw
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.tasks.dark_enhance import DarkEnhancer, WhiteBalance
+from restore.weights import load, save_weights
 
 Sensor = Callable[..., RawPicture]
 Models = dict[str, Path]
@@ -101,6 +102,30 @@ def test_gray_under_any_light_is_gray(sensor: Sensor, plain: DarkEnhancer) -> No
     picture = plain(replace(raw, mosaic=np.rint(mosaic).astype(np.uint16)), ratio=2).picture
     np.testing.assert_allclose(picture.pixels, picture.pixels[0, 0, 0], atol=2e-3)
     assert float(srgb_to_linear(picture.pixels).mean()) == pytest.approx(0.2, rel=0.01)
+
+
+@pytest.mark.parametrize(("provenance", "lowest"), [({}, -0.1), ({"converted_from": {}}, 0.0)])
+def test_noise_below_black_is_cut_off_for_converted_networks_alone(
+    sensor: Sensor,
+    isp_weights: Models,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provenance: dict[str, object],
+    lowest: float,
+) -> None:
+    """The code that published networks were trained by did so."""
+    model = tmp_path / "model.safetensors"
+    save_weights(replace(load(isp_weights["bayer"]), provenance=provenance), model)
+    seen: list[float] = []
+
+    def developed(_self: Backend, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(float(planes.min()))
+        return np.zeros((3, 32, 32), dtype=np.float32)
+
+    monkeypatch.setattr(Backend, "developed", developed)
+    dark = sensor(mosaic=np.full((32, 32), 512 - 15, dtype=np.uint16))
+    DarkEnhancer(model)(dark, ratio=100, white_balance=(1.0, 1.0, 1.0))
+    assert seen == pytest.approx([lowest])
 
 
 def test_saturated_sensor_is_white(sensor: Sensor, plain: DarkEnhancer) -> None:

@@ -13,7 +13,7 @@ from restore.errors import UsageError
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 from restore.noise.dark import srgb_encoded
-from restore.training import dark
+from restore.training import dark, dark_pairs
 from restore.training.dark import train_dark_enhancer
 from restore.training.dark_pairs import PairCrops, Scene, open_scenes
 from restore.training.randomness import Randomness
@@ -128,6 +128,24 @@ def test_files_of_one_name_in_two_folders_are_two(
     scenes = open_scenes(pairs, tmp_path / "cache", head="camera", xtrans=False, warn=print)
     assert [int(scene.mosaic[0, 0]) for scene in scenes] == [522, 542]
     assert scenes[0].target.mean() < scenes[1].target.mean()
+
+
+def test_processes_that_decode_the_same_pair_at_once_do_not_meet(
+    pair_list: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one decodes the pair, and is done with it, before the first one gives it its name."""
+    pairs, cache = read_pairs(pair_list)[:1], tmp_path / "cache"
+    save, others = np.save, [True]
+
+    def slowly(file: Any, array: np.ndarray) -> None:
+        save(file, array)
+        if others and others.pop():
+            open_scenes(pairs, cache, head="camera", xtrans=False, warn=print)
+
+    monkeypatch.setattr(dark_pairs.np, "save", slowly)
+    (scene,) = open_scenes(pairs, cache, head="camera", xtrans=False, warn=print)
+    assert scene.mosaic.shape == scene.target.shape[1:]
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_scenes_that_are_judged_share_no_target_with_those_that_are_learned(

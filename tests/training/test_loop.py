@@ -212,12 +212,15 @@ def test_step_schedule_falls_twice() -> None:
     ]  # fmt: skip
 
 
-def test_what_rests_begins_as_if_training_began(tmp_path: Path) -> None:
-    """The first steps of Adam are as long as the rate, unless it has counted others before."""
+def resting(
+    checkpoint: Path, *, stop_after: int | None = None
+) -> tuple[Trainer[Batch], list[float]]:
+    """Return a trainer whose last layer rests for half of 60 steps, and how far it has moved."""
     torch.manual_seed(0)
     network = DnCNN(DnCNNConfig(channels=1, depth=3, width=8))
     last = next(iter(network.convs[-1].parameters()))
-    start, moved = last.detach().clone(), []
+    start = last.detach().clone()
+    moved: list[float] = []
 
     def objective(forward: Forward, examples: Batch) -> torch.Tensor:
         moved.append(float((last.detach() - start).abs().max()))
@@ -229,10 +232,27 @@ def test_what_rests_begins_as_if_training_began(tmp_path: Path) -> None:
         objective,
         replace(PLAN, steps=60, schedule="step"),
         device=torch.device("cpu"),
-        checkpoint=tmp_path / "x.checkpoint",
+        checkpoint=checkpoint,
         recipe=RECIPE,
         pace=lambda progress: (last,) if progress < 0.5 else (),
+        should_stop=lambda: stop_after is not None and len(moved) >= stop_after,
     )
+    return trainer, moved
+
+
+def test_what_rests_begins_as_if_training_began(tmp_path: Path) -> None:
+    """The first steps of Adam are as long as the rate, unless it has counted others before."""
+    trainer, moved = resting(tmp_path / "x.checkpoint")
     trainer.run()
     assert moved[30] == 0
     assert moved[31] == pytest.approx(1e-3, rel=0.01)
+
+
+@pytest.mark.parametrize("stop_after", [20, 40])
+def test_what_rests_does_the_same_after_a_stop(tmp_path: Path, stop_after: int) -> None:
+    whole = resting(tmp_path / "whole.checkpoint")[0].run()[0]
+    with pytest.raises(TrainingStopped):
+        resting(tmp_path / "parts.checkpoint", stop_after=stop_after)[0].run()
+    parts = resting(tmp_path / "parts.checkpoint")[0].run(resume=True)[0]
+    for key, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, parts.state_dict()[key]), key

@@ -14,7 +14,7 @@ from restore.weights import Weights
 GRAY = ResUNetConfig(channels=1, widths=(4, 6), blocks=1)
 
 
-def weights_of(network: DnCNN | ResUNet) -> Weights:
+def weights_of(network: DnCNN | IspUNet | ResUNet) -> Weights:
     return Weights(
         name="old",
         architecture=type(network).__name__,
@@ -77,17 +77,21 @@ def test_what_predicts_the_picture_is_no_start_for_what_predicts_the_noise() -> 
 
 
 def test_tensors_that_are_left_out_are_named() -> None:
-    config = IspUNetConfig(planes=4, width=2, up_bias=True)
-    port = Weights(
-        name="port",
-        architecture="IspUNet",
-        config=config,
-        task="dark-enhance",
-        tensors=dict(IspUNet(config).state_dict()),
-    )
     said: list[str] = []
-    started_from(IspUNet(replace(config, up_bias=False)), port, said.append)
-    assert said == ["4 tensors of port are left out, such as up.0.bias"]
+    deeper = weights_of(ResUNet(replace(GRAY, blocks=2)))
+    started_from(ResUNet(GRAY), deeper, said.append)
+    left = len(deeper.tensors) - len(ResUNet(GRAY).state_dict())
+    assert said[-1].startswith(f"{left} tensors of old are left out, such as ")
+
+
+@pytest.mark.parametrize("up_bias", [True, False])
+def test_ports_of_the_papers_code_keep_their_biases(up_bias: bool) -> None:
+    torch.manual_seed(0)
+    port = IspUNet(IspUNetConfig(planes=4, width=2, up_bias=up_bias))
+    started = started_from(IspUNet(IspUNetConfig(planes=4, width=2)), weights_of(port), silent)
+    assert started.config == port.config
+    planes = torch.rand(1, 4, 16, 16)
+    torch.testing.assert_close(started(planes), port(planes))
 
 
 def test_other_architectures_are_refused() -> None:
