@@ -14,6 +14,8 @@ __all__ = ["Part", "Window", "each_tile", "run_tiled", "windows"]
 Pixels = NDArray[np.float32]
 
 _ALIGNED = 16
+_SHARED = 768
+"""Side from which on a picture of a single tile is cut in two, for two lanes to share."""
 
 Part = tuple[slice, slice]
 """Rows and columns of a picture."""
@@ -48,15 +50,17 @@ def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> 
         raise UsageError(f"tile {tile}: give a size of at least 1 pixel, or auto")
     core = -(-tile // multiple) * multiple
     margin = -(-halo // multiple) * multiple
-    for rows, kept_rows in _spans(height, core, margin, multiple):
-        for columns, kept_columns in _spans(width, core, margin, multiple):
+    down, across = -(-height // core), -(-width // core)
+    if down == across == 1 and max(height, width) > _SHARED:
+        down, across = (2, 1) if height > width else (1, 2)
+    for rows, kept_rows in _spans(height, down, margin, multiple):
+        for columns, kept_columns in _spans(width, across, margin, multiple):
             columns = _widened(columns, width, multiple)
             yield Window(read=(rows, columns), keep=(kept_rows, kept_columns))
 
 
-def _spans(size: int, tile: int, margin: int, multiple: int) -> Iterator[tuple[slice, slice]]:
+def _spans(size: int, count: int, margin: int, multiple: int) -> Iterator[tuple[slice, slice]]:
     # Tiles of one size take no more memory than they must, and keep lanes equally busy.
-    count = -(-size // tile)
     core = -(-size // (count * multiple)) * multiple
     for start in range(0, size, core):
         stop = min(start + core, size)

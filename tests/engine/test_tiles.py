@@ -62,6 +62,24 @@ def test_tiles_are_of_about_one_size() -> None:
     assert sorted(set(sides)) == [400, 496, 504]
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "kept"),
+    [
+        (768, 700, [(768, 700)]),
+        (700, 900, [(700, 456), (700, 444)]),
+        (1000, 600, [(504, 600), (496, 600)]),
+    ],
+)
+def test_large_pictures_of_one_tile_are_two_for_two_lanes(
+    height: int, width: int, kept: list[tuple[int, int]]
+) -> None:
+    sizes = [
+        tuple(part.stop - part.start for part in window.keep)
+        for window in windows(height, width, tile=1024, halo=56, multiple=8)
+    ]
+    assert sizes == kept
+
+
 @settings(deadline=None, max_examples=20)
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 48))
 def test_identity_comes_back_for_any_size(height: int, width: int, tile: int) -> None:
