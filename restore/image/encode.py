@@ -34,7 +34,6 @@ BIT_DEPTHS: Mapping[ImageFormat, tuple[int, ...]] = {
     ImageFormat.PPM: (8, 16),
     ImageFormat.EXR: (16, 32),
     ImageFormat.HDR: (32,),
-    ImageFormat.DNG: (16,),
 }
 """Bits per sample that each container is written with; 32 and EXR's 16 are floating point."""
 
@@ -48,7 +47,8 @@ def check_depth(image_format: ImageFormat, bit_depth: int | None) -> None:
     Raises:
         UsageError: says what it holds.
     """
-    held = BIT_DEPTHS[image_format]
+    # DNG is written elsewhere, from what the sensor measured.
+    held = (16,) if image_format is ImageFormat.DNG else BIT_DEPTHS[image_format]
     if bit_depth is not None and bit_depth not in held:
         depths = " or ".join(map(str, held))
         raise UsageError(f"{image_format.upper()} holds {depths} bits per sample, not {bit_depth}")
@@ -85,7 +85,7 @@ def encode(
         UsageError: a depth or quality that the container does not have.
         OutputError: the container cannot hold this picture.
     """
-    if image_format not in BIT_DEPTHS or image_format is ImageFormat.DNG:
+    if image_format not in BIT_DEPTHS:
         raise UsageError(f"{image_format.upper()} is not written; use --format png")
     check_depth(image_format, bit_depth)
     if quality is not None and not 1 <= quality <= 100:

@@ -146,7 +146,7 @@ def test_a_bug_fails_one_picture_and_exits_70(
         (["--shard", "5/4"], "shard"),
         (["--format", "gif"], "gif"),
         (["--bit-depth", "12"], "12"),
-        (["--bit-depth", "16", "--format", "jpeg"], "--bit-depth 16"),
+        (["--bit-depth", "16", "--format", "jpeg"], "JPEG holds 8 bits per sample, not 16"),
         (["--quality", "101"], "--quality"),
         (["--jobs", "0"], "--jobs"),
         (["--max-pixels", "0"], "--max-pixels"),
