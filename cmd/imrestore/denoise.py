@@ -42,7 +42,8 @@ def denoise(
         typer.Option(
             metavar="auto|N",
             help="Standard deviation of the noise, 0 to 255 where white is 255; auto estimates "
-            "it for each picture. Blind networks ignore it.",
+            "it for each picture. With a number, --model auto takes resunet-color for photo. Blind "
+            "networks ignore it.",
             callback=_sigma,
         ),
     ] = "auto",
@@ -67,7 +68,8 @@ def denoise(
     """Remove noise from photographs.
 
     Results keep the container, bit depth, colour profile, metadata and transparency of their
-    inputs. No input is ever overwritten, and no result without --overwrite.
+    inputs. No input is ever overwritten, and no result without --overwrite. Of networks that there
+    are for gray and for color, dncnn and resunet, each picture gets its own.
 
     \b
     Examples:
