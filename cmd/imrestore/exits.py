@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 __all__ = [
     "ExitCode",
     "Stopped",
+    "heeded_signals",
     "leave_at_once",
     "log",
     "print_tracebacks",
@@ -44,13 +45,18 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
-def raise_on_signals() -> None:
-    """Turn the first SIGINT or SIGTERM into ``Stopped``; a second one ends the program at once."""
-    numbers = [
+def heeded_signals() -> list[signal.Signals]:
+    """Return which of SIGINT and SIGTERM end this process."""
+    return [
         number
         for number in (signal.SIGINT, signal.SIGTERM)
         if signal.getsignal(number) is not signal.SIG_IGN  # as `nohup` and `&` in scripts set it
     ]
+
+
+def raise_on_signals() -> None:
+    """Turn the first SIGINT or SIGTERM into ``Stopped``; a second one ends the program at once."""
+    numbers = heeded_signals()
 
     def end(number: int, _frame: Any) -> NoReturn:
         os._exit(128 + number)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imrestore.exits import Stopped, say
+from imrestore.exits import Stopped, heeded_signals, say
 
 if TYPE_CHECKING:
     from restore.training.schedule import Progress
@@ -230,11 +230,7 @@ def _stop_on_signal() -> Iterator[_Signalled]:
         if not signalled.is_asked_for:
             raise Stopped(number)
 
-    before = {
-        number: signal.signal(number, note)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if signal.getsignal(number) is not signal.SIG_IGN  # as `nohup` and `&` in scripts set it
-    }
+    before = {number: signal.signal(number, note) for number in heeded_signals()}
     try:
         yield signalled
     finally:

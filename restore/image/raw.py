@@ -19,7 +19,7 @@ from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture
 
-__all__ = ["RAW_SUFFIXES", "Look", "develop_raw", "read_raw"]
+__all__ = ["RAW_SUFFIXES", "Look", "develop_raw", "is_raw", "read_raw"]
 
 Look = Literal["libraw", "srgb", "camera"]
 
@@ -42,6 +42,11 @@ _SECONDS = 60.0
 _BYTES_PER_PIXEL, _LEAST_BYTES = 24, 2 << 30
 _DEFAULT_MAX_PIXELS = 500_000_000
 _ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
+
+
+def is_raw(path: Path) -> bool:
+    """Whether a file is a camera's RAW file by its name."""
+    return path.suffix.lower() in RAW_SUFFIXES
 
 
 def read_raw(

@@ -10,7 +10,7 @@ from typing import Any
 from restore.errors import InputError, UsageError
 from restore.image.exif import exif_of
 from restore.image.metadata import exif_directories
-from restore.image.raw import RAW_SUFFIXES, read_raw
+from restore.image.raw import is_raw, read_raw
 
 __all__ = ["Exposure", "grouped", "parse_exposures", "read_exposure", "tried_exposure"]
 
@@ -84,7 +84,7 @@ def grouped(exposures: Sequence[Exposure], *, gap_s: float) -> list[list[Exposur
     """
     ordered = sorted(
         exposures,
-        key=lambda one: (str(one.path.parent), _is_raw(one.path), one.taken or 0, one.path),
+        key=lambda one: (str(one.path.parent), is_raw(one.path), one.taken or 0, one.path),
     )
     brackets: list[list[Exposure]] = []
     for one in ordered:
@@ -117,7 +117,7 @@ def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
     last = bracket[-1]
     if one.path.parent != last.path.parent or one.camera != last.camera:
         return False
-    if _is_raw(one.path) != _is_raw(last.path) or one.error or last.error:
+    if is_raw(one.path) != is_raw(last.path) or one.error or last.error:
         return False
     if one.taken is not None and last.taken is not None:
         if one.taken - last.taken > gap_s + last.seconds + one.seconds:
@@ -130,12 +130,8 @@ def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
     return all(abs(math.log2(one.light / light)) > _SAME_EXPOSURE_STOPS for light in known)
 
 
-def _is_raw(path: Path) -> bool:
-    return path.suffix.lower() in RAW_SUFFIXES
-
-
 def _exif(path: Path) -> bytes | None:
-    if _is_raw(path):
+    if is_raw(path):
         return read_raw(path).exif
     try:
         with path.open("rb") as file:

@@ -11,7 +11,7 @@ from restore.image.decode import decode
 from restore.image.demosaic import demosaiced, linear_srgb
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.primaries import REC709_LUMINANCE
-from restore.image.raw import RAW_SUFFIXES, read_raw
+from restore.image.raw import is_raw, read_raw
 from restore.image.response import Response
 from restore.image.saturation import saturation_levels
 from restore.image.transfer import linear_to_srgb
@@ -65,21 +65,21 @@ class Reader:
 
         A camera that chooses it for every frame would colour light by its exposure.
         """
-        if not _is_raw(path):
+        if not is_raw(path):
             return self
         raw = read_raw(path, max_pixels=self.max_pixels)
         return replace(self, white_balance=raw.white_balance)
 
     def picture(self, path: Path) -> tuple[Picture, bool]:
         """Return a frame, interpolated where it is RAW, and whether its samples are linear."""
-        if _is_raw(path):
+        if is_raw(path):
             return self._developed(path)[0], True
         picture = decode(path, max_pixels=self.max_pixels)
         return picture, self.is_linear or picture.transfer is Transfer.LINEAR
 
     def frame(self, path: Path, response: Response | None) -> Frame:
         """Return a frame in linear light."""
-        if _is_raw(path):
+        if is_raw(path):
             picture, share = self._developed(path)
             light = picture.pixels
         else:
@@ -117,10 +117,6 @@ class Reader:
             orientation=raw.orientation,
         )
         return picture, share
-
-
-def _is_raw(path: Path) -> bool:
-    return path.suffix.lower() in RAW_SUFFIXES
 
 
 def _light(
