@@ -68,9 +68,9 @@ def encode(
     unchanged. Linear light is sRGB-encoded and clipped for integer samples, sRGB is decoded for
     floating point ones other than those of a TIFF whose profile says that they are encoded; the ICC
     profile, which then no longer applies, is left out, and colours get sRGB's primaries where the
-    container cannot state theirs. Colour is multiplied by alpha in OpenEXR, in
-    TIFF as it was, and nowhere else. Where a container cannot hold the orientation, the pixels are
-    turned and EXIF and XMP, which might tell viewers to turn them again, are left out.
+    container cannot state theirs. Colour is multiplied by alpha in OpenEXR, in TIFF as it was, and
+    nowhere else. Where a container cannot hold the orientation, the pixels are turned and EXIF and
+    XMP, which might tell viewers to turn them again, are left out.
 
     Args:
         picture: what to write.
