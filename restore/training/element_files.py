@@ -42,7 +42,7 @@ def write_element(weights: Weights, output: Path, camera: Camera) -> list[Path]:
         raise WeightsError(f"{weights.name}: has no height map")
     micrometres = heights.numpy() * 1e6
     limit_um = camera.height_limit_m * 1e6
-    inside = point_spread(heights, camera, psf.shape[1], oversampling=2).inside.tolist()
+    inside = point_spread(heights, camera, psf.shape[1]).inside.tolist()
     files = {
         "height-map.tif": encode(
             _linear(micrometres[None].astype(np.float32)), ImageFormat.TIFF, bit_depth=32

@@ -63,14 +63,27 @@ def test_a_grating_sends_light_to_orders_proportional_to_wavelength(period_cells
 def test_a_psf_sums_to_one_and_says_what_it_leaves_out() -> None:
     torch.manual_seed(0)
     rough = torch.rand(128, 128) * CAMERA.height_limit_m
-    small = point_spread(rough, CAMERA, 33, oversampling=2)
-    large = point_spread(rough, CAMERA, 129, oversampling=2)
+    small = point_spread(rough, CAMERA, 33)
+    large = point_spread(rough, CAMERA, 129)
     torch.testing.assert_close(small.psf.sum(dim=(1, 2)), torch.ones(3))
     assert (small.inside < 0.3).all()
     assert (large.inside > small.inside).all()
-    clear = point_spread(FLAT, CAMERA, 65, oversampling=2).inside
+    clear = point_spread(FLAT, CAMERA, 65).inside
     assert (clear > 0.97).all()
     assert (clear <= 1).all()
+
+
+def test_light_is_integrated_over_pixels() -> None:
+    torch.manual_seed(0)
+    unit = 0.4e-6 * torch.rand(8, 8, dtype=torch.float64)
+    grating = unit.repeat(32, 32)
+    exact = point_spread(grating, CAMERA, 65, oversampling=12).psf
+    for oversampling, lowest, highest in ((None, 0.0, 0.04), (1, 0.1, 0.4)):
+        options = {} if oversampling is None else {"oversampling": oversampling}
+        psf = point_spread(grating, CAMERA, 65, **options).psf
+        elsewhere = (psf - exact).abs().sum(dim=(1, 2)) / 2
+        assert (elsewhere >= lowest).all()
+        assert (elsewhere <= highest).all()
 
 
 def test_gradients_of_the_psf_are_exact() -> None:
@@ -100,7 +113,7 @@ def test_the_psf_agrees_with_torchoptics() -> None:
     torch.manual_seed(1)
     coarse = torch.rand(1, 1, 8, 8, dtype=torch.float64)
     height = torch.nn.functional.interpolate(coarse, cells, mode="bicubic")[0, 0] * 1e-6
-    psf = point_spread(height, camera, size).psf[0]
+    psf = point_spread(height, camera, size, oversampling=1).psf[0]
 
     phase = 2 * torch.pi / wavelength * 0.4349 * height
     field = torchoptics.Field(
