@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from restore.noise.bayer import BAYER_PATTERNS, demosaic, mosaic
-from restore.noise.jpeg import compressed
+from restore.noise.jpeg import chroma_halved, compressed
 from restore.noise.reduction import reduced, smoothed
 from restore.noise.sensor import add_sensor_noise, random_levels
 from restore.noise.unprocess import develop, random_cameras, unprocess
@@ -32,7 +32,8 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
 
     Returns:
         The photographs with noise and JPEG, and the same ones without: sRGB ``(B, 3, H, W)`` in
-        [0, 1]. What the mosaic alone did is in both, since it is not noise.
+        [0, 1]. The mosaic, and JPEG that stores colour at half the resolution, took detail from
+        both: it is not noise, and who learns to invent it recolours what was clean.
     """
     count = len(clean)
     camera = random_cameras(count, generator)
@@ -44,15 +45,22 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
     measured = add_sensor_noise(seen, shot, read, generator).clamp(0, 1)
     target, noisy = (develop(demosaic(raw, pattern), camera) for raw in (seen, measured))
     written = (target + reduced(noisy - target, generator)).clamp(0, 1)
-    return _as_jpeg(written, generator), target
+    return _as_jpegs(written, target, generator)
 
 
-def _as_jpeg(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    draws = torch.rand((3, len(pictures)), generator=generator, device=generator.device).tolist()
-    qualities = [_WORST_JPEG + int((_BEST_JPEG + 1 - _WORST_JPEG) * draw) for draw in draws[0]]
-    jpeg = compressed(pictures, qualities, subsample=[draw < 0.5 for draw in draws[1]])
-    chosen = torch.tensor([draw < _JPEG_SHARE for draw in draws[2]], device=pictures.device)
-    return torch.where(chosen[:, None, None, None], jpeg, pictures)
+def _as_jpegs(noisy: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Compress most pictures, and take from the targets what colour lost by it but no more."""
+    draws = torch.rand((3, len(noisy)), generator=generator, device=generator.device).cpu()
+    qualities = (_WORST_JPEG + draws[0] * (_BEST_JPEG + 1 - _WORST_JPEG)).int().tolist()
+    is_halved, is_jpeg = draws[1] < 0.5, draws[2] < _JPEG_SHARE
+    jpeg = compressed(noisy, qualities, subsample=is_halved.tolist())
+    coarse = chroma_halved(target).clamp(0, 1)
+    return _where(is_jpeg, jpeg, noisy), _where(is_jpeg & is_halved, coarse, target)
+
+
+def _where(chosen: Tensor, some: Tensor, others: Tensor) -> Tensor:
+    """Return some pictures where they are chosen, and the others elsewhere."""
+    return torch.where(chosen.to(some.device)[:, None, None, None], some, others)
 
 
 def _integer(limit: int, generator: torch.Generator) -> int:

@@ -7,8 +7,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
-__all__ = ["compressed"]
+from restore.image.primaries import REC601_LUMA
+
+__all__ = ["chroma_halved", "compressed"]
 
 
 def compressed(
@@ -32,6 +35,22 @@ def compressed(
         for picture, quality, half in zip(samples, qualities, halved, strict=True)
     ]
     return torch.stack(decoded).to(pictures.device).float().div_(255)
+
+
+def chroma_halved(pictures: Tensor) -> Tensor:
+    """Return ``pictures`` with the chroma that 4:2:0 stores, but without any compression.
+
+    Means of 2x2 pixels, and linear interpolation between them, as libjpeg does it.
+
+    Args:
+        pictures: ``(B, 3, H, W)``.
+    """
+    height, width = pictures.shape[-2:]
+    weights = pictures.new_tensor(REC601_LUMA)[None, :, None, None]
+    luma = (pictures * weights).sum(dim=1, keepdim=True)
+    chroma = F.pad(pictures - luma, (0, width % 2, 0, height % 2), mode="replicate")
+    stored = F.avg_pool2d(chroma, 2)
+    return luma + F.interpolate(stored, scale_factor=2, mode="bilinear")[..., :height, :width]
 
 
 def _round_trip(picture: Tensor, quality: int, subsample: bool) -> Tensor:

@@ -35,3 +35,14 @@ def test_results_are_pictures() -> None:
         assert pictures.shape == clean.shape
         assert float(pictures.min()) >= 0
         assert float(pictures.max()) <= 1
+
+
+def test_colour_that_files_do_not_keep_is_not_asked_for() -> None:
+    """Four fifths of the photographs are JPEGs, half of them with chroma of half the resolution."""
+    stripes = torch.full((60, 3, 24, 24), 0.5)
+    stripes[:, 0, :, ::2] = 0.8
+    _, target = photographed(stripes, torch.Generator().manual_seed(4))
+    chroma = target[:, 0] - target[:, 1]
+    detail = (chroma[..., 1:] - chroma[..., :-1]).abs().mean(dim=(1, 2))
+    assert 0.25 < float((detail < 1e-4).float().mean()) < 0.55
+    assert 0.45 < float((detail > 5e-4).float().mean()) < 0.75

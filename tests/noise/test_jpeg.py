@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from restore.noise.jpeg import compressed
+from restore.noise.jpeg import chroma_halved, compressed
 
 
 def ramp(channels: int) -> torch.Tensor:
@@ -32,3 +32,14 @@ def test_chroma_subsampling_costs_colour_edges() -> None:
         for value in (False, True)
     )
     assert float(halved) > 10 * float(whole)
+
+
+@pytest.mark.parametrize("side", [(16, 16), (15, 18), (9, 7)])
+def test_halved_chroma_is_what_an_uncompressed_jpeg_keeps(side: tuple[int, int]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    # Middle tones: what leaves the range is clipped by files alone.
+    pictures = 0.3 + 0.4 * torch.rand((2, 3, *side), generator=rng)
+    stored = compressed(pictures, [100, 100], subsample=[True, True])
+    halved = chroma_halved(pictures)
+    torch.testing.assert_close(halved, stored, rtol=0, atol=4 / 255)
+    assert float((halved - pictures).abs().mean()) > 10 / 255
