@@ -22,6 +22,8 @@ __all__ = ["InspectionBackend", "Scored"]
 
 _TILE = 1024
 """Halos of two networks, one after the other, are wide: small tiles would mostly be halo."""
+_WINDOWS = 16
+"""Windows of an autoencoder at once, with tiles of that size; fewer where they must be smaller."""
 _STRIDE = 4
 """Windows of an autoencoder overlap so that every pixel lies in the middle of one."""
 _ROWS_AT_ONCE = 256
@@ -116,6 +118,7 @@ class InspectionBackend(Placed[TorchLane]):
                 window=self._window,
                 stride=self._window // _STRIDE,
                 channels=channels,
+                batch=max(1, _WINDOWS * tile // _TILE),
                 workers=lanes.workers,
             )
         return run_tiled(

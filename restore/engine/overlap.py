@@ -13,8 +13,6 @@ __all__ = ["run_overlapping"]
 Pixels = NDArray[np.float32]
 Corner = tuple[int, int]
 
-_BATCH = 16
-
 
 def run_overlapping(
     network: Callable[[Pixels], Pixels],
@@ -23,6 +21,7 @@ def run_overlapping(
     window: int,
     stride: int,
     channels: int,
+    batch: int = 16,
     workers: int = 1,
 ) -> Pixels:
     """Apply ``network`` to overlapping windows and return their weighted mean.
@@ -35,6 +34,7 @@ def run_overlapping(
         window: side of a window in pixels.
         stride: from one window to the next, at most half of ``window``.
         channels: of the result.
+        batch: windows that the network takes at once.
         workers: threads that ``network`` is called from; the result does not depend on it.
 
     Returns:
@@ -52,7 +52,7 @@ def run_overlapping(
         cut = np.stack([padded[:, y : y + window, x : x + window] for y, x in corners])
         return corners, network(cut)
 
-    batches = _batches(_corners(padded.shape[1:], window, stride))
+    batches = _batches(_corners(padded.shape[1:], window, stride), batch)
     for corners, results in in_order(run, batches, workers=workers):
         for (y, x), result in zip(corners, results, strict=True):
             total[:, y : y + window, x : x + window] += weight * result
@@ -61,8 +61,8 @@ def run_overlapping(
     return total[:, :height, :width]
 
 
-def _batches(corners: Iterator[Corner]) -> Iterator[list[Corner]]:
-    while batch := list(islice(corners, _BATCH)):
+def _batches(corners: Iterator[Corner], count: int) -> Iterator[list[Corner]]:
+    while batch := list(islice(corners, count)):
         yield batch
 
 

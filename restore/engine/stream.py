@@ -10,6 +10,7 @@ from enum import StrEnum
 from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
+from restore.engine.memory import is_out_of_memory
 from restore.engine.plan import Item
 from restore.errors import RestoreError
 
@@ -255,7 +256,7 @@ def _failure(item: Item, error: Exception) -> Outcome:
     is_bug = False
     if isinstance(error, RestoreError):
         text = str(error)
-    elif _is_out_of_memory(error):
+    elif is_out_of_memory(error):
         text = f"{item.source_name}: not enough memory for this picture"
     else:
         text, is_bug = f"{item.source_name}: {type(error).__name__}: {error}", True
@@ -266,8 +267,3 @@ def _failure(item: Item, error: Exception) -> Outcome:
         is_bug=is_bug,
         traceback="".join(traceback.format_exception(error)),
     )
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """PyTorch's CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -2,7 +2,9 @@
 
 import logging
 import math
+import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from threading import Lock
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from restore.engine.device import PRECISIONS
+from restore.engine.memory import is_out_of_memory
 from restore.engine.runner import TileTooLarge
 from restore.errors import DeviceError
 
@@ -26,6 +29,9 @@ log = logging.getLogger("restore")
 
 _LANES_PER_GPU = 2
 """While the network runs for one, the other's pixels are on their way."""
+
+_MOST_PLANS = 512
+"""Of cuDNN, for each thread: some for every shape of tile, of some hundred kilobytes each."""
 
 
 class TorchLane:
@@ -53,12 +59,14 @@ class TorchLane:
 
 
 class CudaLane(TorchLane):
-    """The same on a GPU, in a stream of its own and by way of pinned memory.
+    """The same on a GPU, in a thread and a stream of its own and by way of pinned memory.
+
+    PyTorch keeps cuDNN's plans for each thread, and those of threads that ended for ever. So they
+    are made in one thread, whoever calls.
 
     All that a call does on the GPU happens in the lane's stream, one thing after the other, and is
     over when the call returns. So tensors need no ``record_stream``: the allocator lends memory
-    within a stream. And the pinned buffers are free again for the next call. For one thread at a
-    time.
+    within a stream. And the pinned buffers of inputs are free again for the next call.
 
     Args:
         function: as for ``TorchLane``; what it uses must lie on the GPU ready.
@@ -68,8 +76,14 @@ class CudaLane(TorchLane):
 
     def __init__(self, function: Function, device: torch.device, precision: str) -> None:
         super().__init__(function, device, precision)
+        os.environ.setdefault("TORCH_CUDNN_V8_API_LRU_CACHE_LIMIT", str(_MOST_PLANS))
+        self._thread = ThreadPoolExecutor(1, "gpu")
         self._stream: Any = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._buffers: dict[str, Tensor] = {}
+
+    def __call__(self, *inputs: Array) -> Array:
+        """Return what the function makes of its inputs."""
+        return self._thread.submit(super().__call__, *inputs).result()
 
     def _run(self, inputs: Sequence[Array]) -> Array:
         with torch.cuda.stream(self._stream):
@@ -79,7 +93,7 @@ class CudaLane(TorchLane):
             finally:
                 # Also after an error: a copy may still be reading a buffer.
                 self._stream.synchronize()
-        return on_host.numpy().copy()
+        return on_host.numpy()
 
     def _uploaded(self, name: str, array: Array) -> Tensor:
         buffer = self._buffer(name, array.shape)
@@ -87,8 +101,12 @@ class CudaLane(TorchLane):
         return buffer.to(self._device, non_blocking=True)
 
     def _downloaded(self, result: Tensor) -> Tensor:
-        """Begin the copy to the host; it is there once the stream is synchronised."""
-        buffer = self._buffer("result", result.shape)
+        """Begin the copy to the host; it is there once the stream is synchronised.
+
+        Into memory that the caller keeps: PyTorch lends it again after that, without a new call of
+        the system.
+        """
+        buffer = _pinned(result.numel()).view(result.shape)
         # Of one layout and type, or the copy would go by way of memory that is not pinned.
         return buffer.copy_(result.float().contiguous(), non_blocking=True)
 
@@ -124,7 +142,7 @@ def torch_lanes(
             copy.to(device, PRECISIONS[precision], memory_format=torch.channels_last)
             lanes.append(_lanes_on(device, function(copy), precision))
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if device is devices[-1] and not lanes:
                 raise DeviceError(
@@ -153,18 +171,13 @@ def memory_errors() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if torch.backends.mps.is_available():
             torch.mps.empty_cache()
         raise TileTooLarge(str(error)) from error
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """PyTorch's allocator, pinned memory, CUDA itself and MPS each say so in their own words."""
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 
 
 _exact = ExitStack()

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from threading import get_ident
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from restore.engine.device import resolve_device, resolve_devices
-from restore.engine.openvino_runner import can_serve
+from restore.engine.in_order import in_order
 from restore.engine.runner import TileTooLarge
 from restore.engine.torch_lane import CudaLane, TorchLane, torch_lanes
-from restore.errors import DeviceError, UsageError
+from restore.errors import DeviceError
 
 CPU = torch.device("cpu")
 
@@ -74,7 +74,25 @@ def test_results_are_read_when_they_are_there_and_are_not_overwritten(buffers: l
     for each, result in zip(inputs, results, strict=True):
         assert (result.dtype, result.shape) == (np.float32, each.shape)
         np.testing.assert_array_equal(result, (each - 0.25).astype(np.float16))
-    assert buffers == [144, 1, 144, 243, 243], "buffers are made when they must grow"
+    inputs_and_results = [144, 1, 144, 48, 243, 243]
+    assert buffers == inputs_and_results, "those of inputs are made when they must grow"
+
+
+def test_a_gpus_lane_has_one_thread_whoever_calls(buffers: list[int]) -> None:
+    """PyTorch would keep cuDNN's plans of every other thread for ever."""
+    del buffers
+    threads: set[int] = set()
+
+    def noted(picture: Tensor) -> Tensor:
+        threads.add(get_ident())
+        assert torch.is_inference_mode_enabled()
+        return picture
+
+    lane = CudaLane(noted, CPU, "fp16")
+    for _ in range(3):
+        assert list(in_order(lambda _: lane(random(1, 1, 4, 4)).shape, range(4), workers=2))
+    assert len(threads) == 1
+    assert threads != {get_ident()}
 
 
 @pytest.mark.parametrize(
@@ -83,6 +101,9 @@ def test_results_are_read_when_they_are_there_and_are_not_overwritten(buffers: l
         torch.OutOfMemoryError("CUDA out of memory"),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("FIND was unable to find an engine to execute this computation"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
     ],
 )
 def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int], error: RuntimeError) -> None:
@@ -95,7 +116,7 @@ def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int], error: Ru
     with pytest.raises(TileTooLarge):
         lane(random(1, 1, 20, 20))
     np.testing.assert_array_equal(lane(random(1, 1, 5, 5)), random(1, 1, 5, 5))
-    assert buffers == [400, 25]
+    assert buffers == [400, 25]  # the second input fits into the first one's buffer
 
 
 def test_every_gpu_has_two_lanes_and_its_own_weights(
@@ -148,18 +169,3 @@ def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(buffers: li
 def test_a_processor_has_one_lane_and_no_stream() -> None:
     (lane,) = torch_lanes(torch.nn.Conv2d(1, 1, 1), [CPU], "fp32")
     assert type(lane) is TorchLane
-
-
-def test_all_gpus_are_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    assert [str(each) for each in resolve_devices("cuda:all")] == ["cuda:0", "cuda:1", "cuda:2"]
-    assert resolve_devices("cuda:1") == (torch.device("cuda", 1),)
-    assert not can_serve("cuda:all")
-
-
-def test_all_gpus_of_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(DeviceError, match=r"no CUDA device .* --device cpu"):
-        resolve_devices("cuda:all")
-    with pytest.raises(UsageError, match="cuda:all or mps"):
-        resolve_device("cuda:some")
