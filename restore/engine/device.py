@@ -1,5 +1,6 @@
 """Which device PyTorch works on, and what that device is fast at."""
 
+import logging
 import platform
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +18,8 @@ __all__ = [
     "resolve_devices",
     "training_dtype",
 ]
+
+log = logging.getLogger("restore")
 
 ALL_GPUS = "cuda:all"
 """The name of all GPUs of this machine together."""
@@ -37,7 +40,11 @@ def resolve_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            fault = _fault(torch.device("cuda"))
+            if fault is None:
+                return torch.device("cuda")
+            log.warning("the GPU cannot be used (%s); going on with the processor", fault)
+            return torch.device("cpu")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -50,6 +57,8 @@ def resolve_device(name: str = "auto") -> torch.device:
             f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices "
             "that this build of PyTorch can use; try --device cpu"
         )
+    if device.type == "cuda":
+        _check(device)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device mps: not available on this machine; try --device cpu")
     return device
@@ -70,7 +79,26 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
             f"device {ALL_GPUS}: this machine has no CUDA device that this build of PyTorch can "
             "use; try --device cpu"
         )
-    return tuple(torch.device("cuda", index) for index in range(count))
+    devices = tuple(torch.device("cuda", index) for index in range(count))
+    for device in devices:
+        _check(device)
+    return devices
+
+
+def _check(device: torch.device) -> None:
+    fault = _fault(device)
+    if fault is not None:
+        raise DeviceError(f"device {device}: cannot be used ({fault}); try --device cpu")
+
+
+@cache
+def _fault(device: torch.device) -> str | None:
+    """Return what keeps a GPU from computing: it may be too old for this build, or taken."""
+    try:
+        torch.ones(1, device=device).add_(1).item()
+    except RuntimeError as error:
+        return str(error).strip().partition("\n")[0].removeprefix("CUDA error: ")
+    return None
 
 
 @cache
@@ -84,7 +112,7 @@ def has_fast_bf16() -> bool:
 def fast_precisions(device: torch.device) -> tuple[str, ...]:
     """Return the precisions of ``device`` that beat float32, fastest and most exact first."""
     if device.type == "cuda":
-        return ("fp16", "bf16") if torch.cuda.is_bf16_supported() else ("fp16",)
+        return ("fp16", "bf16") if _has_bf16_units(device) else ("fp16",)
     if device.type == "mps":
         return ("fp16",)
     return ("bf16",) if has_fast_bf16() else ()
@@ -97,8 +125,14 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
         UsageError: no such precision for training.
     """
     if name == "auto":
-        fast = device.type == "cuda" or (device.type == "cpu" and has_fast_bf16())
+        on_gpu = device.type == "cuda" and _has_bf16_units(device)
+        fast = on_gpu or (device.type == "cpu" and has_fast_bf16())
         return torch.bfloat16 if fast else torch.float32
     if name not in ("fp32", "bf16"):
         raise UsageError(f"training precision {name!r}: use auto, fp32 or bf16")
     return PRECISIONS[name]
+
+
+def _has_bf16_units(gpu: torch.device) -> bool:
+    """Whether a GPU multiplies bfloat16 in hardware; PyTorch's own answer counts emulation."""
+    return torch.version.hip is not None or torch.cuda.get_device_capability(gpu) >= (8, 0)

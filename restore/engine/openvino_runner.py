@@ -37,8 +37,15 @@ def can_serve(device: str) -> bool:
     if platform.machine() not in ("x86_64", "AMD64") or find_spec("openvino") is None:
         return False
     if device == "auto":
-        return sys.platform == "linux" and not any(map(os.path.exists, _GPU_DRIVERS))
+        return sys.platform == "linux" and not _may_have_gpu()
     return device == "cpu"
+
+
+def _may_have_gpu() -> bool:
+    """Whether there is a driver, and its GPUs are not hidden; PyTorch, asked, takes seconds."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return False
+    return any(map(os.path.exists, _GPU_DRIVERS))
 
 
 class OpenVinoRunner:

@@ -121,6 +121,20 @@ def test_fp32_is_the_same_bit_for_bit(weights: Weights) -> None:
     np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.parametrize(
+    ("visible", "serves"), [(None, False), ("0,1", False), ("", True), ("-1", True)]
+)
+def test_a_gpu_is_pytorchs_unless_it_is_hidden(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, serves: bool
+) -> None:
+    monkeypatch.setattr("restore.engine.openvino_runner._GPU_DRIVERS", ("/dev/null",))
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert can_serve("auto") == serves
+
+
 @pytest.mark.parametrize(("threads", "lanes"), [("1", 1), ("2", 2), ("16", 2)])
 def test_two_lanes_share_the_processor(
     weights: Weights, monkeypatch: pytest.MonkeyPatch, threads: str, lanes: int
