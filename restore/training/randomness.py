@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from restore.errors import TrainingError
+
 __all__ = ["Randomness"]
 
 _RANK_STRIDE = 1_000_003
@@ -37,6 +39,15 @@ class Randomness:
         return [self.host.get_state(), self.local.get_state()]
 
     def restore(self, state: list[Tensor]) -> None:
-        """Go on from a ``state``."""
+        """Go on from a ``state``.
+
+        Raises:
+            TrainingError: it is of another kind of device.
+        """
+        if state[1].numel() != self.local.get_state().numel():
+            raise TrainingError(
+                f"the run was begun on another kind of device than {self.device.type}: "
+                "give the --device that it had"
+            )
         self.host.set_state(state[0].cpu())
         self.local.set_state(state[1].cpu())

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
-from restore.errors import OutputExists, UsageError
+from restore.engine.memory import is_out_of_memory
+from restore.errors import OutputExists, TrainingError, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
@@ -151,9 +153,9 @@ def train(
         resume = settings.resume or (again and checkpoint.exists())
         _check_outputs(output, checkpoint, resume=resume, overwrite=settings.overwrite or again)
         team.wait()
-        device = _device(settings.device)
+        device = _device(settings.device, team)
         context = Context(
-            device=team.device(device),
+            device=device,
             precision=training_dtype(settings.precision, device),
             crops_per_batch=_crops_per_batch(recipe, team),
         )
@@ -195,7 +197,8 @@ def train(
             should_stop=should_stop,
             team=team,
         )
-        trained, progress = trainer.run(resume=resume)
+        with _memory_errors():
+            trained, progress = trainer.run(resume=resume)
         provenance = _plain(lesson.provenance) | {
             "steps": progress.step,
             "hours": round(progress.elapsed / 3600, 3),
@@ -215,6 +218,19 @@ def train(
         return weights
 
 
+@contextmanager
+def _memory_errors() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            "not enough memory: give a smaller --batch or --patch, or let each step take its "
+            "batch in parts with --accumulate"
+        ) from error
+
+
 def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:
     check_new_file(output, overwrite=overwrite)
     if checkpoint.exists() and not resume and not overwrite:
@@ -224,13 +240,17 @@ def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: b
         )
 
 
-def _device(name: str) -> torch.device:
+def _device(name: str, team: Team) -> torch.device:
     if name == ALL_GPUS:
         raise UsageError(
             f"device {name}: a training process has one GPU; for N of them use `torchrun "
             "--nproc-per-node N -m imrestore train ...`, without --device"
         )
-    return resolve_device(name)
+    device = resolve_device(team.device_name(name))
+    if device.type == "cuda":
+        # NCCL, and whatever asks for the current GPU, means this one.
+        torch.cuda.set_device(device)
+    return device
 
 
 def _crops_per_batch(recipe: Recipe, team: Team) -> int:

@@ -10,6 +10,8 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from restore.errors import UsageError
+
 __all__ = ["Team", "assembled", "team_size"]
 
 
@@ -32,11 +34,21 @@ class Team:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def device(self, device: torch.device) -> torch.device:
-        """Return the GPU of this process where ``device`` is any GPU."""
-        if self.size > 1 and device.type == "cuda" and device.index is None:
-            return torch.device("cuda", int(os.environ.get("LOCAL_RANK", self.rank)))
-        return device
+    def device_name(self, name: str) -> str:
+        """Return the name of this process's own GPU where ``name`` leaves open which one.
+
+        Raises:
+            UsageError: ``name`` is one GPU for all processes.
+        """
+        if self.size == 1:
+            return name
+        if name.startswith("cuda:"):
+            raise UsageError(
+                f"device {name}: processes that train together have a GPU each; leave it out"
+            )
+        if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+            return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
+        return name
 
     def averaging(self, network: nn.Module) -> nn.Module:
         """Return ``network`` with gradients that are averaged over all processes."""

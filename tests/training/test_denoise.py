@@ -206,6 +206,17 @@ def test_noises_are_mixed(photos: Path, tmp_path: Path) -> None:
     assert not weights.takes_sigma
 
 
+def test_a_lack_of_memory_says_what_takes_less(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("restore.training.loop.Trainer._forward", full)
+    with pytest.raises(TrainingError, match=r"smaller --batch .* --accumulate"):
+        train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos)
+
+
 def test_batch_must_divide(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="batch of 4 cannot be divided"):
         train_denoiser(replace(TINY, accumulate=3), tmp_path / "x.safetensors", clean=photos)

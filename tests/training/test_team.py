@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+from restore.errors import TrainingError, UsageError
+from restore.training.randomness import Randomness
+from restore.training.team import Team
+
+
+def test_every_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    team = Team(rank=11, size=16)
+    assert [team.device_name(name) for name in ("auto", "cuda")] == ["cuda:3", "cuda:3"]
+    assert team.device_name("cpu") == "cpu"
+    with pytest.raises(UsageError, match="a GPU each"):
+        team.device_name("cuda:0")
+
+
+def test_processes_without_gpus_and_a_process_alone_take_what_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert Team(rank=1, size=2).device_name("auto") == "auto"
+    assert Team().device_name("cuda:1") == "cuda:1"
+
+
+def test_randomness_of_another_kind_of_device_is_refused() -> None:
+    """The state of a generator on a GPU is 16 bytes long."""
+    rng = Randomness(0, torch.device("cpu"))
+    host, local = rng.state()
+    with pytest.raises(TrainingError, match="another kind of device than cpu"):
+        rng.restore([host, local[:16]])
+    rng.restore([host, local])
