@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from restore.noise.poisson import poisson
+
 __all__ = ["CAMERAS", "DarkNoise", "NoiseLine", "SensorProfile", "add_dark_noise", "random_noise"]
 
 _BLACK_ERROR_DN = 0.2
@@ -151,7 +153,7 @@ def add_dark_noise(
         level[:, None, None]
         for level in (noise.gain, noise.read_scale, noise.shape, noise.row_sigma)
     )
-    photons = torch.poisson(light.clamp_min(0) / gain, generator=generator)
+    photons = poisson(light.clamp_min(0) / gain, generator)
     uniform = torch.rand(light.shape, generator=generator, device=light.device)
     rows = torch.randn((*light.shape[:2], 1), generator=generator, device=light.device)
     read = scale * tukey_lambda(uniform, shape) + row_sigma * rows

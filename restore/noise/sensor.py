@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from restore.noise.poisson import poisson
+
 __all__ = ["add_sensor_noise", "random_levels"]
 
 _LEAST_SHOT, _MOST_SHOT = 1e-4, 0.012
@@ -50,6 +52,6 @@ def add_sensor_noise(
         ``shot * signal + read``.
     """
     per_photon, variance = (level[:, None, None, None] for level in (shot, read))
-    photons = torch.poisson(signal.clamp_min(0) / per_photon, generator=generator)
+    photons = poisson(signal.clamp_min(0) / per_photon, generator)
     electronics = torch.randn(signal.shape, generator=generator, device=signal.device)
     return photons * per_photon + electronics * variance.sqrt()
