@@ -1,6 +1,7 @@
 """From the heights of an optical element to the spot that a distant point of light becomes."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -28,8 +29,13 @@ class PointSpread:
     inside: Tensor
 
 
+@lru_cache(maxsize=4)
+@torch.inference_mode(False)
 def aperture(cells: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return how much of each of ``cells`` x ``cells`` square cells lies within the circle."""
+    """Return how much of each of ``cells`` x ``cells`` square cells lies within the circle.
+
+    The result is kept for the next call and must not be changed.
+    """
     fine = cells * _COVERAGE_SAMPLES
     along = (torch.arange(fine, dtype=dtype) + 0.5) * (2 / fine) - 1
     is_inside = (along[:, None].square() + along.square() <= 1).to(dtype)
@@ -71,7 +77,9 @@ def point_spread(
     for wavelength, index in zip(camera.wavelengths_m, camera.refractive_indices, strict=True):
         phase = height_m * (2 * torch.pi * (index - 1) / wavelength)
         field = torch.polar(opening, phase)
-        transform = _transform(camera, cells, size, oversampling, wavelength, height_m)
+        transform = _transform(
+            camera, cells, size, oversampling, wavelength, height_m.dtype, height_m.device
+        )
         spots.append((transform @ field @ transform.T).abs().square())
     light = torch.stack(spots)
     side = size * oversampling
@@ -80,10 +88,21 @@ def point_spread(
     return PointSpread(psf=light / total, inside=total.flatten() / energy)
 
 
+@lru_cache(maxsize=12)
+@torch.inference_mode(False)
 def _transform(
-    camera: Camera, cells: int, size: int, oversampling: int, wavelength: float, like: Tensor
+    camera: Camera,
+    cells: int,
+    size: int,
+    oversampling: int,
+    wavelength: float,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor:
-    """Return the matrix from the cells of one direction to the points on the sensor."""
+    """Return the matrix from the cells of one direction to the points on the sensor.
+
+    A training asks for it twice a step, and may first have done so while validating.
+    """
     # In double precision on the processor: not every GPU has it.
     cell_m, step_m = camera.aperture_m / cells, camera.pixel_pitch_m / oversampling
     points = size * oversampling
@@ -94,8 +113,7 @@ def _transform(
     scale = (step_m / (wavelength * camera.focal_length_m)) ** 0.5
     angle = -2 * torch.pi * frequency[:, None] * place
     kernel = torch.polar((envelope * scale)[:, None].expand_as(angle), angle)
-    precise = like.dtype == torch.float64
-    return kernel.to(torch.complex128 if precise else torch.complex64).to(like.device)
+    return kernel.to(torch.complex128 if dtype == torch.float64 else torch.complex64).to(device)
 
 
 def _centred(count: int) -> Tensor:
