@@ -33,8 +33,10 @@ def hdr_loss(
         return difference.square().mean().clamp(min=1e-12).sqrt()
     difference = _DIFFERENCES[name](result, scene)
     loss = difference.mean()
-    if highlight_weight and saturated.any():
-        loss = loss + highlight_weight * difference[saturated.expand_as(difference)].mean()
+    if highlight_weight:
+        # Sums and not a choice of pixels: a GPU need not be waited for.
+        share = saturated.float().mean().clamp(min=1e-12)
+        loss = loss + highlight_weight * (difference * saturated).mean() / share
     return loss
 
 

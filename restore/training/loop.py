@@ -113,7 +113,8 @@ class Trainer(Generic[B]):
             TrainingError: the loss is not finite, or the checkpoint is of another run.
             TrainingStopped: ``should_stop`` said so; the checkpoint has been written.
         """
-        with _flushing_denormals():
+        # Convolutions in float32 are there to be exact: structural similarity takes differences.
+        with _flushing_denormals(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return self._run(resume=resume)
 
     def _run(self, *, resume: bool) -> tuple[nn.Module, Progress]:
@@ -265,8 +266,7 @@ def _channels_last(network: nn.Module) -> nn.Module:
 @torch.no_grad()
 def _blend(average: nn.Module, network: nn.Module, *, decay: float) -> None:
     """Move the averaged weights towards the current ones; buffers are taken as they are."""
-    for parameter, newer in zip(average.parameters(), network.parameters(), strict=True):
-        parameter.lerp_(newer, 1 - decay)
+    torch._foreach_lerp_([*average.parameters()], [*network.parameters()], 1 - decay)
     for buffer, newest in zip(average.buffers(), network.buffers(), strict=True):
         buffer.copy_(newest)
 
