@@ -93,7 +93,14 @@ class CudaLane(TorchLane):
             finally:
                 # Also after an error: a copy may still be reading a buffer.
                 self._stream.synchronize()
-        return on_host.numpy()
+        result = on_host.numpy()
+        # Some GPUs do this to every convolution in half precision, and clipped it would be black.
+        if self.precision != "fp32" and not np.isfinite(result.sum()):
+            raise DeviceError(
+                f"device {self.device}: its results in {self.precision} are not numbers; "
+                "try --precision fp32"
+            )
+        return result
 
     def _uploaded(self, name: str, array: Array) -> Tensor:
         buffer = self._buffer(name, array.shape)

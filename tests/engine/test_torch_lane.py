@@ -166,6 +166,18 @@ def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(buffers: li
         CudaLane(broken, CPU, "fp16")(random(1, 1, 4, 4))
 
 
+@pytest.mark.parametrize("fault", [torch.nan, torch.inf])
+def test_results_that_are_not_numbers_are_refused(buffers: list[int], fault: float) -> None:
+    """GPUs of the GTX 16 series compute nothing else in fp16."""
+    del buffers
+
+    def broken(picture: Tensor) -> Tensor:
+        return torch.where(picture > 0.9, fault, picture)
+
+    with pytest.raises(DeviceError, match="in fp16 are not numbers; try --precision fp32"):
+        CudaLane(broken, CPU, "fp16")(random(1, 1, 9, 9))
+
+
 def test_a_processor_has_one_lane_and_no_stream() -> None:
     (lane,) = torch_lanes(torch.nn.Conv2d(1, 1, 1), [CPU], "fp32")
     assert type(lane) is TorchLane
