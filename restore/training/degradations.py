@@ -69,23 +69,33 @@ class Camera:
     """Photographs by random cameras, at times made smaller afterwards.
 
     Scenes are often enlarged first: training pictures were scaled down to a megapixel or less and
-    are sharp from pixel to pixel, as nothing is that a lens draws on twenty megapixels. A network
-    that knows only such detail takes much fine noise for it.
+    are sharp from pixel to pixel, as nothing is that a lens draws on twenty megapixels. Of such a
+    photograph, most crops show one wall, sky or skin: so many scenes lose contrast, too. A network
+    that knows only pictures full of detail takes much noise for it.
     """
 
     shrunk_share: float = 0.15
     smallest: float = 0.5
     enlarged_share: float = 0.7
-    largest: float = 4.0
+    largest: float = 6.0
+    flat_share: float = 0.6
+    least_contrast: float = 0.1
 
     def __call__(self, crops: RandomCrops, count: int, rng: Randomness) -> Batch:
         """Draw ``count`` crops and photograph them with noise and, as targets, without."""
         before, after = self._scales(rng)
         side = min(math.ceil(crops.patch / after), crops.largest)
-        scene = crops(rng, count=count, side=math.ceil(side / before))
+        scene = self._flattened(crops(rng, count=count, side=math.ceil(side / before)), rng)
         pair = photographed(_resized(scene, side), rng.local)
         noisy, clean = (_resized(pictures, crops.patch) for pictures in pair)
         return _measured(noisy, clean)
+
+    def _flattened(self, scenes: Tensor, rng: Randomness) -> Tensor:
+        chance, place = torch.rand((2, len(scenes), 1, 1, 1), generator=rng.host)
+        contrast = self.least_contrast + (1 - self.least_contrast) * place
+        kept = rng.moved(torch.where(chance < self.flat_share, contrast, 1.0))
+        mean = scenes.mean(dim=(2, 3), keepdim=True)
+        return mean + kept * (scenes - mean)
 
     def _scales(self, rng: Randomness) -> tuple[float, float]:
         """Return by how much a scene is enlarged before, and made smaller after it is taken."""

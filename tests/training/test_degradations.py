@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import Tensor
 
 from restore.errors import UsageError
 from restore.training.data import RandomCrops
@@ -87,6 +88,22 @@ def test_enlarged_scenes_have_less_detail() -> None:
 
     enlarged = Camera(shrunk_share=0.0, enlarged_share=1.0)
     assert detail(enlarged) < 0.9 * detail(Camera(shrunk_share=0.0, enlarged_share=0.0))
+
+
+def test_flat_scenes_keep_their_colour_and_lose_contrast() -> None:
+    halves = torch.full((3, 80, 80), 60, dtype=torch.uint8)
+    halves[:, :, 40:] = 180
+    source = RandomCrops([halves], patch=64, batch=4)
+
+    def clean(share: float) -> Tensor:
+        kind = Camera(shrunk_share=0.0, enlarged_share=0.0, flat_share=share, least_contrast=0.0)
+        return kind(source, 40, rng()).clean
+
+    usual, flat = clean(0.0), clean(1.0)
+    contrasts = flat.flatten(1).std(dim=1) / usual.flatten(1).std(dim=1)
+    assert 0.35 < float(contrasts.mean()) < 0.65
+    assert float(contrasts.std()) > 0.2
+    assert float((flat.mean(dim=(2, 3)) - usual.mean(dim=(2, 3))).abs().max()) < 0.15
 
 
 @pytest.mark.parametrize(
