@@ -71,6 +71,14 @@ def test_as_many_parts_are_held_out_as_the_rate_takes() -> None:
     assert held_out_count(100_000, 0.01) == 1000
 
 
+def test_the_threshold_is_rounded_to_the_safe_side() -> None:
+    """0.95 times 26 is 24.7: above the 24th of 25 scores good parts would be 7.7 % of alarms."""
+    calibration = Calibration(scores=tuple(map(float, range(25))), target_fpr=0.05)
+    assert calibration.threshold() == 24
+    hundred = Calibration(scores=tuple(map(float, range(100))), target_fpr=0.05)
+    assert hundred.threshold() == 95
+
+
 def test_binomial_interval_is_exact() -> None:
     """5 of 100, Clopper-Pearson: 1.64 % to 11.28 %."""
     assert binomial_interval(5, 100) == pytest.approx((0.0164, 0.1128), abs=1e-4)
