@@ -1,6 +1,5 @@
 """How good finished outputs are, against clean pictures of the same names."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.counterparts import by_stem, counterpart
 from restore.engine.inputs import pictures_in
 from restore.errors import InputError, UnsupportedImage
 from restore.image.decode import decode
 from restore.metrics import psnr, ssim
 from restore.tasks.evaluate import MEASURES, Failure, clean_picture, to_luma
 
-__all__ = ["OUTPUT_PROTOCOL", "OutputScore", "by_stem", "counterpart", "score_outputs"]
+__all__ = ["OUTPUT_PROTOCOL", "OutputScore", "score_outputs"]
 
 OUTPUT_PROTOCOL = f"outputs as decoded, scaled to [0, 1]; {MEASURES}"
 """What the figures of ``score_outputs`` mean."""
@@ -46,14 +46,6 @@ def score_outputs(
     return _scores(output_dir, by_stem(output_dir, outputs), references, gray=gray)
 
 
-def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Return the paths by what they are called below ``folder``, without suffixes."""
-    stems: dict[Path, list[Path]] = defaultdict(list)
-    for path in paths:
-        stems[path.relative_to(folder).with_suffix("")].append(path)
-    return dict(stems)
-
-
 def _scores(
     output_dir: Path,
     outputs: Mapping[Path, Sequence[Path]],
@@ -71,21 +63,6 @@ def _scores(
                 yield _score(output, counterpart(output, references.get(stem, ())), gray=gray)
             except InputError as error:
                 yield Failure(path=output, reason=str(error))
-
-
-def counterpart(output: Path, candidates: Sequence[Path]) -> Path:
-    """Return the one of ``candidates`` that belongs to ``output``, by its suffix.
-
-    Raises:
-        InputError: there is none, or there are several.
-    """
-    same = [path for path in candidates if path.suffix == output.suffix] or list(candidates)
-    if not same:
-        raise InputError(f"{output}: has no counterpart of that name")
-    if len(same) > 1:
-        names = ", ".join(path.name for path in same)
-        raise InputError(f"{output}: has several counterparts of that name ({names})")
-    return same[0]
 
 
 def _score(output: Path, reference: Path, *, gray: bool) -> OutputScore:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from restore.engine.counterparts import by_stem, counterpart
 from restore.engine.inputs import pictures_in
 from restore.errors import InputError
 from restore.image.decode import decode
@@ -13,7 +14,6 @@ from restore.image.picture import Picture
 from restore.noise.awgn import add_gaussian_noise
 from restore.noise.jpeg import compressed
 from restore.tasks.evaluate import MEASURES, Sigma, to_luma
-from restore.tasks.evaluate_outputs import by_stem, counterpart
 
 __all__ = [
     "CAPTURED_PROTOCOL",

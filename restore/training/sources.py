@@ -8,8 +8,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from restore.engine.counterparts import by_stem, counterpart
 from restore.engine.inputs import pictures_in
-from restore.errors import TrainingError, UsageError
+from restore.errors import InputError, TrainingError, UsageError
 from restore.training.data import (
     Batch,
     PairedCrops,
@@ -146,17 +147,15 @@ def _from_pairs(
 
 
 def _matched(noisy: Path, clean: Path, warn: Callable[[str], None]) -> list[tuple[Path, Path]]:
-    """Pair the pictures of two trees by relative path without suffix."""
-    counterparts = {
-        path.relative_to(clean).with_suffix(""): path for path in pictures_in(clean, recursive=True)
-    }
+    """Pair the pictures of two trees by relative path, as for evaluation."""
+    candidates = by_stem(clean, pictures_in(clean, recursive=True))
     matched = []
-    for path in pictures_in(noisy, recursive=True):
-        counterpart = counterparts.get(path.relative_to(noisy).with_suffix(""))
-        if counterpart is None:
-            warn(f"{path}: has no counterpart in {clean}; left out")
-        else:
-            matched.append((path, counterpart))
+    for stem, paths in by_stem(noisy, pictures_in(noisy, recursive=True)).items():
+        for path in paths:
+            try:
+                matched.append((path, counterpart(path, candidates.get(stem, ()))))
+            except InputError as error:
+                warn(f"{error}; left out")
     return matched
 
 

@@ -13,7 +13,7 @@ from restore.training.denoise import train_denoiser
 from restore.training.recipes import DenoiseRecipe
 from restore.training.schedule import Progress
 from restore.training.session import Settings
-from restore.training.sources import open_source
+from restore.training.sources import _matched, open_source
 from restore.weights import build, load, save_weights, weights_of
 
 TINY = DenoiseRecipe(
@@ -270,3 +270,10 @@ def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"not a folder|no pictures"):
         train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name)
+
+
+def test_of_several_clean_pictures_the_same_kind_of_file_is_taken(photos: Path) -> None:
+    Image.new("RGB", (64, 48)).save(photos / "a.jpg")
+    matched = dict(_matched(photos, photos, pytest.fail))
+    assert all(noisy == clean for noisy, clean in matched.items())
+    assert len(matched) == 4
