@@ -17,16 +17,16 @@ def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:
     return dict(stems)
 
 
-def counterpart(output: Path, candidates: Sequence[Path]) -> Path:
-    """Return the one of ``candidates`` that belongs to ``output``, by its suffix.
+def counterpart(path: Path, candidates: Sequence[Path]) -> Path:
+    """Return the one of ``candidates`` that belongs to ``path``, by its suffix.
 
     Raises:
         InputError: there is none, or there are several.
     """
-    same = [path for path in candidates if path.suffix == output.suffix] or list(candidates)
+    same = [each for each in candidates if each.suffix == path.suffix] or list(candidates)
     if not same:
-        raise InputError(f"{output}: has no counterpart of that name")
+        raise InputError(f"{path}: has no counterpart of that name")
     if len(same) > 1:
-        names = ", ".join(path.name for path in same)
-        raise InputError(f"{output}: has several counterparts of that name ({names})")
+        names = ", ".join(each.name for each in same)
+        raise InputError(f"{path}: has several counterparts of that name ({names})")
     return same[0]

@@ -36,7 +36,7 @@ def resolve_device(name: str = "auto") -> torch.device:
 
     Raises:
         UsageError: no such kind of device.
-        DeviceError: the device is not on this machine.
+        DeviceError: the device is not on this machine, or cannot compute.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -52,13 +52,15 @@ def resolve_device(name: str = "auto") -> torch.device:
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"device {name!r}: use auto, cpu, cuda, cuda:N, {ALL_GPUS} or mps")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices "
-            "that this build of PyTorch can use; try --device cpu"
-        )
     if device.type == "cuda":
-        _check(device)
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise DeviceError(
+                f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices "
+                "that this build of PyTorch can use; try --device cpu"
+            )
+        fault = _fault(device)
+        if fault is not None:
+            raise DeviceError(f"device {device}: cannot be used ({fault}); try --device cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("device mps: not available on this machine; try --device cpu")
     return device
@@ -69,7 +71,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
 
     Raises:
         UsageError: no such kind of device.
-        DeviceError: the device is not on this machine.
+        DeviceError: the device is not on this machine, or cannot compute.
     """
     if name != ALL_GPUS:
         return (resolve_device(name),)
@@ -79,16 +81,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
             f"device {ALL_GPUS}: this machine has no CUDA device that this build of PyTorch can "
             "use; try --device cpu"
         )
-    devices = tuple(torch.device("cuda", index) for index in range(count))
-    for device in devices:
-        _check(device)
-    return devices
-
-
-def _check(device: torch.device) -> None:
-    fault = _fault(device)
-    if fault is not None:
-        raise DeviceError(f"device {device}: cannot be used ({fault}); try --device cpu")
+    return tuple(resolve_device(f"cuda:{index}") for index in range(count))
 
 
 @cache

@@ -21,7 +21,7 @@ def run_overlapping(
     window: int,
     stride: int,
     channels: int,
-    batch: int = 16,
+    batch: int,
     workers: int = 1,
 ) -> Pixels:
     """Apply ``network`` to overlapping windows and return their weighted mean.

@@ -50,17 +50,13 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
 
 def _as_jpegs(noisy: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Compress most pictures, and take from the targets what colour lost by it but no more."""
-    draws = torch.rand((3, len(noisy)), generator=generator, device=generator.device).cpu()
-    qualities = (_WORST_JPEG + draws[0] * (_BEST_JPEG + 1 - _WORST_JPEG)).int().tolist()
+    draws = torch.rand((3, len(noisy), 1, 1, 1), generator=generator, device=generator.device)
+    qualities = (_WORST_JPEG + draws[0] * (_BEST_JPEG + 1 - _WORST_JPEG)).int()
     is_halved, is_jpeg = draws[1] < 0.5, draws[2] < _JPEG_SHARE
-    jpeg = compressed(noisy, qualities, subsample=is_halved.tolist())
+    halved = is_halved.flatten().tolist()
+    jpeg = compressed(noisy, qualities.flatten().tolist(), subsample=halved)
     coarse = chroma_halved(target).clamp(0, 1)
-    return _where(is_jpeg, jpeg, noisy), _where(is_jpeg & is_halved, coarse, target)
-
-
-def _where(chosen: Tensor, some: Tensor, others: Tensor) -> Tensor:
-    """Return some pictures where they are chosen, and the others elsewhere."""
-    return torch.where(chosen.to(some.device)[:, None, None, None], some, others)
+    return torch.where(is_jpeg, jpeg, noisy), torch.where(is_jpeg & is_halved, coarse, target)
 
 
 def _integer(limit: int, generator: torch.Generator) -> int:

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.image.primaries import REC601_LUMA
+from restore.noise.luma import luma_and_chroma
 
 __all__ = ["chroma_halved", "compressed"]
 
@@ -46,10 +46,8 @@ def chroma_halved(pictures: Tensor) -> Tensor:
         pictures: ``(B, 3, H, W)``.
     """
     height, width = pictures.shape[-2:]
-    weights = pictures.new_tensor(REC601_LUMA)[None, :, None, None]
-    luma = (pictures * weights).sum(dim=1, keepdim=True)
-    chroma = F.pad(pictures - luma, (0, width % 2, 0, height % 2), mode="replicate")
-    stored = F.avg_pool2d(chroma, 2)
+    luma, chroma = luma_and_chroma(pictures)
+    stored = F.avg_pool2d(F.pad(chroma, (0, width % 2, 0, height % 2), mode="replicate"), 2)
     return luma + F.interpolate(stored, scale_factor=2, mode="bilinear")[..., :height, :width]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.image.primaries import REC601_LUMA
+from restore.noise.luma import luma_and_chroma
 
 __all__ = ["reduced", "smoothed"]
 
@@ -43,9 +43,7 @@ def reduced(noise: Tensor, generator: torch.Generator) -> Tensor:
     chroma_weight = does * uniform(_LEAST_CHROMA_WEIGHT, 1)
     chroma_sigma = uniform(*(math.log(sigma) for sigma in _CHROMA_SIGMA)).exp()
 
-    weights = noise.new_tensor(REC601_LUMA)[None, :, None, None]
-    luma = (noise * weights).sum(dim=1, keepdim=True)
-    chroma = noise - luma
+    luma, chroma = luma_and_chroma(noise)
     return _mixed(luma, luma_sigma, luma_weight) + _mixed(chroma, chroma_sigma, chroma_weight)
 
 
