@@ -25,7 +25,7 @@ from restore.files import remove_stale_parts, write_atomically
 
 __all__ = ["ExportedNetwork", "cache_folder", "digest", "load_network", "store_network"]
 
-_FORMAT = "3"
+_FORMAT = "4"
 """Of entries; another one wherever traits or graphs are derived from weights in another way."""
 _SUFFIX = ".network"
 _MOST_ENTRIES = 32

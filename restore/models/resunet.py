@@ -67,11 +67,13 @@ class ResUNet(ResidualLevels):
     def halo(self) -> int:
         """How far the result depends on the picture, in pixels, rounded up to ``multiple``.
 
-        Three standard deviations of the effective receptive field: what lies further out, within
-        its whole radius, changes the result by less than a tenth of an 8-bit step, and so by far
-        less than bfloat16 does.
+        Three standard deviations of the effective receptive field, and half of one more for blind
+        networks, which look around for how strong the noise is: what lies further out, within its
+        whole radius, changes the result by less than a tenth of an 8-bit step, and so by far less
+        than bfloat16 does.
         """
-        radius = 2 + min(self.levels_radius, 3 * self.levels_spread)
+        deviations = 3 if self.config.noise_map else 3.5
+        radius = 2 + min(self.levels_radius, deviations * self.levels_spread)
         return math.ceil(radius / self.multiple) * self.multiple
 
     def forward(self, noisy: Tensor, sigma: Tensor | None = None) -> Tensor:
