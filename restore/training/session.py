@@ -249,7 +249,7 @@ def _device(name: str, team: Team) -> torch.device:
     device = resolve_device(team.device_name(name))
     if device.type == "cuda":
         # NCCL, and whatever asks for the current GPU, means this one.
-        torch.cuda.set_device(device)
+        torch.cuda.set_device(device.index or 0)
     return device
 
 
