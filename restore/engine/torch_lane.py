@@ -3,6 +3,7 @@
 import logging
 import math
 import os
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -89,18 +90,18 @@ class CudaLane(TorchLane):
         with torch.cuda.stream(self._stream):
             try:
                 tensors = [self._uploaded(f"input {n}", each) for n, each in enumerate(inputs)]
-                on_host = self._downloaded(self._function(*tensors))
+                result = self._function(*tensors).float().contiguous()
+                on_host, total = (self._downloaded(each) for each in (result, result.sum()))
             finally:
                 # Also after an error: a copy may still be reading a buffer.
                 self._stream.synchronize()
-        result = on_host.numpy()
         # Some GPUs do this to every convolution in half precision, and clipped it would be black.
-        if self.precision != "fp32" and not np.isfinite(result.sum()):
+        if self.precision != "fp32" and not math.isfinite(total):
             raise DeviceError(
                 f"device {self.device}: its results in {self.precision} are not numbers; "
                 "try --precision fp32"
             )
-        return result
+        return on_host.numpy()
 
     def _uploaded(self, name: str, array: Array) -> Tensor:
         buffer = self._buffer(name, array.shape)
@@ -115,7 +116,7 @@ class CudaLane(TorchLane):
         """
         buffer = _pinned(result.numel()).view(result.shape)
         # Of one layout and type, or the copy would go by way of memory that is not pinned.
-        return buffer.copy_(result.float().contiguous(), non_blocking=True)
+        return buffer.copy_(result, non_blocking=True)
 
     def _buffer(self, name: str, shape: Sequence[int]) -> Tensor:
         count = math.prod(shape)
@@ -180,6 +181,9 @@ def memory_errors() -> Iterator[None]:
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
+        # What was computed so far lives on in the frames of the error, which lives while the next
+        # tile is tried.
+        traceback.clear_frames(error.__traceback__)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         if torch.backends.mps.is_available():

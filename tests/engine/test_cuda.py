@@ -46,6 +46,7 @@ def test_tile_shrinks_until_it_fits(weights: Weights) -> None:
         result = backend(pixels, 0.1)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+    assert backend.device == "cuda"
     assert backend.tile < 1024
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
 

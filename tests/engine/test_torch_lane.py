@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from threading import get_ident
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -74,8 +75,8 @@ def test_results_are_read_when_they_are_there_and_are_not_overwritten(buffers: l
     for each, result in zip(inputs, results, strict=True):
         assert (result.dtype, result.shape) == (np.float32, each.shape)
         np.testing.assert_array_equal(result, (each - 0.25).astype(np.float16))
-    inputs_and_results = [144, 1, 144, 48, 243, 243]
-    assert buffers == inputs_and_results, "those of inputs are made when they must grow"
+    inputs_results_and_sums = [144, 1, 144, 1, 48, 1, 243, 243, 1]
+    assert buffers == inputs_results_and_sums, "those of inputs are made when they must grow"
 
 
 def test_a_gpus_lane_has_one_thread_whoever_calls(buffers: list[int]) -> None:
@@ -107,16 +108,23 @@ def test_a_gpus_lane_has_one_thread_whoever_calls(buffers: list[int]) -> None:
     ],
 )
 def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int], error: RuntimeError) -> None:
+    features: list[ref[Tensor]] = []
+
     def small(picture: Tensor) -> Tensor:
+        feature = picture + 0
+        features.append(ref(feature))
         if picture.numel() > 100:
             raise error
-        return picture
+        return feature
 
     lane = CudaLane(small, CPU, "fp16")
-    with pytest.raises(TileTooLarge):
+    with pytest.raises(TileTooLarge) as raised:
         lane(random(1, 1, 20, 20))
+    assert raised.value.__cause__ is error
+    assert features[0]() is None, "a smaller tile has all of the memory"
     np.testing.assert_array_equal(lane(random(1, 1, 5, 5)), random(1, 1, 5, 5))
-    assert buffers == [400, 25]  # the second input fits into the first one's buffer
+    # The second input fits into the first one's buffer; the sum of the result has one, too.
+    assert buffers == [400, 25, 1]
 
 
 def test_every_gpu_has_two_lanes_and_its_own_weights(
