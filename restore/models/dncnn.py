@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
+from restore.models.conv_relu import conv_relu
 from restore.models.sigma_map import with_sigma_map
 
 __all__ = ["DnCNN", "DnCNNConfig"]
@@ -106,9 +107,12 @@ class DnCNN(nn.Module):
         """
         inputs = with_sigma_map(noisy, sigma) if self.config.noise_map else noisy
         convs = self.convolutions
-        features = torch.relu_(convs[0](inputs.to(convs[0].weight.dtype)))
+        features = conv_relu(convs[0], inputs.to(convs[0].weight.dtype))
         for conv, norm in zip(convs[1:-1], self.norms, strict=True):
-            features = torch.relu_(norm(conv(features)))
+            if self.config.batch_norm:
+                features = torch.relu_(norm(conv(features)))
+            else:
+                features = conv_relu(conv, features)
         predicted: Tensor = convs[-1](features).to(noisy.dtype)
         return noisy - predicted if self.config.residual else predicted
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
+from restore.models.conv_relu import conv_relu
 from restore.models.sigma_map import with_sigma_map
 
 __all__ = ["FFDNet", "FFDNetConfig"]
@@ -68,5 +68,5 @@ class FFDNet(nn.Module):
         inputs = with_sigma_map(F.pixel_unshuffle(noisy, 2), sigma)
         features = inputs.to(cast(Tensor, self.convs[0].weight).dtype)
         for conv in self.convs[:-1]:
-            features = torch.relu_(conv(features))
+            features = conv_relu(cast(nn.Conv2d, conv), features)
         return F.pixel_shuffle(self.convs[-1](features), 2).to(noisy.dtype)

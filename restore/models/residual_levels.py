@@ -8,6 +8,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from restore.models.conv_relu import conv_relu
+
 __all__ = ["ResidualBlock", "ResidualLevels"]
 
 _VARIANCE_OF_3X3 = 2 / 3
@@ -24,7 +26,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, width, H, W)`` to the same shape."""
-        return cast(Tensor, self.conv2(torch.relu_(self.conv1(x)))) + x
+        return cast(Tensor, self.conv2(conv_relu(self.conv1, x))) + x
 
 
 class ResidualLevels(nn.Module):
