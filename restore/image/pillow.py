@@ -1,6 +1,7 @@
 """The 8-bit containers that Pillow reads and writes, with their blocks byte for byte."""
 
 import io
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -124,12 +125,25 @@ def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int 
     image = Image.fromarray(stored_samples(picture, np.uint8))
     if image_format is not ImageFormat.JPEG and image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
-    buffer = io.BytesIO()
-    try:
-        image.save(buffer, image_format.name, **_options(picture, image_format, quality))
-    except (ValueError, OSError) as error:
-        raise OutputError(f"{name} cannot hold this picture: {error}; use --format png") from error
-    return buffer.getvalue()
+    with _memory() as file:
+        try:
+            image.save(file, image_format.name, **_options(picture, image_format, quality))
+        except (ValueError, OSError) as error:
+            raise OutputError(
+                f"{name} cannot hold this picture: {error}; use --format png"
+            ) from error
+        file.seek(0)
+        return file.read()
+
+
+def _memory() -> BinaryIO:
+    """Return an empty file in memory, of the system's where it has such files.
+
+    Pillow writes JPEG to those while other threads work, and to Python's own while they wait.
+    """
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("imrestore"), "w+b")
+    return io.BytesIO()
 
 
 def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -> dict[str, Any]:

@@ -153,6 +153,16 @@ def test_jpeg_exif_survives_byte_for_byte(make_picture: MakePicture) -> None:
     assert decode(encode(picture, JPEG)).exif == picture.exif
 
 
+@pytest.mark.parametrize("image_format", [JPEG, WEBP, AVIF])
+def test_systems_without_files_in_memory_write_the_same(
+    make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch, image_format: ImageFormat
+) -> None:
+    picture = make_picture(3)
+    encoded = encode(picture, image_format)
+    monkeypatch.delattr("os.memfd_create", raising=False)
+    assert encode(picture, image_format) == encoded
+
+
 def test_bmp_is_read_and_not_written(make_picture: MakePicture) -> None:
     picture = make_picture(bare=True)
     buffer = io.BytesIO()
