@@ -21,6 +21,11 @@ __all__ = ["Darkened", "dark_raw", "darkened", "packed_planes", "srgb_encoded"]
 # 14 bits with a black level of 512, as in the cameras whose noise is known.
 _BLACK_DN, _RANGE_DN = 512.0, 15871.0
 
+# Shares of scenes, and how far they go. Pictures of sRGB hold no colour that a sensor sees through
+# one of its filters alone, and none that saturates there while the others are dark: a rose does.
+_VIVID_SHARE, _MOST_VIVID = 0.3, 2.0
+_OVEREXPOSED_SHARE, _MOST_OVEREXPOSED = 0.3, 4.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class Darkened:
@@ -58,7 +63,8 @@ def darkened(
     """Take pictures of clean pictures with too little light.
 
     Each is unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), darkened,
-    read out by a sensor with the noise of ELD (Wei et al. 2020), and amplified again.
+    read out by a sensor with the noise of ELD (Wei et al. 2020), and amplified again. At times
+    colours are deeper than sRGB has them, or the amplification is too high for the highlights.
 
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], H and W multiples of ``side``.
@@ -69,17 +75,16 @@ def darkened(
     """
     count = len(clean)
     camera = random_cameras(count, generator)
-    seen = unprocess(clean, camera)
+    gains = camera.gains[:, :, None, None]
+    balanced = _vivid(unprocess(clean, camera) * gains, generator)
+    seen = balanced / gains
     low, high = (math.log(ratio) for ratio in ratios)
     draws = torch.rand(count, generator=generator, device=clean.device)
     ratio = (low + (high - low) * draws).exp()
     measured, colours = _read_out(seen, ratio, cameras, generator, side)
-    gains = camera.gains[:, colours] * ratio[:, None, None] / _RANGE_DN
-    amplified = (measured * gains).clamp_max(1)
-
-    packed = packed_planes(amplified, side)
-    target = (seen * camera.gains[:, :, None, None]).clamp(0, 1)
-    return Darkened(packed=packed, clean=srgb_encoded(target))
+    amplification = camera.gains[:, colours] * ratio[:, None, None] / _RANGE_DN
+    amplified = (measured * amplification).clamp_max(1)
+    return Darkened(packed=packed_planes(amplified, side), clean=srgb_encoded(balanced.clamp(0, 1)))
 
 
 def packed_planes(mosaics: Tensor, side: int) -> Tensor:
@@ -89,6 +94,15 @@ def packed_planes(mosaics: Tensor, side: int) -> Tensor:
     packed = mosaics.new_empty((count, planes, height // step, width // step))
     fill_planes(packed, mosaics, side)
     return packed
+
+
+def _vivid(light: Tensor, generator: torch.Generator) -> Tensor:
+    """Return white-balanced light ``(B, 3, H, W)``, deeper in colour and brighter at times."""
+    draws = torch.rand((4, len(light), 1, 1, 1), generator=generator, device=light.device)
+    depth = 1 + (_MOST_VIVID - 1) * draws[0] * (draws[1] < _VIVID_SHARE)
+    stronger = _MOST_OVEREXPOSED ** (draws[2] * (draws[3] < _OVEREXPOSED_SHARE))
+    gray = light.mean(dim=1, keepdim=True)
+    return stronger * (gray + depth * (light - gray)).clamp_min(0)
 
 
 def dark_raw(

@@ -52,6 +52,21 @@ def test_white_is_white_in_every_camera() -> None:
     assert dark.clean.min() > 0.99
 
 
+def test_some_scenes_saturate_in_one_colour_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a red rose does, whose green and blue are dark: no picture in sRGB unprocesses to it."""
+
+    def saturated_reds() -> int:
+        rose = flat((0.9, 0.05, 0.1), side=16).expand(200, 3, 16, 16)
+        red, green, blue, _ = darkened(rose, CAMERAS, (2, 2), generator()).packed.unbind(dim=1)
+        dark = torch.maximum(green, blue).mean(dim=(1, 2)) < 0.4
+        return int((dark & (red.mean(dim=(1, 2)) > 0.99)).sum())
+
+    assert saturated_reds() > 10
+    monkeypatch.setattr("restore.noise.dark._MOST_VIVID", 1.0)
+    monkeypatch.setattr("restore.noise.dark._MOST_OVEREXPOSED", 1.0)
+    assert saturated_reds() == 0
+
+
 def test_the_same_seed_gives_the_same_night() -> None:
     clean = torch.rand(1, 3, 32, 32)
     first, again = (darkened(clean, CAMERAS, (50, 300), generator(7)).packed for _ in range(2))
