@@ -24,8 +24,9 @@ from unittest.mock import patch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from folder_throughput import make_folder
 from imrestore.__main__ import run
-from pictures import CLEAN, SIGMA, make_pictures
+from pictures import CLEAN, SIGMA
 from tables import table
 
 COLOURS = {
@@ -107,8 +108,8 @@ def main() -> None:
     spans: Spans = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as name:
         first, folder = Path(name) / "first", Path(name) / "folder"
-        make_pictures(CLEAN, first, 1, 0.01, options.format)
-        make_pictures(CLEAN, folder, options.count, options.megapixels, options.format)
+        make_folder(CLEAN, first, 1, 0.01, options.format)
+        make_folder(CLEAN, folder, options.count, options.megapixels, options.format)
         told = ["--model", options.model, "--sigma", f"{SIGMA:g}", "--device", options.device]
         told += ["--jobs", str(options.jobs)] if options.jobs else []
         # So that nobody waits for the first export of a network.
