@@ -25,6 +25,7 @@ class Handling:
         written: the formats of outputs, each with the suffix that its files get.
         default_format: of outputs where nothing names one; None for each input's own.
         beside: returns the bytes of a file that a task writes beside its result, by its kind.
+        is_light: outputs hold scene-linear light.
         stages: the way of an item from its source to its result.
     """
 
@@ -33,6 +34,7 @@ class Handling:
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
     beside: Callable[[Any, str], bytes] | None = None
+    is_light: bool = False
     stages: type[PictureStages[Any, Any]] = PictureStages
 
 
@@ -57,6 +59,7 @@ RAW_FILES_TO_LINEAR = replace(
     RAW_FILES,
     written={each: suffix for each, suffix in RAW_OUTPUT_SUFFIX.items() if each in _HOLDS_LIGHT},
     default_format=ImageFormat.EXR,
+    is_light=True,
 )
 """Camera RAW files, of which linear light is written."""
 
@@ -72,5 +75,6 @@ PICTURES_TO_LIGHT = Handling(
     written={each: suffix for each, suffix in DEFAULT_SUFFIX.items() if each in _OF_LIGHT},
     default_format=ImageFormat.EXR,
     beside=_beside,
+    is_light=True,
 )
 """Finished pictures, of which scene-linear light is written; JPEG holds it as a gain map."""

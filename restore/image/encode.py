@@ -41,17 +41,28 @@ _WITHOUT_METADATA = {ImageFormat.PPM, ImageFormat.EXR, ImageFormat.HDR}
 _WITHOUT_ALPHA = {ImageFormat.JPEG: "png", ImageFormat.PPM: "png", ImageFormat.HDR: "exr"}
 
 
-def check_depth(image_format: ImageFormat, bit_depth: int | None) -> None:
+def check_depth(
+    image_format: ImageFormat, bit_depth: int | None, *, is_light: bool = False
+) -> None:
     """Refuse a number of bits per sample that a container is not written with.
+
+    Args:
+        image_format: any.
+        bit_depth: what is asked for, if anything.
+        is_light: what is written is scene-linear light, of which the integers of a TIFF would lose
+            all that is brighter than white.
 
     Raises:
         UsageError: says what it holds.
     """
     # DNG is written elsewhere, from what the sensor measured.
     held = (16,) if image_format is ImageFormat.DNG else BIT_DEPTHS[image_format]
+    what = "holds"
+    if is_light and image_format is ImageFormat.TIFF:
+        held, what = (32,), "holds linear light in"
     if bit_depth is not None and bit_depth not in held:
         depths = " or ".join(map(str, held))
-        raise UsageError(f"{image_format.upper()} holds {depths} bits per sample, not {bit_depth}")
+        raise UsageError(f"{image_format.upper()} {what} {depths} bits per sample, not {bit_depth}")
 
 
 def encode(

@@ -109,6 +109,7 @@ class Enhanced:
             UsageError: a depth or quality that the container does not have.
             OutputError: the container cannot hold this picture.
         """
+        check_depth(image_format, bit_depth, is_light=self.output_color == "linear")
         if image_format is not ImageFormat.DNG:
             return encode(
                 self.picture,
@@ -117,7 +118,6 @@ class Enhanced:
                 quality=quality,
                 strip_metadata=strip_metadata,
             )
-        check_depth(image_format, bit_depth)
         if self.to_srgb is None:
             raise UsageError("these weights make finished sRGB pictures, which a DNG cannot hold")
         light = srgb_to_linear(self.colour)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from restore.errors import OutputError
 from restore.image.alpha import is_opaque, with_alpha_kind
-from restore.image.encode import encode
+from restore.image.encode import check_depth, encode
 from restore.image.exr import write_exr
 from restore.image.gain_map import write_gain_map
 from restore.image.gamut import in_srgb_primaries
@@ -71,8 +71,9 @@ class Radiance:
             UsageError: a bit depth that the format does not have.
             OutputError: the picture cannot be written in this format here.
         """
+        check_depth(image_format, bit_depth, is_light=True)
         match image_format:
-            case ImageFormat.EXR if bit_depth in (None, 16, 32):
+            case ImageFormat.EXR:
                 picture = with_alpha_kind(upright(self.picture), premultiplied=True)
                 return write_exr(picture, bit_depth or 32, attributes=self.attributes)
             case ImageFormat.JPEG:

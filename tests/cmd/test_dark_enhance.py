@@ -113,8 +113,20 @@ def test_a_dng_holds_16_bits(run: Run, isp_weights: Models, output: tuple[str, .
     arguments = ("dark-enhance", "nights/a.dng", "--model", str(isp_weights["bayer"]))
     assert run(*arguments, "-o", *output, "--bit-depth", "16").code == 0
     ended = run(*arguments, "-o", *output, "--bit-depth", "8", "--overwrite")
-    assert ended.code in (1, 2)
+    assert ended.code == 2
     assert "DNG holds 16 bits per sample" in ended.err
+
+
+@pytest.mark.parametrize("output", [("a.tif",), ("out/", "--format", "tiff")])
+def test_light_is_not_cut_off_at_white(
+    run: Run, isp_weights: Models, output: tuple[str, ...]
+) -> None:
+    arguments = ("dark-enhance", "nights/a.dng", "--model", str(isp_weights["bayer"]))
+    linear = ("--output-color", "linear", "-o", *output)
+    ended = run(*arguments, *linear, "--bit-depth", "16")
+    assert ended.code == 2
+    assert "TIFF holds linear light in 32 bits per sample, not 16" in ended.err
+    assert run(*arguments, *linear, "--bit-depth", "32").code == 0
 
 
 def test_an_input_is_never_overwritten(run: Run, isp_weights: Models) -> None:

@@ -85,6 +85,20 @@ def test_a_photograph_becomes_light(
     assert picture.is_float == (name != "out.jpg")
 
 
+@pytest.mark.parametrize(
+    ("name", "depth", "words"),
+    [("out.tif", "16", "TIFF holds linear light in 32"), ("out.jpg", "16", "JPEG holds")],
+)
+def test_light_is_not_cut_off_at_white(
+    run: Run, plain: str, photograph: str, workplace: Path, name: str, depth: str, words: str
+) -> None:
+    arguments = ("hdr", photograph, "-o", name, "--model", plain, "--bit-depth", depth)
+    ended = run(*arguments)
+    assert ended.code == 2
+    assert words in ended.err
+    assert not (workplace / name).exists()
+
+
 def test_a_folder_gets_exr_previews_and_masks(
     run: Run, plain: str, photograph: str, workplace: Path
 ) -> None:
