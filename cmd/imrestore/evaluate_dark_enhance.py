@@ -123,8 +123,9 @@ def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: EvaluationOpti
     )
 
 
-def _figures(score: "DarkScore | PairScore") -> dict[str, float]:
+def _figures(score: "DarkScore | PairScore") -> dict[str, float | str]:
     return {
+        "method": getattr(score, "method", "network"),
         "ratio": score.ratio,
         "psnr": score.psnr,
         "ssim": score.ssim,

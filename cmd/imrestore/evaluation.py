@@ -93,7 +93,7 @@ def report_scores(evaluation: Evaluation, options: EvaluationOptions) -> NoRetur
 
 
 def rows_of(
-    results: "Iterator[Any | Failure]", figures: Callable[[Any], dict[str, float]]
+    results: "Iterator[Any | Failure]", figures: Callable[[Any], Mapping[str, float | str]]
 ) -> Iterator[Row]:
     """Gather the scores of each picture.
 
@@ -104,7 +104,7 @@ def rows_of(
     from restore.tasks.evaluate import Failure
 
     for path, group in groupby(results, key=lambda result: result.path):
-        scores: list[dict[str, float]] = []
+        scores: list[Mapping[str, float | str]] = []
         run: dict[str, str] = {}
         error = None
         for result in group:

@@ -22,13 +22,14 @@ class Row:
 
     Attributes:
         path: the picture.
-        scores: a mapping for every column; each has psnr (dB) and ssim.
+        scores: a mapping for every column; each has psnr (dB) and ssim, and perhaps words that say
+            what it is of.
         error: one line, if it failed.
         run: what computed them: model, device, precision.
     """
 
     path: Path
-    scores: Sequence[Mapping[str, float]]
+    scores: Sequence[Mapping[str, float | str]]
     error: str | None = None
     run: Mapping[str, str] = field(default_factory=dict)
 
@@ -93,7 +94,7 @@ class ScoreReport(WithBar):
             for key, value in (run | dict(conditions)).items():
                 self._print(f"{key.replace('_', ' ')}: {_words(value)}")
 
-    def _print_line(self, name: str, scores: Sequence[Mapping[str, float]]) -> None:
+    def _print_line(self, name: str, scores: Sequence[Mapping[str, float | str]]) -> None:
         if not self._has_head:
             self._has_head = True
             columns = "".join(f"  {heading:>16}" for heading in self._headings)
@@ -111,11 +112,19 @@ class ScoreReport(WithBar):
         sys.stdout.flush()
 
 
-def _means(pictures: Sequence[Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:
+def _means(
+    pictures: Sequence[Sequence[Mapping[str, float | str]]],
+) -> list[dict[str, float | str]]:
+    """Return the mean of each column's numbers, with the words that all of it have."""
     return [
-        {key: sum(score[key] for score in column) / len(column) for key in column[0]}
+        {key: _mean([score[key] for score in column]) for key in column[0]}
         for column in zip(*pictures, strict=True)
     ]
+
+
+def _mean(values: Sequence[float | str]) -> float | str:
+    numbers = [value for value in values if not isinstance(value, str)]
+    return sum(numbers) / len(numbers) if numbers else values[0]
 
 
 def _shortened(name: str, width: int) -> str:

@@ -213,7 +213,9 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
 def _with_transfer(picture: Picture, image_format: ImageFormat, *, linear: bool) -> Picture:
     """Return samples that are linear or encoded, of primaries that the file will state."""
     is_linear = picture.transfer is Transfer.LINEAR
-    if linear == is_linear and (not linear or _states_primaries(picture, image_format)):
+    # Other containers of encoded samples hold the profile, which states them.
+    is_bare = linear or image_format is ImageFormat.PPM
+    if linear == is_linear and (not is_bare or _states_primaries(picture, image_format)):
         return picture
     straight = with_alpha_kind(picture, premultiplied=False)
     light = straight if is_linear else _recoded(straight, srgb_to_linear, Transfer.LINEAR)

@@ -34,6 +34,18 @@ def test_table_has_every_ratio_and_method(run: Run, isp_weights: Models) -> None
     assert "Canon 5D4" in ended.out
 
 
+@pytest.mark.usefixtures("photos")
+def test_records_name_the_method_of_each_figure(run: Run, isp_weights: Models) -> None:
+    arguments = ("--model", str(isp_weights["bayer"]), "--ratio", "20,50", "--json")
+    picture, means = map(
+        json.loads, run("evaluate", "dark-enhance", "photos", *arguments).out.splitlines()
+    )
+    for scores in (picture["scores"], means["mean"]):
+        named = [(score["ratio"], score["method"]) for score in scores]
+        assert named[:2] == [(20, "network"), (20, "LibRaw")]
+        assert [ratio for ratio, _ in named] == [20] * (len(named) // 2) + [50] * (len(named) // 2)
+
+
 def test_pairs_are_measured_in_the_protocol_of_the_paper(
     run: Run, isp_weights: Models, sensor: Callable[..., RawPicture]
 ) -> None:
@@ -46,6 +58,7 @@ def test_pairs_are_measured_in_the_protocol_of_the_paper(
     assert "2_10s.dng" in ended.err
     done, failed, means = map(json.loads, ended.out.splitlines())
     assert done["scores"][0]["ratio"] == 100
+    assert done["scores"][0]["method"] == "network"
     assert failed["status"] == "failed"
     assert "Chen et al. 2018" in means["protocol"]
 

@@ -50,6 +50,18 @@ def test_files_without_chromaticities_hold_the_same_colours(container: ImageForm
     np.testing.assert_allclose(stored.pixels[:, 0, 0], expected, atol=4e-3)
 
 
+def test_a_ppm_holds_the_colours_of_the_profile_that_it_cannot_keep() -> None:
+    """Encoded samples stay as they are where the profile goes with them."""
+    codes = linear_to_srgb(np.array((0.5, 0.6, 0.4), np.float32))
+    pixels = codes[:, None, None] * np.ones((1, 4, 6), np.float32)
+    before = Picture(pixels=pixels, bit_depth=16, icc=b"P3", primaries=P3)
+    expected = np.array(P3_TO_SRGB) @ (0.5, 0.6, 0.4)
+    stored = decode(encode(before, ImageFormat.PPM)).pixels[:, 0, 0]
+    np.testing.assert_allclose(stored, linear_to_srgb(expected.astype(np.float32)), atol=1e-3)
+    kept = decode(encode(before, ImageFormat.TIFF)).pixels[:, 0, 0]
+    np.testing.assert_allclose(kept, codes, atol=1e-4)
+
+
 def test_openexr_states_what_it_holds() -> None:
     before = light(P3, 0.5, 0.6, 0.4)
     stored = decode(encode(before, ImageFormat.EXR))
