@@ -15,6 +15,9 @@ from restore.tasks.denoise import Denoiser, Sigma
 
 __all__ = ["denoise"]
 
+_MOST_MEAN = 1.5
+"""Of floats in [0, 1] with noise; those in 0..255 have a higher one unless they are black."""
+
 _Image = TypeVar("_Image", bound="Picture | NDArray[Any] | torch.Tensor")
 
 
@@ -45,7 +48,7 @@ def denoise(
         tile: as for ``Denoiser``.
 
     Raises:
-        UnsupportedImage: the image is of no such shape or dtype.
+        UnsupportedImage: the image is empty, of no such shape or dtype, or far from [0, 1].
         UsageError, WeightsError, DeviceError: as for ``Denoiser``.
     """
     denoiser = _denoiser(str(model), device, precision, tile)
@@ -69,26 +72,35 @@ def _denoiser(model: str, device: str, precision: str, tile: str | int) -> Denoi
 
 
 def _tensor(image: torch.Tensor, apply: Callable[[Picture], Picture]) -> torch.Tensor:
-    if image.ndim == 4:
+    if image.ndim == 4 and len(image):
         return torch.stack([_tensor(one, apply) for one in image])
-    if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.is_floating_point():
+    is_picture = image.ndim == 3 and image.shape[0] in (1, 3) and image.numel()
+    if not is_picture or not image.is_floating_point():
         raise UnsupportedImage(
             f"a {image.dtype} tensor of shape {list(image.shape)}: "
             "give floats in [0, 1], (B, C, H, W) or (C, H, W) with 1 or 3 channels"
         )
     pixels = image.detach().to("cpu", torch.float32).numpy()
+    _check_floats(pixels)
     restored = apply(Picture(pixels=pixels, is_float=True)).pixels
     return torch.from_numpy(restored.clip(0, 1)).to(image)
 
 
 def _array(image: NDArray[Any], apply: Callable[[Picture], Picture]) -> NDArray[Any]:
     planes = image[..., None] if image.ndim == 2 else image
-    if planes.ndim != 3 or planes.shape[2] not in (1, 3) or not _known(image.dtype):
+    if (
+        planes.ndim != 3
+        or planes.shape[2] not in (1, 3)
+        or not _known(image.dtype)
+        or not image.size
+    ):
         raise UnsupportedImage(
             f"a {image.dtype} array of shape {list(image.shape)}: "
             "give uint8, uint16 or floats, [H, W] or [H, W, C] with 1 or 3 channels"
         )
     integer = image.dtype.kind == "u"
+    if not integer:
+        _check_floats(image)
     peak = np.float32(np.iinfo(image.dtype).max if integer else 1)
     pixels = np.ascontiguousarray(planes.transpose(2, 0, 1), dtype=np.float32) / peak
     depth = 8 * image.dtype.itemsize if integer else 8
@@ -97,6 +109,16 @@ def _array(image: NDArray[Any], apply: Callable[[Picture], Picture]) -> NDArray[
     if integer:
         restored = np.rint(restored * peak)
     return restored.reshape(image.shape).astype(image.dtype)
+
+
+def _check_floats(values: NDArray[Any]) -> None:
+    """Refuse what is not in [0, 1], which clipped would be white."""
+    finite = values[np.isfinite(values)]
+    mean = float(finite.mean(dtype=np.float64)) if finite.size else 0.0
+    if mean > _MOST_MEAN:
+        raise UnsupportedImage(
+            f"floats with a mean of {mean:.3g}: give them in [0, 1], or as uint8 or uint16"
+        )
 
 
 def _known(dtype: np.dtype[Any]) -> bool:

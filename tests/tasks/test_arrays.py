@@ -71,9 +71,19 @@ def test_uint16_and_gray_shapes(gray_model: Path) -> None:
         np.zeros(4, np.float32),
         torch.zeros(2, 4, 4),
         torch.zeros(3, 4, 4, dtype=torch.uint8),
+        np.zeros((0, 4), np.uint8),
+        torch.zeros(3, 0, 4),
+        torch.zeros(0, 3, 4, 4),
     ],
     ids=lambda image: f"{image.dtype}-{list(image.shape)}",
 )
 def test_other_shapes_are_refused(gray_model: Path, image: object) -> None:
     with pytest.raises(UnsupportedImage, match="shape"):
         restore.denoise(image, gray_model)
+
+
+def test_floats_of_another_range_are_refused_and_do_not_come_back_white(gray_model: Path) -> None:
+    codes = SAMPLES[..., 0].astype(np.float32)
+    for image in (codes, torch.from_numpy(codes)[None]):
+        with pytest.raises(UnsupportedImage, match=r"give them in \[0, 1\]"):
+            restore.denoise(image, gray_model)

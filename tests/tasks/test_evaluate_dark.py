@@ -1,12 +1,27 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from restore.image.develop import camera_to_srgb
+from restore.image.picture import Picture
+from restore.image.raw_picture import RawPicture
+from restore.image.transfer import linear_to_srgb
+from restore.noise.dark import dark_raw
 from restore.tasks.dark_enhance import DarkEnhancer
-from restore.tasks.evaluate import Failure
-from restore.tasks.evaluate_dark import LIBRAW, NETWORK, DarkScore, evaluate_dark_enhancer, methods
+from restore.tasks.evaluate import Failure, clean_picture
+from restore.tasks.evaluate_dark import (
+    CAMERA,
+    LIBRAW,
+    NETWORK,
+    DarkScore,
+    evaluate_dark_enhancer,
+    methods,
+)
 
 
 @pytest.fixture
@@ -36,6 +51,25 @@ def test_every_method_is_scored_at_every_ratio(enhancer: DarkEnhancer, photo: Pa
         (ratio, method) for ratio in (100, 300) for method in methods()
     ]
     assert found[0].record["model"] == "bayer"
+
+
+def test_figures_are_those_beside_the_developed_clean_picture(photo: Path) -> None:
+    generator = torch.Generator().manual_seed(5)
+    pixels = torch.from_numpy(clean_picture(photo).pixels)
+    raw, light, amplification = dark_raw(pixels, CAMERA, 50, generator)
+    matrix = camera_to_srgb(raw)
+    clean = linear_to_srgb(np.einsum("ij,jhw->ihw", matrix, light.numpy())).clip(0, 1)
+    asked: list[float] = []
+
+    def darker(_raw: RawPicture, *, ratio: float) -> SimpleNamespace:
+        asked.append(ratio)
+        return SimpleNamespace(picture=Picture(pixels=0.9 * clean), record={})
+
+    score, *_ = evaluate_dark_enhancer(cast(DarkEnhancer, darker), [photo], [50], seed=5)
+    assert isinstance(score, DarkScore)
+    assert asked == [amplification]
+    assert score.psnr == pytest.approx(-10 * np.log10(np.mean((0.1 * clean) ** 2)), abs=1e-4)
+    assert 0.95 < score.ssim < 1
 
 
 def test_libraw_is_close_where_there_is_light_and_far_in_the_dark(
