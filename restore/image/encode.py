@@ -89,8 +89,8 @@ def encode(
         bit_depth: bits per sample, see ``BIT_DEPTHS``; None keeps the picture's own where the
             container can hold it.
         quality: 1 to 100 for JPEG (95), WebP (95; 100 is lossless) and AVIF (90).
-        strip_metadata: leave out EXIF and XMP; orientation is applied to the pixels, and the ICC
-            profile stays, since without it the colours would change.
+        strip_metadata: leave out EXIF, XMP and the container's notes; orientation is applied to the
+            pixels, and the ICC profile stays, since without it the colours would change.
 
     Raises:
         UsageError: a depth or quality that the container does not have.
@@ -164,6 +164,8 @@ def _stored_form(
     as_float = keeps_float or depth == 32 or image_format is ImageFormat.EXR
     if strip_metadata or not _holds_orientation(picture, image_format):
         picture = upright(picture)
+    if strip_metadata:
+        picture = replace(picture, notes=b"")
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
     picture = _with_transfer(_with_alpha(picture, image_format), image_format, linear=linear)
     return picture, depth, as_float

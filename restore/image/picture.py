@@ -56,6 +56,8 @@ class Picture:
             bottom (inclusive) counted from the first stored pixel; else None.
         png_chunks: the chunks of PNG that say what colours and pixels mean (gamma, chromaticities,
             pixels per metre), whole; they go back into PNG.
+        notes: what else its container holds of words: text chunks of a PNG, or IPTC, comments and
+            pixels per inch of a JPEG, whole; they go back into the same container.
     """
 
     pixels: NDArray[np.float32]
@@ -73,6 +75,7 @@ class Picture:
     primaries: str = ""
     display_window: tuple[int, int, int, int] | None = None
     png_chunks: bytes = b""
+    notes: bytes = b""
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""

@@ -17,6 +17,7 @@ from restore.errors import OutputError, UnsupportedImage
 from restore.image.codec_size import webp_size
 from restore.image.icc import other_primaries
 from restore.image.jpeg_blocks import exif_for_jpeg, xmp_for_jpeg
+from restore.image.jpeg_segments import kept_segments, with_segments
 from restore.image.metadata import (
     EXIF_HEADER,
     bare_exif,
@@ -61,7 +62,7 @@ def read_with_pillow(
         # Pillow takes memory for the canvas as soon as it opens a file.
         check_size(*webp_size(file.read(30)))
         file.seek(0)
-    samples, info = _decoded(file, image_format, check_size)
+    samples, info, notes = _decoded(file, image_format, check_size)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
     icc = info.get("icc_profile") or None
@@ -74,13 +75,17 @@ def read_with_pillow(
         exif=exif,
         xmp=info.get("xmp") or None,
         orientation=orientation_of(exif),
+        notes=notes,
     )
 
 
 def _decoded(
     file: BinaryIO, image_format: ImageFormat, check_size: Callable[[int, int], None]
-) -> tuple[NDArray[np.uint8], dict[Any, Any]]:
-    """Return samples and metadata; a function of its own, so that Pillow's copy dies with it."""
+) -> tuple[NDArray[np.uint8], dict[Any, Any], bytes]:
+    """Return samples, metadata and ``Picture.notes``.
+
+    A function of its own, so that Pillow's copy dies with it.
+    """
     with quiet_pillow():
         opened = READERS[image_format](file)
     with opened as image:
@@ -89,7 +94,8 @@ def _decoded(
         if frames > 1:
             raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
         image.load()
-        return np.asarray(_gray_or_rgb(image)), dict(image.info)
+        notes = kept_segments(getattr(image, "applist", ()))
+        return np.asarray(_gray_or_rgb(image)), dict(image.info), notes
 
 
 def _gray_or_rgb(image: Image.Image) -> Image.Image:
@@ -133,7 +139,9 @@ def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int 
                 f"{name} cannot hold this picture: {error}; use --format png"
             ) from error
         file.seek(0)
-        return file.read()
+        encoded = file.read()
+    is_same = picture.format is image_format is ImageFormat.JPEG
+    return with_segments(encoded, picture.notes) if is_same else encoded
 
 
 def _memory() -> BinaryIO:

@@ -38,6 +38,7 @@ _PASSES = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"pHYs")
+_TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_BLOCK_BYTES = 64 << 20
 _LONGEST_SIDE = 1_000_000  # of libpng
@@ -60,6 +61,7 @@ class _Chunks:
     exif: bytes | None = None
     xmp: bytes | None = None
     colour_chunks: bytes = b""
+    text_chunks: bytes = b""
 
     @property
     def row_bits_per_column(self) -> int:
@@ -89,6 +91,7 @@ def read_png(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
         xmp=chunks.xmp,
         orientation=orientation_of(chunks.exif),
         png_chunks=chunks.colour_chunks,
+        notes=chunks.text_chunks,
     )
 
 
@@ -111,6 +114,8 @@ def write_png(picture: Picture, bit_depth: int) -> bytes:
         chunks.append(_chunk(b"eXIf", picture.exif))
     if picture.xmp:
         chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + b"\x00\x00\x00\x00\x00" + picture.xmp))
+    if picture.format is ImageFormat.PNG:
+        chunks.append(picture.notes)
     rows = memoryview(compressed_rows(samples))
     parts = range(0, len(rows), _IDAT_BYTES)
     chunks += [_chunk(b"IDAT", rows[start : start + _IDAT_BYTES]) for start in parts]
@@ -142,6 +147,8 @@ def _read_chunks(data: bytes, check_size: Callable[[int, int], None]) -> _Chunks
                 found.xmp = _itxt_text(bytes(body))
             case _ if kind in _COLOUR_CHUNKS and len(body) <= 64:
                 found.colour_chunks += _chunk(kind, bytes(body))
+            case _ if kind in _TEXT_CHUNKS:
+                found.text_chunks += _chunk(kind, bytes(body))
     if not found.pixels:
         raise CorruptImage("is cut short: it has no pixels")
     if found.colour == _PALETTE and (not found.palette or len(found.palette) % 3):
