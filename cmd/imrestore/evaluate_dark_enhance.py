@@ -12,7 +12,7 @@ from imrestore.evaluation import (
     report_scores,
     rows_of,
 )
-from imrestore.options import NetworkOptions, with_options
+from imrestore.options import NetworkOptions, with_options, without_effect
 
 if TYPE_CHECKING:
     from restore.tasks.dark_enhance import DarkEnhancer
@@ -42,14 +42,25 @@ def dark_enhance(
         ),
     ] = None,
     ratio: Annotated[
-        str, typer.Option(metavar="N[,N...]", help="How many times too dark they are made.")
-    ] = "100,250,300",
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="How many times too dark they are made.",
+            show_default="100,250,300",
+        ),
+    ] = None,
     xtrans: Annotated[
         bool, typer.Option("--xtrans", help="Measure on X-Trans sensors instead of Bayer ones.")
     ] = False,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Seed of camera and noise of the first picture.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Seed of camera and noise of the first picture.",
+            show_default="0",
+        ),
+    ] = None,
     options: EvaluationOptions,
 ) -> None:
     """Measure on clean pictures that are turned into dark RAW files of a camera not trained on.
@@ -71,12 +82,16 @@ def dark_enhance(
 
     if (folder is None) == (pairs is None):
         raise UsageError("give a folder of clean pictures, or --pairs with a list, not both")
-    ratios = _ratios(ratio)
+    why = pairs is not None and "pairs are as they were taken"
+    without_effect(
+        ratio=ratio is not None and why, xtrans=xtrans and why, seed=seed is not None and why
+    )
+    ratios = _ratios("100,250,300" if ratio is None else ratio)
     enhancer = DarkEnhancer(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
     if folder is not None:
-        evaluation = _on_clean(enhancer, folder, ratios, seed, options, xtrans=xtrans)
+        evaluation = _on_clean(enhancer, folder, ratios, seed or 0, options, xtrans=xtrans)
     elif pairs is not None:
         evaluation = _on_pairs(enhancer, pairs, options)
     report_scores(evaluation, options)

@@ -19,6 +19,7 @@ __all__ = [
     "exclusive",
     "one_of",
     "with_options",
+    "without_effect",
 ]
 
 FILE_FORMATS = ("avif", "exr", "hdr", "jpeg", "png", "ppm", "tiff", "webp")
@@ -166,7 +167,8 @@ class FileOptions(RunOptions):
         bool,
         typer.Option(
             "--strip-metadata",
-            help="Leave EXIF and XMP out. The ICC profile stays; pixels are turned upright.",
+            help="Leave EXIF, XMP, IPTC and texts out. The ICC profile stays; pixels are turned "
+            "upright.",
         ),
     ] = False
     compare: Annotated[
@@ -284,3 +286,19 @@ def exclusive(values: object, names: Sequence[str]) -> None:
     given = [f"--{name.replace('_', '-')}" for name in names if getattr(values, name)]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} contradict each other")
+
+
+def without_effect(**given: object) -> None:
+    """Refuse options that are given where they do nothing, which whoever gives them cannot know.
+
+    Args:
+        given: by name, why an option does nothing here; or something false where all is well.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    from restore.errors import UsageError
+
+    for name, reason in given.items():
+        if reason:
+            raise UsageError(f"--{name.replace('_', '-')} does nothing here: {reason}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore.options import with_options
+from imrestore.options import with_options, without_effect
 from imrestore.training import TrainingOptions, number_range, supervised
 
 __all__ = ["dark_enhance"]
@@ -41,11 +41,13 @@ def dark_enhance(
         ),
     ] = "camera",
     ratio: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="LOW:HIGH", help="Range of the amplification that dark pictures will need."
+            metavar="LOW:HIGH",
+            help="Range of the amplification that dark pictures will need.",
+            show_default="50:300",
         ),
-    ] = "50:300",
+    ] = None,
     xtrans: Annotated[
         bool, typer.Option("--xtrans", help="Train for X-Trans sensors instead of Bayer ones.")
     ] = False,
@@ -78,11 +80,12 @@ def dark_enhance(
     from restore.training.dark import train_dark_enhancer
     from restore.training.recipes import DarkRecipe
 
+    without_effect(ratio=ratio is not None and pairs and "pairs have their own")
     recipe = DarkRecipe(
         xtrans=xtrans,
         width=width,
         head=head,
-        ratio=number_range("--ratio", ratio, "50:300"),
+        ratio=number_range("--ratio", "50:300" if ratio is None else ratio, "50:300"),
         patch=patch,
         loss=loss,
         **training.schedule_values(),

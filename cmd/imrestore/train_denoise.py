@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore.options import with_options
+from imrestore.options import with_options, without_effect
 from imrestore.training import TrainingOptions, layer_widths, number_range, supervised
 
 __all__ = ["denoise"]
@@ -40,13 +40,16 @@ def denoise(
         ),
     ] = None,
     sigma: Annotated[
-        str, typer.Option(metavar="LOW:HIGH", help="Range of the level of awgn, of 255.")
-    ] = "0:55",
+        str | None,
+        typer.Option(
+            metavar="LOW:HIGH", help="Range of the level of awgn, of 255.", show_default="0:55"
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(help="Network: dncnn or resunet.")] = "resunet",
     gray: Annotated[
         bool, typer.Option("--gray/--color", help="Train for gray or for colour pictures.")
     ] = False,
-    depth: Annotated[int, typer.Option(help="Layers of a DnCNN.")] = 20,
+    depth: Annotated[int | None, typer.Option(help="Layers of a DnCNN.", show_default="20")] = None,
     width: Annotated[
         str | None,
         typer.Option(
@@ -104,16 +107,25 @@ def denoise(
     from restore.training.denoise import train_denoiser
     from restore.training.recipes import DenoiseRecipe
 
+    kinds = noise or ["awgn"]
+    is_dncnn = model == "dncnn"
+    without_effect(
+        depth=depth is not None and model == "resunet" and "only a DnCNN has one; give --width",
+        batch_norm=batch_norm and model == "resunet" and "only a DnCNN can have it",
+        blind=blind and is_dncnn and "a DnCNN is blind anyway",
+        noise=noise and pairs and "pairs have their own",
+        sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
+    )
     recipe = DenoiseRecipe(
         model=model,
         channels=1 if gray else 3,
-        depth=depth,
+        depth=20 if depth is None else depth,
         widths=layer_widths(width, "32,64,128,128"),
         batch_norm=batch_norm,
         blind=blind,
-        noise=tuple(noise or ["awgn"]),
-        sigma=number_range("--sigma", sigma, "0:55"),
-        patch=patch or (48 if model == "dncnn" else 64),
+        noise=tuple(kinds),
+        sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
+        patch=patch or (48 if is_dncnn else 64),
         loss=loss,
         **training.schedule_values(),
     )

@@ -70,6 +70,9 @@ def test_pairs_are_measured_in_the_protocol_of_the_paper(
         (["photos", "--pairs", "list.txt"], "not both"),
         (["photos", "--ratio", "dark"], "--ratio dark"),
         (["--pairs", "missing.txt"], "missing.txt"),
+        (["--pairs", "list.txt", "--ratio", "50"], "--ratio does nothing here: pairs are as"),
+        (["--pairs", "list.txt", "--xtrans"], "--xtrans does nothing here"),
+        (["--pairs", "list.txt", "--seed", "0"], "--seed does nothing here"),
     ],
 )
 def test_wrong_usage_is_one_line(

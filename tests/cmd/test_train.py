@@ -91,6 +91,10 @@ def test_time_is_kept(photos: Path, tmp_path: Path) -> None:
         (["--steps", "5", "--schedule", "up"], "schedule 'up'"),
         (["--steps", "5", "--checkpoint-every", "often"], "--checkpoint-every often"),
         (["--steps", "5", "--accumulate", "3"], "batch of 16 cannot be divided into 3"),
+        (["--steps", "5", "--depth", "9"], "--depth does nothing here: only a DnCNN has one"),
+        (["--steps", "5", "--batch-norm"], "--batch-norm does nothing here"),
+        (["--steps", "5", "--model", "dncnn", "--blind"], "--blind does nothing here"),
+        (["--steps", "5", "--noise", "camera", "--sigma", "0:9"], "--sigma does nothing here"),
     ],
 )
 def test_wrong_usage_is_one_line(
