@@ -48,10 +48,25 @@ class InspectionOptions(RunOptions):
     ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class InspectingNetwork(NetworkOptions):
+    """The network that knows the good parts, and how it runs."""
+
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Weights that were trained on good parts with `imrestore train anomaly`; there "
+            "are none for all parts.",
+            show_default="none, must be given",
+        ),
+    ] = "auto"
+
+
 @with_options
 def anomaly(
     files: InspectionOptions,
-    network: NetworkOptions,
+    network: InspectingNetwork,
     *,
     threshold: ThresholdOptions,
     fail_on_anomaly: Annotated[

@@ -116,6 +116,7 @@ def _plan(
         suffixes=handling.suffixes,
         written=handling.written,
         default_format=handling.default_format,
+        noun=handling.noun,
         only=only,
         also_read=also_read,
     )

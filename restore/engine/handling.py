@@ -22,6 +22,7 @@ class Handling:
     Attributes:
         kind: reads and writes them.
         suffixes: lower-case suffixes by which inputs are found in folders.
+        noun: what inputs are called.
         written: the formats of outputs, each with the suffix that its files get.
         default_format: of outputs where nothing names one; None for each input's own.
         beside: returns the bytes of a file that a task writes beside its result, by its kind.
@@ -31,6 +32,7 @@ class Handling:
 
     kind: Kind[Any, Any]
     suffixes: Collection[str]
+    noun: str = "pictures"
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
     beside: Callable[[Any, str], bytes] | None = None
@@ -49,6 +51,7 @@ PICTURES = Handling(
 RAW_FILES = Handling(
     kind=RawFiles(),
     suffixes=RAW_SUFFIXES,
+    noun="RAW files",
     written=RAW_OUTPUT_SUFFIX,
     default_format=ImageFormat.PNG,
 )

@@ -120,6 +120,7 @@ def make_plan(
     suffixes: Collection[str] = frozenset(SUFFIXES),
     written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
     default_format: ImageFormat | None = None,
+    noun: str = "pictures",
     one_suffix: bool = False,
     only: Collection[Path] | None = None,
     also_read: Iterable[Path] = (),
@@ -139,6 +140,7 @@ def make_plan(
         suffixes: lower-case suffixes by which pictures are found in folders.
         written: the formats that the task writes, each with the suffix that its files get.
         default_format: the container where nothing names one; None for each input's own.
+        noun: what inputs are called.
         one_suffix: in a folder, give an output the suffix of ``written`` even where the input has
             another of the same format.
         only: of the files that are found, those that get a result; None for all.
@@ -167,7 +169,7 @@ def make_plan(
         found = [one for one in found if one.source in only]
     if not found and not closed:
         hint = "" if recursive else "; -r looks into subfolders too"
-        raise UsageError(f"no pictures in {', '.join(inputs)}{hint}")
+        raise UsageError(f"no {noun} in {', '.join(inputs)}{hint}")
     if into_folder:
         items = [
             _item_in_folder(

@@ -272,10 +272,20 @@ def _blend(average: nn.Module, network: nn.Module, *, decay: float) -> None:
 
 
 def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
-    keys = [key for key in wanted if saved.get(key) != wanted[key]]
+    before, now = dict(_flat(saved)), dict(_flat(wanted))
+    keys = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
     return "belongs to another run: " + ", ".join(
-        f"{key} was {saved.get(key)}, is now {wanted[key]}" for key in keys
+        f"{key} was {before.get(key, '-')}, is now {now.get(key, '-')}" for key in keys
     )
+
+
+def _flat(recipe: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a recipe, those of its parts too, as options are known."""
+    for key, value in recipe.items():
+        if isinstance(value, dict):
+            yield from _flat(value)
+        else:
+            yield key, value
 
 
 @contextmanager

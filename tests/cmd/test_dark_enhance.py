@@ -157,6 +157,13 @@ def test_wrong_usage_is_one_line(run: Run, arguments: list[str], words: str) -> 
     assert not Path("out").exists()
 
 
+def test_a_folder_without_raw_files_holds_none(run: Run, workplace: Path) -> None:
+    (workplace / "jpegs").mkdir()
+    (workplace / "jpegs/a.jpg").touch()
+    ended = run("dark-enhance", "jpegs", "-o", "out")
+    assert (ended.code, "no RAW files in jpegs" in ended.err) == (2, True)
+
+
 def test_four_phases_by_the_command_line(
     run: Run, workplace: Path, sensor: Sensor, isp_weights: Models
 ) -> None:
