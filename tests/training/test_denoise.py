@@ -10,6 +10,7 @@ from restore.errors import OutputError, OutputExists, TrainingError, TrainingSto
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.checkpoint import checkpoint_path
 from restore.training.denoise import train_denoiser
+from restore.training.randomness import Randomness
 from restore.training.recipes import DenoiseRecipe
 from restore.training.schedule import Progress
 from restore.training.session import Settings
@@ -277,3 +278,24 @@ def test_of_several_clean_pictures_the_same_kind_of_file_is_taken(photos: Path) 
     matched = dict(_matched(photos, photos, pytest.fail))
     assert all(noisy == clean for noisy, clean in matched.items())
     assert len(matched) == 4
+
+
+@pytest.mark.parametrize("kind", ["clean", "pairs"])
+def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None:
+    """Each picture is of one gray, by which its crops are known."""
+    folder = tmp_path / "grays"
+    folder.mkdir()
+    for gray in range(40):
+        Image.new("L", (32, 32), 5 * gray).save(folder / f"{gray:02}.png")
+    recipe = replace(TINY, patch=16)
+    clean, pairs = ([folder], None) if kind == "clean" else ([], (folder, folder))
+    source = open_source(recipe, clean=clean, pairs=pairs, batch=64, multiple=1, warn=pytest.fail)
+
+    def grays(clean: torch.Tensor) -> set[int]:
+        return set((255 * clean.mean(dim=(1, 2, 3))).round().int().tolist())
+
+    kept = set().union(*(grays(batch.clean) for batch in source.held_out))
+    rng = Randomness(0, torch.device("cpu"))
+    trained = set().union(*(grays(source.batches(rng).clean) for _ in range(20)))
+    assert len(kept) == 2
+    assert trained == {5 * gray for gray in range(40)} - kept

@@ -14,6 +14,7 @@ from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.training.data import Batch, RandomCrops
 from restore.training.degradations import Degraded, Gaussian
 from restore.training.loop import Forward, Trainer
+from restore.training.randomness import Randomness
 from restore.training.schedule import Plan, Progress
 
 RECIPE = {"network": "tiny"}
@@ -268,3 +269,49 @@ def test_what_rests_does_the_same_after_a_stop(tmp_path: Path, stop_after: int) 
     parts = resting(tmp_path / "parts.checkpoint")[0].run(resume=True)[0]
     for key, tensor in whole.state_dict().items():
         assert torch.equal(tensor, parts.state_dict()[key]), key
+
+
+def test_the_result_is_the_average_of_the_weights_on_the_way(tmp_path: Path) -> None:
+    """Of the exponential kind, which forgets the start quickly while it is young."""
+    moments: list[list[torch.Tensor]] = []
+    networks: list[nn.Module] = []
+
+    def disturb(network: nn.Module, _: Randomness) -> None:
+        networks.append(network)
+        moments.append([each.detach().clone() for each in network.parameters()])
+
+    def note(_: Progress) -> None:
+        moments.append([each.detach().clone() for each in networks[0].parameters()])
+
+    plan = replace(PLAN, steps=20, ema=0.6, learning_rate=3e-3)
+    average, _ = train(tmp_path / "run.checkpoint", plan, report=note, disturb=disturb)
+    expected = moments[0]
+    for step, newest in enumerate(moments[1:]):
+        decay = min(0.6, (1 + step) / (10 + step))
+        expected = [
+            decay * old + (1 - decay) * new for old, new in zip(expected, newest, strict=True)
+        ]
+    for one, other in zip(average.parameters(), expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+def test_gradients_are_clipped(tmp_path: Path) -> None:
+    networks: list[nn.Module] = []
+    norms: list[float] = []
+
+    def note(_: Progress) -> None:
+        gradients = [each.grad for each in networks[0].parameters() if each.grad is not None]
+        norms.append(float(torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))))
+
+    def steep(result: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+        return 1e6 * F.l1_loss(result, clean)
+
+    plan = replace(PLAN, steps=3, gradient_norm=0.5)
+    train(
+        tmp_path / "run.checkpoint",
+        plan,
+        report=note,
+        loss=steep,
+        disturb=lambda network, _: networks.append(network),
+    )
+    assert norms == pytest.approx([0.5] * 3, rel=1e-3)
