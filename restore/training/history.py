@@ -2,12 +2,14 @@
 
 import csv
 import importlib.util
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from restore.files import write_atomically
 from restore.training.schedule import PSNR, Figure, Progress
 
 __all__ = ["History"]
@@ -89,13 +91,12 @@ class History:
             self._board = SummaryWriter(str(self._board_folder), purge_step=step)
 
     def _write(self) -> None:
-        part = self._table.with_suffix(".csv.part")
-        with part.open("w", newline="") as file:
-            columns = ("step", "seconds", "loss", "learning_rate", self._figure.key)
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(self._rows)
-        part.replace(self._table)
+        table = io.StringIO(newline="")
+        columns = ("step", "seconds", "loss", "learning_rate", self._figure.key)
+        writer = csv.DictWriter(table, columns)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_atomically(self._table, table.getvalue().encode(), overwrite=True)
 
     def _draw(self) -> None:
         """Draw loss and validation over steps."""
@@ -117,4 +118,6 @@ class History:
             axis.set_ylabel(label, color=colour)
         left.set_yscale("log")
         left.set_xlabel("step")
-        figure.savefig(self._curve, dpi=120)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=120)
+        write_atomically(self._curve, picture.getvalue(), overwrite=True)

@@ -31,3 +31,15 @@ def test_randomness_of_another_kind_of_device_is_refused() -> None:
     with pytest.raises(TrainingError, match="another kind of device than cpu"):
         rng.restore([host, local[:16]])
     rng.restore([host, local])
+
+
+def test_processes_of_a_run_draw_crops_and_noise_of_their_own() -> None:
+    cpu = torch.device("cpu")
+    first, second, again = (Randomness(7, cpu, rank=rank) for rank in (0, 1, 1))
+
+    def drawn(rng: Randomness) -> list[float]:
+        return [float(torch.rand(1, generator=one)) for one in (rng.host, rng.local)]
+
+    values = drawn(first), drawn(second)
+    assert values[1] == drawn(again)
+    assert len({*values[0], *values[1]}) == 4
