@@ -176,7 +176,9 @@ class PictureStages(Generic[S, R]):
         try:
             restored = self.restore(loaded.source)
         except RestoreError as error:
-            raise type(error)(f"{loaded.item.source_name}: {error}") from error
+            # Those of tasks that read further files name the file.
+            name = f"{loaded.item.source_name}: "
+            raise type(error)(name + str(error).removeprefix(name)) from error
         before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
         return Result(restored, before)
 

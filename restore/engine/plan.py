@@ -2,6 +2,7 @@
 
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -180,7 +181,9 @@ def make_plan(
     else:
         items = [_item_of_file(found, output, image_format, written)] if found else []
     if compare:
-        items = [_with_compare(item) for item in items]
+        names = {item.destination for item in items if item.destination}
+        stems = Counter(name.with_suffix("") for name in names)
+        items = [_with_compare(item, stems) for item in items]
     items = [_with_beside(item, beside) for item in items]
     items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
     _refuse_collisions(items)
@@ -251,11 +254,14 @@ def _item_of_file(
     return Item(source=found[0].source, destination=path, format=image_format or by_suffix)
 
 
-def _with_compare(item: Item) -> Item:
-    if item.destination is None:
+def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:
+    destination = item.destination
+    if destination is None:
         raise UsageError("--compare needs an output file to stand beside, not standard output")
-    name = f"{item.destination.stem}_compare.png"
-    return replace(item, compare=item.destination.with_name(name))
+    is_alone = stems[destination.with_suffix("")] == 1
+    # a.jpg beside a.png: what they are called in full tells their comparisons apart.
+    name = destination.stem if is_alone else destination.name
+    return replace(item, compare=destination.with_name(f"{name}_compare.png"))
 
 
 def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:

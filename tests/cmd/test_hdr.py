@@ -268,6 +268,7 @@ def test_a_frame_that_stands_alone_fails_and_the_rest_is_done(
     ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align")
     assert ended.code == 1
     assert "alone.png: stands alone" in ended.err
+    assert ended.err.count("alone.png: ") == 1
     assert len(list((workplace / "merged").rglob("*.exr"))) == 2
 
 

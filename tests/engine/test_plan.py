@@ -217,9 +217,16 @@ def test_before_and_after_pictures_are_part_of_the_plan() -> None:
     touch("out/a_compare.png")
     with pytest.raises(UsageError, match=r"out/a_compare\.png: exists"):
         make_plan(["in"], "out", compare=True)
-    touch("in/a.png")
-    with pytest.raises(UsageError, match=r"in/a\.jpg and in/a\.png .*_compare"):
-        make_plan(["in"], "out", compare=True)
+
+
+def test_before_and_after_pictures_of_one_stem_are_told_apart() -> None:
+    touch("in/a.jpg", "in/a.png", "in/b.jpg")
+    plan = make_plan(["in", "in/b.jpg"], "out", compare=True)
+    assert [item.compare for item in plan.items] == [
+        Path("out/a.jpg_compare.png"),
+        Path("out/a.png_compare.png"),
+        Path("out/b_compare.png"),
+    ]
 
 
 def test_shards_together_are_the_whole_and_share_nothing() -> None:
