@@ -120,10 +120,9 @@ def _plan(
         only=only,
         also_read=also_read,
     )
-    if handling.default_format:
-        # Where the inputs do not decide it, it is known before the work what will be written.
-        for written in {item.written for item in plan.items}:
-            _check_depth(written, options, handling)
+    # Where the inputs do not decide it, it is known before the work what will be written.
+    for written in {item.format for item in plan.items}:
+        _check_depth(written, options, handling)
     return plan
 
 

@@ -115,7 +115,7 @@ class ScoreReport(WithBar):
 def _means(
     pictures: Sequence[Sequence[Mapping[str, float | str]]],
 ) -> list[dict[str, float | str]]:
-    """Return the mean of each column's numbers, with the words that all of it have."""
+    """Return the mean of each column's numbers, and its words, which are all the same."""
     return [
         {key: _mean([score[key] for score in column]) for key in column[0]}
         for column in zip(*pictures, strict=True)

@@ -80,7 +80,8 @@ def dark_enhance(
     from restore.training.dark import train_dark_enhancer
     from restore.training.recipes import DarkRecipe
 
-    without_effect(ratio=ratio is not None and pairs and "pairs have their own")
+    if not training.resume:  # the checkpoint knows them from when they were let through
+        without_effect(ratio=ratio is not None and pairs and "pairs have their own")
     recipe = DarkRecipe(
         xtrans=xtrans,
         width=width,

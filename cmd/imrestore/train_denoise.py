@@ -109,13 +109,14 @@ def denoise(
 
     kinds = noise or ["awgn"]
     is_dncnn = model == "dncnn"
-    without_effect(
-        depth=depth is not None and model == "resunet" and "only a DnCNN has one; give --width",
-        batch_norm=batch_norm and model == "resunet" and "only a DnCNN can have it",
-        blind=blind and is_dncnn and "a DnCNN is blind anyway",
-        noise=noise and pairs and "pairs have their own",
-        sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
-    )
+    if not training.resume:  # the checkpoint knows them from when they were let through
+        without_effect(
+            depth=depth is not None and model == "resunet" and "only a DnCNN has one; give --width",
+            batch_norm=batch_norm and model == "resunet" and "only a DnCNN can have it",
+            blind=blind and is_dncnn and "a DnCNN is blind anyway",
+            noise=noise and pairs and "pairs have their own",
+            sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
+        )
     recipe = DenoiseRecipe(
         model=model,
         channels=1 if gray else 3,

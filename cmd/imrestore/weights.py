@@ -198,10 +198,10 @@ def export(
 ) -> None:
     """Write a network as an ONNX file, for other programs.
 
-    It is in float32 and takes pictures of any size whose sides the network can halve as often as it
-    does, which is told in the end: "picture" (B, C, H, W), for denoisers in [0, 1], and "sigma"
-    (B), in [0, 1], where the network is told the noise level. Where onnxruntime is installed its
-    results are compared with those of PyTorch before the file is written. Needs the packages of
+    It is in float32 and takes pictures of any size, or with sides that are multiples of a number
+    that is printed: "picture" (B, C, H, W), for denoisers in [0, 1], and "sigma" (B), in [0, 1],
+    where the network is told the noise level. Where onnxruntime is installed its results are
+    compared with those of PyTorch before the file is written. Needs the packages of
     imrestore[onnx].
 
     \b

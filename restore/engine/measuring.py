@@ -37,7 +37,7 @@ __all__ = [
 SIGMAS = (5.0, 15.0, 25.0, 50.0)
 """Noise levels of the measurement of denoisers, of 255."""
 
-RATIOS = (50.0, 100.0, 300.0)
+RATIOS = (1.0, 10.0, 100.0, 300.0)
 """Amplifications of the measurement of learned image signal processors."""
 
 SATURATED = (0.01, 0.02)

@@ -57,13 +57,6 @@ class Item:
         return str(self.destination) if self.destination else STANDARD_STREAM
 
     @property
-    def written(self) -> ImageFormat | None:
-        """The container that will be written, or None where the input decides it."""
-        if self.format or self.destination is None:
-            return self.format
-        return format_of_suffix(self.destination.suffix)
-
-    @property
     def outputs(self) -> tuple[Path, ...]:
         """The files that this item writes."""
         beside = (path for _, path in self.beside)

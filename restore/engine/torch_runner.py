@@ -39,8 +39,10 @@ class TorchRunner:
     def auto_tile(self) -> int:
         """Side of the tiles that suit it, in the pixels that it sees."""
         if self.device != "cpu":
-            # What a tile costs the host weighs more the faster the network is.
-            return 1024 if self.precision == "fp32" else 2048
+            # What a tile costs the host weighs more the faster the network is. Packed mosaics are
+            # twice as large as they look, and other GPUs share the processor's memory.
+            is_fast = self.device.startswith("cuda") and self.precision != "fp32"
+            return 2048 if is_fast and self.traits.scale == 1 else 1024
         # Small tiles keep bf16 units fed from the cache, but a halo is computed twice at every
         # seam: networks that see far, and float32, gain more from larger tiles.
         size = 512 if self.traits.halo > _FAR else 256

@@ -55,12 +55,14 @@ def check_depth(
     Raises:
         UsageError: says what it holds.
     """
+    if bit_depth is None:
+        return
     # DNG is written elsewhere, from what the sensor measured.
-    held = (16,) if image_format is ImageFormat.DNG else BIT_DEPTHS[image_format]
+    held = (16,) if image_format is ImageFormat.DNG else BIT_DEPTHS.get(image_format, ())
     what = "holds"
     if is_light and image_format is ImageFormat.TIFF:
         held, what = (32,), "holds linear light in"
-    if bit_depth is not None and bit_depth not in held:
+    if bit_depth not in held:
         depths = " or ".join(map(str, held))
         raise UsageError(f"{image_format.upper()} {what} {depths} bits per sample, not {bit_depth}")
 

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 __all__ = ["kept_segments", "with_segments"]
 
 _START = b"\xff\xd8"
-_MARKERS = {"APP0": b"\xff\xe0", "APP13": b"\xff\xed", "COM": b"\xff\xfe"}
-_JFIF = b"JFIF\x00"
-_IPTC = b"Photoshop 3.0\x00"
+_JFIF_MARKER, _IPTC_MARKER, _COMMENT_MARKER = b"\xff\xe0", b"\xff\xed", b"\xff\xfe"
+_JFIF, _IPTC = b"JFIF\x00", b"Photoshop 3.0\x00"
 _JFIF_BYTES = 18
 """Of the segment with its marker and length, as libjpeg writes it."""
 _DENSITY = slice(11, 16)
@@ -21,23 +20,34 @@ def kept_segments(found: Sequence[tuple[str, bytes]]) -> bytes:
     Args:
         found: names and contents, as Pillow lists them.
     """
-    kept = []
+    header, kept = b"", []
     for name, content in found:
-        if name == "APP0" and content.startswith(_JFIF):
-            # Without its thumbnail, which is of the picture as it was.
-            content = content[:12].ljust(14, b"\x00")
-        elif name != "COM" and not (name == "APP13" and content.startswith(_IPTC)):
-            continue
-        kept.append(_MARKERS[name] + struct.pack(">H", len(content) + 2) + content)
-    return b"".join(kept)
+        if name == "APP0" and content.startswith(_JFIF) and len(content) >= 12 and not header:
+            # Without the thumbnail.
+            header = _segment(_JFIF_MARKER, content[:12] + b"\x00\x00")
+        elif name == "APP13" and content.startswith(_IPTC):
+            kept.append(_segment(_IPTC_MARKER, content))
+        elif name == "COM":
+            kept.append(_segment(_COMMENT_MARKER, content))
+    return b"".join([header, *kept])
 
 
 def with_segments(jpeg: bytes, segments: bytes) -> bytes:
-    """Return a file of libjpeg with ``kept_segments`` of another."""
-    if not segments or jpeg[2:4] != _MARKERS["APP0"]:
+    """Return a file of libjpeg with ``kept_segments`` of another.
+
+    They come behind EXIF, which readers look for in front.
+    """
+    if not segments or jpeg[2:4] != _JFIF_MARKER:
         return jpeg
-    header, rest = bytearray(jpeg[2 : 2 + _JFIF_BYTES]), jpeg[2 + _JFIF_BYTES :]
-    if segments[:2] == _MARKERS["APP0"]:
-        header[_DENSITY] = segments[_DENSITY]
-        segments = segments[_JFIF_BYTES:]
-    return b"".join([_START, header, segments, rest])
+    header, others = jpeg[2 : 2 + _JFIF_BYTES], segments
+    if segments[:2] == _JFIF_MARKER:
+        header = header[: _DENSITY.start] + segments[_DENSITY] + header[_DENSITY.stop :]
+        others = segments[_JFIF_BYTES:]
+    end = 2 + _JFIF_BYTES
+    while jpeg[end] == 0xFF and 0xE0 <= jpeg[end + 1] <= 0xEF:
+        end += 2 + int(struct.unpack_from(">H", jpeg, end + 2)[0])
+    return b"".join([_START, header, jpeg[2 + _JFIF_BYTES : end], others, jpeg[end:]])
+
+
+def _segment(marker: bytes, content: bytes) -> bytes:
+    return marker + struct.pack(">H", len(content) + 2) + content

@@ -56,8 +56,8 @@ class Picture:
             bottom (inclusive) counted from the first stored pixel; else None.
         png_chunks: the chunks of PNG that say what colours and pixels mean (gamma, chromaticities,
             pixels per metre), whole; they go back into PNG.
-        notes: what else its container holds of words: text chunks of a PNG, or IPTC, comments and
-            pixels per inch of a JPEG, whole; they go back into the same container.
+        notes: what else is kept of its own container, ``format``, and goes back there: text chunks
+            of a PNG; ``kept_segments`` of a JPEG, with IPTC, comments and pixels per inch.
     """
 
     pixels: NDArray[np.float32]

@@ -1,7 +1,5 @@
 """The 8-bit containers that Pillow reads and writes, with their blocks byte for byte."""
 
-import io
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -18,6 +16,7 @@ from restore.image.codec_size import webp_size
 from restore.image.icc import other_primaries
 from restore.image.jpeg_blocks import exif_for_jpeg, xmp_for_jpeg
 from restore.image.jpeg_segments import kept_segments, with_segments
+from restore.image.memory_file import memory_file
 from restore.image.metadata import (
     EXIF_HEADER,
     bare_exif,
@@ -131,7 +130,7 @@ def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int 
     image = Image.fromarray(stored_samples(picture, np.uint8))
     if image_format is not ImageFormat.JPEG and image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
-    with _memory() as file:
+    with memory_file() as file:
         try:
             image.save(file, image_format.name, **_options(picture, image_format, quality))
         except (ValueError, OSError) as error:
@@ -142,16 +141,6 @@ def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int 
         encoded = file.read()
     is_same = picture.format is image_format is ImageFormat.JPEG
     return with_segments(encoded, picture.notes) if is_same else encoded
-
-
-def _memory() -> BinaryIO:
-    """Return an empty file in memory, of the system's where it has such files.
-
-    Pillow writes JPEG to those while other threads work, and to Python's own while they wait.
-    """
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("imrestore"), "w+b")
-    return io.BytesIO()
 
 
 def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -> dict[str, Any]:

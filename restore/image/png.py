@@ -60,8 +60,8 @@ class _Chunks:
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
-    colour_chunks: bytes = b""
-    text_chunks: bytes = b""
+    colour_chunks: list[bytes] = field(default_factory=list)
+    text_chunks: list[bytes] = field(default_factory=list)
 
     @property
     def row_bits_per_column(self) -> int:
@@ -90,8 +90,8 @@ def read_png(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
         exif=chunks.exif,
         xmp=chunks.xmp,
         orientation=orientation_of(chunks.exif),
-        png_chunks=chunks.colour_chunks,
-        notes=chunks.text_chunks,
+        png_chunks=b"".join(chunks.colour_chunks),
+        notes=b"".join(chunks.text_chunks),
     )
 
 
@@ -146,9 +146,9 @@ def _read_chunks(data: bytes, check_size: Callable[[int, int], None]) -> _Chunks
             case b"iTXt" if bytes(body[: len(_XMP_KEYWORD) + 1]) == _XMP_KEYWORD + b"\x00":
                 found.xmp = _itxt_text(bytes(body))
             case _ if kind in _COLOUR_CHUNKS and len(body) <= 64:
-                found.colour_chunks += _chunk(kind, bytes(body))
+                found.colour_chunks.append(_chunk(kind, bytes(body)))
             case _ if kind in _TEXT_CHUNKS:
-                found.text_chunks += _chunk(kind, bytes(body))
+                found.text_chunks.append(_chunk(kind, bytes(body)))
     if not found.pixels:
         raise CorruptImage("is cut short: it has no pixels")
     if found.colour == _PALETTE and (not found.palette or len(found.palette) % 3):

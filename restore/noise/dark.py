@@ -21,9 +21,11 @@ __all__ = ["Darkened", "dark_raw", "darkened", "packed_planes", "srgb_encoded"]
 # 14 bits with a black level of 512, as in the cameras whose noise is known.
 _BLACK_DN, _RANGE_DN = 512.0, 15871.0
 
-# Shares of scenes, and how far they go. Pictures of sRGB hold no colour that a sensor sees through
-# one of its filters alone, and none that saturates there while the others are dark: a rose does.
-_VIVID_SHARE, _MOST_VIVID = 0.3, 2.0
+# Which share of varied scenes is deeper in colour, and how far the deepest are from gray; which is
+# overexposed, and how much the brightest. Pictures of sRGB hold no colour that a sensor sees
+# through one of its filters alone, and none that saturates there while the others are dark: a rose
+# does.
+_DEEPENED_SHARE, _MOST_DEEPENED = 0.3, 2.0
 _OVEREXPOSED_SHARE, _MOST_OVEREXPOSED = 0.3, 4.0
 
 
@@ -59,12 +61,12 @@ def darkened(
     generator: torch.Generator,
     *,
     side: int = 2,
+    varied: bool = False,
 ) -> Darkened:
     """Take pictures of clean pictures with too little light.
 
     Each is unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), darkened,
-    read out by a sensor with the noise of ELD (Wei et al. 2020), and amplified again. At times
-    colours are deeper than sRGB has them, or the amplification is too high for the highlights.
+    read out by a sensor with the noise of ELD (Wei et al. 2020), and amplified again.
 
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], H and W multiples of ``side``.
@@ -72,11 +74,15 @@ def darkened(
         ratios: lowest and highest amplification; its logarithm is uniform between.
         generator: on the device of ``clean``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
+        varied: at times colours are deeper than sRGB has them, or the amplification is too high for
+            the highlights.
     """
     count = len(clean)
     camera = random_cameras(count, generator)
     gains = camera.gains[:, :, None, None]
-    balanced = _vivid(unprocess(clean, camera) * gains, generator)
+    balanced = unprocess(clean, camera) * gains
+    if varied:
+        balanced = _deepened_and_overexposed(balanced, generator)
     seen = balanced / gains
     low, high = (math.log(ratio) for ratio in ratios)
     draws = torch.rand(count, generator=generator, device=clean.device)
@@ -96,10 +102,10 @@ def packed_planes(mosaics: Tensor, side: int) -> Tensor:
     return packed
 
 
-def _vivid(light: Tensor, generator: torch.Generator) -> Tensor:
+def _deepened_and_overexposed(light: Tensor, generator: torch.Generator) -> Tensor:
     """Return white-balanced light ``(B, 3, H, W)``, deeper in colour and brighter at times."""
     draws = torch.rand((4, len(light), 1, 1, 1), generator=generator, device=light.device)
-    depth = 1 + (_MOST_VIVID - 1) * draws[0] * (draws[1] < _VIVID_SHARE)
+    depth = 1 + (_MOST_DEEPENED - 1) * draws[0] * (draws[1] < _DEEPENED_SHARE)
     stronger = _MOST_OVEREXPOSED ** (draws[2] * (draws[3] < _OVEREXPOSED_SHARE))
     gray = light.mean(dim=1, keepdim=True)
     return stronger * (gray + depth * (light - gray)).clamp_min(0)

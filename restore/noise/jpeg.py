@@ -1,6 +1,5 @@
 """JPEG compression as a degradation."""
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from restore.image.memory_file import memory_file
 from restore.noise.luma import luma_and_chroma
 
 __all__ = ["chroma_halved", "compressed"]
@@ -31,9 +31,10 @@ def compressed(
     """
     samples = (pictures.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
     halved = subsample or [False] * len(samples)
+    crops = zip(samples, qualities, halved, strict=True)
     # libjpeg works while other threads do; beside a GPU nothing else would.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        decoded = list(pool.map(_round_trip, samples, qualities, halved))
+        decoded = list(pool.map(lambda crop: _round_trip(*crop), crops))
     return torch.stack(decoded).to(pictures.device).float().div_(255)
 
 
@@ -54,10 +55,11 @@ def chroma_halved(pictures: Tensor) -> Tensor:
 def _round_trip(picture: Tensor, quality: int, subsample: bool) -> Tensor:
     """Return uint8 ``(C, H, W)`` after compression."""
     rows = picture.permute(1, 2, 0).contiguous().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows).save(
-        buffer, "JPEG", quality=quality, subsampling="4:2:0" if subsample else "4:4:4"
-    )
-    with Image.open(buffer) as image:
-        restored = np.asarray(image).reshape(rows.shape)
+    with memory_file() as file:
+        Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows).save(
+            file, "JPEG", quality=quality, subsampling="4:2:0" if subsample else "4:4:4"
+        )
+        file.seek(0)
+        with Image.open(file) as image:
+            restored = np.asarray(image).reshape(rows.shape)
     return torch.from_numpy(restored.copy()).permute(2, 0, 1)

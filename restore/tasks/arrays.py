@@ -116,9 +116,7 @@ def _check_floats(values: NDArray[Any]) -> None:
     finite = values[np.isfinite(values)]
     mean = float(finite.mean(dtype=np.float64)) if finite.size else 0.0
     if mean > _MOST_MEAN:
-        raise UnsupportedImage(
-            f"floats with a mean of {mean:.3g}: give them in [0, 1], or as uint8 or uint16"
-        )
+        raise UnsupportedImage(f"floats with a mean of {mean:.3g}: give them in [0, 1]")
 
 
 def _known(dtype: np.dtype[Any]) -> bool:

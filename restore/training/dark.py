@@ -123,7 +123,7 @@ def _from_clean(
     side = 6 if recipe.xtrans else 2
 
     def dark(clean: Tensor, generator: torch.Generator) -> Darkened:
-        return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side)
+        return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side, varied=True)
 
     judging = Randomness(recipe.seed, torch.device("cpu"))
     return _Examples(

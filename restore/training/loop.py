@@ -273,16 +273,16 @@ def _blend(average: nn.Module, network: nn.Module, *, decay: float) -> None:
 
 def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
     before, now = dict(_flat(saved)), dict(_flat(wanted))
-    keys = [key for key in dict.fromkeys([*now, *before]) if before.get(key) != now.get(key)]
+    changes = {key: (before.get(key, "-"), now.get(key, "-")) for key in (*now, *before)}
     return "belongs to another run: " + ", ".join(
-        f"{key} was {before.get(key, '-')}, is now {now.get(key, '-')}" for key in keys
+        f"{key} was {was}, is now {now}" for key, (was, now) in changes.items() if was != now
     )
 
 
 def _flat(recipe: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the entries of a recipe, those of its parts too, as options are known."""
     for key, value in recipe.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             yield from _flat(value)
         else:
             yield key, value

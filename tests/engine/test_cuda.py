@@ -13,14 +13,14 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 TOLERANCE = {"fp32": 1e-5, "fp16": 4e-3, "bf16": 3e-2}
 
 
-@pytest.fixture(params=["dncnn-color", "resunet-color"])
+@pytest.fixture(params=["dncnn-color", "dncnn-gray", "resunet-color"])
 def weights(request: pytest.FixtureRequest) -> Weights:
     return load(request.param)
 
 
 @pytest.mark.parametrize("precision", TOLERANCE)
 def test_gpu_agrees_with_cpu(weights: Weights, precision: str) -> None:
-    pixels = np.random.default_rng(0).random((3, 200, 150), dtype=np.float32)
+    pixels = np.random.default_rng(0).random((weights.channels, 200, 150), dtype=np.float32)
     expected = Backend(weights, device="cpu", precision="fp32")(pixels, 0.1)
     result = Backend(weights, device="cuda", precision=precision)(pixels, 0.1)
     np.testing.assert_allclose(result, expected, rtol=0, atol=TOLERANCE[precision])

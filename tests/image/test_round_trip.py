@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image, ImageOps, IptcImagePlugin
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
 from restore.errors import OutputError, UsageError
 from restore.image.decode import decode
 from restore.image.encode import encode
+from restore.image.jpeg_segments import kept_segments
 from restore.image.picture import ImageFormat, Picture, Transfer
 
 MakePicture = Callable[..., Picture]
@@ -184,6 +186,27 @@ def test_what_a_container_holds_of_words_goes_back_into_it(image_format: ImageFo
             assert dpi == [300, 300]
             assert (image.info["Author"], image.info["Title"]) == ("Ada", "Ulm, Münster")
     assert decode(encode(picture, image_format)).notes == picture.notes
+
+
+def test_exif_stays_in_front_and_the_density_is_said_once(make_picture: MakePicture) -> None:
+    """Readers look for orientation in the segments in front; a comment may be the first of all."""
+    iptc, comment = b"Photoshop 3.0\x00...", b"first"
+    jfif = b"JFIF\x00\x01\x02"
+    found = [
+        ("COM", comment),
+        ("APP0", jfif),
+        ("APP0", jfif + b"\x01" * 5),
+        ("APP0", jfif + b"\x02" * 5),
+    ]
+    segments = kept_segments([*found, ("APP13", b"other"), ("APP13", iptc)])
+    picture = replace(make_picture(3), format=JPEG, notes=segments)
+    with Image.open(io.BytesIO(encode(picture, JPEG))) as image:
+        image.load()
+        assert isinstance(image, JpegImageFile)
+        names = [name for name, _ in image.applist]
+        assert names.index("APP1") < names.index("COM") < names.index("APP13")
+        assert (names.count("APP0"), names.count("APP13")) == (1, 1)
+        assert image.info["jfif_density"] == (257, 257)
 
 
 @pytest.mark.parametrize("image_format", [JPEG, PNG])

@@ -41,7 +41,7 @@ def test_writes_weights_for_bayer_and_xtrans(photos: Path, tmp_path: Path, xtran
     weights = load(output)
     assert (weights.architecture, weights.task) == ("IspUNet", "dark-enhance")
     assert weights.provenance["recipe"]["ratio"] == [50.0, 300.0]
-    assert set(weights.precision_loss_db["bf16"]) == {"x50", "x100", "x300"}
+    assert set(weights.precision_loss_db["bf16"]) == {"x1", "x10", "x100", "x300"}
     planes, scale = (9, 3) if xtrans else (4, 2)
     assert build(weights)(torch.rand(1, planes, 16, 32)).shape == (1, 3, 16 * scale, 32 * scale)
 

@@ -96,12 +96,13 @@ def test_resume_refuses_another_recipe(tmp_path: Path) -> None:
 
 def test_resume_names_only_the_settings_that_differ(tmp_path: Path) -> None:
     checkpoint = tmp_path / "run.checkpoint"
-    before = {"recipe": {"patch": 48, "loss": "l1"}, "teacher": "big"}
+    before = {"recipe": {"patch": 48, "loss": "l1", "extra": None}, "teacher": "big"}
     with pytest.raises(TrainingStopped):
         train(checkpoint, PLAN, stop_after=3, recipe=before)
     after = {"recipe": {"patch": 64, "loss": "l1"}}
     with pytest.raises(
-        TrainingError, match=r"another run: patch was 48, is now 64, teacher was big, is now -$"
+        TrainingError,
+        match=r"run: patch was 48, is now 64, extra was None, is now -, teacher was big, is now -$",
     ):
         train(checkpoint, PLAN, resume=True, recipe=after)
 
