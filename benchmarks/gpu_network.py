@@ -11,7 +11,6 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from itertools import product
 from typing import Any
 from unittest.mock import patch
@@ -96,8 +95,7 @@ def main() -> None:
         network = build(load(name)).to(
             options.device, PRECISIONS[precision], memory_format=torch.channels_last
         )
-        exact = exact_float32(True) if precision == "fp32" else nullcontext()
-        with torch.inference_mode(), exact:
+        with torch.inference_mode(), exact_float32(precision == "fp32"):
             measured = speeds(network, int(side), options)
         rows.append((f"`{name}`", precision, side, *(f"{speed:.0f}" for speed in measured)))
         print(*rows[-1], file=sys.stderr)

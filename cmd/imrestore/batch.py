@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from restore.engine.pictures import Restored
     from restore.engine.plan import Existing, Item, Plan
     from restore.engine.stream import Outcome, Stages
-    from restore.image.picture import ImageFormat
 
 __all__ = ["Task", "existing_of", "pictures", "report_on", "run", "work_through"]
 
@@ -103,7 +102,6 @@ def _plan(
         if sys.stdout.isatty():
             raise UsageError("standard output is a terminal; send the image to a file or a pipe")
     image_format = ImageFormat(options.format) if options.format else None
-    _check_depth(image_format, options, handling)
     plan = make_plan(
         options.inputs,
         options.output,
@@ -120,19 +118,13 @@ def _plan(
         only=only,
         also_read=also_read,
     )
-    # Where the inputs do not decide it, it is known before the work what will be written.
-    for written in {item.format for item in plan.items}:
-        _check_depth(written, options, handling)
-    return plan
-
-
-def _check_depth(
-    image_format: "ImageFormat | None", options: FileOptions, handling: "Handling"
-) -> None:
-    if image_format and options.bit_depth:
+    if options.bit_depth:
         from restore.image.encode import check_depth
 
-        check_depth(image_format, options.bit_depth, is_light=handling.is_light)
+        # Where the inputs do not decide it, it is known before the work what will be written.
+        for written in {item.format for item in plan.items if item.format}:
+            check_depth(written, options.bit_depth, is_light=handling.is_light)
+    return plan
 
 
 def existing_of(options: RunOptions) -> "Existing":
