@@ -90,7 +90,8 @@ def encode(
         image_format: any but BMP and DNG.
         bit_depth: bits per sample, see ``BIT_DEPTHS``; None keeps the picture's own where the
             container can hold it.
-        quality: 1 to 100 for JPEG (95), WebP (95; 100 is lossless) and AVIF (90).
+        quality: 1 to 100 for JPEG (95), WebP (95, or lossless as it was; 100 is lossless) and
+            AVIF (90).
         strip_metadata: leave out EXIF, XMP and the container's notes; orientation is applied to the
             pixels, and the ICC profile stays, since without it the colours would change.
 

@@ -47,6 +47,7 @@ class Picture:
         is_float: whether the file holds floating point samples.
         transfer: how sample values relate to light.
         format: the container it came from, or None if it was made in memory.
+        is_lossless: whether a WebP was stored without loss, as it then is again.
         icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
             (EXIF starts with the TIFF header ``II*`` or ``MM``).
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
@@ -68,6 +69,7 @@ class Picture:
     is_float: bool = False
     transfer: Transfer = Transfer.SRGB
     format: ImageFormat | None = None
+    is_lossless: bool = False
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None

@@ -57,9 +57,12 @@ def read_with_pillow(
         UnsupportedImage: CMYK, or more than one frame.
         Exception: whatever Pillow raises on damaged data.
     """
+    is_lossless = False
     if image_format is ImageFormat.WEBP:
         # Pillow takes memory for the canvas as soon as it opens a file.
         check_size(*webp_size(file.read(30)))
+        file.seek(0)
+        is_lossless = _is_lossless_webp(file)
         file.seek(0)
     samples, info, notes = _decoded(file, image_format, check_size)
     pixels, alpha = planes(samples, 255)
@@ -69,6 +72,7 @@ def read_with_pillow(
         pixels=pixels,
         alpha=alpha,
         format=image_format,
+        is_lossless=is_lossless,
         icc=icc,
         primaries=other_primaries(icc),
         exif=exif,
@@ -76,6 +80,16 @@ def read_with_pillow(
         orientation=orientation_of(exif),
         notes=notes,
     )
+
+
+def _is_lossless_webp(file: BinaryIO) -> bool:
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name in (b"VP8 ", b"VP8L", b"ANMF"):
+            return name == b"VP8L"
+        file.seek(size + size % 2, 1)
+    return False
 
 
 def _decoded(
@@ -118,8 +132,8 @@ def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int 
     Args:
         picture: sRGB-like samples in [0, 1], without alpha for JPEG.
         image_format: JPEG, WebP or AVIF.
-        quality: 1 to 100; for WebP 100 is lossless. None: 95 for JPEG (4:4:4) and WebP,
-            90 for AVIF.
+        quality: 1 to 100; for WebP 100 is lossless. None: 95 for JPEG (4:4:4) and WebP (without
+            loss for a picture that came from such a WebP), 90 for AVIF.
 
     Raises:
         OutputError: the container cannot hold this picture.
@@ -159,5 +173,7 @@ def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -
     if xmp:
         options["xmp"] = xmp
     if image_format is ImageFormat.WEBP:
-        return options | {"lossless": quality == 100, "exact": True}
+        was_lossless = picture.format is ImageFormat.WEBP and picture.is_lossless
+        lossless = quality == 100 or (quality is None and was_lossless)
+        return options | {"lossless": lossless, "exact": True}
     return options | {"subsampling": "4:4:4"}

@@ -90,6 +90,16 @@ def test_webp_at_quality_100_is_exact(make_picture: MakePicture, alpha: bool) ->
     assert_same_samples(decode(encode(picture, WEBP, quality=100)), picture)
 
 
+def test_webp_without_loss_stays_so(make_picture: MakePicture) -> None:
+    lossless = decode(encode(make_picture(), WEBP, quality=100))
+    assert_same_samples(decode(encode(lossless, WEBP)), lossless)
+    lossy = decode(encode(lossless, WEBP, quality=95))
+    assert len(encode(lossless, WEBP, quality=95)) == len(
+        encode(lossy.with_pixels(lossless.pixels), WEBP)
+    )
+    assert not decode(encode(lossy, WEBP)).is_lossless
+
+
 @pytest.mark.parametrize("image_format", [JPEG, WEBP, AVIF])
 def test_lossy_containers_stay_close_and_keep_their_blocks(
     make_picture: MakePicture, image_format: ImageFormat
