@@ -1,11 +1,11 @@
 """`imrestore train hdr`: a network for high dynamic range, and the lens that helps it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from imrestore.options import with_options
+from imrestore.options import with_options, without_effect
 from imrestore.training import TrainingOptions, layer_widths, supervised
 
 __all__ = ["hdr"]
@@ -55,25 +55,33 @@ def hdr(
             show_default=False,
         ),
     ] = None,
-    blocks: Annotated[int, typer.Option(metavar="N", help="Residual blocks per level.")] = 1,
+    blocks: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Residual blocks per level of a resunet.", show_default="1"),
+    ] = None,
     element: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="grating|free|rank1|zernike",
             help="How the heights of a learned element may vary.",
+            show_default="grating",
         ),
-    ] = "grating",
+    ] = None,
     cells: Annotated[
-        int,
+        int | None,
         typer.Option(
             metavar="N",
             help="A learned element has N x N heights over the 5 mm aperture; more of them throw "
             "light further.",
+            show_default="256",
         ),
-    ] = 256,
+    ] = None,
     psf_size: Annotated[
-        int, typer.Option(metavar="PX", help="Side of a learned element's PSF, odd.")
-    ] = 129,
+        int | None,
+        typer.Option(
+            metavar="PX", help="Side of a learned element's PSF, odd.", show_default="129"
+        ),
+    ] = None,
     patch: Annotated[
         int, typer.Option(metavar="PX", help="Side of the crops; 320 in the paper.")
     ] = 192,
@@ -128,20 +136,23 @@ def hdr(
     from restore.training.hdr import train_hdr
     from restore.training.hdr_recipe import HdrRecipe
 
+    own = {"blocks": blocks, "element": element, "cells": cells, "psf_size": psf_size}
+    given: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    if not training.resume:  # the checkpoint knows them from when they were let through
+        why = {"blocks": model == "unet" and "a unet has no residual blocks"}
+        of_element = optics != "learn" and "it is of the element that --optics learn shapes"
+        without_effect(**{name: why.get(name, of_element) for name in given})
     recipe = HdrRecipe(
         optics=optics,
         model=model,
         widths=layer_widths(width, "16,48,96,128,128"),
-        blocks=blocks,
-        element=element,
-        cells=cells,
-        psf_size=psf_size,
         patch=patch,
         saturated=_shares(saturated),
         loss=loss,
         bits=bits,
         read_noise=read_noise,
         full_well=full_well,
+        **given,
         **training.schedule_values(),
     )
     with supervised(training) as supervision:

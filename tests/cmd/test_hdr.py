@@ -301,6 +301,9 @@ def test_training_writes_weights_that_the_command_takes(
         (["--optics", "none", "--saturated", "x"], "as in 1:2"),
         (["--optics", "none", "--width", "0"], "positive whole numbers"),
         (["--optics", "none", "--patch", "33", "--width", "4,6"], "multiple of 2"),
+        (["--optics", "none", "--cells", "64"], "--cells does nothing here"),
+        (["--optics", "fixed", "--psf", "x.npz", "--element", "free"], "--element does nothing"),
+        (["--optics", "none", "--model", "unet", "--blocks", "2"], "--blocks does nothing here"),
     ):
         refused = run("train", "hdr", "scenes", "-o", "no.safetensors", "--steps", "1", *arguments)
         assert refused.code == 2, arguments
