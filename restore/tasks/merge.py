@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ __all__ = ["merge_bracket"]
 _LEAST_USE = 1e-6
 _LEAST_STOPS = 0.1
 _CELLS, _PLAIN = 160, 0.06
+# A cloud may take as much between two frames.
+_DARKER = 0.9
 
 
 def merge_bracket(
@@ -56,14 +59,15 @@ def merge_bracket(
         Scene-linear light, 1 the white of the middle exposure.
 
     Raises:
-        InputError: a single frame, an exposure that is not known, frames that differ in size or
-            hardly in exposure, or a file that cannot be read.
+        InputError: a single frame, an exposure that is not known or cannot be right, frames that
+            differ in size or hardly in exposure, or a file that cannot be read.
     """
     started = time.perf_counter()
     lights = _checked(exposures)
     middle = _by_light(lights)[(len(lights) - 1) // 2]
     reader = Reader(is_linear=is_linear, max_pixels=max_pixels).balanced_as(exposures[middle].path)
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
+    _check_order(exposures, lights, survey)
     response = _response(survey, lights)
     total, weights, use, like = _summed(exposures, lights, survey, reader, response)
     known = guessed_where(use <= _LEAST_USE)
@@ -130,12 +134,14 @@ class _Surveyed:
         usable: bool ``[h, w]``, cells without edges that the frame reaches.
         matrix: from the reference to the frame.
         distance: by which the corners were off, in pixels.
+        brightness: mean of its samples.
     """
 
     cells: NDArray[np.float32] | None
     usable: NDArray[np.bool_] | None
     matrix: NDArray[np.float64]
     distance: float
+    brightness: float
 
 
 def _surveyed(
@@ -156,8 +162,32 @@ def _surveyed(
         corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
         distance = float(np.hypot(*(matrix @ corners - corners)[:2]).max())
         cells, usable = (None, None) if is_linear else _cells(picture, matrix)
-        survey.append(_Surveyed(cells=cells, usable=usable, matrix=matrix, distance=distance))
+        survey.append(
+            _Surveyed(
+                cells=cells,
+                usable=usable,
+                matrix=matrix,
+                distance=distance,
+                brightness=float(picture.pixels.mean(dtype=np.float64)),
+            )
+        )
     return survey
+
+
+def _check_order(
+    exposures: Sequence[Exposure], lights: Sequence[float], survey: Sequence[_Surveyed]
+) -> None:
+    """Refuse a frame that is darker than one of half a stop less: its exposure is another's."""
+    for shorter, longer in permutations(range(len(lights)), 2):
+        if (
+            lights[longer] > lights[shorter] * 2**0.5
+            and survey[longer].brightness < survey[shorter].brightness * _DARKER
+        ):
+            raise InputError(
+                f"{exposures[longer].path}: is darker than {exposures[shorter].path}, though its "
+                "exposure is said to be the longer one; see that --exposures are in the order of "
+                "the frames"
+            )
 
 
 def _response(survey: Sequence[_Surveyed], lights: Sequence[float]) -> Response | None:

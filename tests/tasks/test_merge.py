@@ -58,6 +58,16 @@ def test_the_radiance_of_a_known_scene_is_found(tmp_path: Path, bits: int, error
     assert result.record["stops"] == pytest.approx(np.log2(250 / 4), abs=1e-3)
 
 
+def test_exposures_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
+    right = _bracket(tmp_path, _scene())
+    wrong = [
+        Exposure(path=one.path, light=light)
+        for one, light in zip(right, reversed(TIMES), strict=True)
+    ]
+    with pytest.raises(InputError, match=r"is darker than .*0\.png, though its exposure"):
+        merge_bracket(wrong, align=False)
+
+
 def test_a_hand_held_bracket_is_put_together(tmp_path: Path) -> None:
     scene = _scene()
     bracket = [
