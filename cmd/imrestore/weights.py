@@ -1,4 +1,4 @@
-"""`imrestore weights`: look at, check, convert, export and measure weight files."""
+"""`imrestore weights`: look at, check, convert, export, round and measure weight files."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["app"]
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="List, show, verify, convert, export and measure weights.",
+    help="List, show, verify, convert, export, round and measure weights.",
 )
 
 _Name = Annotated[
@@ -35,6 +35,17 @@ _Name = Annotated[
         show_default=False,
     ),
 ]
+_Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="NAME.safetensors",
+        help="Weight file to write.",
+        show_default=False,
+    ),
+]
+_Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -122,16 +133,7 @@ def convert(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="NAME.safetensors",
-            help="Weight file to write.",
-            show_default=False,
-        ),
-    ],
+    output: _Output,
     psf: Annotated[
         Path | None,
         typer.Option(
@@ -140,9 +142,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output if it exists.")
-    ] = False,
+    overwrite: _Overwrite = False,
 ) -> None:
     """Convert a published checkpoint, whose layout is recognised by its content.
 
@@ -192,9 +192,7 @@ def export(
             "-o", "--output", metavar="FILE.onnx", help="ONNX file to write.", show_default=False
         ),
     ],
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the output if it exists.")
-    ] = False,
+    overwrite: _Overwrite = False,
 ) -> None:
     """Write a network as an ONNX file, for other programs.
 
@@ -227,6 +225,45 @@ def export(
         else f"at most {network.difference:.0e} from PyTorch"
     )
     print_line(f"{output}: {described(weights)}; {sides}; {checked}")
+
+
+@app.command("round")
+def round_weights(
+    name: _Name,
+    pictures: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of clean pictures, which show what the network sees.",
+            show_default=False,
+        ),
+    ],
+    output: _Output,
+    overwrite: _Overwrite = False,
+) -> None:
+    """Round weights to bfloat16 so that the network hardly notices, and measure what it costs.
+
+    What rounding takes from one number the next ones make up for (GPTQ). Where the processor or GPU
+    computes in bfloat16, networks that lose too much there run several times as fast afterwards;
+    in float32 they stay as good as they were, to some thousandths of a dB.
+
+    \b
+    Examples:
+      imrestore weights round published.safetensors photos/ -o rounded.safetensors
+      imrestore denoise photo.jpg -o clean.jpg --model rounded.safetensors
+    """  # noqa: D301
+    from restore.engine.bf16_kernels import with_bf16_kernels
+    from restore.engine.precision import measure_change, measured
+    from restore.weights import check_new_file, load, save_weights
+
+    check_new_file(output, overwrite=overwrite)
+    weights = load(name)
+    say("rounding, and measuring what half precision costs; this takes a while")
+    rounded = measured(with_bf16_kernels(weights, pictures))
+    change = measure_change(weights, rounded)
+    save_weights(rounded, output, overwrite=overwrite)
+    print_losses(rounded.precision_loss_db | {"fp32, against before": change})
+    print_line(f"{output}: {described(rounded)}")
 
 
 @app.command()

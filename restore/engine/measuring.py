@@ -31,6 +31,7 @@ __all__ = [
     "levels_of",
     "measuring_of",
     "measuring_pictures",
+    "multiple_for",
     "pictures_for",
 ]
 
@@ -100,7 +101,7 @@ def levels_of(weights: Weights, levels: Sequence[float] | None = None) -> list[s
 
 
 def measuring_pictures(
-    channels: int, multiple: int = 1, folder: Path | None = None
+    channels: int, multiple: int = 1, folder: Path | None = None, most: int | None = None
 ) -> list[Tensor]:
     """Return the centres of the pictures in ``folder``, at most 192x192, as ``(C, H, W)``.
 
@@ -108,6 +109,7 @@ def measuring_pictures(
         channels: 1 turns colour pictures into luma, 3 repeats gray ones.
         multiple: height and width are cut to multiples of this.
         folder: clean, gamma-encoded pictures; None for the four that come with the package.
+        most: of more pictures so many, evenly spread; None for all.
 
     Raises:
         UsageError: no pictures there, or one that is too small.
@@ -118,14 +120,22 @@ def measuring_pictures(
     paths = sorted(one.source for one in found if one.source is not None)
     if not folder.is_dir() or not paths:
         raise UsageError(f"{folder}: no pictures to measure on")
-    return [_centre(decode(path), path, channels, multiple) for path in paths]
+    used = paths if most is None else paths[:: -(-len(paths) // most)]
+    return [_centre(decode(path), path, channels, multiple) for path in used]
 
 
-def pictures_for(weights: Weights, network: nn.Module, folder: Path | None = None) -> list[Tensor]:
-    """Return ``measuring_pictures`` with the channels and of sizes that fit a network."""
+def multiple_for(weights: Weights, network: nn.Module) -> int:
+    """Return what the sides of the pictures that a network is measured on are multiples of."""
     measuring = measuring_of(weights)
-    scale = measuring.scale(weights) if measuring else 1
-    return measuring_pictures(weights.channels, cast(Network, network).multiple * scale, folder)
+    return cast(Network, network).multiple * (measuring.scale(weights) if measuring else 1)
+
+
+def pictures_for(
+    weights: Weights, network: nn.Module, folder: Path | None = None, most: int | None = None
+) -> list[Tensor]:
+    """Return ``measuring_pictures`` with the channels and of sizes that fit a network."""
+    multiple = multiple_for(weights, network)
+    return measuring_pictures(weights.channels, multiple, folder, most)
 
 
 def _centre(picture: Picture, path: Path, channels: int, multiple: int) -> Tensor:

@@ -20,6 +20,7 @@ from restore.weights import Weights, build
 __all__ = [
     "check_measurable",
     "choose_storage",
+    "measure_change",
     "measure_precision_loss",
     "measure_storage_loss",
     "measured",
@@ -106,6 +107,16 @@ def measure_storage_loss(
     return _losses(network, {"stored": coarse}, _examples(weights, network, pictures, levels))[
         "stored"
     ]
+
+
+def measure_change(before: Weights, after: Weights) -> dict[str, float]:
+    """Return what ``after`` loses against ``before``, both in float32: level -> dB.
+
+    Both are of one network. Errors are those of ``measure_precision_loss``.
+    """
+    network = build(before)
+    examples = _examples(before, network, None, None)
+    return _losses(network, {"after": build(after)}, examples)["after"]
 
 
 def choose_storage(weights: Weights, pictures: Sequence[Tensor] | None = None) -> torch.dtype:

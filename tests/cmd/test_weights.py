@@ -205,3 +205,23 @@ def test_export_writes_onnx_and_says_what_it_takes(tiny: Path, tmp_path: Path) -
 def test_export_refuses_before_it_works(tiny: Path, tmp_path: Path) -> None:
     for output, words in ((tmp_path / "a.pb", "end in .onnx"), (tmp_path / "no" / "a.onnx", "no ")):
         assert words in str(_run("export", tiny, "-o", output).exception)
+
+
+def test_round_writes_bf16_numbers_and_what_they_cost(
+    tiny: Path, pictures: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "rounded.safetensors"
+    result = _run("round", tiny, pictures, "-o", output)
+    assert result.exit_code == 0, result.stderr
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:4]] == [
+        "fp16",
+        "bf16",
+        "fp32,",
+    ]
+    rounded = load(output)
+    assert rounded.precision_loss_db["bf16"].keys() == LOSSES["bf16"].keys()
+    assert rounded.provenance["rounded"] == "bfloat16"
+    kernel = rounded.tensors["convs.1.weight"]
+    torch.testing.assert_close(kernel.bfloat16().float(), kernel, rtol=2**-9, atol=1e-7)
+    assert not torch.equal(kernel, load(tiny).tensors["convs.1.weight"])
+    assert isinstance(_run("round", tiny, pictures, "-o", output).exception, OutputExists)
