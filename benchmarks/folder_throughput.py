@@ -64,7 +64,8 @@ def network_alone(model: str, device: str, noisy: Path, count: int) -> None:
     resident = [
         np.ascontiguousarray(read(path).transpose(2, 0, 1), np.float32) / 255 for path in paths
     ]
-    backend(resident[0], SIGMA / 255)
+    for _ in in_order(lambda each: backend(each, SIGMA / 255), resident, workers=backend.lanes):
+        pass
     cpu, wall = time.process_time(), time.perf_counter()
     pictures = (resident[index % len(resident)] for index in range(count))
     for _ in in_order(lambda each: backend(each, SIGMA / 255), pictures, workers=backend.lanes):
@@ -90,7 +91,7 @@ def measured(folder: Path, options: Any) -> tuple[list[tuple[str, ...]], str]:
         # So that no round pays for the first export of a network.
         in_a_process(make_folder, options.clean, folder / f"{kind}-first", 1, 0.01, kind)
         command(folder / f"{kind}-first", options)
-    few = max(1, options.count // 4)
+    few = max(2 * DIFFERENT, options.count // 4)
     resident = (str(folder / formats[0] / "noisy"), str(few))
     worker = [sys.executable, __file__, "--worker", options.model, options.device, *resident]
     computed = ""

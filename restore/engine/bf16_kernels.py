@@ -8,7 +8,6 @@ what one loses the others can make up for, since they see nearly the same.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -26,12 +25,14 @@ _MOST_PICTURES, _SIDE = 24, 128
 _MOST_PLACES = 4096
 """Of each picture, that a layer sees and that are looked at."""
 _DAMPING, _LEAST = 1e-3, 1e-12
+_BLOCK = 128
+"""Numbers of each filter that are rounded before those behind them are moved."""
 
 Layer = nn.Conv2d | nn.ConvTranspose2d
 
 
 def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
-    """Return weights whose kernels and biases are bfloat16 numbers, at little loss.
+    """Return weights whose convolutions have kernels and biases of bfloat16, at little loss.
 
     GPTQ (Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
     Transformers", ICLR 2023), after Optimal Brain Surgeon: a layer's numbers are rounded one after
@@ -39,8 +40,10 @@ def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
     it sees of pictures when all layers before it are rounded already. The bias is the first.
 
     Args:
-        weights: of a network that is measured, see ``measuring_of``.
-        folder: clean pictures; 24 of them are used, each at one level of what they are measured at.
+        weights: of a network that is measured, see ``measuring_of``. Transposed convolutions whose
+            kernels overlap, and what is no layer of its own, stay as they are.
+        folder: clean pictures; at most 24 of them are used, each at one of the levels that networks
+            are measured at, and where there are few of them at several.
 
     Returns:
         The weights with no losses of precision, since those are others now.
@@ -57,9 +60,15 @@ def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
     multiple = multiple_for(weights, network)
     side = max(1, _SIDE // multiple) * multiple
     pictures = pictures_for(weights, network, folder, _MOST_PICTURES)
+    levels = measuring.levels
     inputs = [
-        measuring.example(weights, clean[:, :side, :side], level, seed).inputs
-        for seed, (clean, level) in enumerate(zip(pictures, cycle(measuring.levels), strict=False))
+        measuring.example(
+            weights,
+            pictures[index % len(pictures)][:, :side, :side],
+            levels[index % len(levels)],
+            index,
+        ).inputs
+        for index in range(max(len(pictures), len(levels)))
     ]
     with torch.inference_mode():
         for layer in _in_order(network, inputs[0]):
@@ -97,13 +106,14 @@ def _is_matrix(module: nn.Module) -> bool:
         return (
             module.groups == 1
             and module.kernel_size == module.stride
+            and set(module.dilation) == {1}
             and not any((*module.padding, *module.output_padding))
         )
     return False
 
 
 def _columns(layer: Layer, features: Tensor) -> Tensor:
-    """Return all that the rows of ``_matrix`` are multiplied with, ``(places, inputs)``."""
+    """Return all that a layer's filters are multiplied with, ``(places, inputs)``."""
     if isinstance(layer, nn.ConvTranspose2d):
         return features.movedim(1, -1).flatten(0, 2)
     padding = cast(tuple[int, ...], layer.padding)
@@ -119,13 +129,14 @@ def _second_moments(
     network: nn.Module, layer: Layer, inputs: Sequence[tuple[Tensor, ...]]
 ) -> Tensor:
     """Return the mean products of what a layer sees, first of all a one, as float64."""
-    moments: list[Tensor] = []
+    moments = torch.zeros(())
 
     def note(layer: Layer, given: tuple[Tensor, ...]) -> NoReturn:
+        nonlocal moments
         columns = _columns(layer, given[0])
         columns = columns[:: -(-len(columns) // _MOST_PLACES)]
-        columns = torch.cat([torch.ones(len(columns), 1), columns], dim=1)
-        moments.append((columns.T @ columns).double() / len(columns))
+        columns = torch.cat([torch.ones(len(columns), 1), columns], dim=1).double()
+        moments = moments + columns.T @ columns / len(columns)
         raise _SeenError
 
     handle = layer.register_forward_pre_hook(note)
@@ -133,7 +144,7 @@ def _second_moments(
         with suppress(_SeenError):
             network(*each)
     handle.remove()
-    return torch.stack(moments).mean(dim=0)
+    return moments / len(inputs)
 
 
 def _round(layer: Layer, moments: Tensor) -> None:
@@ -148,11 +159,17 @@ def _round(layer: Layer, moments: Tensor) -> None:
     damped = moments.clone()
     damped.diagonal()[1:].add_(_DAMPING * moments.diagonal()[1:].mean() + _LEAST)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    for index, row in enumerate(torch.linalg.cholesky(inverse, upper=True)):
-        nearest = numbers[:, index].bfloat16().double()
-        error = (numbers[:, index] - nearest) / row[index]
-        numbers[:, index:] -= error[:, None] * row[index:]
-        numbers[:, index] = nearest
+    shares = torch.linalg.cholesky(inverse, upper=True)
+    for start in range(0, len(shares), _BLOCK):
+        block, near = numbers[:, start : start + _BLOCK], shares[start : start + _BLOCK]
+        errors = torch.zeros_like(block)
+        for index in range(block.shape[1]):
+            own = near[index, start : start + _BLOCK]
+            nearest = block[:, index].bfloat16().double()
+            errors[:, index] = (block[:, index] - nearest) / own[index]
+            block[:, index:] -= errors[:, index : index + 1] * own[index:]
+            block[:, index] = nearest
+        numbers[:, start + _BLOCK :] -= errors @ near[:, start + _BLOCK :]
 
     result = numbers[:, 1:].float().view(rows.shape)
     layer.weight.copy_(result.permute(3, 0, 1, 2) if is_transposed else result)

@@ -120,8 +120,9 @@ def measuring_pictures(
     paths = sorted(one.source for one in found if one.source is not None)
     if not folder.is_dir() or not paths:
         raise UsageError(f"{folder}: no pictures to measure on")
-    used = paths if most is None else paths[:: -(-len(paths) // most)]
-    return [_centre(decode(path), path, channels, multiple) for path in used]
+    if most is not None and len(paths) > most:
+        paths = [paths[index * len(paths) // most] for index in range(most)]
+    return [_centre(decode(path), path, channels, multiple) for path in paths]
 
 
 def multiple_for(weights: Weights, network: nn.Module) -> int:

@@ -21,6 +21,7 @@ __all__ = ["Frame", "Reader", "luminance", "moved"]
 _FADE = 0.8
 _READ_NOISE = {8: 0.004, 16: 0.0005}
 _LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
+_LARGEST = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +126,13 @@ def _light(
     """Return ``[3, H, W]`` light of samples, linear without a response, and its share of white."""
     levels = saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
     samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
-    whites = np.broadcast_to(np.minimum(levels, 1e9), (3,))
+    whites = np.broadcast_to(np.minimum(levels, _LARGEST), (3,))
     light = np.empty(samples.shape, dtype=np.float32)
     share = np.zeros(samples.shape[1:], dtype=np.float32)
     for channel in range(3):
         white = whites[channel : channel + 1].astype(np.float32)
         if response is None:
-            light[channel] = np.nan_to_num(samples[channel])
+            light[channel] = np.nan_to_num(samples[channel]).clip(-_LARGEST, _LARGEST)
         else:
             light[channel] = response.light(samples[channel], channel)
             white = response.light(white, channel) if white[0] <= 1 else white

@@ -25,8 +25,8 @@ __all__ = ["merge_bracket"]
 _LEAST_USE = 1e-6
 _LEAST_STOPS = 0.1
 _CELLS, _PLAIN = 160, 0.06
-# A cloud may take as much between two frames.
-_DARKER = 0.9
+# Less may be a cloud's, or a lamp's that flickers.
+_MUCH, _DARKER = 2**1.4, 0.9
 
 
 def merge_bracket(
@@ -134,7 +134,7 @@ class _Surveyed:
         usable: bool ``[h, w]``, cells without edges that the frame reaches.
         matrix: from the reference to the frame.
         distance: by which the corners were off, in pixels.
-        brightness: mean of its samples.
+        brightness: mean of its gamma-encoded luminance.
     """
 
     cells: NDArray[np.float32] | None
@@ -148,16 +148,18 @@ def _surveyed(
     paths: Sequence[Path], middle: int, reader: Reader, *, align: bool
 ) -> list[_Surveyed]:
     """Look at all frames, one in memory at a time, and find how each lies on the middle one."""
-    reference, is_linear = reader.picture(paths[middle])
-    structure = luminance(reference, is_linear=is_linear)
+    of_middle = reader.picture(paths[middle])
+    reference = of_middle[0]
+    structure = luminance(reference, is_linear=of_middle[1])
     survey = []
     for index, path in enumerate(paths):
-        picture, is_linear = (reference, is_linear) if index == middle else reader.picture(path)
+        picture, is_linear = of_middle if index == middle else reader.picture(path)
         if picture.pixels.shape[1:] != reference.pixels.shape[1:]:
             raise InputError(f"{path}: differs in size from {paths[middle]}")
+        seen = structure if index == middle else luminance(picture, is_linear=is_linear)
         matrix = np.eye(3)
         if align and index != middle:
-            matrix = registration(luminance(picture, is_linear=is_linear), structure)
+            matrix = registration(seen, structure)
         height, width = structure.shape
         corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
         distance = float(np.hypot(*(matrix @ corners - corners)[:2]).max())
@@ -168,7 +170,7 @@ def _surveyed(
                 usable=usable,
                 matrix=matrix,
                 distance=distance,
-                brightness=float(picture.pixels.mean(dtype=np.float64)),
+                brightness=float(seen.mean(dtype=np.float64)),
             )
         )
     return survey
@@ -177,16 +179,15 @@ def _surveyed(
 def _check_order(
     exposures: Sequence[Exposure], lights: Sequence[float], survey: Sequence[_Surveyed]
 ) -> None:
-    """Refuse a frame that is darker than one of half a stop less: its exposure is another's."""
+    """Refuse a frame that is darker than one of much less light: its exposure is another's."""
     for shorter, longer in permutations(range(len(lights)), 2):
         if (
-            lights[longer] > lights[shorter] * 2**0.5
+            lights[longer] > lights[shorter] * _MUCH
             and survey[longer].brightness < survey[shorter].brightness * _DARKER
         ):
             raise InputError(
                 f"{exposures[longer].path}: is darker than {exposures[shorter].path}, though its "
-                "exposure is said to be the longer one; see that --exposures are in the order of "
-                "the frames"
+                "exposure is said to be longer; see that --exposures, or its EXIF, are right"
             )
 
 

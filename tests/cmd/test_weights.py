@@ -222,6 +222,8 @@ def test_round_writes_bf16_numbers_and_what_they_cost(
     assert rounded.precision_loss_db["bf16"].keys() == LOSSES["bf16"].keys()
     assert rounded.provenance["rounded"] == "bfloat16"
     kernel = rounded.tensors["convs.1.weight"]
-    torch.testing.assert_close(kernel.bfloat16().float(), kernel, rtol=2**-9, atol=1e-7)
+    torch.testing.assert_close(kernel.bfloat16().float(), kernel, rtol=0, atol=0)
     assert not torch.equal(kernel, load(tiny).tensors["convs.1.weight"])
     assert isinstance(_run("round", tiny, pictures, "-o", output).exception, OutputExists)
+    onto_itself = _run("round", output, pictures, "-o", output, "--overwrite").exception
+    assert "is the input" in str(onto_itself)

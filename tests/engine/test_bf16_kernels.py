@@ -1,3 +1,4 @@
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from restore.engine.bf16_kernels import with_bf16_kernels
+from restore.engine.bf16_kernels import _round, _second_moments, with_bf16_kernels
 from restore.engine.measuring import measuring_pictures
 from restore.engine.rounding import call_rounded
 from restore.errors import UsageError
@@ -78,6 +79,23 @@ def test_the_bias_makes_no_step(folder: Path) -> None:
         step = (rounded(*inputs) - exact(*inputs)).mean()
         naive = (call_rounded(exact, torch.bfloat16, *inputs) - exact(*inputs)).mean()
     assert abs(step) < 0.5 * abs(naive)
+
+
+def test_a_transposed_convolution_keeps_one_bias_for_all_copies() -> None:
+    torch.manual_seed(0)
+    exact = nn.ConvTranspose2d(12, 6, kernel_size=2, stride=2)
+    assert exact.bias is not None
+    with torch.no_grad():
+        exact.bias.copy_(torch.linspace(-1.003, 2.003, 6))
+    features = torch.rand(4, 12, 16, 16) @ torch.rand(16, 16)  # of which one tells much of others
+    rounded, nearest = deepcopy(exact), deepcopy(exact)
+    with torch.inference_mode():
+        _round(rounded, _second_moments(rounded, rounded, [(features,)]))
+        for parameter in nearest.parameters():
+            parameter.copy_(parameter.bfloat16())
+        for kernel in rounded.parameters():
+            torch.testing.assert_close(kernel.bfloat16().float(), kernel, rtol=0, atol=0)
+    assert error(rounded, exact, (features,)) < 0.6 * error(nearest, exact, (features,))
 
 
 def test_what_is_no_kernel_stays(folder: Path) -> None:

@@ -68,6 +68,18 @@ def test_exposures_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
         merge_bracket(wrong, align=False)
 
 
+def test_light_that_changes_a_little_and_floats_of_any_value_are_merged(tmp_path: Path) -> None:
+    scene = _scene()
+    scene[:, 0, 0] = np.inf
+    short = Picture(pixels=scene, bit_depth=32, is_float=True, transfer=Transfer.LINEAR)
+    (tmp_path / "short.tif").write_bytes(encode(short, ImageFormat.TIFF))
+    longer = _shot(tmp_path / "longer.png", scene.clip(0, 1e3) * 4)
+    clouded = _shot(tmp_path / "clouded.png", scene.clip(0, 1e3) * 2)
+    frames = {tmp_path / "short.tif": 1.0, longer: 4.0, clouded: 10.0}
+    merged = merge_bracket([Exposure(path=path, light=light) for path, light in frames.items()])
+    assert merged.record["frames"] == 3
+
+
 def test_a_hand_held_bracket_is_put_together(tmp_path: Path) -> None:
     scene = _scene()
     bracket = [

@@ -7,12 +7,10 @@ import torch
 
 from restore.training.hdr_camera import Coded, make_height_map
 from restore.training.hdr_recipe import HdrRecipe
-from restore.training.session import Settings
 
 TINY = HdrRecipe(
     widths=(4, 6), patch=32, batch=2, cells=16, psf_size=17, steps=4, read_noise=0.01, optics="none"
 )
-ON_CPU = Settings(device="cpu", precision="fp32")
 
 
 class Watching(torch.nn.Module):
