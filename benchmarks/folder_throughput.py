@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +64,15 @@ def network_alone(model: str, device: str, noisy: Path, count: int) -> None:
     resident = [
         np.ascontiguousarray(read(path).transpose(2, 0, 1), np.float32) / 255 for path in paths
     ]
-    for _ in in_order(lambda each: backend(each, SIGMA / 255), resident, workers=backend.lanes):
-        pass
+
+    def restore(number: int) -> None:
+        pictures = islice(cycle(resident), number)
+        for _ in in_order(lambda each: backend(each, SIGMA / 255), pictures, workers=backend.lanes):
+            pass
+
+    restore(DIFFERENT)
     cpu, wall = time.process_time(), time.perf_counter()
-    pictures = (resident[index % len(resident)] for index in range(count))
-    for _ in in_order(lambda each: backend(each, SIGMA / 255), pictures, workers=backend.lanes):
-        pass
+    restore(count)
     seconds = [time.process_time() - cpu, time.perf_counter() - wall]
     print(json.dumps([*seconds, f"{backend.engine} on {backend.device}, {backend.precision}"]))
 
@@ -110,8 +113,8 @@ def measured(folder: Path, options: Any) -> tuple[list[tuple[str, ...]], str]:
             networks.append(alone())
             folders[kind].append(Folder(cost, before=networks[-2], after=networks[-1]))
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
-    cells = ((spread([each[which] for each in networks], ".3f"), "") for which in range(2))
-    rows = [("network alone", *chain.from_iterable(cells), "")]
+    processor, clock = (spread(each, ".3f") for each in zip(*networks, strict=True))
+    rows = [("network alone", processor, "", clock, "", "")]
     megapixels = options.count * options.megapixels
     for kind, costs in folders.items():
         peak = f"{max(each.cost.peak_mb for each in costs):.0f}"

@@ -5,7 +5,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from restore.errors import OutputError, OutputExists, UsageError, WeightsError
-from restore.files import write_atomically
+from restore.files import identity_of, write_atomically
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.draem import Draem, DraemConfig
@@ -189,11 +189,18 @@ def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> No
     write_atomically(path, save(tensors, metadata), overwrite=overwrite)
 
 
-def check_new_file(path: Path, *, overwrite: bool, suffix: str = ".safetensors") -> None:
+def check_new_file(
+    path: Path,
+    *,
+    overwrite: bool,
+    suffix: str = ".safetensors",
+    inputs: Sequence[Path] = (),
+) -> None:
     """Check that weights may be written to ``path``, before the work that makes them begins.
 
     Raises:
-        UsageError: another suffix than ``suffix``, or no such folder.
+        UsageError: another suffix than ``suffix``, no such folder, or one of ``inputs``, which
+            are read.
         OutputError: the folder cannot be written.
         OutputExists: ``path`` is there and may not be replaced.
     """
@@ -207,6 +214,9 @@ def check_new_file(path: Path, *, overwrite: bool, suffix: str = ".safetensors")
         raise UsageError(f"{path}: is a folder")
     if path.exists() and not overwrite:
         raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+    for read in inputs:
+        if path.exists() and identity_of(read) == identity_of(path):
+            raise UsageError(f"{path}: is the input {read}; choose another output")
 
 
 def load(name_or_path: str | Path) -> Weights:

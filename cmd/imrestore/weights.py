@@ -159,14 +159,10 @@ def convert(
     """  # noqa: D301
     from restore.convert import convert as convert_checkpoint
     from restore.engine.precision import measured
-    from restore.errors import UsageError
-    from restore.files import identity_of
     from restore.weights import check_new_file, save_weights
 
-    check_new_file(output, overwrite=overwrite)
-    for read in (file, psf):
-        if read is not None and output.exists() and identity_of(read) == identity_of(output):
-            raise UsageError(f"{output}: is the input {read}; choose another output")
+    inputs = [file] if psf is None else [file, psf]
+    check_new_file(output, overwrite=overwrite, inputs=inputs)
     converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
     print_line(f"{file.name}: {converted.layout}")
     say("measuring what half precision costs; this takes a while for large networks")
@@ -255,14 +251,10 @@ def round_weights(
     """  # noqa: D301
     from restore.engine.bf16_kernels import with_bf16_kernels
     from restore.engine.precision import measure_change, measured
-    from restore.errors import UsageError
-    from restore.files import identity_of
     from restore.weights import check_new_file, find, load, save_weights
 
-    check_new_file(output, overwrite=overwrite)
     path = find(name)
-    if output.exists() and identity_of(path) == identity_of(output):
-        raise UsageError(f"{output}: is the input; choose another output")
+    check_new_file(output, overwrite=overwrite, inputs=[path])
     weights = load(path)
     say("rounding, and measuring what half precision costs; this takes a while")
     rounded = measured(with_bf16_kernels(weights, pictures))

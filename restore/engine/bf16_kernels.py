@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.engine.measuring import measuring_of, multiple_for, pictures_for
-from restore.errors import UsageError
+from restore.engine.measuring import multiple_for, needed_measuring_of, pictures_for
 from restore.weights import Weights, build
 
 __all__ = ["with_bf16_kernels"]
@@ -53,9 +52,7 @@ def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
         InputError: a picture cannot be read.
         WeightsError: the tensors do not fit the architecture.
     """
-    measuring = measuring_of(weights)
-    if measuring is None:
-        raise UsageError(f"{weights.name}: nobody knows what it should make of pictures")
+    measuring = needed_measuring_of(weights)
     network = build(weights)
     multiple = multiple_for(weights, network)
     side = max(1, _SIDE // multiple) * multiple

@@ -32,6 +32,7 @@ __all__ = [
     "measuring_of",
     "measuring_pictures",
     "multiple_for",
+    "needed_measuring_of",
     "pictures_for",
 ]
 
@@ -92,6 +93,18 @@ def measuring_of(weights: Weights) -> Measuring | None:
     if weights.task == "dark-enhance" and weights.config.head == "srgb":
         return None
     return _BY_TASK.get(weights.task)
+
+
+def needed_measuring_of(weights: Weights) -> Measuring:
+    """Return how ``weights`` are measured.
+
+    Raises:
+        UsageError: that cannot be done, see ``measuring_of``.
+    """
+    measuring = measuring_of(weights)
+    if measuring is None:
+        raise UsageError(f"{weights.name}: nobody knows what it should make of pictures")
+    return measuring
 
 
 def levels_of(weights: Weights, levels: Sequence[float] | None = None) -> list[str]:

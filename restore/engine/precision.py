@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from restore.engine.measuring import Example, levels_of, measuring_of, pictures_for
+from restore.engine.measuring import Example, levels_of, needed_measuring_of, pictures_for
 from restore.engine.rounding import call_rounded
 from restore.errors import UsageError
 from restore.metrics import psnr
@@ -103,19 +103,21 @@ def measure_storage_loss(
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
     if not all(torch.isfinite(tensor).all() for tensor in rounded.values()):
         return dict.fromkeys(levels_of(weights, levels), math.inf)
-    network, coarse = build(weights), build(replace(weights, tensors=rounded))
-    return _losses(network, {"stored": coarse}, _examples(weights, network, pictures, levels))[
-        "stored"
-    ]
+    return measure_change(weights, replace(weights, tensors=rounded), pictures, levels)
 
 
-def measure_change(before: Weights, after: Weights) -> dict[str, float]:
+def measure_change(
+    before: Weights,
+    after: Weights,
+    pictures: Sequence[Tensor] | None = None,
+    levels: Sequence[float] | None = None,
+) -> dict[str, float]:
     """Return what ``after`` loses against ``before``, both in float32: level -> dB.
 
-    Both are of one network. Errors are those of ``measure_precision_loss``.
+    Both are of one network. Other arguments and errors are those of ``measure_precision_loss``.
     """
     network = build(before)
-    examples = _examples(before, network, None, None)
+    examples = _examples(before, network, pictures, levels)
     return _losses(network, {"after": build(after)}, examples)["after"]
 
 
@@ -133,9 +135,7 @@ def _examples(
     levels: Sequence[float] | None,
 ) -> dict[str, list[Example]]:
     """Return the same pictures at every level."""
-    measuring = measuring_of(weights)
-    if measuring is None:
-        raise UsageError(f"{weights.name}: nobody knows what it should make of pictures")
+    measuring = needed_measuring_of(weights)
     if pictures is None:
         pictures = pictures_for(weights, network)
     if not pictures:

@@ -173,7 +173,6 @@ def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -
     if xmp:
         options["xmp"] = xmp
     if image_format is ImageFormat.WEBP:
-        was_lossless = picture.format is ImageFormat.WEBP and picture.is_lossless
-        lossless = quality == 100 or (quality is None and was_lossless)
+        lossless = quality == 100 or (quality is None and picture.is_lossless)
         return options | {"lossless": lossless, "exact": True}
     return options | {"subsampling": "4:4:4"}
