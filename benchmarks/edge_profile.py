@@ -10,9 +10,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from restore.tasks.anomaly import Detector
-from restore.tasks.evaluate_anomaly import evaluate_detector, trials
-from restore.weights import load, save_weights
+from restore.anomaly.evaluate import evaluate_detector, trials
+from restore.anomaly.runner import Detector
+from restore.weights.store import load, save_weights
 from tables import table
 
 

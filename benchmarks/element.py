@@ -12,10 +12,10 @@ import argparse
 import torch
 from torch import Tensor
 
+from restore.hdr.optics.lens import Camera
+from restore.hdr.optics.psf import point_spread
 from restore.models.optical_element import height_map_of, psf_of
-from restore.optics.camera import Camera
-from restore.optics.psf import point_spread
-from restore.weights import load
+from restore.weights.store import load
 from tables import table
 
 CORE = 8

@@ -26,7 +26,7 @@ def seconds_per_megapixel(
     """Return clock seconds per megapixel of a tile, and of an endless picture."""
     # PyTorch reads the number of threads when it is imported.
     from restore.engine.backend import ENGINE_VARIABLE, Backend
-    from restore.weight_files import read_weight_file
+    from restore.weights.file import read_weight_file
 
     os.environ[ENGINE_VARIABLE] = engine
     backend = Backend(read_weight_file(model), device="cpu", precision=precision, tile=tile)

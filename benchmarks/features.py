@@ -16,9 +16,9 @@ import sys
 import torch
 from torch import Tensor
 
-from restore.engine.measuring import levels_of, pictures_for
 from restore.models.dncnn import DnCNN
-from restore.weights import build, load
+from restore.weights.pictures import levels_of, pictures_for
+from restore.weights.store import build, load
 from tables import table
 
 _DEAD, _ON = 1e-4, 0.99

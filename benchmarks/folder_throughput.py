@@ -56,8 +56,8 @@ def make_folder(clean: Path, folder: Path, count: int, megapixels: float, kind: 
 def network_alone(model: str, device: str, noisy: Path, count: int) -> None:
     """Print the processor and other seconds of ``count`` pictures, and what computed."""
     from restore.engine.backend import Backend
-    from restore.engine.in_order import in_order
-    from restore.weight_files import read_weight_file
+    from restore.engine.tiles import in_order
+    from restore.weights.file import read_weight_file
 
     backend = Backend(read_weight_file(model), device=device, precision="auto")
     paths = sorted(noisy.iterdir())[:DIFFERENT]

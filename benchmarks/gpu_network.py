@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from restore.engine.device import PRECISIONS
 from restore.engine.torch_lane import exact_float32
-from restore.weights import build, load
+from restore.weights.store import build, load
 from tables import table
 
 SIGMA = 25 / 255
@@ -72,7 +72,7 @@ def speeds(network: Any, side: int, options: argparse.Namespace) -> list[float]:
     measured = [megapixels_per_second(call, side**2, options.seconds)]
     with (
         patch("restore.models.dncnn.conv_relu", in_passes),
-        patch("restore.models.residual_levels.conv_relu", in_passes),
+        patch("restore.models.layers.conv_relu", in_passes),
     ):
         measured.append(megapixels_per_second(call, side**2, options.seconds))
     if torch.cuda.is_available():

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from restore.anomaly_metrics import auroc
-from restore.engine.inputs import pictures_in
-from restore.image.part import read_part
-from restore.noise.defects import KINDS, make_defect
-from restore.noise.dice import Dice
-from restore.tasks.anomaly import Detector
+from restore.anomaly.defects import KINDS, make_defect
+from restore.anomaly.metrics import auroc
+from restore.anomaly.part import read_part
+from restore.anomaly.perlin import Dice
+from restore.anomaly.runner import Detector
+from restore.batch.inputs import pictures_in
 
 Map = NDArray[np.float32]
 

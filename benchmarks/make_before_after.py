@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from PIL import Image
 
+from restore.denoise.runner import Denoiser
 from restore.image.decode import decode
 from restore.image.picture import Picture
 from restore.image.transfer import linear_to_srgb
 from restore.noise.camera import photographed
-from restore.tasks.denoise import Denoiser
 
 WIDTH, HEIGHT = 360, 270
 SEAM = 4

@@ -18,9 +18,9 @@ from unittest.mock import patch
 
 import torch
 
+from restore.denoise.recipe import DenoiseRecipe
+from restore.denoise.train import train_denoiser
 from restore.training import loop
-from restore.training.denoise import train_denoiser
-from restore.training.recipes import DenoiseRecipe
 from restore.training.schedule import Progress
 from restore.training.session import Settings
 

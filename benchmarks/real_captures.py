@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
-from restore.image.align import warped
+from restore.hdr.merge.align import warped
+from restore.hdr.merge.brackets import Exposure
+from restore.hdr.merge.merge import merge_bracket
+from restore.hdr.optics.psf_file import load_psf
+from restore.hdr.runner import HdrReconstructor
 from restore.image.decode import decode
 from restore.models.optical_element import psf_of
-from restore.optics.psf_file import load_psf
-from restore.tasks.brackets import Exposure
-from restore.tasks.hdr import HdrReconstructor
-from restore.tasks.merge import merge_bracket
-from restore.weights import load
+from restore.weights.store import load
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _DARK, _BRIGHT = 0.05, 0.8

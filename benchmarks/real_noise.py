@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.denoise.arrays import denoise
 from restore.image.decode import decode
-from restore.metrics import psnr
-from restore.tasks.arrays import denoise
+from restore.image.metrics import psnr
 
 LEVELS = (4, 8, 12)
 """Of 255. Noise of cameras is correlated: methods for white noise need more than its own level."""

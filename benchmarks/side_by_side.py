@@ -65,7 +65,7 @@ def restore_each(noisy: Path, out: Path, method: Callable[[np.ndarray], np.ndarr
 def reference(model: str, noisy: Path, out: Path) -> None:
     import torch
 
-    from restore.weights import build, load
+    from restore.weights.store import build, load
 
     network = build(load(model))
     level = torch.tensor([SIGMA / 255])
@@ -95,7 +95,7 @@ def bm3d(_model: str, noisy: Path, out: Path) -> None:
 
 def ceiling(model: str, noisy: Path, _out: Path) -> None:
     from restore.engine.backend import Backend
-    from restore.weight_files import read_weight_file
+    from restore.weights.file import read_weight_file
 
     backend = Backend(read_weight_file(model), device="auto", precision="auto")
     pictures = [

@@ -74,8 +74,8 @@ def xtrans(pixels: np.ndarray, path: Path) -> None:
 def _raw(pixels: np.ndarray, path: Path, side: int) -> None:
     import torch
 
+    from restore.dark.darkening import dark_raw
     from restore.image.dng import write_cfa_dng
-    from restore.noise.dark import dark_raw
 
     clean = torch.from_numpy(pixels.transpose(2, 0, 1) / np.float32(255))
     generator = torch.Generator().manual_seed(0)

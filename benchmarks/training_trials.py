@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from restore.training.denoise import train_denoiser
-from restore.training.recipes import DenoiseRecipe
+from restore.denoise.recipe import DenoiseRecipe
+from restore.denoise.train import train_denoiser
 from restore.training.schedule import Progress
 from restore.training.session import Settings
 

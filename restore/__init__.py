@@ -8,17 +8,17 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from restore.anomaly.part import Part, read_part
+    from restore.anomaly.runner import Detector, Inspection
+    from restore.denoise.arrays import denoise
+    from restore.denoise.runner import Denoised, Denoiser
     from restore.errors import RestoreError
     from restore.image.decode import decode
     from restore.image.encode import encode
-    from restore.image.part import Part, read_part
+    from restore.image.metrics import psnr, ssim
     from restore.image.picture import ImageFormat, Picture, Transfer
-    from restore.metrics import psnr, ssim
     from restore.noise.estimate import estimate_sigma
-    from restore.tasks.anomaly import Detector, Inspection
-    from restore.tasks.arrays import denoise
-    from restore.tasks.denoise import Denoised, Denoiser
-    from restore.weights import Weights, build, load, shipped
+    from restore.weights.store import Weights, build, load, shipped
 
 __all__ = [
     "Denoised",
@@ -46,26 +46,26 @@ __all__ = [
 __version__ = version("imrestore")
 
 _HOMES = {
-    "Denoised": "restore.tasks.denoise",
-    "Denoiser": "restore.tasks.denoise",
-    "Detector": "restore.tasks.anomaly",
+    "Denoised": "restore.denoise.runner",
+    "Denoiser": "restore.denoise.runner",
+    "Detector": "restore.anomaly.runner",
     "ImageFormat": "restore.image.picture",
-    "Inspection": "restore.tasks.anomaly",
-    "Part": "restore.image.part",
+    "Inspection": "restore.anomaly.runner",
+    "Part": "restore.anomaly.part",
     "Picture": "restore.image.picture",
     "RestoreError": "restore.errors",
     "Transfer": "restore.image.picture",
-    "Weights": "restore.weights",
-    "build": "restore.weights",
+    "Weights": "restore.weights.store",
+    "build": "restore.weights.store",
     "decode": "restore.image.decode",
-    "denoise": "restore.tasks.arrays",
+    "denoise": "restore.denoise.arrays",
     "encode": "restore.image.encode",
     "estimate_sigma": "restore.noise.estimate",
-    "load": "restore.weights",
-    "psnr": "restore.metrics",
-    "read_part": "restore.image.part",
-    "shipped": "restore.weights",
-    "ssim": "restore.metrics",
+    "load": "restore.weights.store",
+    "psnr": "restore.image.metrics",
+    "read_part": "restore.anomaly.part",
+    "shipped": "restore.weights.store",
+    "ssim": "restore.image.metrics",
 }
 
 

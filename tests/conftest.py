@@ -74,7 +74,7 @@ def isp_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     import torch
 
     from restore.models.isp_unet import IspUNet, IspUNetConfig
-    from restore.weights import Weights, save_weights
+    from restore.weights.store import Weights, save_weights
 
     paths = {}
     for name, planes in (("bayer", 4), ("xtrans", 9)):

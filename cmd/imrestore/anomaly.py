@@ -15,10 +15,10 @@ from imrestore.options import NetworkOptions, RunOptions, exclusive, with_option
 from imrestore.report import Report, print_plan
 
 if TYPE_CHECKING:
-    from restore.engine.plan import Plan
-    from restore.tasks.anomaly import Detector
-    from restore.tasks.anomaly_records import Record
-    from restore.tasks.anomaly_results import Results
+    from restore.anomaly.records import Record
+    from restore.anomaly.results import Results
+    from restore.anomaly.runner import Detector
+    from restore.batch.plan import Plan
 
 __all__ = ["anomaly"]
 
@@ -114,10 +114,10 @@ def _inspect(
 ) -> None:
     exclusive(files, ("overwrite", "skip_existing"))
     exclusive(files, ("quiet", "verbose"))
-    from restore.engine.plan import parse_shard
+    from restore.anomaly.files import inspection_plan, prepare_result_folders
+    from restore.anomaly.results import Results
+    from restore.batch.plan import parse_shard
     from restore.errors import UsageError
-    from restore.tasks.anomaly_files import inspection_plan, prepare_result_folders
-    from restore.tasks.anomaly_results import Results
 
     if not files.inputs:
         raise UsageError("give pictures or folders to inspect (see imrestore anomaly --help)")
@@ -164,7 +164,7 @@ def _work(
     results: "Results",
     report: Report,
 ) -> None:
-    from restore.tasks.anomaly_stages import InspectionStages
+    from restore.anomaly.stages import InspectionStages
 
     stages = InspectionStages(
         detector=detector,
@@ -196,10 +196,10 @@ def _finish(plan: "Plan", detector: "Detector", results: "Results") -> str:
 
 def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: int) -> None:
     """Write ``count`` pictures from a latent space."""
+    from restore.anomaly.runner import draw_samples
+    from restore.anomaly.stages import reconstruction_bytes
     from restore.errors import OutputExists, UsageError
     from restore.files import write_atomically
-    from restore.tasks.anomaly import draw_samples
-    from restore.tasks.anomaly_stages import reconstruction_bytes
 
     if files.inputs:
         raise UsageError("--sample draws pictures and inspects none; leave the inputs out")

@@ -4,7 +4,9 @@ from typing import Annotated
 
 import typer
 
-from imrestore import anomaly, dark_enhance, denoise, evaluate, hdr, train, weights
+from imrestore import anomaly, dark_enhance, denoise, hdr, weights
+from imrestore.evaluate.app import app as evaluate
+from imrestore.train.app import app as train
 
 __all__ = ["app"]
 
@@ -18,8 +20,8 @@ app.command("denoise")(denoise.denoise)
 app.command("dark-enhance")(dark_enhance.dark_enhance)
 app.command("anomaly")(anomaly.anomaly)
 app.command("hdr")(hdr.hdr)
-app.add_typer(train.app, name="train")
-app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(train, name="train")
+app.add_typer(evaluate, name="evaluate")
 app.add_typer(weights.app, name="weights")
 
 

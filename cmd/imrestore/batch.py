@@ -16,10 +16,10 @@ from imrestore.report import Describe, Report, print_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from restore.engine.handling import Handling
-    from restore.engine.pictures import Restored
-    from restore.engine.plan import Existing, Item, Plan
-    from restore.engine.stream import Outcome, Stages
+    from restore.batch.handling import Handling
+    from restore.batch.plan import Existing, Item, Plan
+    from restore.batch.stages import Restored
+    from restore.batch.stream import Outcome, Stages
 
 __all__ = ["Task", "existing_of", "pictures", "report_on", "run", "work_through"]
 
@@ -41,7 +41,7 @@ class Task:
 
 def pictures() -> "Handling":
     """Return how finished pictures are handled."""
-    from restore.engine.handling import PICTURES
+    from restore.batch.handling import PICTURES
 
     return PICTURES
 
@@ -91,8 +91,8 @@ def _plan(
 ) -> "Plan":
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
-    from restore.engine.inputs import STANDARD_STREAM
-    from restore.engine.plan import make_plan, parse_shard
+    from restore.batch.inputs import STANDARD_STREAM
+    from restore.batch.plan import make_plan, parse_shard
     from restore.errors import UsageError
     from restore.image.picture import ImageFormat
 
@@ -129,7 +129,7 @@ def _plan(
 
 def existing_of(options: RunOptions) -> "Existing":
     """Return what becomes of results that are there already."""
-    from restore.engine.plan import Existing
+    from restore.batch.plan import Existing
 
     if options.overwrite:
         return Existing.OVERWRITE
@@ -143,8 +143,8 @@ def _work(
     handling: "Handling",
     report: Report,
 ) -> None:
-    from restore.engine.pictures import prepare_folders
-    from restore.engine.stream import Outcome, Status
+    from restore.batch.stages import prepare_folders
+    from restore.batch.stream import Outcome, Status
 
     if all(item.skip for item in plan.items):
         for item in plan.items:
@@ -204,7 +204,7 @@ def work_through(
     Raises:
         Stopped: a signal came; the report has said how to go on.
     """
-    from restore.engine.stream import Stream
+    from restore.batch.stream import Stream
 
     stream = Stream(items, stages, jobs=jobs or min(4, os.cpu_count() or 1), lanes=lanes)
 

@@ -10,9 +10,9 @@ from imrestore import batch
 from imrestore.options import NetworkOptions, RawFileOptions, with_options
 
 if TYPE_CHECKING:
-    from restore.engine.handling import Handling
+    from restore.batch.handling import Handling
+    from restore.dark.runner import Enhanced, OutputColor, WhiteBalance
     from restore.image.raw_picture import RawPicture
-    from restore.tasks.dark_enhance import Enhanced, OutputColor, WhiteBalance
 
 __all__ = ["dark_enhance"]
 
@@ -98,7 +98,7 @@ def dark_enhance(
     is_linear = output_color == "linear"
 
     def prepare() -> batch.Task:
-        from restore.tasks.dark_enhance import DarkEnhancer
+        from restore.dark.runner import DarkEnhancer
 
         enhancer = DarkEnhancer(
             network.model, device=network.device, precision=network.precision, tile=network.tile
@@ -122,13 +122,13 @@ def dark_enhance(
 
 
 def _raw_files() -> "Handling":
-    from restore.engine.handling import RAW_FILES
+    from restore.batch.handling import RAW_FILES
 
     return RAW_FILES
 
 
 def _linear_files() -> "Handling":
-    from restore.engine.handling import RAW_FILES_TO_LINEAR
+    from restore.batch.handling import RAW_FILES_TO_LINEAR
 
     return RAW_FILES_TO_LINEAR
 

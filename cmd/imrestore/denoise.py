@@ -9,9 +9,9 @@ from imrestore import batch
 from imrestore.options import FileOptions, NetworkOptions, with_options
 
 if TYPE_CHECKING:
-    from restore.engine.large import LargeResult
+    from restore.batch.large import LargeResult
+    from restore.denoise.runner import Denoised
     from restore.image.picture import Picture
-    from restore.tasks.denoise import Denoised
 
 __all__ = ["denoise"]
 
@@ -83,8 +83,8 @@ def denoise(
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
 
     def prepare() -> batch.Task:
+        from restore.denoise.runner import Denoiser
         from restore.image.large import LargePicture
-        from restore.tasks.denoise import Denoiser
 
         denoiser = Denoiser(
             network.model, device=network.device, precision=network.precision, tile=network.tile

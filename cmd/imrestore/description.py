@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imrestore.exits import visible
 
 if TYPE_CHECKING:
-    from restore.weights import Weights
+    from restore.weights.store import Weights
 
 __all__ = [
     "described",

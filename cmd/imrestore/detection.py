@@ -8,7 +8,7 @@ import typer
 from imrestore.options import NetworkOptions
 
 if TYPE_CHECKING:
-    from restore.tasks.anomaly import Detector
+    from restore.anomaly.runner import Detector
 
 __all__ = ["ThresholdOptions"]
 
@@ -36,7 +36,7 @@ class ThresholdOptions:
 
     def detector(self, network: NetworkOptions) -> "Detector":
         """Return the detector of the weights that ``network`` names; see ``Detector``."""
-        from restore.tasks.anomaly import Detector
+        from restore.anomaly.runner import Detector
 
         return Detector(
             network.model,

@@ -13,9 +13,9 @@ from imrestore.options import FileOptions, NetworkOptions, complete, one_of, wit
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from restore.engine.handling import Handling
+    from restore.batch.handling import Handling
+    from restore.hdr.radiance import Radiance
     from restore.image.picture import Picture
-    from restore.tasks.radiance import Radiance
 
 __all__ = ["hdr"]
 
@@ -183,7 +183,7 @@ def hdr(
       imrestore hdr brackets/ -o merged/ --mode merge --preview
       imrestore hdr dark.tif mid.tif light.tif -o merged.exr --mode merge --exposures 1/60,1/15,1/4
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.tasks.radiance import BESIDE
+    from restore.hdr.radiance import BESIDE
 
     wanted = {"preview": preview, "write-mask": write_mask}
     beside = {kind: ending for kind, ending in BESIDE.items() if wanted[kind]}
@@ -231,7 +231,7 @@ def _reconstructor(
     *,
     is_linear: bool,
 ) -> batch.Task:
-    from restore.tasks.hdr import HdrReconstructor
+    from restore.hdr.runner import HdrReconstructor
 
     reconstructor = HdrReconstructor(
         "optics" if mode == "optics" else "single",
@@ -257,7 +257,7 @@ def _reconstructor(
 def _simulator(
     model: str, psf: Path | None, bits: int, exposure: str | None, *, is_linear: bool
 ) -> batch.Task:
-    from restore.tasks.simulate import CaptureSimulator
+    from restore.hdr.simulate import CaptureSimulator
 
     simulator = CaptureSimulator(model, psf=_psf(psf), bits=bits)
     stops = None if exposure in (None, "auto") else float(str(exposure))
@@ -269,13 +269,13 @@ def _simulator(
 
 
 def _psf(path: Path | None) -> "Tensor | None":
-    from restore.optics.psf_file import load_psf
+    from restore.hdr.optics.psf_file import load_psf
 
     return None if path is None else load_psf(path)
 
 
 def _light_files() -> "Handling":
-    from restore.engine.handling import PICTURES_TO_LIGHT
+    from restore.batch.handling import PICTURES_TO_LIGHT
 
     return PICTURES_TO_LIGHT
 

@@ -9,10 +9,10 @@ from imrestore import batch
 from imrestore.options import FileOptions
 
 if TYPE_CHECKING:
-    from restore.engine.handling import Handling
-    from restore.tasks.bracket_files import Bracket
-    from restore.tasks.brackets import Exposure
-    from restore.tasks.radiance import Radiance
+    from restore.batch.handling import Handling
+    from restore.hdr.merge.brackets import Exposure
+    from restore.hdr.merge.files import Bracket
+    from restore.hdr.radiance import Radiance
 
 __all__ = ["merge"]
 
@@ -45,7 +45,7 @@ def merge(
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
     def prepare() -> batch.Task:
-        from restore.tasks.merge import merge_bracket
+        from restore.hdr.merge.merge import merge_bracket
 
         def merge_one(bracket: "Bracket") -> "Radiance":
             return merge_bracket(
@@ -59,8 +59,8 @@ def merge(
         return batch.Task(merge_one)
 
     def handling() -> "Handling":
-        from restore.engine.handling import PICTURES_TO_LIGHT
-        from restore.tasks.bracket_files import BracketFiles
+        from restore.batch.handling import PICTURES_TO_LIGHT
+        from restore.hdr.merge.files import BracketFiles
 
         return replace(PICTURES_TO_LIGHT, kind=BracketFiles(by_first), suffixes=_suffixes())
 
@@ -79,9 +79,9 @@ def merge(
 
 def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[list[Exposure]]":
     """Return the brackets among the inputs, in which every frame has its exposure if known."""
-    from restore.engine.inputs import STANDARD_STREAM, find_pictures
+    from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
-    from restore.tasks.brackets import Exposure, grouped, parse_exposures, tried_exposure
+    from restore.hdr.merge.brackets import Exposure, grouped, parse_exposures, tried_exposure
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")
@@ -115,7 +115,7 @@ def _suffixes() -> frozenset[str]:
 
 
 def _is_folder(output: str) -> bool:
-    from restore.engine.inputs import STANDARD_STREAM
+    from restore.batch.inputs import STANDARD_STREAM
 
     return output != STANDARD_STREAM and not _is_file(output)
 

@@ -11,8 +11,8 @@ from imrestore.bar import WithBar
 from imrestore.exits import ExitCode, log, say, visible
 
 if TYPE_CHECKING:
-    from restore.engine.plan import Item, Plan
-    from restore.engine.stream import Outcome
+    from restore.batch.plan import Item, Plan
+    from restore.batch.stream import Outcome
 
 __all__ = ["Report", "print_plan"]
 

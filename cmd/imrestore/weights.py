@@ -58,7 +58,7 @@ def list_weights(as_json: _Json = False) -> None:
       imrestore weights list
       imrestore weights list --json
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.weights import find, load, shipped
+    from restore.weights.store import find, load, shipped
 
     records = [record_of(path, load(path)) for path in map(find, shipped())]
     if as_json:
@@ -77,7 +77,7 @@ def show(name: _Name, as_json: _Json = False) -> None:
       imrestore weights show dncnn-color
       imrestore weights show mine.safetensors --json
     """  # noqa: D301
-    from restore.weights import find, load
+    from restore.weights.store import find, load
 
     path = find(name)
     record = record_of(path, load(path))
@@ -107,9 +107,9 @@ def verify(
       imrestore weights verify
       imrestore weights verify mine.safetensors
     """  # noqa: D301
-    from restore.engine.verify import verify as verify_weights
     from restore.errors import WeightsError
-    from restore.weights import shipped
+    from restore.weights.store import shipped
+    from restore.weights.verify import verify as verify_weights
 
     failed = False
     for one in shipped() if name is None else [name]:
@@ -157,9 +157,9 @@ def convert(
       imrestore denoise photo.jpg -o clean.jpg --model dncnn-25.safetensors
       imrestore weights convert model.npz -o published.safetensors --psf measured_psf.npz
     """  # noqa: D301
-    from restore.convert import convert as convert_checkpoint
-    from restore.engine.precision import measured
-    from restore.weights import check_new_file, save_weights
+    from restore.weights.convert.convert import convert as convert_checkpoint
+    from restore.weights.measure import measured
+    from restore.weights.store import check_new_file, save_weights
 
     inputs = [file] if psf is None else [file, psf]
     check_new_file(output, overwrite=overwrite, inputs=inputs)
@@ -173,7 +173,7 @@ def convert(
 
 
 def _squared(path: Path) -> "Tensor":
-    from restore.optics.psf_file import load_psf, resized
+    from restore.hdr.optics.psf_file import load_psf, resized
 
     psf = load_psf(path)
     return resized(psf, max(psf.shape[1:]))
@@ -203,9 +203,9 @@ def export(
       imrestore weights export resunet-color -o resunet-color.onnx
       imrestore weights export mine.safetensors -o mine.onnx --overwrite
     """  # noqa: D301
-    from restore.engine.onnx_export import to_onnx
     from restore.files import write_atomically
-    from restore.weights import check_new_file, load
+    from restore.weights.export import to_onnx
+    from restore.weights.store import check_new_file, load
 
     check_new_file(output, overwrite=overwrite, suffix=".onnx")
     weights = load(name)
@@ -249,9 +249,9 @@ def round_weights(
       imrestore weights round published.safetensors photos/ -o rounded.safetensors
       imrestore denoise photo.jpg -o clean.jpg --model rounded.safetensors
     """  # noqa: D301
-    from restore.engine.bf16_kernels import with_bf16_kernels
-    from restore.engine.precision import measure_change, measured
-    from restore.weights import check_new_file, find, load, save_weights
+    from restore.weights.gptq import with_bf16_kernels
+    from restore.weights.measure import measure_change, measured
+    from restore.weights.store import check_new_file, find, load, save_weights
 
     path = find(name)
     check_new_file(output, overwrite=overwrite, inputs=[path])
@@ -291,10 +291,10 @@ def measure(
     """  # noqa: D301
     from dataclasses import replace
 
-    from restore.engine.measuring import pictures_for
-    from restore.engine.precision import measure_precision_loss
     from restore.errors import UsageError
-    from restore.weights import build, find, load, save_weights
+    from restore.weights.measure import measure_precision_loss
+    from restore.weights.pictures import pictures_for
+    from restore.weights.store import build, find, load, save_weights
 
     path = find(name)
     weights = load(path)

@@ -14,10 +14,10 @@ from restore.engine.openvino_runner import serving_runners
 from restore.engine.runner import Runner
 from restore.engine.tiles import Part, each_tile, run_tiled
 from restore.errors import DeviceError, UsageError
-from restore.weight_files import WeightFile, is_for_cameras
+from restore.weights.file import WeightFile, is_for_cameras
 
 if TYPE_CHECKING:
-    from restore.weights import Weights
+    from restore.weights.store import Weights
 
 __all__ = ["ENGINE_VARIABLE", "Backend"]
 
@@ -258,7 +258,7 @@ def _runners(weights: "Weights | WeightFile", *, device: str, precision: str) ->
             f"on {device} in {precision}"
         )
     from restore.engine.torch_runner import torch_runners
-    from restore.weights import load
+    from restore.weights.store import load
 
     if isinstance(weights, WeightFile):
         weights = load(weights.path)

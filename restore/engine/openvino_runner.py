@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.cache import ExportedNetwork, digest, load_network, store_network
 from restore.engine.choice import choose_precision
-from restore.engine.network_cache import ExportedNetwork, digest, load_network, store_network
 from restore.engine.runner import Traits
 from restore.errors import WeightsError
-from restore.weight_files import WeightFile, opened
+from restore.weights.file import WeightFile, opened
 
 if TYPE_CHECKING:
-    from restore.weights import Weights
+    from restore.weights.store import Weights
 
 __all__ = ["OpenVinoRunner", "can_serve", "openvino_runners", "serving_runners"]
 
@@ -181,7 +181,7 @@ def _export(weights: "Weights | WeightFile") -> ExportedNetwork:
     import torch
 
     from restore.engine.torch_runner import traits_of
-    from restore.weights import build, load
+    from restore.weights.store import build, load
 
     if isinstance(weights, WeightFile):
         weights = load(weights.path)

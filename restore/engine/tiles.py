@@ -1,15 +1,18 @@
 """Large pictures through small memory: cut with a halo, run, and keep the cores."""
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.engine.in_order import in_order
 from restore.errors import UsageError
 
-__all__ = ["Part", "Window", "each_tile", "run_tiled", "windows"]
+__all__ = ["Part", "Window", "each_tile", "in_order", "run_overlapping", "run_tiled", "windows"]
 
 Pixels = NDArray[np.float32]
 
@@ -184,3 +187,104 @@ def _padded(patch: Pixels, multiple: int) -> Pixels:
     if not any(missing):
         return patch
     return np.pad(patch, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
+
+
+Corner = tuple[int, int]
+
+
+def run_overlapping(
+    network: Callable[[Pixels], Pixels],
+    pixels: Pixels,
+    *,
+    window: int,
+    stride: int,
+    channels: int,
+    batch: int,
+    workers: int = 1,
+) -> Pixels:
+    """Apply ``network`` to overlapping windows and return their weighted mean.
+
+    A window counts most in its middle and next to nothing at its edge, so that no edge shows.
+
+    Args:
+        network: maps ``[B, C, window, window]`` to ``[B, channels, window, window]``.
+        pixels: ``[C, H, W]``, any size; smaller pictures are mirrored at their far edges.
+        window: side of a window in pixels.
+        stride: from one window to the next, at most half of ``window``.
+        channels: of the result.
+        batch: windows that the network takes at once.
+        workers: threads that ``network`` is called from; the result does not depend on it.
+
+    Returns:
+        ``[channels, H, W]``.
+    """
+    height, width = pixels.shape[1:]
+    missing = [max(0, window - size) for size in (height, width)]
+    padded = np.pad(pixels, ((0, 0), (0, missing[0]), (0, missing[1])), mode="symmetric")
+    ramp = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)) / (window / 2)
+    weight = np.outer(ramp, ramp).astype(np.float32)
+    total = np.zeros((channels, *padded.shape[1:]), np.float32)
+    weights = np.zeros(padded.shape[1:], np.float32)
+
+    def run(corners: list[Corner]) -> tuple[list[Corner], Pixels]:
+        cut = np.stack([padded[:, y : y + window, x : x + window] for y, x in corners])
+        return corners, network(cut)
+
+    batches = _batches(_corners(padded.shape[1:], window, stride), batch)
+    for corners, results in in_order(run, batches, workers=workers):
+        for (y, x), result in zip(corners, results, strict=True):
+            total[:, y : y + window, x : x + window] += weight * result
+            weights[y : y + window, x : x + window] += weight
+    total /= weights
+    return total[:, :height, :width]
+
+
+def _batches(corners: Iterator[Corner], count: int) -> Iterator[list[Corner]]:
+    while batch := list(islice(corners, count)):
+        yield batch
+
+
+def _corners(shape: tuple[int, ...], window: int, stride: int) -> Iterator[Corner]:
+    """Return the corners of windows that cover ``shape``, the last ones flush with its edges."""
+    starts = [[*range(0, size - window, stride), size - window] for size in shape]
+    return ((y, x) for y in starts[0] for x in starts[1])
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_AHEAD = 2
+"""Calls for each worker that may be under way or done before the first of them is taken."""
+
+
+def in_order(
+    function: Callable[[A], B], arguments: Iterable[A], *, workers: int = 1
+) -> Iterator[B]:
+    """Yield what ``function`` makes of each argument.
+
+    Arguments are drawn in the thread that asks for results, and only a few calls ahead of it, so
+    that memory does not grow with their number. Once this ends, in whatever way, no call is under
+    way any more.
+
+    Args:
+        function: called from several threads where there are several workers.
+        arguments: drawn one by one.
+        workers: threads; with one, each call is made in the thread that asks, when it asks.
+
+    Raises:
+        Exception: whatever the first call that fails raises.
+    """
+    if workers == 1:
+        yield from map(function, arguments)
+        return
+    pool = ThreadPoolExecutor(workers, "tile")
+    ahead: deque[Future[B]] = deque()
+    try:
+        for argument in arguments:
+            ahead.append(pool.submit(function, argument))
+            if len(ahead) == _AHEAD * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from restore.engine.device import PRECISIONS
-from restore.engine.memory import is_out_of_memory
+from restore.engine.device import PRECISIONS, is_out_of_memory
 from restore.engine.runner import TileTooLarge
 from restore.errors import DeviceError
 

@@ -12,7 +12,7 @@ from restore.engine.choice import choose_precision
 from restore.engine.device import fast_precisions, resolve_devices
 from restore.engine.runner import Traits
 from restore.engine.torch_lane import TorchLane, torch_lanes
-from restore.weights import Weights, build
+from restore.weights.store import Weights, build
 
 __all__ = ["TorchRunner", "torch_runners", "traits_of"]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from restore.image.orient import upright_plane
 from restore.image.picture import Picture, Transfer
 from restore.image.transfer import linear_to_srgb
+from restore.image.upright import upright_plane
 
 __all__ = ["compare_png", "viewable"]
 

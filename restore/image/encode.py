@@ -14,7 +14,6 @@ from restore.image.alpha import is_opaque, with_alpha_kind
 from restore.image.exr import write_exr
 from restore.image.gamut import in_srgb_primaries
 from restore.image.metadata import orientation_of
-from restore.image.orient import upright
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.pillow import write_with_pillow
 from restore.image.png import write_png
@@ -22,6 +21,7 @@ from restore.image.pnm import write_pnm
 from restore.image.radiance import write_radiance
 from restore.image.tiff_writer import write_tiff, write_tiff_rows
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.image.upright import upright
 
 __all__ = ["BIT_DEPTHS", "check_depth", "encode", "encode_rows"]
 

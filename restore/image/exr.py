@@ -1,18 +1,19 @@
 """OpenEXR: scene-linear half and float pictures."""
 
 import io
+import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
 import OpenEXR
 
-from restore.errors import UnsupportedImage
-from restore.image.exr_header import ExrHeader, read_exr_header
+from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.samples import as_half
 
-__all__ = ["read_exr", "write_exr"]
+__all__ = ["Channel", "ExrHeader", "read_exr", "read_exr_header", "write_exr"]
 
 _HALF, _FLOAT = 1, 2
 
@@ -47,6 +48,38 @@ def read_exr(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture:
         primaries=_primaries(header),
         display_window=_display_window(header),
     )
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One channel: ``kind`` 0 integer, 1 half, 2 float; sampling 1 means every pixel."""
+
+    kind: int
+    x_sampling: int
+    y_sampling: int
+
+
+@dataclass(frozen=True)
+class ExrHeader:
+    """What decides whether and how a file is read.
+
+    Windows are the inclusive corners ``(left, top, right, bottom)``.
+    """
+
+    channels: dict[str, Channel]
+    data_window: tuple[int, int, int, int]
+    display_window: tuple[int, int, int, int]
+    chromaticities: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        """Columns of the data window."""
+        return self.data_window[2] - self.data_window[0] + 1
+
+    @property
+    def height(self) -> int:
+        """Rows of the data window."""
+        return self.data_window[3] - self.data_window[1] + 1
 
 
 def _colours(header: ExrHeader) -> list[str]:
@@ -116,3 +149,105 @@ def write_exr(
 
 def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
     return np.array([left, top], np.int32), np.array([right, bottom], np.int32)
+
+
+_TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000
+_MOST_ATTRIBUTES, _MOST_ATTRIBUTE_BYTES = 4096, 16 << 20
+_ONE_LEVEL = 0
+# Rows per chunk of scan lines by the number of the compression: none, RLE, ZIPS, ZIP, PIZ, PXR24,
+# B44, B44A, DWAA, DWAB. Chunks of other compressions are not checked.
+_ROWS_PER_CHUNK = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
+
+
+def read_exr_header(file: BinaryIO) -> ExrHeader:
+    """Read the header and check that all chunks lie within the file.
+
+    Raises:
+        UnsupportedImage: several parts or deep data.
+        CorruptImage: a damaged header, or a file that is cut short.
+    """
+    try:
+        return _read(file)
+    except (struct.error, ValueError, KeyError, IndexError) as error:
+        raise CorruptImage("has a damaged header") from error
+
+
+def _read(file: BinaryIO) -> ExrHeader:
+    size = file.seek(0, 2)
+    file.seek(4)
+    (flags,) = struct.unpack("<I", file.read(4))
+    if flags & _MULTIPART:
+        raise UnsupportedImage("has several parts; split it first")
+    if flags & _DEEP:
+        raise UnsupportedImage("has deep data; flatten it first")
+    attributes = _attributes(file)
+    header = ExrHeader(
+        channels=_channels(attributes["channels"]),
+        data_window=struct.unpack("<4i", attributes["dataWindow"]),
+        display_window=struct.unpack("<4i", attributes["displayWindow"]),
+        chromaticities=struct.unpack("<8f", attributes.get("chromaticities", bytes(32))),
+    )
+    if header.width > 0 and header.height > 0:
+        _check_chunks(file, size, _chunk_count(header, attributes, flags), bool(flags & _TILED))
+    return header
+
+
+def _attributes(file: BinaryIO) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    while name := _text(file):
+        _text(file)  # the type, which the name implies
+        (length,) = struct.unpack("<I", file.read(4))
+        value = file.read(length) if length <= _MOST_ATTRIBUTE_BYTES else b""
+        if len(value) != length or len(found) == _MOST_ATTRIBUTES:
+            raise CorruptImage("has a damaged header")
+        found[name] = value
+    return found
+
+
+def _text(file: BinaryIO) -> str:
+    """Read a name of up to 255 bytes that ends with a zero."""
+    start = file.tell()
+    text, end, _ = file.read(256).partition(b"\x00")
+    if not end:
+        raise CorruptImage("has a damaged header")
+    file.seek(start + len(text) + 1)
+    return text.decode("latin-1")
+
+
+def _channels(block: bytes) -> dict[str, Channel]:
+    found = {}
+    while block[:1] not in (b"\x00", b""):
+        name, _, block = block.partition(b"\x00")
+        kind, x_sampling, y_sampling = struct.unpack_from("<i4xii", block)
+        found[name.decode("latin-1")] = Channel(kind, x_sampling, y_sampling)
+        block = block[16:]
+    return found
+
+
+def _chunk_count(header: ExrHeader, attributes: dict[str, bytes], flags: int) -> int:
+    """Return how many chunks there must be, 0 if that is not known."""
+    if flags & _TILED:
+        width, height, mode = struct.unpack("<IIB", attributes["tiles"])
+        if not width or not height:
+            raise CorruptImage("has a damaged header")
+        columns, rows = -(-header.width // width), -(-header.height // height)
+        return columns * rows if mode & 15 == _ONE_LEVEL else 0
+    compression = attributes["compression"][0]
+    if compression >= len(_ROWS_PER_CHUNK):
+        return 0
+    return -(-header.height // _ROWS_PER_CHUNK[compression])
+
+
+def _check_chunks(file: BinaryIO, size: int, count: int, is_tiled: bool) -> None:
+    table = file.read(8 * count)
+    if len(table) < 8 * count:
+        raise CorruptImage("is cut short")
+    leader = struct.Struct("<16xi" if is_tiled else "<4xi")
+    first = file.tell()
+    for (offset,) in struct.iter_unpack("<Q", table):
+        if not first <= offset <= size - leader.size:
+            raise CorruptImage("is cut short")
+        file.seek(offset)
+        (length,) = leader.unpack(file.read(leader.size))
+        if not 0 <= length <= size - offset - leader.size:
+            raise CorruptImage("is cut short")

@@ -14,8 +14,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 from restore.errors import OutputError, UnsupportedImage
 from restore.image.codec_size import webp_size
 from restore.image.icc import other_primaries
-from restore.image.jpeg_blocks import exif_for_jpeg, xmp_for_jpeg
-from restore.image.jpeg_segments import kept_segments, with_segments
+from restore.image.jpeg import exif_for_jpeg, kept_segments, with_segments, xmp_for_jpeg
 from restore.image.memory_file import memory_file
 from restore.image.metadata import (
     EXIF_HEADER,

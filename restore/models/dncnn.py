@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.conv_relu import conv_relu
-from restore.models.sigma_map import with_sigma_map
+from restore.models.layers import conv_relu, with_sigma_map
 
 __all__ = ["DnCNN", "DnCNNConfig"]
 

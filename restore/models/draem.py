@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
-from restore.models.residual_levels import ResidualLevels
+from restore.models.layers import ResidualLevels
 
 __all__ = ["Draem", "DraemConfig"]
 

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
-from restore.models.conv_relu import conv_relu
-from restore.models.sigma_map import with_sigma_map
+from restore.models.layers import conv_relu, with_sigma_map
 
 __all__ = ["FFDNet", "FFDNetConfig"]
 

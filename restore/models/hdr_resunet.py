@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
+from restore.models.layers import ResidualLevels
 from restore.models.optical_element import carry_element, check_element
-from restore.models.residual_levels import ResidualLevels
 from restore.models.trace_gathering import TraceGathering, TraceScattering
 
 __all__ = ["HdrResUNet", "HdrResUNetConfig"]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.residual_levels import ResidualLevels
-from restore.models.sigma_map import with_sigma_map
+from restore.models.layers import ResidualLevels, with_sigma_map
 
 __all__ = ["ResUNet", "ResUNetConfig"]
 

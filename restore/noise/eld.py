@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from restore.noise.poisson import poisson
+from restore.noise.sensor import poisson
 
 __all__ = ["CAMERAS", "DarkNoise", "NoiseLine", "SensorProfile", "add_dark_noise", "random_noise"]
 

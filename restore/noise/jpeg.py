@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.image.memory_file import memory_file
-from restore.noise.luma import luma_and_chroma
+from restore.image.primaries import REC601_LUMA
 
-__all__ = ["chroma_halved", "compressed"]
+__all__ = ["chroma_halved", "compressed", "luma_and_chroma"]
 
 
 def compressed(
@@ -63,3 +63,10 @@ def _round_trip(picture: Tensor, quality: int, subsample: bool) -> Tensor:
         with Image.open(file) as image:
             restored = np.asarray(image).reshape(rows.shape)
     return torch.from_numpy(restored.copy()).permute(2, 0, 1)
+
+
+def luma_and_chroma(colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Return luma ``(B, 1, H, W)`` and what each channel of ``(B, 3, H, W)`` differs from it by."""
+    weights = colours.new_tensor(REC601_LUMA)[None, :, None, None]
+    luma = (colours * weights).sum(dim=1, keepdim=True)
+    return luma, colours - luma

@@ -5,9 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from restore.noise.poisson import poisson
-
-__all__ = ["add_sensor_noise", "random_levels"]
+__all__ = ["add_sensor_noise", "poisson", "random_levels"]
 
 _LEAST_SHOT, _MOST_SHOT = 1e-4, 0.012
 _READ_SLOPE, _READ_BIAS, _READ_SPREAD = 2.18, 1.20, 0.26
@@ -55,3 +53,22 @@ def add_sensor_noise(
     photons = poisson(signal.clamp_min(0) / per_photon, generator)
     electronics = torch.randn(signal.shape, generator=generator, device=signal.device)
     return photons * per_photon + electronics * variance.sqrt()
+
+
+_SEEDS = 2**31
+
+
+def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
+    """Return Poisson counts with these means.
+
+    Args:
+        rate: not negative.
+        generator: on the device of ``rate``. Where PyTorch cannot draw counts there, as on MPS,
+            they are drawn on the host, from a seed that it draws.
+    """
+    try:
+        return torch.poisson(rate, generator=generator)
+    except NotImplementedError:
+        seed = torch.randint(_SEEDS, (), generator=generator, device=rate.device)
+        host = torch.Generator().manual_seed(int(seed))
+        return torch.poisson(rate.cpu(), generator=host).to(rate.device)

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from restore.engine.device import has_fast_bf16
-from restore.engine.rounding import Rounded
 from restore.errors import TrainingError, TrainingStopped
 from restore.training.checkpoint import load_checkpoint, save_checkpoint
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.randomness import Randomness
 from restore.training.schedule import PSNR, Figure, Plan, Progress
 from restore.training.team import Team
+from restore.weights.half import Rounded
 
 __all__ = ["Forward", "Trainer"]
 

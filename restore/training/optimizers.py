@@ -1,14 +1,14 @@
 """How weights follow their gradients."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, distributed, nn
 from torch.optim import Adam, Optimizer
 
-from restore.training.muon import Muon, hidden_convolutions
-
-__all__ = ["OPTIMIZERS", "Optimizers"]
+__all__ = ["OPTIMIZERS", "Muon", "Optimizers", "hidden_convolutions", "orthogonalised"]
 
 _MUON_GAIN = 2.0
 
@@ -65,3 +65,142 @@ def _muon(network: nn.Module) -> Optimizers:
 OPTIMIZERS: Mapping[str, Callable[[nn.Module], Optimizers]] = {"adam": _adam, "muon": _muon}
 """Name to optimiser: adam for everything, or muon for the hidden convolutions and adam for the
 rest. The learning rate is set before every step."""
+
+
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+_ITERATIONS = 5
+_LEAST_CHANNELS = 16
+_ADAM_RMS = 0.2
+_MEAN_DECAY = 0.99
+
+
+class Muon(Optimizer):
+    """Steps along the orthogonalised momentum of each kernel.
+
+    Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024: the momentum of
+    a kernel, as a matrix (outputs, inputs * k * k), is replaced by the nearest matrix with
+    orthonormal rows or columns, so that a step moves all directions alike, the rare ones too. Its
+    size is matched to Adam's (Liu et al., "Muon is Scalable for LLM Training", 2025).
+
+    Steps of one size make kernels grow without end, and with them the features: what a layer adds,
+    a later one takes away again, and half precision loses the difference. Decay holds them.
+
+    What ReLUs let through is positive, so most of what a kernel sees is the mean of its inputs.
+    Left to itself it follows that mean: a few features grow ever larger, push the others below
+    zero for good, and half precision rounds away what little they vary. So kernels with a bias
+    learn from their inputs less the running mean of each channel, and the bias makes up for it: a
+    step changes how a feature varies; only the bias's own gradient moves where it lies.
+
+    Args:
+        convolutions: whose kernels ``(O, I, k, k)`` are moved, and biases where there are any.
+        lr: learning rate, on Adam's scale.
+        momentum: Nesterov's.
+        weight_decay: share of a kernel that a step of learning rate 1 would take away.
+    """
+
+    def __init__(
+        self,
+        convolutions: Iterable[nn.Conv2d],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.3,
+    ) -> None:
+        kernels, self._biases = [], dict[Tensor, Tensor]()
+        for convolution in convolutions:
+            kernels.append(convolution.weight)
+            if convolution.bias is not None and convolution.groups == 1:
+                self._biases[convolution.weight] = convolution.bias
+                note = partial(self._note_inputs, convolution.weight)
+                convolution.register_forward_pre_hook(note)
+        settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(kernels, settings)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Take one step."""
+        del closure
+        self._agree_on_means()
+        for group in self.param_groups:
+            for kernel in group["params"]:
+                if kernel.grad is not None:
+                    self._move(kernel, group)
+
+    def _move(self, kernel: Tensor, group: dict[str, Any]) -> None:
+        gradient, state = kernel.grad, self.state[kernel]
+        if gradient is None:
+            return
+        bias, mean = self._biases.get(kernel), state.get("input_mean")
+        if bias is not None and bias.grad is not None and mean is not None:
+            gradient = gradient - bias.grad[:, None, None, None] * mean[:, None, None]
+        if "momentum" not in state:
+            state["momentum"] = torch.zeros_like(gradient)
+        momentum: Tensor = state["momentum"]
+        momentum.mul_(group["momentum"]).add_(gradient)
+        ahead = (gradient + group["momentum"] * momentum).flatten(1)
+        update = orthogonalised(ahead) * (_ADAM_RMS * max(ahead.shape) ** 0.5)
+        kept, update = 1 - group["lr"] * group["weight_decay"], update.view(kernel.shape)
+        kernel.mul_(kept).add_(update, alpha=-group["lr"])
+        if bias is not None and mean is not None:
+            # With its kernel, a bias decays without moving a feature relative to how it varies.
+            bias.mul_(kept).add_(update.sum(dim=(2, 3)) @ mean, alpha=group["lr"])
+
+    @torch.no_grad()
+    def _note_inputs(self, kernel: Tensor, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Follow the mean of each channel, of the first picture only: that is cheap, and enough."""
+        mean = inputs[0][:1].float().mean(dim=(0, 2, 3))
+        state = self.state[kernel]
+        if "input_mean" in state:
+            state["input_mean"].lerp_(mean, 1 - _MEAN_DECAY)
+        else:
+            state["input_mean"] = mean
+
+    def _agree_on_means(self) -> None:
+        """Average the means over all processes of a run, so that all take the same step."""
+        if self._biases and distributed.is_initialized():
+            states = [self.state[kernel] for kernel in self._biases]
+            means = [state["input_mean"] for state in states if "input_mean" in state]
+            agreed = torch.cat(means)
+            distributed.all_reduce(agreed)
+            agreed /= distributed.get_world_size()
+            for mean, part in zip(means, torch.split(agreed, [*map(len, means)]), strict=True):
+                mean.copy_(part)
+
+
+def hidden_convolutions(network: nn.Module) -> list[nn.Conv2d]:
+    """Return the convolutions between feature maps."""
+    convolutions = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    return [
+        convolution
+        for convolution in convolutions
+        if min(convolution.weight.shape[:2]) >= _LEAST_CHANNELS
+    ]
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Return a matrix ``(M, N)`` of the same directions with singular values near one.
+
+    A quintic Newton-Schulz iteration; values end between 0.7 and 1.2, which is near enough.
+    """
+    is_wide = matrix.shape[0] <= matrix.shape[1]
+    x = matrix if is_wide else matrix.T
+    x = x / (x.norm() + 1e-7)
+    # Every iterate is a polynomial of the first Gram matrix times x: all but the first and the last
+    # product are between small square matrices.
+    gram = x @ x.T
+    factor = step = _newton_schulz_step(gram)
+    for _ in range(_ITERATIONS - 1):
+        gram = step @ gram @ step
+        step = _newton_schulz_step(gram)
+        factor = step @ factor
+    x = factor @ x
+    result: Tensor = x if is_wide else x.T
+    return result
+
+
+def _newton_schulz_step(gram: Tensor) -> Tensor:
+    """Return what a matrix with this Gram matrix is multiplied by."""
+    a, b, c = _QUINTIC
+    step = torch.addmm(b * gram, gram, gram, alpha=c)
+    step.diagonal().add_(a)
+    return step

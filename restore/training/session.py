@@ -12,17 +12,16 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
-from restore.engine.memory import is_out_of_memory
+from restore.engine.device import ALL_GPUS, is_out_of_memory, resolve_device, training_dtype
 from restore.errors import OutputExists, TrainingError, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.randomness import Randomness
-from restore.training.recipes import Recipe
+from restore.training.recipe import Recipe
 from restore.training.schedule import PSNR, Figure, Plan, Progress
 from restore.training.team import Team, assembled
-from restore.weights import Weights, check_new_file, save_weights, weights_of
+from restore.weights.store import Weights, check_new_file, save_weights, weights_of
 
 __all__ = ["Context", "Judge", "Lesson", "Settings", "train"]
 

@@ -11,7 +11,7 @@ from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
 from restore.models.isp_unet import IspUNet
 from restore.models.resunet import ResUNet
-from restore.weights import Weights, build
+from restore.weights.store import Weights, build
 
 __all__ = ["started_from"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.metrics import psnr
+from restore.image.metrics import psnr
 
 __all__ = ["Example", "Validation"]
 

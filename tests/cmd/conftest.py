@@ -51,7 +51,7 @@ def _weights(path: Path, *, depth: int, width: int) -> str:
     import torch
 
     from restore.models.dncnn import DnCNN, DnCNNConfig
-    from restore.weights import Weights, save_weights
+    from restore.weights.store import Weights, save_weights
 
     torch.manual_seed(0)
     config = DnCNNConfig(channels=3, depth=depth, width=width)
@@ -82,7 +82,7 @@ def _darkness(path: Path, **changes: object) -> str:
     import torch
 
     from restore.models.draem import Draem, DraemConfig
-    from restore.weights import Weights, save_weights
+    from restore.weights.store import Weights, save_weights
 
     config = DraemConfig(channels=1, reconstructor=(1,), discriminator=(1,), smoothing=1)
     network = Draem(config)

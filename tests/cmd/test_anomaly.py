@@ -14,7 +14,7 @@ from PIL import Image
 
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
-from restore.weights import Weights, save_weights
+from restore.weights.store import Weights, save_weights
 
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.anomaly.results import Results
 from restore.errors import OutputError
-from restore.tasks.anomaly_results import Results
-from restore.weights import load, save_weights
+from restore.weights.store import load, save_weights
 
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]

@@ -20,7 +20,7 @@ import tifffile
 from PIL import Image
 
 from restore.models.draem import Draem, DraemConfig
-from restore.weights import Weights, save_weights
+from restore.weights.store import Weights, save_weights
 
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
@@ -224,7 +224,7 @@ def test_ctrl_c_stops_within_two_seconds_and_says_how_to_go_on(
 
 
 def test_bars_of_the_histogram_count_every_part_once() -> None:
-    from restore.tasks.anomaly_histogram import histogram
+    from restore.anomaly.page import histogram
 
     scores = [0.0, 0.1, 0.5, 0.5, 0.50001, 2.0]
     drawn = histogram(scores, 0.5)
@@ -237,7 +237,7 @@ def test_bars_of_the_histogram_count_every_part_once() -> None:
 
 @pytest.mark.parametrize(("threshold", "anchor"), [(0.5, "start"), (1.9, "end"), (50.0, "end")])
 def test_the_label_of_the_threshold_stays_inside(threshold: float, anchor: str) -> None:
-    from restore.tasks.anomaly_histogram import histogram
+    from restore.anomaly.page import histogram
 
     drawn = histogram([0.0, 2.0], threshold)
     label = re.search(r'<text class="threshold" x="([\d.]+)" y="\d+" text-anchor="(\w+)"', drawn)

@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 def test_a_bug_fails_one_picture_and_exits_70(
     run: Run, photo: Photo, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from restore.tasks.denoise import Denoised, Denoiser
+    from restore.denoise.runner import Denoised, Denoiser
 
     photo("in/a.png", width=10)
     photo("in/b.png", width=20)

@@ -18,7 +18,7 @@ from restore.image.encode import encode
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.optical_element import set_element
-from restore.weights import Weights, save_weights
+from restore.weights.store import Weights, save_weights
 
 Run = Callable[..., Any]
 Sensor = Callable[..., Any]

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from imrestore.weights import app
 from restore.errors import OutputExists, UsageError, WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.weights import Weights, load, save_weights, shipped
+from restore.weights.store import Weights, load, save_weights, shipped
 
 LOSSES = {name: {str(sigma): 0.001 for sigma in (5, 15, 25, 50)} for name in ("fp16", "bf16")}
 

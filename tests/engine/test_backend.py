@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from restore.convert import convert
+from restore.batch.inputs import pictures_in
+from restore.denoise.evaluate import GaussianNoise, Score, evaluate_denoiser
+from restore.denoise.runner import Denoiser
 from restore.engine.backend import Backend
-from restore.engine.inputs import pictures_in
 from restore.engine.runner import TileTooLarge, Traits
 from restore.errors import DeviceError
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.tasks.denoise import Denoiser
-from restore.tasks.evaluate import Score, evaluate_denoiser
-from restore.tasks.trials import GaussianNoise
-from restore.weights import Weights, build, save_weights
+from restore.weights.convert.convert import convert
+from restore.weights.store import Weights, build, save_weights
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from restore.engine.backend import Backend
-from restore.engine.in_order import in_order
-from restore.weights import Weights, load
+from restore.engine.tiles import in_order
+from restore.weights.store import Weights, load
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -10,13 +10,13 @@ import torch
 
 from restore.engine.backend import Backend
 from restore.engine.fitting import Place
-from restore.engine.in_order import in_order
 from restore.engine.lanes import Lanes
 from restore.engine.runner import TileTooLarge, Traits
+from restore.engine.tiles import in_order
 from restore.engine.torch_lane import exact_float32
 from restore.errors import DeviceError
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.weights import Weights, weights_of
+from restore.weights.store import Weights, weights_of
 
 WAIT_S = 10
 

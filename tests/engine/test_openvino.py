@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from restore.engine.backend import ENGINE_VARIABLE, Backend
-from restore.engine.network_cache import cache_folder, load_network
+from restore.engine.cache import cache_folder, load_network
 from restore.engine.openvino_runner import can_serve, openvino_runners, serving_runners
 from restore.engine.torch_runner import torch_runners
 from restore.errors import DeviceError, UsageError
-from restore.metrics import psnr
+from restore.image.metrics import psnr
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
@@ -26,8 +26,8 @@ from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.optical_element import set_element
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.noise.awgn import add_gaussian_noise
-from restore.weight_files import find, read_weight_file
-from restore.weights import Weights, save_weights
+from restore.weights.file import find, read_weight_file
+from restore.weights.store import Weights, save_weights
 
 pytest.importorskip("openvino")
 pytestmark = pytest.mark.skipif(not can_serve("cpu"), reason="not an x86 processor")
@@ -168,7 +168,7 @@ def test_bf16_costs_no_more_than_the_weights_say() -> None:
 
 
 def measured_picture() -> np.ndarray:
-    from restore.engine.measuring import measuring_pictures
+    from restore.weights.pictures import measuring_pictures
 
     return measuring_pictures(3, 8)[0].numpy()
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restore.engine.overlap import run_overlapping
+from restore.engine.tiles import run_overlapping
 
 
 def picture(height: int, width: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from restore.engine.tiles import run_tiled, windows
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
-from restore.weights import Weights
+from restore.weights.store import Weights
 
 
 def random_weights(network: DnCNN | ResUNet) -> Weights:
@@ -110,7 +110,7 @@ def test_tiled_equals_untiled(kind: str, tile: int, size: tuple[int, int]) -> No
 @pytest.mark.parametrize("name", ["dncnn-gray", "resunet-gray"])
 @pytest.mark.parametrize("tile", [64, 128, 256, 512, 1024])
 def test_shipped_networks_show_no_seams(name: str, tile: int) -> None:
-    from restore.weights import load
+    from restore.weights.store import load
 
     pixels = np.random.default_rng(0).random((1, 270, 333), dtype=np.float32)
     tiled, whole = (

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.engine.in_order import in_order
 from restore.engine.runner import TileTooLarge
+from restore.engine.tiles import in_order
 from restore.engine.torch_lane import CudaLane, TorchLane, torch_lanes
 from restore.errors import DeviceError
 

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from restore.errors import OutputError
-from restore.image.demosaic import demosaiced
-from restore.image.gain_map import write_gain_map
-from restore.image.panorama import view, wrapped
+from restore.hdr.merge.frames import demosaiced
+from restore.hdr.panorama import view, wrapped
+from restore.hdr.radiance import write_gain_map
+from restore.hdr.tone import tone_mapped
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import RawPicture
-from restore.image.tone import tone_mapped
 
 HEIGHT = 90
 

@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.jpeg_segments import kept_segments
+from restore.image.jpeg import kept_segments
 from restore.image.picture import ImageFormat, Picture
 
 MakePicture = Callable[..., Picture]

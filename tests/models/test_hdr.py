@@ -6,7 +6,7 @@ from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.optical_element import height_map_of, psf_of, set_element
 from restore.models.trace_gathering import TraceGathering, TraceScattering, gathering_kernel
-from restore.weights import Weights, build, load, save_weights
+from restore.weights.store import Weights, build, load, save_weights
 
 NETWORKS = {
     "unet": lambda **element: HdrUNet(HdrUNetConfig(width=4, **element)),

@@ -4,8 +4,8 @@ import torch
 from restore.errors import WeightsError
 from restore.image.decode import decode
 from restore.models.resunet import ResUNet, ResUNetConfig
-from restore.weight_files import weights_folder
-from restore.weights import build, load
+from restore.weights.file import weights_folder
+from restore.weights.store import build, load
 
 SMALL = ResUNetConfig(channels=1, widths=(4, 6, 8), blocks=1)
 

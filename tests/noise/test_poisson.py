@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.noise.poisson import poisson
+from restore.noise.sensor import poisson
 
 
 def counts(rate: float, seed: int = 0) -> Tensor:

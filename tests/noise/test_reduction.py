@@ -3,7 +3,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from restore.noise.reduction import reduced, smoothed
+from restore.noise.camera import reduced, smoothed
 
 
 def noise(count: int = 32, side: int = 64) -> Tensor:

@@ -1,6 +1,6 @@
 import torch
 
-from restore.noise.unprocess import Camera, develop, random_cameras, unprocess
+from restore.noise.bayer import Camera, develop, random_cameras, unprocess
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from restore.denoise.crops import Batch
+from restore.denoise.degradations import Degraded, Gaussian
 from restore.errors import TrainingError, TrainingStopped
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.training.data import Batch, RandomCrops
-from restore.training.degradations import Degraded, Gaussian
+from restore.training.crops import RandomCrops
 from restore.training.loop import Forward, Trainer
 from restore.training.randomness import Randomness
 from restore.training.schedule import Plan, Progress

@@ -9,7 +9,7 @@ from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.transfer import started_from
-from restore.weights import Weights
+from restore.weights.store import Weights
 
 GRAY = ResUNetConfig(channels=1, widths=(4, 6), blocks=1)
 

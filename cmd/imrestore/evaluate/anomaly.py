@@ -1,0 +1,204 @@
+"""`imrestore evaluate anomaly`: how good detectors of defects are on a labelled test set."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imrestore.bar import WithBar
+from imrestore.detection import ThresholdOptions
+from imrestore.evaluate.common import Quiet
+from imrestore.exits import ExitCode, say, visible
+from imrestore.options import NetworkOptions, with_options
+
+if TYPE_CHECKING:
+    from restore.anomaly.evaluate import Evaluation, KindFigures
+    from restore.anomaly.runner import Detector
+
+__all__ = ["anomaly"]
+
+_HEADINGS = ("image AUROC", "pixel AUROC", "pixel AP", "AU-PRO@30%", "detected")
+
+_MODELS = typer.Option(
+    metavar="NAME|FILE",
+    help="Weights to measure; give it several times to compare.",
+    show_default=False,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContenderOptions(NetworkOptions):
+    """Which networks are measured, and how they run."""
+
+    model: Annotated[list[str] | None, _MODELS] = None  # type: ignore[assignment]
+
+    @property
+    def each(self) -> list[NetworkOptions]:
+        """The options of every network alone."""
+        names: dict[str, None] = dict.fromkeys(self.model or ())
+        return [
+            NetworkOptions(model=name, device=self.device, precision=self.precision, tile=self.tile)
+            for name in names
+        ]
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """What a detector, called ``name`` here, came to."""
+
+    name: str
+    detector: "Detector"
+    evaluation: "Evaluation"
+
+    @property
+    def run(self) -> dict[str, str]:
+        """How it ran."""
+        backend = self.detector.backend
+        return {"model": self.name, "device": backend.device, "precision": backend.precision}
+
+
+@with_options
+def anomaly(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Test set in MVTec's layout: test/good, test/KIND and, for the figures of pixels, "
+            "ground_truth/KIND/NAME_mask.png.",
+            show_default=False,
+        ),
+    ],
+    network: ContenderOptions,
+    *,
+    threshold: ThresholdOptions,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON record of everything per network.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure detectors of defects on parts whose defects are known.
+
+    False alarms and detections are counted at the threshold that the weights come with, which was
+    made from good parts alone. F1-max is the best that any threshold could do on this very test.
+
+    Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
+
+    \b
+    Examples:
+      imrestore evaluate anomaly magnetic-tile/ --model anomaly-magnetic-tile
+      imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --json
+      imrestore evaluate anomaly parts/ --model part.safetensors --model vae.safetensors
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.anomaly.evaluate import evaluate_detector, trials, unused_masks
+    from restore.errors import UsageError
+
+    contenders = network.each
+    if not contenders or any(each.model == "auto" for each in contenders):
+        raise UsageError("give --model NAME or FILE")
+    if len(contenders) > 1 and threshold.threshold is not None:
+        raise UsageError("--threshold: scores of several networks do not compare; give --fpr")
+    tests = trials(folder)
+    detectors = [threshold.detector(each) for each in contenders]
+    if not quiet:
+        for path in unused_masks(folder, tests):
+            say(f"{path}: is the mask of no picture in {folder / 'test' / path.parent.name}")
+    with WithBar(len(tests) * len(detectors), quiet=quiet) as shown:
+        evaluations = [
+            evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
+            for detector in detectors
+        ]
+    failures = dict.fromkeys(each for one in evaluations for each in one.failures)
+    for failure in failures:
+        say(failure)
+    names = _names(detectors, [each.model for each in contenders])
+    measured = [_Measured(*each) for each in zip(names, detectors, evaluations, strict=True)]
+    if as_json:
+        _print_json(measured)
+    else:
+        _print(measured)
+    raise typer.Exit(ExitCode.SOME_FAILED if failures else ExitCode.DONE)
+
+
+def _names(detectors: "Sequence[Detector]", given: Sequence[str]) -> list[str]:
+    """Return the names of the weights, or as they were given where some are called the same."""
+    names = [detector.weights.name for detector in detectors]
+    return names if len(set(names)) == len(names) else list(given)
+
+
+def _print_json(measured: Sequence[_Measured]) -> None:
+    from restore.anomaly.evaluate import ANOMALY_PROTOCOL
+
+    for one in measured:
+        print(json.dumps(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
+
+
+def _print(measured: Sequence[_Measured]) -> None:
+    from restore.anomaly.evaluate import ANOMALY_PROTOCOL
+
+    _print_table(measured)
+    is_alone = len(measured) == 1
+    for one in measured:
+        for sentence in _sentences(one.evaluation):
+            print(sentence if is_alone else f"{visible(one.name)}: {sentence}")
+    for key in measured[0].run:
+        values = dict.fromkeys(visible(one.run[key]) for one in measured)
+        print(f"{key}: {', '.join(values)}")
+    print(f"protocol: {ANOMALY_PROTOCOL}")
+
+
+def _print_table(measured: Sequence[_Measured]) -> None:
+    """Print a line for each kind of defect and network; of one network the name is left out."""
+    rows = [(one, figures) for one in measured for figures in one.evaluation.kinds]
+    heads = ("defect",) if len(measured) == 1 else ("model", "defect")
+    cells = [
+        tuple(visible(cell) for cell in (one.name, figures.kind)[-len(heads) :])
+        for one, figures in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+
+    def joined(names: Sequence[str]) -> str:
+        return "  ".join(f"{name:<{width}}" for name, width in zip(names, widths, strict=True))
+
+    print(f"{joined(heads)}  parts  " + "  ".join(f"{name:>11}" for name in _HEADINGS))
+    for names, (_, figures) in zip(cells, rows, strict=True):
+        print(f"{joined(names)}  {figures.parts:5}  {_cells(figures)}")
+
+
+def _sentences(evaluation: "Evaluation") -> list[str]:
+    said = [
+        f"{visible(figures.kind)}: the figures of pixels are from {figures.masked} of "
+        f"{figures.parts} parts, for which there are masks"
+        for figures in evaluation.kinds
+        if 0 < figures.masked < figures.parts
+    ]
+    said.append(_alarms(evaluation))
+    if evaluation.f1:
+        said.append(
+            f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.9g} that "
+            "is best on this very test (tuned on the test: no figure for use)"
+        )
+    return said
+
+
+def _cells(figures: "KindFigures") -> str:
+    values = (figures.image_auroc, figures.pixel_auroc, figures.pixel_ap, figures.au_pro)
+    shown = ["-" if value is None else f"{value:.3f}" for value in values]
+    shown.append(f"{figures.detected} ({100 * figures.detected / figures.parts:.0f} %)")
+    return "  ".join(f"{cell:>11}" for cell in shown)
+
+
+def _alarms(evaluation: "Evaluation") -> str:
+    if evaluation.interval is None:
+        return "no good part could be scored"
+    low, high = (100 * rate for rate in evaluation.interval)
+    target = evaluation.target_fpr
+    aim = "" if target is None else f", made for {100 * target:g} %"
+    return (
+        f"false alarms {evaluation.false_alarms} of {evaluation.good} good parts: "
+        f"{100 * evaluation.false_alarms / evaluation.good:.1f} % "
+        f"(95 % interval {low:.1f} to {high:.1f} %) at the threshold "
+        f"{evaluation.threshold:.4g}{aim}"
+    )

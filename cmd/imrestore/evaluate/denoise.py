@@ -1,0 +1,230 @@
+"""`imrestore evaluate denoise`: how good a denoiser, or a folder of finished outputs, is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imrestore.evaluate.common import (
+    Evaluation,
+    EvaluationOptions,
+    numbers,
+    report_scores,
+    rows_of,
+)
+from imrestore.options import NetworkOptions, with_options
+
+if TYPE_CHECKING:
+    from restore.denoise.evaluate import Score, Trial
+    from restore.denoise.outputs import OutputScore
+
+__all__ = ["denoise"]
+
+_SIGMAS = "15,25,50"
+
+
+@with_options
+def denoise(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Folder of clean pictures; with --reference, of finished outputs.",
+            show_default=False,
+        ),
+    ],
+    network: NetworkOptions,
+    *,
+    sigma: Annotated[
+        str | None,
+        typer.Option(metavar="N[,N...]", help="Noise levels to add, of 255.", show_default=_SIGMAS),
+    ] = None,
+    jpeg: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Q[,Q...]",
+            help="Compress as JPEG of these qualities instead of adding noise.",
+            show_default=False,
+        ),
+    ] = None,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of noisy pictures of the same names, instead of added noise.",
+            show_default=False,
+        ),
+    ] = None,
+    estimate_sigma: Annotated[
+        bool,
+        typer.Option(
+            "--estimate-sigma",
+            help="Give the network the estimated noise level in place of the true one.",
+        ),
+    ] = False,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Seed of the noise of the first picture.")
+    ] = 0,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of clean pictures: the pictures in the first folder are compared with "
+            "those of the same name here, and no network runs.",
+            show_default=False,
+        ),
+    ] = None,
+    gray: Annotated[
+        bool, typer.Option("--gray", help="Turn colour pictures into 8-bit luma first.")
+    ] = False,
+    options: EvaluationOptions,
+) -> None:
+    """Measure a denoiser on clean pictures, to which noise is added, on pairs, or outputs.
+
+    Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
+
+    \b
+    Examples:
+      imrestore evaluate denoise kodak24/ --model dncnn-color --sigma 15,25,50
+      imrestore evaluate denoise bsd68/ --model dncnn-gray --sigma 25 --json
+      imrestore evaluate denoise cbsd68/ --model resunet-gray --gray --estimate-sigma
+      imrestore evaluate denoise classic5/ --model jpeg --jpeg 10,20,30,40
+      imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/
+      imrestore evaluate denoise outputs/ --reference clean/
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
+    _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
+    if reference is not None:
+        evaluation = _of_outputs(folder, reference, options, gray=gray)
+    else:
+        if noisy is not None:
+            trials = _captured(folder, noisy, recursive=options.recursive, gray=gray)
+        elif jpeg is not None:
+            trials = _compressed(jpeg)
+        else:
+            trials = _gaussian(_levels(sigma or _SIGMAS), seed, known=not estimate_sigma)
+        evaluation = _of_network(folder, network, trials, options, gray=gray)
+    report_scores(evaluation, options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Trials:
+    """How pictures are degraded: a heading for each way, and what the figures mean."""
+
+    trials: Sequence["Trial"]
+    headings: list[str]
+    conditions: dict[str, object]
+
+
+def _gaussian(sigmas: list[float], seed: int, *, known: bool) -> _Trials:
+    from restore.denoise.evaluate import GAUSSIAN_PROTOCOL, GaussianNoise
+
+    return _Trials(
+        trials=[GaussianNoise(sigma=sigma, seed=seed, known=known) for sigma in sigmas],
+        headings=[f"sigma {sigma:g}" for sigma in sigmas],
+        conditions={"seed": seed, "sigma_known": known, "protocol": GAUSSIAN_PROTOCOL},
+    )
+
+
+def _compressed(text: str) -> _Trials:
+    from restore.denoise.evaluate import JPEG_PROTOCOL, JpegCompression
+    from restore.errors import UsageError
+
+    parts = text.split(",")
+    if not all(part.isdecimal() and 1 <= int(part) <= 100 for part in parts):
+        raise UsageError(f"--jpeg {text}: give qualities from 1 to 100, as in 10,20,30,40")
+    qualities = list(dict.fromkeys(map(int, parts)))
+    return _Trials(
+        trials=[JpegCompression(quality) for quality in qualities],
+        headings=[f"quality {quality}" for quality in qualities],
+        conditions={"protocol": JPEG_PROTOCOL},
+    )
+
+
+def _captured(folder: Path, noisy: Path, *, recursive: bool, gray: bool) -> _Trials:
+    from restore.denoise.evaluate import CAPTURED_PROTOCOL, CapturedNoise
+
+    return _Trials(
+        trials=[CapturedNoise(folder, noisy, recursive=recursive, gray=gray)],
+        headings=["as captured"],
+        conditions={"protocol": CAPTURED_PROTOCOL},
+    )
+
+
+def _of_network(
+    folder: Path,
+    network: NetworkOptions,
+    trials: _Trials,
+    options: EvaluationOptions,
+    *,
+    gray: bool,
+) -> Evaluation:
+    from restore.denoise.evaluate import evaluate_denoiser
+    from restore.denoise.runner import Denoiser
+
+    paths = options.pictures_in(folder)
+    denoiser = Denoiser(
+        network.model, device=network.device, precision=network.precision, tile=network.tile
+    )
+    return Evaluation(
+        rows=rows_of(evaluate_denoiser(denoiser, paths, trials.trials, gray=gray), _figures),
+        pictures=paths,
+        headings=trials.headings,
+        conditions={"gray": gray, **trials.conditions},
+    )
+
+
+def _of_outputs(
+    folder: Path, reference: Path, options: EvaluationOptions, *, gray: bool
+) -> Evaluation:
+    from restore.denoise.outputs import OUTPUT_PROTOCOL, score_outputs
+
+    results = score_outputs(folder, reference, recursive=options.recursive, gray=gray)
+    return Evaluation(
+        rows=islice(rows_of(results, _output_figures), options.limit),
+        pictures=options.pictures_in(folder),
+        headings=["outputs"],
+        conditions={"gray": gray, "protocol": OUTPUT_PROTOCOL},
+    )
+
+
+def _figures(score: "Score") -> dict[str, float]:
+    return {
+        **score.condition,
+        "sigma_given": float(score.record["sigma"]),
+        "psnr_noisy": score.psnr_noisy,
+        "psnr": score.psnr,
+        "ssim": score.ssim,
+        "seconds": score.seconds,
+    }
+
+
+def _output_figures(score: "OutputScore") -> dict[str, float]:
+    return {"psnr": score.psnr, "ssim": score.ssim}
+
+
+def _levels(text: str) -> list[float]:
+    advice = f"--sigma {text}: give noise levels from 0 to 255, as in {_SIGMAS}"
+    return numbers(text, low=0, high=255, advice=advice)
+
+
+def _refuse_contradictions(
+    network: NetworkOptions,
+    reference: Path | None,
+    given: Mapping[str, object],
+    *,
+    estimate_sigma: bool,
+) -> None:
+    from restore.errors import UsageError
+
+    degrading = [option for option, value in given.items() if value is not None]
+    if reference is not None and (network != NetworkOptions() or degrading or estimate_sigma):
+        raise UsageError(
+            "--reference compares finished outputs: no network runs and no noise is added, so "
+            "leave out the options for them"
+        )
+    if len(degrading) > 1:
+        raise UsageError(f"{' and '.join(degrading)} contradict each other")

@@ -1,0 +1,157 @@
+"""`imrestore train anomaly`: a detector of defects from pictures of good parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from imrestore.options import with_options
+from imrestore.train.common import TrainingOptions, supervised
+
+__all__ = ["anomaly"]
+
+_SIZES = {"draem": 256, "ssim-ae": 128, "vae": 128}
+_LEARNING_RATES = {"draem": 2e-3, "ssim-ae": 1e-3, "vae": 1e-3}
+
+_RATE = typer.Option(help="Peak learning rate.", show_default="draem 2e-3, ssim-ae and vae 1e-3")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorTrainingOptions(TrainingOptions):
+    """The options of every training, with defaults for detectors."""
+
+    batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 8
+    # Which number suits depends on the model.
+    learning_rate: Annotated[float | None, _RATE] = None  # type: ignore[assignment]
+
+    def values_for(self, model: str) -> dict[str, Any]:
+        """Return the fields that the recipes of all tasks have, but for the patch."""
+        rate = self.learning_rate or _LEARNING_RATES.get(model, 1e-3)
+        return self.schedule_values() | {"learning_rate": rate}
+
+
+@with_options
+def anomaly(
+    *,
+    good: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder (tree) of pictures of good parts, at least 10; no defects are needed.",
+            show_default=False,
+        ),
+    ],
+    training: DetectorTrainingOptions,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="draem|ssim-ae|vae",
+            help="draem repairs made defects and learns to point at them; ssim-ae and vae learn to "
+            "reproduce good parts and nothing else.",
+        ),
+    ] = "draem",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Side of the crops, a multiple of 16. Larger pictures are seen in full, in "
+            "overlapping tiles.",
+            show_default="draem 256, ssim-ae and vae 128",
+        ),
+    ] = None,
+    defect_size: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|PX",
+            help="Smallest defect that matters, in pixels across. From 16 pixels on, pictures are "
+            "seen at PX/8 times lower resolution, which is faster; auto keeps all of it.",
+        ),
+    ] = "auto",
+    target_fpr: Annotated[
+        float,
+        typer.Option(
+            "--target-fpr",
+            metavar="0..0.5",
+            help="Share of good parts that may be called defective. The threshold for it comes "
+            "from good parts that are held out; it takes 1/RATE - 1 of them.",
+        ),
+    ] = 0.01,
+    folds: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help="For few parts: train N networks more, each without an Nth of the parts, so that "
+            "the threshold comes from all of them. --time is shared, --steps are for each.",
+        ),
+    ] = 0,
+    latent: Annotated[
+        int, typer.Option(metavar="N", help="Numbers an autoencoder squeezes a crop into.")
+    ] = 100,
+    loss: Annotated[
+        str, typer.Option(metavar="ssim|l2", help="What ssim-ae measures differences by.")
+    ] = "ssim",
+    beta: Annotated[
+        float, typer.Option(help="Weight of the divergence from the prior in a vae.")
+    ] = 1.0,
+) -> None:
+    """Train a detector of defects on pictures of good parts alone.
+
+    The result holds a threshold that keeps the rate of false alarms at --target-fpr, measured on
+    good parts that were held out. Beside it NAME.history.csv and .png show how training went,
+    judged by made defects on other held-out parts; --resume continues a stopped run.
+
+    \b
+    Examples:
+      imrestore train anomaly --good parts/good -o part.safetensors --time 1h
+      imrestore train anomaly --good parts/good -o part.safetensors --target-fpr 0.05 --time 30m
+      imrestore train anomaly --good parts/good -o part.safetensors --folds 4 --time 2h
+      imrestore train anomaly --good scans/ -o part.safetensors --defect-size 64 --time 2h
+      imrestore train anomaly --good parts/good -o vae.safetensors --model vae --time 20m
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.anomaly.calibration import Calibration
+    from restore.anomaly.recipe import AnomalyRecipe, scale_for
+    from restore.anomaly.train import train_detector
+
+    recipe = AnomalyRecipe(
+        model=model,
+        patch=size or _SIZES.get(model, 256),
+        scale=scale_for(_pixels(defect_size)),
+        latent=latent,
+        loss=loss,
+        beta=beta,
+        target_fpr=target_fpr,
+        folds=folds,
+        **training.values_for(model),
+    )
+    with supervised(training) as supervision:
+        if recipe.scale > 1:
+            supervision.tell(
+                f"--defect-size {defect_size}: pictures are seen at 1/{recipe.scale} of their "
+                "resolution"
+            )
+        weights = train_detector(
+            recipe,
+            training.output,
+            good=good,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        calibration = Calibration.from_mapping(weights.provenance["calibration"])
+        supervision.tell(
+            f"{training.output}: {weights.parameters:,} parameters; threshold "
+            f"{calibration.threshold():.4g} for {target_fpr:g} false alarms per good part, from "
+            f"{len(calibration.scores)} that were not trained on"
+        )
+
+
+def _pixels(text: str) -> int | None:
+    from restore.errors import UsageError
+
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"--defect-size {text}: give a number of pixels, or auto")
+    return int(text)

@@ -1,0 +1,106 @@
+"""`imrestore train dark-enhance`: a learned image signal processor from clean pictures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imrestore.options import with_options, without_effect
+from imrestore.train.common import TrainingOptions, number_range, supervised
+
+__all__ = ["dark_enhance"]
+
+
+@with_options
+def dark_enhance(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIR",
+            help="Folders (trees) of clean pictures, also in linear light (.exr, .hdr).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    training: TrainingOptions,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="LIST",
+            help="Train on the pairs of a list instead: lines with a short and a long RAW file, "
+            "relative to the list, their exposure times in the names (the lists of SID).",
+            show_default=False,
+        ),
+    ] = None,
+    head: Annotated[
+        str,
+        typer.Option(
+            metavar="camera|srgb",
+            help="What comes out: camera colours, for any camera; or, with --pairs, the finished "
+            "pictures of one camera, as in the paper.",
+        ),
+    ] = "camera",
+    ratio: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW:HIGH",
+            help="Range of the amplification that dark pictures will need.",
+            show_default="50:300",
+        ),
+    ] = None,
+    xtrans: Annotated[
+        bool, typer.Option("--xtrans", help="Train for X-Trans sensors instead of Bayer ones.")
+    ] = False,
+    width: Annotated[int, typer.Option(help="Feature channels of the first level.")] = 32,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NAME|FILE", help="Begin with these weights.", show_default=False
+        ),
+    ] = None,
+    patch: Annotated[
+        int,
+        typer.Option(metavar="PX", help="Side of the crops, a multiple of 32 (48 with --xtrans)."),
+    ] = 192,
+    loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
+) -> None:
+    """Train a learned image signal processor for dark RAW files, on clean pictures alone.
+
+    Clean pictures are turned into the RAW files of random cameras and darkened, with the noise
+    that real sensors were measured to have in the dark; no pairs of exposures are needed. Who has
+    pairs, as of the data set of Learning to See in the Dark (SID), trains on them with --pairs.
+    Files beside the output, --resume and torchrun are as in `imrestore train denoise`.
+
+    \b
+    Examples:
+      imrestore train dark-enhance photos/ -o night.safetensors --time 8h
+      imrestore train dark-enhance photos/ panoramas/ -o x.safetensors --xtrans --ratio 20:300 --time 8h
+      imrestore train dark-enhance --pairs SID/Sony_train_list.txt -o sony.safetensors --head srgb --time 2d
+    """  # noqa: D301, E501 (the escape is Typer's mark for lines to be kept)
+    from restore.dark.recipe import DarkRecipe
+    from restore.dark.train import train_dark_enhancer
+
+    if not training.resume:  # the checkpoint knows them from when they were let through
+        without_effect(ratio=ratio is not None and pairs and "pairs have their own")
+    recipe = DarkRecipe(
+        xtrans=xtrans,
+        width=width,
+        head=head,
+        ratio=number_range("--ratio", "50:300" if ratio is None else ratio, "50:300"),
+        patch=patch,
+        loss=loss,
+        **training.schedule_values(),
+    )
+    with supervised(training) as supervision:
+        weights = train_dark_enhancer(
+            recipe,
+            training.output,
+            clean=folders or [],
+            pairs=pairs,
+            start_from=start_from,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")

@@ -1,0 +1,146 @@
+"""`imrestore train denoise`: a denoiser from clean pictures, or from pairs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imrestore.options import with_options, without_effect
+from imrestore.train.common import TrainingOptions, layer_widths, number_range, supervised
+
+__all__ = ["denoise"]
+
+
+@with_options
+def denoise(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="DIR", help="Folders (trees) of clean pictures.", show_default=False
+        ),
+    ] = None,
+    *,
+    training: TrainingOptions,
+    pairs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="NOISY CLEAN",
+            help="Train on two folders with the same file names instead of adding noise to DIR.",
+            show_default=False,
+        ),
+    ] = None,
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="awgn|camera|jpeg:Q",
+            help="Noise to add: white Gaussian of a level in --sigma; a camera's, from its sensor "
+            "through demosaicking and development to JPEG; JPEG of quality Q or LOW-HIGH. Give "
+            "it several times to mix.",
+            show_default="awgn",
+        ),
+    ] = None,
+    sigma: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW:HIGH", help="Range of the level of awgn, of 255.", show_default="0:55"
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Network: dncnn or resunet.")] = "resunet",
+    gray: Annotated[
+        bool, typer.Option("--gray/--color", help="Train for gray or for colour pictures.")
+    ] = False,
+    depth: Annotated[int | None, typer.Option(help="Layers of a DnCNN.", show_default="20")] = None,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Feature channels: one number for a DnCNN (64), one per level for a ResUNet "
+            "(32,64,128,128).",
+            show_default=False,
+        ),
+    ] = None,
+    batch_norm: Annotated[
+        bool, typer.Option("--batch-norm", help="Train a DnCNN with batch normalisation.")
+    ] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Do not tell a ResUNet the noise level.")
+    ] = False,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="NAME|FILE",
+            help="Begin with these weights; a shallower DnCNN grows to --depth.",
+            show_default=False,
+        ),
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Learn the results of these weights instead of the clean pictures.",
+            show_default=False,
+        ),
+    ] = None,
+    patch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX", help="Side of the crops (dncnn: 48, resunet: 64).", show_default=False
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
+) -> None:
+    """Train a denoiser on clean pictures, to which noise is added, or on pairs of pictures.
+
+    Beside the output NAME.history.csv and .png show how it goes; NAME.best.safetensors holds the
+    best weights so far. A checkpoint is written every two minutes and when the run is stopped
+    (Ctrl-C, SIGTERM); --resume continues from it. On several GPUs or machines, start it with
+    `torchrun --nproc-per-node N -m imrestore train ...`.
+
+    \b
+    Examples:
+      imrestore train denoise photos/ -o mine.safetensors --time 2h
+      imrestore train denoise photos/ -o gray.safetensors --gray --model dncnn --sigma 25:25
+      imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
+      imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.denoise.recipe import DenoiseRecipe
+    from restore.denoise.train import train_denoiser
+
+    kinds = noise or ["awgn"]
+    is_dncnn = model == "dncnn"
+    if not training.resume:  # the checkpoint knows them from when they were let through
+        without_effect(
+            depth=depth is not None and model == "resunet" and "only a DnCNN has one; give --width",
+            batch_norm=batch_norm and model == "resunet" and "only a DnCNN can have it",
+            blind=blind and is_dncnn and "a DnCNN is blind anyway",
+            noise=noise and pairs and "pairs have their own",
+            sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
+        )
+    recipe = DenoiseRecipe(
+        model=model,
+        channels=1 if gray else 3,
+        depth=20 if depth is None else depth,
+        widths=layer_widths(width, "32,64,128,128"),
+        batch_norm=batch_norm,
+        blind=blind,
+        noise=tuple(kinds),
+        sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
+        patch=patch or (48 if is_dncnn else 64),
+        loss=loss,
+        **training.schedule_values(),
+    )
+    with supervised(training) as supervision:
+        weights = train_denoiser(
+            recipe,
+            training.output,
+            clean=folders or [],
+            pairs=pairs,
+            start_from=start_from,
+            teacher=teacher,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")

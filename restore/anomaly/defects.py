@@ -1,0 +1,229 @@
+"""Defects made on pictures of good parts, for networks that never see a real one.
+
+Perlin-masked textures as in DRAEM (Zavrtanik et al., ICCV 2021), pieces of the parts themselves
+(CutPaste, Li et al., CVPR 2021; NSA, Schlueter et al., ECCV 2022), and what inspectors look for:
+cracks, pores, chips, stains, dents, other light and other grain.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from restore.anomaly import defect_fills as fills
+from restore.anomaly import defect_shapes as shapes
+from restore.anomaly.defect_fills import Site
+from restore.anomaly.perlin import Dice
+
+__all__ = ["KINDS", "Defective", "make_defect", "with_defects"]
+
+Shape = Callable[[int, int, Dice], Tensor]
+Fill = Callable[[Site, Dice], Tensor]
+
+_LEAST_OPACITY = 0.3
+_LEAST_PIXELS = 10
+_LEAST_SEEN = 0.3
+"""Share of a defect's pixels that must look different."""
+_LARGEST_SHARE = 0.5
+_LEAST_STEPS, _LEAST_STEPS_LARGE = 2.0, 0.5
+_USUAL = 0.9
+"""Quantile of the part's own differences that a defect must exceed, ``_LEAST_STEPS`` times."""
+_LEAST_VARIATION = 1 / 255
+_GLANCE_PX, _APART_PX = 5, 10
+_TRIES = 8
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of defect: its shape, and how likely it looks like what.
+
+    Attributes:
+        shape: signed distance in pixels.
+        looks: fills and their weights.
+        soft: half of the largest width in pixels over which its edge may fade.
+    """
+
+    shape: Shape
+    looks: Mapping[Fill, float]
+    soft: float = 2.0
+
+
+KINDS: Mapping[str, Kind] = {
+    "spot": Kind(
+        shapes.spot,
+        {fills.dark: 5, fills.light: 1.5, fills.relief: 2.5, fills.texture: 1},
+    ),
+    "line": Kind(
+        shapes.line,
+        {fills.dark: 6, fills.light: 2, fills.relief: 1},
+        soft=1.0,
+    ),
+    "blob": Kind(
+        shapes.blob,
+        {
+            fills.dark: 3, fills.light: 1, fills.relief: 3, fills.texture: 1.5,
+            fills.transplanted: 1.5, fills.displaced: 1.5, fills.shaded: 1.5, fills.smeared: 1,
+        },
+        soft=4.0,
+    ),
+    "area": Kind(
+        shapes.area,
+        {
+            fills.shaded: 3, fills.streaked: 2, fills.transplanted: 2.5, fills.displaced: 1.5,
+            fills.smeared: 1.5, fills.texture: 0.3,
+        },
+        soft=10.0,
+    ),
+    "cloud": Kind(
+        shapes.cloud,
+        {
+            fills.texture: 2, fills.transplanted: 2, fills.displaced: 1.5, fills.shaded: 1,
+            fills.dark: 1, fills.light: 1, fills.relief: 1,
+        },
+        soft=1.5,
+    ),
+}  # fmt: skip
+"""Name to kind. Each is as likely as the others."""
+
+
+@dataclass(frozen=True)
+class Defective:
+    """Pictures of which some have a defect.
+
+    Attributes:
+        pictures: ``(B, C, H, W)`` in [0, 1].
+        masks: ``(B, 1, H, W)``, 1 where a defect is.
+    """
+
+    pictures: Tensor
+    masks: Tensor
+
+
+def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
+    """Return ``good`` with defects on a share of the pictures.
+
+    Args:
+        good: ``(B, C, H, W)`` in [0, 1]; pieces of each may be put into the others.
+        dice: what is drawn with.
+        share: how many get one, two or three defects, from 0 to 1.
+    """
+    pictures, masks = good.clone(), torch.zeros_like(good[:, :1])
+    for index in range(len(good)):
+        if not dice.chance(share):
+            continue
+        for _ in range(dice.choice({1: 0.75, 2: 0.15, 3: 0.1})):
+            kind = KINDS[dice.choice(dict.fromkeys(KINDS, 1.0))]
+            picture, mask = make_visible_defect(pictures[index], good, kind, dice, tries=_TRIES)
+            pictures[index], masks[index] = picture, torch.maximum(masks[index], mask)
+    return Defective(pictures, masks)
+
+
+def make_visible_defect(
+    part: Tensor, good: Tensor, kind: Kind, dice: Dice, *, tries: int
+) -> tuple[Tensor, Tensor]:
+    """Return the first of several results of ``make_defect`` that shows, or the last.
+
+    Args:
+        part: as for ``make_defect``.
+        good: ``(B, C, H, W)``, of which another part is drawn for each.
+        kind: as for ``make_defect``.
+        dice: as for ``make_defect``.
+        tries: how many results at most, at least one.
+    """
+    for _ in range(tries):
+        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice)
+        if mask.any():
+            break
+    return picture, mask
+
+
+def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Tensor, Tensor]:
+    """Return ``part`` with one defect, and where it is.
+
+    A defect that nobody could see is not made, nor one over most of the part, which then is what
+    a part looks like: the part comes back as it was, the mask empty.
+
+    Args:
+        part: ``(C, H, W)`` in [0, 1].
+        other: another good part, of the same shape.
+        kind: one of ``KINDS``.
+        dice: what is drawn with.
+
+    Returns:
+        ``(C, H, W)`` in [0, 1] and ``(1, H, W)`` of 0 and 1.
+    """
+    _, height, width = part.shape
+    distance = kind.shape(height, width, dice)
+    softness = dice.spread(0.5, 2 * kind.soft)
+    shape = _faded(0.5 + distance / softness)
+    inside = shape > _LEAST_OPACITY
+    count = inside.sum().clamp_min(1)
+    level = (part * inside).sum(dim=(1, 2), keepdim=True) / count
+    fill = dice.choice(dict(kind.looks))(Site(part, other, shape, level), dice)
+    opacity = shape * dice.uniform(0.35, 1)
+    defective = (part + opacity * (fill - part)).clamp(0, 1)
+    visible = (inside & _looks_different(defective, part, _steps_for(int(count)))).sum()
+    is_seen = visible >= max(_LEAST_PIXELS, _LEAST_SEEN * int(count))
+    if not is_seen or inside.float().mean() > _LARGEST_SHARE:
+        return part, torch.zeros_like(part[:1])
+    return defective, inside[None].to(part.dtype)
+
+
+def _faded(share: Tensor) -> Tensor:
+    """Return a smooth step from 0 to 1, nothing at all where ``share`` is negative."""
+    share = share.clamp(0, 1)
+    return share * share * (3 - 2 * share)
+
+
+def _steps_for(pixels: int) -> float:
+    """Return by how many of a part's own steps a defect over so many pixels must differ.
+
+    Over a large area the eye averages: other light or grinding shows there that would be lost in
+    the grain of a small one.
+    """
+    side = math.sqrt(max(pixels, 1)) / _GLANCE_PX
+    return min(_LEAST_STEPS, max(_LEAST_STEPS_LARGE, _LEAST_STEPS / math.sqrt(side)))
+
+
+def _looks_different(first: Tensor, second: Tensor, steps: float) -> Tensor:
+    """Return where level or contrast differ by ``steps`` times what the part varies, ``(H, W)``.
+
+    Other grain of the same kind does not show, and on a mottled part a faint stain does not.
+    """
+    change = torch.zeros_like(second[:1])
+    for seen, usual in zip(_level_and_contrast(first), _level_and_contrast(second), strict=True):
+        step = steps * _variation(usual)
+        change = torch.maximum(change, ((seen - usual).abs() / step).amax(dim=0, keepdim=True))
+    return change[0] > 1
+
+
+def _level_and_contrast(picture: Tensor) -> tuple[Tensor, Tensor]:
+    mean, square = (
+        F.avg_pool2d(values, _GLANCE_PX, stride=1, padding=_GLANCE_PX // 2, count_include_pad=False)
+        for values in (picture, picture * picture)
+    )
+    return mean, (square - mean * mean).clamp_min(0).sqrt()
+
+
+def _variation(values: Tensor) -> Tensor:
+    """Return how much values differ between places some pixels apart, ``(C, 1, 1)``.
+
+    A quantile: stains that good parts have too raise it, the few edges of a part hardly do.
+    """
+    steps = []
+    for axis in (1, 2):
+        apart = min(_APART_PX, values.shape[axis] // 2)
+        if apart:
+            ahead, behind = (
+                values.narrow(axis, apart, values.shape[axis] - apart),
+                values.narrow(axis, 0, values.shape[axis] - apart),
+            )
+            steps.append((ahead - behind).abs().flatten(1))
+    if not steps:
+        return values.new_full((len(values), 1, 1), _LEAST_VARIATION)
+    every = torch.cat(steps, dim=1)
+    usual = every.kthvalue(max(1, int(_USUAL * every.shape[1])), dim=1).values
+    return usual[:, None, None].clamp_min(_LEAST_VARIATION)

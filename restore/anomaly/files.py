@@ -1,0 +1,170 @@
+"""Where the results of an inspection lie, and which of them are there already."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath, PurePosixPath
+
+from restore.anomaly.records import Record
+from restore.batch.plan import Existing, Item, Plan, Shard, make_plan
+from restore.errors import OutputError, UsageError
+from restore.files import identity_of, remove_stale_parts
+from restore.image.picture import ImageFormat
+
+__all__ = [
+    "ResultFiles",
+    "inspection_plan",
+    "prepare_result_folders",
+    "report_stem",
+    "thumbnail_of",
+]
+
+_SUFFIXES = {
+    "map": ".tif",
+    "mask": ".png",
+    "overlay": ".png",
+    "reconstruction": ".png",
+    "thumbnail": ".jpg",
+}
+_BANDS_SUFFIX = ".tif"
+"""Of reconstructions that are neither gray nor RGB."""
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """The files that one picture's inspection is written to.
+
+    Attributes:
+        report: the folder of the whole report.
+        relative: the score map's place below ``report/maps``.
+    """
+
+    report: Path
+    relative: PurePath
+
+    @classmethod
+    def of(cls, item: Item, report: Path) -> "ResultFiles":
+        """Return the files of an item of ``inspection_plan``."""
+        if item.destination is None:
+            raise UsageError("an inspection is written to a folder")
+        return cls(report, item.destination.relative_to(report / "maps"))
+
+    def path(self, kind: str, *, channels: int = 1) -> Path:
+        """Return the file of a kind: map, mask, overlay, reconstruction or thumbnail."""
+        is_bands = kind == "reconstruction" and channels not in (1, 3)
+        suffix = _BANDS_SUFFIX if is_bands else _SUFFIXES[kind]
+        return self.report / f"{kind}s" / self.relative.with_suffix(suffix)
+
+    def paths(self) -> list[Path]:
+        """Return all files that may be written, whatever the picture's channels."""
+        return [self.path(kind) for kind in _SUFFIXES] + [self.path("reconstruction", channels=2)]
+
+    def names(self, channels: int) -> dict[str, str]:
+        """Return kind -> name below the report, with slashes; thumbnails are no results."""
+        return {
+            kind: self.path(kind, channels=channels).relative_to(self.report).as_posix()
+            for kind in _SUFFIXES
+            if kind != "thumbnail"
+        }
+
+
+def thumbnail_of(record: Record, report: Path) -> Path | None:
+    """Return the small picture that belongs to the score map of ``record``, if it has one."""
+    name = record.files.get("map")
+    if name is None:
+        return None
+    return ResultFiles(report, PurePosixPath(name).relative_to("maps")).path("thumbnail")
+
+
+def inspection_plan(
+    inputs: Sequence[str],
+    report: Path,
+    *,
+    recursive: bool,
+    existing: Existing,
+    shard: Shard | None,
+    done: Iterable[Record] = (),
+) -> Plan:
+    """Return what is read and written, touching nothing.
+
+    Args:
+        inputs: files, folders, or ``-`` for standard input.
+        report: folder of the report; the inputs' tree is mirrored in its subfolders.
+        recursive: take the whole tree below every folder.
+        existing: what to do where results are there already.
+        shard: keep this part only.
+        done: what earlier runs recorded; with ``Existing.SKIP`` a picture of which both record and
+            score map are there is not inspected again.
+
+    Raises:
+        UsageError: nothing to do, two results of one name, or results that exist.
+    """
+    if report.exists() and not report.is_dir():
+        raise UsageError(f"{report}: is a file; a report needs a folder")
+    plan = make_plan(
+        inputs,
+        f"{report}{os.sep}",
+        recursive=recursive,
+        image_format=ImageFormat.TIFF,
+        existing=Existing.OVERWRITE,
+        shard=shard,
+        # Masks and the like have the map's name with a suffix of their own.
+        one_suffix=True,
+    )
+    recorded = {record.source for record in done if not record.error}
+    items = []
+    for item in plan.items:
+        assert item.destination is not None  # make_plan was given a folder
+        moved = replace(item, destination=report / "maps" / item.destination.relative_to(report))
+        there = [path for path in ResultFiles.of(moved, report).paths() if os.path.lexists(path)]
+        if there:
+            _refuse_to_replace(there, existing)
+        is_there = moved.destination in there
+        is_done = is_there and item.source_name in recorded
+        items.append(replace(moved, skip=existing is Existing.SKIP and is_done))
+    _refuse_inputs_as_outputs(items, report)
+    return replace(plan, items=tuple(items))
+
+
+def _refuse_to_replace(there: Sequence[Path], existing: Existing) -> None:
+    folder = next((path for path in there if path.is_dir()), None)
+    if folder:
+        raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
+    if existing is Existing.REFUSE:
+        raise UsageError(
+            f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it and does "
+            "the rest"
+        )
+
+
+def report_stem(name: str, shard: Shard | None) -> str:
+    """Return ``name``, or for a part of the work ``name-2-of-8``: parts do not share files."""
+    return name if shard is None else f"{name}-{shard.index}-of-{shard.count}"
+
+
+def prepare_result_folders(items: Sequence[Item], report: Path) -> None:
+    """Create all folders and clear away what killed runs left in them.
+
+    Raises:
+        OutputError: one cannot be made or written.
+    """
+    paths = [path for item in items for path in ResultFiles.of(item, report).paths()]
+    for folder in sorted({report, *(path.parent for path in paths)}):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(f"{folder}: this folder cannot be made: {reason}") from error
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"{folder}: this folder cannot be written")
+        remove_stale_parts(folder)
+
+
+def _refuse_inputs_as_outputs(items: Sequence[Item], report: Path) -> None:
+    """Compare by device and inode, so that no link hides an input."""
+    sources = {identity_of(item.source): item.source for item in items if item.source}
+    for item in items:
+        for path in ResultFiles.of(item, report).paths():
+            identity = identity_of(path)
+            if identity and identity in sources:
+                raise UsageError(f"{path}: is the input {sources[identity]}; choose another folder")

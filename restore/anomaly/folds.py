@@ -1,0 +1,149 @@
+"""Calibration on all good parts: one more training for each share of them that it leaves out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+from restore.anomaly.calibration import Calibration
+from restore.anomaly.data import Fold
+from restore.anomaly.recipe import AnomalyRecipe
+from restore.errors import OutputExists, UsageError
+from restore.training.checkpoint import checkpoint_path
+from restore.training.session import Settings
+from restore.training.team import team_size
+from restore.weights.store import Weights, check_new_file, load
+
+__all__ = ["Stage", "train_in_folds"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of the trainings that make a detector.
+
+    Attributes:
+        recipe: of this training.
+        output: its weight file.
+        fold: the parts that it leaves out, or None for those that the recipe holds out.
+        scores: of parts that other trainings left out.
+        data: what those were trained on, as their provenance tells; empty before the first.
+    """
+
+    recipe: AnomalyRecipe
+    output: Path
+    fold: Fold | None = None
+    scores: tuple[float, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no other comes before."""
+        return self.fold is None or self.fold.index == 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether its weights are the detector."""
+        return self.fold is None or self.fold.index == self.fold.count
+
+    def check_data(self, data: Mapping[str, Any]) -> None:
+        """Refuse other parts than those of the trainings before: folds of them would overlap.
+
+        Raises:
+            UsageError: they are others.
+        """
+        changes = [
+            f"{key}: {value}, now {data.get(key)}"
+            for key, value in self.data.items()
+            if key != "trained_on" and value != data.get(key)
+        ]
+        if changes:
+            raise UsageError(
+                f"{self.output}: the finished folds were trained on other parts "
+                f"({'; '.join(changes)}); use --overwrite to start again"
+            )
+
+
+def train_in_folds(
+    recipe: AnomalyRecipe,
+    output: Path,
+    run: Callable[[Stage, Settings], Weights],
+    settings: Settings,
+    warn: Callable[[str], None],
+) -> Weights:
+    """Train once for every fold, without it, and then on all parts.
+
+    The scores that the parts of each fold got from the network that had not seen them calibrate
+    the last network, as if it had given them: it was trained in the same way, on somewhat more
+    (Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 2015).
+
+    Args:
+        recipe: its ``seconds`` are shared by all trainings.
+        output: the weight file; ``NAME.foldN.safetensors`` lie beside it until all is done.
+        run: trains one stage.
+        settings: where and how to run; a resumed run goes on in the stage where it was stopped.
+        warn: told what begins.
+
+    Raises:
+        UsageError: several processes train together, or files of other folds, or of other parts,
+            are in the way.
+        TrainingError, TrainingStopped, OutputExists: as ``run`` raises them.
+    """
+    if team_size() > 1:
+        raise UsageError("folds are trained by one process; start it without torchrun")
+    check_new_file(output, overwrite=settings.overwrite)
+    paths = [
+        output.with_name(f"{output.stem}.fold{index + 1}.safetensors")
+        for index in range(recipe.folds)
+    ]
+    _treat_stopped([*paths, output], settings)
+    seconds = recipe.seconds and recipe.seconds / (recipe.folds + 1)
+    recipe = replace(recipe, seconds=seconds)
+    scores: list[float] = []
+    data: dict[str, Any] = {}
+    for index, path in enumerate(paths):
+        stage = Stage(recipe, path, Fold(index=index, count=recipe.folds), data=data)
+        weights = _finished(stage) if settings.resume and path.exists() else None
+        if weights is None:
+            warn(f"fold {index + 1} of {recipe.folds}")
+            weights = run(stage, _settings(stage, settings))
+        scores += Calibration.from_mapping(weights.provenance["calibration"]).scores
+        data = weights.provenance["data"]
+    last = Stage(recipe, output, Fold(index=recipe.folds, count=recipe.folds), tuple(scores), data)
+    warn("all parts")
+    weights = run(last, _settings(last, settings))
+    for path in paths:
+        for suffix in (".safetensors", ".history.csv", ".history.png"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+        rmtree(path.with_suffix(".tensorboard"), ignore_errors=True)
+    return weights
+
+
+def _treat_stopped(outputs: Sequence[Path], settings: Settings) -> None:
+    """Settle what becomes of a stopped run before anything is said or done.
+
+    ``outputs`` are the weight files of its trainings, the detector's last.
+    """
+    finished = [path for path in outputs[:-1] if path.exists()]
+    begun = [path for path in map(checkpoint_path, outputs) if path.exists()]
+    if settings.overwrite and not settings.resume:
+        for path in [*finished, *begun]:  # or a run resumed later would take them for its own
+            path.unlink()
+    elif (finished or begun) and not settings.resume:
+        raise OutputExists(
+            f"{(finished + begun)[0]}: a stopped run is there; use --resume to continue it or "
+            "--overwrite to start again"
+        )
+
+
+def _settings(stage: Stage, settings: Settings) -> Settings:
+    """Return settings that resume a stage only if it was begun."""
+    begun = stage.is_first or checkpoint_path(stage.output).exists()
+    return replace(settings, resume=settings.resume and begun)
+
+
+def _finished(stage: Stage) -> Weights:
+    weights = load(stage.output)
+    if weights.provenance.get("recipe") != asdict(stage.recipe):
+        raise UsageError(f"{stage.output}: is of another recipe; use --overwrite to start again")
+    return weights

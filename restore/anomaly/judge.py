@@ -1,0 +1,103 @@
+"""How well a detector tells made defects from good parts that it is not trained on."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from restore.anomaly.data import PartCrops
+from restore.anomaly.defects import KINDS, make_visible_defect
+from restore.anomaly.perlin import Dice
+from restore.errors import TrainingError
+from restore.training.randomness import Randomness
+from restore.training.schedule import Figure
+
+__all__ = ["AUROC", "DefectJudge"]
+
+AUROC = Figure(key="validation_auroc_percent", name="AUROC of made defects", unit="% AUROC")
+
+_CROPS = 60
+_BATCH = 10
+_MOST_ROWS = 4
+_SEED_OFFSET = 7_919
+_TRIES = 40
+_FAILURES = 3
+
+
+class DefectJudge:
+    """Image AUROC in percent: crops of held-out good parts against the same with a made defect.
+
+    Args:
+        pictures: good parts that are not trained on.
+        patch: side of the crops in pixels.
+        seed: of crops and defects, which are the same at every validation.
+        device: where the network is.
+
+    Raises:
+        TrainingError: no kind of defect shows on the parts.
+    """
+
+    def __init__(
+        self, pictures: Sequence[Tensor], *, patch: int, seed: int, device: torch.device
+    ) -> None:
+        rng = Randomness(seed + _SEED_OFFSET, torch.device("cpu"))
+        dice = Dice(rng.host, rng.local)
+        crops = PartCrops(pictures, patch=patch, batch=_CROPS)
+        self.good = crops(rng)
+        defective = []
+        unseen = dict.fromkeys(KINDS, 0)
+        for index, part in enumerate(crops(rng)):
+            first = index % len(KINDS)
+            for name in (*tuple(KINDS)[first:], *tuple(KINDS)[:first]):
+                # A spot hardly shows on what is made of spots, whichever crop it is.
+                if unseen[name] >= _FAILURES:
+                    continue
+                kind = KINDS[name]
+                picture, mask = make_visible_defect(part, self.good, kind, dice, tries=_TRIES)
+                if mask.any():
+                    unseen[name] = 0
+                    defective.append(picture)
+                    break
+                unseen[name] += 1
+        if not defective:
+            raise TrainingError("no made defect shows on these parts; give other pictures")
+        self.defective = torch.stack(defective)
+        self.device = device
+        self._shown: Tensor | None = None
+
+    def __call__(self, network: nn.Module) -> float:
+        """Return the AUROC of ``network``, which is left in evaluation mode."""
+        good, defective = self.scores(network)
+        labels = [0] * len(good) + [1] * len(defective)
+        from sklearn.metrics import roc_auc_score
+
+        return 100 * float(roc_auc_score(labels, torch.cat([good, defective]).numpy()))
+
+    def scores(self, network: nn.Module) -> tuple[Tensor, Tensor]:
+        """Return scores ``(N,)`` of good and of defective crops, whose kinds take turns."""
+        network.eval()
+        results = []
+        with torch.inference_mode():
+            for crops in (self.good, self.defective):
+                batches = torch.split(crops, _BATCH)
+                parts = [_inspected(network, batch.to(self.device)) for batch in batches]
+                results.append(torch.cat([part.cpu() for part in parts]))
+        self._shown = results[1][:_MOST_ROWS]
+        good, defective = (result[:, -1].flatten(1).amax(dim=1) for result in results)
+        return good, defective
+
+    def sheet(self) -> Tensor | None:
+        """Return part, reconstruction and map side by side, ``(3, H, W)``, or None at first."""
+        if self._shown is None:
+            return None
+        rows = []
+        for picture, result in zip(self.defective, self._shown, strict=False):
+            scores = result[-1:] / result[-1].max().clamp_min(1e-6)
+            three = [picture[:1], result[:1], scores]
+            rows.append(torch.cat([each.expand(3, -1, -1) for each in three], dim=2))
+        return torch.cat(rows, dim=1).clamp(0, 1)
+
+
+def _inspected(network: nn.Module, crops: Tensor) -> Tensor:
+    result: Tensor = network.inspect(crops)  # type: ignore[operator]
+    return result.float()

@@ -1,0 +1,56 @@
+"""How badly a detector repaired made defects and pointed them out."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from restore.models.draem import Draem
+from restore.models.ssim_map import ssim_map
+
+__all__ = ["draem_loss"]
+
+_PICTURE_WEIGHT = 0.5
+
+
+_FOCUS = 2.0
+
+
+_LEAST_FOCUS = 0.05
+
+
+def draem_loss(network: Draem, result: Tensor, good: Tensor, masks: Tensor) -> Tensor:
+    """Return how badly defects were repaired and pointed out.
+
+    Squared difference and 1 - SSIM of the repair; focal cross-entropy of the pixels (Lin et al.,
+    ICCV 2017); and cross-entropy of whole crops by their highest averaged evidence, which is what
+    a part is judged by. Within a crop the defect counts as much as all around it: a pore is one
+    pixel in a thousand, and a plain mean would hardly notice whether it was repaired and found.
+
+    Args:
+        network: says how evidence is averaged.
+        result: ``(B, C + 1, P, P)``, what its ``forward`` returned.
+        good: ``(B, C, P, P)`` without defects.
+        masks: ``(B, 1, P, P)``, 1 where a defect was made.
+    """
+    repair, evidence = result[:, :-1], result[:, -1:]
+    balance = _balance(masks)
+    difference = (repair - good).square() + 1 - ssim_map(repair, good)
+    repaired = _weighted_mean(difference.mean(dim=1, keepdim=True), balance)
+    entropy = F.binary_cross_entropy_with_logits(evidence, masks, reduction="none")
+    focus = (1 - torch.exp(-entropy.detach())) ** _FOCUS + _LEAST_FOCUS
+    pointed = _weighted_mean(entropy, focus * balance)
+    side = network.config.smoothing
+    highest = F.avg_pool2d(evidence, side, stride=max(1, side // 3)).flatten(1).amax(dim=1)
+    judged = F.binary_cross_entropy_with_logits(highest, masks.flatten(1).amax(dim=1))
+    return repaired + pointed + _PICTURE_WEIGHT * judged
+
+
+def _balance(masks: Tensor) -> Tensor:
+    """Return weights ``(B, 1, P, P)`` that give defect and surroundings half of a crop each."""
+    share = masks.mean(dim=(1, 2, 3), keepdim=True)
+    around = (1 - masks) / (1 - share).clamp_min(1e-6)
+    return torch.where(share > 0, masks / share.clamp_min(1e-6) + around, 2 * around)
+
+
+def _weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    return (values * weights).sum() / weights.sum()

@@ -1,0 +1,102 @@
+"""Pictures for inspection: any number of channels, upright, in [0, 1]."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
+from restore.image.formats import sniff
+from restore.image.metadata import ORIENTATION
+from restore.image.picture import ImageFormat
+from restore.image.tiff_checks import check_directory, check_segments
+from restore.image.upright import upright, upright_plane
+
+__all__ = ["Part", "read_part"]
+
+_HEAD_BYTES = 64
+_MOST_BANDS = 64
+_UNSIGNED, _FLOAT = 1, 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A picture of a part.
+
+    Attributes:
+        pixels: float32 ``[C, H, W]``, C >= 1; integer samples are scaled so that the largest code
+            is 1.0.
+        bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
+    """
+
+    pixels: NDArray[np.float32]
+    bit_depth: int = 8
+
+    @property
+    def channels(self) -> int:
+        """Number of planes."""
+        return int(self.pixels.shape[0])
+
+
+def read_part(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Part:
+    """Read whatever ``decode`` reads, and TIFF files of other numbers of channels.
+
+    Alpha is left out; a fourth channel that is not said to be opacity counts as one of the part's.
+
+    Raises:
+        InputError: as ``decode`` does.
+    """
+    bands = _bands(source, max_pixels)
+    if bands is not None:
+        return bands
+    picture = upright(decode(source, max_pixels=max_pixels))
+    if picture.alpha is not None and not picture.alpha_is_opacity:
+        every = np.concatenate([picture.pixels, picture.alpha[None]])
+        return Part(pixels=every, bit_depth=picture.bit_depth)
+    return Part(pixels=picture.pixels, bit_depth=picture.bit_depth)
+
+
+def _bands(source: Path | bytes, max_pixels: int) -> Part | None:
+    """Return a TIFF of several bands that stand for no colours, or None if it is none."""
+    name = "standard input" if isinstance(source, bytes) else str(source)
+    with (
+        named_errors(name),
+        io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
+    ):
+        if sniff(file.read(_HEAD_BYTES)) is not ImageFormat.TIFF:
+            return None
+        file.seek(0)
+        with tifffile.TiffFile(file) as tiff:
+            return _read_bands(tiff, max_pixels)
+
+
+def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:
+    page = tiff.pages.first
+    count = int(page.samplesperpixel)
+    is_colour = page.photometric not in (0, 1) and count in (1, 3, 4)
+    if is_colour or count == 1 or (count == 2 and page.extrasamples[:1] not in ((), (0,))):
+        return None
+    if count > _MOST_BANDS or len(tiff.pages) > 1:
+        raise UnsupportedImage(f"has {count} channels on {len(tiff.pages)} pages")
+    if page.imagewidth * page.imagelength * count > 3 * max_pixels:
+        raise ImageTooLarge(
+            f"has {page.imagewidth}x{page.imagelength} pixels of {count} channels; "
+            "raise the limit with --max-pixels"
+        )
+    bits, kind = int(page.bitspersample), int(page.sampleformat)
+    if not (kind == _UNSIGNED and bits in (8, 16)) and not (kind == _FLOAT and bits == 32):
+        raise UnsupportedImage(f"has {count} channels of {bits} bits; 8, 16 or float 32 are read")
+    check_directory(tiff, page)
+    check_segments(tiff, page)
+    samples = page.asarray(maxworkers=1)
+    if page.planarconfig != tifffile.PLANARCONFIG.SEPARATE:
+        samples = np.moveaxis(samples, -1, 0)
+    if samples.shape != (count, page.imagelength, page.imagewidth):
+        raise CorruptImage("holds other pixels than it says")
+    peak = np.float32(1 if kind == _FLOAT else 2**bits - 1)
+    pixels = np.divide(samples, peak, dtype=np.float32)
+    return Part(pixels=upright_plane(pixels, page.tags.valueof(ORIENTATION)), bit_depth=bits)

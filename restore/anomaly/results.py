@@ -1,0 +1,127 @@
+"""The tables and the page of an inspection, kept up to date while it runs."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from restore.anomaly.files import report_stem
+from restore.anomaly.page import Page, page_of
+from restore.anomaly.records import Record, as_csv, as_jsonl, is_jsonl, read_jsonl
+from restore.anomaly.runner import Detector
+from restore.batch.plan import Existing, Item, Shard
+from restore.batch.stream import Outcome, Status
+from restore.errors import UsageError
+from restore.files import write_atomically
+
+__all__ = ["Results"]
+
+
+class Results:
+    """Records of an inspection, in ``results.jsonl`` from the moment they are known.
+
+    Args:
+        report: folder of the report, which exists when the first record comes.
+        shard: the part of the work, if it is one.
+    """
+
+    def __init__(self, report: Path, shard: Shard | None = None) -> None:
+        self._report = report
+        self._lines = report / f"{report_stem('results', shard)}.jsonl"
+        self._table = self._lines.with_suffix(".csv")
+        self._page = report / f"{report_stem('report', shard)}.html"
+        self._records: dict[str, Record] = {}
+        self._is_open = True
+
+    def refuse_to_replace(self, existing: Existing) -> None:
+        """Find out whether the files may be written.
+
+        Args:
+            existing: what to do where they are there already. To be added to, they must be those
+                of an earlier run.
+
+        Raises:
+            UsageError: they may not.
+        """
+        there = [path for path in (self._lines, self._table, self._page) if os.path.lexists(path)]
+        for path in there:
+            if path.is_dir():
+                raise UsageError(f"{path}: is a folder; a file of the report cannot take its place")
+        if there and existing is Existing.REFUSE:
+            raise UsageError(
+                f"{there[0]}: exists already; --overwrite replaces the report, --skip-existing "
+                "adds what is missing"
+            )
+        if there and existing is Existing.SKIP and not is_jsonl(self._lines):
+            raise UsageError(
+                f"{there[0]}: exists already, and {self._lines.name} has no records of an "
+                "inspection to go on with; use --overwrite or another folder"
+            )
+
+    @property
+    def page(self) -> Path:
+        """The page to look at."""
+        return self._page
+
+    @property
+    def defective(self) -> int:
+        """How many parts were found defective, those of earlier runs included."""
+        return sum(record.verdict == "defective" for record in self._records.values())
+
+    @property
+    def inspected(self) -> int:
+        """How many parts have a verdict, those of earlier runs included."""
+        return sum(not record.error for record in self._records.values())
+
+    def recorded(self) -> list[Record]:
+        """Return what earlier runs recorded."""
+        return read_jsonl(self._lines)
+
+    def begin(self, kept: Iterable[Record] = ()) -> None:
+        """Start the files anew, with what is kept of earlier runs.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        self._records = {record.source: record for record in kept}
+        write_atomically(self._lines, as_jsonl(self._records.values()).encode(), overwrite=True)
+
+    def add(self, outcome: Outcome) -> None:
+        """Record what became of a picture.
+
+        Where the disk is full, records wait for ``finish``: it writes all of them anew.
+        """
+        if outcome.status is Status.SKIPPED:
+            return
+        source = outcome.item.source_name
+        record = (
+            Record(source=source, verdict="failed", error=outcome.error)
+            if outcome.status is Status.FAILED
+            else Record.from_mapping({"source": source} | dict(outcome.record))
+        )
+        self._records[source] = record
+        if not self._is_open:
+            return
+        try:
+            with self._lines.open("a", encoding="utf-8") as file:
+                file.write(as_jsonl([record]))
+        except OSError:
+            self._is_open = False  # a line behind one that was cut short would be lost too
+
+    def finish(self, items: Sequence[Item], detector: Detector) -> None:
+        """Write tables and page: records in the order of ``items``, pictures by score.
+
+        Raises:
+            OutputError: one cannot be written.
+        """
+        planned = dict.fromkeys(item.source_name for item in items)
+        names = [name for name in planned if name in self._records]
+        names += [name for name in self._records if name not in planned]
+        ordered = [self._records[name] for name in names]
+        page = page_of(Page(records=ordered, report=self._report, detector=detector))
+        for path, text in (
+            (self._lines, as_jsonl(ordered)),
+            (self._table, as_csv(ordered)),
+            (self._page, page),
+        ):
+            # A file name may be bytes that are no UTF-8; records tell them exactly, in ASCII.
+            write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)

@@ -1,0 +1,306 @@
+"""Visual inspection: a picture of a part in, a verdict and the places of its defects out."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch.nn import functional as F
+
+from restore.anomaly.calibration import Calibration
+from restore.anomaly.edges import EdgeProfile
+from restore.anomaly.network import InspectionBackend
+from restore.anomaly.part import Part
+from restore.anomaly.shrink import enlarged_scores
+from restore.engine.cache import digest
+from restore.errors import InputError, UsageError, WeightsError
+from restore.models.autoencoder import Autoencoder
+from restore.weights.store import Weights, build, load
+
+__all__ = ["Detector", "Inspection", "Region", "draw_samples"]
+
+_MOST_REGIONS = 1000
+_LARGEST_SCALE = 1000
+_DIGEST_LENGTH = 16
+_LARGEST_SCORE = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """One connected place whose scores lie above the threshold.
+
+    Attributes:
+        left, top, width, height: its box in pixels of the upright picture.
+        area: its pixels.
+        peak: its highest score.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    area: int
+    peak: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What is known of a part.
+
+    Attributes:
+        score: the highest score in the map.
+        threshold: above which a part is called defective.
+        regions: the places above the threshold, the highest first; no more than a thousand.
+        region_count: how many there are.
+        largest_area: pixels of the largest of all, 0 if there is none.
+        scores: ``[H, W]``, never negative, at the picture's resolution.
+        reconstruction: ``[C, H, W]`` in [0, 1], the part as the network would have it.
+    """
+
+    score: float
+    threshold: float
+    regions: tuple[Region, ...]
+    region_count: int
+    largest_area: int
+    scores: NDArray[np.float32]
+    reconstruction: NDArray[np.float32]
+
+    @property
+    def is_defective(self) -> bool:
+        """The verdict."""
+        return self.score > self.threshold
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Where the scores lie above the threshold, ``[H, W]``."""
+        return self.scores > self.threshold
+
+    @property
+    def relative_score(self) -> float | None:
+        """Score over threshold, above 1 for a defect; None where the threshold is 0."""
+        return self.score / self.threshold if self.threshold > 0 else None
+
+
+class Detector:
+    """Inspects parts with a network trained on good ones.
+
+    Args:
+        model: a shipped name or a weight file.
+        threshold: score above which a part is defective.
+        fpr: instead, the share of good parts that may be called so; without either it is the one
+            of training.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
+        precision: auto, fp32, fp16 or bf16.
+        tile: side of the tiles in pixels, or auto.
+
+    Raises:
+        WeightsError: the weights are missing, damaged, for another task, or were never calibrated
+            and no threshold is given.
+        UsageError: an option that does not exist, or two thresholds.
+        DeviceError: the device is not on this machine.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        threshold: float | None = None,
+        fpr: float | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+    ) -> None:
+        weights = _for_anomalies(load(model))
+        self.calibration = _calibration(weights)
+        self.threshold, self.shortfall = _threshold(weights, self.calibration, threshold, fpr)
+        target = self.calibration.target_fpr if self.calibration else None
+        self.fpr = None if threshold is not None else (fpr or target)
+        self.backend = InspectionBackend(
+            weights,
+            scale=_scale(weights),
+            edges=_edges(weights),
+            device=device,
+            precision=precision,
+            tile=tile,
+        )
+
+    @property
+    def weights(self) -> Weights:
+        """What the detector was made of."""
+        return self.backend.weights
+
+    @cached_property
+    def digest(self) -> str:
+        """Names what scores depend on: network, tensors, scale and edges; others have another."""
+        weights = self.weights
+        inspection = {"scale": self.backend.scale, "edges": self.backend.edges.factors}
+        settings = asdict(weights.config) | inspection
+        tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
+        return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
+
+    def __call__(self, part: Part, name: str = "the picture") -> Inspection:
+        """Inspect one part.
+
+        Args:
+            part: any size; of as many channels as the network was trained for.
+            name: of the picture, for messages.
+
+        Raises:
+            InputError: another number of channels.
+        """
+        if part.channels != self.weights.channels:
+            raise InputError(
+                f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "
+                f"pictures of {_channels(self.weights.channels)}"
+            )
+        result = self.backend(part.pixels)
+        size = part.pixels.shape[1:]
+        scores = enlarged_scores(result.scores, self.backend.scale, size)
+        regions = _regions(scores, self.threshold)
+        return Inspection(
+            score=result.score,
+            threshold=self.threshold,
+            regions=tuple(regions[:_MOST_REGIONS]),
+            region_count=len(regions),
+            largest_area=max((region.area for region in regions), default=0),
+            scores=scores,
+            reconstruction=_enlarged(result.reconstruction, self.backend.scale, size),
+        )
+
+
+def draw_samples(model: str | Path, count: int, *, seed: int = 0) -> NDArray[np.float32]:
+    """Return pictures drawn from the latent space of a variational autoencoder.
+
+    Args:
+        model: a shipped name or a weight file.
+        count: how many.
+        seed: of the latent numbers.
+
+    Returns:
+        ``[count, C, window, window]`` in [0, 1].
+
+    Raises:
+        WeightsError: not a variational autoencoder.
+        UsageError: less than one picture.
+    """
+    if count < 1:
+        raise UsageError(f"{count} samples: give a number from 1")
+    weights = _for_anomalies(load(model))
+    network = build(weights)
+    if not isinstance(network, Autoencoder) or not network.config.variational:
+        raise WeightsError(
+            f"{weights.name}: only variational autoencoders draw pictures; train one with "
+            "`imrestore train anomaly --model vae`"
+        )
+    rng = torch.Generator().manual_seed(seed)
+    with torch.inference_mode():
+        codes = torch.randn((count, network.config.latent), generator=rng)
+        return np.concatenate([network.decode(code[None]).numpy() for code in codes])
+
+
+def _for_anomalies(weights: Weights) -> Weights:
+    if weights.task != "anomaly":
+        raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for anomaly")
+    return weights
+
+
+def _calibration(weights: Weights) -> Calibration | None:
+    stored = weights.provenance.get("calibration")
+    if stored is None:
+        return None
+    if not isinstance(stored, dict):
+        raise WeightsError(f"{weights.name}: a calibration that makes no sense")
+    try:
+        return Calibration.from_mapping(stored)
+    except WeightsError as error:
+        raise WeightsError(f"{weights.name}: {error}") from error
+
+
+def _threshold(
+    weights: Weights, calibration: Calibration | None, threshold: float | None, fpr: float | None
+) -> tuple[float, str]:
+    """Return the threshold, and a sentence if it cannot promise what it is for.
+
+    It is a number of the precision of scores, so that the verdict on a part and on the pixel with
+    its score cannot differ.
+    """
+    if threshold is not None and fpr is not None:
+        raise UsageError("give --threshold or --fpr, not both")
+    if threshold is not None:
+        if not 0 <= threshold <= _LARGEST_SCORE:
+            raise UsageError(f"threshold {threshold:g}: give a number that is not negative")
+        return float(np.float32(threshold)), ""
+    if calibration is None:
+        raise WeightsError(
+            f"{weights.name}: was never calibrated on good parts; give --threshold, or finish its "
+            "training"
+        )
+    quantile = min(calibration.threshold(fpr), _LARGEST_SCORE)
+    return float(np.float32(quantile)), calibration.shortfall(fpr)
+
+
+def _stored(weights: Weights, key: str, usual: object) -> Any:
+    """Return what the weights say about how to inspect with them."""
+    stored = weights.provenance.get("inspection", {})
+    return stored.get(key, usual) if isinstance(stored, dict) else None
+
+
+def _edges(weights: Weights) -> EdgeProfile:
+    factors = _stored(weights, "edge_factors", [])
+    try:
+        return EdgeProfile(tuple(float(factor) for factor in factors))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{weights.name}: edges that make no sense") from error
+
+
+def _scale(weights: Weights) -> int:
+    scale = _stored(weights, "scale", 1)
+    if type(scale) is not int or not 1 <= scale <= _LARGEST_SCALE:
+        raise WeightsError(f"{weights.name}: a scale that makes no sense")
+    return scale
+
+
+def _channels(count: int) -> str:
+    names = {1: "1 channel (gray)", 3: "3 channels (colour)"}
+    return names.get(count, f"{count} channels")
+
+
+def _enlarged(
+    planes: NDArray[np.float32], scale: int, size: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return pictures at the picture's resolution ``[C, H, W]``, interpolated."""
+    if scale == 1:
+        return planes
+    whole = F.interpolate(
+        torch.from_numpy(np.ascontiguousarray(planes))[None],
+        scale_factor=float(scale),
+        mode="bilinear",
+    )
+    return np.ascontiguousarray(whole[0, :, : size[0], : size[1]].numpy())
+
+
+def _regions(scores: NDArray[np.float32], threshold: float) -> list[Region]:
+    """Return all places above the threshold, the highest first."""
+    labels, count = ndimage.label(scores > threshold, structure=np.ones((3, 3)))
+    if count == 0:
+        return []
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    peaks = ndimage.maximum(scores, labels, index=np.arange(1, count + 1))
+    regions = [
+        Region(
+            left=columns.start,
+            top=rows.start,
+            width=columns.stop - columns.start,
+            height=rows.stop - rows.start,
+            area=int(area),
+            peak=float(peak),
+        )
+        for (rows, columns), area, peak in zip(
+            ndimage.find_objects(labels), areas, peaks, strict=True
+        )
+    ]
+    return sorted(regions, key=lambda region: -region.peak)

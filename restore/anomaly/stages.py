@@ -1,0 +1,182 @@
+"""The stages of an inspection: decode, score, and write what was found."""
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from restore.anomaly.files import ResultFiles
+from restore.anomaly.overlay import overlaid, viewable_part
+from restore.anomaly.part import Part, read_part
+from restore.anomaly.records import record_of
+from restore.anomaly.runner import Detector, Inspection
+from restore.batch.plan import Item
+from restore.batch.stages import readable, size_of
+from restore.batch.stream import Outcome, Status, Stopping
+from restore.errors import OutputExists
+from restore.files import write_atomically
+from restore.image.decode import DEFAULT_MAX_PIXELS
+from restore.image.encode import encode
+from restore.image.picture import ImageFormat, Picture, Transfer
+
+__all__ = ["InspectionStages", "reconstruction_bytes"]
+
+_THUMBNAIL_PX = 320
+_SEAM_PX = 4
+_SEAM = (128, 128, 128)
+"""Seen on a light page and on a dark one, and bright on neither."""
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    name: str
+    part: Part
+
+
+@dataclass(frozen=True)
+class _Result:
+    picture: NDArray[np.uint8]
+    inspection: Inspection
+    bit_depth: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionStages:
+    """Decodes an item's source, inspects it, and writes map, mask, overlay and reconstruction.
+
+    Attributes:
+        detector: inspects.
+        report: folder of the report.
+        overwrite: replace results that exist.
+        max_pixels: larger pictures are refused.
+        standard_input: where an item without a file is read.
+    """
+
+    detector: Detector
+    report: Path
+    overwrite: bool = False
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    standard_input: BinaryIO | None = None
+
+    def file_size(self, item: Item) -> float:
+        """Return the bytes that will be read; infinity if unknown."""
+        return size_of(item)
+
+    def load(self, item: Item) -> _Loaded:
+        """Decode."""
+        source = readable(item, self.standard_input)
+        return _Loaded(item.source_name, read_part(source, max_pixels=self.max_pixels))
+
+    def megapixels(self, loaded: _Loaded) -> float:
+        """Return how large the loaded picture is."""
+        _, height, width = loaded.part.pixels.shape
+        return float(height * width / 1e6)
+
+    def process(self, loaded: _Loaded) -> _Result:
+        """Inspect."""
+        started = time.perf_counter()
+        inspection = self.detector(loaded.part, loaded.name)
+        return _Result(
+            picture=viewable_part(loaded.part.pixels),
+            inspection=inspection,
+            bit_depth=loaded.part.bit_depth,
+            seconds=time.perf_counter() - started,
+        )
+
+    def save(self, item: Item, result: _Result, stopping: Callable[[], bool]) -> Outcome:
+        """Write everything, the score map last, so that it means that all is done."""
+        files = ResultFiles.of(item, self.report)
+        inspection, channels = result.inspection, len(result.inspection.reconstruction)
+        overlay = overlaid(result.picture, inspection.scores, inspection.threshold)
+        thumbnail = _strip(result.picture, overlay, viewable_part(inspection.reconstruction))
+        made: list[tuple[str, Callable[[], bytes]]] = [
+            ("thumbnail", lambda: thumbnail),
+            (
+                "reconstruction",
+                lambda: reconstruction_bytes(inspection.reconstruction, result.bit_depth),
+            ),
+            ("mask", lambda: _mask(inspection.mask)),
+            ("overlay", lambda: _png(overlay)),
+            ("map", lambda: _score_map(inspection.scores)),
+        ]
+        for kind, data in made:
+            if stopping():
+                raise Stopping
+            self._write(files.path(kind, channels=channels), data())
+        record = record_of(item.source_name, inspection, self.detector, files.names(channels))
+        return Outcome(
+            item=item,
+            status=Status.DONE,
+            record=_told(record.as_mapping(), self.detector, result.seconds),
+        )
+
+    def _write(self, path: Path, data: bytes) -> None:
+        try:
+            write_atomically(path, data, overwrite=self.overwrite)
+        except OutputExists as error:
+            raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from error
+
+
+def reconstruction_bytes(pixels: NDArray[np.float32], bit_depth: int) -> bytes:
+    """Return a PNG of ``[C, H, W]``, or a TIFF where C is neither 1 nor 3.
+
+    Args:
+        pixels: in [0, 1].
+        bit_depth: of the inspected picture; the PNG has 16 bits if it is more than 8.
+    """
+    if len(pixels) in (1, 3):
+        depth = 8 if bit_depth == 8 else 16
+        return encode(Picture(pixels=pixels, bit_depth=depth), ImageFormat.PNG)
+    file = io.BytesIO()
+    tifffile.imwrite(file, pixels, photometric="minisblack", planarconfig="separate")
+    return file.getvalue()
+
+
+def _told(record: Mapping[str, object], detector: Detector, seconds: float) -> dict[str, object]:
+    """Return what is told about a picture: the record, and how it came about."""
+    backend = detector.backend
+    return {key: value for key, value in record.items() if key != "source"} | {
+        "device": backend.device,
+        "precision": backend.precision,
+        "tile": backend.tile,
+        "seconds": round(seconds, 4),
+    }
+
+
+def _score_map(scores: NDArray[np.float32]) -> bytes:
+    picture = Picture(pixels=scores[None], bit_depth=32, is_float=True, transfer=Transfer.LINEAR)
+    return encode(picture, ImageFormat.TIFF)
+
+
+def _mask(mask: NDArray[np.bool_]) -> bytes:
+    return encode(Picture(pixels=mask[None].astype(np.float32)), ImageFormat.PNG)
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", compress_level=3)
+    return file.getvalue()
+
+
+def _strip(*pictures: NDArray[np.uint8]) -> bytes:
+    """Return small versions of ``pictures`` side by side, as JPEG."""
+    panels = []
+    for picture in pictures:
+        panel = Image.fromarray(picture)
+        panel.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+        panels.append(panel)
+    width, height = panels[0].size
+    strip = Image.new("RGB", (len(panels) * (width + _SEAM_PX) - _SEAM_PX, height), _SEAM)
+    for index, panel in enumerate(panels):
+        strip.paste(panel, (index * (width + _SEAM_PX), 0))
+    file = io.BytesIO()
+    strip.save(file, "JPEG", quality=85)
+    return file.getvalue()

@@ -1,0 +1,248 @@
+"""Training a detector of anomalies: from a folder of good parts to a calibrated weight file."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from restore.anomaly.calibration import Calibration, least_rate, least_sample
+from restore.anomaly.data import PartCrops, Parts, load_parts
+from restore.anomaly.defects import with_defects
+from restore.anomaly.edges import EdgeProfile
+from restore.anomaly.folds import Stage, train_in_folds
+from restore.anomaly.judge import AUROC, DefectJudge
+from restore.anomaly.losses import draem_loss
+from restore.anomaly.network import InspectionBackend
+from restore.anomaly.part import read_part
+from restore.anomaly.perlin import Dice
+from restore.anomaly.recipe import AnomalyRecipe
+from restore.batch.inputs import pictures_in
+from restore.errors import TrainingError, TrainingStopped
+from restore.models.autoencoder import Autoencoder
+from restore.models.draem import Draem
+from restore.training.loop import Forward
+from restore.training.randomness import Randomness
+from restore.training.schedule import Progress
+from restore.training.session import Context, Lesson, Settings, train
+from restore.weights.store import Weights
+
+__all__ = ["train_detector"]
+
+_EDGE_PARTS = 100
+
+
+@dataclass(frozen=True)
+class _Examples:
+    """Parts to look at ``(B, C, P, P)`` as they should look, and where they are defective."""
+
+    pictures: Tensor
+    good: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class _Crops:
+    """Good parts ``(B, C, P, P)`` and normal noise ``(B, latent)``."""
+
+    pictures: Tensor
+    noise: Tensor
+
+
+def train_detector(
+    recipe: AnomalyRecipe,
+    output: Path,
+    *,
+    good: Path,
+    settings: Settings | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train on good parts alone and write the weight file; see ``train`` for the files beside it.
+
+    Good parts that were not trained on are scored at the end; their scores, from which thresholds
+    follow, are stored in the provenance under ``calibration``.
+
+    Args:
+        recipe: what to train and how.
+        output: the weight file.
+        good: folder (tree) of good parts.
+        settings: where and how to run.
+        report: called after every step.
+        warn: told one line about everything left out, and when a threshold cannot be promised.
+        should_stop: asked after every step, and for every picture that is read or calibrated on.
+
+    Raises:
+        TrainingError: too few pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` said so.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: a recipe or folder that makes no sense.
+    """
+
+    def run(stage: Stage, settings: Settings) -> Weights:
+        def prepare(context: Context) -> Lesson[Any]:
+            return _lesson(stage, good, context, warn, should_stop)
+
+        return train(
+            prepare, stage.recipe, stage.output, settings, report=report, should_stop=should_stop
+        )
+
+    settings = settings or Settings()
+    if recipe.folds:
+        pictures_in(good, recursive=True)  # refuses what is no folder before files are replaced
+        return train_in_folds(recipe, output, run, settings, warn)
+    return run(Stage(recipe, output), settings)
+
+
+def _lesson(
+    stage: Stage,
+    good: Path,
+    context: Context,
+    warn: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> Lesson[Any]:
+    recipe = stage.recipe
+    parts = load_parts(
+        good,
+        scale=recipe.scale,
+        target_fpr=recipe.target_fpr,
+        seed=recipe.seed,
+        fold=stage.fold,
+        # Every stage reads the same folder.
+        warn=warn if stage.is_first else lambda _: None,
+        should_stop=should_stop,
+    )
+    description = _description(good, parts)
+    stage.check_data(description)
+    network = recipe.network(parts.channels)
+    crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
+    provenance = {
+        "recipe": asdict(recipe),
+        "data": description,
+        "inspection": {"scale": recipe.scale},
+    }
+    batches, objective = (
+        _defect_lesson(network, crops)
+        if isinstance(network, Draem)
+        else _reproduction_lesson(network, crops)
+    )
+    return Lesson(
+        network=network,
+        batches=batches,
+        objective=objective,
+        judge=DefectJudge(
+            parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
+        ),
+        provenance=provenance,
+        task="anomaly",
+        finish=lambda weights: _calibrated(
+            weights, parts, stage, context.device, warn, should_stop
+        ),
+        figure=AUROC,
+    )
+
+
+def _defect_lesson(
+    network: Draem, crops: PartCrops
+) -> tuple[Callable[[Randomness], _Examples], Callable[[Forward, _Examples], Tensor]]:
+    def batches(rng: Randomness) -> _Examples:
+        good = crops(rng)
+        defective = with_defects(good, Dice(rng.host, rng.local))
+        return _Examples(defective.pictures, good, defective.masks)
+
+    def objective(forward: Forward, batch: _Examples) -> Tensor:
+        return draem_loss(network, forward(batch.pictures), batch.good, batch.masks)
+
+    return batches, objective
+
+
+def _reproduction_lesson(
+    network: Autoencoder, crops: PartCrops
+) -> tuple[Callable[[Randomness], _Crops], Callable[[Forward, _Crops], Tensor]]:
+    def batches(rng: Randomness) -> _Crops:
+        pictures = crops(rng)
+        shape = (len(pictures), network.config.latent)
+        return _Crops(pictures, torch.randn(shape, generator=rng.local, device=rng.device))
+
+    def objective(forward: Forward, batch: _Crops) -> Tensor:
+        result = forward(batch.pictures, batch.noise)
+        return network.cost(batch.pictures, result).mean()
+
+    return batches, objective
+
+
+def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
+    return {
+        "folder": folder.resolve().name,
+        "pictures": len(parts.training) + len(parts.judging) + len(parts.calibrating),
+        "trained_on": len(parts.training),
+        "channels": parts.channels,
+        "bit_depth": parts.bit_depth,
+    }
+
+
+def _calibrated(
+    weights: Weights,
+    parts: Parts,
+    stage: Stage,
+    device: torch.device,
+    warn: Callable[[str], None],
+    should_stop: Callable[[], bool],
+) -> Weights:
+    """Return ``weights`` in half precision with the scores of good parts not trained on."""
+    rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
+    if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
+        weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
+    edges = _edge_profile(weights, parts, device, should_stop)
+    backend = InspectionBackend(
+        weights, scale=stage.recipe.scale, edges=edges, device=str(device), precision="fp32"
+    )
+    if parts.calibrating:
+        warn(f"calibrating on {len(parts.calibrating)} parts")
+    scores = []
+    for path in parts.calibrating:
+        _go_on(should_stop)
+        scores.append(backend(read_part(path).pixels).score)
+    try:
+        calibration = Calibration(
+            scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr
+        )
+    except ValueError as error:
+        raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
+    if stage.is_last and (shortfall := calibration.shortfall()):
+        warn(shortfall if stage.fold else f"{shortfall}; {_advice(parts, stage.recipe)}")
+    provenance = weights.provenance | {
+        "inspection": {"scale": stage.recipe.scale, "edge_factors": list(edges.factors)},
+        "calibration": calibration.as_mapping(),
+    }
+    return replace(weights, provenance=provenance)
+
+
+def _edge_profile(
+    weights: Weights, parts: Parts, device: torch.device, should_stop: Callable[[], bool]
+) -> EdgeProfile:
+    """Measure it on parts that were trained on, so that those that calibrate stay unknown."""
+    backend = InspectionBackend(weights, device=str(device), precision="fp32")
+    maps = []
+    for part in parts.training[:_EDGE_PARTS]:
+        _go_on(should_stop)
+        maps.append(backend(part.numpy()).scores)
+    return EdgeProfile.of(maps)
+
+
+def _go_on(should_stop: Callable[[], bool]) -> None:
+    if should_stop():
+        raise TrainingStopped("stopped while calibrating; continue with --resume")
+
+
+def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:
+    """Say what rate of false alarms could be promised if all parts calibrated."""
+    promised = (
+        "which is enough"
+        if parts.usable >= least_sample(recipe.target_fpr)
+        else f"which would promise {least_rate(parts.usable):.2g}"
+    )
+    return f"with --folds all {parts.usable} parts count, {promised}"

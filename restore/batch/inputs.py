@@ -1,0 +1,130 @@
+"""Which pictures the paths on a command line stand for."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from restore.errors import InputError, UsageError
+from restore.image.formats import SUFFIXES
+
+__all__ = ["STANDARD_STREAM", "Found", "by_stem", "counterpart", "find_pictures", "pictures_in"]
+
+STANDARD_STREAM = "-"
+"""The name of standard input and standard output on a command line."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One picture to work on.
+
+    Attributes:
+        source: the file, or None for standard input.
+        relative: where its result belongs below an output folder, under the source's own name.
+    """
+
+    source: Path | None
+    relative: PurePath
+
+
+def find_pictures(
+    inputs: Sequence[str], *, recursive: bool, output: Path | None, suffixes: Collection[str]
+) -> tuple[list[Found], list[str]]:
+    """Return the pictures behind ``inputs``, and one sentence for every folder that is closed.
+
+    A named file is taken whatever its suffix and whether it exists or not; a folder gives the
+    files directly in it with one of ``suffixes`` (lower case), and with ``recursive`` those of
+    its whole tree. Links to folders are followed, but never back into a folder on the way.
+    Hidden names (``.thumbnails``, ``._IMG_1.jpg``) and the folder ``output`` are left out.
+    """
+    found: list[Found] = []
+    closed: list[str] = []
+    for name in inputs:
+        path = Path(name)
+        if name == STANDARD_STREAM:
+            found.append(Found(None, PurePath("stdin")))
+        elif os.path.isdir(path):
+            found += (
+                Found(source, source.relative_to(path))
+                for source in _walk(path, recursive, output, suffixes, closed)
+            )
+        else:
+            found.append(Found(path, PurePath(path.name)))
+    return found, closed
+
+
+def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
+    """Return the readable pictures in ``folder``, sorted by path.
+
+    Raises:
+        UsageError: there is no such folder, no picture in it, or a folder that cannot be read.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: not a folder of pictures")
+    found, closed = find_pictures(
+        [str(folder)], recursive=recursive, output=None, suffixes=SUFFIXES
+    )
+    if closed:
+        raise UsageError(closed[0])
+    paths = sorted(one.source for one in found if one.source is not None)
+    if not paths:
+        hint = "" if recursive else " (folders in it are searched with --recursive)"
+        raise UsageError(f"{folder}: holds no pictures{hint}")
+    return paths
+
+
+def _walk(
+    root: Path,
+    recursive: bool,
+    output: Path | None,
+    suffixes: Collection[str],
+    closed: list[str],
+) -> Iterator[Path]:
+    left_out = os.path.realpath(output) if output else None
+    todo: list[tuple[Path, tuple[str, ...]]] = [(root, (os.path.realpath(root),))]
+    while todo:
+        folder, ancestors = todo.pop()
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            closed.append(f"{folder}: this folder cannot be read: {error.strerror}")
+            continue
+        for path in paths:
+            if path.name.startswith("."):
+                continue
+            # Unlike those of Path, the tests of os.path are False where looking is not permitted.
+            if os.path.isdir(path):
+                real = os.path.realpath(path)
+                if recursive and real != left_out and real not in ancestors:
+                    todo.append((path, (*ancestors, real)))
+            elif path.suffix.lower() in suffixes and _may_be_a_picture(path):
+                yield path
+
+
+def _may_be_a_picture(path: Path) -> bool:
+    """Tell files, and links to nowhere (they deserve an error), from pipes and sockets."""
+    return os.path.isfile(path) or os.path.islink(path)
+
+
+def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:
+    """Return the paths by what they are called below ``folder``, without suffixes."""
+    stems: dict[Path, list[Path]] = defaultdict(list)
+    for path in paths:
+        stems[path.relative_to(folder).with_suffix("")].append(path)
+    return dict(stems)
+
+
+def counterpart(path: Path, candidates: Sequence[Path]) -> Path:
+    """Return the one of ``candidates`` that belongs to ``path``, by its suffix.
+
+    Raises:
+        InputError: there is none, or there are several.
+    """
+    same = [each for each in candidates if each.suffix == path.suffix] or list(candidates)
+    if not same:
+        raise InputError(f"{path}: has no counterpart of that name")
+    if len(same) > 1:
+        names = ", ".join(each.name for each in same)
+        raise InputError(f"{path}: has several counterparts of that name ({names})")
+    return same[0]

@@ -1,0 +1,328 @@
+"""From the paths of a command line to a plan: every name and every refusal before work starts."""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path, PurePath
+from types import MappingProxyType
+
+from restore.batch.inputs import STANDARD_STREAM, Found, find_pictures
+from restore.errors import UsageError
+from restore.files import identity_of
+from restore.image.formats import DEFAULT_SUFFIX, SUFFIXES, format_of_suffix
+from restore.image.picture import ImageFormat
+
+__all__ = ["Existing", "Item", "Plan", "Shard", "make_plan", "parse_shard"]
+
+
+class Existing(StrEnum):
+    """What to do where an output is there already."""
+
+    REFUSE = "refuse"
+    OVERWRITE = "overwrite"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One picture's way.
+
+    Attributes:
+        source: the file to read, or None for standard input.
+        destination: the file to write, or None for standard output.
+        compare: where the before/after picture goes, or None.
+        beside: what else the task writes beside the destination: its kind, and where it goes.
+        format: the container to write, or None to keep that of the input.
+        skip: all its outputs are there already and are to be kept.
+    """
+
+    source: Path | None
+    destination: Path | None
+    compare: Path | None = None
+    beside: tuple[tuple[str, Path], ...] = ()
+    format: ImageFormat | None = None
+    skip: bool = False
+
+    @property
+    def source_name(self) -> str:
+        """The source as a user would write it."""
+        return str(self.source) if self.source else STANDARD_STREAM
+
+    @property
+    def destination_name(self) -> str:
+        """The destination as a user would write it."""
+        return str(self.destination) if self.destination else STANDARD_STREAM
+
+    @property
+    def outputs(self) -> tuple[Path, ...]:
+        """The files that this item writes."""
+        beside = (path for _, path in self.beside)
+        return tuple(path for path in (self.destination, self.compare, *beside) if path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        items: in the order of the work; the same for the same paths, whatever their order.
+        closed: one sentence for every folder that could not be looked into.
+    """
+
+    items: tuple[Item, ...]
+    closed: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> list[Path]:
+        """Every folder that is written to, sorted."""
+        return sorted({path.parent for item in self.items for path in item.outputs})
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``index`` (from 1) of ``count`` parts of a plan."""
+
+    index: int
+    count: int
+
+
+def parse_shard(text: str) -> Shard:
+    """Return the shard that ``I/N`` stands for.
+
+    Raises:
+        UsageError: not two whole numbers with 1 <= I <= N.
+    """
+    index, slash, count = text.partition("/")
+    if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
+        return Shard(int(index), int(count))
+    raise UsageError(f"shard {text}: give I/N with 1 <= I <= N, as in 2/8")
+
+
+def make_plan(
+    inputs: Sequence[str],
+    output: str,
+    *,
+    recursive: bool = False,
+    image_format: ImageFormat | None = None,
+    compare: bool = False,
+    beside: Mapping[str, str] = MappingProxyType({}),
+    existing: Existing = Existing.REFUSE,
+    shard: Shard | None = None,
+    suffixes: Collection[str] = frozenset(SUFFIXES),
+    written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
+    default_format: ImageFormat | None = None,
+    noun: str = "pictures",
+    one_suffix: bool = False,
+    only: Collection[Path] | None = None,
+    also_read: Iterable[Path] = (),
+) -> Plan:
+    """Return what is read and written for ``inputs`` and ``output``, touching nothing.
+
+    Args:
+        inputs: files, folders, or ``-`` for standard input.
+        output: a folder if there are several inputs, one is a folder, the name ends with a slash
+            or a folder of that name exists; ``-`` for standard output; else a file.
+        recursive: take the whole tree below every folder; it is mirrored below ``output``.
+        image_format: the container of all outputs, instead of each input's own.
+        compare: plan a before/after picture ``NAME_compare.png`` beside every output.
+        beside: kinds of files to plan beside every output, each with what follows ``NAME_``.
+        existing: what to do where an output is there already.
+        shard: keep this part only. Names are checked over the whole, existing outputs in the part.
+        suffixes: lower-case suffixes by which pictures are found in folders.
+        written: the formats that the task writes, each with the suffix that its files get.
+        default_format: the container where nothing names one; None for each input's own.
+        noun: what inputs are called.
+        one_suffix: in a folder, give an output the suffix of ``written`` even where the input has
+            another of the same format.
+        only: of the files that are found, those that get a result; None for all.
+        also_read: files that are read beside the inputs, and no more to be overwritten than they.
+
+    Raises:
+        UsageError: nothing to do; two results of one name; an output that is an input; an output
+            that exists; or inputs and ``output`` that do not go together.
+    """
+    if not output:
+        raise UsageError("the name of the output is empty")
+    if image_format is not None and image_format not in written:
+        raise UsageError(f"--format {image_format}: written here are {', '.join(written)}")
+    if all(name != STANDARD_STREAM and not os.path.lexists(name) for name in inputs):
+        raise UsageError("; ".join(f"{name}: no such file or folder" for name in inputs))
+    if list(inputs).count(STANDARD_STREAM) > 1:
+        raise UsageError("standard input (-) can be given only once")
+    into_folder = _is_folder(inputs, output)
+    found, closed = find_pictures(
+        inputs,
+        recursive=recursive,
+        output=Path(output) if into_folder else None,
+        suffixes=suffixes,
+    )
+    if only is not None:
+        found = [one for one in found if one.source in only]
+    if not found and not closed:
+        hint = "" if recursive else "; -r looks into subfolders too"
+        raise UsageError(f"no {noun} in {', '.join(inputs)}{hint}")
+    if into_folder:
+        items = [
+            _item_in_folder(
+                one, Path(output), image_format or default_format, suffixes, written, one_suffix
+            )
+            for one in found
+        ]
+    else:
+        items = [_item_of_file(found, output, image_format, written)] if found else []
+    if compare:
+        names = {item.destination for item in items if item.destination}
+        stems = Counter(name.with_suffix("") for name in names)
+        items = [_with_compare(item, stems) for item in items]
+    items = [_with_beside(item, beside) for item in items]
+    items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
+    _refuse_collisions(items)
+    _refuse_inputs_as_outputs(items, also_read)
+    if shard:
+        items = items[shard.index - 1 :: shard.count]
+    return Plan(items=tuple(_treat_existing(items, existing)), closed=tuple(closed))
+
+
+def _is_folder(inputs: Sequence[str], output: str) -> bool:
+    if output == STANDARD_STREAM:
+        return False
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    folder = (
+        len(inputs) > 1
+        or os.path.isdir(inputs[0])
+        or output.endswith(separators)
+        or os.path.isdir(output)
+    )
+    if folder and os.path.lexists(output) and not os.path.isdir(output):
+        raise UsageError(f"{output}: is a file; these inputs need an output folder")
+    return folder
+
+
+def _item_in_folder(
+    found: Found,
+    folder: Path,
+    image_format: ImageFormat | None,
+    suffixes: Collection[str],
+    written: Mapping[ImageFormat, str],
+    one_suffix: bool,
+) -> Item:
+    if found.source is None and image_format is None:
+        raise UsageError("standard input into a folder needs --format to know its name")
+    name, suffix = found.relative, found.relative.suffix
+    known = format_of_suffix(suffix)
+    if image_format is None and known is not None and known not in written:
+        image_format = ImageFormat.PNG  # what is read but not written, such as BMP
+    if image_format is not None and (one_suffix or known is not image_format):
+        if known is not None or suffix.lower() in suffixes:
+            name = name.with_suffix("")
+        name = PurePath(f"{name}{written[image_format]}")
+    return Item(source=found.source, destination=folder / name, format=image_format)
+
+
+def _item_of_file(
+    found: Sequence[Found],
+    output: str,
+    image_format: ImageFormat | None,
+    written: Mapping[ImageFormat, str],
+) -> Item:
+    if output == STANDARD_STREAM:
+        if len(found) != 1:
+            raise UsageError(f"standard output takes one picture, not {len(found)}")
+        if image_format is None:
+            raise UsageError("an image on standard output needs --format")
+        return Item(source=found[0].source, destination=None, format=image_format)
+    path = Path(output)
+    by_suffix = format_of_suffix(path.suffix)
+    if image_format is None and by_suffix not in written:
+        kinds = ", ".join(written.values())
+        raise UsageError(
+            f"{output}: for a folder write {output}/; for a file end it with one of {kinds}, "
+            "or give --format"
+        )
+    if image_format is not None and by_suffix not in (None, image_format):
+        raise UsageError(f"{output}: its suffix and --format {image_format} contradict each other")
+    return Item(source=found[0].source, destination=path, format=image_format or by_suffix)
+
+
+def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:
+    destination = item.destination
+    if destination is None:
+        raise UsageError("--compare needs an output file to stand beside, not standard output")
+    is_alone = stems[destination.with_suffix("")] == 1
+    # a.jpg beside a.png: what they are called in full tells their comparisons apart.
+    name = destination.stem if is_alone else destination.name
+    return replace(item, compare=destination.with_name(f"{name}_compare.png"))
+
+
+def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
+    if not kinds:
+        return item
+    destination = item.destination
+    if destination is None:
+        raise UsageError(f"--{next(iter(kinds))} needs an output file to stand beside")
+    beside = (
+        (kind, destination.with_name(f"{destination.stem}_{ending}"))
+        for kind, ending in kinds.items()
+    )
+    return replace(item, beside=tuple(beside))
+
+
+def _refuse_collisions(items: Iterable[Item]) -> None:
+    folds: dict[Path, bool] = {}
+    taken: dict[str, Item] = {}
+    for item in items:
+        for path in item.outputs:
+            if path.parent not in folds:
+                folds[path.parent] = _ignores_case(path.parent)
+            key = os.path.abspath(path)  # and not resolve(): links stay as they are
+            if folds[path.parent]:
+                key = unicodedata.normalize("NFC", key).casefold()
+            other = taken.setdefault(key, item)
+            if other is not item:
+                raise UsageError(
+                    f"{other.source_name} and {item.source_name} would both be written to {path}"
+                )
+
+
+def _ignores_case(folder: Path) -> bool:
+    """Find out from names that exist whether the file system of ``folder`` ignores case."""
+    for known in (folder, *folder.absolute().parents):
+        swapped = known.with_name(known.name.swapcase()) if known.name else known
+        if swapped != known and os.path.exists(known):
+            return os.path.exists(swapped) and swapped.samefile(known)
+    return False
+
+
+def _refuse_inputs_as_outputs(items: Sequence[Item], also_read: Iterable[Path]) -> None:
+    """Compare by device and inode, so that no link, hard or symbolic, hides an input."""
+    read = (*(item.source for item in items if item.source), *also_read)
+    sources = {identity: path for path in read if (identity := identity_of(path))}
+    for path in (path for item in items for path in item.outputs):
+        source = sources.get(identity) if (identity := identity_of(path)) else None
+        if source is not None:
+            raise UsageError(f"{path}: is the input {source}; choose another output")
+
+
+def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]:
+    folder = next((p for item in items for p in item.outputs if os.path.isdir(p)), None)
+    if folder:
+        raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
+    special = (p for item in items for p in item.outputs if os.path.exists(p))
+    if path := next((p for p in special if not os.path.isfile(p)), None):
+        raise UsageError(f"{path}: is no file; - writes to standard output")
+    if existing is Existing.REFUSE:
+        there = [path for item in items for path in item.outputs if os.path.lexists(path)]
+        if there:
+            more = f" and {len(there) - 1} more outputs" if len(there) > 1 else ""
+            raise UsageError(
+                f"{there[0]}{more} exist already; --overwrite replaces, --skip-existing keeps them"
+                if more
+                else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
+            )
+    for item in items:
+        # All of them: a result without the compare picture that is asked for is not all there.
+        done = bool(item.outputs) and all(map(os.path.lexists, item.outputs))
+        yield replace(item, skip=existing is Existing.SKIP and done)

@@ -1,0 +1,269 @@
+"""A plan's items through load -> process -> save, side by side, in bounded memory."""
+
+import math
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Condition
+from typing import Generic, Protocol, TypeVar
+
+from restore.batch.plan import Item
+from restore.engine.device import is_out_of_memory
+from restore.errors import RestoreError
+
+__all__ = ["Outcome", "Stages", "Status", "Stopping", "Stream"]
+
+Loaded = TypeVar("Loaded")
+Result = TypeVar("Result")
+
+_LONGEST_WAIT_S = 0.5
+
+
+class Status(StrEnum):
+    """How an item ended."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Stopping(Exception):
+    """Raised by a stage that gave up because the stream is stopping."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one item.
+
+    Attributes:
+        item: the item.
+        status: done, skipped or failed.
+        record: what the task tells about the work (model, sigma, seconds, ...).
+        error: one sentence, where the status is failed.
+        is_bug: the failure is an error of this program and not of the input or the machine.
+        traceback: the failure as Python prints it.
+    """
+
+    item: Item
+    status: Status
+    record: Mapping[str, object] = field(default_factory=dict)
+    error: str = ""
+    is_bug: bool = False
+    traceback: str = ""
+
+
+class Stages(Protocol[Loaded, Result]):
+    """What happens to an item, in several threads."""
+
+    def file_size(self, item: Item) -> float:
+        """Return the bytes that will be read; infinity if unknown."""
+
+    def load(self, item: Item) -> Loaded:
+        """Read and decode."""
+
+    def megapixels(self, loaded: Loaded) -> float:
+        """Return how large the loaded picture is."""
+
+    def process(self, loaded: Loaded) -> Result:
+        """Do the task's work; called for one picture at a time where the work has one lane."""
+
+    def save(self, item: Item, result: Result, stopping: Callable[[], bool]) -> Outcome:
+        """Encode and write; raise ``Stopping`` soon after ``stopping()`` has become true."""
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """An item on its way: counted as ``megapixels`` against the budget until it is finished."""
+
+    item: Item
+    megapixels: float = 0.0
+    finished: bool = False
+    outcome: Outcome | None = None
+
+
+class Stream(Generic[Loaded, Result]):
+    """Runs items through ``stages`` and yields their outcomes in the order of the items.
+
+    The caller's thread only waits, so that a signal reaches it at any time, even while a network
+    is in the middle of a big picture.
+
+    Args:
+        items: what to do.
+        stages: how to do it.
+        jobs: threads that load, and as many that save. Together no more than 12.5 megapixels
+            for each job, and never less than 50, are in memory, or one larger picture alone.
+        lanes: how much of the work may run side by side. With one, pictures are processed one by
+            one; with several, as many at once as there are jobs, and no fewer than lanes.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        stages: Stages[Loaded, Result],
+        *,
+        jobs: int = 4,
+        lanes: int = 1,
+    ) -> None:
+        at_once = max(lanes, jobs) if lanes > 1 else 1
+        self._items = items
+        self._stages = stages
+        self._budget = 12.5 * max(4, jobs)
+        self._most_under_way = 2 * (jobs + at_once)
+        self._changed = Condition()
+        self._under_way: deque[_Ticket] = deque()
+        self._saving = 0
+        self._stopping = False
+        self._broken_pipe: BrokenPipeError | None = None
+        self._largest_file, self._most_megapixels = -1.0, 0.0
+        self._loaders = ThreadPoolExecutor(jobs, "load")
+        self._processors = ThreadPoolExecutor(at_once, "process")
+        self._savers = ThreadPoolExecutor(jobs, "save")
+
+    def __iter__(self) -> Iterator[Outcome]:
+        """Yield an outcome for every item.
+
+        Raises:
+            BrokenPipeError: nobody reads standard output any more.
+        """
+        waiting = deque(self._items)
+        try:
+            while not self._stopping and (waiting or self._under_way):
+                outcome = self._next(waiting)
+                if outcome:
+                    yield outcome
+        finally:
+            self._shut_down()
+
+    def stop(self, *, grace_s: float) -> list[Outcome]:
+        """Start nothing more, wait ``grace_s`` for files being written to be finished or dropped.
+
+        Returns:
+            The outcomes that were ready but not yet yielded. Threads may still be in the middle
+            of a picture; they end by themselves and write nothing.
+        """
+        self._shut_down()
+        with self._changed:
+            self._changed.wait_for(lambda: self._saving == 0, grace_s)
+            return [ticket.outcome for ticket in self._under_way if ticket.outcome]
+
+    def _shut_down(self) -> None:
+        with self._changed:
+            self._stopping = True
+        for pool in (self._loaders, self._processors, self._savers):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _next(self, waiting: deque[Item]) -> Outcome | None:
+        """Start what fits; wait for the oldest item to finish or for room to start another."""
+        with self._changed:
+            while waiting and self._fits(waiting[0]):
+                self._start(waiting.popleft())
+            if not self._under_way[0].finished:
+                # The timeout serves systems where a signal does not end a wait.
+                self._changed.wait(_LONGEST_WAIT_S)
+            if self._broken_pipe:
+                raise self._broken_pipe
+            if self._stopping:
+                return None
+            return self._under_way.popleft().outcome if self._under_way[0].finished else None
+
+    def _fits(self, item: Item) -> bool:
+        if len(self._under_way) >= self._most_under_way:
+            return False
+        alive = [ticket.megapixels for ticket in self._under_way if not ticket.finished]
+        return not alive or sum(alive) + self._expected_megapixels(item) <= self._budget
+
+    def _expected_megapixels(self, item: Item) -> float:
+        """Guess from what was seen; a file far larger than any so far is let in alone."""
+        if item.skip:
+            return 0.0
+        known = self._stages.file_size(item) <= 2 * self._largest_file
+        return self._most_megapixels if known else math.inf
+
+    def _start(self, item: Item) -> None:
+        ticket = _Ticket(item)
+        self._under_way.append(ticket)
+        if item.skip:
+            ticket.outcome = Outcome(item=item, status=Status.SKIPPED)
+            ticket.finished = True
+        else:
+            ticket.megapixels = min(self._budget, self._expected_megapixels(item))
+            self._loaders.submit(self._attempt, ticket, self._load, ())
+
+    def _attempt(
+        self, ticket: _Ticket, stage: Callable[..., None], arguments: tuple[object, ...]
+    ) -> None:
+        """Run one stage in a pool's thread; whatever happens ends this item and no other."""
+        try:
+            if self._stopping:
+                raise Stopping
+            stage(ticket, *arguments)
+        except Stopping:
+            self._finish(ticket, None)
+        except BrokenPipeError as error:
+            self._broken_pipe = error
+            self._finish(ticket, None)
+        except Exception as error:
+            self._finish(ticket, _failure(ticket.item, error))
+
+    def _load(self, ticket: _Ticket) -> None:
+        loaded = self._stages.load(ticket.item)
+        megapixels, file_size = self._stages.megapixels(loaded), self._stages.file_size(ticket.item)
+        with self._changed:
+            ticket.megapixels = megapixels
+            self._most_megapixels = max(self._most_megapixels, megapixels)
+            if math.isfinite(file_size):
+                self._largest_file = max(self._largest_file, file_size)
+            self._changed.notify_all()
+        self._hand_on(self._processors, ticket, self._process, loaded)
+
+    def _process(self, ticket: _Ticket, loaded: Loaded) -> None:
+        self._hand_on(self._savers, ticket, self._save, self._stages.process(loaded))
+
+    def _save(self, ticket: _Ticket, result: Result) -> None:
+        with self._changed:
+            self._saving += 1
+        try:
+            outcome = self._stages.save(ticket.item, result, lambda: self._stopping)
+        finally:
+            with self._changed:
+                self._saving -= 1
+        self._finish(ticket, outcome)
+
+    def _hand_on(
+        self,
+        pool: ThreadPoolExecutor,
+        ticket: _Ticket,
+        stage: Callable[..., None],
+        argument: object,
+    ) -> None:
+        if self._stopping:
+            raise Stopping
+        try:
+            pool.submit(self._attempt, ticket, stage, (argument,))
+        except RuntimeError as error:  # shut down since the line above
+            raise Stopping from error
+
+    def _finish(self, ticket: _Ticket, outcome: Outcome | None) -> None:
+        with self._changed:
+            ticket.outcome, ticket.finished = outcome, True
+            self._changed.notify_all()
+
+
+def _failure(item: Item, error: Exception) -> Outcome:
+    is_bug = False
+    if isinstance(error, RestoreError):
+        text = str(error)
+    elif is_out_of_memory(error):
+        text = f"{item.source_name}: not enough memory for this picture"
+    else:
+        text, is_bug = f"{item.source_name}: {type(error).__name__}: {error}", True
+    return Outcome(
+        item=item,
+        status=Status.FAILED,
+        error=text,
+        is_bug=is_bug,
+        traceback="".join(traceback.format_exception(error)),
+    )

@@ -1,0 +1,203 @@
+"""How good a learned image signal processor is on clean pictures that are made dark."""
+
+import importlib.util
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import rawpy
+import torch
+from numpy.typing import NDArray
+
+from restore.dark.darkening import dark_raw
+from restore.dark.runner import DarkEnhancer
+from restore.errors import InputError
+from restore.image.develop import camera_to_srgb
+from restore.image.dng import write_cfa_dng
+from restore.image.metrics import MEASURES, Failure, clean_picture, psnr, ssim
+from restore.image.raw_picture import RawPicture
+from restore.image.transfer import linear_to_srgb
+from restore.noise.estimate import estimate_sigma
+
+__all__ = [
+    "CAMERA",
+    "LIBRAW",
+    "NETWORK",
+    "NON_LOCAL_MEANS",
+    "PROTOCOL",
+    "DarkScore",
+    "evaluate_dark_enhancer",
+    "methods",
+]
+
+CAMERA = "Canon 5D4"
+"""Whose noise is added; shipped networks were trained on the noise of others."""
+
+NETWORK, LIBRAW, NON_LOCAL_MEANS = "network", "LibRaw", "LibRaw, NLM"
+
+PROTOCOL = (
+    "clean picture unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), "
+    f"darkened, noise of a {CAMERA} (Wei et al. 2020) at a random gain, seeded with the seed plus "
+    "the picture's index in sorted order; amplified by the true ratio, developed with the true "
+    "white balance and colour matrix and sRGB's curve, as the clean picture is; LibRaw: its "
+    "demosaicking (AHD, for X-Trans Markesteijn's) with the same gain, developed alike; NLM: "
+    "OpenCV's coloured non-local means after it, h = 3 times the estimated sigma, the best "
+    f"multiple; {MEASURES}"
+)
+
+# Demosaicking spreads noise over neighbours, which estimates from small patches do not see.
+_NLM_STRENGTH = 3.0
+
+_LIBRAW_LEAST_PX = 512
+"""LibRaw refuses to demosaic X-Trans pictures of less."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DarkScore:
+    """One picture at one ratio by one method.
+
+    Attributes:
+        path: the clean picture.
+        ratio: how many times too dark the RAW file was.
+        method: one of ``methods()``.
+        psnr: in dB, of sRGB samples.
+        ssim: of sRGB samples.
+        seconds: that the method took.
+        record: the enhancer's own account, for the network.
+    """
+
+    path: Path
+    ratio: float
+    method: str
+    psnr: float
+    ssim: float
+    seconds: float
+    record: Mapping[str, str | float | int | bool]
+
+
+@cache
+def methods() -> tuple[str, ...]:
+    """Return what is compared; non-local means only where OpenCV is installed."""
+    has_opencv = importlib.util.find_spec("cv2") is not None
+    return (NETWORK, LIBRAW, NON_LOCAL_MEANS) if has_opencv else (NETWORK, LIBRAW)
+
+
+def evaluate_dark_enhancer(
+    enhancer: DarkEnhancer,
+    paths: Sequence[Path],
+    ratios: Sequence[float],
+    *,
+    seed: int = 0,
+    xtrans: bool = False,
+) -> Iterator[DarkScore | Failure]:
+    """Yield scores picture by picture, ratio by ratio, method by method (see ``PROTOCOL``).
+
+    Args:
+        enhancer: what is evaluated.
+        paths: clean, gamma-encoded colour pictures with values in [0, 1].
+        ratios: how many times too dark they are made.
+        seed: the picture at index i gets camera, gain and noise from ``seed + i``.
+        xtrans: the camera has an X-Trans sensor instead of a Bayer one.
+    """
+    side = 6 if xtrans else 2
+    for index, path in enumerate(paths):
+        try:
+            clean = clean_picture(path)
+        except InputError as error:
+            yield Failure(path=path, reason=str(error))
+            continue
+        if clean.channels != 3:
+            yield Failure(path=path, reason=f"{path}: gray; this needs pictures in colour")
+            continue
+        for ratio in ratios:
+            generator = torch.Generator().manual_seed(seed + index)
+            night = dark_raw(torch.from_numpy(clean.pixels), CAMERA, ratio, generator, side=side)
+            yield from _scores(enhancer, path, ratio, *night)
+
+
+def _scores(
+    enhancer: DarkEnhancer,
+    path: Path,
+    ratio: float,
+    raw: RawPicture,
+    light: torch.Tensor,
+    amplification: float,
+) -> Iterator[DarkScore]:
+    reference = _srgb(light.numpy(), raw)
+
+    def score(
+        method: str,
+        result: NDArray[np.float32],
+        started: float,
+        record: Mapping[str, str | float | int | bool] = MappingProxyType({}),
+    ) -> DarkScore:
+        seconds = time.perf_counter() - started
+        return DarkScore(
+            path=path,
+            ratio=ratio,
+            method=method,
+            psnr=psnr(result, reference),
+            ssim=ssim(result, reference),
+            seconds=seconds,
+            record=record,
+        )
+
+    started = time.perf_counter()
+    enhanced = enhancer(raw, ratio=amplification)
+    yield score(NETWORK, enhanced.picture.pixels.clip(0, 1), started, enhanced.record)
+    started = time.perf_counter()
+    plain = _srgb((_demosaicked(raw) * np.float32(amplification)).clip(0, 1), raw)
+    yield score(LIBRAW, plain, started)
+    if NON_LOCAL_MEANS in methods():
+        yield score(NON_LOCAL_MEANS, _non_local_means(plain), started)
+
+
+def _srgb(light: NDArray[np.float32], raw: RawPicture) -> NDArray[np.float32]:
+    """Develop linear camera RGB with white balance, ``[3, H, W]``, as the enhancer does."""
+    linear = np.einsum("ij,jhw->ihw", camera_to_srgb(raw), light)
+    return linear_to_srgb(linear).clip(0, 1)
+
+
+def _demosaicked(raw: RawPicture) -> NDArray[np.float32]:
+    """Return LibRaw's linear camera RGB with white balance, ``[3, H, W]`` in [0, 1]."""
+    with rawpy.imread(io.BytesIO(write_cfa_dng(_enlarged(raw)))) as opened:
+        samples = opened.postprocess(
+            use_camera_wb=True,
+            no_auto_bright=True,
+            adjust_maximum_thr=0,
+            gamma=(1, 1),
+            output_color=rawpy.ColorSpace.raw,
+            output_bps=16,
+        )
+    cut = samples[: raw.height, : raw.width].transpose(2, 0, 1)
+    return np.ascontiguousarray(cut, dtype=np.float32) / np.float32(65535)
+
+
+def _enlarged(raw: RawPicture) -> RawPicture:
+    """Repeat the last period of a mosaic that LibRaw takes to be too small."""
+    period = len(raw.cfa)
+
+    def places(size: int) -> NDArray[np.intp]:
+        index = np.arange(max(size, _LIBRAW_LEAST_PX))
+        return np.where(index < size, index, size - period + (index - size) % period)
+
+    rows, columns = map(places, raw.mosaic.shape)
+    return replace(raw, mosaic=raw.mosaic[rows[:, None], columns])
+
+
+def _non_local_means(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
+    import cv2
+
+    strength = _NLM_STRENGTH * 255 * estimate_sigma(srgb)
+    codes = np.rint(srgb * 255).astype(np.uint8).transpose(1, 2, 0)
+    # OpenCV's windows of 7 and 21 pixels are those of Buades et al. 2005.
+    smooth = cv2.fastNlMeansDenoisingColored(
+        np.ascontiguousarray(codes), None, strength, strength, 7, 21
+    )
+    restored: NDArray[np.float32] = np.divide(smooth.transpose(2, 0, 1), 255, dtype=np.float32)
+    return restored

@@ -1,0 +1,297 @@
+"""Dark RAW files: a mosaic in, a photograph out."""
+
+import math
+import time
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageCms
+
+from restore.engine.backend import Backend
+from restore.errors import UnsupportedImage, UsageError, WeightsError
+from restore.image.compare import viewable
+from restore.image.develop import auto_ratio, camera_to_srgb, gains_of, gray_world
+from restore.image.dng import write_linear_dng
+from restore.image.encode import check_depth, encode
+from restore.image.metadata import with_orientation
+from restore.image.packing import PLANE_COLOURS, normalised, pack, unpack
+from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.raw_picture import RawPicture
+from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.image.upright import upright_plane
+from restore.models.isp_unet import IspUNetConfig
+from restore.weights.store import Weights, load, shipped
+
+__all__ = ["DarkEnhancer", "Enhanced", "OutputColor", "WhiteBalance"]
+
+OutputColor = Literal["srgb", "linear"]
+WhiteBalance = Literal["camera", "auto"] | tuple[float, float, float]
+
+_MODELS = ("isp-bayer", "isp-xtrans")
+_XTRANS_PLANES = 9
+_ROWS_AT_ONCE = 256
+_MOST_RATIO = 10_000.0
+_MOST_STOPS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enhanced:
+    """A result and how it came about.
+
+    Attributes:
+        colour: float32 ``[3, H, W]`` as the network made it: white-balanced camera RGB behind
+            sRGB's curve, or finished sRGB where ``to_srgb`` is None; not turned upright.
+        raw: the file it was made of.
+        gains: white balance for red, green and blue that is in ``colour``, at least 1.
+        to_srgb: ``[3, 3]`` from camera RGB to linear sRGB, or None.
+        output_color: srgb, or linear for scene-linear light in sRGB's primaries.
+        ratio: amplification that is in ``colour``.
+        record: model, device, precision, tile, ratio, white balance, megapixels, seconds. Plain
+            values, ready for JSON.
+    """
+
+    colour: NDArray[np.float32]
+    raw: RawPicture
+    gains: NDArray[np.float32]
+    ratio: float
+    to_srgb: NDArray[np.float32] | None
+    output_color: OutputColor = "srgb"
+    record: dict[str, str | float | int | bool] = field(default_factory=dict)
+
+    @property
+    def picture(self) -> Picture:
+        """The finished picture, upright: 16-bit sRGB, or floating point where it is linear."""
+        is_linear = self.output_color == "linear"
+        exif = self.raw.exif
+        return Picture(
+            pixels=upright_plane(self.on_sensor(), self.raw.orientation),
+            bit_depth=32 if is_linear else 16,
+            is_float=is_linear,
+            transfer=Transfer.LINEAR if is_linear else Transfer.SRGB,
+            exif=with_orientation(exif, 1) if exif else None,
+            icc=None if is_linear else _srgb_profile(),
+        )
+
+    def on_sensor(self) -> NDArray[np.float32]:
+        """Return the pixels of the finished picture ``[3, H, W]``, not turned upright."""
+        return _developed(self.colour, self.to_srgb, linear=self.output_color == "linear")
+
+    @property
+    def before(self) -> NDArray[np.uint8]:
+        """What the sensor measured, amplified and developed alike: uint8 ``[H, W, 3]``, upright.
+
+        Each pixel has the colours of its own cell of the mosaic, and all of its noise.
+        """
+        packed = pack(normalised(self.raw), self.raw.cfa)
+        scale = 2 if len(packed.planes) == 4 else 3
+        factors = self.gains * np.float32(self.ratio)
+        cells = (packed.planes[:3] * factors[:, None, None]).clip(0, 1)
+        colour = unpack(cells.repeat(scale, axis=1).repeat(scale, axis=2), packed)
+        developed = _developed(linear_to_srgb(colour), self.to_srgb, linear=False)
+        return viewable(Picture(pixels=upright_plane(developed, self.raw.orientation)))
+
+    def encoded(
+        self,
+        image_format: ImageFormat,
+        *,
+        bit_depth: int | None = None,
+        quality: int | None = None,
+        strip_metadata: bool = False,
+    ) -> bytes:
+        """Return the bytes of a file; DNG holds linear camera RGB before white balance.
+
+        Raises:
+            UsageError: a depth or quality that the container does not have.
+            OutputError: the container cannot hold this picture.
+        """
+        check_depth(image_format, bit_depth, is_light=self.output_color == "linear")
+        if image_format is not ImageFormat.DNG:
+            return encode(
+                self.picture,
+                image_format,
+                bit_depth=bit_depth,
+                quality=quality,
+                strip_metadata=strip_metadata,
+            )
+        if self.to_srgb is None:
+            raise UsageError("these weights make finished sRGB pictures, which a DNG cannot hold")
+        light = srgb_to_linear(self.colour)
+        light /= self.gains[:, None, None]
+        raw = replace(self.raw, exif=None) if strip_metadata else self.raw
+        red, green, blue = self.gains.tolist()
+        return write_linear_dng(light, replace(raw, white_balance=(red, green, blue)))
+
+
+class DarkEnhancer:
+    """Develops dark RAW files with one network for Bayer and one for X-Trans sensors.
+
+    Args:
+        model: ``auto`` takes the shipped network for each file's sensor; or a name or a file.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
+        precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
+            loss for these weights is at most 0.02 dB.
+        tile: side of the tiles in pixels of the mosaic, or auto.
+
+    Raises:
+        WeightsError: the weights are missing, damaged or for another task.
+        UsageError: an option that does not exist.
+        DeviceError: the device is not on this machine.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+    ) -> None:
+        self._backends: dict[bool, Backend] = {}
+        self._configs: dict[bool, IspUNetConfig] = {}
+        self._lowest: dict[bool, float] = {}
+        options = {"device": device, "precision": precision}
+        names = [str(model)]
+        if str(model) == "auto":
+            names = [name for name in _MODELS if name in shipped()] or [_MODELS[0]]
+        for name in names:
+            weights = _for_dark(load(name))
+            is_xtrans = weights.config.planes == _XTRANS_PLANES
+            self._backends[is_xtrans] = Backend(weights, tile=tile, **options)
+            self._configs[is_xtrans] = weights.config
+            self._lowest[is_xtrans] = _lowest(weights)
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it works on at once when it is called from several threads."""
+        return max(backend.lanes for backend in self._backends.values())
+
+    def __call__(
+        self,
+        raw: RawPicture,
+        *,
+        ratio: float | Literal["auto"] = "auto",
+        ev: float = 0.0,
+        white_balance: WhiteBalance = "camera",
+        output_color: OutputColor = "srgb",
+    ) -> Enhanced:
+        """Make a photograph of a mosaic.
+
+        Args:
+            raw: of any size.
+            ratio: amplification, or auto to choose it from the data (see ``auto_ratio``).
+            ev: stops by which the amplification is raised.
+            white_balance: camera for what the file says, auto for ``gray_world``, or factors for
+                red, green and blue.
+            output_color: see ``Enhanced``.
+
+        Raises:
+            UsageError: a value out of range.
+            UnsupportedImage: no network for this kind of sensor.
+            DeviceError: not even a small tile fits the device's memory.
+        """
+        _check(ratio, ev, white_balance)
+        started = time.perf_counter()
+        backend = self._backend(raw)
+        config = self._configs[raw.is_xtrans]
+        packed = pack(normalised(raw), raw.cfa)
+        is_finished = config.head == "srgb"
+        balance = _balance(raw, packed.planes, white_balance)
+        gains = np.ones(3, np.float32) if is_finished else gains_of(balance)
+        colours = np.array(PLANE_COLOURS[len(raw.cfa)])
+        planes = packed.planes
+        planes *= gains[colours][:, None, None]
+        amplification = (auto_ratio(planes) if ratio == "auto" else ratio) * 2**ev
+        planes *= np.float32(amplification)
+        np.clip(planes, self._lowest[raw.is_xtrans], 1, out=planes)
+        colour = unpack(backend.developed(planes), packed)
+        return Enhanced(
+            colour=colour,
+            raw=raw,
+            gains=gains,
+            ratio=amplification,
+            to_srgb=None if is_finished else camera_to_srgb(raw),
+            output_color=output_color,
+            record={
+                "model": backend.name,
+                "device": backend.device,
+                "engine": backend.engine,
+                "precision": backend.precision,
+                "tile": backend.tile,
+                "ratio": round(amplification, 2),
+                "ratio_auto": ratio == "auto",
+                "white_balance": ",".join(f"{factor:.4g}" for factor in balance),
+                "sensor": "X-Trans" if raw.is_xtrans else raw.pattern.upper(),
+                "megapixels": round(raw.width * raw.height / 1e6, 6),
+                "seconds": round(time.perf_counter() - started, 4),
+            },
+        )
+
+    def _backend(self, raw: RawPicture) -> Backend:
+        backend = self._backends.get(raw.is_xtrans)
+        if backend is None:
+            kind = "an X-Trans" if raw.is_xtrans else "a Bayer"
+            names = ", ".join(one.name for one in self._backends.values())
+            raise UnsupportedImage(
+                f"is of {kind} sensor, for which {names} was not trained; give other weights "
+                "with --model (`imrestore train dark-enhance` makes them)"
+            )
+        return backend
+
+
+def _for_dark(weights: Weights) -> Weights:
+    if weights.task != "dark-enhance":
+        raise WeightsError(
+            f"{weights.name}: these weights are for {weights.task}, not for dark-enhance"
+        )
+    return weights
+
+
+def _lowest(weights: Weights) -> float:
+    """Return the least sample that a network was trained on.
+
+    Chen et al. (CVPR 2018) cut off the noise below black, and so do all ports of their code; it is
+    kept for networks that were trained here.
+    """
+    return 0.0 if "converted_from" in weights.provenance else -math.inf
+
+
+def _check(ratio: float | str, ev: float, white_balance: WhiteBalance) -> None:
+    if ratio != "auto" and not (isinstance(ratio, int | float) and 0 < ratio <= _MOST_RATIO):
+        raise UsageError(f"ratio {ratio}: give a number up to {_MOST_RATIO:g}, or auto")
+    if not abs(ev) <= _MOST_STOPS:
+        raise UsageError(f"ev {ev}: give stops from -{_MOST_STOPS:g} to {_MOST_STOPS:g}")
+    if isinstance(white_balance, tuple) and not all(
+        0 < factor < math.inf for factor in white_balance
+    ):
+        raise UsageError("white balance: give three positive factors, for red, green and blue")
+
+
+def _balance(
+    raw: RawPicture, planes: NDArray[np.float32], white_balance: WhiteBalance
+) -> tuple[float, float, float]:
+    if white_balance == "camera":
+        return raw.white_balance
+    return gray_world(planes) if white_balance == "auto" else white_balance
+
+
+def _developed(
+    colour: NDArray[np.float32], to_srgb: NDArray[np.float32] | None, *, linear: bool
+) -> NDArray[np.float32]:
+    """Return sRGB samples, or light, of what the network made; a few rows at a time."""
+    result = np.empty_like(colour)
+    for top in range(0, colour.shape[1], _ROWS_AT_ONCE):
+        rows = slice(top, top + _ROWS_AT_ONCE)
+        light = srgb_to_linear(colour[:, rows])
+        if to_srgb is not None:
+            light = np.einsum("ij,jhw->ihw", to_srgb, light)
+        result[:, rows] = light if linear else linear_to_srgb(light)
+    return result
+
+
+@cache
+def _srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -1,0 +1,161 @@
+"""Training a learned image signal processor on pictures that are made dark, or on real pairs."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from restore.batch.inputs import pictures_in
+from restore.dark.darkening import Darkened, darkened
+from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
+from restore.dark.recipe import DarkRecipe
+from restore.errors import TrainingError, UsageError
+from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
+from restore.training.loop import Forward
+from restore.training.losses import LOSSES
+from restore.training.randomness import Randomness
+from restore.training.schedule import Progress
+from restore.training.session import Context, Lesson, Settings, train
+from restore.training.transfer import started_from
+from restore.training.validation import Validation
+from restore.weights.measure import check_measurable, measured
+from restore.weights.store import Weights, load
+
+__all__ = ["train_dark_enhancer"]
+
+
+def train_dark_enhancer(
+    recipe: DarkRecipe,
+    output: Path,
+    *,
+    clean: Sequence[Path] = (),
+    pairs: Path | None = None,
+    start_from: str | Path | None = None,
+    settings: Settings | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train an IspUNet and write its weight file; see ``train`` for the files beside it.
+
+    Args:
+        recipe: what to train and how.
+        output: the weight file.
+        clean: folders (trees) of clean pictures; pictures in linear light serve too.
+        pairs: instead, a list of short and long exposures (see ``read_pairs``). While it trains,
+            the decoded files lie in the folder ``NAME.pairs`` beside the output.
+        start_from: weights to begin with.
+        settings: where and how to run.
+        report: called after every step.
+        warn: told one line about everything left out.
+        should_stop: asked after every step.
+
+    Raises:
+        TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` said so.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: a recipe, folders or weights that do not fit each other.
+    """
+    if bool(clean) == (pairs is not None):
+        raise UsageError("give folders of clean pictures, or --pairs with a list, not both")
+    if pairs is None and recipe.head == "srgb":
+        raise UsageError("the head srgb learns a camera's own look, which needs --pairs")
+    loss = LOSSES[recipe.loss]
+    cache = output.with_name(f"{output.stem}.pairs")
+
+    def objective(forward: Forward, batch: Darkened) -> Tensor:
+        return loss(forward(*batch.inputs), batch.clean)
+
+    def prepare(context: Context) -> Lesson[Darkened]:
+        network = recipe.network()
+        if start_from is not None:
+            network = started_from(network, load(start_from), warn)
+        batch = context.crops_per_batch
+        if pairs is None:
+            examples = _from_clean(recipe, clean, batch, warn)
+        else:
+            examples = _from_pairs(recipe, pairs, cache, batch, warn)
+        provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
+        if start_from is not None:
+            provenance["started_from"] = Path(start_from).stem
+        return Lesson(
+            network=network,
+            batches=examples.batches,
+            objective=objective,
+            judge=Validation(examples.held_out, context.device),
+            provenance=provenance,
+            task="dark-enhance",
+            finish=measured,
+            check=check_measurable,
+        )
+
+    weights = train(
+        prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    )
+    shutil.rmtree(cache, ignore_errors=True)
+    return weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Examples:
+    """What to learn from, what to be judged by, and what it is."""
+
+    batches: Callable[[Randomness], Darkened]
+    held_out: list[Darkened]
+    description: dict[str, str | int]
+
+
+def _from_clean(
+    recipe: DarkRecipe, folders: Sequence[Path], batch: int, warn: Callable[[str], None]
+) -> _Examples:
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    pictures = load_pictures(
+        paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
+    )
+    training, kept = hold_out(list(pictures.values()))
+    crops = RandomCrops(training, patch=recipe.patch, batch=batch)
+    side = 6 if recipe.xtrans else 2
+
+    def dark(clean: Tensor, generator: torch.Generator) -> Darkened:
+        return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side, varied=True)
+
+    judging = Randomness(recipe.seed, torch.device("cpu"))
+    return _Examples(
+        batches=lambda rng: dark(crops(rng), rng.local),
+        held_out=[
+            dark(centre(picture, recipe.step)[None].float() / 255, judging.local)
+            for picture in kept
+        ],
+        description={
+            "folder": ", ".join(folder.resolve().name for folder in folders),
+            "pictures": len(pictures),
+        },
+    )
+
+
+def _from_pairs(
+    recipe: DarkRecipe, pairs: Path, cache: Path, batch: int, warn: Callable[[str], None]
+) -> _Examples:
+    scenes = open_scenes(
+        read_pairs(pairs), cache, head=recipe.head, xtrans=recipe.xtrans, warn=warn
+    )
+    small = [s for s in scenes if min(s.mosaic.shape) < recipe.patch + len(s.cfa)]
+    if small:
+        raise TrainingError(f"RAW files are smaller than the {recipe.patch}-pixel crops")
+    by_target: dict[Path, list[Scene]] = {}
+    for scene in scenes:
+        by_target.setdefault(scene.long, []).append(scene)
+    learned, judged = hold_out(list(by_target.values()))
+
+    def crops(scenes: Sequence[Scene]) -> PairCrops:
+        return PairCrops(scenes, patch=recipe.patch, batch=batch, head=recipe.head)
+
+    return _Examples(
+        batches=crops([scene for group in learned for scene in group]),
+        held_out=crops([group[0] for group in judged]).middles(),
+        description={"list": pairs.name, "pairs": len(scenes)},
+    )

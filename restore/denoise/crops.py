@@ -1,0 +1,65 @@
+"""One step's worth of noisy crops and of what they should become."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from restore.training.crops import areas_of, cut, draw_places, oriented
+from restore.training.randomness import Randomness
+
+__all__ = ["Batch", "PairedCrops"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One step's worth of examples.
+
+    Attributes:
+        noisy, clean: float32 ``(B, C, P, P)``; clean in [0, 1].
+        sigma: float32 ``(B,)`` in [0, 1].
+    """
+
+    noisy: Tensor
+    clean: Tensor
+    sigma: Tensor
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What a denoiser is called with."""
+        return self.noisy, self.sigma
+
+    @property
+    def shown(self) -> Tensor:
+        """The noisy crops as pictures."""
+        return self.noisy.clamp(0, 1)
+
+
+class PairedCrops:
+    """The same random crops from noisy pictures and their clean counterparts.
+
+    Args:
+        pairs: uint8 ``(C, H, W)`` (noisy, clean) of equal shape.
+        patch: side of the square crops in pixels.
+        batch: crops per call.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]], *, patch: int, batch: int) -> None:
+        self.pairs = list(pairs)
+        self.patch = patch
+        self.batch = batch
+        self._areas = areas_of([clean for _, clean in self.pairs])
+
+    def __call__(self, rng: Randomness) -> Batch:
+        """Draw one batch; sigma is the standard deviation of each crop's own difference."""
+        noisy: list[Tensor] = []
+        clean: list[Tensor] = []
+        for index, place, orientation in draw_places(rng.host, self._areas, self.batch):
+            for crops, picture in zip((noisy, clean), self.pairs[index], strict=True):
+                crops.append(oriented(cut(picture, place, self.patch), orientation))
+        noisy_crops, clean_crops = (
+            rng.moved(torch.stack(crops)).float().div_(255) for crops in (noisy, clean)
+        )
+        sigma = (noisy_crops - clean_crops).flatten(1).std(dim=1)
+        return Batch(noisy=noisy_crops, clean=clean_crops, sigma=sigma)

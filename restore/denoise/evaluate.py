@@ -1,0 +1,210 @@
+"""How good a denoiser is on clean pictures that are given in a degraded form."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+
+from restore.batch.inputs import by_stem, counterpart, pictures_in
+from restore.denoise.runner import Denoiser
+from restore.errors import InputError
+from restore.image.decode import decode
+from restore.image.metrics import MEASURES, Failure, clean_picture, psnr, ssim, to_luma
+from restore.image.picture import Picture
+from restore.noise.awgn import add_gaussian_noise
+from restore.noise.jpeg import compressed
+
+__all__ = [
+    "CAPTURED_PROTOCOL",
+    "GAUSSIAN_PROTOCOL",
+    "JPEG_PROTOCOL",
+    "CapturedNoise",
+    "GaussianNoise",
+    "JpegCompression",
+    "Score",
+    "Trial",
+    "evaluate_denoiser",
+]
+
+Sigma = float | Literal["auto"]
+
+
+class Trial(Protocol):
+    """One way in which clean pictures are degraded."""
+
+    @property
+    def condition(self) -> Mapping[str, float]:
+        """What sets it apart from other trials, as in ``{"sigma": 25.0}``."""
+
+    def __call__(self, clean: Picture, path: Path, index: int, /) -> tuple[Picture, Sigma]:
+        """Return the degraded picture and the noise level that the denoiser is told.
+
+        Args:
+            clean: the picture.
+            path: where it is.
+            index: its place in sorted order.
+
+        Raises:
+            InputError: there is no degraded picture.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One clean picture in one trial.
+
+    Attributes:
+        path: the clean picture.
+        condition: of the trial.
+        psnr_noisy: PSNR in dB before denoising; infinite where nothing was degraded.
+        psnr: PSNR in dB of the result.
+        ssim: SSIM of the result.
+        seconds: time the denoiser took.
+        record: the denoiser's own account: model, device, precision, sigma it was given.
+    """
+
+    path: Path
+    condition: Mapping[str, float]
+    psnr_noisy: float
+    psnr: float
+    ssim: float
+    seconds: float
+    record: Mapping[str, str | float | int | bool]
+
+
+def evaluate_denoiser(
+    denoiser: Denoiser, paths: Sequence[Path], trials: Sequence[Trial], *, gray: bool = False
+) -> Iterator[Score | Failure]:
+    """Yield a score for every picture and trial, picture by picture.
+
+    Args:
+        denoiser: what is evaluated.
+        paths: clean, gamma-encoded pictures with values in [0, 1].
+        trials: how they are degraded.
+        gray: turn colour pictures into 8-bit luma first.
+
+    Yields:
+        One ``Score`` per trial, or one ``Failure`` for a picture that cannot be used.
+    """
+    for index, path in enumerate(paths):
+        try:
+            clean = clean_picture(path, gray=gray)
+            degraded = [trial(clean, path, index) for trial in trials]
+        except InputError as error:
+            yield Failure(path=path, reason=str(error))
+            continue
+        for trial, (noisy, sigma) in zip(trials, degraded, strict=True):
+            started = time.perf_counter()
+            denoised = denoiser(noisy, sigma=sigma)
+            seconds = time.perf_counter() - started
+            result = denoised.picture.pixels.clip(0, 1)
+            yield Score(
+                path=path,
+                condition=trial.condition,
+                psnr_noisy=psnr(noisy.pixels, clean.pixels),
+                psnr=psnr(result, clean.pixels),
+                ssim=ssim(result, clean.pixels),
+                seconds=seconds,
+                record=denoised.record,
+            )
+
+
+GAUSSIAN_PROTOCOL = (
+    "clean picture as decoded, scaled to [0, 1]; white Gaussian noise in floating point, neither "
+    "clipped nor quantised, from numpy's default generator seeded with the seed plus the "
+    f"picture's index in sorted order; {MEASURES}"
+)
+"""What figures under ``GaussianNoise`` mean."""
+
+JPEG_PROTOCOL = (
+    "clean picture as decoded, compressed by libjpeg at the quality, chroma at full resolution, "
+    f"decoded to 8 bits and scaled to [0, 1]; {MEASURES}"
+)
+"""What figures under ``JpegCompression`` mean."""
+
+CAPTURED_PROTOCOL = f"both pictures as decoded, scaled to [0, 1]; {MEASURES}"
+"""What figures under ``CapturedNoise`` mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GaussianNoise:
+    """White Gaussian noise (see ``GAUSSIAN_PROTOCOL``).
+
+    Attributes:
+        sigma: noise level, of 255.
+        seed: the picture at index i gets noise from ``seed + i``, one draw at every level.
+        known: tell the network the true level; otherwise it gets the estimate.
+    """
+
+    sigma: float
+    seed: int = 0
+    known: bool = True
+
+    @property
+    def condition(self) -> Mapping[str, float]:
+        """The noise level."""
+        return {"sigma": self.sigma}
+
+    def __call__(self, clean: Picture, _path: Path, index: int) -> tuple[Picture, Sigma]:
+        """Add the noise."""
+        noisy = add_gaussian_noise(clean.pixels, self.sigma / 255, seed=self.seed + index)
+        picture = clean.with_pixels(noisy, is_float=True, bit_depth=32)
+        return picture, self.sigma if self.known else "auto"
+
+
+@dataclass(frozen=True)
+class JpegCompression:
+    """JPEG of one quality (see ``JPEG_PROTOCOL``)."""
+
+    quality: int
+
+    @property
+    def condition(self) -> Mapping[str, float]:
+        """The quality."""
+        return {"quality": self.quality}
+
+    def __call__(self, clean: Picture, _path: Path, _index: int) -> tuple[Picture, Sigma]:
+        """Compress the picture."""
+        pixels = compressed(torch.from_numpy(clean.pixels)[None], [self.quality])[0].numpy()
+        return clean.with_pixels(pixels, is_float=False, bit_depth=8), "auto"
+
+
+class CapturedNoise:
+    """Noisy pictures of the same names, as a camera took them (see ``CAPTURED_PROTOCOL``).
+
+    Args:
+        clean: folder of the clean pictures.
+        noisy: folder of the noisy ones; names are compared without suffixes.
+        recursive: take subfolders too.
+        gray: turn colour pictures into 8-bit luma first.
+
+    Raises:
+        UsageError: ``noisy`` is no folder of pictures.
+    """
+
+    condition: Mapping[str, float] = {}
+
+    def __init__(self, clean: Path, noisy: Path, *, recursive: bool, gray: bool) -> None:
+        self._clean = clean
+        self._gray = gray
+        self._noisy = by_stem(noisy, pictures_in(noisy, recursive=recursive))
+
+    def __call__(self, clean: Picture, path: Path, _index: int) -> tuple[Picture, Sigma]:
+        """Read the noisy picture.
+
+        Raises:
+            InputError: there is none, or it is of another size.
+        """
+        found: Sequence[Path] = self._noisy.get(path.relative_to(self._clean).with_suffix(""), ())
+        noisy_path = counterpart(path, found)
+        noisy = decode(noisy_path)
+        noisy = to_luma(noisy) if self._gray else noisy
+        if noisy.pixels.shape != clean.pixels.shape:
+            raise InputError(
+                f"{noisy_path}: {noisy.width}x{noisy.height}, {noisy.channels} channels, but "
+                f"{path} is {clean.width}x{clean.height}, {clean.channels} channels"
+            )
+        return noisy, "auto"

@@ -1,0 +1,213 @@
+"""Denoising pictures that do not fit into memory: tile by tile to disk, and from there by rows."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from io import RawIOBase
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.batch.large import ReadRows
+from restore.denoise.pixels import (
+    DETAIL_REACH,
+    Midtones,
+    decoded,
+    encoded_for_network,
+    finish,
+    only_finite,
+)
+from restore.engine.backend import Backend
+from restore.engine.tiles import Part
+from restore.errors import OutputError
+from restore.image.large import LargePicture, ReadPart
+from restore.image.picture import Picture
+from restore.noise.estimate_rows import estimate_sigma_of_rows
+
+__all__ = ["Scratch", "denoise_large", "sigma_of_large"]
+
+Pixels = NDArray[np.float32]
+
+
+def sigma_of_large(source: LargePicture) -> float:
+    """Return the noise level in [0, 1] that ``estimate_sigma`` finds in the whole picture."""
+    with source.opened() as read:
+
+        def encoded(start: int, stop: int) -> Pixels:
+            return only_finite(*encoded_for_network(_rows(source, read, start, stop)))
+
+        return estimate_sigma_of_rows(encoded, source.height, source.width)
+
+
+def denoise_large(
+    source: LargePicture, backend: Backend, sigma: float, *, strength: float, detail: float
+) -> Callable[[], AbstractContextManager[ReadRows]]:
+    """Run the network over ``source``, and return what opens the result for reading, once.
+
+    The network's result goes to a working file, since the shift of the midtones is known only at
+    its end; all other steps are done while the result is read.
+
+    Args:
+        source: what to denoise.
+        backend: the network.
+        sigma: noise level in [0, 1].
+        strength: as for ``finish``; at 0 the result is the source.
+        detail: as for ``finish``.
+
+    Raises:
+        InputError: the file is damaged.
+        OutputError: there is no room for the working file.
+    """
+    if strength == 0:
+        return partial(_opened_unchanged, source)
+    channels = source.like.channels
+    scratch = Scratch(source.workplace, channels, source.height, source.width)
+    midtones = Midtones(channels)
+
+    def begin() -> Callable[[Part, Pixels, Pixels], None]:
+        nonlocal midtones
+        midtones = seen = Midtones(channels)
+
+        def take(part: Part, noisy: Pixels, restored: Pixels) -> None:
+            if backend.is_for_cameras:
+                seen.add(noisy, restored)
+            scratch.write(part, restored)
+
+        return take
+
+    try:
+        with source.opened() as read:
+            backend.by_tiles(
+                lambda part: encoded_for_network(read(part))[0],
+                begin,
+                height=source.height,
+                width=source.width,
+                sigma=sigma,
+            )
+    except BaseException:
+        scratch.close()
+        raise
+    finishing = partial(finish, strength=strength, detail=detail)
+    reach = DETAIL_REACH if detail > 0 else 0
+    return partial(_opened, source, scratch, midtones.shifts(), finishing, reach)
+
+
+@contextmanager
+def _opened_unchanged(source: LargePicture) -> Iterator[ReadRows]:
+    with source.opened() as read:
+        yield partial(_rows, source, read)
+
+
+class Scratch:
+    """Holds a picture ``[C, H, W]`` in float32 on disk; gone when it is closed, or the program is.
+
+    Args:
+        folder: where there is room.
+        channels: of the picture.
+        height: of the picture.
+        width: of the picture.
+
+    Raises:
+        OutputError: the folder has not enough room.
+    """
+
+    def __init__(self, folder: Path, channels: int, height: int, width: int) -> None:
+        self._folder, self._channels, self._width = folder, channels, width
+        needed = channels * height * width * _SAMPLE.itemsize
+        try:
+            free = shutil.disk_usage(folder).free
+            if free < needed:
+                raise OutputError(
+                    f"{folder}: a working file needs {needed / 1e9:.3g} GB here, "
+                    f"and {free / 1e9:.3g} GB are free"
+                )
+            # Unbuffered: what is written are rows of tiles, far from each other.
+            self._file = TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def write(self, part: Part, pixels: NDArray[np.float32]) -> None:
+        """Keep the pixels ``[C, h, w]`` of a part.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        rows, columns = part
+        try:
+            for row, lines in zip(range(rows.start, rows.stop), pixels.swapaxes(0, 1), strict=True):
+                for channel, line in enumerate(lines):
+                    self._file.seek(self._place(row, channel, columns.start))
+                    _write_all(self._file, np.ascontiguousarray(line, _SAMPLE).view(np.uint8).data)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the rows from ``start`` to, exclusive, ``stop`` as ``[C, h, W]``.
+
+        Raises:
+            OutputError: the disk does not give them back.
+        """
+        lines = np.empty((stop - start, self._channels, self._width), _SAMPLE)
+        view = lines.reshape(-1).view(np.uint8).data
+        try:
+            self._file.seek(self._place(start, 0, 0))
+            while len(view):
+                count = self._file.readinto(view)
+                if not count:
+                    raise OutputError(f"{self._folder}: the working file was cut short")
+                view = view[count:]
+        except OSError as error:
+            raise self._failure(error) from error
+        return lines.swapaxes(0, 1)
+
+    def close(self) -> None:
+        """Give the room back."""
+        self._file.close()
+
+    def _place(self, row: int, channel: int, column: int) -> int:
+        return ((row * self._channels + channel) * self._width + column) * _SAMPLE.itemsize
+
+    def _failure(self, error: OSError) -> OutputError:
+        reason = error.strerror or str(error)
+        return OutputError(f"{self._folder}: no working file can be written here: {reason}")
+
+
+@contextmanager
+def _opened(
+    source: LargePicture,
+    scratch: Scratch,
+    shifts: Pixels,
+    finishing: Callable[[Pixels, Pixels], None],
+    reach: int,
+) -> Iterator[ReadRows]:
+    """Return what reads the finished rows; the working file is gone afterwards."""
+
+    def rows(start: int, stop: int) -> Picture:
+        top, bottom = max(0, start - reach), min(source.height, stop + reach)
+        picture = _rows(source, read, top, bottom)
+        encoded, finite = encoded_for_network(picture)
+        restored = scratch.read(top, bottom)
+        restored += shifts
+        finishing(restored, encoded)
+        return decoded(picture, restored, finite).rows(start - top, stop - top)
+
+    try:
+        with source.opened() as read:
+            yield rows
+    finally:
+        scratch.close()
+
+
+def _rows(source: LargePicture, read: ReadPart, start: int, stop: int) -> Picture:
+    return read((slice(start, stop), slice(0, source.width)))
+
+
+_SAMPLE = np.dtype(np.float32)
+
+
+def _write_all(file: RawIOBase, data: memoryview) -> None:
+    while len(data):
+        data = data[file.write(data) or 0 :]

@@ -1,0 +1,144 @@
+"""What denoising does to pixels before and after the network, to a whole picture or a part."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from restore.image.picture import Picture, Transfer
+from restore.image.primaries import REC601_LUMA
+from restore.image.transfer import linear_to_srgb, srgb_to_linear
+
+__all__ = [
+    "DETAIL_REACH",
+    "Midtones",
+    "decoded",
+    "encoded_for_network",
+    "finest_luminance",
+    "finish",
+    "only_finite",
+]
+
+DETAIL_REACH = 4
+"""Rows above and below that ``finish`` looks at where detail is put back."""
+
+_MIDTONES = (0.1, 0.9)
+_LEAST_SHARE = 0.01
+_BAND = 64
+
+
+def encoded_for_network(
+    picture: Picture,
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Return the pixels as the networks know them, and where they are finite if not everywhere."""
+    pixels, finite = picture.pixels, None
+    if picture.is_float:
+        everywhere = np.isfinite(pixels)
+        if not everywhere.all():
+            finite = everywhere
+            pixels = np.where(finite, pixels, np.float32(0))
+    if picture.transfer is Transfer.LINEAR:
+        pixels = linear_to_srgb(pixels)
+    return pixels, finite
+
+
+def decoded(
+    picture: Picture, encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
+) -> Picture:
+    """Return ``picture`` with the pixels ``encoded``, the other way round."""
+    pixels = encoded
+    if picture.transfer is Transfer.LINEAR:
+        pixels = srgb_to_linear(pixels)
+    if finite is not None:
+        pixels = np.where(finite, pixels, picture.pixels)
+    if not picture.is_float:
+        np.clip(pixels, 0, 1, out=pixels)
+    return picture.with_pixels(pixels)
+
+
+def only_finite(
+    encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
+) -> NDArray[np.float32]:
+    """Return ``encoded`` with NaN where the picture was not finite: its noise is unknown there."""
+    return encoded if finite is None else np.where(finite, encoded, np.float32(np.nan))
+
+
+class Midtones:
+    """The shift of each channel after which its midtones have the mean that they had with noise.
+
+    A camera's noise has no mean but near black and white, where clipping gives it one that is
+    rightly taken away. A network that was trained on both would shift colours a little elsewhere.
+
+    Args:
+        channels: of the picture.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self._sums = np.zeros(channels)
+        self._inside = np.zeros(channels, np.int64)
+        self._pixels = 0
+
+    def add(self, noisy: NDArray[np.float32], restored: NDArray[np.float32]) -> None:
+        """Look at a part of the picture, ``[C, h, w]``."""
+        self._pixels += restored[0].size
+        for channel, (theirs, ours) in enumerate(zip(noisy, restored, strict=True)):
+            # In bands that stay in the cache from one step to the next.
+            for top in range(0, len(ours), _BAND):
+                band = slice(top, top + _BAND)
+                self._add(channel, theirs[band], ours[band])
+
+    def _add(self, channel: int, theirs: NDArray[np.float32], ours: NDArray[np.float32]) -> None:
+        low, high = _MIDTONES
+        inside = (ours > low) & (ours < high)
+        self._inside[channel] += np.count_nonzero(inside)
+        differences = np.where(inside, theirs - ours, np.float32(0))
+        self._sums[channel] += np.sum(differences, dtype=np.float64)
+
+    def shifts(self) -> NDArray[np.float32]:
+        """Return what to add to the restored channels, ``[C, 1, 1]``."""
+        shifts = np.zeros_like(self._sums)
+        enough = self._inside > _LEAST_SHARE * self._pixels
+        np.divide(self._sums, self._inside, out=shifts, where=enough)
+        return shifts.astype(np.float32)[:, None, None]
+
+
+def finish(
+    restored: NDArray[np.float32], encoded: NDArray[np.float32], *, strength: float, detail: float
+) -> None:
+    """Blend ``restored`` in place with what it was made of, and put fine texture back.
+
+    Args:
+        restored: ``[C, H, W]``.
+        encoded: the same part of the picture before.
+        strength: 0 to 1, the share of ``restored``.
+        detail: 0 to 1, the share of the finest luminance texture.
+    """
+    if strength < 1:
+        restored -= encoded
+        restored *= np.float32(strength)
+        restored += encoded
+    if detail > 0:
+        # SciPy takes as long to import as a small picture takes to be restored.
+        from restore.denoise.pixels import finest_luminance
+
+        restored += np.float32(detail) * finest_luminance(encoded - restored)
+
+
+_RADIUS_PX = 1.0
+
+
+def finest_luminance(removed: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the luminance of ``removed`` without what a Gaussian of one pixel leaves of it.
+
+    Grain at the scale of single pixels passes for texture; coarser noise shows as blotches, and
+    coloured noise as specks, whatever their strength.
+
+    Args:
+        removed: picture minus result, ``(C, H, W)`` with one or three channels.
+
+    Returns:
+        ``(1, H, W)``, to be added to every channel of the result.
+    """
+    luminance = removed[0] if len(removed) == 1 else np.tensordot(REC601_LUMA, removed, axes=1)
+    coarse = ndimage.gaussian_filter(luminance, _RADIUS_PX, mode="nearest")
+    finest: NDArray[np.float32] = (luminance - coarse)[None]
+    return finest

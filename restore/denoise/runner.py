@@ -1,0 +1,226 @@
+"""Denoising: a noisy picture in, a clean one out."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from restore.batch.large import LargeResult
+from restore.denoise.large import denoise_large, sigma_of_large
+from restore.denoise.pixels import (
+    Midtones,
+    decoded,
+    encoded_for_network,
+    finish,
+    only_finite,
+)
+from restore.engine.backend import Backend
+from restore.errors import UsageError, WeightsError
+from restore.image.large import LargePicture
+from restore.image.picture import Picture
+from restore.noise.estimate import estimate_sigma
+from restore.weights.file import WeightFile, read_weight_file, shipped
+
+__all__ = ["Denoised", "Denoiser"]
+
+Sigma = float | Literal["auto"]
+
+_AUTO = "auto"
+_UNTOLD = {1: "resunet-gray", 3: "photo"}
+_TOLD = {1: "resunet-gray", 3: "resunet-color"}
+_KINDS = {1: "gray", 3: "color"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoised:
+    """A result and how it came about.
+
+    Attributes:
+        picture: the denoised picture; all but its pixels is as in the input.
+        record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
+            strength, detail, megapixels, seconds. Plain values, ready for JSON.
+    """
+
+    picture: Picture
+    record: dict[str, str | float | int | bool]
+
+
+class Denoiser:
+    """Denoises pictures with one network for gray and one for colour.
+
+    Args:
+        model: ``auto``, a shipped name, or a weight file. Auto takes ``photo``, made for the noise
+            of cameras, for colour pictures, ``resunet-color`` for those whose noise level is given,
+            and ``resunet-gray`` for gray ones. A shipped name with a twin for the other kind of
+            picture (``dncnn-gray`` and ``dncnn-color``), or the bare family name (``dncnn``), sends
+            each picture through the network of its kind. With a single file, a gray network takes
+            the channels of a colour picture one by one, and a colour network sees a gray picture
+            as three equal channels.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
+        precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
+            loss for these weights is at most 0.02 dB.
+        tile: side of the tiles in pixels, or auto.
+
+    Raises:
+        WeightsError: the weights are missing, damaged or for another task.
+        UsageError: an option that does not exist.
+        DeviceError: the device is not on this machine.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+    ) -> None:
+        self._names = _names_by_channels(model)
+        self._names_told = _TOLD if str(model) == _AUTO else self._names
+        self._options = {"device": device, "precision": precision}
+        self._tile = tile
+        self._backends: dict[str, Backend] = {}
+        self._opening = Lock()
+        for name in set(self._names.values()):
+            self._backend(name)
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it works on at once when it is called from several threads."""
+        return max(backend.lanes for backend in self._backends.values())
+
+    def __call__(
+        self,
+        picture: Picture,
+        *,
+        sigma: Sigma = "auto",
+        strength: float = 1.0,
+        detail: float = 0.0,
+    ) -> Denoised:
+        """Denoise ``picture``.
+
+        Args:
+            picture: any size; linear pictures are denoised as sRGB-encoded values, and what lies
+                outside [0, 1] keeps its distance to that range.
+            sigma: noise level in 0..255, or auto to estimate it.
+            strength: 0 returns the picture bit for bit, 1 the full result, between is a blend.
+            detail: share of the finest luminance texture that is put back, 0 to 1.
+
+        Raises:
+            UsageError: sigma, strength or detail out of range.
+        """
+        _check(sigma, strength, detail)
+        started = time.perf_counter()
+        names = self._names if sigma == "auto" else self._names_told
+        backend = self._backend(names[picture.channels])
+        level = 0.0
+        if strength > 0:
+            encoded, finite = encoded_for_network(picture)
+            level = (
+                255 * estimate_sigma(only_finite(encoded, finite))
+                if sigma == "auto"
+                else float(sigma)
+            )
+            restored = backend(encoded, level / 255)
+            if backend.is_for_cameras:
+                midtones = Midtones(picture.channels)
+                midtones.add(encoded, restored)
+                restored += midtones.shifts()
+            finish(restored, encoded, strength=strength, detail=detail)
+            picture = decoded(picture, restored, finite)
+        elif sigma != "auto":
+            level = float(sigma)
+        record = _record(backend, picture, started, level, sigma, strength, detail)
+        return Denoised(picture=picture, record=record)
+
+    def large(
+        self,
+        source: LargePicture,
+        *,
+        sigma: Sigma = "auto",
+        strength: float = 1.0,
+        detail: float = 0.0,
+    ) -> LargeResult:
+        """Denoise a picture that does not fit into memory, to the same result.
+
+        Args:
+            source: what to denoise; the folder that it names gets a working file without a name.
+            sigma: as for calling.
+            strength: as for calling.
+            detail: as for calling.
+
+        Raises:
+            UsageError: as for calling.
+            InputError: the file is damaged.
+            OutputError: there is no room for the working file.
+        """
+        _check(sigma, strength, detail)
+        started = time.perf_counter()
+        names = self._names if sigma == "auto" else self._names_told
+        backend = self._backend(names[source.like.channels])
+        level = 0.0 if sigma == "auto" else float(sigma)
+        if strength > 0 and sigma == "auto":
+            level = 255 * sigma_of_large(source)
+        opened = denoise_large(source, backend, level / 255, strength=strength, detail=detail)
+        record = _record(backend, source, started, level, sigma, strength, detail)
+        return LargeResult(picture=source.like, height=source.height, record=record, opened=opened)
+
+    def _backend(self, name: str) -> Backend:
+        with self._opening:
+            if name not in self._backends:
+                weights = _for_denoising(read_weight_file(name))
+                self._backends[name] = Backend(weights, tile=self._tile, **self._options)
+            return self._backends[name]
+
+
+def _record(
+    backend: Backend,
+    source: Picture | LargePicture,
+    started: float,
+    level: float,
+    sigma: Sigma,
+    strength: float,
+    detail: float,
+) -> dict[str, str | float | int | bool]:
+    return {
+        "model": backend.name,
+        "device": backend.device,
+        "engine": backend.engine,
+        "precision": backend.precision,
+        "tile": backend.tile,
+        "sigma": round(level, 3),
+        "sigma_estimated": sigma == "auto",
+        "strength": strength,
+        "detail": detail,
+        "megapixels": round(source.width * source.height / 1e6, 6),
+        "seconds": round(time.perf_counter() - started, 4),
+    }
+
+
+def _names_by_channels(model: str | Path) -> dict[int, str]:
+    """Return which weights serve gray (1) and colour (3) pictures of unknown noise."""
+    if str(model) == _AUTO:
+        return _UNTOLD
+    name = str(model)
+    known = set(shipped())
+    family = name.removesuffix("-gray").removesuffix("-color")
+    twins = {channels: f"{family}-{kind}" for channels, kind in _KINDS.items()}
+    if not Path(name).is_file() and known.issuperset(twins.values()):
+        return twins
+    return dict.fromkeys(_KINDS, name)
+
+
+def _for_denoising(weights: WeightFile) -> WeightFile:
+    if weights.task != "denoise":
+        raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for denoise")
+    return weights
+
+
+def _check(sigma: Sigma, strength: float, detail: float) -> None:
+    if sigma != "auto" and not (math.isfinite(sigma) and 0 <= sigma <= 255):
+        raise UsageError(f"sigma {sigma}: give a noise level from 0 to 255, or auto")
+    for name, share in (("strength", strength), ("detail", detail)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} {share}: give a number from 0 to 1")

@@ -1,0 +1,161 @@
+"""Training a denoiser: from folders of pictures to a weight file."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from restore.denoise.crops import Batch
+from restore.denoise.data import open_source
+from restore.denoise.distillation import Distilled, teacher_for
+from restore.denoise.recipe import DenoiseRecipe
+from restore.models.dncnn import DnCNN
+from restore.training.loop import Forward
+from restore.training.losses import LOSSES
+from restore.training.randomness import Randomness
+from restore.training.schedule import Progress
+from restore.training.session import Context, Lesson, Settings, train
+from restore.training.transfer import started_from
+from restore.training.validation import Validation
+from restore.weights.measure import check_measurable, measured
+from restore.weights.store import Weights, load
+
+__all__ = ["add_rounding_noise", "train_denoiser"]
+
+
+def train_denoiser(
+    recipe: DenoiseRecipe,
+    output: Path,
+    *,
+    clean: Path | Sequence[Path] = (),
+    pairs: tuple[Path, Path] | None = None,
+    start_from: str | Path | None = None,
+    teacher: str | Path | None = None,
+    settings: Settings | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train a denoiser and write its weight file; see ``train`` for the files beside it.
+
+    Args:
+        recipe: what to train and how.
+        output: the weight file.
+        clean: folders (trees) of clean pictures, to which the recipe's noise is added.
+        pairs: instead, folders of noisy and clean pictures with the same relative names.
+        start_from: weights to begin with; see ``started_from``.
+        teacher: weights whose results are learned instead of the clean pictures.
+        settings: where and how to run.
+        report: called after every step.
+        warn: told one line about everything left out.
+        should_stop: asked after every step.
+
+    Raises:
+        TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` said so.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: a recipe, sources or weights that do not fit each other.
+    """
+    folders = [clean] if isinstance(clean, Path) else clean
+    loss = LOSSES[recipe.loss]
+
+    def objective(forward: Forward, batch: Batch) -> Tensor:
+        return loss(forward(*batch.inputs), batch.clean)
+
+    def prepare(context: Context) -> Lesson[Batch]:
+        network = recipe.network()
+        if start_from is not None:
+            network = started_from(network, load(start_from), warn)
+        # Before the pictures are read, which may take minutes.
+        guide = (
+            teacher_for(load(teacher), channels=recipe.channels, patch=recipe.patch)
+            if teacher is not None
+            else None
+        )
+        source = open_source(
+            recipe,
+            clean=folders,
+            pairs=pairs,
+            batch=context.crops_per_batch,
+            multiple=network.multiple,
+            warn=warn,
+        )
+        provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": source.description}
+        if start_from is not None:
+            provenance["started_from"] = Path(start_from).stem
+        batches = source.batches
+        if guide is not None and teacher is not None:
+            batches = Distilled(batches, guide, precision=context.precision)
+            provenance["teacher"] = Path(teacher).stem
+
+        def disturb(trained: nn.Module, rng: Randomness) -> None:
+            if isinstance(trained, DnCNN) and context.precision == torch.bfloat16:
+                add_rounding_noise(trained.convolutions[1:], rng)
+
+        return Lesson(
+            network=network,
+            batches=batches,
+            objective=objective,
+            judge=Validation(source.held_out, context.device),
+            provenance=provenance,
+            task="denoise",
+            kept=_folded,
+            disturb=disturb,
+            finish=measured,
+            check=check_measurable,
+        )
+
+    return train(
+        prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    )
+
+
+def _folded(network: nn.Module) -> nn.Module:
+    """Return a trained denoiser without batch norm, which is folded into its convolutions."""
+    return network.fold() if isinstance(network, DnCNN) else network
+
+
+_SIZE = 2**-7
+
+
+def add_rounding_noise(convolutions: Iterable[nn.Conv2d], rng: Randomness) -> None:
+    """Multiply what the convolutions are given in training by 1 plus or minus 1/128, at random.
+
+    Rounding to bfloat16 moves a number by up to 1/256 of itself, so that a feature which lies far
+    from zero and varies little loses most of what it says. The gradient of a rounded feature does
+    not know of that; the gradient of a noisy one does, and moves features to where they are safe.
+    Evaluation is left as it is.
+
+    Args:
+        convolutions: between feature maps, ``(B, C, H, W)``.
+        rng: where the noise comes from.
+    """
+    noise = _Noise(rng)
+    for convolution in convolutions:
+        convolution.register_forward_pre_hook(noise)
+
+
+class _Noise:
+    """The same long strip of random factors for all layers, each beginning somewhere in it."""
+
+    def __init__(self, rng: Randomness) -> None:
+        self.rng = rng
+        self.strip = torch.empty(0)
+
+    def __call__(self, layer: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor] | None:
+        if not layer.training:
+            return None
+        features = inputs[0]
+        batch, channels, height, width = features.shape
+        count = features.numel()
+        if len(self.strip) < 2 * count or self.strip.dtype != features.dtype:
+            # From a seed of its own: what is drawn does not depend on when a run was resumed.
+            own = torch.Generator().manual_seed(0)
+            signs = torch.randperm(2 * count, generator=own) % 2 * 2 - 1
+            self.strip = (1 + _SIZE * signs).to(features)
+        start = int(torch.randint(count, (), generator=self.rng.host))
+        factors = self.strip[start : start + count].view(batch, height, width, channels)
+        return (features * factors.permute(0, 3, 1, 2),)

@@ -1,0 +1,215 @@
+"""Scenes of high dynamic range: views into panoramas, HDR pictures, and brightened photographs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from restore.batch.inputs import pictures_in
+from restore.errors import InputError, TrainingError
+from restore.hdr.optics.brightening import brightened
+from restore.hdr.panorama import view, wrapped
+from restore.image.decode import decode
+from restore.image.picture import Picture, Transfer
+from restore.training.crops import MOST_BYTES
+
+__all__ = ["Library", "Scenes", "open_library"]
+
+_FOV_DEGREES = (40.0, 100.0)
+_PITCH_DEGREES = 60.0
+_ROLL_DEGREES = 10.0
+_PROPOSAL = 24
+_PROPOSALS = 2
+_TINT = 0.2
+_SHARE_OF_HDR = 0.75
+_LARGEST = 65_000.0
+_HOLD_OUT = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library:
+    """Pictures to cut scenes from, in memory.
+
+    Attributes:
+        panoramas: float32 ``(3, H, 2 H + 2)``, linear, all around; see ``wrapped``.
+        pictures: float32 ``(3, H, W)``, linear, of high dynamic range.
+        photographs: uint8 ``(3, H, W)``, sRGB.
+    """
+
+    panoramas: Sequence[Tensor] = ()
+    pictures: Sequence[Tensor] = ()
+    photographs: Sequence[Tensor] = ()
+
+    def __len__(self) -> int:
+        """Return the number of pictures of all kinds."""
+        return len(self.panoramas) + len(self.pictures) + len(self.photographs)
+
+    def split(self) -> tuple["Library", "Library"]:
+        """Return the library without every eighth panorama and HDR picture, and these.
+
+        Photographs, whose lights are made, are judged by only where there is nothing else.
+        """
+        photographs = [self.photographs, ()]
+        if not (self.panoramas or self.pictures):
+            photographs = [_every(self.photographs, kept) for kept in (False, True)]
+        parts = [
+            Library(
+                panoramas=_every(self.panoramas, kept), pictures=_every(self.pictures, kept),
+                photographs=photographs[kept],
+            )
+            for kept in (False, True)
+        ]  # fmt: skip
+        if not len(parts[1]):
+            return self, self
+        return (parts[0] if len(parts[0]) else parts[1]), parts[1]
+
+
+def open_library(
+    folders: Sequence[Path], *, least_size: int, warn: Callable[[str], None]
+) -> Library:
+    """Read the pictures of folders and their subfolders, until ``MOST_BYTES`` are in memory.
+
+    Linear pictures that are twice as wide as high are taken for panoramas, other linear pictures
+    for ordinary HDR pictures, and all else for photographs, which need light to be added.
+
+    Args:
+        folders: trees of pictures.
+        least_size: side in pixels that scenes will have; smaller pictures are left out.
+        warn: told one line about everything left out.
+
+    Raises:
+        UsageError: no such folder, or no pictures in it.
+        TrainingError: nothing usable is left.
+    """
+    panoramas: list[Tensor] = []
+    pictures: list[Tensor] = []
+    photographs: list[Tensor] = []
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    used = 0
+    for index, path in enumerate(paths):
+        try:
+            picture = decode(path)
+        except InputError as error:
+            warn(f"{error}; left out")
+            continue
+        is_hdr = picture.is_float and picture.transfer is Transfer.LINEAR
+        is_panorama = is_hdr and picture.width == 2 * picture.height
+        if picture.channels != 3:
+            warn(f"{path}: gray, and the network is for colour; left out")
+        elif not is_panorama and min(picture.width, picture.height) < least_size:
+            warn(f"{path}: smaller than the {least_size}-pixel scenes; left out")
+        else:
+            kind = photographs if not is_hdr else panoramas if is_panorama else pictures
+            kept = _kept(picture, is_hdr=is_hdr, is_panorama=is_panorama)
+            if used and used + kept.nbytes > MOST_BYTES:
+                warn(f"{len(paths) - index} pictures left out: {MOST_BYTES >> 20} MiB are full")
+                break
+            kind.append(kept)
+            used += kept.nbytes
+    library = Library(panoramas=panoramas, pictures=pictures, photographs=photographs)
+    if not len(library):
+        raise TrainingError("no usable picture to train on")
+    return library
+
+
+def _kept(picture: Picture, *, is_hdr: bool, is_panorama: bool) -> Tensor:
+    if not is_hdr:
+        codes = torch.from_numpy(picture.pixels).clamp(0, 1) * 255
+        return codes.round().to(torch.uint8)
+    light = _light(picture)
+    return wrapped(light) if is_panorama else light
+
+
+class Scenes:
+    """Draws scenes: views of random direction and angle, or random crops, mirrored and tinted.
+
+    Of a few proposals for every scene the one with the brightest lights is taken: most directions
+    hold nothing that would saturate a sensor by much.
+
+    Args:
+        library: where from.
+        side: of the scenes in pixels.
+    """
+
+    def __init__(self, library: Library, *, side: int) -> None:
+        self.library, self.side = library, side
+        self._kinds = [
+            (draw, weight)
+            for pictures, draw, weight in (
+                (library.panoramas, self._panorama, _SHARE_OF_HDR),
+                (library.pictures, self._picture, _SHARE_OF_HDR),
+                (library.photographs, self._photograph, 1 - _SHARE_OF_HDR),
+            )
+            if pictures
+        ]
+
+    def __call__(self, rng: torch.Generator, count: int) -> Tensor:
+        """Return radiance ``(count, 3, side, side)`` in any unit, on the host."""
+        weights = torch.tensor([weight for _, weight in self._kinds])
+        kinds = torch.multinomial(weights, count, replacement=True, generator=rng).tolist()
+        scenes = []
+        for kind in kinds:
+            scene = self._kinds[kind][0](rng)
+            turned = scene.flip(2) if _uniform(rng) < 0.5 else scene
+            tint = 1 + _TINT * (2 * torch.rand((3, 1, 1), generator=rng) - 1)
+            scenes.append(turned * tint)
+        return torch.stack(scenes)
+
+    def _panorama(self, rng: torch.Generator) -> Tensor:
+        proposals = []
+        for _ in range(_PROPOSALS):
+            panorama = _pick(self.library.panoramas, rng)
+            direction = _direction(rng)
+            rough = view(panorama, *direction, side=_PROPOSAL)
+            proposals.append((_contrast(rough), panorama, direction))
+        _, panorama, direction = max(proposals, key=lambda proposal: proposal[0])
+        return view(panorama, *direction, side=self.side)
+
+    def _picture(self, rng: torch.Generator) -> Tensor:
+        crops = [_crop(_pick(self.library.pictures, rng), self.side, rng)]
+        while len(crops) < _PROPOSALS:
+            crops.append(_crop(_pick(self.library.pictures, rng), self.side, rng))
+        return max(crops, key=_contrast)
+
+    def _photograph(self, rng: torch.Generator) -> Tensor:
+        crop = _crop(_pick(self.library.photographs, rng), self.side, rng)
+        return brightened(crop.float() / 255, rng)
+
+
+def _light(picture: Picture) -> Tensor:
+    pixels = torch.from_numpy(picture.pixels)
+    return pixels.nan_to_num(0, _LARGEST, 0).clamp(0, _LARGEST)
+
+
+def _every(items: Sequence[Tensor], kept: bool) -> list[Tensor]:
+    return [item for index, item in enumerate(items) if (index % _HOLD_OUT == 0) == kept]
+
+
+def _uniform(rng: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+    return low + (high - low) * float(torch.rand((), generator=rng))
+
+
+def _pick(items: Sequence[Tensor], rng: torch.Generator) -> Tensor:
+    return items[int(torch.randint(len(items), (), generator=rng))]
+
+
+def _direction(rng: torch.Generator) -> tuple[float, float, float, float]:
+    yaw = _uniform(rng, -math.pi, math.pi)
+    pitch = math.radians(_uniform(rng, -_PITCH_DEGREES, _PITCH_DEGREES))
+    roll = math.radians(_uniform(rng, -_ROLL_DEGREES, _ROLL_DEGREES))
+    return yaw, pitch, roll, math.radians(_uniform(rng, *_FOV_DEGREES))
+
+
+def _crop(picture: Tensor, side: int, rng: torch.Generator) -> Tensor:
+    top, left = (int(_uniform(rng) * (size - side + 1)) for size in picture.shape[1:])
+    return picture[:, top : top + side, left : left + side]
+
+
+def _contrast(scene: Tensor) -> float:
+    """Return how far the brightest light lies above what will be white."""
+    brightest = scene.amax(dim=0).flatten()
+    white = brightest.kthvalue(max(1, round(0.98 * brightest.numel()))).values
+    return float(brightest.max() / white.clamp(min=1e-9))

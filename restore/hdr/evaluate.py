@@ -1,0 +1,200 @@
+"""How much of the light that saturation takes a network for high dynamic range finds again."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from restore.errors import InputError, UnsupportedImage
+from restore.hdr.metrics import DEFAULT_PEAK_NITS, HdrScore, hdr_score
+from restore.hdr.optics.sensor import Sensor, blurred, expose
+from restore.hdr.panorama import view, wrapped
+from restore.hdr.runner import HdrReconstructor
+from restore.image.decode import decode
+from restore.image.picture import Picture, Transfer
+from restore.models.optical_element import psf_of
+from restore.weights.store import load
+
+__all__ = [
+    "NOTHING",
+    "Conditions",
+    "Contender",
+    "HdrFailure",
+    "HdrResult",
+    "evaluate_hdr",
+    "protocol",
+]
+
+NOTHING = "the exposure itself"
+"""The name of the row that tells what there is to be won."""
+
+_MARGIN = 64
+_FOV_DEGREES, _PITCH_DEGREES = 75.0, 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What scenes are cut and how they are exposed.
+
+    Attributes:
+        size: side of the scenes in pixels.
+        views: into each panorama, at equal angles; other pictures give their centre.
+        saturated: share of the pixels above white.
+        bits: of the sensor.
+        read_noise: standard deviation, of white.
+        peak_nits: luminance of 64 times white for PU21.
+        seed: of the noise.
+    """
+
+    size: int = 320
+    views: int = 4
+    saturated: float = 0.015
+    bits: int = 8
+    read_noise: float = 0.0
+    peak_nits: float = DEFAULT_PEAK_NITS
+    seed: int = 0
+
+
+def protocol(conditions: Conditions) -> str:
+    """Return what the figures mean; to be printed beside them."""
+    c = conditions
+    return (
+        f"{c.views} views of {c.size}x{c.size} pixels, {_FOV_DEGREES:g} degrees wide, into each "
+        f"panorama; {100 * c.saturated:g} % of the pixels above white, light cut at 64 times "
+        f"white; every network sees the scene through its own element, light from {_MARGIN} "
+        f"pixels around it included, with {c.bits} linear bits and read noise of standard "
+        f"deviation {c.read_noise:g}; PSNR of radiance and of mu-law values (mu = 5000) with 64 "
+        f"times white as the peak, of PU21 with that at {c.peak_nits:g} cd/m2 and 256 as the "
+        "peak; saturated pixels are those above white in the scene; means over scenes"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HdrResult:
+    """One network on one scene; all pixels, and those that saturated."""
+
+    path: Path
+    view: int
+    model: str
+    all: HdrScore
+    saturated: HdrScore
+
+
+@dataclass(frozen=True, kw_only=True)
+class HdrFailure:
+    """A picture that could not be used; ``reason`` is a sentence that names it."""
+
+    path: Path
+    reason: str
+
+
+class Contender:
+    """A network with the element that it sees through, if any.
+
+    Args:
+        model: a shipped name or a weight file.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
+        precision: auto, fp32, fp16 or bf16.
+        tile: side of the tiles in pixels, or auto.
+    """
+
+    def __init__(self, model: str, *, device: str, precision: str, tile: str | int) -> None:
+        weights = load(model)
+        self.name = weights.name
+        self.psf = psf_of(weights.tensors)
+        self._reconstruct = HdrReconstructor(
+            "single" if self.psf is None else "optics",
+            model,
+            device=device,
+            precision=precision,
+            tile=tile,
+        )
+
+    def __call__(self, capture: Tensor) -> Tensor:
+        """Return radiance ``(3, H, W)`` of a capture."""
+        picture = Picture(
+            pixels=capture.numpy(), bit_depth=32, is_float=True, transfer=Transfer.LINEAR
+        )
+        return torch.from_numpy(self._reconstruct(picture, saturation=1.0).picture.pixels)
+
+
+def evaluate_hdr(
+    contenders: Sequence[Contender], paths: Sequence[Path], conditions: Conditions
+) -> Iterator[HdrResult | HdrFailure]:
+    """Yield the results of all contenders on the scenes in ``paths``, scene by scene.
+
+    Args:
+        contenders: networks, compared on the same scenes.
+        paths: HDR pictures and panoramas.
+        conditions: see there.
+    """
+    seeds = count(conditions.seed)
+    for path in paths:
+        try:
+            scenes = _scenes(path, conditions)
+        except InputError as error:
+            yield HdrFailure(path=path, reason=str(error))
+            continue
+        for index, scene in enumerate(scenes):
+            yield from _compared(contenders, path, index, scene, conditions, seed=next(seeds))
+
+
+def _compared(
+    contenders: Sequence[Contender],
+    path: Path,
+    index: int,
+    scene: Tensor,
+    conditions: Conditions,
+    *,
+    seed: int,
+) -> Iterator[HdrResult]:
+    truth = _inner(scene)
+    lost = truth.amax(dim=0) >= 1
+    rng = torch.Generator().manual_seed(seed)
+    noise = torch.randn(scene.shape, generator=rng)
+    sensor = Sensor(bits=conditions.bits, read_noise=conditions.read_noise)
+
+    def scored(model: str, result: Tensor) -> HdrResult:
+        return HdrResult(
+            path=path,
+            view=index,
+            model=model,
+            all=hdr_score(result, truth, peak_nits=conditions.peak_nits),
+            saturated=hdr_score(result, truth, lost, peak_nits=conditions.peak_nits),
+        )
+
+    yield scored(NOTHING, _inner(sensor(scene, noise)))
+    for contender in contenders:
+        psf = contender.psf
+        light = scene if psf is None else blurred(scene[None], psf)[0]
+        yield scored(contender.name, _inner(contender(sensor(light, noise))))
+
+
+def _scenes(path: Path, conditions: Conditions) -> list[Tensor]:
+    """Return exposed scenes with a margin around them, ``(3, H, W)``."""
+    picture = decode(path)
+    if not picture.is_float or picture.transfer is not Transfer.LINEAR or picture.channels != 3:
+        raise UnsupportedImage(f"{path}: is no HDR picture in colour (EXR, Radiance, float TIFF)")
+    light = torch.from_numpy(picture.pixels).nan_to_num(0, 65_000, 0).clamp(min=0)
+    side = conditions.size + 2 * _MARGIN
+    if picture.width == 2 * picture.height:
+        # The same angle per pixel with the margin as without.
+        fov = 2 * math.atan(math.tan(math.radians(_FOV_DEGREES) / 2) * side / conditions.size)
+        turns = (2 * math.pi * index / conditions.views for index in range(conditions.views))
+        around, pitch = wrapped(light), math.radians(_PITCH_DEGREES)
+        cut = [view(around, yaw, pitch, 0.0, fov, side=side) for yaw in turns]
+    else:
+        if min(picture.height, picture.width) < side:
+            raise UnsupportedImage(f"{path}: smaller than the {side} pixels of a scene; use --size")
+        top, left = (picture.height - side) // 2, (picture.width - side) // 2
+        cut = [light[:, top : top + side, left : left + side]]
+    share = torch.full((len(cut),), conditions.saturated)
+    return list(expose(torch.stack(cut), share, margin=_MARGIN))
+
+
+def _inner(scene: Tensor) -> Tensor:
+    return scene[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]

@@ -1,0 +1,207 @@
+"""Which files of a folder are exposures of the same scene, and how they were exposed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from PIL.PngImagePlugin import PngImageFile
+
+from restore.errors import InputError, UsageError
+from restore.image.decode import HEAD_BYTES
+from restore.image.formats import sniff
+from restore.image.metadata import EXIF_ERRORS, bare_exif, exif_directories, quiet_pillow
+from restore.image.picture import ImageFormat
+from restore.image.pillow import READERS
+from restore.image.raw import is_raw, read_raw
+from restore.image.tiff_exif import exif_of_tiff
+
+__all__ = ["Exposure", "exif_of", "grouped", "parse_exposures", "read_exposure", "tried_exposure"]
+
+_MODEL = 0x0110
+_EXPOSURE_TIME, _F_NUMBER, _ISO = 33434, 33437, 34855
+_TAKEN, _FRACTION = 36867, 37521
+_SAME_EXPOSURE_STOPS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """How one frame was taken.
+
+    Attributes:
+        path: the file.
+        light: what is proportional to the samples of a given scene: seconds times ISO over the
+            square of the f-number, or seconds alone; None if not known.
+        seconds: of the exposure, 0 if not known.
+        taken: seconds since an arbitrary day, or None.
+        camera: its model, or "".
+        error: why the file cannot be read, or "".
+    """
+
+    path: Path
+    light: float | None
+    seconds: float = 0.0
+    taken: float | None = None
+    camera: str = ""
+    error: str = ""
+
+
+def tried_exposure(path: Path) -> Exposure:
+    """Return what EXIF says about a frame, or why it cannot be read."""
+    try:
+        return read_exposure(path)
+    except InputError as error:
+        return Exposure(path=path, light=None, error=str(error))
+
+
+def read_exposure(path: Path) -> Exposure:
+    """Return what EXIF says about a frame.
+
+    Raises:
+        InputError: a file that cannot be opened.
+    """
+    main, details, _ = exif_directories(_exif(path) or b"")
+    seconds = _number(details.get(_EXPOSURE_TIME))
+    aperture, iso = _number(details.get(_F_NUMBER)), _number(details.get(_ISO))
+    light = None
+    if seconds:
+        light = seconds * ((iso or 100) / 100) / (aperture or 1) ** 2
+    return Exposure(
+        path=path,
+        light=light,
+        seconds=seconds,
+        taken=_time(details.get(_TAKEN), details.get(_FRACTION)),
+        camera=_text(main.get(_MODEL)),
+    )
+
+
+def grouped(exposures: Sequence[Exposure], *, gap_s: float) -> list[list[Exposure]]:
+    """Return brackets: frames of one folder and camera that follow each other.
+
+    A pause, or an exposure that the bracket has already, begins the next one. Frames without a
+    time follow in the order of their names. RAW files and finished pictures do not mix, and a file
+    that cannot be read stands alone.
+
+    Args:
+        exposures: in any order.
+        gap_s: a longer pause, beyond the exposure itself, parts two brackets.
+    """
+    ordered = sorted(
+        exposures,
+        key=lambda one: (str(one.path.parent), is_raw(one.path), one.taken or 0, one.path),
+    )
+    brackets: list[list[Exposure]] = []
+    for one in ordered:
+        if brackets and _belongs(one, brackets[-1], gap_s):
+            brackets[-1].append(one)
+        else:
+            brackets.append([one])
+    return brackets
+
+
+def parse_exposures(text: str, count: int) -> list[float]:
+    """Return the seconds in ``1/60,1/15,0.25``.
+
+    Raises:
+        UsageError: not ``count`` positive numbers.
+    """
+    try:
+        seconds = [_fraction(part) for part in text.split(",")]
+    except (ValueError, ZeroDivisionError):
+        seconds = []
+    if len(seconds) != count or not all(0 < each < math.inf for each in seconds):
+        raise UsageError(
+            f"--exposures {text}: give {count} times in seconds, one for each input, "
+            "as in 1/60,0.25"
+        )
+    return seconds
+
+
+def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
+    last = bracket[-1]
+    if one.path.parent != last.path.parent or one.camera != last.camera:
+        return False
+    if is_raw(one.path) != is_raw(last.path) or one.error or last.error:
+        return False
+    if one.taken is not None and last.taken is not None:
+        if one.taken - last.taken > gap_s + last.seconds + one.seconds:
+            return False
+    elif (one.taken is None) != (last.taken is None):
+        return False
+    if one.light is None:
+        return True
+    known = [other.light for other in bracket if other.light]
+    return all(abs(math.log2(one.light / light)) > _SAME_EXPOSURE_STOPS for light in known)
+
+
+def _exif(path: Path) -> bytes | None:
+    if is_raw(path):
+        return read_raw(path).exif
+    try:
+        with path.open("rb") as file:
+            return exif_of(file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value[0] if isinstance(value, tuple) else value)
+    except (TypeError, ValueError, ZeroDivisionError, IndexError):
+        return 0.0
+    return number if math.isfinite(number) and number > 0 else 0.0
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    return str(value).strip("\x00 ") if value else ""
+
+
+def _time(value: Any, fraction: Any) -> float | None:
+    try:
+        taken = datetime.strptime(_text(value), "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+    digits = _text(fraction)
+    part = float(f"0.{digits}") if digits.isdecimal() else 0.0
+    return (taken - datetime(2000, 1, 1)).total_seconds() + part
+
+
+def _fraction(text: str) -> float:
+    over, slash, under = text.strip().partition("/")
+    return float(over) / float(under) if slash else float(over)
+
+
+# Pillow is not trusted with the pixels of PNG, but with what stands before them.
+_HEADER_READERS = {**READERS, ImageFormat.PNG: PngImageFile}
+
+
+def exif_of(file: BinaryIO) -> bytes | None:
+    """Return the EXIF block of a picture, or None where there is none or it cannot be found.
+
+    Args:
+        file: at its beginning; only of WebP memory of the size of the picture is taken.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    image_format = sniff(file.read(HEAD_BYTES))
+    file.seek(0)
+    if image_format is ImageFormat.TIFF:
+        return exif_of_tiff(file)
+    reader = _HEADER_READERS.get(image_format) if image_format else None
+    if reader is None:
+        return None
+    with quiet_pillow():
+        try:
+            with reader(file) as image:
+                return bare_exif(image.info.get("exif"))
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            return None
+        except EXIF_ERRORS:
+            return None

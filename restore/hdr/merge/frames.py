@@ -1,0 +1,207 @@
+"""The frames of a bracket, in linear light."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from restore.hdr.merge.align import warped
+from restore.hdr.merge.response import Response
+from restore.image.decode import decode
+from restore.image.develop import camera_to_srgb, gains_of
+from restore.image.packing import normalised
+from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.primaries import REC709_LUMINANCE
+from restore.image.raw import is_raw, read_raw
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+from restore.image.saturation import saturation_levels
+from restore.image.transfer import linear_to_srgb
+
+__all__ = ["Frame", "Reader", "demosaiced", "linear_srgb", "luminance", "moved"]
+
+_FADE = 0.8
+_READ_NOISE = {8: 0.004, 16: 0.0005}
+_LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
+_LARGEST = 1e9
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One exposure in memory.
+
+    Attributes:
+        light: linear ``[3, H, W]``, 1 the sensor's white.
+        use: ``[H, W]``, 1 where no channel is near saturation, falling to 0.
+        inside: bool ``[H, W]``, where the frame reaches after alignment.
+        read_noise: standard deviation of dark samples.
+        exif: block of the file, or None.
+        orientation: EXIF's.
+        primaries: of the light, as ``Picture`` holds them.
+    """
+
+    light: NDArray[np.float32]
+    use: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    read_noise: float
+    exif: bytes | None
+    orientation: int
+    primaries: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Reads frames.
+
+    Attributes:
+        is_linear: integer samples are linear.
+        max_pixels: larger frames are refused.
+        white_balance: of RAW files; None for what each states itself.
+    """
+
+    is_linear: bool
+    max_pixels: int
+    white_balance: tuple[float, float, float] | None = None
+
+    def balanced_as(self, path: Path) -> "Reader":
+        """Return a reader that gives all RAW files the white balance of one.
+
+        A camera that chooses it for every frame would colour light by its exposure.
+        """
+        if not is_raw(path):
+            return self
+        raw = read_raw(path, max_pixels=self.max_pixels)
+        return replace(self, white_balance=raw.white_balance)
+
+    def picture(self, path: Path) -> tuple[Picture, bool]:
+        """Return a frame, interpolated where it is RAW, and whether its samples are linear."""
+        if is_raw(path):
+            return self._developed(path)[0], True
+        picture = decode(path, max_pixels=self.max_pixels)
+        return picture, self.is_linear or picture.transfer is Transfer.LINEAR
+
+    def frame(self, path: Path, response: Response | None) -> Frame:
+        """Return a frame in linear light."""
+        if is_raw(path):
+            picture, share = self._developed(path)
+            light = picture.pixels
+        else:
+            picture, is_linear = self.picture(path)
+            light, share = _light(picture, None if is_linear else response)
+        return Frame(
+            light=light,
+            use=_use(share),
+            inside=np.ones(share.shape, dtype=bool),
+            read_noise=_READ_NOISE.get(picture.bit_depth, 0.001),
+            exif=picture.exif,
+            orientation=picture.orientation,
+            primaries=picture.primaries,
+        )
+
+    def _developed(self, path: Path) -> tuple[Picture, NDArray[np.float32]]:
+        """Return a RAW file's light, and ``[H, W]`` which share of the sensor's white it took.
+
+        White balance and colour matrix come after the sensor: beyond 1, light may be measured well.
+        """
+        raw = read_raw(path, max_pixels=self.max_pixels)
+        camera = demosaiced(raw)
+        share = camera.max(axis=0)
+        light = linear_srgb(
+            replace(raw, white_balance=self.white_balance or raw.white_balance), camera
+        )
+        # A colour matrix would hide what saturated; white must stay white.
+        light[:, share >= 1] = np.maximum(light[:, share >= 1], 1)
+        picture = Picture(
+            pixels=light,
+            bit_depth=16,
+            is_float=True,
+            transfer=Transfer.LINEAR,
+            exif=raw.exif,
+            orientation=raw.orientation,
+        )
+        return picture, share
+
+
+def _light(
+    picture: Picture, response: Response | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return ``[3, H, W]`` light of samples, linear without a response, and its share of white."""
+    levels = saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
+    samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
+    whites = np.broadcast_to(np.minimum(levels, _LARGEST), (3,))
+    light = np.empty(samples.shape, dtype=np.float32)
+    share = np.zeros(samples.shape[1:], dtype=np.float32)
+    for channel in range(3):
+        white = whites[channel : channel + 1].astype(np.float32)
+        if response is None:
+            light[channel] = np.nan_to_num(samples[channel]).clip(-_LARGEST, _LARGEST)
+        else:
+            light[channel] = response.light(samples[channel], channel)
+            white = response.light(white, channel) if white[0] <= 1 else white
+        np.maximum(share, light[channel] / white[0], out=share)
+    return light, share
+
+
+def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
+    """Return gamma-encoded luminance in [0, 1]."""
+    pixels = picture.pixels
+    luma = pixels[0] if len(pixels) == 1 else np.tensordot(REC709_LUMINANCE, pixels, axes=1)
+    luma = np.nan_to_num(luma).clip(0, 1).astype(np.float32)
+    return linear_to_srgb(luma) if is_linear else luma
+
+
+def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
+    """Return a frame as it lies on the reference; its light is moved in place.
+
+    Beyond its edges it says nothing.
+    """
+    for plane in frame.light:
+        plane[...] = warped(plane, matrix, fill=0.0)
+    inside = warped(np.ones_like(frame.use), matrix, fill=0.0) > 1 - 1e-3
+    use = warped(frame.use, matrix, fill=0.0) * inside
+    return replace(frame, use=use, inside=inside)
+
+
+def _use(share: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return 1 for samples well below white, falling to 0 where they reach it."""
+    use: NDArray[np.float32] = np.clip((1 - share) / (1 - _FADE), 0, 1).astype(np.float32)
+    return use
+
+
+_BAYER = np.array([0.5, 1.0, 0.5])
+_XTRANS = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
+
+
+def demosaiced(raw: RawPicture) -> NDArray[np.float32]:
+    """Return linear camera RGB ``[3, H, W]``, black at 0 and the sensor's white at 1.
+
+    Each colour is the weighted mean of its nearest samples, of every filter pattern: bilinear
+    interpolation on Bayer sensors. What was measured stays as it is.
+    """
+    height, width = raw.mosaic.shape
+    tiles = (-(-height // len(raw.cfa)), -(-width // len(raw.cfa)))
+    cfa = np.tile(raw.cfa, tiles)[:height, :width]
+    light = normalised(raw)
+    cfa[cfa == SECOND_GREEN] = GREEN
+    kernel = (_XTRANS if raw.is_xtrans else _BAYER).astype(np.float32)
+    planes = np.empty((3, height, width), dtype=np.float32)
+    for colour, plane in enumerate(planes):
+        here = cfa == colour
+        weight = _smoothed(here.astype(np.float32), kernel)
+        plane[...] = _smoothed(light * here, kernel) / np.maximum(weight, 1e-6)
+        plane[here] = light[here]
+    return planes
+
+
+def linear_srgb(raw: RawPicture, camera: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``camera`` RGB with the file's white balance, in sRGB's primaries, linear."""
+    balanced = camera * gains_of(raw.white_balance)[:, None, None]
+    colours: NDArray[np.float32] = np.tensordot(camera_to_srgb(raw), balanced, axes=1)
+    return colours
+
+
+def _smoothed(plane: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    rows = ndimage.correlate1d(plane, kernel, axis=0, mode="mirror")
+    result: NDArray[np.float32] = ndimage.correlate1d(rows, kernel, axis=1, mode="mirror")
+    return result

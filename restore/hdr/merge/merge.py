@@ -1,0 +1,284 @@
+"""Several exposures of a scene in, its radiance out."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.errors import InputError
+from restore.hdr.merge.align import registration, warped
+from restore.hdr.merge.brackets import Exposure
+from restore.hdr.merge.frames import Frame, Reader, luminance, moved
+from restore.hdr.merge.response import SRGB, Response, estimate_response
+from restore.hdr.radiance import Known, Radiance, guessed_where
+from restore.image.decode import DEFAULT_MAX_PIXELS
+from restore.image.picture import Picture, Transfer
+from restore.image.primaries import SRGB_PRIMARIES
+
+__all__ = ["merge_bracket"]
+
+_LEAST_USE = 1e-6
+_LEAST_STOPS = 0.1
+_CELLS, _PLAIN = 160, 0.06
+# Less may be a cloud's, or a lamp's that flickers.
+_MUCH, _DARKER = 2**1.4, 0.9
+
+
+def merge_bracket(
+    exposures: Sequence[Exposure],
+    *,
+    align: bool = True,
+    is_linear: bool = False,
+    exposure_stops: float = 0.0,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Radiance:
+    """Merge a bracket.
+
+    Frames are made linear (by sRGB's curve, or by the camera's own where that does not explain the
+    bracket, see ``estimate_response``; RAW files by black level, the white balance of the middle
+    exposure, interpolation and the camera's matrix), registered to the middle exposure, and
+    averaged with the weights of the least noise: each sample counts by the square of its exposure
+    over its variance, which is that of counting plus that of reading (Hasinoff et al.,
+    "Noise-optimal capture for high dynamic range photography", CVPR 2010), and fades out towards
+    the sensor's saturation.
+    Where every frame saturates the shortest exposure is taken. Things that move are not treated.
+
+    Args:
+        exposures: of at least two frames, all with ``light``.
+        align: register the frames.
+        is_linear: whether integer samples are linear.
+        exposure_stops: the result is brightened by this much.
+        max_pixels: larger frames are refused.
+
+    Returns:
+        Scene-linear light, 1 the white of the middle exposure.
+
+    Raises:
+        InputError: a single frame, an exposure that is not known or cannot be right, frames that
+            differ in size or hardly in exposure, or a file that cannot be read.
+    """
+    started = time.perf_counter()
+    lights = _checked(exposures)
+    middle = _by_light(lights)[(len(lights) - 1) // 2]
+    reader = Reader(is_linear=is_linear, max_pixels=max_pixels).balanced_as(exposures[middle].path)
+    survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
+    _check_order(exposures, lights, survey)
+    response = _response(survey, lights)
+    total, weights, use, like = _summed(exposures, lights, survey, reader, response)
+    known = guessed_where(use <= _LEAST_USE)
+    total /= np.maximum(weights, np.finfo(np.float32).tiny)
+    total *= np.float32(2**exposure_stops)
+    picture = Picture(
+        pixels=total,
+        bit_depth=32,
+        is_float=True,
+        transfer=Transfer.LINEAR,
+        exif=like.exif,
+        orientation=like.orientation,
+        primaries=like.primaries or SRGB_PRIMARIES,
+    )
+    stops = math.log2(max(lights) / min(lights))
+    return Radiance(
+        picture=picture,
+        known=known,
+        record={
+            "mode": "merge",
+            "frames": len(lights),
+            "reference": str(exposures[middle].path),
+            "stops": round(stops, 3),
+            "aligned": align,
+            "largest_shift_px": round(max(one.distance for one in survey), 2),
+            "response": "linear" if response is None else response.name,
+            "guessed": round(float((known == Known.GUESSED).mean()), 6),
+            "peak": round(float(total.max(initial=0)), 4),
+            "megapixels": round(picture.width * picture.height / 1e6, 6),
+            "seconds": round(time.perf_counter() - started, 4),
+        },
+        attributes={
+            "whiteScale": float(2**exposure_stops),
+            "saturationThreshold": float(2**exposure_stops * lights[middle] / min(lights)),
+            "imrestoreMode": "merge",
+        },
+    )
+
+
+def _checked(exposures: Sequence[Exposure]) -> list[float]:
+    first = exposures[0].path
+    for one in exposures:
+        if one.error:
+            raise InputError(one.error)
+    if len(exposures) < 2:
+        raise InputError(f"{first}: stands alone; a bracket has at least two exposures")
+    lights = []
+    for one in exposures:
+        if one.light is None:
+            raise InputError(f"{one.path}: its EXIF says nothing of its exposure; give --exposures")
+        lights.append(one.light)
+    if math.log2(max(lights) / min(lights)) < _LEAST_STOPS:
+        raise InputError(f"{first}: it and the others of its bracket are exposed alike")
+    return lights
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Surveyed:
+    """What a first look at a frame found.
+
+    Attributes:
+        cells: ``[3, h, w]``, means of the samples over cells, as they lie on the reference; None
+            for frames that are linear.
+        usable: bool ``[h, w]``, cells without edges that the frame reaches.
+        matrix: from the reference to the frame.
+        distance: by which the corners were off, in pixels.
+        brightness: mean of its gamma-encoded luminance.
+    """
+
+    cells: NDArray[np.float32] | None
+    usable: NDArray[np.bool_] | None
+    matrix: NDArray[np.float64]
+    distance: float
+    brightness: float
+
+
+def _surveyed(
+    paths: Sequence[Path], middle: int, reader: Reader, *, align: bool
+) -> list[_Surveyed]:
+    """Look at all frames, one in memory at a time, and find how each lies on the middle one."""
+    of_middle = reader.picture(paths[middle])
+    reference = of_middle[0]
+    structure = luminance(reference, is_linear=of_middle[1])
+    survey = []
+    for index, path in enumerate(paths):
+        picture, is_linear = of_middle if index == middle else reader.picture(path)
+        if picture.pixels.shape[1:] != reference.pixels.shape[1:]:
+            raise InputError(f"{path}: differs in size from {paths[middle]}")
+        seen = structure if index == middle else luminance(picture, is_linear=is_linear)
+        matrix = np.eye(3)
+        if align and index != middle:
+            matrix = registration(seen, structure)
+        height, width = structure.shape
+        corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
+        distance = float(np.hypot(*(matrix @ corners - corners)[:2]).max())
+        cells, usable = (None, None) if is_linear else _cells(picture, matrix)
+        survey.append(
+            _Surveyed(
+                cells=cells,
+                usable=usable,
+                matrix=matrix,
+                distance=distance,
+                brightness=float(seen.mean(dtype=np.float64)),
+            )
+        )
+    return survey
+
+
+def _check_order(
+    exposures: Sequence[Exposure], lights: Sequence[float], survey: Sequence[_Surveyed]
+) -> None:
+    """Refuse a frame that is darker than one of much less light: its exposure is another's."""
+    for shorter, longer in permutations(range(len(lights)), 2):
+        if (
+            lights[longer] > lights[shorter] * _MUCH
+            and survey[longer].brightness < survey[shorter].brightness * _DARKER
+        ):
+            raise InputError(
+                f"{exposures[longer].path}: is darker than {exposures[shorter].path}, though its "
+                "exposure is said to be longer; see that --exposures, or its EXIF, are right"
+            )
+
+
+def _response(survey: Sequence[_Surveyed], lights: Sequence[float]) -> Response | None:
+    """Return the camera's response, or None where all frames are linear."""
+    encoded = [
+        (one.cells, one.usable, light)
+        for one, light in zip(survey, lights, strict=True)
+        if one.cells is not None and one.usable is not None
+    ]
+    if not encoded:
+        return None
+    if len(encoded) == 1:
+        return SRGB
+    cells, usable, theirs = zip(*encoded, strict=True)
+    everywhere: NDArray[np.bool_] = np.logical_and.reduce(usable)
+    return estimate_response(cells, theirs, everywhere)
+
+
+def _cells(
+    picture: Picture, matrix: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return means over square cells of a frame as it lies on the reference, and the plain ones."""
+    step = max(1, max(picture.height, picture.width) // _CELLS)
+    height, width = picture.height // step, picture.width // step
+    cells = np.empty((3, height, width), dtype=np.float32)
+    usable = np.ones((height, width), dtype=bool)
+    planes = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
+    for cell, plane in zip(cells, planes, strict=True):
+        # A value that no sample has marks what the frame does not reach.
+        moved = warped(plane, matrix, fill=-1.0)[: height * step, : width * step]
+        blocks = moved.reshape(height, step, width, step)
+        cell[...] = blocks.mean(axis=(1, 3))
+        usable &= (blocks.max(axis=(1, 3)) - blocks.min(axis=(1, 3)) < _PLAIN) & (
+            blocks.min(axis=(1, 3)) >= 0
+        )
+    return cells, usable
+
+
+def _by_light(lights: Sequence[float]) -> list[int]:
+    return sorted(range(len(lights)), key=lights.__getitem__)
+
+
+def _summed(
+    exposures: Sequence[Exposure],
+    lights: Sequence[float],
+    survey: Sequence[_Surveyed],
+    reader: Reader,
+    response: Response | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Frame]:
+    """Return the weighted sum of all frames, the sum of the weights, and the middle frame.
+
+    Before the frame: how usable the best sample of each pixel is.
+
+    One frame is in memory at a time; the middle one is the last, and its light is summed already.
+    """
+    order = _by_light(lights)
+    middle = order[(len(order) - 1) // 2]
+    least = _LEAST_USE * (min(lights) / lights[middle]) ** 2
+    sums: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
+    for index in (*(each for each in order if each != middle), middle):
+        frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
+        if sums is None:
+            sums = np.zeros_like(frame.light), np.zeros_like(frame.use), np.zeros_like(frame.use)
+        # Where all are white the shortest is the least wrong, and where it does not reach the
+        # one that all others were moved onto.
+        last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
+        total, weights, use = sums
+        _add(frame, lights[index] / lights[middle], total, weights, least=last_resort * least)
+        np.maximum(use, frame.use, out=use)
+    if sums is None:
+        raise ValueError("a bracket without frames")
+    return *sums, frame
+
+
+def _add(
+    frame: Frame,
+    exposure: float,
+    total: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    *,
+    least: float,
+) -> None:
+    """Add a frame's radiance to the weighted sums, in place.
+
+    ``least`` is the weight that all its pixels have.
+    """
+    signal = np.clip(frame.light.mean(axis=0), 0, None)
+    variance = signal / 1000 + np.float32(frame.read_noise**2)
+    weight = frame.use * np.float32(exposure**2) * np.float32(1e-3) / variance
+    np.maximum(weight, np.float32(least), out=weight, where=frame.inside)
+    weights += weight
+    for sums, plane in zip(total, frame.light, strict=True):
+        sums += weight * plane / np.float32(exposure)

@@ -1,0 +1,119 @@
+"""What a network for high dynamic range is trained as."""
+
+from dataclasses import asdict, dataclass, field
+
+from restore.errors import UsageError
+from restore.hdr.losses import HDR_LOSSES
+from restore.hdr.optics.height_map import HEIGHT_MAPS
+from restore.hdr.optics.lens import Camera
+from restore.hdr.optics.sensor import Sensor
+from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.training.recipe import Recipe
+
+__all__ = ["OPTICS", "HdrNetwork", "HdrRecipe"]
+
+OPTICS = ("learn", "fixed", "none")
+
+HdrNetwork = HdrUNet | HdrResUNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class HdrRecipe(Recipe):
+    """All that decides what a network for high dynamic range becomes.
+
+    Attributes:
+        optics: learn an element with the network, train for a fixed PSF, or for none.
+        model: resunet, or unet as published.
+        widths: feature channels: one per level for resunet, one number for unet.
+        blocks: residual blocks a level of a resunet.
+        element: how the heights of a learned element are described: a key of ``HEIGHT_MAPS``.
+        cells: side of a learned height map; its cells are the aperture over this.
+        psf_size: side of the PSF of a learned element in pixels, odd.
+        rest: share of the training during which a learned element stays as it started. A network
+            that cannot decode yet has only one wish for it: to do nothing, for a sharper picture.
+        smoothness: weight of the mean squared Laplacian of the heights (in micrometres).
+        saturated: range of the share of pixels above white.
+        loss: mu, pu21 or gamma.
+        highlight_weight: weight of the mean over the saturated pixels beside that over all.
+        bits: of the sensor's samples.
+        read_noise: upper end of its standard deviation, of white; every crop has its own.
+        full_well: electrons at white, for the noise of counting; 0 for none.
+        camera: that an element is learned for.
+    """
+
+    patch: int = 192
+    batch: int = 8
+    optics: str = "learn"
+    model: str = "resunet"
+    widths: tuple[int, ...] = ()
+    blocks: int = 1
+    element: str = "grating"
+    cells: int = 256
+    psf_size: int = 129
+    rest: float = 0.4
+    smoothness: float = 1e-3
+    saturated: tuple[float, float] = (0.01, 0.02)
+    loss: str = "mu"
+    highlight_weight: float = 2.0
+    bits: int = 8
+    read_noise: float = 0.005
+    full_well: float = 0.0
+    camera: Camera = field(default_factory=Camera)
+
+    def __post_init__(self) -> None:
+        """Refuse a recipe that cannot be followed."""
+        super().__post_init__()
+        low, high = self.saturated
+        self.check(
+            {
+                f"optics {self.optics!r}: use {', '.join(OPTICS)}": self.optics in OPTICS,
+                f"model {self.model!r}: use resunet or unet": self.model in ("resunet", "unet"),
+                f"element {self.element!r}: use {', '.join(HEIGHT_MAPS)}": self.element
+                in HEIGHT_MAPS,
+                f"loss {self.loss!r}: use {', '.join(HDR_LOSSES)}": self.loss in HDR_LOSSES,
+                f"saturated {low:g}:{high:g}: must rise within 0 to 1": 0 < low <= high < 1,
+                "a height map has at least 8 cells": self.cells >= 8,
+                "the PSF's size is odd and at least 3 pixels": self.psf_size % 2 == 1
+                and self.psf_size >= 3,
+                "the rest of an element is a share from 0 to 1": 0 <= self.rest <= 1,
+                "smoothness and weights cannot be negative": min(
+                    self.smoothness, self.highlight_weight
+                )
+                >= 0,
+                "an HdrUNet has one width for all levels": self.model == "resunet"
+                or len(self.widths) <= 1,
+            }
+        )
+        self.sensor()
+
+    def sensor(self) -> Sensor:
+        """Return the sensor with the strongest noise of this recipe."""
+        return Sensor(bits=self.bits, read_noise=self.read_noise, full_well=self.full_well)
+
+    def network(self, psf_size: int, cells: int) -> HdrNetwork:
+        """Return the untrained network with room for its element.
+
+        Raises:
+            UsageError: the patch does not fit the network.
+        """
+        network: HdrNetwork
+        if self.model == "unet":
+            width = self.widths[0] if self.widths else HdrUNetConfig.width
+            network = HdrUNet(HdrUNetConfig(width=width, psf_size=psf_size, cells=cells))
+        else:
+            widths = self.widths or HdrResUNetConfig.widths
+            network = HdrResUNet(
+                HdrResUNetConfig(widths=widths, blocks=self.blocks, psf_size=psf_size, cells=cells)
+            )
+        if self.patch % network.multiple:
+            raise UsageError(f"patch must be a multiple of {network.multiple} for this network")
+        return network
+
+    def described(self) -> dict[str, object]:
+        """Return the recipe as plain values, without what its optics do not use."""
+        values = asdict(self)
+        if self.optics != "learn":
+            for name in ("element", "cells", "psf_size", "rest", "smoothness", "camera"):
+                del values[name]
+        return values

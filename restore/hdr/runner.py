@@ -1,0 +1,316 @@
+"""Radiance from one exposure: an ordinary one, or one through an element that encodes."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage, signal
+from torch import Tensor
+
+from restore.engine.backend import Backend
+from restore.errors import InputError, UsageError, WeightsError
+from restore.hdr.optics.psf_file import resized
+from restore.hdr.optics.sensor import LARGEST_RADIANCE
+from restore.hdr.radiance import Known, Radiance, guessed_where
+from restore.image.alpha import with_alpha_kind
+from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.primaries import SRGB_PRIMARIES
+from restore.image.saturation import saturation_levels
+from restore.image.transfer import srgb_to_linear
+from restore.models.optical_element import psf_of
+from restore.weights.store import Weights, find, load
+
+__all__ = ["HdrReconstructor", "Mode", "linear_light"]
+
+Mode = Literal["single", "optics"]
+
+_DEFAULT_MODELS = {"single": "hdr-single", "optics": "hdr-optics"}
+_KNEE = 0.05
+_FEATHER_PX = 3
+_SAME_PSF = 0.1
+_CORE_PX = 3
+_LEAST_EVIDENCE = 0.005
+_BAND_PX = 512
+_LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
+
+
+class HdrReconstructor:
+    """Finds the light that one exposure lost to saturation.
+
+    Args:
+        mode: single for ordinary pictures; optics for captures through an encoding element.
+        model: a shipped name, a weight file, or auto for the mode's own.
+        psf: ``(3, P, Q)`` of the element that captures are made with, where it is not certain to
+            be the one that the weights were trained for.
+        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
+        precision: auto, fp32, fp16 or bf16.
+        tile: side of the tiles in pixels, or auto.
+
+    Raises:
+        WeightsError: the weights are missing, damaged, or for another task or mode.
+        UsageError: an option that does not exist, or another PSF than that of the weights.
+        DeviceError: the device is not on this machine.
+    """
+
+    def __init__(
+        self,
+        mode: Mode = "single",
+        model: str | Path = "auto",
+        *,
+        psf: Tensor | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+    ) -> None:
+        name = _DEFAULT_MODELS[mode] if str(model) == "auto" else str(model)
+        weights = load(name)
+        self._mode = mode
+        self._psf = _checked_psf(weights, mode, psf)
+        self._backend = Backend(weights, device=device, precision=precision, tile=tile)
+        with find(name).open("rb") as file:
+            self._digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    @property
+    def lanes(self) -> int:
+        """How many pictures it works on at once when it is called from several threads."""
+        return self._backend.lanes
+
+    def __call__(
+        self,
+        picture: Picture,
+        *,
+        saturation: float | None = None,
+        is_linear: bool | None = None,
+        exposure_stops: float = 0.0,
+    ) -> Radiance:
+        """Reconstruct the radiance of a picture.
+
+        Args:
+            picture: 8- to 16-bit, or linear floating point; gray is taken for three equal colours.
+            saturation: the sample value in (0, 1] from which on a channel is saturated; None to
+                find it (single), or for 1 (optics).
+            is_linear: whether integer samples are linear; None to take them for sRGB.
+            exposure_stops: the result is brightened by this much.
+
+        Returns:
+            Scene-linear light in sRGB's primaries (or the file's own), 1 where the sensor
+            saturates. In mode single, pixels that are neither saturated nor within three pixels of
+            one that is and near white are the picture's own, linearised.
+
+        Raises:
+            InputError: a floating point picture with light above its white: it is HDR already.
+        """
+        started = time.perf_counter()
+        picture = with_alpha_kind(picture, premultiplied=False)
+        if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
+            raise InputError("has light above white, so it is of high dynamic range already")
+        levels = self._levels(picture, saturation)
+        encoded = _is_encoded(picture, is_linear)
+        linear = partial(linearised, encoded=encoded)
+        white = _as_colour(srgb_to_linear(levels) if encoded else levels)
+        if self._mode == "single":
+            restored, known = self._single(_as_colour(linear(picture.pixels)), white)
+        else:
+            restored, known = self._optics(picture.pixels, levels, linear, white)
+        if picture.channels == 1:
+            # In float64 the mean of three equal values is that value.
+            restored = restored.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+        if exposure_stops:
+            restored *= np.float32(2**exposure_stops)
+        level = float(white[np.isfinite(white)].min()) if np.isfinite(white).any() else 1.0
+        shares = {name.name.lower(): float((known == name).mean()) for name in Known}
+        record: dict[str, object] = {
+            "mode": self._mode,
+            "model": self._backend.name,
+            "device": self._backend.device,
+            "engine": self._backend.engine,
+            "precision": self._backend.precision,
+            "tile": self._backend.tile,
+            "saturation": round(level, 5),
+            **{name: round(share, 6) for name, share in shares.items()},
+            "peak": round(float(restored.max(initial=0)), 4),
+            "exposure_stops": exposure_stops,
+            "megapixels": round(picture.width * picture.height / 1e6, 6),
+            "seconds": round(time.perf_counter() - started, 4),
+        }
+        return Radiance(
+            picture=_result(picture, restored),
+            known=known,
+            record=record,
+            attributes={
+                "whiteScale": float(2**exposure_stops),
+                "saturationThreshold": level * 2**exposure_stops,
+                "imrestoreMode": self._mode,
+                "imrestoreModel": self._backend.name,
+                "imrestoreWeightsSha256": self._digest,
+            },
+        )
+
+    def _levels(self, picture: Picture, saturation: float | None) -> NDArray[np.float32]:
+        """Return the sample at which each channel saturates; infinity for never."""
+        if saturation is not None:
+            return np.full(picture.channels, saturation, dtype=np.float32)
+        if self._mode == "optics":
+            return np.full(picture.channels, 1 - 0.5 / 65535, dtype=np.float32)
+        return saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
+
+    def _single(
+        self, light: NDArray[np.float32], white: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        share = light[0] / white[0]
+        for channel, level in zip(light[1:], white[1:], strict=True):
+            np.maximum(share, channel / level, out=share)
+        saturated = share >= 1
+        if not saturated.any():
+            return light, np.full(saturated.shape, Known.MEASURED, dtype=np.uint8)
+        # Only around what was lost: a bright wall that was measured stays as it is.
+        near = ndimage.binary_dilation(saturated, iterations=_FEATHER_PX)
+        mask = np.clip((share - (1 - _KNEE)) / _KNEE, 0, 1, out=share)
+        mask *= near
+        del near
+        usable = np.where(np.isfinite(white), white, 1.0).astype(np.float32)
+        restored = self._backend.radiance(light, usable, needed_above=1 - _KNEE)
+        np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
+        # What saturated is at least as bright as it was stored.
+        for channel, measured, level in zip(restored, light, white, strict=True):
+            np.maximum(channel, measured, out=channel, where=saturated & (measured >= level))
+        touched = mask > 0
+        blend = mask[touched]
+        for channel, measured in zip(restored, light, strict=True):
+            new = channel[touched]
+            channel[...] = measured
+            channel[touched] += blend * (new - measured[touched])
+        return restored, guessed_where(touched)
+
+    def _optics(
+        self,
+        samples: NDArray[np.float32],
+        levels: NDArray[np.float32],
+        linear: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+        white: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        # Light is made tile by tile: a whole picture of it would be one more in memory.
+        restored = self._backend.radiance(
+            samples, white, light_of=lambda patch: _as_colour(linear(patch))
+        )
+        np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
+        saturated = np.zeros(samples.shape[1:], dtype=np.bool_)
+        for channel, level in zip(samples, levels, strict=True):
+            saturated |= channel >= level
+        known = np.full(saturated.shape, Known.MEASURED, dtype=np.uint8)
+        known[saturated] = Known.GUESSED
+        if saturated.any() and self._psf is not None:
+            known[saturated & (_evidence(saturated, self._psf) > _LEAST_EVIDENCE)] = Known.DECODED
+        return restored, known
+
+
+def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[np.float32]:
+    """Return linear samples ``[C, H, W]``, finite and not negative; a copy.
+
+    Args:
+        picture: floating point pictures say themselves whether they are linear.
+        is_linear: whether integer samples are; None to take them for sRGB.
+    """
+    return linearised(picture.pixels, encoded=_is_encoded(picture, is_linear))
+
+
+def linearised(samples: NDArray[np.float32], *, encoded: bool) -> NDArray[np.float32]:
+    """Return ``samples``, sRGB-encoded or not, as linear ones, finite and not negative; a copy."""
+    light = np.array(samples)
+    for channel in light:
+        if encoded:
+            channel[...] = srgb_to_linear(channel)
+        np.nan_to_num(channel, copy=False, nan=0.0, neginf=0.0)
+        np.maximum(channel, 0, out=channel)
+    return light
+
+
+def _is_encoded(picture: Picture, is_linear: bool | None) -> bool:
+    return picture.transfer is not Transfer.LINEAR and not is_linear
+
+
+def _as_colour(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return three equal channels for one."""
+    return np.repeat(values, 3, axis=0) if len(values) == 1 else values
+
+
+def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | None:
+    """Return the PSF of the captures.
+
+    Raises:
+        WeightsError: weights for another task, or for the other mode.
+        UsageError: ``psf`` is not what the weights were trained for.
+    """
+    if weights.task != "hdr":
+        raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for hdr")
+    own = psf_of(weights.tensors)
+    if mode == "single":
+        if own is not None:
+            raise WeightsError(
+                f"{weights.name}: trained for captures through an optical element; "
+                "use --mode optics, or other weights"
+            )
+        return None
+    if own is None and (psf is None or "converted_from" not in weights.provenance):
+        raise WeightsError(
+            f"{weights.name}: knows no optical element; use --mode single, or weights trained "
+            "with --optics learn or fixed"
+        )
+    if own is None or psf is None:
+        return psf if own is None else own
+    size = max(*own.shape[1:], *psf.shape[1:])
+    difference = float((resized(own, size) - resized(psf, size)).abs().sum()) / 2 / len(own)
+    if difference > _SAME_PSF:
+        raise UsageError(
+            f"{weights.name} was trained for another PSF: {difference:.0%} of the light falls "
+            "elsewhere; train for it with `imrestore train hdr DIR --optics fixed --psf FILE -o "
+            "NAME.safetensors --time 2h`"
+        )
+    return own
+
+
+def _evidence(saturated: NDArray[np.bool_], psf: Tensor) -> NDArray[np.float32]:
+    """Return which share of each pixel's light falls on pixels that the sensor could measure.
+
+    The core of the PSF is left out: it falls where the pixel itself is.
+    """
+    spread = psf.mean(dim=0)
+    rows, columns = (size // 2 for size in spread.shape)
+    far = spread.clone()
+    top, left = max(0, rows - _CORE_PX), max(0, columns - _CORE_PX)
+    far[top : rows + _CORE_PX + 1, left : columns + _CORE_PX + 1] = 0
+    # A correlation: light of a pixel lands where the PSF, centred on it, says.
+    kernel = torch.flip(far, dims=(0, 1)).numpy()
+    height, width = saturated.shape
+    result = np.zeros((height, width), dtype=np.float32)
+    # Band by band: the transforms of a whole picture take many times its memory.
+    for top in range(0, height, _BAND_PX):
+        bottom = min(top + _BAND_PX, height)
+        if not saturated[top:bottom].any():
+            continue
+        first = max(0, top - rows)
+        measured = ~saturated[first : bottom + rows]
+        full = signal.oaconvolve(measured.astype(np.float32), kernel, mode="full")
+        start = top - first + rows
+        result[top:bottom] = full[start : start + bottom - top, columns : columns + width]
+    return result
+
+
+def _result(picture: Picture, light: NDArray[np.float32]) -> Picture:
+    return replace(
+        picture,
+        pixels=light,
+        bit_depth=32,
+        is_float=True,
+        transfer=Transfer.LINEAR,
+        icc=None,
+        png_chunks=b"",
+        primaries=picture.primaries or SRGB_PRIMARIES,
+    )

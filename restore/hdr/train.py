@@ -1,0 +1,216 @@
+"""Training for high dynamic range: from folders of scenes to a network and, if wanted, a lens."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from restore.errors import UsageError
+from restore.hdr.camera import (
+    Coded,
+    HdrBatch,
+    HdrValidation,
+    make_height_map,
+    saturated_pixels,
+)
+from restore.hdr.data import Library, Scenes, open_library
+from restore.hdr.element_files import write_element
+from restore.hdr.losses import hdr_loss
+from restore.hdr.optics.psf_file import load_psf, resized
+from restore.hdr.optics.sensor import expose
+from restore.hdr.recipe import HdrRecipe
+from restore.models.optical_element import height_map_of
+from restore.training.loop import Forward
+from restore.training.randomness import Randomness
+from restore.training.schedule import Figure, Progress
+from restore.training.session import Context, Lesson, Settings, train
+from restore.weights.measure import check_measurable, measured
+from restore.weights.store import Weights, load
+
+__all__ = ["train_hdr"]
+
+_FIGURE = Figure(
+    key="validation_psnr_mu_saturated_db", name="PSNR-mu on saturated pixels", unit="dB"
+)
+_ELEMENT = frozenset({"psf_roots", "height_map_um", "gathering.kernel", "scattering.kernel"})
+_TRANSPORTS = ("gathering.", "scattering.")
+_WIDEST_MARGIN = 48
+_VALIDATION_SCENES = 12
+
+
+def train_hdr(
+    recipe: HdrRecipe,
+    output: Path,
+    *,
+    folders: Path | Sequence[Path],
+    psf: Path | None = None,
+    start_from: str | Path | None = None,
+    settings: Settings | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train a network, and with ``optics="learn"`` an optical element, and write the weight file.
+
+    Beside a network with a learned element lie the element's files; see ``write_element``.
+
+    Args:
+        recipe: what to train and how.
+        output: the weight file.
+        folders: trees of HDR pictures, panoramas and photographs; see ``open_library``.
+        psf: of the element, for ``optics="fixed"``.
+        start_from: weights of the same network to begin with; a learned element begins with
+            theirs, if they have one.
+        settings: where and how to run.
+        report: called after every step.
+        warn: told one line about everything left out.
+        should_stop: asked after every step.
+
+    Raises:
+        TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` said so.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: a recipe, a PSF or weights that do not fit each other.
+        InputError: a file that holds no PSF.
+    """
+    if (recipe.optics == "fixed") != (psf is not None):
+        raise UsageError("--psf goes with --optics fixed, which cannot do without")
+    places = [folders] if isinstance(folders, Path) else folders
+
+    def prepare(context: Context) -> Lesson[HdrBatch]:
+        coded = _coded(recipe, psf)
+        if start_from is not None:
+            _start(coded, load(start_from))
+        side = recipe.patch + 2 * coded.margin
+        library = open_library(places, least_size=side, warn=warn)
+        training, held_out = library.split()
+        provenance: dict[str, Any] = {
+            "recipe": recipe.described(),
+            "data": _description(places, library),
+        }
+        if psf is not None:
+            provenance["psf"] = psf.name
+        if start_from is not None:
+            provenance["started_from"] = Path(start_from).stem
+
+        def objective(forward: Forward, batch: HdrBatch) -> Tensor:
+            result = forward(batch.scene, batch.noise, batch.read_noise, batch.height_error)
+            truth = coded.cropped(batch.scene)
+            loss = hdr_loss(
+                recipe.loss,
+                result,
+                truth,
+                saturated=saturated_pixels(truth),
+                highlight_weight=recipe.highlight_weight,
+            )
+            if coded.height_map is not None and not coded.is_resting:
+                loss = loss + recipe.smoothness * coded.roughness()
+            return loss
+
+        def finish(weights: Weights) -> Weights:
+            weights = measured(weights)
+            if recipe.optics == "learn":
+                write_element(weights, output, recipe.camera)
+            return weights
+
+        scenes = _held_out_scenes(held_out, recipe, side, coded.margin)
+        return Lesson(
+            network=coded,
+            batches=_Batches(training, recipe, coded.margin, context.crops_per_batch),
+            objective=objective,
+            judge=HdrValidation(scenes, context.device),
+            figure=_FIGURE,
+            provenance=provenance,
+            task="hdr",
+            kept=_with_element,
+            finish=finish,
+            check=check_measurable,
+            pace=coded.pace,
+        )
+
+    return train(
+        prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    )
+
+
+class _Batches:
+    """Draws scenes, exposes them, and draws the noise of the exposures."""
+
+    def __init__(self, library: Library, recipe: HdrRecipe, margin: int, count: int) -> None:
+        self.scenes = Scenes(library, side=recipe.patch + 2 * margin)
+        self.recipe, self.margin, self.count = recipe, margin, count
+
+    def __call__(self, rng: Randomness) -> HdrBatch:
+        recipe, count = self.recipe, self.count
+        low, high = recipe.saturated
+        share = low + (high - low) * torch.rand(count, generator=rng.host)
+        scene = expose(self.scenes(rng.host, count), share, margin=self.margin)
+        noise_shape = (count, scene.shape[1], recipe.patch, recipe.patch)
+        cells = (recipe.cells, recipe.cells) if recipe.optics == "learn" else (1, 1)
+        local, device = rng.local, rng.device
+        return HdrBatch(
+            scene=rng.moved(scene),
+            noise=torch.randn(noise_shape, generator=local, device=device),
+            read_noise=recipe.read_noise
+            * torch.rand((count, 1, 1, 1), generator=local, device=device),
+            height_error=2 * torch.rand(cells, generator=local, device=device) - 1,
+        )
+
+
+def _coded(recipe: HdrRecipe, psf_file: Path | None) -> Coded:
+    """Return the untrained pair of camera and network."""
+    if recipe.optics == "learn":
+        network = recipe.network(recipe.psf_size, recipe.cells)
+        margin = min(recipe.psf_size // 2, _WIDEST_MARGIN)
+        return Coded(recipe, network, margin=margin, height_map=make_height_map(recipe))
+    if psf_file is None:
+        return Coded(recipe, recipe.network(0, 0), margin=0)
+    psf = load_psf(psf_file)
+    side = max(psf.shape[1:])
+    network = recipe.network(side, 0)
+    margin = min(side // 2, _WIDEST_MARGIN)
+    return Coded(recipe, network, margin=margin, psf=resized(psf, side))
+
+
+def _start(coded: Coded, weights: Weights) -> None:
+    """Give the network what ``weights`` have learned, and a learned element their heights.
+
+    Raises:
+        UsageError: another architecture, or other widths.
+    """
+    own = coded.network.state_dict()
+    theirs = {key: value for key, value in weights.tensors.items() if key not in _ELEMENT}
+    transports = {key for key in own.keys() ^ theirs.keys() if key.startswith(_TRANSPORTS)}
+    # Where one of the two sees through no element, it has nothing to gather and to scatter.
+    theirs = {key: value for key, value in theirs.items() if key not in transports}
+    wanted = {key: own[key].shape for key in own.keys() - transports - _ELEMENT}
+    if wanted != {key: value.shape for key, value in theirs.items()}:
+        raise UsageError(f"{weights.name}: a network of another kind or size; see `weights show`")
+    coded.network.load_state_dict(own | theirs)
+    heights = height_map_of(weights.tensors)
+    if coded.height_map is not None and heights is not None:
+        coded.begin_with(heights)
+
+
+def _held_out_scenes(library: Library, recipe: HdrRecipe, side: int, margin: int) -> list[Tensor]:
+    """Return scenes, the same for the same library and seed, one by one."""
+    rng = torch.Generator().manual_seed(recipe.seed)
+    scenes = Scenes(library, side=side)
+    share = torch.full((1,), sum(recipe.saturated) / 2)
+    return [expose(scenes(rng, 1), share, margin=margin) for _ in range(_VALIDATION_SCENES)]
+
+
+def _description(folders: Sequence[Path], library: Library) -> dict[str, str | int]:
+    return {
+        "folder": ", ".join(folder.resolve().name for folder in folders),
+        "panoramas": len(library.panoramas),
+        "pictures": len(library.pictures),
+        "photographs": len(library.photographs),
+    }
+
+
+def _with_element(network: nn.Module) -> nn.Module:
+    """Return the network of a trained pair, with its element."""
+    return cast(Coded, network).finished()

@@ -1,0 +1,114 @@
+"""What a JPEG can hold of EXIF and XMP: one segment of 64 kilobytes each."""
+
+import logging
+import struct
+from collections.abc import Sequence
+from contextlib import suppress
+
+from PIL import Image
+
+from restore.image.metadata import (
+    EXIF_ERRORS,
+    EXIF_HEADER,
+    EXIF_IFD,
+    ORIENTATION,
+    bare_exif,
+    orientation_of,
+    quiet_pillow,
+    well_formed_exif,
+)
+
+__all__ = ["exif_for_jpeg", "kept_segments", "with_segments", "xmp_for_jpeg"]
+
+_SEGMENT = 65_533
+_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
+_MAKER_NOTE = 0x927C
+
+log = logging.getLogger(__name__)
+
+
+def exif_for_jpeg(exif: bytes | None) -> bytes | None:
+    """Return an EXIF block that fits: without its thumbnail, then without the maker's notes.
+
+    Where that is still too much, what is left says how the picture is to be turned.
+    """
+    if not exif or _fits(exif):
+        return exif
+    for what, shorter in (("thumbnail", well_formed_exif), ("maker's notes", _without_notes)):
+        block = shorter(exif)
+        if block and _fits(block):
+            log.warning("EXIF is too long for a JPEG: its %s is left out", what)
+            return block
+    log.warning("EXIF is too long for a JPEG: it is left out")
+    turned = Image.Exif()
+    turned[ORIENTATION] = orientation_of(exif)
+    return bare_exif(turned.tobytes())
+
+
+def xmp_for_jpeg(xmp: bytes | None) -> bytes | None:
+    """Return an XMP packet if it fits."""
+    if xmp and len(_XMP_HEADER) + len(xmp) > _SEGMENT:
+        log.warning("XMP is too long for a JPEG: it is left out")
+        return None
+    return xmp
+
+
+def _fits(exif: bytes) -> bool:
+    return len(EXIF_HEADER) + len(exif) <= _SEGMENT
+
+
+def _without_notes(exif: bytes) -> bytes | None:
+    parsed = Image.Exif()
+    with quiet_pillow(), suppress(*EXIF_ERRORS):
+        parsed.load(EXIF_HEADER + exif)
+        parsed.get_ifd(EXIF_IFD).pop(_MAKER_NOTE, None)
+        return bare_exif(parsed.tobytes())
+    return None
+
+
+_START = b"\xff\xd8"
+_JFIF_MARKER, _IPTC_MARKER, _COMMENT_MARKER = b"\xff\xe0", b"\xff\xed", b"\xff\xfe"
+_JFIF, _IPTC = b"JFIF\x00", b"Photoshop 3.0\x00"
+_JFIF_BYTES = 18
+"""Of the segment with its marker and length, as libjpeg writes it."""
+_DENSITY = slice(11, 16)
+"""Of those: the unit, and how many pixels it has in each direction."""
+
+
+def kept_segments(found: Sequence[tuple[str, bytes]]) -> bytes:
+    """Return the segments that hold the density, IPTC with what Photoshop adds, and comments.
+
+    Args:
+        found: names and contents, as Pillow lists them.
+    """
+    header, kept = b"", []
+    for name, content in found:
+        if name == "APP0" and content.startswith(_JFIF) and len(content) >= 12 and not header:
+            # Without the thumbnail.
+            header = _segment(_JFIF_MARKER, content[:12] + b"\x00\x00")
+        elif name == "APP13" and content.startswith(_IPTC):
+            kept.append(_segment(_IPTC_MARKER, content))
+        elif name == "COM":
+            kept.append(_segment(_COMMENT_MARKER, content))
+    return b"".join([header, *kept])
+
+
+def with_segments(jpeg: bytes, segments: bytes) -> bytes:
+    """Return a file of libjpeg with ``kept_segments`` of another.
+
+    They come behind EXIF, which readers look for in front.
+    """
+    if not segments or jpeg[2:4] != _JFIF_MARKER:
+        return jpeg
+    header, others = jpeg[2 : 2 + _JFIF_BYTES], segments
+    if segments[:2] == _JFIF_MARKER:
+        header = header[: _DENSITY.start] + segments[_DENSITY] + header[_DENSITY.stop :]
+        others = segments[_JFIF_BYTES:]
+    end = 2 + _JFIF_BYTES
+    while jpeg[end] == 0xFF and 0xE0 <= jpeg[end + 1] <= 0xEF:
+        end += 2 + int(struct.unpack_from(">H", jpeg, end + 2)[0])
+    return b"".join([_START, header, jpeg[2 + _JFIF_BYTES : end], others, jpeg[end:]])
+
+
+def _segment(marker: bytes, content: bytes) -> bytes:
+    return marker + struct.pack(">H", len(content) + 2) + content

@@ -1,0 +1,161 @@
+"""Levels of residual blocks, each at half the resolution of the one before: the body of U-Nets."""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["ResidualBlock", "ResidualLevels", "conv_relu", "with_sigma_map"]
+
+_VARIANCE_OF_3X3 = 2 / 3
+"""Of -1, 0 and 1, which are equally likely."""
+
+
+class ResidualBlock(nn.Module):
+    """``x + conv(relu(conv(x)))`` with 3x3 convolutions."""
+
+    def __init__(self, width: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
+        self.conv2 = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, width, H, W)`` to the same shape."""
+        return cast(Tensor, self.conv2(conv_relu(self.conv1, x))) + x
+
+
+class ResidualLevels(nn.Module):
+    """What residual U-Nets have in common; each adds its own first layer, its tail and a forward.
+
+    Per level some residual blocks, then a strided 2x2 convolution down; the mirror image with 2x2
+    transposed convolutions up; skips are added.
+    """
+
+    tail: nn.Conv2d
+
+    def add_levels(self, widths: Sequence[int], blocks: int, *, bias: bool) -> None:
+        """Make the layers, after the network's first and before its tail.
+
+        The order in which layers are made is that of the parameters, and of the random numbers
+        that they start with.
+
+        Args:
+            widths: feature channels from the finest level downwards.
+            blocks: residual blocks per level on the way down, and again on the way up.
+            bias: whether the convolutions have one.
+        """
+
+        def level(width: int) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width, bias=bias) for _ in range(blocks)))
+
+        steps = list(pairwise(widths))
+        self.encoder = nn.ModuleList(level(width) for width in widths)
+        self.decoder = nn.ModuleList(level(width) for width in widths[:-1])
+        self.down = nn.ModuleList(
+            nn.Conv2d(fine, coarse, kernel_size=2, stride=2, bias=bias) for fine, coarse in steps
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(coarse, fine, kernel_size=2, stride=2, bias=bias)
+            for fine, coarse in steps
+        )
+
+    def reset_parameters(self, *, tail: float) -> None:
+        """Start every residual block near the identity, so that depth costs no learning speed.
+
+        Args:
+            tail: factor on the tail's weights: the smaller, the nearer to no change the network
+                starts.
+        """
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+            for module in self.modules():
+                if isinstance(module, ResidualBlock):
+                    module.conv2.weight.mul_(0.1)
+                elif isinstance(module, nn.ConvTranspose2d):
+                    module.weight.mul_(0.5)
+            self.tail.weight.mul_(tail)
+
+    @property
+    def coarsest(self) -> int:
+        """Side of a pixel of the coarsest level, in pixels of the finest."""
+        return int(2 ** len(self.down))
+
+    @property
+    def levels_radius(self) -> int:
+        """How far the levels look, in pixels of the finest."""
+        convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
+        down_and_up = sum(2 * convs * 2**level for level in range(len(self.down)))
+        # Down and up steps look at their own 2x2 cell only: less than one coarse pixel in all.
+        return int(down_and_up + convs * self.coarsest + self.coarsest)
+
+    @property
+    def levels_spread(self) -> float:
+        """Standard deviation of the levels' effective receptive field, in pixels of the finest.
+
+        Each convolution moves what it sees by at most a pixel, and the field of a stack of them
+        is nearly a Gaussian (Luo et al., NeurIPS 2016), far narrower than the farthest path.
+        """
+        convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
+        down_and_up = sum(2 * convs * 4**level for level in range(len(self.down)))
+        return math.sqrt(_VARIANCE_OF_3X3 * (down_and_up + convs * self.coarsest**2))
+
+    def through_levels(self, features: Tensor) -> Tensor:
+        """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``coarsest``."""
+        skips = []
+        for level, down in zip(self.encoder, self.down, strict=False):
+            features = level(features)
+            skips.append(features)
+            features = down(features)
+        features = self.encoder[-1](features)
+        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = level(up(features) + skips.pop())
+        return features
+
+
+def conv_relu(convolution: nn.Conv2d, features: Tensor) -> Tensor:
+    """Return ``relu(convolution(features))``.
+
+    PyTorch lets cuDNN convolve, and adds the bias and cuts off below zero in passes of their own,
+    which take a GPU longer than the convolution. cuDNN can do all at once, with nothing to
+    differentiate, and rounds to half precision once instead of three times.
+
+    Args:
+        convolution: padded with zeros, by numbers of pixels.
+        features: ``(B, C, H, W)``.
+    """
+    weight = convolution.weight
+    is_half = weight.dtype in (torch.float16, torch.bfloat16)
+    if is_half and features.is_cuda and torch.version.hip is None and not torch.is_grad_enabled():
+        # Where cuDNN cannot, or memory is short, the other way does it or says why.
+        with suppress(RuntimeError):
+            result: Tensor = torch.cudnn_convolution_relu(
+                features,
+                weight,
+                convolution.bias,
+                convolution.stride,
+                cast(tuple[int, ...], convolution.padding),
+                convolution.dilation,
+                convolution.groups,
+            )
+            return result
+    return torch.relu_(convolution(features))
+
+
+def with_sigma_map(noisy: Tensor, sigma: Tensor | None) -> Tensor:
+    """Return ``noisy`` ``(B, C, H, W)`` with ``sigma`` ``(B,)`` as one more, constant channel.
+
+    Raises:
+        ValueError: ``sigma`` is None or does not hold one value per picture.
+    """
+    if sigma is None or sigma.shape != noisy.shape[:1]:
+        raise ValueError(f"this network needs sigma of shape {list(noisy.shape[:1])}, got {sigma}")
+    plane = sigma.to(noisy.dtype)[:, None, None, None].expand(-1, 1, *noisy.shape[2:])
+    return torch.cat((noisy, plane), dim=1)

@@ -1,0 +1,178 @@
+"""Batches of random crops, cut from pictures that are kept in memory as bytes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore.errors import InputError, TrainingError
+from restore.image.decode import decode
+from restore.image.picture import Picture, Transfer
+from restore.image.primaries import REC601_LUMA
+from restore.image.transfer import linear_to_srgb
+from restore.training.randomness import Randomness
+
+__all__ = [
+    "MOST_BYTES",
+    "RandomCrops",
+    "areas_of",
+    "centre",
+    "cut",
+    "draw_places",
+    "hold_out",
+    "load_pictures",
+    "oriented",
+]
+
+_WHITE_SHARE = 0.01
+
+
+def load_pictures(
+    paths: Sequence[Path],
+    *,
+    channels: int,
+    least_size: int,
+    max_bytes: int,
+    warn: Callable[[str], None],
+) -> dict[Path, Tensor]:
+    """Decode pictures to uint8 ``(C, H, W)``, until ``max_bytes`` are in memory.
+
+    Colour becomes luma for a gray network; gray pictures are left out for a colour network.
+    Pictures in linear light are exposed so that one sample in a hundred is white.
+    What cannot be used is named through ``warn`` and left out.
+
+    Raises:
+        TrainingError: nothing usable is left.
+    """
+    pictures: dict[Path, Tensor] = {}
+    used = 0
+    for path in paths:
+        try:
+            pixels = _exposed(decode(path))
+        except InputError as error:
+            warn(f"{error}; left out")
+            continue
+        if min(pixels.shape[1:]) < least_size:
+            warn(f"{path}: smaller than the {least_size}-pixel crops; left out")
+            continue
+        if pixels.shape[0] < channels:
+            warn(f"{path}: gray, and the network is for colour; left out")
+            continue
+        if channels == 1 and pixels.shape[0] == 3:
+            pixels = np.tensordot(REC601_LUMA, pixels, axes=1)[None]
+        picture = torch.from_numpy(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
+        used += picture.numel()
+        if pictures and used > max_bytes:
+            warn(f"{len(paths) - len(pictures)} pictures left out: {max_bytes >> 20} MiB are full")
+            break
+        pictures[path] = picture
+    if not pictures:
+        raise TrainingError("no usable picture to train on")
+    return pictures
+
+
+def _exposed(picture: Picture) -> NDArray[np.float32]:
+    """Return gamma-encoded pixels."""
+    if picture.transfer is not Transfer.LINEAR:
+        return picture.pixels
+    light = np.nan_to_num(picture.pixels, nan=0.0, posinf=0.0, neginf=0.0)
+    white = np.float32(np.quantile(light, 1 - _WHITE_SHARE))
+    return linear_to_srgb(light / white if white > 0 else light)
+
+
+class RandomCrops:
+    """Random crops of clean pictures, in all eight orientations; every place is equally likely.
+
+    Args:
+        pictures: uint8 ``(C, H, W)`` each, at least ``patch`` on each side.
+        patch: side of the square crops in pixels.
+        batch: crops per call.
+    """
+
+    def __init__(self, pictures: Sequence[Tensor], *, patch: int, batch: int) -> None:
+        self.pictures = list(pictures)
+        self.patch = patch
+        self.batch = batch
+        self.largest = min(min(picture.shape[1:]) for picture in self.pictures)
+        self._areas = areas_of(self.pictures)
+
+    def __call__(
+        self, rng: Randomness, *, count: int | None = None, side: int | None = None
+    ) -> Tensor:
+        """Return float32 ``(B, C, P, P)`` in [0, 1] on the run's device.
+
+        Args:
+            rng: of the run.
+            count: other than ``batch``.
+            side: other than ``patch``, at most ``largest``.
+        """
+        crops = [
+            oriented(cut(self.pictures[index], place, side or self.patch), orientation)
+            for index, place, orientation in draw_places(rng.host, self._areas, count or self.batch)
+        ]
+        return rng.moved(torch.stack(crops)).float().div_(255)
+
+
+def areas_of(pictures: Sequence[Tensor]) -> Tensor:
+    return torch.tensor([picture[0].numel() for picture in pictures], dtype=torch.float64)
+
+
+def draw_places(
+    rng: torch.Generator, areas: Tensor, batch: int
+) -> list[tuple[int, tuple[float, float], int]]:
+    """Return picture index, place as fractions of the free range, and orientation per crop."""
+    indices = torch.multinomial(areas, batch, replacement=True, generator=rng).tolist()
+    places = torch.rand((batch, 2), generator=rng, dtype=torch.float64).tolist()
+    orientations = torch.randint(8, (batch,), generator=rng).tolist()
+    return [
+        (index, (y, x), orientation)
+        for index, (y, x), orientation in zip(indices, places, orientations, strict=True)
+    ]
+
+
+def cut(picture: Tensor, place: tuple[float, float], patch: int) -> Tensor:
+    top, left = (
+        int(fraction * (size - patch + 1))
+        for fraction, size in zip(place, picture.shape[1:], strict=True)
+    )
+    return picture[:, top : top + patch, left : left + patch]
+
+
+def oriented(crop: Tensor, orientation: int) -> Tensor:
+    rotated = torch.rot90(crop, orientation % 4, dims=(1, 2))
+    return rotated.flip(2) if orientation >= 4 else rotated
+
+
+_VALIDATION_CROP = 160
+
+
+_MOST_VALIDATION_PICTURES = 8
+
+
+MOST_BYTES = 4 << 30
+"""Pictures are kept in memory up to this."""
+
+
+_T = TypeVar("_T")
+
+
+def hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
+    """Split off every n-th item for validation; a single item serves both purposes."""
+    count = min(_MOST_VALIDATION_PICTURES, max(1, len(items) // 20))
+    indices = {index * len(items) // count for index in range(count)}
+    kept = [item for index, item in enumerate(items) if index in indices]
+    training = [item for index, item in enumerate(items) if index not in indices]
+    return training or kept, kept
+
+
+def centre(picture: Tensor, multiple: int) -> Tensor:
+    """Return a square from the middle of ``picture``, its side a multiple if that is possible."""
+    least = min(picture.shape[1:])
+    most = max(multiple, _VALIDATION_CROP // multiple * multiple)
+    side = min(most, least - least % multiple or least)
+    top, left = (picture.shape[1] - side) // 2, (picture.shape[2] - side) // 2
+    return picture[:, top : top + side, left : left + side]

@@ -1,0 +1,176 @@
+"""Whose network a state dict belongs to, told from keys and shapes alone.
+
+The layouts are those of KAIR and of the DnCNN code by cszn, of DnCNN-PyTorch by SaoYan, of deepinv,
+and of the PyTorch ports of Learning to See in the Dark.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from restore.errors import WeightsError
+from restore.models.drunet import DRUNetConfig
+from restore.weights.convert.networks import Recognised, dncnn, fdncnn, ffdnet, kind
+from restore.weights.convert.sid import is_sid, sid
+from restore.weights.convert.stack import Layer, Norm, stack_shape
+
+__all__ = ["drunet", "recognise"]
+
+_CSZN_EPS, _PYTORCH_EPS = 1e-4, 1e-5
+"""What batch normalisation adds to the variance in KAIR and cszn's code, and by default."""
+
+_STACK_KEY = re.compile(r"(model|dncnn)\.\d{1,4}\.(weight|bias|running_mean|running_var)", re.ASCII)
+_DEEPINV_KEY = re.compile(r"(in_conv|conv_list\.\d{1,4}|out_conv)\.(weight|bias)", re.ASCII)
+_NORM_FIELDS = {"weight", "bias", "running_mean", "running_var"}
+
+
+def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
+    """Return the network that a state dict belongs to.
+
+    Raises:
+        WeightsError: no known layout, or one whose shapes make no sense.
+    """
+    if "m_head.weight" in tensors:
+        return drunet(tensors)
+    if is_sid(tensors):
+        return sid(tensors)
+    if all(_DEEPINV_KEY.fullmatch(key) for key in tensors):
+        return dncnn(_deepinv_layers(tensors), "deepinv", without_norm="no batch norm")
+    families = {match[1] if (match := _STACK_KEY.fullmatch(key)) else "" for key in tensors}
+    if families == {"model"}:
+        return _kair(_sequential_layers(tensors, eps=_CSZN_EPS))
+    if families == {"dncnn"}:
+        # cszn's PyTorch code gives the first convolution a bias, SaoYan's gives none to any.
+        if "dncnn.0.bias" in tensors:
+            return dncnn(_sequential_layers(tensors, eps=_CSZN_EPS), "cszn PyTorch")
+        return dncnn(_sequential_layers(tensors, eps=_PYTORCH_EPS), "SaoYan")
+    raise _unknown(tensors)
+
+
+def _unknown(names: Iterable[str]) -> WeightsError:
+    first = ", ".join(name[:60] for name in list(names)[:4])
+    return WeightsError(
+        f"a layout that is not known; its first keys are {first}. Read are DnCNN (KAIR, SaoYan, "
+        "cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR, deepinv) and the U-Net of "
+        "Learning to See in the Dark"
+    )
+
+
+def _kair(layers: Sequence[Layer]) -> Recognised:
+    inputs, width, outputs = stack_shape(layers)
+    if (inputs, outputs) in ((5, 4), (13, 12)):
+        return ffdnet(layers, "KAIR")
+    if inputs == outputs + 1:
+        return fdncnn(layers, "KAIR")
+    if (len(layers), width) == (7, 64):
+        raise WeightsError(
+            "7 layers of 64 features are an IRCNN, whose dilated convolutions are not read"
+        )
+    return dncnn(layers, "KAIR")
+
+
+def _sequential_layers(tensors: Mapping[str, Tensor], *, eps: float) -> list[Layer]:
+    """Return the convolutions of an ``nn.Sequential``, each with the normalisation behind it."""
+    entries: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        _, place, name = key.split(".")
+        entries.setdefault(int(place), {})[name] = tensor
+    layers: list[Layer] = []
+    last = -2
+    for number, entry in sorted(entries.items()):
+        if set(entry) == _NORM_FIELDS and number == last + 1 and layers[-1].norm is None:
+            conv = layers[-1]
+            layers[-1] = Layer(weight=conv.weight, bias=conv.bias, norm=_norm(entry, eps))
+        elif _is_conv(entry) and number >= last + 2:  # the number between is the ReLU's
+            layers.append(Layer(weight=entry["weight"], bias=entry.get("bias")))
+        else:
+            raise WeightsError(
+                f"layer {number} of the stack, with {', '.join(sorted(entry))}, is neither a "
+                "convolution behind a ReLU nor the batch normalisation of one"
+            )
+        last = number
+    return layers
+
+
+def _is_conv(entry: Mapping[str, Tensor]) -> bool:
+    return set(entry) <= {"weight", "bias"} and "weight" in entry and entry["weight"].ndim == 4
+
+
+def _norm(entry: Mapping[str, Tensor], eps: float) -> Norm:
+    return Norm(
+        scale=entry["weight"],
+        shift=entry["bias"],
+        mean=entry["running_mean"],
+        deviation=torch.sqrt(entry["running_var"].double() + eps),
+    )
+
+
+def _deepinv_layers(tensors: Mapping[str, Tensor]) -> list[Layer]:
+    hidden = {key.rpartition(".")[0] for key in tensors if key.startswith("conv_list.")}
+    names = ["in_conv", *(f"conv_list.{number}" for number in range(len(hidden))), "out_conv"]
+    weights = [tensors.get(f"{name}.weight") for name in names]
+    layers = [
+        Layer(weight=weight, bias=tensors.get(f"{name}.bias"))
+        for name, weight in zip(names, weights, strict=True)
+        if weight is not None and weight.ndim == 4
+    ]
+    if len(layers) != len(names):
+        raise _unknown(tensors)
+    # Its network adds the stack's output to the noisy picture, ours subtracts it.
+    last = layers[-1]
+    layers[-1] = Layer(weight=-last.weight, bias=None if last.bias is None else -last.bias)
+    return layers
+
+
+def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
+    """Return the DRUNet behind a state dict with ``m_head``, ``m_down1`` ... ``m_tail``.
+
+    Raises:
+        WeightsError: a variant (biases, other ways to change the resolution) that is not read.
+    """
+    if any(key.endswith(".bias") for key in tensors):
+        raise WeightsError("a DRUNet with biases; only the published form, without, is read")
+    levels = _count(r"m_down\d+\.0\.res\.0\.weight", tensors)
+    blocks = _count(r"m_body\.\d+\.res\.0\.weight", tensors)
+    names = _names(levels, blocks)
+    odd = sorted(set(names) ^ set(tensors))
+    if odd:
+        raise WeightsError(f"a DRUNet of an unknown form: {odd[0][:60]} is missing or too much")
+    if any(tensor.ndim != 4 for tensor in tensors.values()):
+        raise WeightsError("a DRUNet whose tensors are no convolutions")
+    downs = [tensors[f"m_down{level}.{blocks}.weight"] for level in range(1, levels + 1)]
+    head, tail = tensors["m_head.weight"], tensors["m_tail.weight"]
+    widths = (head.shape[0], *(down.shape[0] for down in downs))
+    channels = tail.shape[0]
+    if head.shape[1] != channels + 1:
+        raise WeightsError(f"a U-Net from {head.shape[1]} to {channels} channels is no DRUNet")
+    return Recognised(
+        architecture="DRUNet",
+        config=DRUNetConfig(channels=channels, widths=widths, blocks=blocks),
+        tensors={names[key]: tensor.contiguous() for key, tensor in tensors.items()},
+        layout=f"KAIR DRUNet, widths {'-'.join(map(str, widths))}, {blocks} blocks a level, "
+        f"{kind(channels)}, noise-level map",
+    )
+
+
+def _count(pattern: str, names: Mapping[str, Tensor]) -> int:
+    return sum(re.fullmatch(pattern, name, re.ASCII) is not None for name in names)
+
+
+def _names(levels: int, blocks: int) -> dict[str, str]:
+    """Return their key -> ours."""
+    names = {"m_head.weight": "head.weight", "m_tail.weight": "tail.weight"}
+    chains = [("m_body", f"encoder.{levels}", 0)]
+    for level in range(levels):
+        chains.append((f"m_down{level + 1}", f"encoder.{level}", 0))
+        chains.append((f"m_up{level + 1}", f"decoder.{level}", 1))  # entry 0 is the step up
+        names[f"m_down{level + 1}.{blocks}.weight"] = f"down.{level}.weight"
+        names[f"m_up{level + 1}.0.weight"] = f"up.{level}.weight"
+    for theirs, ours, first in chains:
+        for block in range(blocks):
+            for place, conv in ((0, "conv1"), (2, "conv2")):
+                key = f"{theirs}.{first + block}.res.{place}.weight"
+                names[key] = f"{ours}.{block}.{conv}.weight"
+    return names

@@ -1,0 +1,169 @@
+"""Weight files as they lie on the disk: where they are and what they say, without PyTorch.
+
+A safetensors file holds ``architecture``, ``config`` (JSON), ``task``, ``format_version``,
+``provenance`` (JSON: recipe, data, training time) and ``precision_loss_db`` (JSON: dtype ->
+sigma -> loss in dB against float32) in its metadata.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from restore.errors import WeightsError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "WeightFile",
+    "described",
+    "find",
+    "is_for_cameras",
+    "opened",
+    "read_weight_file",
+    "shipped",
+    "weights_folder",
+]
+
+FORMAT_VERSION = "1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightFile:
+    """What a weight file says about itself.
+
+    Attributes:
+        path: the file.
+        architecture: name of the network; not checked here.
+        settings: the network's config as stored; not checked here.
+        task: the subcommand that the network is for.
+        provenance: recipe, data and measurements, as written by training or conversion.
+        precision_loss_db: dtype name -> sigma (0..255) -> loss in dB against float32.
+    """
+
+    path: Path
+    architecture: str
+    settings: dict[str, Any]
+    task: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+    precision_loss_db: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Shipped name or the file's stem."""
+        return self.path.stem
+
+
+def read_weight_file(name_or_path: str | Path) -> WeightFile:
+    """Return what shipped weights, or a file, say about themselves.
+
+    Raises:
+        WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
+    """
+    path = find(name_or_path)
+    with opened(path, "np") as file:
+        return described(path, file.metadata() or {})
+
+
+@contextmanager
+def opened(path: Path, framework: str) -> Iterator[Any]:
+    """Open a safetensors file, as ``safe_open`` does.
+
+    Args:
+        path: the file.
+        framework: np or pt, what its tensors are read as.
+
+    Raises:
+        WeightsError: it is none, or something of it cannot be read.
+    """
+    try:
+        with safe_open(path, framework=framework) as file:
+            yield file
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: not a weight file of imrestore ({error}); "
+            "convert foreign checkpoints with `imrestore weights convert`"
+        ) from error
+
+
+def described(path: Path, metadata: Mapping[str, str]) -> WeightFile:
+    """Return what the metadata of the file ``path`` say.
+
+    Raises:
+        WeightsError: they are not those of a weight file, or make no sense.
+    """
+    try:
+        if metadata["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {metadata['format_version']} is not known")
+        return WeightFile(
+            path=path,
+            architecture=metadata["architecture"],
+            settings=_mapping(metadata, "config"),
+            task=metadata["task"],
+            provenance=_mapping(metadata, "provenance"),
+            precision_loss_db=_losses(metadata),
+        )
+    except KeyError as error:
+        raise WeightsError(
+            f"{path}: safetensors without the metadata of imrestore ({error}); "
+            "convert foreign checkpoints with `imrestore weights convert`"
+        ) from error
+    except (RecursionError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: metadata that make no sense: {error}") from error
+
+
+def _mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
+    value = json.loads(metadata.get(key, "{}"))
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} is not a JSON object")
+    return value
+
+
+def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    losses = _mapping(metadata, "precision_loss_db")
+    for by_sigma in losses.values():
+        values = by_sigma.values() if isinstance(by_sigma, dict) else [by_sigma]
+        if not all(isinstance(loss, int | float) and math.isfinite(loss) for loss in values):
+            raise ValueError("precision_loss_db holds something that is not a number of dB")
+    return losses
+
+
+def is_for_cameras(provenance: Mapping[str, Any]) -> bool:
+    """Return whether a denoiser of this ``provenance`` was trained on the noise of cameras."""
+    recipe = provenance.get("recipe")
+    return isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
+
+
+def find(name_or_path: str | Path) -> Path:
+    """Return the file behind a shipped name or a path.
+
+    Raises:
+        WeightsError: there is no such file; the message lists the shipped names.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.name == str(name_or_path) and not path.suffix:
+        candidate = weights_folder() / f"{path.name}.safetensors"
+        if candidate.is_file():
+            return candidate
+    raise WeightsError(
+        f"{name_or_path}: no such weights; shipped are {', '.join(shipped()) or 'none'}, "
+        "or give the path of a .safetensors file"
+    )
+
+
+def shipped() -> list[str]:
+    """Return the names of the weights that come with the package, sorted."""
+    return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
+
+
+def weights_folder() -> Path:
+    """Return the folder of the shipped weights, in an installed package or a source tree."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "weights_shipped"
+    return installed if installed.is_dir() else package.parent / "weights"

@@ -1,0 +1,174 @@
+"""What half precision costs a network: PSNR in dB against float32, measured on real pictures.
+
+``--precision auto`` decides by these figures, so they must not depend on the machine that took
+them: half precision is always emulated (see ``restore.weights.half``), at float32 speed.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from restore.errors import UsageError
+from restore.image.metrics import psnr
+from restore.weights.half import call_rounded
+from restore.weights.pictures import Example, levels_of, needed_measuring_of, pictures_for
+from restore.weights.store import Weights, build
+
+__all__ = [
+    "check_measurable",
+    "choose_storage",
+    "measure_change",
+    "measure_precision_loss",
+    "measure_storage_loss",
+    "measured",
+]
+
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+_MAX_STORAGE_LOSS_DB = 0.005
+
+_Run = Callable[..., Tensor]
+
+
+def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weights:
+    """Return ``weights`` as they should be stored: dtype chosen, precision losses measured.
+
+    The tensors are rounded to the chosen dtype, so that a file reads back as what was measured.
+    What cannot be measured (see ``levels_of``) comes back as it is, and runs in float32.
+    """
+    if not levels_of(weights):
+        return weights
+    stored = choose_storage(weights, pictures)
+    rounded = {key: tensor.to(stored).float() for key, tensor in weights.tensors.items()}
+    weights = replace(weights, tensors=rounded, stored_dtype=stored)
+    return replace(weights, precision_loss_db=measure_precision_loss(weights, pictures))
+
+
+def check_measurable(weights: Weights) -> None:
+    """Check that ``measured`` will have what it needs, before the work that makes the weights.
+
+    Raises:
+        WeightsError: the tensors do not fit the architecture.
+        UsageError: there are no pictures to measure on, or none as large as the network needs.
+        InputError: one of them cannot be read.
+    """
+    if levels_of(weights):
+        pictures_for(weights, build(weights))
+
+
+def measure_precision_loss(
+    weights: Weights,
+    pictures: Sequence[Tensor] | None = None,
+    levels: Sequence[float] | None = None,
+) -> dict[str, dict[str, float]]:
+    """Return what running the network in half precision costs against float32.
+
+    Parameters, inputs and outputs of every layer are rounded, sums are taken in float32, as
+    matrix units do; the last subtraction stays in float32, as in our networks' ``forward``.
+
+    Args:
+        weights: of a denoiser, a learned image signal processor, or for high dynamic range.
+        pictures: clean pictures ``(C, H, W)`` in [0, 1] of the network's channels, H and W
+            multiples of what it needs; None for those of ``measuring_pictures``.
+        levels: of 255 for denoisers, blind ones too; amplifications for image signal processors;
+            shares of saturated pixels for high dynamic range; None for ``SIGMAS``, ``RATIOS`` and
+            ``SATURATED``.
+
+    Returns:
+        ``fp16`` and ``bf16`` -> level -> loss in dB: the mean over the pictures of the PSNR in
+        float32 less that in half precision, in the protocols of the tasks' evaluations. Levels are
+        written as ``25``, ``x100`` or ``1% saturated``. For high dynamic range it is PSNR-mu.
+
+    Raises:
+        WeightsError: the tensors do not fit the architecture.
+        UsageError: there are no pictures to measure on, or no way to measure these weights.
+    """
+    network = build(weights)
+    runs = {name: _rounded_run(network, dtype) for name, dtype in _DTYPES.items()}
+    return _losses(network, runs, _examples(weights, network, pictures, levels))
+
+
+def measure_storage_loss(
+    weights: Weights,
+    pictures: Sequence[Tensor] | None = None,
+    levels: Sequence[float] | None = None,
+) -> dict[str, float]:
+    """Return what storing the tensors in float16 costs, with float32 arithmetic: level -> dB.
+
+    The loss is infinite when a value lies beyond the range of float16. Arguments and errors are
+    those of ``measure_precision_loss``.
+    """
+    rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
+    if not all(torch.isfinite(tensor).all() for tensor in rounded.values()):
+        return dict.fromkeys(levels_of(weights, levels), math.inf)
+    return measure_change(weights, replace(weights, tensors=rounded), pictures, levels)
+
+
+def measure_change(
+    before: Weights,
+    after: Weights,
+    pictures: Sequence[Tensor] | None = None,
+    levels: Sequence[float] | None = None,
+) -> dict[str, float]:
+    """Return what ``after`` loses against ``before``, both in float32: level -> dB.
+
+    Both are of one network. Other arguments and errors are those of ``measure_precision_loss``.
+    """
+    network = build(before)
+    examples = _examples(before, network, pictures, levels)
+    return _losses(network, {"after": build(after)}, examples)["after"]
+
+
+def choose_storage(weights: Weights, pictures: Sequence[Tensor] | None = None) -> torch.dtype:
+    """Return float16 where storing in it costs less than 0.005 dB at every level, else float32."""
+    losses = measure_storage_loss(weights, pictures)
+    is_small = max(losses.values()) < _MAX_STORAGE_LOSS_DB
+    return torch.float16 if is_small else torch.float32
+
+
+def _examples(
+    weights: Weights,
+    network: nn.Module,
+    pictures: Sequence[Tensor] | None,
+    levels: Sequence[float] | None,
+) -> dict[str, list[Example]]:
+    """Return the same pictures at every level."""
+    measuring = needed_measuring_of(weights)
+    if pictures is None:
+        pictures = pictures_for(weights, network)
+    if not pictures:
+        raise UsageError("no pictures to measure on")
+    return {
+        measuring.name_of(level): [
+            measuring.example(weights, clean, level, seed) for seed, clean in enumerate(pictures)
+        ]
+        for level in levels or measuring.levels
+    }
+
+
+def _rounded_run(network: nn.Module, dtype: torch.dtype) -> _Run:
+    return lambda *inputs: call_rounded(network, dtype, *inputs)
+
+
+def _losses(
+    network: nn.Module,
+    runs: dict[str, _Run] | dict[str, nn.Module],
+    examples: dict[str, list[Example]],
+) -> dict[str, dict[str, float]]:
+    """Return how much lower the PSNR of each of ``runs`` is than that of ``network``, in dB."""
+    losses: dict[str, dict[str, float]] = {name: {} for name in runs}
+    with torch.inference_mode():
+        for level, at_level in examples.items():
+            exact = [_psnr(network, example) for example in at_level]
+            for name, run in runs.items():
+                coarse = [_psnr(run, example) for example in at_level]
+                losses[name][level] = round((sum(exact) - sum(coarse)) / len(exact), 5) + 0.0
+    return losses
+
+
+def _psnr(run: _Run | nn.Module, example: Example) -> float:
+    # An overflow must show as a large loss: a NaN would pass as a small one in comparisons.
+    result = torch.nan_to_num(run(*example.inputs)[0], nan=0.0)
+    return psnr(example.seen(result).clamp(0, 1).numpy(), example.seen(example.clean).numpy())

@@ -1,0 +1,86 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from restore.anomaly.calibration import (
+    Calibration,
+    binomial_interval,
+    held_out_count,
+    least_sample,
+)
+from restore.errors import UsageError, WeightsError
+
+
+def test_threshold_is_the_conformal_quantile() -> None:
+    """Rank ceil((n + 1) (1 - rate)) of n scores: 19 of 19 promise one in twenty."""
+    nineteen = Calibration(scores=tuple(range(19)), target_fpr=0.05)
+    assert nineteen.threshold() == 18
+    assert nineteen.threshold(0.1) == 17
+    assert nineteen.threshold(0.5) == 9
+    assert nineteen.shortfall() == ""
+
+
+def test_false_alarms_keep_the_promise_on_average() -> None:
+    rng = np.random.default_rng(0)
+    rates = []
+    for _ in range(400):
+        scores = rng.exponential(size=99)
+        threshold = Calibration(scores=tuple(scores), target_fpr=0.05).threshold()
+        rates.append(math.exp(-threshold))  # of new scores from the same distribution
+    assert np.mean(rates) == pytest.approx(0.05, abs=0.004)
+
+
+def test_too_few_scores_say_what_they_can_promise() -> None:
+    few = Calibration(scores=(3.0, 1.0, 2.0), target_fpr=0.01)
+    assert few.threshold() == 3.0
+    assert few.least_rate == 0.25
+    assert "3 held-out good parts cannot promise 0.01" in few.shortfall()
+    assert "takes 99 of them" in few.shortfall()
+    assert few.shortfall(0.25) == ""
+
+
+def test_survives_json() -> None:
+    one = Calibration(scores=(0.1, 0.2), target_fpr=0.2)
+    assert Calibration.from_mapping(json.loads(json.dumps(one.as_mapping()))) == one
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"scores": [], "target_fpr": 0.1}, {"scores": ["x"], "target_fpr": 0.1},
+     {"scores": [math.nan], "target_fpr": 0.1}, {"scores": [1.0], "target_fpr": 2}],
+)  # fmt: skip
+def test_nonsense_in_a_file_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(WeightsError, match="makes no sense"):
+        Calibration.from_mapping(values)
+
+
+@pytest.mark.parametrize("rate", [0, 1, -0.1, math.nan])
+def test_a_rate_lies_between_0_and_1(rate: float) -> None:
+    with pytest.raises(UsageError, match="false-alarm rate"):
+        Calibration(scores=(1.0,), target_fpr=0.1).threshold(rate)
+
+
+def test_as_many_parts_are_held_out_as_the_rate_takes() -> None:
+    assert least_sample(0.01) == 99
+    assert held_out_count(500, 0.01) == 100
+    assert held_out_count(200, 0.01) == 66, "no more than a third"
+    assert held_out_count(200, 0.05) == 40, "no less than a fifth"
+    assert held_out_count(10, 0.05) == 3
+    assert held_out_count(100_000, 0.01) == 1000
+
+
+def test_the_threshold_is_rounded_to_the_safe_side() -> None:
+    """0.95 times 26 is 24.7: above the 24th of 25 scores good parts would be 7.7 % of alarms."""
+    calibration = Calibration(scores=tuple(map(float, range(25))), target_fpr=0.05)
+    assert calibration.threshold() == 24
+    hundred = Calibration(scores=tuple(map(float, range(100))), target_fpr=0.05)
+    assert hundred.threshold() == 95
+
+
+def test_binomial_interval_is_exact() -> None:
+    """5 of 100, Clopper-Pearson: 1.64 % to 11.28 %."""
+    assert binomial_interval(5, 100) == pytest.approx((0.0164, 0.1128), abs=1e-4)
+    assert binomial_interval(0, 10)[0] == 0
+    assert binomial_interval(10, 10)[1] == 1

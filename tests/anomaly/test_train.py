@@ -1,0 +1,197 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore.anomaly.data import PartCrops, Parts, load_parts
+from restore.anomaly.judge import DefectJudge
+from restore.anomaly.losses import draem_loss
+from restore.anomaly.recipe import AnomalyRecipe, scale_for
+from restore.anomaly.train import train_detector
+from restore.errors import TrainingError, TrainingStopped
+from restore.models.draem import Draem, DraemConfig
+from restore.training.randomness import Randomness
+from restore.training.schedule import Progress
+from restore.training.session import Settings
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Parts that differ in exposure: a ramp with grain."""
+    good = tmp_path / "good"
+    good.mkdir()
+    rng = np.random.default_rng(0)
+    for index in range(40):
+        ramp = np.linspace(60, 120, 96) * rng.uniform(0.9, 1.1)
+        values = ramp + rng.normal(0, 3, (80, 96))
+        Image.fromarray(values.astype(np.uint8)).save(good / f"{index:02d}.png")
+    return good
+
+
+def test_parts_serve_one_purpose_each(folder: Path) -> None:
+    parts = load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
+    assert len(parts.calibrating) == 9, "what one false alarm in ten takes"
+    assert (len(parts.judging), len(parts.training)) == (2, 29)
+    used = [picture.numpy().tobytes() for picture in parts.judging + parts.training]
+    assert len(set(used)) == 31
+    for path in parts.calibrating:
+        with Image.open(path) as image:
+            pixels = np.asarray(image).astype(np.float32)[None] / np.float32(255)
+        assert pixels.tobytes() not in used
+
+
+def test_another_seed_keeps_other_parts_out(folder: Path) -> None:
+    first, again, other = (
+        load_parts(folder, scale=1, target_fpr=0.1, seed=seed, warn=lambda _: None).calibrating
+        for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_parts_beyond_the_memory_are_left_out_of_training_at_random(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(warn: list[str]) -> Parts:
+        return load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=warn.append)
+
+    silent: list[str] = []
+    whole = load(silent)
+    assert not silent
+    monkeypatch.setattr("restore.anomaly.data._MOST_BYTES", 15 * 80 * 96 * 4)
+    said: list[str] = []
+    limited = load(said)
+    (line,) = said
+    assert "16 of 31 pictures, chosen at random, are not trained on" in line
+    assert limited.calibrating == whole.calibrating, "they need no memory"
+    learned = [tensor.numpy().tobytes() for tensor in limited.judging + limited.training]
+    every = [tensor.numpy().tobytes() for tensor in whole.judging + whole.training]
+    assert learned == every[:15], "the order is random, and that without a limit"
+    monkeypatch.setattr("restore.anomaly.data._MOST_BYTES", 1)
+    least = load(said)
+    assert (len(least.judging), len(least.training)) == (1, 1)
+
+
+def test_reading_stops_when_asked(folder: Path) -> None:
+    asked = iter([False, False, True])
+    with pytest.raises(TrainingStopped):
+        load_parts(
+            folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None,
+            should_stop=lambda: next(asked),
+        )  # fmt: skip
+
+
+def test_a_folder_of_nothing_usable_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no")
+    with pytest.raises(TrainingError, match="0 usable pictures"):
+        load_parts(tmp_path, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
+
+
+def test_crops_of_small_parts_are_mirrored_and_crops_differ() -> None:
+    small = torch.arange(20.0).view(1, 4, 5) / 40
+    crops = PartCrops([small], patch=6, batch=32)
+    drawn = crops(Randomness(0, torch.device("cpu")))
+    assert drawn.shape == (32, 1, 6, 6)
+    relative = drawn / drawn.flatten(1).amax(dim=1)[:, None, None, None]
+    assert len({tuple(crop.flatten().round(decimals=4).tolist()) for crop in relative}) == 4, (
+        "both mirrors of what fills the crop"
+    )
+    assert drawn.flatten(1).amax(dim=1).std() > 0.02, "exposures differ"
+
+
+def test_the_edges_of_a_part_are_seen_as_often_as_its_middle() -> None:
+    """Crops of a ramp tell where they were cut, whatever their exposure and orientation."""
+    ramp = torch.linspace(10, 57, 48)[:, None].expand(48, 48) / 100
+    crops = PartCrops([ramp[None]], patch=16, batch=400)
+    columns = crops(Randomness(0, torch.device("cpu")))[:, 0, :, 0]
+    rise = columns.diff(dim=1).abs().mean(dim=1)
+    centres = columns.mean(dim=1) / rise - 10
+    assert (centres - 7.5).abs().lt(0.1).float().mean() > 0.08, "crops at the upper edge"
+    assert (centres - 39.5).abs().lt(0.1).float().mean() > 0.08, "crops at the lower edge"
+    assert (centres - 23.5).abs().lt(8).float().mean() > 0.3, "crops of the middle"
+
+
+def loss_of(evidence: torch.Tensor, masks: torch.Tensor, repair: torch.Tensor) -> float:
+    network = Draem(DraemConfig(reconstructor=(2,), discriminator=(2,), smoothing=3))
+    good = torch.full_like(masks, 0.5)
+    return float(draem_loss(network, torch.cat([repair, evidence], dim=1), good, masks))
+
+
+def test_loss_is_least_for_the_right_answer() -> None:
+    masks = torch.zeros(2, 1, 32, 32)
+    masks[0, :, 10:14, 10:14] = 1
+    right, unsure, wrong = 8 * (2 * masks - 1), torch.zeros_like(masks), 8 * (1 - 2 * masks)
+    repaired, spoilt = torch.full_like(masks, 0.5), torch.full_like(masks, 0.7)
+    assert loss_of(right, masks, repaired) == pytest.approx(0, abs=1e-3)
+    assert loss_of(right, masks, repaired) < loss_of(unsure, masks, repaired)
+    assert loss_of(unsure, masks, repaired) < loss_of(wrong, masks, repaired)
+    assert loss_of(right, masks, repaired) + 0.03 < loss_of(right, masks, spoilt)
+
+
+def test_missing_a_small_defect_costs_nearly_as_much_as_a_large_one() -> None:
+    repaired = torch.full((1, 1, 64, 64), 0.5)
+    costs = []
+    for side in (4, 40):
+        masks = torch.zeros(1, 1, 64, 64)
+        masks[..., :side, :side] = 1
+        blind = torch.full_like(masks, -3.0)
+        costs.append(loss_of(blind, masks, repaired))
+    small, large = costs
+    assert small > 0.05 * large, "by its share of pixels it would cost a hundredth"
+
+
+@pytest.mark.parametrize(
+    ("defect_size", "scale"), [(None, 1), (3, 1), (8, 1), (15, 1), (16, 2), (64, 8)]
+)
+def test_the_smallest_defect_stays_eight_pixels_across(defect_size: int | None, scale: int) -> None:
+    assert scale_for(defect_size) == scale
+
+
+def test_the_judge_does_without_defects_that_do_not_show() -> None:
+    rows, columns = torch.meshgrid(torch.arange(160), torch.arange(160), indexing="ij")
+    holes = ((rows % 28 - 14) ** 2 + (columns % 28 - 14) ** 2 > 100).float()
+    parts = [holes[None] for _ in range(4)]
+    judge = DefectJudge(parts, patch=64, seed=0, device=torch.device("cpu"))
+    assert len(judge.good) / 2 < len(judge.defective) <= len(judge.good)
+
+
+def test_the_judge_prefers_a_network_that_sees_defects(folder: Path) -> None:
+    parts = load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
+    judge = DefectJudge(parts.judging, patch=64, seed=0, device=torch.device("cpu"))
+
+    class Roughness(torch.nn.Module):
+        """Scores a pixel by how much it differs from its surroundings, or by nothing."""
+
+        sees = True
+
+        def inspect(self, pictures: torch.Tensor) -> torch.Tensor:
+            blurred = torch.nn.functional.avg_pool2d(pictures, 15, 1, 7, count_include_pad=False)
+            scores = (pictures - blurred).abs() if self.sees else torch.zeros_like(pictures)
+            return torch.cat([pictures, scores], dim=1)
+
+    sharp = Roughness()
+    seen = judge(sharp)
+    sharp.sees = False
+    assert judge(sharp) == 50.0
+    assert seen > 80
+    sheet = judge.sheet()
+    assert sheet is not None
+    assert sheet.shape[0] == 3
+
+
+@pytest.mark.slow
+def test_training_learns_to_point_at_defects(folder: Path, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    recipe = AnomalyRecipe(patch=64, batch=8, steps=150, learning_rate=2e-3, target_fpr=0.1)
+    weights = train_detector(
+        recipe,
+        tmp_path / "part.safetensors",
+        good=folder,
+        settings=Settings(device="cpu"),
+        report=seen.append,
+    )
+    aurocs = [progress.validation for progress in seen if progress.validated]
+    assert max(value or 0 for value in aurocs) > 85
+    assert seen[-1].loss < 0.85 * seen[0].loss
+    assert weights.provenance["calibration"]["pictures"] == 9

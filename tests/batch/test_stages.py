@@ -1,0 +1,115 @@
+"""Decoding, writing and the folders between, on real files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore.batch.plan import Existing, Item, Plan
+from restore.batch.stages import Pictures, PictureStages, prepare_folders
+from restore.batch.stream import Outcome, Status, Stopping
+from restore.errors import InputError, OutputError, OutputExists
+from restore.image.picture import ImageFormat, Picture
+
+
+@dataclass
+class Unchanged:
+    """The result of a task that does nothing."""
+
+    picture: Picture
+    record: Mapping[str, object] = field(default_factory=dict)
+
+
+def write(path: Path, image_format: str = "PNG") -> Path:
+    values = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    Image.fromarray(values).save(path, image_format)
+    return path
+
+
+def save(stages: PictureStages, item: Item, *, stopping: bool = False) -> Outcome:
+    return stages.save(item, stages.process(stages.load(item)), lambda: stopping)
+
+
+def test_a_picture_goes_through_unchanged(tmp_path: Path) -> None:
+    item = Item(source=write(tmp_path / "a.png"), destination=tmp_path / "b.png")
+    assert save(PictureStages(kind=Pictures(), restore=Unchanged), item).status is Status.DONE
+    with Image.open(tmp_path / "a.png") as before, Image.open(tmp_path / "b.png") as after:
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.dat", "JPEG", "JPEG"),
+        ("a.png", "JPEG", "JPEG"),  # the container stays, as the name does
+        ("a.jpg", "BMP", "JPEG"),  # BMP is not written, so the name decides
+        ("a.dat", "BMP", "PNG"),
+    ],
+)
+def test_the_content_decides_the_container(
+    tmp_path: Path, name: str, content: str, expected: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    item = Item(source=write(tmp_path / name, content), destination=tmp_path / "out" / name)
+    save(PictureStages(kind=Pictures(), restore=Unchanged), item)
+    with Image.open(tmp_path / "out" / name) as image:
+        assert image.format == expected
+
+
+def test_a_stop_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    item = Item(
+        source=write(tmp_path / "a.png"),
+        destination=tmp_path / "out" / "a.png",
+        compare=tmp_path / "out" / "a_compare.png",
+    )
+    with pytest.raises(Stopping):
+        save(PictureStages(kind=Pictures(), restore=Unchanged), item, stopping=True)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_where_another_process_was_faster_its_result_stays(tmp_path: Path) -> None:
+    item = Item(source=write(tmp_path / "a.png"), destination=tmp_path / "b.png")
+    (tmp_path / "b.png").write_text("theirs")
+    skipping = PictureStages(kind=Pictures(), restore=Unchanged, existing=Existing.SKIP)
+    assert save(skipping, item).status is Status.SKIPPED
+    with pytest.raises(OutputExists):
+        save(PictureStages(kind=Pictures(), restore=Unchanged), item)
+    assert (tmp_path / "b.png").read_text() == "theirs"
+
+
+def test_an_error_names_its_file(tmp_path: Path) -> None:
+    stages = PictureStages(kind=Pictures(), restore=Unchanged, bit_depth=32)
+    item = Item(source=tmp_path / "a.png", destination=tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"a\.png: cannot be read: No such file"):
+        stages.load(item)
+    write(tmp_path / "a.png")
+    with pytest.raises(OutputError, match=r"a\.png: PNG holds"):
+        save(stages, item)
+
+
+def test_folders_are_made_and_those_that_cannot_be_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    good, bad = tmp_path / "x" / "y", tmp_path / "file" / "z"
+    items = tuple(
+        Item(source=write(tmp_path / "a.png"), destination=folder / "a.png")
+        for folder in (good, bad)
+    )
+    closed = prepare_folders(Plan(items=items))
+    assert good.is_dir()
+    assert list(closed) == [bad]
+    stages = PictureStages(kind=Pictures(), restore=Unchanged, closed=closed)
+    assert save(stages, items[0]).status is Status.DONE
+    with pytest.raises(OutputError, match="this folder cannot be made"):
+        stages.load(items[1])
+    with pytest.raises(OutputError, match="this folder cannot be made"):
+        prepare_folders(Plan(items=items[1:]))
+
+
+def test_standard_streams_have_to_be_given(tmp_path: Path) -> None:
+    item = Item(source=write(tmp_path / "a.png"), destination=None, format=ImageFormat.PNG)
+    with pytest.raises(OutputError, match="standard output"):
+        save(PictureStages(kind=Pictures(), restore=Unchanged), item)

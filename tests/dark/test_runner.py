@@ -1,0 +1,287 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from restore.dark.runner import DarkEnhancer, WhiteBalance
+from restore.engine.backend import Backend
+from restore.errors import UnsupportedImage, UsageError, WeightsError
+from restore.image.decode import decode
+from restore.image.develop import auto_ratio, camera_to_srgb, gray_world
+from restore.image.dng import write_cfa_dng
+from restore.image.metadata import bare_exif, orientation_of
+from restore.image.packing import normalised, pack
+from restore.image.picture import ImageFormat, Transfer
+from restore.image.primaries import SRGB_TO_XYZ
+from restore.image.raw import read_raw
+from restore.image.raw_picture import RawPicture
+from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.weights.store import load, save_weights
+
+Sensor = Callable[..., RawPicture]
+Models = dict[str, Path]
+
+PHASES = {"rggb": (0, 0), "grbg": (0, 1), "gbrg": (1, 0), "bggr": (1, 1)}
+
+
+@pytest.fixture
+def enhancer(isp_weights: Models) -> DarkEnhancer:
+    return DarkEnhancer(isp_weights["bayer"], precision="fp32")
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch, enhancer: DarkEnhancer) -> DarkEnhancer:
+    """An enhancer whose network gives each pixel the colours of its cell."""
+
+    def developed(_self: Backend, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        cells = linear_to_srgb(planes[:3].clip(0, 1))
+        return cells.repeat(2, axis=1).repeat(2, axis=2)
+
+    monkeypatch.setattr(Backend, "developed", developed)
+    return enhancer
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_four_phases_of_a_scene_are_one_picture(
+    sensor: Sensor, enhancer: DarkEnhancer, phase: str
+) -> None:
+    scene = sensor(size=(560, 580))
+    top, left = PHASES[phase]
+    shifted = sensor(phase, mosaic=np.ascontiguousarray(scene.mosaic[top:, left:]))
+    whole = enhancer(scene, ratio=1).colour[:, top:, left:]
+    part = enhancer(shifted, ratio=1).colour
+    assert part.shape == whole.shape
+    inside = (slice(None), slice(240, -240), slice(240, -240))
+    np.testing.assert_allclose(part[inside], whole[inside], atol=1e-5)
+
+
+def test_the_real_frame_comes_out_alike_in_all_phases(
+    sensor: Sensor, plain: DarkEnhancer, shared_data: Path
+) -> None:
+    means = []
+    for phase in PHASES:
+        data = np.fromfile(shared_data / f"raw/nikon/DSC_1339_768x512_{phase}.raw", "<u2")
+        mosaic = data.reshape(512, 768).astype(np.uint16)
+        raw = sensor(phase, mosaic=mosaic, black_level=(600.0,) * 4, white_level=15520.0)
+        means.append(plain(raw).picture.pixels.mean(axis=(1, 2)))
+    np.testing.assert_allclose(means, np.tile(means[0], (4, 1)), atol=4e-3)
+
+
+@pytest.mark.parametrize("kind", ["noise", "flat"])
+def test_tiles_leave_no_seams(sensor: Sensor, isp_weights: Models, kind: str) -> None:
+    raw = sensor(size=(330, 270), level=0.01)
+    if kind == "flat":
+        raw = replace(raw, mosaic=np.full((330, 270), 530, np.uint16))
+    whole, tiled = (
+        DarkEnhancer(isp_weights["bayer"], precision="fp32", tile=tile)(raw, ratio=100).colour
+        for tile in (4096, 64)
+    )
+    np.testing.assert_allclose(tiled, whole, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 53)])
+@pytest.mark.parametrize("pattern", ["bggr", "xtrans"])
+def test_any_size_comes_out_as_it_is(
+    sensor: Sensor, isp_weights: Models, pattern: str, size: tuple[int, int]
+) -> None:
+    model = isp_weights["xtrans" if pattern == "xtrans" else "bayer"]
+    enhanced = DarkEnhancer(model)(sensor(pattern, size=size))
+    assert enhanced.picture.pixels.shape == (3, *size)
+    assert np.isfinite(enhanced.picture.pixels).all()
+
+
+def test_gray_under_any_light_is_gray(sensor: Sensor, plain: DarkEnhancer) -> None:
+    raw = sensor(size=(64, 64), white_balance=(2.5, 1.0, 1.4))
+    light = np.array([1 / 2.5, 1.0, 1 / 1.4, 1.0]) * 1500
+    mosaic = 512 + light[np.tile(raw.cfa, (32, 32))]
+    picture = plain(replace(raw, mosaic=np.rint(mosaic).astype(np.uint16)), ratio=2).picture
+    np.testing.assert_allclose(picture.pixels, picture.pixels[0, 0, 0], atol=2e-3)
+    assert float(srgb_to_linear(picture.pixels).mean()) == pytest.approx(0.2, rel=0.01)
+
+
+@pytest.mark.parametrize(("provenance", "lowest"), [({}, -0.1), ({"converted_from": {}}, 0.0)])
+def test_noise_below_black_is_cut_off_for_converted_networks_alone(
+    sensor: Sensor,
+    isp_weights: Models,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    provenance: dict[str, object],
+    lowest: float,
+) -> None:
+    """The code that published networks were trained by did so."""
+    model = tmp_path / "model.safetensors"
+    save_weights(replace(load(isp_weights["bayer"]), provenance=provenance), model)
+    seen: list[float] = []
+
+    def developed(_self: Backend, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen.append(float(planes.min()))
+        return np.zeros((3, 32, 32), dtype=np.float32)
+
+    monkeypatch.setattr(Backend, "developed", developed)
+    dark = sensor(mosaic=np.full((32, 32), 512 - 15, dtype=np.uint16))
+    DarkEnhancer(model)(dark, ratio=100, white_balance=(1.0, 1.0, 1.0))
+    assert seen == pytest.approx([lowest])
+
+
+def test_saturated_sensor_is_white(sensor: Sensor, plain: DarkEnhancer) -> None:
+    raw = sensor(mosaic=np.full((40, 40), 16383, np.uint16), white_balance=(0.8, 1.0, 1.4))
+    np.testing.assert_allclose(plain(raw, ratio=1).picture.pixels, 1, atol=1e-3)
+
+
+def test_colours_follow_the_matrix_of_the_file(sensor: Sensor, plain: DarkEnhancer) -> None:
+    raw = sensor()
+    to_srgb = camera_to_srgb(raw)
+    np.testing.assert_allclose(to_srgb.sum(axis=1), 1, atol=1e-5)
+    assert raw.xyz_to_camera is not None
+    from_srgb = raw.xyz_to_camera @ SRGB_TO_XYZ
+    patch = np.array([0.5, 0.3, 0.1])
+    seen = from_srgb / from_srgb.sum(axis=1, keepdims=True) @ patch
+    np.testing.assert_allclose(to_srgb @ seen, patch, atol=1e-5)
+    light = (seen / [2.1, 1.0, 1.6])[[0, 1, 2, 1]] * 15000
+    mosaic = np.rint(512 + light[np.tile(raw.cfa, (32, 32))]).astype(np.uint16)
+    picture = plain(replace(raw, mosaic=mosaic), ratio=1).picture
+    np.testing.assert_allclose(srgb_to_linear(picture.pixels)[:, 20, 20], patch, atol=2e-3)
+
+
+def test_no_matrix_means_the_colours_of_srgb(sensor: Sensor) -> None:
+    np.testing.assert_array_equal(camera_to_srgb(sensor(xyz_to_camera=None)), np.eye(3))
+
+
+def test_white_balance_by_gray_world_makes_the_mean_gray(
+    sensor: Sensor, plain: DarkEnhancer
+) -> None:
+    raw = sensor(size=(64, 64), white_balance=(1.0, 1.0, 1.0), xyz_to_camera=None)
+    light = np.array([0.5, 1.0, 0.8, 1.0]) * 900
+    mosaic = np.rint(512 + light[np.tile(raw.cfa, (32, 32))]).astype(np.uint16)
+    raw = replace(raw, mosaic=mosaic)
+    enhanced = plain(raw, white_balance="auto", ratio=4)
+    np.testing.assert_allclose(enhanced.picture.pixels, enhanced.picture.pixels[1, 0, 0], atol=2e-3)
+    assert enhanced.record["white_balance"] == "2,1,1.25"
+    assert gray_world(pack(normalised(raw), raw.cfa).planes) == pytest.approx((2, 1, 1.25))
+
+
+@pytest.mark.parametrize("level", [0.002, 0.01, 0.1, 1.0])
+def test_auto_ratio_clips_hardly_anything(
+    sensor: Sensor, plain: DarkEnhancer, level: float
+) -> None:
+    rng = np.random.default_rng(1)
+    ramp = np.linspace(0, 1, 300) ** 3
+    light = np.outer(np.linspace(0.3, 1, 200), ramp) * level * 14000
+    mosaic = np.rint(512 + light + rng.normal(0, 2, light.shape)).clip(0, 16383).astype(np.uint16)
+    enhanced = plain(sensor(mosaic=mosaic, white_balance=(1.3, 1.0, 1.2)))
+    assert 1 <= enhanced.ratio <= 300
+    assert (enhanced.colour >= 1).any(axis=0).mean() <= 0.005 + 0.004, "noise apart"
+
+
+def test_auto_ratio_brings_a_flat_picture_to_middle_gray() -> None:
+    assert auto_ratio(np.full((4, 40, 40), 0.009, np.float32)) == pytest.approx(20)
+    assert auto_ratio(np.zeros((4, 40, 40), np.float32)) == pytest.approx(300)
+    assert auto_ratio(np.full((9, 1, 1), 0.9, np.float32)) == 1
+
+
+def test_a_lamp_in_the_picture_holds_the_ratio_back() -> None:
+    planes = np.full((4, 100, 100), 0.001, np.float32)
+    planes[:, :20, :20] = 0.25
+    assert auto_ratio(planes) == pytest.approx(4)
+    planes[:, :20, :20] = 0.001
+    planes[:, :4, :8] = 1  # two cells of 625: few enough
+    assert auto_ratio(planes) > 40
+
+
+def test_a_number_and_stops_override(sensor: Sensor, plain: DarkEnhancer) -> None:
+    raw = sensor(level=0.02)
+    assert plain(raw, ratio=10).record["ratio"] == 10
+    assert plain(raw, ratio=10, ev=-1).record["ratio"] == 5
+    assert plain(raw, ratio=10).record["ratio_auto"] is False
+    assert plain(raw).record["ratio_auto"] is True
+
+
+def test_orientation_is_applied_and_exif_says_so(sensor: Sensor, plain: DarkEnhancer) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    raw = sensor(size=(20, 40), orientation=6, exif=bare_exif(exif.tobytes()))
+    enhanced = plain(raw)
+    picture = enhanced.picture
+    assert picture.pixels.shape == (3, 40, 20)
+    assert enhanced.before.shape == (40, 20, 3)
+    assert (picture.orientation, orientation_of(picture.exif)) == (1, 1)
+    assert b"Maker" in (picture.exif or b"")
+    again = decode(enhanced.encoded(ImageFormat.PNG))
+    assert again.pixels.shape == (3, 40, 20)
+    assert (again.bit_depth, again.orientation) == (16, 1)
+    assert again.icc
+
+
+def test_linear_light_is_floating_point(sensor: Sensor, plain: DarkEnhancer) -> None:
+    srgb, linear = (
+        plain(sensor(), ratio=1, output_color=color).picture for color in ("srgb", "linear")
+    )
+    assert (linear.transfer, linear.is_float) == (Transfer.LINEAR, True)
+    np.testing.assert_allclose(linear_to_srgb(linear.pixels), srgb.pixels, atol=1e-5)
+    again = decode(plain(sensor(), ratio=1).encoded(ImageFormat.EXR))
+    np.testing.assert_allclose(again.pixels, linear.pixels, atol=1e-4)
+
+
+@pytest.mark.parametrize("white_balance", ["camera", (2.0, 1.0, 2.5)])
+def test_dng_opens_with_the_same_geometry_and_colour(
+    sensor: Sensor, plain: DarkEnhancer, tmp_path: Path, white_balance: WhiteBalance
+) -> None:
+    rawpy = pytest.importorskip("rawpy")
+    raw = sensor("gbrg", size=(64, 96), orientation=6)
+    ramp = (
+        np.linspace(0.02, 0.4, 96)[None]
+        * np.array([0.5, 1.0, 0.6, 1.0])[np.tile(raw.cfa, (32, 48))]
+    )
+    raw = replace(raw, mosaic=np.rint(512 + ramp * 15000).astype(np.uint16))
+    enhanced = plain(raw, ratio=2, white_balance=white_balance)
+    path = tmp_path / "out.dng"
+    path.write_bytes(enhanced.encoded(ImageFormat.DNG))
+    with rawpy.imread(str(path)) as opened:
+        developed = opened.postprocess(
+            use_camera_wb=True, no_auto_bright=True, gamma=(1, 1), output_bps=16, user_sat=65535
+        )
+    light = developed.transpose(2, 0, 1) / np.float32(65535)
+    ours = srgb_to_linear(enhanced.picture.pixels)
+    assert light.shape == ours.shape
+    inside = ours[:, 8:-8, 4:-4].clip(0, 1)
+    np.testing.assert_allclose(light[:, 8:-8, 4:-4] / light.mean(), inside / ours.mean(), atol=0.05)
+
+
+def test_sensor_without_a_network_is_refused(sensor: Sensor, enhancer: DarkEnhancer) -> None:
+    with pytest.raises(UnsupportedImage, match="X-Trans"):
+        enhancer(sensor("xtrans"))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"ratio": 0}, "ratio"),
+        ({"ratio": float("nan")}, "ratio"),
+        ({"ev": 11}, "ev"),
+        ({"white_balance": (1, 0, 1)}, "three positive factors"),
+    ],
+)
+def test_values_out_of_range_are_refused(
+    sensor: Sensor, enhancer: DarkEnhancer, values: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UsageError, match=words):
+        enhancer(sensor(), **values)
+
+
+def test_weights_of_another_task_are_refused(color_model: Path) -> None:
+    with pytest.raises(WeightsError, match="denoise, not for dark-enhance"):
+        DarkEnhancer(color_model)
+
+
+def test_real_raw_file_goes_all_the_way(
+    sensor: Sensor, enhancer: DarkEnhancer, tmp_path: Path
+) -> None:
+    path = tmp_path / "night.dng"
+    path.write_bytes(write_cfa_dng(sensor("grbg", level=0.02)))
+    enhanced = enhancer(read_raw(path))
+    assert enhanced.record["sensor"] == "GRBG"
+    assert enhanced.picture.pixels.shape == (3, 96, 132)

@@ -1,0 +1,154 @@
+"""What is too large for memory is denoised as what is not."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from restore.batch.large import LargeResult
+from restore.denoise.large import Scratch
+from restore.denoise.runner import Denoiser
+from restore.engine.lanes import Lanes
+from restore.engine.runner import TileTooLarge
+from restore.errors import OutputError
+from restore.image.decode import decode
+from restore.image.large import LargePicture, open_large
+from restore.noise.awgn import add_gaussian_noise
+from restore.noise.estimate import estimate_sigma
+from restore.noise.estimate_rows import estimate_sigma_of_rows
+
+HEIGHT, WIDTH = 300, 250
+
+
+@pytest.fixture(autouse=True)
+def _pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that run once need not be exported."""
+    monkeypatch.setenv("IMRESTORE_ENGINE", "pytorch")
+
+
+def noisy(channels: int = 3) -> np.ndarray:
+    smooth = np.linspace(-0.05, 1.05, HEIGHT * WIDTH, dtype=np.float32).reshape(1, HEIGHT, WIDTH)
+    pixels = add_gaussian_noise(smooth.repeat(channels, axis=0), 20 / 255, seed=3)
+    return np.clip(pixels, 0, 1).transpose(1, 2, 0)
+
+
+def write(path: Path, samples: np.ndarray) -> LargePicture:
+    photometric = "rgb" if samples.shape[2] >= 3 else "minisblack"
+    options = {"extrasamples": ["unassalpha"]} if samples.shape[2] in (2, 4) else {}
+    samples = samples[..., 0] if samples.shape[2] == 1 else samples
+    tifffile.imwrite(path, samples, photometric=photometric, tile=(16, 32), **options)
+    source = open_large(path, workplace=path.parent, max_pixels=10**6, budget_bytes=900_000)
+    assert source is not None
+    return source
+
+
+def assert_same(denoiser: Denoiser, source: LargePicture, **options: float) -> None:
+    whole = denoiser(decode(source.path), **options)
+    result = denoiser.large(source, **options)
+    assert {**result.record, "seconds": 0} == {**whole.record, "seconds": 0}
+    with result.opened() as rows:
+        for start in range(0, HEIGHT, 70):
+            part = rows(start, min(HEIGHT, start + 70))
+            expected = whole.picture.rows(start, start + 70)
+            np.testing.assert_allclose(part.pixels, expected.pixels, rtol=0, atol=1e-6)
+            if expected.alpha is not None:
+                np.testing.assert_array_equal(part.alpha, expected.alpha)
+    assert sorted(source.path.parent.iterdir()) == [source.path]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"sigma": 10.0},
+        {"strength": 0.0},
+        {"strength": 0.6, "detail": 0.5},
+        {"detail": 1.0},
+    ],
+    ids=str,
+)
+def test_the_same_result_for_all_options(
+    tmp_path: Path, color_model: Path, options: dict[str, float]
+) -> None:
+    source = write(tmp_path / "a.tif", np.rint(noisy() * 65535).astype(np.uint16))
+    assert_same(Denoiser(color_model, device="cpu", tile=64), source, **options)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_the_same_result_for_gray_and_alpha(
+    tmp_path: Path, color_model: Path, gray_model: Path, count: int
+) -> None:
+    source = write(tmp_path / "a.tif", np.rint(noisy(count) * 255).astype(np.uint8))
+    for model in (color_model, gray_model):
+        assert_same(Denoiser(model, device="cpu", tile=96), source)
+
+
+def test_the_same_result_for_light_with_holes(tmp_path: Path, color_model: Path) -> None:
+    light = noisy() ** 2 * 3
+    light[100, 100] = np.nan
+    light[200:300] = np.inf
+    assert_same(Denoiser(color_model, device="cpu", tile=64), write(tmp_path / "a.tif", light))
+
+
+def test_midtones_keep_the_mean_of_the_whole_picture(tmp_path: Path, color_model: Path) -> None:
+    denoiser = Denoiser(color_model, device="cpu", tile=64)
+    (backend,) = denoiser._backends.values()
+    backend.is_for_cameras = True
+    source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
+    assert_same(denoiser, source, detail=0.3)
+
+
+def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
+    tmp_path: Path, color_model: Path
+) -> None:
+    denoiser = Denoiser(color_model, device="cpu", tile=256)
+    (backend,) = denoiser._backends.values()
+    backend.is_for_cameras = True
+    network, calls = backend._place.lanes.first, []
+
+    class Small:
+        def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+            calls.append(inputs[0].shape)
+            if len(calls) == 2 or inputs[0].shape[2] > 140:
+                raise TileTooLarge
+            return network(*inputs)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(network, name)
+
+    source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
+    whole = denoiser(decode(source.path))
+    backend._place.lanes = Lanes([Small()])  # type: ignore[list-item]
+    result = denoiser.large(source)
+    assert result.record["tile"] == 64
+    with result.opened() as rows:
+        np.testing.assert_allclose(rows(0, HEIGHT).pixels, whole.picture.pixels, atol=1e-5)
+
+
+def test_sigma_of_bands_is_that_of_the_whole() -> None:
+    for pixels in (noisy(), noisy(1) * 0.5 + 0.2):
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        planes[:, 50:60, 50:60] = np.nan
+        whole = estimate_sigma(planes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("restore.noise.estimate_rows._PIXELS_AT_ONCE", 37 * WIDTH)
+            by_rows = estimate_sigma_of_rows(
+                lambda start, stop, planes=planes: planes[:, start:stop], HEIGHT, WIDTH
+            )
+        assert by_rows == whole > 0
+
+
+def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a working file needs 4e\+06 GB here"):
+        Scratch(tmp_path, 1, 10**9, 10**6)
+
+
+def test_results_are_read_once(tmp_path: Path, color_model: Path) -> None:
+    source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
+    result = Denoiser(color_model, device="cpu", tile=64).large(source)
+    assert isinstance(result, LargeResult)
+    with result.opened() as rows:
+        rows(0, 1)
+    with result.opened() as rows, pytest.raises(ValueError, match="closed"):
+        rows(0, 1)

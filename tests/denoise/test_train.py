@@ -1,0 +1,301 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore.denoise.data import _matched, open_source
+from restore.denoise.recipe import DenoiseRecipe
+from restore.denoise.train import train_denoiser
+from restore.errors import OutputError, OutputExists, TrainingError, TrainingStopped, UsageError
+from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.training.checkpoint import checkpoint_path
+from restore.training.randomness import Randomness
+from restore.training.schedule import Progress
+from restore.training.session import Settings
+from restore.weights.store import build, load, save_weights, weights_of
+
+TINY = DenoiseRecipe(
+    model="dncnn", channels=1, depth=3, widths=(8,), patch=16, batch=4, steps=6, sigma=(25, 25)
+)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png", "more/c.png"):
+        small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((64, 48), Image.Resampling.BICUBIC).save(folder / name)
+    return folder
+
+
+def test_writes_weights_that_carry_their_recipe(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    train_denoiser(TINY, output, clean=photos)
+    weights = load(output)
+    assert weights.architecture == "DnCNN"
+    assert weights.task == "denoise"
+    assert (weights.channels, weights.config.depth) == (1, 3)
+    assert weights.provenance["recipe"]["sigma"] == [25, 25]
+    assert weights.provenance["data"] == {"folder": "photos", "pictures": 3}
+    assert weights.provenance["steps"] == 6
+    assert set(weights.precision_loss_db) == {"fp16", "bf16"}
+    assert not checkpoint_path(output).exists(), "a finished run leaves no checkpoint"
+    assert build(weights)(torch.rand(1, 1, 9, 9)).shape == (1, 1, 9, 9)
+
+
+@pytest.mark.parametrize("model", ["dncnn", "resunet"])
+def test_trains_colour_networks(photos: Path, tmp_path: Path, model: str) -> None:
+    widths = (8,) if model == "dncnn" else (4, 6)
+    recipe = replace(TINY, model=model, channels=3, widths=widths)
+    weights = train_denoiser(recipe, tmp_path / "c.safetensors", clean=photos)
+    assert weights.channels == 3
+
+
+@pytest.mark.parametrize("multiple", [32, 64, 256])
+def test_networks_are_judged_on_crops_that_they_take(tmp_path: Path, multiple: int) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("L", (multiple + 27, multiple + 13), 128).save(folder / "a.png")
+    recipe = replace(TINY, patch=multiple)
+    for clean, pairs in (([folder], None), ([], (folder, folder))):
+        source = open_source(
+            recipe, clean=clean, pairs=pairs, batch=1, multiple=multiple, warn=pytest.fail
+        )
+        for batch in source.held_out:
+            assert [side % multiple for side in batch.noisy.shape[2:]] == [0, 0]
+
+
+def test_batch_norm_is_folded_away(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(TINY, batch_norm=True)
+    weights = train_denoiser(recipe, tmp_path / "bn.safetensors", clean=photos)
+    assert not weights.config.batch_norm
+    assert not any("norm" in key for key in weights.tensors)
+
+
+def test_stopped_run_resumes_to_the_same_weights(photos: Path, tmp_path: Path) -> None:
+    whole = train_denoiser(TINY, tmp_path / "whole.safetensors", clean=photos)
+    parts = tmp_path / "parts.safetensors"
+    with pytest.raises(TrainingStopped):
+        train_denoiser(TINY, parts, clean=photos, should_stop=lambda: True)
+    assert not parts.exists()
+    with pytest.raises(OutputExists, match="--resume"):
+        train_denoiser(TINY, parts, clean=photos)
+    resumed = train_denoiser(TINY, parts, clean=photos, settings=Settings(resume=True))
+    for key, tensor in whole.tensors.items():
+        assert torch.equal(tensor, resumed.tensors[key]), key
+
+
+def test_a_run_that_starts_again_forgets_the_one_before(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    with pytest.raises(TrainingStopped):
+        train_denoiser(TINY, output, clean=photos, should_stop=lambda: True)
+    assert checkpoint_path(output).exists()
+
+    def killed(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_denoiser(TINY, output, clean=photos, settings=Settings(overwrite=True), report=killed)
+    assert not checkpoint_path(output).exists()
+
+
+def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
+    train_denoiser(TINY, tmp_path / "shallow.safetensors", clean=photos)
+    recipe = replace(TINY, depth=6, learning_rate=1e-9)
+    deep = train_denoiser(
+        recipe,
+        tmp_path / "deep.safetensors",
+        clean=photos,
+        start_from=tmp_path / "shallow.safetensors",
+    )
+    noisy = torch.rand(1, 1, 16, 16)
+    shallow = build(load(tmp_path / "shallow.safetensors"))
+    torch.testing.assert_close(build(deep)(noisy), shallow(noisy), rtol=0, atol=1e-3)
+    assert deep.provenance["started_from"] == "shallow"
+
+
+def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> None:
+    """A teacher that does nothing makes a student that does nothing."""
+    teacher = tmp_path / "idle.safetensors"
+    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos)
+    idle = {key: torch.zeros_like(tensor) for key, tensor in weights.tensors.items()}
+    save_weights(replace(weights, tensors=idle), teacher)
+    recipe = replace(TINY, steps=150, learning_rate=3e-3)
+    student, scholar = (
+        build(train_denoiser(recipe, tmp_path / f"{name}.safetensors", clean=photos, teacher=by))
+        for name, by in (("student", teacher), ("scholar", None))
+    )
+    noisy = torch.rand(1, 1, 32, 32)
+    changes = [float((network(noisy) - noisy).abs().mean()) for network in (student, scholar)]
+    assert changes[0] < 0.2 * changes[1]
+
+
+def test_teacher_must_know_the_same_pictures(photos: Path, tmp_path: Path) -> None:
+    gray = tmp_path / "gray.safetensors"
+    train_denoiser(TINY, gray, clean=photos)
+    with pytest.raises(UsageError, match="teacher gray has 1 channels"):
+        train_denoiser(
+            replace(TINY, channels=3), tmp_path / "x.safetensors", clean=photos, teacher=gray
+        )
+
+
+def test_teacher_must_be_a_denoiser_that_the_crops_fit(photos: Path, tmp_path: Path) -> None:
+    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos)
+    other = tmp_path / "other.safetensors"
+    save_weights(replace(weights, task="hdr"), other)
+    torch.manual_seed(0)
+    coarse = ResUNet(ResUNetConfig(channels=1, widths=(2,) * 6, blocks=1))
+    wide = tmp_path / "wide.safetensors"
+    save_weights(weights_of(coarse, name="wide", task="denoise", provenance={}), wide)
+    for teacher, message in ((other, "for hdr, not for denoising"), (wide, "a multiple of 32")):
+        with pytest.raises(UsageError, match=message):
+            train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos, teacher=teacher)
+
+
+def test_what_the_end_needs_is_checked_before_the_first_step(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[Progress] = []
+    output = tmp_path / "x.safetensors"
+    monkeypatch.setattr("restore.weights.pictures.weights_folder", lambda: tmp_path / "none")
+    with pytest.raises(UsageError, match="no pictures to measure on"):
+        train_denoiser(TINY, output, clean=photos, report=steps.append)
+    monkeypatch.setattr("restore.weights.store.os.access", lambda *_: False)
+    with pytest.raises(OutputError, match="this folder cannot be written"):
+        train_denoiser(TINY, output, clean=photos, report=steps.append)
+    assert not steps
+
+
+def test_trains_on_pairs(photos: Path, tmp_path: Path) -> None:
+    weights = train_denoiser(TINY, tmp_path / "pairs.safetensors", pairs=(photos, photos))
+    assert weights.provenance["data"]["pairs"] == 3
+
+
+def test_pairs_of_different_size_are_refused(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "more").mkdir(parents=True)
+    Image.new("RGB", (50, 50)).save(other / "a.png")
+    with pytest.raises(TrainingError, match="differ in size"):
+        train_denoiser(TINY, tmp_path / "x.safetensors", pairs=(photos, other))
+
+
+def test_history_and_best_weights_lie_beside_the_output(photos: Path, tmp_path: Path) -> None:
+    output, best = tmp_path / "mine.safetensors", tmp_path / "mine.best.safetensors"
+    seen: list[bool] = []
+    train_denoiser(TINY, output, clean=photos, report=lambda _: seen.append(best.exists()))
+    assert seen[-1], "the best weights so far can be tried while it trains"
+    assert not best.exists()
+    rows = (tmp_path / "mine.history.csv").read_text().splitlines()
+    assert rows[0] == "step,seconds,loss,learning_rate,validation_psnr_db"
+    assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "6"]
+    with Image.open(tmp_path / "mine.history.png") as curve:
+        assert curve.width > 600
+
+
+def test_noises_are_mixed(photos: Path, tmp_path: Path) -> None:
+    recipe = replace(
+        TINY, model="resunet", channels=3, widths=(4, 6), blind=True, noise=("camera", "jpeg:10-90")
+    )
+    weights = train_denoiser(recipe, tmp_path / "m.safetensors", clean=[photos, photos])
+    assert weights.provenance["recipe"]["noise"] == ["camera", "jpeg:10-90"]
+    assert weights.provenance["data"] == {"folder": "photos, photos", "pictures": 3}
+    assert not weights.takes_sigma
+
+
+def test_a_lack_of_memory_says_what_takes_less(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("restore.training.loop.Trainer._forward", full)
+    with pytest.raises(TrainingError, match=r"smaller --batch .* --accumulate"):
+        train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos)
+
+
+def test_batch_must_divide(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="batch of 4 cannot be divided"):
+        train_denoiser(replace(TINY, accumulate=3), tmp_path / "x.safetensors", clean=photos)
+
+
+def test_existing_output_is_kept(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    output.write_bytes(b"precious")
+    with pytest.raises(OutputExists):
+        train_denoiser(TINY, output, clean=photos)
+    assert output.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"model": "unet"},
+        {"loss": "ssim"},
+        {"sigma": (50, 10)},
+        {"sigma": (0, 300)},
+        {"steps": None},
+        {"seconds": 5.0},
+        {"steps": 0},
+        {"learning_rate": 0.0},
+        {"batch": 0},
+        {"patch": 4},
+        {"ema": 1.0},
+        {"schedule": "linear"},
+        {"accumulate": 0},
+        {"noise": ()},
+        {"noise": ("snow",)},
+        {"noise": ("jpeg:0",)},
+        {"noise": ("jpeg:90-10",)},
+        {"noise": ("camera",)},
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        replace(TINY, **wrong)
+
+
+def test_sources_must_be_one(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.safetensors"
+    for sources in ({}, {"clean": photos, "pairs": (photos, photos)}):
+        with pytest.raises(UsageError, match="not both"):
+            train_denoiser(TINY, output, **sources)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"not a folder|no pictures"):
+        train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name)
+
+
+def test_of_several_clean_pictures_the_same_kind_of_file_is_taken(photos: Path) -> None:
+    Image.new("RGB", (64, 48)).save(photos / "a.jpg")
+    matched = dict(_matched(photos, photos, pytest.fail))
+    assert all(noisy == clean for noisy, clean in matched.items())
+    assert len(matched) == 4
+
+
+@pytest.mark.parametrize("kind", ["clean", "pairs"])
+def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None:
+    """Each picture is of one gray, by which its crops are known."""
+    folder = tmp_path / "grays"
+    folder.mkdir()
+    for gray in range(40):
+        Image.new("L", (32, 32), 5 * gray).save(folder / f"{gray:02}.png")
+    recipe = replace(TINY, patch=16)
+    clean, pairs = ([folder], None) if kind == "clean" else ([], (folder, folder))
+    source = open_source(recipe, clean=clean, pairs=pairs, batch=64, multiple=1, warn=pytest.fail)
+
+    def grays(clean: torch.Tensor) -> set[int]:
+        return set((255 * clean.mean(dim=(1, 2, 3))).round().int().tolist())
+
+    kept = set().union(*(grays(batch.clean) for batch in source.held_out))
+    rng = Randomness(0, torch.device("cpu"))
+    trained = set().union(*(grays(source.batches(rng).clean) for _ in range(20)))
+    assert len(kept) == 2
+    assert trained == {5 * gray for gray in range(40)} - kept

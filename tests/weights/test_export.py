@@ -1,0 +1,102 @@
+"""ONNX files compute what PyTorch does; skipped where the exporter is not installed."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from restore.errors import UsageError, WeightsError
+from restore.models.autoencoder import Autoencoder, AutoencoderConfig
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.weights import export as onnx_export
+from restore.weights.export import to_onnx
+from restore.weights.store import Weights, build
+
+pytest.importorskip("onnxscript")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def weights_of(network: Any, task: str = "denoise") -> Weights:
+    torch.manual_seed(0)
+    return Weights(
+        name="small",
+        architecture=type(network).__name__,
+        config=network.config,
+        task=task,
+        tensors=dict(type(network)(network.config).state_dict()),
+    )
+
+
+def run(data: bytes, **inputs: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    result: np.ndarray = session.run(["result"], inputs)[0]
+    return result
+
+
+def all_but(package: str) -> Callable[[str], str | None]:
+    """Return a ``find_spec`` that finds all packages but one."""
+    return lambda name: None if name == package else name
+
+
+@pytest.fixture(scope="module")
+def told() -> Weights:
+    return weights_of(ResUNet(ResUNetConfig(channels=3, widths=(4, 8), blocks=1)))
+
+
+@pytest.fixture(scope="module")
+def exported(told: Weights) -> bytes:
+    return to_onnx(told).data
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 2, 2), (1, 3, 46, 30), (4, 3, 8, 18)])
+def test_any_size_and_any_batch(
+    told: Weights, exported: bytes, shape: tuple[int, int, int, int]
+) -> None:
+    picture = np.random.default_rng(0).random(shape, dtype=np.float32)
+    sigma = np.linspace(0.05, 0.2, shape[0], dtype=np.float32)
+    with torch.inference_mode():
+        expected = build(told)(torch.from_numpy(picture), torch.from_numpy(sigma)).numpy()
+    np.testing.assert_allclose(run(exported, picture=picture, sigma=sigma), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "network", "multiple"),
+    [
+        ("denoise", DnCNN(DnCNNConfig(channels=1, depth=3, width=4)), 1),
+        ("dark-enhance", IspUNet(IspUNetConfig(planes=4, width=2)), 16),
+        ("anomaly", Autoencoder(AutoencoderConfig(channels=1, window=32, latent=4)), 0),
+    ],
+    ids=["denoise", "dark-enhance", "anomaly"],
+)
+def test_networks_of_other_tasks(task: str, network: Any, multiple: int) -> None:
+    result = to_onnx(weights_of(network, task))
+    assert result.multiple == multiple
+    assert result.difference is not None
+    assert result.difference < 1e-4
+
+
+def test_a_file_that_computes_something_else_is_refused(
+    told: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "_difference", lambda *_: 0.01)
+    with pytest.raises(WeightsError, match="differs from PyTorch by"):
+        to_onnx(told)
+
+
+def test_without_the_exporter_the_error_says_what_to_install(
+    told: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "find_spec", all_but("onnxscript"))
+    with pytest.raises(UsageError, match=r"onnxscript: pip install 'imrestore\[onnx\]'"):
+        to_onnx(told)
+
+
+def test_without_onnxruntime_nothing_is_compared(
+    told: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "find_spec", all_but("onnxruntime"))
+    assert to_onnx(told).difference is None
