@@ -12,7 +12,8 @@ from pathlib import Path
 
 from restore.anomaly.evaluate import evaluate_detector, trials
 from restore.anomaly.runner import Detector
-from restore.weights.store import load, save_weights
+from restore.tasks import load
+from restore.weights.store import save_weights
 from tables import table
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from restore.hdr.optics.lens import Camera
 from restore.hdr.optics.psf import point_spread
 from restore.models.optical_element import height_map_of, psf_of
-from restore.weights.store import load
+from restore.tasks import load
 from tables import table
 
 CORE = 8

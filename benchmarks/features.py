@@ -14,11 +14,11 @@ import statistics
 import sys
 
 import torch
+from restore.weights.pictures import levels_of, pictures_for
 from torch import Tensor
 
 from restore.models.dncnn import DnCNN
-from restore.weights.pictures import levels_of, pictures_for
-from restore.weights.store import build, load
+from restore.tasks import load
 from tables import table
 
 _DEAD, _ON = 1e-4, 0.99
@@ -36,7 +36,7 @@ def hidden_features(network: DnCNN, noisy: Tensor) -> list[Tensor]:
 def row(name: str, sigma: float) -> list[str]:
     """Return the cells of one network."""
     weights = load(name)
-    network = build(weights).eval()
+    network = weights.build().eval()
     if not isinstance(network, DnCNN) or network.config.noise_map:
         sys.exit(f"{name} is not a blind DnCNN")
     clean = torch.stack(pictures_for(weights, network))

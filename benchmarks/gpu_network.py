@@ -16,11 +16,11 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from restore.engine.torch_lane import exact_float32
 from torch import Tensor, nn
 
 from restore.engine.device import PRECISIONS
-from restore.engine.torch_lane import exact_float32
-from restore.weights.store import build, load
+from restore.tasks import load
 from tables import table
 
 SIGMA = 25 / 255
@@ -92,8 +92,10 @@ def main() -> None:
     rows = []
     models, tiles = options.models.split(","), options.tiles.split(",")
     for name, precision, side in product(models, options.precisions.split(","), tiles):
-        network = build(load(name)).to(
-            options.device, PRECISIONS[precision], memory_format=torch.channels_last
+        network = (
+            load(name)
+            .build()
+            .to(options.device, PRECISIONS[precision], memory_format=torch.channels_last)
         )
         with torch.inference_mode(), exact_float32(precision == "fp32"):
             measured = speeds(network, int(side), options)

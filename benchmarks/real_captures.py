@@ -26,7 +26,7 @@ from restore.hdr.optics.psf_file import load_psf
 from restore.hdr.runner import HdrReconstructor
 from restore.image.decode import decode
 from restore.models.optical_element import psf_of
-from restore.weights.store import load
+from restore.tasks import load
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
 _DARK, _BRIGHT = 0.05, 0.8

@@ -65,9 +65,9 @@ def restore_each(noisy: Path, out: Path, method: Callable[[np.ndarray], np.ndarr
 def reference(model: str, noisy: Path, out: Path) -> None:
     import torch
 
-    from restore.weights.store import build, load
+    from restore.tasks import load
 
-    network = build(load(model))
+    network = load(model).build()
     level = torch.tensor([SIGMA / 255])
 
     def restored(pixels: np.ndarray) -> np.ndarray:
@@ -95,6 +95,7 @@ def bm3d(_model: str, noisy: Path, out: Path) -> None:
 
 def ceiling(model: str, noisy: Path, _out: Path) -> None:
     from restore.engine.backend import Backend
+
     from restore.weights.file import read_weight_file
 
     backend = Backend(read_weight_file(model), device="auto", precision="auto")

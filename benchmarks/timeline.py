@@ -43,9 +43,10 @@ Spans = dict[tuple[str, object], list[tuple[float, float]]]
 @contextmanager
 def noting(spans: Spans) -> Iterator[None]:
     """Note what the stages of pictures and the lanes of networks do."""
-    from restore.batch.stages import PictureStages
     from restore.engine.openvino_runner import OpenVinoRunner
     from restore.engine.torch_lane import TorchLane
+
+    from restore.batch.stages import PictureStages
 
     def noted(does: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def timed(self: Any, *arguments: Any) -> Any:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from restore.image.metrics import psnr, ssim
     from restore.image.picture import ImageFormat, Picture, Transfer
     from restore.noise.estimate import estimate_sigma
-    from restore.weights.store import Weights, build, load, shipped
+    from restore.tasks import load
+    from restore.weights.file import shipped
+    from restore.weights.store import Weights
 
 __all__ = [
     "Denoised",
@@ -31,7 +33,6 @@ __all__ = [
     "RestoreError",
     "Transfer",
     "Weights",
-    "build",
     "decode",
     "denoise",
     "encode",
@@ -56,15 +57,14 @@ _HOMES = {
     "RestoreError": "restore.errors",
     "Transfer": "restore.image.picture",
     "Weights": "restore.weights.store",
-    "build": "restore.weights.store",
     "decode": "restore.image.decode",
     "denoise": "restore.denoise.arrays",
     "encode": "restore.image.encode",
     "estimate_sigma": "restore.noise.estimate",
-    "load": "restore.weights.store",
+    "load": "restore.tasks",
     "psnr": "restore.image.metrics",
     "read_part": "restore.anomaly.part",
-    "shipped": "restore.weights.store",
+    "shipped": "restore.weights.file",
     "ssim": "restore.image.metrics",
 }
 

@@ -82,7 +82,7 @@ def isp_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         config = IspUNetConfig(planes=planes, width=2)
         weights = Weights(
             name=name,
-            architecture="IspUNet",
+            network=IspUNet,
             config=config,
             task="dark-enhance",
             tensors=dict(IspUNet(config).state_dict()),

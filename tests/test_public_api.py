@@ -14,7 +14,6 @@ PUBLIC = [
     "RestoreError",
     "Transfer",
     "Weights",
-    "build",
     "decode",
     "denoise",
     "encode",

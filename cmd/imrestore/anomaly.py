@@ -178,7 +178,7 @@ def _work(
         stages,
         report,
         jobs=files.jobs,
-        lanes=detector.backend.lanes,
+        lanes=detector.network.runner.lanes,
         note=results.add,
     )
 

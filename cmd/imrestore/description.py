@@ -22,6 +22,8 @@ __all__ = [
 
 def record_of(path: Path, weights: "Weights") -> dict[str, Any]:
     """Return what is known about weights, as plain values."""
+    from restore.tasks import task_called
+
     card = path.with_suffix(".md")
     return {
         "name": weights.name,
@@ -34,26 +36,10 @@ def record_of(path: Path, weights: "Weights") -> dict[str, Any]:
         "parameters": weights.parameters,
         "stored": str(weights.stored_dtype).removeprefix("torch."),
         "bytes": path.stat().st_size,
-        "noise": _noise(weights),
+        "noise": task_called(weights.task).training_noise_of(weights),
         "provenance": weights.provenance,
         "precision_loss_db": weights.precision_loss_db,
     }
-
-
-def _noise(weights: "Weights") -> str | None:
-    """Return the noise that weights are for, as far as the file says; None if they are for none."""
-    if weights.task in ("anomaly", "hdr"):
-        return None
-    recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
-    if isinstance(data, dict) and "pairs" in data:
-        return "as in its pairs"
-    if isinstance(recipe, dict) and isinstance(recipe.get("ratio"), list):
-        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in recipe['ratio'])}"
-    if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
-        gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
-        kinds = recipe.get("noise", ["awgn"])
-        return ", ".join(gaussian if kind == "awgn" else str(kind) for kind in kinds)
-    return "Gaussian, sigma given" if weights.takes_sigma else "not said"
 
 
 def described(weights: "Weights") -> str:

@@ -58,7 +58,8 @@ def list_weights(as_json: _Json = False) -> None:
       imrestore weights list
       imrestore weights list --json
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.weights.store import find, load, shipped
+    from restore.tasks import load
+    from restore.weights.file import find, shipped
 
     records = [record_of(path, load(path)) for path in map(find, shipped())]
     if as_json:
@@ -77,7 +78,8 @@ def show(name: _Name, as_json: _Json = False) -> None:
       imrestore weights show dncnn-color
       imrestore weights show mine.safetensors --json
     """  # noqa: D301
-    from restore.weights.store import find, load
+    from restore.tasks import load
+    from restore.weights.file import find
 
     path = find(name)
     record = record_of(path, load(path))
@@ -108,13 +110,15 @@ def verify(
       imrestore weights verify mine.safetensors
     """  # noqa: D301
     from restore.errors import WeightsError
-    from restore.weights.store import shipped
+    from restore.tasks import load, task_called
+    from restore.weights.file import shipped
     from restore.weights.verify import verify as verify_weights
 
     failed = False
     for one in shipped() if name is None else [name]:
         try:
-            weights = verify_weights(one)
+            weights = load(one)
+            verify_weights(weights, task_called(weights.task))
         except WeightsError as error:
             failed = True
             print_line(f"FAILED {error}")
@@ -157,6 +161,7 @@ def convert(
       imrestore denoise photo.jpg -o clean.jpg --model dncnn-25.safetensors
       imrestore weights convert model.npz -o published.safetensors --psf measured_psf.npz
     """  # noqa: D301
+    from restore.tasks import task_called
     from restore.weights.convert.convert import convert as convert_checkpoint
     from restore.weights.measure import measured
     from restore.weights.store import check_new_file, save_weights
@@ -166,7 +171,7 @@ def convert(
     converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
     print_line(f"{file.name}: {converted.layout}")
     say("measuring what half precision costs; this takes a while for large networks")
-    weights = measured(converted.weights)
+    weights = measured(converted.weights, task_called(converted.weights.task))
     save_weights(weights, output, overwrite=overwrite)
     print_losses(weights.precision_loss_db)
     print_line(f"{output}: {described(weights)}")
@@ -204,12 +209,13 @@ def export(
       imrestore weights export mine.safetensors -o mine.onnx --overwrite
     """  # noqa: D301
     from restore.files import write_atomically
+    from restore.tasks import load, task_called
     from restore.weights.export import to_onnx
-    from restore.weights.store import check_new_file, load
+    from restore.weights.store import check_new_file
 
     check_new_file(output, overwrite=overwrite, suffix=".onnx")
     weights = load(name)
-    network = to_onnx(weights)
+    network = to_onnx(weights, task_called(weights.task))
     write_atomically(output, network.data, overwrite=overwrite)
     sides = {
         0: "pictures of one size",
@@ -249,16 +255,21 @@ def round_weights(
       imrestore weights round published.safetensors photos/ -o rounded.safetensors
       imrestore denoise photo.jpg -o clean.jpg --model rounded.safetensors
     """  # noqa: D301
+    from restore.batch.inputs import pictures_in
+    from restore.tasks import load, task_called
+    from restore.weights.file import find
     from restore.weights.gptq import with_bf16_kernels
     from restore.weights.measure import measure_change, measured
-    from restore.weights.store import check_new_file, find, load, save_weights
+    from restore.weights.store import check_new_file, save_weights
 
     path = find(name)
     check_new_file(output, overwrite=overwrite, inputs=[path])
     weights = load(path)
     say("rounding, and measuring what half precision costs; this takes a while")
-    rounded = measured(with_bf16_kernels(weights, pictures))
-    change = measure_change(weights, rounded)
+    task = task_called(weights.task)
+    paths = pictures_in(pictures, recursive=False)
+    rounded = measured(with_bf16_kernels(weights, task, paths), task)
+    change = measure_change(weights, rounded, task)
     save_weights(rounded, output, overwrite=overwrite)
     print_losses(rounded.precision_loss_db | {"fp32, against the weights before": change})
     print_line(f"{output}: {described(rounded)}")
@@ -291,17 +302,20 @@ def measure(
     """  # noqa: D301
     from dataclasses import replace
 
-    from restore.errors import UsageError
+    from restore.batch.inputs import pictures_in
+    from restore.tasks import load, task_called
+    from restore.weights.file import find
     from restore.weights.measure import measure_precision_loss
-    from restore.weights.pictures import pictures_for
-    from restore.weights.store import build, find, load, save_weights
+    from restore.weights.measurement import crops_for, measurement_of
+    from restore.weights.store import save_weights
 
     path = find(name)
     weights = load(path)
-    if weights.task == "anomaly":
-        raise UsageError(f"{name}: only what restores pictures has a loss; this finds anomalies")
-    crops = pictures_for(weights, build(weights), pictures)
-    losses = measure_precision_loss(weights, crops)
+    task = task_called(weights.task)
+    measurement_of(weights, task)
+    paths = None if pictures is None else pictures_in(pictures, recursive=False)
+    crops = crops_for(weights, task, weights.build(), paths)
+    losses = measure_precision_loss(weights, task, crops)
     if write:
         save_weights(replace(weights, precision_loss_db=losses), path, overwrite=True)
     if as_json:

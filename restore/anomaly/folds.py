@@ -9,11 +9,12 @@ from typing import Any
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.data import Fold
 from restore.anomaly.recipe import AnomalyRecipe
+from restore.anomaly.task import TASK
 from restore.errors import OutputExists, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.session import Settings
 from restore.training.team import team_size
-from restore.weights.store import Weights, check_new_file, load
+from restore.weights.store import Weights, check_new_file
 
 __all__ = ["Stage", "train_in_folds"]
 
@@ -143,7 +144,7 @@ def _settings(stage: Stage, settings: Settings) -> Settings:
 
 
 def _finished(stage: Stage) -> Weights:
-    weights = load(stage.output)
+    weights = TASK.load(stage.output)
     if weights.provenance.get("recipe") != asdict(stage.recipe):
         raise UsageError(f"{stage.output}: is of another recipe; use --overwrite to start again")
     return weights

@@ -1,23 +1,18 @@
 """A network for anomalies on a device: pixels in, reconstruction and score map out."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.anomaly.edges import NO_EDGES, EdgeProfile
 from restore.anomaly.shrink import shrunk
-from restore.engine.choice import choose_precision, tile_size
-from restore.engine.device import fast_precisions, resolve_devices
-from restore.engine.fitting import Place, Placed
-from restore.engine.lanes import Lanes
-from restore.engine.tiles import run_overlapping, run_tiled
-from restore.engine.torch_lane import TorchLane, torch_lanes
-from restore.models.autoencoder import Autoencoder
-from restore.weights.store import Weights, build
+from restore.anomaly.task import TASK
+from restore.engine.placement import Placement
+from restore.engine.runner import Run, Runner
+from restore.weights.store import Weights
 
-__all__ = ["InspectionBackend", "Scored"]
+__all__ = ["InspectionNetwork", "Scored"]
 
 _TILE = 1024
 """Halos of two networks, one after the other, are wide: small tiles would mostly be halo."""
@@ -46,16 +41,14 @@ class Scored:
         return float(self.scores.max())
 
 
-class InspectionBackend(Placed[TorchLane]):
-    """Runs one anomaly network on one device, or on all GPUs; may be called from several threads.
+class InspectionNetwork:
+    """Runs one anomaly network; may be called from several threads.
 
     Args:
         weights: what to run.
+        placement: where and how.
         scale: pictures are made smaller by this whole factor first.
         edges: by which scores near the edges of pictures are divided.
-        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
-        precision: auto, fp32, fp16 or bf16.
-        tile: side of a tile in pixels, or auto.
 
     Raises:
         UsageError: an option that does not exist.
@@ -66,31 +59,13 @@ class InspectionBackend(Placed[TorchLane]):
     def __init__(
         self,
         weights: Weights,
+        placement: Placement,
         *,
         scale: int = 1,
         edges: EdgeProfile = NO_EDGES,
-        device: str = "auto",
-        precision: str = "auto",
-        tile: str | int = "auto",
     ) -> None:
         self.weights, self.scale, self.edges = weights, scale, edges
-        self._wanted_precision, self._wanted_tile = precision, tile
-        network: Any = build(weights)
-        self._window = int(network.window) if isinstance(network, Autoencoder) else None
-        if self._window is None:
-            self._halo, self._multiple = int(network.halo), int(network.multiple)
-        self._place = Place(
-            *self._opened(device, network),
-            to_processor=lambda: self._opened("cpu", build(weights)),
-        )
-
-    def _opened(self, device: str, network: Any) -> tuple[Lanes[TorchLane], int]:
-        devices = resolve_devices(device)
-        precision = choose_precision(
-            self._wanted_precision, fast_precisions(devices[0]), self.weights.precision_loss_db
-        )
-        lanes = torch_lanes(network, devices, precision, function=lambda each: each.inspect)
-        return Lanes(lanes), tile_size(self._wanted_tile, _TILE)
+        self.runner = Runner(weights, placement, method=TASK.method, auto_tile=_TILE)
 
     def __call__(self, pixels: NDArray[np.float32]) -> Scored:
         """Score a part.
@@ -102,33 +77,20 @@ class InspectionBackend(Placed[TorchLane]):
             DeviceError: not even a small tile fits the device's memory.
         """
         small = _shrunk(pixels, self.scale)
-        result = self._place.fitting(lambda lanes, tile: self._run(lanes, small, tile))
+        channels, window = len(small) + 1, self.runner.traits.window
+        if window is None:
+            result = self.runner.tiled(small, _inspected, channels=channels)
+        else:
+            result = self.runner.overlapping(
+                small, _clean, stride=window // _STRIDE, windows=_WINDOWS, channels=channels
+            )
         self.edges.relieve(result[-1])
         return Scored(result[:-1], result[-1])
 
-    def _run(
-        self, lanes: Lanes[TorchLane], pixels: NDArray[np.float32], tile: int
-    ) -> NDArray[np.float32]:
-        channels = len(pixels) + 1
-        if self._window is not None:
-            return run_overlapping(
-                lambda crops: lanes(_clean(crops)),
-                pixels,
-                window=self._window,
-                stride=self._window // _STRIDE,
-                channels=channels,
-                batch=max(1, _WINDOWS * tile // _TILE),
-                workers=lanes.workers,
-            )
-        return run_tiled(
-            lambda patch: lanes(_clean(patch[None]))[0],
-            pixels,
-            tile=tile,
-            halo=self._halo,
-            multiple=self._multiple,
-            channels=channels,
-            workers=lanes.workers,
-        )
+
+def _inspected(run: Run, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+    result: NDArray[np.float32] = run(_clean(patch[None]))[0]
+    return result
 
 
 def _shrunk(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:

@@ -13,13 +13,15 @@ from torch.nn import functional as F
 
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.edges import EdgeProfile
-from restore.anomaly.network import InspectionBackend
+from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import Part
 from restore.anomaly.shrink import enlarged_scores
-from restore.engine.cache import digest
+from restore.anomaly.task import TASK
+from restore.engine.placement import Placement
 from restore.errors import InputError, UsageError, WeightsError
 from restore.models.autoencoder import Autoencoder
-from restore.weights.store import Weights, build, load
+from restore.weights.file import digest
+from restore.weights.store import Weights
 
 __all__ = ["Detector", "Inspection", "Region", "draw_samples"]
 
@@ -93,9 +95,9 @@ class Detector:
         threshold: score above which a part is defective.
         fpr: instead, the share of good parts that may be called so; without either it is the one
             of training.
-        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
-        precision: auto, fp32, fp16 or bf16.
-        tile: side of the tiles in pixels, or auto.
+        device: as for ``Placement``.
+        precision: as for ``Placement``.
+        tile: as for ``Placement``.
 
     Raises:
         WeightsError: the weights are missing, damaged, for another task, or were never calibrated
@@ -114,30 +116,28 @@ class Detector:
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        weights = _for_anomalies(load(model))
+        weights = TASK.load(model)
         self.calibration = _calibration(weights)
         self.threshold, self.shortfall = _threshold(weights, self.calibration, threshold, fpr)
         target = self.calibration.target_fpr if self.calibration else None
         self.fpr = None if threshold is not None else (fpr or target)
-        self.backend = InspectionBackend(
+        self.network = InspectionNetwork(
             weights,
+            Placement(device=device, precision=precision, tile=tile),
             scale=_scale(weights),
             edges=_edges(weights),
-            device=device,
-            precision=precision,
-            tile=tile,
         )
 
     @property
     def weights(self) -> Weights:
         """What the detector was made of."""
-        return self.backend.weights
+        return self.network.weights
 
     @cached_property
     def digest(self) -> str:
         """Names what scores depend on: network, tensors, scale and edges; others have another."""
         weights = self.weights
-        inspection = {"scale": self.backend.scale, "edges": self.backend.edges.factors}
+        inspection = {"scale": self.network.scale, "edges": self.network.edges.factors}
         settings = asdict(weights.config) | inspection
         tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
         return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
@@ -157,9 +157,9 @@ class Detector:
                 f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "
                 f"pictures of {_channels(self.weights.channels)}"
             )
-        result = self.backend(part.pixels)
+        result = self.network(part.pixels)
         size = part.pixels.shape[1:]
-        scores = enlarged_scores(result.scores, self.backend.scale, size)
+        scores = enlarged_scores(result.scores, self.network.scale, size)
         regions = _regions(scores, self.threshold)
         return Inspection(
             score=result.score,
@@ -168,7 +168,7 @@ class Detector:
             region_count=len(regions),
             largest_area=max((region.area for region in regions), default=0),
             scores=scores,
-            reconstruction=_enlarged(result.reconstruction, self.backend.scale, size),
+            reconstruction=_enlarged(result.reconstruction, self.network.scale, size),
         )
 
 
@@ -189,8 +189,8 @@ def draw_samples(model: str | Path, count: int, *, seed: int = 0) -> NDArray[np.
     """
     if count < 1:
         raise UsageError(f"{count} samples: give a number from 1")
-    weights = _for_anomalies(load(model))
-    network = build(weights)
+    weights = TASK.load(model)
+    network = weights.build()
     if not isinstance(network, Autoencoder) or not network.config.variational:
         raise WeightsError(
             f"{weights.name}: only variational autoencoders draw pictures; train one with "
@@ -200,12 +200,6 @@ def draw_samples(model: str | Path, count: int, *, seed: int = 0) -> NDArray[np.
     with torch.inference_mode():
         codes = torch.randn((count, network.config.latent), generator=rng)
         return np.concatenate([network.decode(code[None]).numpy() for code in codes])
-
-
-def _for_anomalies(weights: Weights) -> Weights:
-    if weights.task != "anomaly":
-        raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for anomaly")
-    return weights
 
 
 def _calibration(weights: Weights) -> Calibration | None:

@@ -142,11 +142,11 @@ def reconstruction_bytes(pixels: NDArray[np.float32], bit_depth: int) -> bytes:
 
 def _told(record: Mapping[str, object], detector: Detector, seconds: float) -> dict[str, object]:
     """Return what is told about a picture: the record, and how it came about."""
-    backend = detector.backend
+    runner = detector.network.runner
     return {key: value for key, value in record.items() if key != "source"} | {
-        "device": backend.device,
-        "precision": backend.precision,
-        "tile": backend.tile,
+        "device": runner.device,
+        "precision": runner.precision,
+        "tile": runner.tile,
         "seconds": round(seconds, 4),
     }
 

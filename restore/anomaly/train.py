@@ -15,11 +15,13 @@ from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.folds import Stage, train_in_folds
 from restore.anomaly.judge import AUROC, DefectJudge
 from restore.anomaly.losses import draem_loss
-from restore.anomaly.network import InspectionBackend
+from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import read_part
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
+from restore.anomaly.task import TASK
 from restore.batch.inputs import pictures_in
+from restore.engine.placement import Placement
 from restore.errors import TrainingError, TrainingStopped
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
@@ -137,7 +139,7 @@ def _lesson(
             parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
         ),
         provenance=provenance,
-        task="anomaly",
+        task=TASK,
         finish=lambda weights: _calibrated(
             weights, parts, stage, context.device, warn, should_stop
         ),
@@ -197,15 +199,14 @@ def _calibrated(
     if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
     edges = _edge_profile(weights, parts, device, should_stop)
-    backend = InspectionBackend(
-        weights, scale=stage.recipe.scale, edges=edges, device=str(device), precision="fp32"
-    )
+    placement = Placement(device=str(device), precision="fp32")
+    network = InspectionNetwork(weights, placement, scale=stage.recipe.scale, edges=edges)
     if parts.calibrating:
         warn(f"calibrating on {len(parts.calibrating)} parts")
     scores = []
     for path in parts.calibrating:
         _go_on(should_stop)
-        scores.append(backend(read_part(path).pixels).score)
+        scores.append(network(read_part(path).pixels).score)
     try:
         calibration = Calibration(
             scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr
@@ -225,11 +226,11 @@ def _edge_profile(
     weights: Weights, parts: Parts, device: torch.device, should_stop: Callable[[], bool]
 ) -> EdgeProfile:
     """Measure it on parts that were trained on, so that those that calibrate stay unknown."""
-    backend = InspectionBackend(weights, device=str(device), precision="fp32")
+    network = InspectionNetwork(weights, Placement(device=str(device), precision="fp32"))
     maps = []
     for part in parts.training[:_EDGE_PARTS]:
         _go_on(should_stop)
-        maps.append(backend(part.numpy()).scores)
+        maps.append(network(part.numpy()).scores)
     return EdgeProfile.of(maps)
 
 

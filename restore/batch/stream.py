@@ -11,7 +11,7 @@ from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
 from restore.batch.plan import Item
-from restore.engine.device import is_out_of_memory
+from restore.engine.lane import is_out_of_memory
 from restore.errors import RestoreError
 
 __all__ = ["Outcome", "Stages", "Status", "Stopping", "Stream"]

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageCms
 
-from restore.engine.backend import Backend
-from restore.errors import UnsupportedImage, UsageError, WeightsError
+from restore.dark.task import TASK
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
+from restore.errors import UnsupportedImage, UsageError
 from restore.image.compare import viewable
 from restore.image.develop import auto_ratio, camera_to_srgb, gains_of, gray_world
 from restore.image.dng import write_linear_dng
@@ -24,14 +26,14 @@ from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.image.upright import upright_plane
 from restore.models.isp_unet import IspUNetConfig
-from restore.weights.store import Weights, load, shipped
+from restore.weights.file import shipped
+from restore.weights.store import Weights
 
 __all__ = ["DarkEnhancer", "Enhanced", "OutputColor", "WhiteBalance"]
 
 OutputColor = Literal["srgb", "linear"]
 WhiteBalance = Literal["camera", "auto"] | tuple[float, float, float]
 
-_MODELS = ("isp-bayer", "isp-xtrans")
 _XTRANS_PLANES = 9
 _ROWS_AT_ONCE = 256
 _MOST_RATIO = 10_000.0
@@ -131,10 +133,9 @@ class DarkEnhancer:
 
     Args:
         model: ``auto`` takes the shipped network for each file's sensor; or a name or a file.
-        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
-        precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
-            loss for these weights is at most 0.02 dB.
-        tile: side of the tiles in pixels of the mosaic, or auto.
+        device: as for ``Placement``.
+        precision: as for ``Placement``.
+        tile: as for ``Placement``, in pixels of the mosaic.
 
     Raises:
         WeightsError: the weights are missing, damaged or for another task.
@@ -150,24 +151,25 @@ class DarkEnhancer:
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        self._backends: dict[bool, Backend] = {}
+        self._runners: dict[bool, Runner] = {}
         self._configs: dict[bool, IspUNetConfig] = {}
         self._lowest: dict[bool, float] = {}
-        options = {"device": device, "precision": precision}
+        placement = Placement(device=device, precision=precision, tile=tile)
         names = [str(model)]
         if str(model) == "auto":
-            names = [name for name in _MODELS if name in shipped()] or [_MODELS[0]]
+            usual = list(TASK.default_weights.values())
+            names = [name for name in usual if name in shipped()] or usual[:1]
         for name in names:
-            weights = _for_dark(load(name))
+            weights = TASK.load(name)
             is_xtrans = weights.config.planes == _XTRANS_PLANES
-            self._backends[is_xtrans] = Backend(weights, tile=tile, **options)
+            self._runners[is_xtrans] = Runner(weights, placement)
             self._configs[is_xtrans] = weights.config
             self._lowest[is_xtrans] = _lowest(weights)
 
     @property
     def lanes(self) -> int:
         """How many pictures it works on at once when it is called from several threads."""
-        return max(backend.lanes for backend in self._backends.values())
+        return max(runner.lanes for runner in self._runners.values())
 
     def __call__(
         self,
@@ -195,7 +197,7 @@ class DarkEnhancer:
         """
         _check(ratio, ev, white_balance)
         started = time.perf_counter()
-        backend = self._backend(raw)
+        runner = self._runner(raw)
         config = self._configs[raw.is_xtrans]
         packed = pack(normalised(raw), raw.cfa)
         is_finished = config.head == "srgb"
@@ -207,7 +209,7 @@ class DarkEnhancer:
         amplification = (auto_ratio(planes) if ratio == "auto" else ratio) * 2**ev
         planes *= np.float32(amplification)
         np.clip(planes, self._lowest[raw.is_xtrans], 1, out=planes)
-        colour = unpack(backend.developed(planes), packed)
+        colour = unpack(runner.tiled(planes, channels=runner.traits.channels), packed)
         return Enhanced(
             colour=colour,
             raw=raw,
@@ -216,11 +218,7 @@ class DarkEnhancer:
             to_srgb=None if is_finished else camera_to_srgb(raw),
             output_color=output_color,
             record={
-                "model": backend.name,
-                "device": backend.device,
-                "engine": backend.engine,
-                "precision": backend.precision,
-                "tile": backend.tile,
+                **runner.record(),
                 "ratio": round(amplification, 2),
                 "ratio_auto": ratio == "auto",
                 "white_balance": ",".join(f"{factor:.4g}" for factor in balance),
@@ -230,24 +228,16 @@ class DarkEnhancer:
             },
         )
 
-    def _backend(self, raw: RawPicture) -> Backend:
-        backend = self._backends.get(raw.is_xtrans)
-        if backend is None:
+    def _runner(self, raw: RawPicture) -> Runner:
+        runner = self._runners.get(raw.is_xtrans)
+        if runner is None:
             kind = "an X-Trans" if raw.is_xtrans else "a Bayer"
-            names = ", ".join(one.name for one in self._backends.values())
+            names = ", ".join(one.name for one in self._runners.values())
             raise UnsupportedImage(
                 f"is of {kind} sensor, for which {names} was not trained; give other weights "
                 "with --model (`imrestore train dark-enhance` makes them)"
             )
-        return backend
-
-
-def _for_dark(weights: Weights) -> Weights:
-    if weights.task != "dark-enhance":
-        raise WeightsError(
-            f"{weights.name}: these weights are for {weights.task}, not for dark-enhance"
-        )
-    return weights
+        return runner
 
 
 def _lowest(weights: Weights) -> float:

@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,19 @@ from restore.batch.inputs import pictures_in
 from restore.dark.darkening import Darkened, darkened
 from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
 from restore.dark.recipe import DarkRecipe
+from restore.dark.task import TASK
 from restore.errors import TrainingError, UsageError
+from restore.models.isp_unet import IspUNet
 from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
 from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
-from restore.training.transfer import started_from
+from restore.training.transfer import check_same_architecture, continued
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
-from restore.weights.store import Weights, load
+from restore.weights.store import Weights
 
 __all__ = ["train_dark_enhancer"]
 
@@ -73,7 +76,7 @@ def train_dark_enhancer(
     def prepare(context: Context) -> Lesson[Darkened]:
         network = recipe.network()
         if start_from is not None:
-            network = started_from(network, load(start_from), warn)
+            network = _started_from(network, TASK.load(start_from), warn)
         batch = context.crops_per_batch
         if pairs is None:
             examples = _from_clean(recipe, clean, batch, warn)
@@ -88,9 +91,9 @@ def train_dark_enhancer(
             objective=objective,
             judge=Validation(examples.held_out, context.device),
             provenance=provenance,
-            task="dark-enhance",
-            finish=measured,
-            check=check_measurable,
+            task=TASK,
+            finish=partial(measured, task=TASK),
+            check=partial(check_measurable, task=TASK),
         )
 
     weights = train(
@@ -98,6 +101,20 @@ def train_dark_enhancer(
     )
     shutil.rmtree(cache, ignore_errors=True)
     return weights
+
+
+def _started_from(network: IspUNet, weights: Weights, warn: Callable[[str], None]) -> IspUNet:
+    """Return ``network`` with the tensors of ``weights``, as far as they fit.
+
+    It gets biases where ``weights`` has them.
+
+    Raises:
+        UsageError: the architectures differ.
+    """
+    check_same_architecture(network, weights)
+    if weights.config.up_bias is not network.config.up_bias:
+        network = IspUNet(replace(network.config, up_bias=weights.config.up_bias))
+    return continued(network, weights.build().state_dict(), weights.name, warn)
 
 
 @dataclass(frozen=True, kw_only=True)

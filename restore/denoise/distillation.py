@@ -11,7 +11,7 @@ from restore.denoise.crops import Batch
 from restore.engine.device import has_fast_bf16
 from restore.errors import UsageError
 from restore.training.randomness import Randomness
-from restore.weights.store import Network, Weights, build
+from restore.weights.store import Network, Weights
 
 __all__ = ["Distilled", "teacher_for"]
 
@@ -25,16 +25,14 @@ def teacher_for(weights: Weights, *, channels: int, patch: int) -> nn.Module:
         patch: side of the crops that it learns from, in pixels.
 
     Raises:
-        UsageError: the teacher is no denoiser, or for other pictures.
+        UsageError: the teacher is for other pictures.
         WeightsError: the tensors do not fit the architecture.
     """
-    if weights.task != "denoise":
-        raise UsageError(f"teacher {weights.name} is for {weights.task}, not for denoising")
     if weights.channels != channels:
         raise UsageError(
             f"teacher {weights.name} has {weights.channels} channels, the student {channels}"
         )
-    network = build(weights)
+    network = weights.build()
     multiple = cast(Network, network).multiple
     if patch % multiple:
         raise UsageError(f"patch must be a multiple of {multiple} for teacher {weights.name}")

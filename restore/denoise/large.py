@@ -20,7 +20,7 @@ from restore.denoise.pixels import (
     finish,
     only_finite,
 )
-from restore.engine.backend import Backend
+from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Part
 from restore.errors import OutputError
 from restore.image.large import LargePicture, ReadPart
@@ -43,7 +43,13 @@ def sigma_of_large(source: LargePicture) -> float:
 
 
 def denoise_large(
-    source: LargePicture, backend: Backend, sigma: float, *, strength: float, detail: float
+    source: LargePicture,
+    runner: Runner,
+    per_tile: PerTile,
+    *,
+    keeps_midtones: bool,
+    strength: float,
+    detail: float,
 ) -> Callable[[], AbstractContextManager[ReadRows]]:
     """Run the network over ``source``, and return what opens the result for reading, once.
 
@@ -52,8 +58,9 @@ def denoise_large(
 
     Args:
         source: what to denoise.
-        backend: the network.
-        sigma: noise level in [0, 1].
+        runner: runs the network.
+        per_tile: denoises a tile.
+        keeps_midtones: give the midtones of each channel the mean that they had, see ``Midtones``.
         strength: as for ``finish``; at 0 the result is the source.
         detail: as for ``finish``.
 
@@ -72,7 +79,7 @@ def denoise_large(
         midtones = seen = Midtones(channels)
 
         def take(part: Part, noisy: Pixels, restored: Pixels) -> None:
-            if backend.is_for_cameras:
+            if keeps_midtones:
                 seen.add(noisy, restored)
             scratch.write(part, restored)
 
@@ -80,12 +87,12 @@ def denoise_large(
 
     try:
         with source.opened() as read:
-            backend.by_tiles(
+            runner.by_tiles(
                 lambda part: encoded_for_network(read(part))[0],
                 begin,
+                per_tile,
                 height=source.height,
                 width=source.width,
-                sigma=sigma,
             )
     except BaseException:
         scratch.close()

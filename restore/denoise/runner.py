@@ -16,21 +16,26 @@ from restore.denoise.pixels import (
     finish,
     only_finite,
 )
-from restore.engine.backend import Backend
-from restore.errors import UsageError, WeightsError
+from restore.denoise.task import TASK
+from restore.denoise.tile import Tile
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
+from restore.errors import UsageError
 from restore.image.large import LargePicture
 from restore.image.picture import Picture
 from restore.noise.estimate import estimate_sigma
-from restore.weights.file import WeightFile, read_weight_file, shipped
+from restore.weights.file import shipped
 
 __all__ = ["Denoised", "Denoiser"]
 
 Sigma = float | Literal["auto"]
 
 _AUTO = "auto"
-_UNTOLD = {1: "resunet-gray", 3: "photo"}
-_TOLD = {1: "resunet-gray", 3: "resunet-color"}
 _KINDS = {1: "gray", 3: "color"}
+_UNTOLD = {channels: TASK.default_weights[kind] for channels, kind in _KINDS.items()}
+_TOLD = {
+    channels: TASK.default_weights[f"{kind}, sigma given"] for channels, kind in _KINDS.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +63,9 @@ class Denoiser:
             each picture through the network of its kind. With a single file, a gray network takes
             the channels of a colour picture one by one, and a colour network sees a gray picture
             as three equal channels.
-        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
-        precision: auto, fp32, fp16 or bf16; auto is the fastest one on the device whose measured
-            loss for these weights is at most 0.02 dB.
-        tile: side of the tiles in pixels, or auto.
+        device: as for ``Placement``.
+        precision: as for ``Placement``.
+        tile: as for ``Placement``.
 
     Raises:
         WeightsError: the weights are missing, damaged or for another task.
@@ -79,17 +83,16 @@ class Denoiser:
     ) -> None:
         self._names = _names_by_channels(model)
         self._names_told = _TOLD if str(model) == _AUTO else self._names
-        self._options = {"device": device, "precision": precision}
-        self._tile = tile
-        self._backends: dict[str, Backend] = {}
+        self._placement = Placement(device=device, precision=precision, tile=tile)
+        self._networks: dict[str, _Network] = {}
         self._opening = Lock()
         for name in set(self._names.values()):
-            self._backend(name)
+            self._network(name)
 
     @property
     def lanes(self) -> int:
         """How many pictures it works on at once when it is called from several threads."""
-        return max(backend.lanes for backend in self._backends.values())
+        return max(network.runner.lanes for network in self._networks.values())
 
     def __call__(
         self,
@@ -114,7 +117,7 @@ class Denoiser:
         _check(sigma, strength, detail)
         started = time.perf_counter()
         names = self._names if sigma == "auto" else self._names_told
-        backend = self._backend(names[picture.channels])
+        network = self._network(names[picture.channels])
         level = 0.0
         if strength > 0:
             encoded, finite = encoded_for_network(picture)
@@ -123,8 +126,8 @@ class Denoiser:
                 if sigma == "auto"
                 else float(sigma)
             )
-            restored = backend(encoded, level / 255)
-            if backend.is_for_cameras:
+            restored = network.runner.tiled(encoded, network.tile(level / 255))
+            if network.keeps_midtones:
                 midtones = Midtones(picture.channels)
                 midtones.add(encoded, restored)
                 restored += midtones.shifts()
@@ -132,7 +135,7 @@ class Denoiser:
             picture = decoded(picture, restored, finite)
         elif sigma != "auto":
             level = float(sigma)
-        record = _record(backend, picture, started, level, sigma, strength, detail)
+        record = _record(network.runner, picture, started, level, sigma, strength, detail)
         return Denoised(picture=picture, record=record)
 
     def large(
@@ -159,24 +162,53 @@ class Denoiser:
         _check(sigma, strength, detail)
         started = time.perf_counter()
         names = self._names if sigma == "auto" else self._names_told
-        backend = self._backend(names[source.like.channels])
+        network = self._network(names[source.like.channels])
         level = 0.0 if sigma == "auto" else float(sigma)
         if strength > 0 and sigma == "auto":
             level = 255 * sigma_of_large(source)
-        opened = denoise_large(source, backend, level / 255, strength=strength, detail=detail)
-        record = _record(backend, source, started, level, sigma, strength, detail)
+        opened = denoise_large(
+            source,
+            network.runner,
+            network.tile(level / 255),
+            keeps_midtones=network.keeps_midtones,
+            strength=strength,
+            detail=detail,
+        )
+        record = _record(network.runner, source, started, level, sigma, strength, detail)
         return LargeResult(picture=source.like, height=source.height, record=record, opened=opened)
 
-    def _backend(self, name: str) -> Backend:
+    def _network(self, name: str) -> "_Network":
         with self._opening:
-            if name not in self._backends:
-                weights = _for_denoising(read_weight_file(name))
-                self._backends[name] = Backend(weights, tile=self._tile, **self._options)
-            return self._backends[name]
+            if name not in self._networks:
+                self._networks[name] = _Network.opened(name, self._placement)
+            return self._networks[name]
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network, and what its training tells of how to use it.
+
+    Attributes:
+        runner: runs it.
+        keeps_midtones: it was trained on the noise of cameras, and may shift colours.
+    """
+
+    runner: Runner
+    keeps_midtones: bool
+
+    @classmethod
+    def opened(cls, name: str, placement: Placement) -> "_Network":
+        model = TASK.open(name)
+        recipe = model.provenance.get("recipe")
+        is_for_cameras = isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
+        return cls(Runner(model, placement, is_residual=TASK.is_residual), is_for_cameras)
+
+    def tile(self, sigma: float) -> Tile:
+        return Tile(sigma, self.runner.traits.channels)
 
 
 def _record(
-    backend: Backend,
+    runner: Runner,
     source: Picture | LargePicture,
     started: float,
     level: float,
@@ -185,11 +217,7 @@ def _record(
     detail: float,
 ) -> dict[str, str | float | int | bool]:
     return {
-        "model": backend.name,
-        "device": backend.device,
-        "engine": backend.engine,
-        "precision": backend.precision,
-        "tile": backend.tile,
+        **runner.record(),
         "sigma": round(level, 3),
         "sigma_estimated": sigma == "auto",
         "strength": strength,
@@ -210,12 +238,6 @@ def _names_by_channels(model: str | Path) -> dict[int, str]:
     if not Path(name).is_file() and known.issuperset(twins.values()):
         return twins
     return dict.fromkeys(_KINDS, name)
-
-
-def _for_denoising(weights: WeightFile) -> WeightFile:
-    if weights.task != "denoise":
-        raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for denoise")
-    return weights
 
 
 def _check(sigma: Sigma, strength: float, detail: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from restore.denoise.crops import Batch
 from restore.denoise.data import open_source
 from restore.denoise.distillation import Distilled, teacher_for
 from restore.denoise.recipe import DenoiseRecipe
+from restore.denoise.task import TASK
+from restore.denoise.transfer import started_from
 from restore.models.dncnn import DnCNN
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
 from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
-from restore.training.transfer import started_from
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
-from restore.weights.store import Weights, load
+from restore.weights.store import Weights
 
 __all__ = ["add_rounding_noise", "train_denoiser"]
 
@@ -68,10 +70,10 @@ def train_denoiser(
     def prepare(context: Context) -> Lesson[Batch]:
         network = recipe.network()
         if start_from is not None:
-            network = started_from(network, load(start_from), warn)
+            network = started_from(network, TASK.load(start_from), warn)
         # Before the pictures are read, which may take minutes.
         guide = (
-            teacher_for(load(teacher), channels=recipe.channels, patch=recipe.patch)
+            teacher_for(TASK.load(teacher), channels=recipe.channels, patch=recipe.patch)
             if teacher is not None
             else None
         )
@@ -101,11 +103,11 @@ def train_denoiser(
             objective=objective,
             judge=Validation(source.held_out, context.device),
             provenance=provenance,
-            task="denoise",
+            task=TASK,
             kept=_folded,
             disturb=disturb,
-            finish=measured,
-            check=check_measurable,
+            finish=partial(measured, task=TASK),
+            check=partial(check_measurable, task=TASK),
         )
 
     return train(

@@ -10,23 +10,16 @@ import json
 import os
 import struct
 import sys
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from restore.engine.runner import Traits
+from restore.engine.lane import Traits
 from restore.errors import OutputError
 from restore.files import remove_stale_parts, write_atomically
 
-__all__ = ["ExportedNetwork", "cache_folder", "digest", "load_network", "store_network"]
+__all__ = ["ExportedNetwork", "cache_folder", "load_network", "store_network"]
 
-_FORMAT = "4"
-"""Of entries; another one wherever traits or graphs are derived from weights in another way."""
 _SUFFIX = ".network"
 _MOST_ENTRIES = 32
 _LENGTHS = struct.Struct("<QQ")
@@ -45,22 +38,6 @@ class ExportedNetwork:
     traits: Traits
     graph: bytes
     tensors: bytes
-
-
-def digest(
-    architecture: str,
-    settings: Mapping[str, Any],
-    tensors: Iterable[tuple[str, NDArray[np.float32]]],
-    version: str,
-) -> str:
-    """Return a name for what one ``version`` of a program, such as OpenVINO, makes of a network."""
-    whole = hashlib.sha256()
-    settings_text = json.dumps(settings, sort_keys=True)
-    whole.update("\0".join((_FORMAT, version, architecture, settings_text)).encode())
-    for name, tensor in sorted(tensors, key=lambda item: item[0]):
-        whole.update(f"\0{name}\0{list(tensor.shape)}\0".encode())
-        whole.update(np.ascontiguousarray(tensor, np.float32).data)
-    return whole.hexdigest()
 
 
 def cache_folder() -> Path:

@@ -14,7 +14,6 @@ __all__ = [
     "PRECISIONS",
     "fast_precisions",
     "has_fast_bf16",
-    "is_out_of_memory",
     "resolve_device",
     "resolve_devices",
     "training_dtype",
@@ -130,22 +129,3 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
 def _has_bf16_units(gpu: torch.device) -> bool:
     """Whether a GPU multiplies bfloat16 in hardware; PyTorch's own answer counts emulation."""
     return torch.version.hip is not None or torch.cuda.get_device_capability(gpu) >= (8, 0)
-
-
-_SIGNS = (
-    "out of memory",
-    "can't allocate memory",
-    "not enough memory",
-    "STATUS_ALLOC_FAILED",
-    "CUFFT_ALLOC_FAILED",
-    # PyTorch, once none of cuDNN's ways to compute a convolution found room.
-    "unable to find an engine to execute",
-)
-"""PyTorch's allocators, pinned memory, CUDA, its libraries and MPS each have their own words."""
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device, or the machine, had no memory left."""
-    if isinstance(error, MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)

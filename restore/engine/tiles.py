@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from restore.errors import UsageError
 
-__all__ = ["Part", "Window", "each_tile", "in_order", "run_overlapping", "run_tiled", "windows"]
+__all__ = ["Part", "Window", "each_tile", "in_order", "run_overlapping", "windows"]
 
 Pixels = NDArray[np.float32]
 
@@ -78,52 +78,6 @@ def _widened(columns: slice, width: int, multiple: int) -> slice:
     return slice(max(0, columns.start - missing), stop)
 
 
-def run_tiled(
-    network: Callable[[Pixels], Pixels],
-    pixels: Pixels,
-    *,
-    tile: int,
-    halo: int,
-    multiple: int,
-    scale: int = 1,
-    channels: int | None = None,
-    workers: int = 1,
-) -> Pixels:
-    """Apply ``network`` to ``pixels`` tile by tile; equals applying it to the whole picture.
-
-    Args:
-        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to
-            ``[channels, scale * h, scale * w]``.
-        pixels: ``[C, H, W]``, any size from 1x1.
-        tile: side of the kept core of a tile in pixels, rounded up to ``multiple``.
-        halo: radius of the network's receptive field in pixels.
-        multiple: what the network's input sides must be multiples of; the picture is mirrored
-            at its lower and right edges to reach one.
-        scale: how much larger the network's result is.
-        channels: of the result; None for those of ``pixels``.
-        workers: threads that ``network`` is called from; the result does not depend on it.
-
-    Returns:
-        ``[channels, scale * H, scale * W]``.
-    """
-    inputs, height, width = pixels.shape
-    result = np.empty((channels or inputs, scale * height, scale * width), dtype=pixels.dtype)
-    tiles = each_tile(
-        network,
-        lambda part: pixels[:, *part],
-        height,
-        width,
-        tile=tile,
-        halo=halo,
-        multiple=multiple,
-        scale=scale,
-        workers=workers,
-    )
-    for kept, _, restored in tiles:
-        result[:, *kept] = restored
-    return result
-
-
 def each_tile(
     network: Callable[[Pixels], Pixels],
     read: Callable[[Part], Pixels],
@@ -135,42 +89,48 @@ def each_tile(
     multiple: int,
     scale: int = 1,
     workers: int = 1,
-) -> Iterator[tuple[Part, Pixels, Pixels]]:
-    """Apply ``network`` to a picture that need not be in memory; see ``run_tiled``.
+) -> "map[tuple[Part, Pixels, Pixels]]":
+    """Apply ``network`` to a picture tile by tile; equals applying it to the whole picture.
 
     Args:
-        network: as for ``run_tiled``.
+        network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to
+            ``[channels, scale * h, scale * w]``.
         read: returns a part of the picture as ``[C, h, w]``; asked for tiles row by row, in the
             thread that takes the results.
-        height: of the picture.
-        width: of the picture.
-        tile: as for ``run_tiled``.
-        halo: as for ``run_tiled``.
-        multiple: as for ``run_tiled``.
-        scale: as for ``run_tiled``.
-        workers: as for ``run_tiled``; for each there are at most two tiles in memory.
+        height: rows of the picture, from 1.
+        width: columns of the picture, from 1.
+        tile: side of the kept core of a tile in pixels, rounded up to ``multiple``.
+        halo: radius of the network's receptive field in pixels.
+        multiple: what the network's input sides must be multiples of; the picture is mirrored
+            at its lower and right edges to reach one.
+        scale: how much larger the network's result is.
+        workers: threads that ``network`` is called from; the result does not depend on it. For
+            each there are at most two tiles in memory.
 
-    Yields:
-        A part of the result, what it was made of, and its pixels ``[channels, h, w]``; every pixel
-        once, in the same order for any number of workers.
+    Returns:
+        An iterator over a part of the result, what it was made of, and its pixels
+        ``[channels, h, w]``; every pixel once, in the same order for any number of workers.
     """
 
     def run(cut: tuple[Window, Pixels]) -> tuple[Window, Pixels, Pixels]:
         window, patch = cut
         return window, patch, network(_padded(patch, multiple))
 
-    cuts = (
-        (window, read(window.read))
-        for window in windows(height, width, tile=tile, halo=halo, multiple=multiple)
-    )
-    for window, patch, restored in in_order(run, cuts, workers=workers):
+    def kept(done: tuple[Window, Pixels, Pixels]) -> tuple[Part, Pixels, Pixels]:
+        window, patch, restored = done
         own = [
             (keep.start - read.start, keep.stop - read.start)
             for read, keep in zip(window.read, window.keep, strict=True)
         ]
         rows, columns = (_scaled(keep.start, keep.stop, scale) for keep in window.keep)
         made_of = patch[:, *(slice(*each) for each in own)]
-        yield (rows, columns), made_of, restored[:, *(_scaled(*each, scale) for each in own)]
+        return (rows, columns), made_of, restored[:, *(_scaled(*each, scale) for each in own)]
+
+    cuts = (
+        (window, read(window.read))
+        for window in windows(height, width, tile=tile, halo=halo, multiple=multiple)
+    )
+    return map(kept, in_order(run, cuts, workers=workers))
 
 
 def _scaled(start: int, stop: int, scale: int) -> slice:

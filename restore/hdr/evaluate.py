@@ -14,10 +14,10 @@ from restore.hdr.metrics import DEFAULT_PEAK_NITS, HdrScore, hdr_score
 from restore.hdr.optics.sensor import Sensor, blurred, expose
 from restore.hdr.panorama import view, wrapped
 from restore.hdr.runner import HdrReconstructor
+from restore.hdr.task import TASK
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.models.optical_element import psf_of
-from restore.weights.store import load
 
 __all__ = [
     "NOTHING",
@@ -103,7 +103,7 @@ class Contender:
     """
 
     def __init__(self, model: str, *, device: str, precision: str, tile: str | int) -> None:
-        weights = load(model)
+        weights = TASK.load(model)
         self.name = weights.name
         self.psf = psf_of(weights.tensors)
         self._reconstruct = HdrReconstructor(

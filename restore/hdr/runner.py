@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,24 +14,26 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 from torch import Tensor
 
-from restore.engine.backend import Backend
+from restore.engine.placement import Placement
+from restore.engine.runner import Run, Runner
 from restore.errors import InputError, UsageError, WeightsError
 from restore.hdr.optics.psf_file import resized
 from restore.hdr.optics.sensor import LARGEST_RADIANCE
 from restore.hdr.radiance import Known, Radiance, guessed_where
+from restore.hdr.task import TASK
 from restore.image.alpha import with_alpha_kind
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.primaries import SRGB_PRIMARIES
 from restore.image.saturation import saturation_levels
 from restore.image.transfer import srgb_to_linear
 from restore.models.optical_element import psf_of
-from restore.weights.store import Weights, find, load
+from restore.weights.file import find
+from restore.weights.store import Weights
 
 __all__ = ["HdrReconstructor", "Mode", "linear_light"]
 
 Mode = Literal["single", "optics"]
 
-_DEFAULT_MODELS = {"single": "hdr-single", "optics": "hdr-optics"}
 _KNEE = 0.05
 _FEATHER_PX = 3
 _SAME_PSF = 0.1
@@ -49,9 +51,9 @@ class HdrReconstructor:
         model: a shipped name, a weight file, or auto for the mode's own.
         psf: ``(3, P, Q)`` of the element that captures are made with, where it is not certain to
             be the one that the weights were trained for.
-        device: auto, cpu, cuda, cuda:N, cuda:all or mps.
-        precision: auto, fp32, fp16 or bf16.
-        tile: side of the tiles in pixels, or auto.
+        device: as for ``Placement``.
+        precision: as for ``Placement``.
+        tile: as for ``Placement``.
 
     Raises:
         WeightsError: the weights are missing, damaged, or for another task or mode.
@@ -69,18 +71,19 @@ class HdrReconstructor:
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        name = _DEFAULT_MODELS[mode] if str(model) == "auto" else str(model)
-        weights = load(name)
+        name = TASK.default_weights[mode] if str(model) == "auto" else str(model)
+        weights = TASK.load(name)
         self._mode = mode
         self._psf = _checked_psf(weights, mode, psf)
-        self._backend = Backend(weights, device=device, precision=precision, tile=tile)
+        placement = Placement(device=device, precision=precision, tile=tile)
+        self._runner = Runner(weights, placement)
         with find(name).open("rb") as file:
             self._digest = hashlib.file_digest(file, "sha256").hexdigest()
 
     @property
     def lanes(self) -> int:
         """How many pictures it works on at once when it is called from several threads."""
-        return self._backend.lanes
+        return self._runner.lanes
 
     def __call__(
         self,
@@ -128,11 +131,7 @@ class HdrReconstructor:
         shares = {name.name.lower(): float((known == name).mean()) for name in Known}
         record: dict[str, object] = {
             "mode": self._mode,
-            "model": self._backend.name,
-            "device": self._backend.device,
-            "engine": self._backend.engine,
-            "precision": self._backend.precision,
-            "tile": self._backend.tile,
+            **self._runner.record(),
             "saturation": round(level, 5),
             **{name: round(share, 6) for name, share in shares.items()},
             "peak": round(float(restored.max(initial=0)), 4),
@@ -148,7 +147,7 @@ class HdrReconstructor:
                 "whiteScale": float(2**exposure_stops),
                 "saturationThreshold": level * 2**exposure_stops,
                 "imrestoreMode": self._mode,
-                "imrestoreModel": self._backend.name,
+                "imrestoreModel": self._runner.name,
                 "imrestoreWeightsSha256": self._digest,
             },
         )
@@ -176,7 +175,8 @@ class HdrReconstructor:
         mask *= near
         del near
         usable = np.where(np.isfinite(white), white, 1.0).astype(np.float32)
-        restored = self._backend.radiance(light, usable, needed_above=1 - _KNEE)
+        tile = _Tile(usable, needed_above=1 - _KNEE)
+        restored = self._runner.tiled(light, tile, channels=len(usable))
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
         # What saturated is at least as bright as it was stored.
         for channel, measured, level in zip(restored, light, white, strict=True):
@@ -197,9 +197,8 @@ class HdrReconstructor:
         white: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         # Light is made tile by tile: a whole picture of it would be one more in memory.
-        restored = self._backend.radiance(
-            samples, white, light_of=lambda patch: _as_colour(linear(patch))
-        )
+        tile = _Tile(white, light_of=lambda patch: _as_colour(linear(patch)))
+        restored = self._runner.tiled(samples, tile, channels=len(white))
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
         saturated = np.zeros(samples.shape[1:], dtype=np.bool_)
         for channel, level in zip(samples, levels, strict=True):
@@ -209,6 +208,30 @@ class HdrReconstructor:
         if saturated.any() and self._psf is not None:
             known[saturated & (_evidence(saturated, self._psf) > _LEAST_EVIDENCE)] = Known.DECODED
         return restored, known
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Reconstructs the light ``[3, h, w]`` of a tile, in the unit of the light; see ``PerTile``.
+
+    Attributes:
+        white: ``[3]``, where each channel of light saturates.
+        light_of: returns linear light ``[3, h, w]`` of samples.
+        needed_above: tiles that are darker than this share of white come back as they are.
+    """
+
+    white: NDArray[np.float32]
+    light_of: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda samples: samples
+    needed_above: float = 0.0
+
+    def __call__(self, run: Run, patch: NDArray[np.float32]) -> NDArray[np.float32]:
+        light = self.light_of(patch)
+        scale = self.white[:, None, None]
+        exposed = np.clip(light / scale, 0, 1)
+        if exposed.max() < self.needed_above:
+            return light
+        reconstructed: NDArray[np.float32] = run(exposed[None])[0] * scale
+        return reconstructed
 
 
 def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[np.float32]:
@@ -245,11 +268,9 @@ def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | N
     """Return the PSF of the captures.
 
     Raises:
-        WeightsError: weights for another task, or for the other mode.
+        WeightsError: weights for the other mode.
         UsageError: ``psf`` is not what the weights were trained for.
     """
-    if weights.task != "hdr":
-        raise WeightsError(f"{weights.name}: these weights are for {weights.task}, not for hdr")
     own = psf_of(weights.tensors)
     if mode == "single":
         if own is not None:

@@ -13,10 +13,10 @@ from restore.errors import UsageError, WeightsError
 from restore.hdr.optics.sensor import LARGEST_RADIANCE, LEAST_RADIANCE, Sensor
 from restore.hdr.radiance import Radiance, guessed_where
 from restore.hdr.runner import linear_light
+from restore.hdr.task import TASK
 from restore.image.picture import Picture, Transfer
 from restore.image.primaries import SRGB_PRIMARIES
 from restore.models.optical_element import psf_of
-from restore.weights.store import load
 
 __all__ = ["CaptureSimulator"]
 
@@ -42,7 +42,9 @@ class CaptureSimulator:
     ) -> None:
         self._sensor = Sensor(bits=bits)
         if psf is None:
-            weights = load("hdr-optics" if str(model) == "auto" else str(model))
+            weights = TASK.load(
+                TASK.default_weights["optics"] if str(model) == "auto" else str(model)
+            )
             psf = psf_of(weights.tensors)
             if psf is None:
                 raise WeightsError(f"{weights.name}: knows no optical element; give one with --psf")

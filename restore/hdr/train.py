@@ -1,6 +1,7 @@
 """Training for high dynamic range: from folders of scenes to a network and, if wanted, a lens."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,13 +22,14 @@ from restore.hdr.losses import hdr_loss
 from restore.hdr.optics.psf_file import load_psf, resized
 from restore.hdr.optics.sensor import expose
 from restore.hdr.recipe import HdrRecipe
+from restore.hdr.task import TASK
 from restore.models.optical_element import height_map_of
 from restore.training.loop import Forward
 from restore.training.randomness import Randomness
 from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.weights.measure import check_measurable, measured
-from restore.weights.store import Weights, load
+from restore.weights.store import Weights
 
 __all__ = ["train_hdr"]
 
@@ -82,7 +84,7 @@ def train_hdr(
     def prepare(context: Context) -> Lesson[HdrBatch]:
         coded = _coded(recipe, psf)
         if start_from is not None:
-            _start(coded, load(start_from))
+            _start(coded, TASK.load(start_from))
         side = recipe.patch + 2 * coded.margin
         library = open_library(places, least_size=side, warn=warn)
         training, held_out = library.split()
@@ -110,7 +112,7 @@ def train_hdr(
             return loss
 
         def finish(weights: Weights) -> Weights:
-            weights = measured(weights)
+            weights = measured(weights, TASK)
             if recipe.optics == "learn":
                 write_element(weights, output, recipe.camera)
             return weights
@@ -123,10 +125,10 @@ def train_hdr(
             judge=HdrValidation(scenes, context.device),
             figure=_FIGURE,
             provenance=provenance,
-            task="hdr",
+            task=TASK,
             kept=_with_element,
             finish=finish,
-            check=check_measurable,
+            check=partial(check_measurable, task=TASK),
             pace=coded.pace,
         )
 

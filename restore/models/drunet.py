@@ -32,6 +32,9 @@ class DRUNet(ResUNet):
     on the way down, and it is added to the output of that level's blocks on the way up.
     """
 
+    def __init__(self, config: DRUNetConfig) -> None:
+        super().__init__(config)
+
     def through_levels(self, features: Tensor) -> Tensor:
         """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``multiple``."""
         skips = []

@@ -12,7 +12,8 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from restore.engine.device import ALL_GPUS, is_out_of_memory, resolve_device, training_dtype
+from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
+from restore.engine.lane import is_out_of_memory
 from restore.errors import OutputExists, TrainingError, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
@@ -22,6 +23,7 @@ from restore.training.recipe import Recipe
 from restore.training.schedule import PSNR, Figure, Plan, Progress
 from restore.training.team import Team, assembled
 from restore.weights.store import Weights, check_new_file, save_weights, weights_of
+from restore.weights.task import Task
 
 __all__ = ["Context", "Judge", "Lesson", "Settings", "train"]
 
@@ -87,7 +89,7 @@ class Lesson(Generic[B]):
         objective: maps the network and a batch to the loss.
         judge: validates the averaged network.
         provenance: all that decides the result; stored with the weights.
-        task: the subcommand that the network is for.
+        task: what the network is for.
         kept: what of the trained network is stored, in the form that is used.
         finish: makes the last measurements on the finished weights.
         check: raises what would keep ``finish`` from it; called before the first step.
@@ -102,7 +104,7 @@ class Lesson(Generic[B]):
     objective: Callable[[Forward, B], Tensor]
     judge: Judge
     provenance: dict[str, Any]
-    task: str
+    task: Task
     finish: Callable[[Weights], Weights]
     check: Callable[[Weights], None] = lambda _: None
     kept: Callable[[nn.Module], nn.Module] = lambda network: network
@@ -112,7 +114,7 @@ class Lesson(Generic[B]):
 
     def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
         """Return what ``network``, which is on the CPU, has learned."""
-        return weights_of(self.kept(network), name=name, task=self.task, provenance=provenance)
+        return weights_of(self.kept(network), name=name, task=self.task.name, provenance=provenance)
 
 
 def train(

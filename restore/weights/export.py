@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from restore.errors import UsageError, WeightsError
-from restore.weights.store import Weights, build
+from restore.weights.store import Weights
+from restore.weights.task import Task
 
 __all__ = ["OnnxNetwork", "to_onnx"]
 
@@ -40,19 +41,19 @@ class OnnxNetwork:
     difference: float | None
 
 
-class _Inspecting(nn.Module):
-    """Gives a name that exporters know to what networks for anomalies do with a part."""
+class _Method(nn.Module):
+    """Gives a method of a network the name that exporters know."""
 
-    def __init__(self, network: Any) -> None:
+    def __init__(self, network: nn.Module, method: str) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.method = network, method
 
-    def forward(self, part: Tensor) -> Tensor:
-        result: Tensor = self.network.inspect(part)
+    def forward(self, picture: Tensor) -> Tensor:
+        result: Tensor = getattr(self.network, self.method)(picture)
         return result
 
 
-def to_onnx(weights: Weights) -> OnnxNetwork:
+def to_onnx(weights: Weights, task: Task) -> OnnxNetwork:
     """Return ``weights`` as an ONNX file in float32.
 
     Its first input is ``picture``, ``(B, C, H, W)`` as the network's ``forward`` takes it; networks
@@ -68,8 +69,8 @@ def to_onnx(weights: Weights) -> OnnxNetwork:
         raise UsageError(
             f"ONNX files need the package {' and '.join(missing)}: pip install 'imrestore[onnx]'"
         )
-    network: Any = build(weights)
-    module = _Inspecting(network) if weights.task == "anomaly" else network
+    network: Any = weights.build()
+    module = network if task.method == "forward" else _Method(network, task.method)
     window = int(getattr(network, "window", 0))
     sizes = [(2, 6, 7), *_CHECKED]
     multiple = 0 if window else int(network.multiple)

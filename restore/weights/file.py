@@ -5,14 +5,17 @@ A safetensors file holds ``architecture``, ``config`` (JSON), ``task``, ``format
 sigma -> loss in dB against float32) in its metadata.
 """
 
+import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from restore.errors import WeightsError
@@ -21,8 +24,8 @@ __all__ = [
     "FORMAT_VERSION",
     "WeightFile",
     "described",
+    "digest",
     "find",
-    "is_for_cameras",
     "opened",
     "read_weight_file",
     "shipped",
@@ -30,6 +33,9 @@ __all__ = [
 ]
 
 FORMAT_VERSION = "1"
+
+_DIGEST_FORMAT = "4"
+"""Another one wherever something else is made of the same weights, such as traits or graphs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,34 @@ class WeightFile:
     def name(self) -> str:
         """Shipped name or the file's stem."""
         return self.path.stem
+
+    def fingerprint(self, version: str) -> str | None:
+        """Return a name for what ``version`` of a program makes of the network.
+
+        None where PyTorch would be needed to read the tensors.
+        """
+        try:
+            with opened(self.path, "np") as file:
+                stored = [(key, file.get_tensor(key)) for key in file.keys()]  # noqa: SIM118
+        except (WeightsError, TypeError):
+            return None  # numpy does not know bfloat16
+        return digest(self.architecture, self.settings, stored, version)
+
+
+def digest(
+    architecture: str,
+    settings: Mapping[str, Any],
+    tensors: Iterable[tuple[str, NDArray[np.float32]]],
+    version: str,
+) -> str:
+    """Return a name for what one ``version`` of a program, such as OpenVINO, makes of a network."""
+    whole = hashlib.sha256()
+    settings_text = json.dumps(settings, sort_keys=True)
+    whole.update("\0".join((_DIGEST_FORMAT, version, architecture, settings_text)).encode())
+    for name, tensor in sorted(tensors, key=lambda item: item[0]):
+        whole.update(f"\0{name}\0{list(tensor.shape)}\0".encode())
+        whole.update(np.ascontiguousarray(tensor, np.float32).data)
+    return whole.hexdigest()
 
 
 def read_weight_file(name_or_path: str | Path) -> WeightFile:
@@ -130,12 +164,6 @@ def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
         if not all(isinstance(loss, int | float) and math.isfinite(loss) for loss in values):
             raise ValueError("precision_loss_db holds something that is not a number of dB")
     return losses
-
-
-def is_for_cameras(provenance: Mapping[str, Any]) -> bool:
-    """Return whether a denoiser of this ``provenance`` was trained on the noise of cameras."""
-    recipe = provenance.get("recipe")
-    return isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
 
 
 def find(name_or_path: str | Path) -> Path:

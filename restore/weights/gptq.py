@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.weights.pictures import multiple_for, needed_measuring_of, pictures_for
-from restore.weights.store import Weights, build
+from restore.errors import UsageError
+from restore.weights.measurement import crops_for, measurement_of, multiple_for
+from restore.weights.store import Weights
+from restore.weights.task import Task
 
 __all__ = ["with_bf16_kernels"]
 
@@ -30,7 +32,7 @@ _BLOCK = 128
 Layer = nn.Conv2d | nn.ConvTranspose2d
 
 
-def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
+def with_bf16_kernels(weights: Weights, task: Task, paths: Sequence[Path]) -> Weights:
     """Return weights whose convolutions have kernels and biases of bfloat16, at little loss.
 
     GPTQ (Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
@@ -39,10 +41,11 @@ def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
     it sees of pictures when all layers before it are rounded already. The bias is the first.
 
     Args:
-        weights: of a network that is measured, see ``measuring_of``. Transposed convolutions whose
-            kernels overlap, and what is no layer of its own, stay as they are.
-        folder: clean pictures; at most 24 of them are used, each at one of the levels that networks
-            are measured at, and where there are few of them at several.
+        weights: of a network that can be measured. Transposed convolutions whose kernels overlap,
+            and what is no layer of its own, stay as they are.
+        task: that they are for.
+        paths: clean pictures; at most 24 of them, evenly spread, are used, each at one of the
+            levels that networks are measured at, and where there are few of them at several.
 
     Returns:
         The weights with no losses of precision, since those are others now.
@@ -52,14 +55,18 @@ def with_bf16_kernels(weights: Weights, folder: Path) -> Weights:
         InputError: a picture cannot be read.
         WeightsError: the tensors do not fit the architecture.
     """
-    measuring = needed_measuring_of(weights)
-    network = build(weights)
-    multiple = multiple_for(weights, network)
+    measurement = measurement_of(weights, task)
+    network = weights.build()
+    multiple = multiple_for(weights, task, network)
     side = max(1, _SIDE // multiple) * multiple
-    pictures = pictures_for(weights, network, folder, _MOST_PICTURES)
-    levels = measuring.levels
+    if not paths:
+        raise UsageError("no pictures to round by")
+    if len(paths) > _MOST_PICTURES:
+        paths = [paths[index * len(paths) // _MOST_PICTURES] for index in range(_MOST_PICTURES)]
+    pictures = crops_for(weights, task, network, paths)
+    levels = measurement.levels
     inputs = [
-        measuring.example(
+        measurement.example(
             weights,
             pictures[index % len(pictures)][:, :side, :side],
             levels[index % len(levels)],

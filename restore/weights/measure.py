@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from restore.errors import UsageError
 from restore.image.metrics import psnr
 from restore.weights.half import call_rounded
-from restore.weights.pictures import Example, levels_of, needed_measuring_of, pictures_for
-from restore.weights.store import Weights, build
+from restore.weights.measurement import Example, crops_for, levels_of, measurement_of
+from restore.weights.store import Weights
+from restore.weights.task import Task
 
 __all__ = [
     "check_measurable",
@@ -32,21 +33,21 @@ _MAX_STORAGE_LOSS_DB = 0.005
 _Run = Callable[..., Tensor]
 
 
-def measured(weights: Weights, pictures: Sequence[Tensor] | None = None) -> Weights:
+def measured(weights: Weights, task: Task, pictures: Sequence[Tensor] | None = None) -> Weights:
     """Return ``weights`` as they should be stored: dtype chosen, precision losses measured.
 
     The tensors are rounded to the chosen dtype, so that a file reads back as what was measured.
     What cannot be measured (see ``levels_of``) comes back as it is, and runs in float32.
     """
-    if not levels_of(weights):
+    if not levels_of(weights, task):
         return weights
-    stored = choose_storage(weights, pictures)
+    stored = choose_storage(weights, task, pictures)
     rounded = {key: tensor.to(stored).float() for key, tensor in weights.tensors.items()}
     weights = replace(weights, tensors=rounded, stored_dtype=stored)
-    return replace(weights, precision_loss_db=measure_precision_loss(weights, pictures))
+    return replace(weights, precision_loss_db=measure_precision_loss(weights, task, pictures))
 
 
-def check_measurable(weights: Weights) -> None:
+def check_measurable(weights: Weights, task: Task) -> None:
     """Check that ``measured`` will have what it needs, before the work that makes the weights.
 
     Raises:
@@ -54,12 +55,13 @@ def check_measurable(weights: Weights) -> None:
         UsageError: there are no pictures to measure on, or none as large as the network needs.
         InputError: one of them cannot be read.
     """
-    if levels_of(weights):
-        pictures_for(weights, build(weights))
+    if levels_of(weights, task):
+        crops_for(weights, task, weights.build())
 
 
 def measure_precision_loss(
     weights: Weights,
+    task: Task,
     pictures: Sequence[Tensor] | None = None,
     levels: Sequence[float] | None = None,
 ) -> dict[str, dict[str, float]]:
@@ -69,29 +71,28 @@ def measure_precision_loss(
     matrix units do; the last subtraction stays in float32, as in our networks' ``forward``.
 
     Args:
-        weights: of a denoiser, a learned image signal processor, or for high dynamic range.
+        weights: what is measured.
+        task: that they are for.
         pictures: clean pictures ``(C, H, W)`` in [0, 1] of the network's channels, H and W
-            multiples of what it needs; None for those of ``measuring_pictures``.
-        levels: of 255 for denoisers, blind ones too; amplifications for image signal processors;
-            shares of saturated pixels for high dynamic range; None for ``SIGMAS``, ``RATIOS`` and
-            ``SATURATED``.
+            multiples of what it needs; None for those of ``measuring_crops``.
+        levels: of difficulty; None for those of the task's measurement.
 
     Returns:
         ``fp16`` and ``bf16`` -> level -> loss in dB: the mean over the pictures of the PSNR in
-        float32 less that in half precision, in the protocols of the tasks' evaluations. Levels are
-        written as ``25``, ``x100`` or ``1% saturated``. For high dynamic range it is PSNR-mu.
+        float32 less that in half precision, of what the measurement compares.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
         UsageError: there are no pictures to measure on, or no way to measure these weights.
     """
-    network = build(weights)
+    network = weights.build()
     runs = {name: _rounded_run(network, dtype) for name, dtype in _DTYPES.items()}
-    return _losses(network, runs, _examples(weights, network, pictures, levels))
+    return _losses(network, runs, _examples(weights, task, network, pictures, levels))
 
 
 def measure_storage_loss(
     weights: Weights,
+    task: Task,
     pictures: Sequence[Tensor] | None = None,
     levels: Sequence[float] | None = None,
 ) -> dict[str, float]:
@@ -102,13 +103,14 @@ def measure_storage_loss(
     """
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
     if not all(torch.isfinite(tensor).all() for tensor in rounded.values()):
-        return dict.fromkeys(levels_of(weights, levels), math.inf)
-    return measure_change(weights, replace(weights, tensors=rounded), pictures, levels)
+        return dict.fromkeys(levels_of(weights, task, levels), math.inf)
+    return measure_change(weights, replace(weights, tensors=rounded), task, pictures, levels)
 
 
 def measure_change(
     before: Weights,
     after: Weights,
+    task: Task,
     pictures: Sequence[Tensor] | None = None,
     levels: Sequence[float] | None = None,
 ) -> dict[str, float]:
@@ -116,35 +118,38 @@ def measure_change(
 
     Both are of one network. Other arguments and errors are those of ``measure_precision_loss``.
     """
-    network = build(before)
-    examples = _examples(before, network, pictures, levels)
-    return _losses(network, {"after": build(after)}, examples)["after"]
+    network = before.build()
+    examples = _examples(before, task, network, pictures, levels)
+    return _losses(network, {"after": after.build()}, examples)["after"]
 
 
-def choose_storage(weights: Weights, pictures: Sequence[Tensor] | None = None) -> torch.dtype:
+def choose_storage(
+    weights: Weights, task: Task, pictures: Sequence[Tensor] | None = None
+) -> torch.dtype:
     """Return float16 where storing in it costs less than 0.005 dB at every level, else float32."""
-    losses = measure_storage_loss(weights, pictures)
+    losses = measure_storage_loss(weights, task, pictures)
     is_small = max(losses.values()) < _MAX_STORAGE_LOSS_DB
     return torch.float16 if is_small else torch.float32
 
 
 def _examples(
     weights: Weights,
+    task: Task,
     network: nn.Module,
     pictures: Sequence[Tensor] | None,
     levels: Sequence[float] | None,
 ) -> dict[str, list[Example]]:
     """Return the same pictures at every level."""
-    measuring = needed_measuring_of(weights)
+    measurement = measurement_of(weights, task)
     if pictures is None:
-        pictures = pictures_for(weights, network)
+        pictures = crops_for(weights, task, network)
     if not pictures:
         raise UsageError("no pictures to measure on")
     return {
-        measuring.name_of(level): [
-            measuring.example(weights, clean, level, seed) for seed, clean in enumerate(pictures)
+        measurement.name_of(level): [
+            measurement.example(weights, clean, level, seed) for seed, clean in enumerate(pictures)
         ]
-        for level in levels or measuring.levels
+        for level in levels or measurement.levels
     }
 
 

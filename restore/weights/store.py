@@ -5,8 +5,9 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -16,38 +17,17 @@ from torch import Tensor, nn
 
 from restore.errors import OutputError, OutputExists, UsageError, WeightsError
 from restore.files import identity_of, write_atomically
-from restore.models.autoencoder import Autoencoder, AutoencoderConfig
-from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.models.draem import Draem, DraemConfig
-from restore.models.drunet import DRUNet, DRUNetConfig
-from restore.models.ffdnet import FFDNet, FFDNetConfig
-from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
-from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
-from restore.models.isp_unet import IspUNet, IspUNetConfig
-from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.weights.file import (
     FORMAT_VERSION,
     WeightFile,
     described,
+    digest,
     find,
     opened,
-    shipped,
-    weights_folder,
 )
+from restore.weights.task import Task
 
-__all__ = [
-    "ARCHITECTURES",
-    "Network",
-    "Weights",
-    "build",
-    "check_new_file",
-    "find",
-    "load",
-    "save_weights",
-    "shipped",
-    "weights_folder",
-    "weights_of",
-]
+__all__ = ["Network", "Weights", "check_new_file", "load", "save_weights", "weights_of"]
 
 _LARGEST_SETTING = 10_000
 """No depth, width or number of blocks is larger; a hostile file could ask for days of building."""
@@ -67,28 +47,14 @@ class Network(Protocol):
         """Height and width must be multiples of this."""
 
 
-ARCHITECTURES: Mapping[str, tuple[Callable[[Any], nn.Module], type]] = {
-    "Autoencoder": (Autoencoder, AutoencoderConfig),
-    "DRUNet": (DRUNet, DRUNetConfig),
-    "Draem": (Draem, DraemConfig),
-    "DnCNN": (DnCNN, DnCNNConfig),
-    "FFDNet": (FFDNet, FFDNetConfig),
-    "HdrResUNet": (HdrResUNet, HdrResUNetConfig),
-    "HdrUNet": (HdrUNet, HdrUNetConfig),
-    "IspUNet": (IspUNet, IspUNetConfig),
-    "ResUNet": (ResUNet, ResUNetConfig),
-}
-"""Name in a file's metadata to the network and its config."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Weights:
     """A network's tensors and where they come from.
 
     Attributes:
         name: shipped name or the file's stem.
-        architecture: a key of ``ARCHITECTURES``.
-        config: the architecture's config dataclass.
+        network: class of the network, made with ``config``.
+        config: what the network looks like.
         task: the subcommand that the network is for.
         tensors: the state dict, float32.
         provenance: recipe, data and measurements, as written by training or conversion.
@@ -97,13 +63,18 @@ class Weights:
     """
 
     name: str
-    architecture: str
+    network: type[nn.Module]
     config: Any
     task: str
     tensors: dict[str, Tensor]
     provenance: dict[str, Any] = field(default_factory=dict)
     precision_loss_db: dict[str, dict[str, float]] = field(default_factory=dict)
     stored_dtype: torch.dtype = torch.float32
+
+    @property
+    def architecture(self) -> str:
+        """Name of the network, as files have it."""
+        return self.network.__name__
 
     @property
     def channels(self) -> int:
@@ -125,46 +96,49 @@ class Weights:
         """Whether the network is told the noise level."""
         return bool(getattr(self.config, "noise_map", False))
 
+    def build(self) -> nn.Module:
+        """Return the network in evaluation mode, float32, on the CPU.
+
+        Raises:
+            WeightsError: the tensors do not fit the architecture, or one is not finite.
+        """
+        tensors = {key: tensor.detach().clone() for key, tensor in self.tensors.items()}
+        # On the meta device a config that the tensors do not back up takes no memory.
+        with torch.device("meta"):
+            network = self.network(self.config)
+        try:
+            network.load_state_dict(tensors, strict=True, assign=True)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise WeightsError(f"{self.name}: tensors do not fit: {reason}") from error
+        for key, tensor in self.tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise WeightsError(f"{self.name}: tensor {key} holds values that are not finite")
+        return network.eval().requires_grad_(False)
+
+    def fingerprint(self, version: str) -> str:
+        """Return a name for what ``version`` of a program makes of the network."""
+        tensors = ((key, tensor.numpy()) for key, tensor in self.tensors.items())
+        return digest(self.architecture, asdict(self.config), tensors, version)
+
 
 def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str, Any]) -> Weights:
     """Return what a trained network has learned, in float32.
 
     Args:
-        network: of one of ``ARCHITECTURES``.
+        network: from ``restore.models``.
         name: of the weights.
         task: the subcommand that the network is for.
         provenance: recipe, data and measurements.
     """
     return Weights(
         name=name,
-        architecture=type(network).__name__,
+        network=type(network),
         config=cast(Any, network).config,
         task=task,
         tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
         provenance=provenance,
     )
-
-
-def build(weights: Weights) -> nn.Module:
-    """Return the network in evaluation mode, float32, on the CPU.
-
-    Raises:
-        WeightsError: the tensors do not fit the architecture, or one is not finite.
-    """
-    constructor, _ = ARCHITECTURES[weights.architecture]
-    tensors = {key: tensor.detach().clone() for key, tensor in weights.tensors.items()}
-    # On the meta device a config that the tensors do not back up takes no memory.
-    with torch.device("meta"):
-        network = constructor(weights.config)
-    try:
-        network.load_state_dict(tensors, strict=True, assign=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(f"{weights.name}: tensors do not fit: {reason}") from error
-    for key, tensor in weights.tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise WeightsError(f"{weights.name}: tensor {key} holds values that are not finite")
-    return network.eval().requires_grad_(False)
 
 
 def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> None:
@@ -219,21 +193,27 @@ def check_new_file(
             raise UsageError(f"{path}: is the input {read}; choose another output")
 
 
-def load(name_or_path: str | Path) -> Weights:
+def load(name_or_path: str | Path, task: Task) -> Weights:
     """Read shipped weights by name, or a file.
 
+    Args:
+        name_or_path: which.
+        task: that they are for.
+
     Raises:
-        WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
+        WeightsError: unknown name, not a safetensors file, weights for another task, or metadata
+            that make no sense.
     """
     path = find(name_or_path)
     with opened(path, "pt") as file:
+        file_says = task.check(described(path, file.metadata() or {}))
         stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        file_says = described(path, file.metadata() or {})
     dtypes = {tensor.dtype for tensor in stored.values()}
+    network, config = _network(file_says, task)
     return Weights(
         name=file_says.name,
-        architecture=file_says.architecture,
-        config=_config(file_says),
+        network=network,
+        config=config,
         task=file_says.task,
         tensors={key: tensor.float() for key, tensor in stored.items()},
         provenance=file_says.provenance,
@@ -242,15 +222,15 @@ def load(name_or_path: str | Path) -> Weights:
     )
 
 
-def _config(file: WeightFile) -> Any:
+def _network(file: WeightFile, task: Task) -> tuple[type[nn.Module], Any]:
+    """Return the class of a file's network, and its config."""
     try:
-        if file.architecture not in ARCHITECTURES:
-            raise ValueError(f"architecture {file.architecture} is not known")
-        _, config_type = ARCHITECTURES[file.architecture]
+        network = task.network(file.architecture)
+        config_type = get_annotations(network.__init__, eval_str=True)["config"]
         kinds = {setting.name: type(setting.default) for setting in fields(config_type)}
         for name, value in file.settings.items():
             _check_setting(name, value, kinds.get(name))
-        return cast(Any, config_type(**file.settings))
+        return network, config_type(**file.settings)
     except (TypeError, ValueError, WeightsError) as error:
         raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
 

@@ -1,5 +1,7 @@
 """Score maps of large pictures, tile by tile."""
 
+from collections import deque
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -7,11 +9,11 @@ import pytest
 import torch
 
 from restore.anomaly import network as inspection
-from restore.anomaly.network import InspectionBackend
+from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.shrink import shrunk
-from restore.engine.lanes import Lanes
-from restore.engine.runner import TileTooLarge
-from restore.engine.torch_lane import TorchLane
+from restore.engine.lane import TileTooLarge
+from restore.engine.placement import Placement
+from restore.engine.torch_lanes import TorchLane
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.weights.store import Weights
@@ -23,7 +25,7 @@ WINDOWED = AutoencoderConfig(channels=1, window=32, latent=4, loss="l2")
 def weights(network: torch.nn.Module) -> Weights:
     return Weights(
         name="tiny",
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task="anomaly",
         tensors=network.state_dict(),
@@ -36,6 +38,13 @@ def draem() -> Weights:
     return weights(Draem(SMALL))
 
 
+def network_of(
+    weights: Weights, *, scale: int = 1, tile: str | int = "auto", precision: str = "auto"
+) -> InspectionNetwork:
+    placement = Placement(device="cpu", precision=precision, tile=tile)
+    return InspectionNetwork(weights, placement, scale=scale)
+
+
 def part(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).random((1, height, width), dtype=np.float32)
 
@@ -43,8 +52,8 @@ def part(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize(("height", "width"), [(150, 211), (64, 64), (3, 5), (1, 1)])
 @pytest.mark.parametrize("tile", [16, 50])
 def test_tiled_map_has_no_seams(draem: Weights, height: int, width: int, tile: int) -> None:
-    whole = InspectionBackend(draem, device="cpu", tile=4096)(part(height, width))
-    tiled = InspectionBackend(draem, device="cpu", tile=tile)(part(height, width))
+    whole = network_of(draem, tile=4096)(part(height, width))
+    tiled = network_of(draem, tile=tile)(part(height, width))
     np.testing.assert_allclose(tiled.scores, whole.scores, atol=1e-5)
     np.testing.assert_allclose(tiled.reconstruction, whole.reconstruction, atol=1e-5)
     assert whole.scores.shape == (height, width)
@@ -61,7 +70,7 @@ def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.Monkey
         return run(lane, *crops)
 
     monkeypatch.setattr(TorchLane, "__call__", watched)
-    InspectionBackend(draem, device="cpu", tile=64)(part(300, 500))
+    network_of(draem, tile=64)(part(300, 500))
     most = 64 + 2 * Draem(SMALL).halo
     assert len(seen) == 5 * 8
     assert max(shape[2] for shape in seen) <= most
@@ -70,13 +79,13 @@ def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.Monkey
 
 
 def test_scale_looks_at_a_smaller_picture(draem: Weights) -> None:
-    scored = InspectionBackend(draem, scale=4, device="cpu")(part(101, 64))
+    scored = network_of(draem, scale=4)(part(101, 64))
     assert scored.scores.shape == (26, 16)
 
 
 def test_autoencoders_see_pictures_of_any_size() -> None:
     torch.manual_seed(0)
-    backend = InspectionBackend(weights(Autoencoder(WINDOWED)), device="cpu")
+    backend = network_of(weights(Autoencoder(WINDOWED)))
     for size in ((20, 70), (32, 32), (33, 100)):
         scored = backend(part(*size))
         assert scored.scores.shape == size
@@ -87,7 +96,7 @@ def test_values_that_are_no_numbers_do_not_spread(draem: Weights) -> None:
     pixels = part(40, 40)
     pixels[0, 5, 5] = np.nan
     pixels[0, 6, 6] = np.inf
-    assert np.isfinite(InspectionBackend(draem, device="cpu")(pixels).scores).all()
+    assert np.isfinite(network_of(draem)(pixels).scores).all()
 
 
 def test_a_pixel_that_is_no_light_spoils_its_square_no_more_than_in_training(
@@ -98,7 +107,7 @@ def test_a_pixel_that_is_no_light_spoils_its_square_no_more_than_in_training(
     clean[0, 6:8, 6:8] = ((0, 1), (0, 0))
     wild = clean.copy()
     wild[0, 6:8, 6:8] = ((np.nan, 60), (-5, 0))
-    backend = InspectionBackend(draem, scale=2, device="cpu")
+    backend = network_of(draem, scale=2)
     np.testing.assert_array_equal(backend(wild).scores, backend(clean).scores)
 
 
@@ -109,10 +118,10 @@ def test_large_pictures_are_made_smaller_without_a_second_one_in_memory(
     wild[0, ::50, 7] = np.nan
     wild[0, 1::50, 9] = 60
     small = shrunk(np.clip(np.nan_to_num(wild), 0, 1), 3)
-    expected = InspectionBackend(draem, device="cpu")(small).scores
+    expected = network_of(draem)(small).scores
     cleaned = Mock(wraps=inspection._clean)
     monkeypatch.setattr(inspection, "_clean", cleaned)
-    scored = InspectionBackend(draem, scale=3, device="cpu")(wild)
+    scored = network_of(draem, scale=3)(wild)
     np.testing.assert_array_equal(scored.scores, expected)
     assert max(call.args[0].size for call in cleaned.call_args_list) < wild.size / 2
 
@@ -120,7 +129,7 @@ def test_large_pictures_are_made_smaller_without_a_second_one_in_memory(
 @pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])
 def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None:
     exact, half = (
-        InspectionBackend(weights(network), device="cpu", precision=precision)(part(48, 64))
+        network_of(weights(network), precision=precision)(part(48, 64))
         for precision in ("fp32", "bf16")
     )
     np.testing.assert_allclose(half.scores, exact.scores, atol=0.05)
@@ -132,27 +141,32 @@ def test_half_precision_scores_nearly_the_same(network: torch.nn.Module) -> None
 def test_a_device_without_room_gives_way_to_the_processor(
     network: torch.nn.Module, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = InspectionBackend(weights(network), device="cpu", tile=128)
+    backend = network_of(weights(network), tile=128)
     expected = backend(part(150, 90))
     full = Mock(device="cuda", side_effect=TileTooLarge)
-    tight = InspectionBackend(weights(network), device="cpu", tile=128)
-    tight._place.lanes = Lanes([full])
+    tight = network_of(weights(network), tile=128)
+    put_into(tight, [full])
     for _ in range(2):
         np.testing.assert_array_equal(tight(part(150, 90)).scores, expected.scores)
     assert caplog.messages == ["cuda ran out of memory; going on with the processor"]
-    assert (tight.device, tight.tile) == ("cpu", 128)
+    assert (tight.runner.device, tight.runner.tile) == ("cpu", 128)
 
 
 @pytest.mark.parametrize("network", [Draem(SMALL), Autoencoder(WINDOWED)], ids=["draem", "ae"])
 def test_the_result_is_the_same_in_several_lanes(network: torch.nn.Module) -> None:
-    backend = InspectionBackend(weights(network), device="cpu", tile=32)
+    backend = network_of(weights(network), tile=32)
     expected = backend(part(150, 90))
-    backend._place.lanes = Lanes([backend._place.lanes.first, *torch_lanes_of(network)])
-    assert backend.lanes == 3
+    put_into(backend, [backend.runner._first, *torch_lanes_of(network)])
+    assert backend.runner.lanes == 3
     result = backend(part(150, 90))
     np.testing.assert_array_equal(result.scores, expected.scores)
     np.testing.assert_array_equal(result.reconstruction, expected.reconstruction)
 
 
 def torch_lanes_of(network: torch.nn.Module) -> list[TorchLane]:
-    return [InspectionBackend(weights(network), device="cpu")._place.lanes.first for _ in range(2)]
+    return [network_of(weights(network)).runner._first for _ in range(2)]
+
+
+def put_into(network: InspectionNetwork, lanes: list[Any]) -> None:
+    runner = network.runner
+    runner._lanes, runner._free, runner._first = lanes, deque(lanes), lanes[0]

@@ -58,7 +58,7 @@ def _weights(path: Path, *, depth: int, width: int) -> str:
     save_weights(
         Weights(
             name=path.stem,
-            architecture="DnCNN",
+            network=DnCNN,
             config=config,
             task="denoise",
             tensors=DnCNN(config).state_dict(),
@@ -103,7 +103,7 @@ def _darkness(path: Path, **changes: object) -> str:
     save_weights(
         Weights(
             name=path.stem,
-            architecture="Draem",
+            network=Draem,
             config=config,
             task="anomaly",
             tensors=network.state_dict(),

@@ -142,7 +142,7 @@ def test_parts_of_many_channels_are_inspected(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "five.safetensors"
     save_weights(
         Weights(
-            name="five", architecture="Draem", config=config, task="anomaly",
+            name="five", network=Draem, config=config, task="anomaly",
             tensors=network.state_dict(),
         ),
         path,
@@ -173,7 +173,7 @@ def vae(tmp_path: Path) -> str:
     path = tmp_path / "vae.safetensors"
     save_weights(
         Weights(
-            name="vae", architecture="Autoencoder", config=config, task="anomaly",
+            name="vae", network=Autoencoder, config=config, task="anomaly",
             tensors=network.state_dict(),
         ),
         path,

@@ -11,7 +11,8 @@ from PIL import Image
 
 from restore.anomaly.results import Results
 from restore.errors import OutputError
-from restore.weights.store import load, save_weights
+from restore.tasks import load
+from restore.weights.store import save_weights
 
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]

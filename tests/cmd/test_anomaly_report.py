@@ -197,7 +197,7 @@ def test_ctrl_c_stops_within_two_seconds_and_says_how_to_go_on(
     path = tmp_path / "slow.safetensors"
     save_weights(
         Weights(
-            name="slow", architecture="Draem", config=config, task="anomaly",
+            name="slow", network=Draem, config=config, task="anomaly",
             tensors=network.state_dict(),
         ),
         path,

@@ -12,7 +12,7 @@ import tifffile
 import torch
 from PIL import Image
 
-from restore.engine import backend
+from restore.engine import runner as engine
 
 Run = Callable[..., SimpleNamespace]
 Photo = Callable[..., Path]
@@ -182,12 +182,12 @@ def test_results_are_the_same_bytes_in_several_lanes(
         photo(f"in/{n}.png", width=60 + 10 * n, height=90 - 10 * n, seed=n)
     arguments = ["denoise", "in", "--model", tiny_weights, "--tile", "32", "--precision", "fp32"]
     assert run(*arguments, "-o", "one").code == 0
-    real = backend._runners
+    real = engine._lanes_of
 
     def three(*arguments: Any, **options: Any) -> list[Any]:
-        return [runner for _ in range(3) for runner in real(*arguments, **options)]
+        return [lane for _ in range(3) for lane in real(*arguments, **options)]
 
-    monkeypatch.setattr(backend, "_runners", three)
+    monkeypatch.setattr(engine, "_lanes_of", three)
     assert run(*arguments, "-o", "three").code == 0
     for n in range(8):
         assert Path(f"one/{n}.png").read_bytes() == Path(f"three/{n}.png").read_bytes()

@@ -33,7 +33,7 @@ def _save(path: Path, psf: torch.Tensor | None) -> Path:
         set_element(network, psf)
     tensors = dict(network.state_dict())
     weights = Weights(
-        name=path.stem, architecture="HdrResUNet", config=network.config, task="hdr",
+        name=path.stem, network=HdrResUNet, config=network.config, task="hdr",
         tensors=tensors,
     )  # fmt: skip
     save_weights(weights, path)

@@ -13,7 +13,9 @@ from typer.testing import CliRunner
 from imrestore.weights import app
 from restore.errors import OutputExists, UsageError, WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.weights.store import Weights, load, save_weights, shipped
+from restore.tasks import load
+from restore.weights.file import shipped
+from restore.weights.store import Weights, save_weights
 
 LOSSES = {name: {str(sigma): 0.001 for sigma in (5, 15, 25, 50)} for name in ("fp16", "bf16")}
 
@@ -28,7 +30,7 @@ def tiny(tmp_path: Path) -> Path:
     config = DnCNNConfig(channels=1, depth=3, width=4)
     weights = Weights(
         name="tiny",
-        architecture="DnCNN",
+        network=DnCNN,
         config=config,
         task="denoise",
         tensors=DnCNN(config).state_dict(),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.dark.runner import DarkEnhancer, WhiteBalance
-from restore.engine.backend import Backend
+from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError, WeightsError
 from restore.image.decode import decode
 from restore.image.develop import auto_ratio, camera_to_srgb, gray_world
@@ -20,7 +20,8 @@ from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw import read_raw
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
-from restore.weights.store import load, save_weights
+from restore.tasks import load
+from restore.weights.store import save_weights
 
 Sensor = Callable[..., RawPicture]
 Models = dict[str, Path]
@@ -37,11 +38,14 @@ def enhancer(isp_weights: Models) -> DarkEnhancer:
 def plain(monkeypatch: pytest.MonkeyPatch, enhancer: DarkEnhancer) -> DarkEnhancer:
     """An enhancer whose network gives each pixel the colours of its cell."""
 
-    def developed(_self: Backend, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def developed(
+        _self: Runner, planes: NDArray[np.float32], *, channels: int
+    ) -> NDArray[np.float32]:
+        assert channels == 3
         cells = linear_to_srgb(planes[:3].clip(0, 1))
         return cells.repeat(2, axis=1).repeat(2, axis=2)
 
-    monkeypatch.setattr(Backend, "developed", developed)
+    monkeypatch.setattr(Runner, "tiled", developed)
     return enhancer
 
 
@@ -117,11 +121,13 @@ def test_noise_below_black_is_cut_off_for_converted_networks_alone(
     save_weights(replace(load(isp_weights["bayer"]), provenance=provenance), model)
     seen: list[float] = []
 
-    def developed(_self: Backend, planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    def developed(
+        _self: Runner, planes: NDArray[np.float32], *, channels: int
+    ) -> NDArray[np.float32]:
         seen.append(float(planes.min()))
-        return np.zeros((3, 32, 32), dtype=np.float32)
+        return np.zeros((channels, 32, 32), dtype=np.float32)
 
-    monkeypatch.setattr(Backend, "developed", developed)
+    monkeypatch.setattr(Runner, "tiled", developed)
     dark = sensor(mosaic=np.full((32, 32), 512 - 15, dtype=np.uint16))
     DarkEnhancer(model)(dark, ratio=100, white_balance=(1.0, 1.0, 1.0))
     assert seen == pytest.approx([lowest])

@@ -17,8 +17,10 @@ from restore.dark.train import train_dark_enhancer
 from restore.errors import UsageError
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
+from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.tasks import load
 from restore.training.randomness import Randomness
-from restore.weights.store import build, load
+from restore.weights.store import weights_of
 
 TINY = DarkRecipe(width=2, patch=96, batch=2, steps=3)
 
@@ -43,7 +45,7 @@ def test_writes_weights_for_bayer_and_xtrans(photos: Path, tmp_path: Path, xtran
     assert weights.provenance["recipe"]["ratio"] == [50.0, 300.0]
     assert set(weights.precision_loss_db["bf16"]) == {"x1", "x10", "x100", "x300"}
     planes, scale = (9, 3) if xtrans else (4, 2)
-    assert build(weights)(torch.rand(1, planes, 16, 32)).shape == (1, 3, 16 * scale, 32 * scale)
+    assert weights.build()(torch.rand(1, planes, 16, 32)).shape == (1, 3, 16 * scale, 32 * scale)
 
 
 def test_goes_on_from_other_weights(photos: Path, tmp_path: Path) -> None:
@@ -207,3 +209,21 @@ def test_sources_contradict_each_other(photos: Path, pair_list: Path, tmp_path: 
         train_dark_enhancer(TINY, output, clean=[photos], pairs=pair_list)
     with pytest.raises(UsageError, match="needs --pairs"):
         train_dark_enhancer(replace(TINY, head="srgb"), output, clean=[photos])
+
+
+def silent(line: str) -> None:
+    raise AssertionError(line)
+
+
+@pytest.mark.parametrize("up_bias", [True, False])
+def test_ports_of_the_papers_code_keep_their_biases(up_bias: bool) -> None:
+    torch.manual_seed(0)
+    port = IspUNet(IspUNetConfig(planes=4, width=2, up_bias=up_bias))
+    started = dark._started_from(
+        IspUNet(IspUNetConfig(planes=4, width=2)),
+        weights_of(port, name="old", task="dark-enhance", provenance={}),
+        silent,
+    )
+    assert started.config == port.config
+    planes = torch.rand(1, 4, 16, 16)
+    torch.testing.assert_close(started(planes), port(planes))

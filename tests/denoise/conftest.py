@@ -11,7 +11,7 @@ from restore.weights.store import Weights, save_weights
 def _save(network: DnCNN | ResUNet, path: Path, task: str = "denoise") -> Path:
     weights = Weights(
         name=path.stem,
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task=task,
         tensors=dict(network.state_dict()),

@@ -1,6 +1,9 @@
 """What is too large for memory is denoised as what is not."""
 
+from collections import deque
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +12,8 @@ import tifffile
 from restore.batch.large import LargeResult
 from restore.denoise.large import Scratch
 from restore.denoise.runner import Denoiser
-from restore.engine.lanes import Lanes
-from restore.engine.runner import TileTooLarge
+from restore.engine.lane import TileTooLarge
+from restore.engine.runner import Runner
 from restore.errors import OutputError
 from restore.image.decode import decode
 from restore.image.large import LargePicture, open_large
@@ -93,19 +96,24 @@ def test_the_same_result_for_light_with_holes(tmp_path: Path, color_model: Path)
 
 def test_midtones_keep_the_mean_of_the_whole_picture(tmp_path: Path, color_model: Path) -> None:
     denoiser = Denoiser(color_model, device="cpu", tile=64)
-    (backend,) = denoiser._backends.values()
-    backend.is_for_cameras = True
+    keeping_midtones(denoiser)
     source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
     assert_same(denoiser, source, detail=0.3)
+
+
+def keeping_midtones(denoiser: Denoiser) -> Runner:
+    """Let a denoiser take its network for one that was trained on the noise of cameras."""
+    ((name, network),) = denoiser._networks.items()
+    denoiser._networks[name] = replace(network, keeps_midtones=True)
+    return network.runner
 
 
 def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
     tmp_path: Path, color_model: Path
 ) -> None:
     denoiser = Denoiser(color_model, device="cpu", tile=256)
-    (backend,) = denoiser._backends.values()
-    backend.is_for_cameras = True
-    network, calls = backend._place.lanes.first, []
+    runner = keeping_midtones(denoiser)
+    network, calls = runner._first, []
 
     class Small:
         def __call__(self, *inputs: np.ndarray) -> np.ndarray:
@@ -119,7 +127,8 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
 
     source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
     whole = denoiser(decode(source.path))
-    backend._place.lanes = Lanes([Small()])  # type: ignore[list-item]
+    small: Any = Small()
+    runner._first, runner._lanes, runner._free = small, [small], deque([small])
     result = denoiser.large(source)
     assert result.record["tile"] == 64
     with result.opened() as rows:

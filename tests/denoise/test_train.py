@@ -11,11 +11,12 @@ from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.train import train_denoiser
 from restore.errors import OutputError, OutputExists, TrainingError, TrainingStopped, UsageError
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.tasks import load
 from restore.training.checkpoint import checkpoint_path
 from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Settings
-from restore.weights.store import build, load, save_weights, weights_of
+from restore.weights.store import save_weights, weights_of
 
 TINY = DenoiseRecipe(
     model="dncnn", channels=1, depth=3, widths=(8,), patch=16, batch=4, steps=6, sigma=(25, 25)
@@ -45,7 +46,7 @@ def test_writes_weights_that_carry_their_recipe(photos: Path, tmp_path: Path) ->
     assert weights.provenance["steps"] == 6
     assert set(weights.precision_loss_db) == {"fp16", "bf16"}
     assert not checkpoint_path(output).exists(), "a finished run leaves no checkpoint"
-    assert build(weights)(torch.rand(1, 1, 9, 9)).shape == (1, 1, 9, 9)
+    assert weights.build()(torch.rand(1, 1, 9, 9)).shape == (1, 1, 9, 9)
 
 
 @pytest.mark.parametrize("model", ["dncnn", "resunet"])
@@ -114,8 +115,8 @@ def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
         start_from=tmp_path / "shallow.safetensors",
     )
     noisy = torch.rand(1, 1, 16, 16)
-    shallow = build(load(tmp_path / "shallow.safetensors"))
-    torch.testing.assert_close(build(deep)(noisy), shallow(noisy), rtol=0, atol=1e-3)
+    shallow = load(tmp_path / "shallow.safetensors").build()
+    torch.testing.assert_close(deep.build()(noisy), shallow(noisy), rtol=0, atol=1e-3)
     assert deep.provenance["started_from"] == "shallow"
 
 
@@ -127,7 +128,7 @@ def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> N
     save_weights(replace(weights, tensors=idle), teacher)
     recipe = replace(TINY, steps=150, learning_rate=3e-3)
     student, scholar = (
-        build(train_denoiser(recipe, tmp_path / f"{name}.safetensors", clean=photos, teacher=by))
+        train_denoiser(recipe, tmp_path / f"{name}.safetensors", clean=photos, teacher=by).build()
         for name, by in (("student", teacher), ("scholar", None))
     )
     noisy = torch.rand(1, 1, 32, 32)
@@ -162,7 +163,7 @@ def test_what_the_end_needs_is_checked_before_the_first_step(
 ) -> None:
     steps: list[Progress] = []
     output = tmp_path / "x.safetensors"
-    monkeypatch.setattr("restore.weights.pictures.weights_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr("restore.weights.measurement.weights_folder", lambda: tmp_path / "none")
     with pytest.raises(UsageError, match="no pictures to measure on"):
         train_denoiser(TINY, output, clean=photos, report=steps.append)
     monkeypatch.setattr("restore.weights.store.os.access", lambda *_: False)

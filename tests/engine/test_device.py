@@ -8,7 +8,7 @@ from torch import Tensor
 
 from restore.engine import device as devices
 from restore.engine.device import fast_precisions, resolve_device, resolve_devices, training_dtype
-from restore.engine.openvino_runner import can_serve
+from restore.engine.openvino_lanes import can_serve
 from restore.errors import DeviceError, UsageError
 
 GPU = torch.device("cuda")

@@ -3,17 +3,15 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from restore.engine.backend import Backend
-from restore.engine.fitting import Place
-from restore.engine.lanes import Lanes
-from restore.engine.runner import TileTooLarge, Traits
+from restore.engine.lane import TileTooLarge, Traits
 from restore.engine.tiles import in_order
-from restore.engine.torch_lane import exact_float32
+from restore.engine.torch_lanes import exact_float32
 from restore.errors import DeviceError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.weights.store import Weights, weights_of
@@ -50,48 +48,36 @@ def weights() -> Weights:
     return weights_of(network, name="small", task="denoise", provenance={})
 
 
-def backend_of(lanes: list[FakeLane], weights: Weights, monkeypatch: pytest.MonkeyPatch) -> Backend:
-    def runners(_weights: Weights, *, device: str, **_: object) -> list[FakeLane]:
-        return [FakeLane("cpu")] if device == "cpu" else lanes
-
-    monkeypatch.setattr("restore.engine.backend._runners", runners)
-    return Backend(weights, device="cuda:all", precision="fp32")
-
-
 def picture(height: int = 300, width: int = 400) -> np.ndarray:
     return np.random.default_rng(0).random((1, height, width), np.float32)
 
 
-def test_the_result_does_not_depend_on_the_number_of_lanes(
-    weights: Weights, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_result_does_not_depend_on_the_number_of_lanes(weights: Weights, on_lanes: Any) -> None:
     lanes = [FakeLane(), FakeLane(), FakeLane("cuda:1")]
-    one = backend_of([FakeLane()], weights, monkeypatch)
-    three = backend_of(lanes, weights, monkeypatch)
+    one = on_lanes(weights, [FakeLane()], FakeLane("cpu"))
+    three = on_lanes(weights, lanes, FakeLane("cpu"))
     np.testing.assert_array_equal(three(picture(), 0.1), one(picture(), 0.1))
     assert all(lane.calls for lane in lanes)
-    assert (one.lanes, three.lanes, three.device) == (1, 3, "cuda:0,cuda:1")
+    assert (one.runner.lanes, three.runner.lanes, three.runner.device) == (1, 3, "cuda:0,cuda:1")
 
 
-def test_parts_of_a_large_picture_come_in_the_same_order(
-    weights: Weights, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_of_a_large_picture_come_in_the_same_order(weights: Weights, on_lanes: Any) -> None:
     def order(lanes: int) -> list[tuple[int, int]]:
         taken: list[tuple[int, int]] = []
 
         def begin() -> object:
             return lambda part, *_: taken.append((part[0].start, part[1].start))
 
-        backend = backend_of([FakeLane() for _ in range(lanes)], weights, monkeypatch)
+        backend = on_lanes(weights, [FakeLane() for _ in range(lanes)], FakeLane("cpu"))
         pixels = picture()
-        backend.by_tiles(lambda part: pixels[:, *part], begin, height=300, width=400, sigma=0)
+        backend.runner.by_tiles(lambda part: pixels[:, *part], begin, height=300, width=400)
         return taken
 
     assert order(1) == order(4) == sorted(order(1))
 
 
-def test_several_threads_share_the_lanes(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = backend_of([FakeLane(), FakeLane()], weights, monkeypatch)
+def test_several_threads_share_the_lanes(weights: Weights, on_lanes: Any) -> None:
+    backend = on_lanes(weights, [FakeLane(), FakeLane()], FakeLane("cpu"))
     expected = backend(picture(), 0.1)
     results: list[np.ndarray] = []
     threads = [
@@ -147,50 +133,53 @@ def test_after_a_failure_nothing_is_under_way() -> None:
 
 
 def test_a_lane_that_runs_out_of_memory_halves_the_tiles(
-    weights: Weights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    weights: Weights, on_lanes: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     tight = FakeLane("cuda:1", most_pixels=70 * 70)
-    backend = backend_of([FakeLane(), tight], weights, monkeypatch)
-    backend._place.tile = backend._place._first_tile = 256
-    expected = backend_of([FakeLane()], weights, monkeypatch)(picture(), 0.1)
+    backend = on_lanes(weights, [FakeLane(), tight], FakeLane("cpu"))
+    backend.runner.tile = backend.runner._first_tile = 256
+    expected = on_lanes(weights, [FakeLane()], FakeLane("cpu"))(picture(), 0.1)
     np.testing.assert_allclose(backend(picture(), 0.1), expected, atol=1e-6)
-    assert (backend.device, backend.tile, caplog.messages) == ("cuda:0,cuda:1", 64, [])
+    assert (backend.runner.device, backend.runner.tile, caplog.messages) == (
+        "cuda:0,cuda:1",
+        64,
+        [],
+    )
 
 
 def test_a_gpu_without_room_leaves_the_work_to_the_others(
-    weights: Weights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    weights: Weights, on_lanes: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     full = [FakeLane("cuda:1", most_pixels=0) for _ in range(2)]
-    backend = backend_of([FakeLane(), full[0], FakeLane(), full[1]], weights, monkeypatch)
-    expected = backend_of([FakeLane()], weights, monkeypatch)(picture(), 0.1)
+    backend = on_lanes(weights, [FakeLane(), full[0], FakeLane(), full[1]], FakeLane("cpu"))
+    expected = on_lanes(weights, [FakeLane()], FakeLane("cpu"))(picture(), 0.1)
     for _ in range(3):
         np.testing.assert_array_equal(backend(picture(), 0.1), expected)
-    assert (backend.device, backend.tile, backend.lanes) == ("cuda:0", 64, 2)
+    assert (backend.runner.device, backend.runner.tile, backend.runner.lanes) == ("cuda:0", 64, 2)
     assert caplog.messages == ["cuda:1 ran out of memory; going on without it"]
 
 
 def test_many_pictures_that_run_out_at_once_go_to_the_processor_with_one_line(
-    weights: Weights, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    weights: Weights, on_lanes: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     lanes = [FakeLane("cuda", most_pixels=0) for _ in range(2)]
-    backend = backend_of(lanes, weights, monkeypatch)
-    expected = backend_of([FakeLane()], weights, monkeypatch)(picture(), 0.1)
+    backend = on_lanes(weights, lanes, FakeLane("cpu"))
+    expected = on_lanes(weights, [FakeLane()], FakeLane("cpu"))(picture(), 0.1)
     results = list(in_order(lambda _: backend(picture(), 0.1), range(6), workers=6))
     for result in results:
         np.testing.assert_array_equal(result, expected)
-    assert (backend.device, backend.lanes) == ("cpu", 1)
+    assert (backend.runner.device, backend.runner.lanes) == ("cpu", 1)
     assert caplog.messages == ["cuda ran out of memory; going on with the processor"]
 
 
-def test_a_processor_without_memory_fails_every_picture_and_waits_for_none() -> None:
-    place = Place(
-        Lanes([FakeLane("cuda", most_pixels=0)]),
-        64,
-        to_processor=lambda: (Lanes([FakeLane("cpu", most_pixels=0)]), 64),
-    )
+def test_a_processor_without_memory_fails_every_picture_and_waits_for_none(
+    weights: Weights, on_lanes: Any
+) -> None:
+    full = FakeLane("cuda", most_pixels=0)
+    backend = on_lanes(weights, [full], FakeLane("cpu", most_pixels=0))
     for _ in range(2):
         with pytest.raises(DeviceError, match="not enough memory"):
-            place.fitting(lambda lanes, _: lanes(np.zeros((1, 1, 4, 4), np.float32)))
+            backend(picture(), 0.1)
 
 
 def test_exact_float32_lasts_until_the_last_lane_is_done() -> None:

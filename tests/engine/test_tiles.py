@@ -1,11 +1,12 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from restore.engine.backend import Backend
-from restore.engine.tiles import run_tiled, windows
+from restore.engine.tiles import each_tile, windows
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
@@ -15,7 +16,7 @@ from restore.weights.store import Weights
 def random_weights(network: DnCNN | ResUNet) -> Weights:
     return Weights(
         name="random",
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task="denoise",
         tensors=dict(network.state_dict()),
@@ -84,24 +85,32 @@ def test_large_pictures_of_one_tile_are_two_for_two_lanes(
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 48))
 def test_identity_comes_back_for_any_size(height: int, width: int, tile: int) -> None:
     pixels = np.random.default_rng(0).random((3, height, width), dtype=np.float32)
-    result = run_tiled(lambda patch: patch, pixels, tile=tile, halo=5, multiple=8)
+    result = np.full_like(pixels, np.nan)
+    for part, made_of, kept in each_tile(
+        lambda patch: patch,
+        lambda part: pixels[:, *part],
+        height,
+        width,
+        tile=tile,
+        halo=5,
+        multiple=8,
+    ):
+        np.testing.assert_array_equal(made_of, kept)
+        result[:, *part] = kept
     np.testing.assert_array_equal(result, pixels)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (37, 53), (200, 131)])
 @pytest.mark.parametrize("tile", [64, 100])
 @pytest.mark.parametrize("kind", ["dncnn", "resunet"])
-def test_tiled_equals_untiled(kind: str, tile: int, size: tuple[int, int]) -> None:
+def test_tiled_equals_untiled(kind: str, tile: int, size: tuple[int, int], denoising: Any) -> None:
     torch.manual_seed(0)
     if kind == "dncnn":
         weights = strong(DnCNN(DnCNNConfig(channels=1, depth=7, width=8)))
     else:
         weights = strong(ResUNet(ResUNetConfig(channels=1, widths=(4, 6, 8, 8), blocks=2)))
     pixels = np.random.default_rng(0).random((1, *size), dtype=np.float32)
-    tiled, whole = (
-        Backend(weights, device="cpu", precision="fp32", tile=side)(pixels, 0.1)
-        for side in (tile, 4096)
-    )
+    tiled, whole = (denoising(weights, tile=side)(pixels, 0.1) for side in (tile, 4096))
     assert np.abs(whole - pixels).max() > 1e-4, "the network does something"
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5)
 
@@ -109,29 +118,24 @@ def test_tiled_equals_untiled(kind: str, tile: int, size: tuple[int, int]) -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["dncnn-gray", "resunet-gray"])
 @pytest.mark.parametrize("tile", [64, 128, 256, 512, 1024])
-def test_shipped_networks_show_no_seams(name: str, tile: int) -> None:
-    from restore.weights.store import load
+def test_shipped_networks_show_no_seams(name: str, tile: int, denoising: Any) -> None:
+    from restore.tasks import load
 
     pixels = np.random.default_rng(0).random((1, 270, 333), dtype=np.float32)
-    tiled, whole = (
-        Backend(load(name), device="cpu", precision="fp32", tile=side)(pixels, 0.1)
-        for side in (tile, 4096)
-    )
+    tiled, whole = (denoising(load(name), tile=side)(pixels, 0.1) for side in (tile, 4096))
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5)
 
 
-def test_precision_fp32_is_the_same_bit_for_bit() -> None:
+def test_precision_fp32_is_the_same_bit_for_bit(denoising: Any) -> None:
     torch.manual_seed(0)
     weights = strong(DnCNN(DnCNNConfig(channels=3, depth=5, width=8)))
     pixels = np.random.default_rng(0).random((3, 90, 70), dtype=np.float32)
-    first, second = (
-        Backend(weights, device="cpu", precision="fp32", tile=64)(pixels, 0.1) for _ in range(2)
-    )
+    first, second = (denoising(weights, tile=64)(pixels, 0.1) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("tile", [0, -5, "big"])
-def test_impossible_tiles_are_refused(tile: int | str) -> None:
+def test_impossible_tiles_are_refused(tile: int | str, denoising: Any) -> None:
     weights = random_weights(DnCNN(DnCNNConfig(channels=1, depth=3, width=4)))
     with pytest.raises(UsageError, match="tile"):
-        Backend(weights, device="cpu", precision="fp32", tile=tile)
+        denoising(weights, tile=tile)

@@ -37,7 +37,7 @@ def _save(path: Path, *, psf: torch.Tensor | None) -> Path:
         set_element(network, psf)
     weights = Weights(
         name=path.stem,
-        architecture="HdrResUNet",
+        network=HdrResUNet,
         config=network.config,
         task="hdr",
         tensors=dict(network.state_dict()),

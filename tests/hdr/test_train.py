@@ -21,8 +21,8 @@ from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.models.optical_element import height_map_of, psf_of
+from restore.tasks import load
 from restore.training.session import Settings
-from restore.weights.store import load
 
 TINY = HdrRecipe(
     widths=(4, 6), patch=32, batch=2, cells=16, psf_size=17, steps=4, read_noise=0.01, optics="none"

@@ -6,7 +6,8 @@ from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.optical_element import height_map_of, psf_of, set_element
 from restore.models.trace_gathering import TraceGathering, TraceScattering, gathering_kernel
-from restore.weights.store import Weights, build, load, save_weights
+from restore.tasks import load
+from restore.weights.store import Weights, save_weights
 
 NETWORKS = {
     "unet": lambda **element: HdrUNet(HdrUNetConfig(width=4, **element)),
@@ -117,7 +118,7 @@ def test_weights_carry_their_element(
     path = tmp_path_factory.mktemp("element") / "lens.safetensors"
     weights = Weights(
         name="lens",
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task="hdr",
         tensors=dict(network.state_dict()),
@@ -125,7 +126,7 @@ def test_weights_carry_their_element(
     )
     save_weights(weights, path)
     loaded = load(path)
-    build(loaded)
+    loaded.build()
     carried, made = psf_of(loaded.tensors), height_map_of(loaded.tensors)
     assert carried is not None
     assert made is not None

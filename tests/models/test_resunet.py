@@ -4,8 +4,8 @@ import torch
 from restore.errors import WeightsError
 from restore.image.decode import decode
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.tasks import load
 from restore.weights.file import weights_folder
-from restore.weights.store import build, load
 
 SMALL = ResUNetConfig(channels=1, widths=(4, 6, 8), blocks=1)
 
@@ -34,7 +34,7 @@ def test_halo_covers_the_effective_receptive_field() -> None:
 def test_beyond_the_halo_nothing_is_seen(name: str) -> None:
     """The halo is narrower than the whole receptive field; nobody could tell."""
     weights = load(name)
-    network = build(weights)
+    network = weights.build()
     assert isinstance(network, ResUNet)
     picture = decode(weights_folder() / "measure" / "tea-gardens.png").pixels
     clean = torch.from_numpy(picture)[None, : weights.channels]

@@ -12,9 +12,10 @@ from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.tasks import task_called
 from restore.weights import export as onnx_export
 from restore.weights.export import to_onnx
-from restore.weights.store import Weights, build
+from restore.weights.store import Weights
 
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -24,7 +25,7 @@ def weights_of(network: Any, task: str = "denoise") -> Weights:
     torch.manual_seed(0)
     return Weights(
         name="small",
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task=task,
         tensors=dict(type(network)(network.config).state_dict()),
@@ -49,7 +50,7 @@ def told() -> Weights:
 
 @pytest.fixture(scope="module")
 def exported(told: Weights) -> bytes:
-    return to_onnx(told).data
+    return to_onnx(told, task_called("denoise")).data
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 2, 2), (1, 3, 46, 30), (4, 3, 8, 18)])
@@ -59,7 +60,7 @@ def test_any_size_and_any_batch(
     picture = np.random.default_rng(0).random(shape, dtype=np.float32)
     sigma = np.linspace(0.05, 0.2, shape[0], dtype=np.float32)
     with torch.inference_mode():
-        expected = build(told)(torch.from_numpy(picture), torch.from_numpy(sigma)).numpy()
+        expected = told.build()(torch.from_numpy(picture), torch.from_numpy(sigma)).numpy()
     np.testing.assert_allclose(run(exported, picture=picture, sigma=sigma), expected, atol=1e-5)
 
 
@@ -73,7 +74,7 @@ def test_any_size_and_any_batch(
     ids=["denoise", "dark-enhance", "anomaly"],
 )
 def test_networks_of_other_tasks(task: str, network: Any, multiple: int) -> None:
-    result = to_onnx(weights_of(network, task))
+    result = to_onnx(weights_of(network, task), task_called(task))
     assert result.multiple == multiple
     assert result.difference is not None
     assert result.difference < 1e-4
@@ -84,7 +85,7 @@ def test_a_file_that_computes_something_else_is_refused(
 ) -> None:
     monkeypatch.setattr(onnx_export, "_difference", lambda *_: 0.01)
     with pytest.raises(WeightsError, match="differs from PyTorch by"):
-        to_onnx(told)
+        to_onnx(told, task_called("denoise"))
 
 
 def test_without_the_exporter_the_error_says_what_to_install(
@@ -92,11 +93,11 @@ def test_without_the_exporter_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(onnx_export, "find_spec", all_but("onnxscript"))
     with pytest.raises(UsageError, match=r"onnxscript: pip install 'imrestore\[onnx\]'"):
-        to_onnx(told)
+        to_onnx(told, task_called("denoise"))
 
 
 def test_without_onnxruntime_nothing_is_compared(
     told: Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_export, "find_spec", all_but("onnxruntime"))
-    assert to_onnx(told).difference is None
+    assert to_onnx(told, task_called("denoise")).difference is None

@@ -8,13 +8,16 @@ import torch
 from PIL import Image
 from torch import nn
 
+from restore.batch.inputs import pictures_in
+from restore.denoise.task import TASK
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.tasks import load, task_called
 from restore.weights.gptq import _round, _second_moments, with_bf16_kernels
 from restore.weights.half import call_rounded
-from restore.weights.pictures import measuring_pictures
-from restore.weights.store import Weights, build, load, weights_of
+from restore.weights.measurement import measuring_crops
+from restore.weights.store import Weights, weights_of
 
 
 def of(network: Any) -> Weights:
@@ -22,17 +25,17 @@ def of(network: Any) -> Weights:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for index in range(6):
         small = Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8))
         small.resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
-    return folder
+    return pictures_in(folder, recursive=False)
 
 
-def seen(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
-    pictures = torch.stack(measuring_pictures(1, folder=folder))
+def seen(paths: list[Path]) -> tuple[torch.Tensor, torch.Tensor]:
+    pictures = torch.stack(measuring_crops(1, paths=paths))
     noise = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(1))
     return pictures + 0.1 * noise, torch.full((len(pictures),), 0.1)
 
@@ -51,20 +54,20 @@ def error(network: nn.Module, exact: nn.Module, inputs: tuple[torch.Tensor, ...]
         ),
     ],
 )
-def test_the_errors_of_rounding_make_up_for_each_other(network: Any, folder: Path) -> None:
+def test_the_errors_of_rounding_make_up_for_each_other(network: Any, paths: list[Path]) -> None:
     torch.manual_seed(0)
     weights = of(network())
-    rounded = with_bf16_kernels(weights, folder)
-    exact, nearest, compensated = build(weights), build(weights), build(rounded)
+    rounded = with_bf16_kernels(weights, TASK, paths)
+    exact, nearest, compensated = weights.build(), weights.build(), rounded.build()
     for name, parameter in nearest.named_parameters():
         kernel = dict(compensated.named_parameters())[name]
         torch.testing.assert_close(kernel.bfloat16().float(), kernel, rtol=0, atol=0)
         parameter.copy_(parameter.bfloat16())
-    inputs = seen(folder)
+    inputs = seen(paths)
     assert error(compensated, exact, inputs) < 0.6 * error(nearest, exact, inputs)
 
 
-def test_the_bias_makes_no_step(folder: Path) -> None:
+def test_the_bias_makes_no_step(paths: list[Path]) -> None:
     """What a rounded bias adds to a layer, its kernel takes away."""
     torch.manual_seed(0)
     network = DnCNN(DnCNNConfig(channels=1, depth=3, width=16))
@@ -73,8 +76,8 @@ def test_the_bias_makes_no_step(folder: Path) -> None:
             assert convolution.bias is not None
             convolution.bias.fill_(1.003)  # bfloat16 has 1 and 1.0078 there
     weights = of(network)
-    exact, rounded = build(weights), build(with_bf16_kernels(weights, folder))
-    inputs = seen(folder)
+    exact, rounded = weights.build(), with_bf16_kernels(weights, TASK, paths).build()
+    inputs = seen(paths)
     with torch.inference_mode():
         step = (rounded(*inputs) - exact(*inputs)).mean()
         naive = (call_rounded(exact, torch.bfloat16, *inputs) - exact(*inputs)).mean()
@@ -98,20 +101,19 @@ def test_a_transposed_convolution_keeps_one_bias_for_all_copies() -> None:
     assert error(rounded, exact, (features,)) < 0.6 * error(nearest, exact, (features,))
 
 
-def test_what_is_no_kernel_stays(folder: Path) -> None:
+def test_what_is_no_kernel_stays(tmp_path: Path) -> None:
     weights = load("hdr-optics")
-    colour = folder / "colour"
-    colour.mkdir()
-    Image.radial_gradient("L").convert("RGB").resize((96, 96)).save(colour / "a.png")
-    rounded = with_bf16_kernels(weights, colour)
+    colour = tmp_path / "a.png"
+    Image.radial_gradient("L").convert("RGB").resize((96, 96)).save(colour)
+    rounded = with_bf16_kernels(weights, task_called("hdr"), [colour])
     for name in ("psf_roots", "height_map_um"):
         torch.testing.assert_close(rounded.tensors[name], weights.tensors[name], rtol=0, atol=0)
     assert rounded.provenance == weights.provenance | {"rounded": "bfloat16"}
     assert rounded.precision_loss_db == {}
 
 
-def test_what_cannot_be_measured_is_not_rounded(folder: Path) -> None:
-    with pytest.raises(UsageError, match="nobody knows"):
-        with_bf16_kernels(load("anomaly-magnetic-tile"), folder)
+def test_what_cannot_be_measured_is_not_rounded(paths: list[Path]) -> None:
+    with pytest.raises(UsageError, match="no reference to measure"):
+        with_bf16_kernels(load("anomaly-magnetic-tile"), task_called("anomaly"), paths)
     with pytest.raises(UsageError, match="no pictures"):
-        with_bf16_kernels(load("dncnn-gray"), folder / "none")
+        with_bf16_kernels(load("dncnn-gray"), TASK, [])

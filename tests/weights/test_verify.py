@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from restore.denoise.task import TASK
 from restore.errors import WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.tasks import load
 from restore.weights import verify as module
 from restore.weights.store import Weights, save_weights
-from restore.weights.verify import verify
+from restore.weights.verify import verify as verify_weights
 
 LOSSES = {precision: dict.fromkeys(("5", "15", "25", "50"), 0.0) for precision in ("fp16", "bf16")}
 
@@ -21,13 +23,19 @@ def sound() -> Weights:
     config = DnCNNConfig(channels=1, depth=3, width=4)
     return Weights(
         name="small",
-        architecture="DnCNN",
+        network=DnCNN,
         config=config,
         task="denoise",
         tensors=dict(DnCNN(config).state_dict()),
         provenance={"steps": 1},
         precision_loss_db=LOSSES,
     )
+
+
+def verify(path: Path) -> Weights:
+    weights = load(path)
+    verify_weights(weights, TASK)
+    return weights
 
 
 def saved(weights: Weights, folder: Path) -> Path:

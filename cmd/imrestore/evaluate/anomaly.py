@@ -56,8 +56,8 @@ class _Measured:
     @property
     def run(self) -> dict[str, str]:
         """How it ran."""
-        backend = self.detector.backend
-        return {"model": self.name, "device": backend.device, "precision": backend.precision}
+        runner = self.detector.network.runner
+        return {"model": self.name, "device": runner.device, "precision": runner.precision}
 
 
 @with_options

@@ -19,7 +19,7 @@ from restore.weights.convert.metzler import metzler_unet, with_psf
 from restore.weights.convert.networks import Recognised
 from restore.weights.convert.npz_list import is_npz, read_npz_list
 from restore.weights.convert.readers import read_state_dict
-from restore.weights.store import Weights, build
+from restore.weights.store import Weights
 
 __all__ = ["Converted", "convert"]
 
@@ -60,7 +60,7 @@ def convert(path: Path, *, psf: Tensor | None = None) -> Converted:
             recognised = with_psf(recognised, psf)
         weights = Weights(
             name=path.stem,
-            architecture=recognised.architecture,
+            network=recognised.network,
             config=recognised.config,
             task=recognised.task,
             tensors=recognised.tensors,
@@ -72,7 +72,7 @@ def convert(path: Path, *, psf: Tensor | None = None) -> Converted:
                 }
             },
         )
-        build(replace(weights, name="after conversion"))
+        replace(weights, name="after conversion").build()
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except WeightsError as error:

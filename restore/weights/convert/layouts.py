@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from restore.errors import WeightsError
-from restore.models.drunet import DRUNetConfig
+from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.weights.convert.networks import Recognised, dncnn, fdncnn, ffdnet, kind
 from restore.weights.convert.sid import is_sid, sid
 from restore.weights.convert.stack import Layer, Norm, stack_shape
@@ -147,7 +147,7 @@ def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
     if head.shape[1] != channels + 1:
         raise WeightsError(f"a U-Net from {head.shape[1]} to {channels} channels is no DRUNet")
     return Recognised(
-        architecture="DRUNet",
+        network=DRUNet,
         config=DRUNetConfig(channels=channels, widths=widths, blocks=blocks),
         tensors={names[key]: tensor.contiguous() for key, tensor in tensors.items()},
         layout=f"KAIR DRUNet, widths {'-'.join(map(str, widths))}, {blocks} blocks a level, "

@@ -44,7 +44,7 @@ def metzler_unet(arrays: Sequence[NDArray[np.float32]]) -> Recognised:
             )
         tensors[name] = tensor.contiguous()
     return Recognised(
-        architecture="HdrUNet",
+        network=HdrUNet,
         config=config,
         tensors=tensors,
         layout=f"Metzler et al. HDR U-Net, {config.width} features",

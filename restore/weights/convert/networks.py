@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.dncnn import DnCNNConfig
-from restore.models.ffdnet import FFDNetConfig
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.weights.convert.stack import Layer, folded, stack_shape
 
 __all__ = ["ROW_MAJOR", "Recognised", "dncnn", "fdncnn", "ffdnet", "kind"]
@@ -22,14 +22,14 @@ class Recognised:
     """A network of ours that computes what a foreign one does.
 
     Attributes:
-        architecture: a key of ``restore.weights.store.ARCHITECTURES``.
-        config: its config.
+        network: its class.
+        config: what it looks like.
         tensors: its state dict.
         layout: a few words on what was recognised.
         task: the subcommand that the network is for.
     """
 
-    architecture: str
+    network: type[nn.Module]
     config: Any
     tensors: dict[str, Tensor]
     layout: str
@@ -54,7 +54,7 @@ def dncnn(
         raise WeightsError(f"a stack from {inputs} to {outputs} channels is no DnCNN")
     has_norm = any(layer.norm for layer in layers)
     return Recognised(
-        architecture="DnCNN",
+        network=DnCNN,
         config=DnCNNConfig(channels=outputs, depth=len(layers), width=width),
         tensors=folded(layers),
         layout=f"{source} DnCNN, {len(layers)} layers, {kind(outputs)}, "
@@ -75,7 +75,7 @@ def fdncnn(layers: Sequence[Layer], source: str) -> Recognised:
         channels=outputs, depth=len(layers), width=width, noise_map=True, residual=False
     )
     return Recognised(
-        architecture="DnCNN",
+        network=DnCNN,
         config=config,
         tensors=folded(layers),
         layout=f"{source} FDnCNN, {len(layers)} layers, {kind(outputs)}, noise-level map",
@@ -108,7 +108,7 @@ def ffdnet(
         for name in (f"{last}.weight", f"{last}.bias"):
             tensors[name] = tensors[name][places]
     return Recognised(
-        architecture="FFDNet",
+        network=FFDNet,
         config=config,
         tensors=tensors,
         layout=f"{source} FFDNet, {len(layers)} layers, {kind(channels)}, noise-level map",

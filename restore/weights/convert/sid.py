@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from restore.errors import WeightsError
-from restore.models.isp_unet import IspUNetConfig
+from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.weights.convert.networks import Recognised
 
 __all__ = ["is_sid", "sid"]
@@ -52,7 +52,7 @@ def sid(tensors: Mapping[str, Tensor]) -> Recognised:
         ours |= {key: ours[key][order] for key in ("tail.weight", "tail.bias")}
     kind = "Bayer" if planes == 4 else "X-Trans"
     return Recognised(
-        architecture="IspUNet",
+        network=IspUNet,
         config=IspUNetConfig(planes=planes, width=width, head="srgb", up_bias="up.0.bias" in ours),
         tensors=ours,
         layout=f"Learning to See in the Dark, {kind}, width {width}, "

@@ -22,7 +22,7 @@ def identity(tmp_path: Path) -> Path:
     path = tmp_path / "identity.safetensors"
     tensors = network.state_dict()
     weights = Weights(
-        name="identity", architecture="DnCNN", config=config, task="denoise", tensors=tensors
+        name="identity", network=DnCNN, config=config, task="denoise", tensors=tensors
     )
     save_weights(weights, path)
     return path

@@ -14,11 +14,11 @@ import torch
 from PIL import Image
 
 from restore.anomaly.calibration import Calibration
-from restore.anomaly.network import InspectionBackend, Scored
+from restore.anomaly.network import InspectionNetwork, Scored
 from restore.anomaly.part import Part, read_part
 from restore.anomaly.runner import Detector
 from restore.errors import RestoreError
-from restore.weights.store import load
+from restore.tasks import load
 
 Run = Callable[..., SimpleNamespace]
 TINY = ("--size", "64", "--batch", "2", "--steps", "2", "--precision", "fp32")
@@ -113,15 +113,15 @@ def test_calibration_stops_at_a_signal_and_goes_on(
     parts(12)
     arguments = ["train", "anomaly", "--good", "good", *TINY]
     assert "calibrating on 4 parts" in run(*arguments, "-o", "whole.safetensors").err
-    scored = InspectionBackend.__call__
+    scored = InspectionNetwork.__call__
     calls = []
 
-    def interrupt(self: InspectionBackend, pixels: np.ndarray) -> Scored:
+    def interrupt(self: InspectionNetwork, pixels: np.ndarray) -> Scored:
         calls.append(os.kill(os.getpid(), number))
         return scored(self, pixels)
 
     with monkeypatch.context() as patched:
-        patched.setattr(InspectionBackend, "__call__", interrupt)
+        patched.setattr(InspectionNetwork, "__call__", interrupt)
         stopped = run(*arguments, "-o", "m.safetensors")
     assert stopped.code == 128 + number
     assert "stopped while calibrating; continue with --resume" in stopped.err
@@ -153,15 +153,15 @@ def test_folds_go_on_where_they_were_stopped(
     parts(12)
     arguments = ["train", "anomaly", "--good", "good", *TINY, "--folds", "2"]
     run(*arguments, "-o", "whole.safetensors")
-    scored = InspectionBackend.__call__
+    scored = InspectionNetwork.__call__
 
-    def fail(self: InspectionBackend, pixels: np.ndarray) -> None:
+    def fail(self: InspectionNetwork, pixels: np.ndarray) -> None:
         if self.weights.name == "m.fold2":
             raise RestoreError("the lamp went out")
         return scored(self, pixels)
 
     with monkeypatch.context() as patched:
-        patched.setattr(InspectionBackend, "__call__", fail)
+        patched.setattr(InspectionNetwork, "__call__", fail)
         assert run(*arguments, "-o", "m.safetensors").code != 0
     first = Path("m.fold1.safetensors").stat().st_mtime_ns
     again = run(*arguments, "-o", "m.safetensors")
@@ -182,15 +182,15 @@ def stopped_in_fold_2(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -
     """The arguments of a run that was stopped; its first fold is done, its second is begun."""
     parts(12)
     arguments = ("train", "anomaly", "--good", "good", *TINY, "--folds", "2", "-o", "m.safetensors")
-    scored = InspectionBackend.__call__
+    scored = InspectionNetwork.__call__
 
-    def interrupt(self: InspectionBackend, pixels: np.ndarray) -> Scored:
+    def interrupt(self: InspectionNetwork, pixels: np.ndarray) -> Scored:
         if self.weights.name == "m.fold2":
             os.kill(os.getpid(), signal.SIGINT)
         return scored(self, pixels)
 
     with monkeypatch.context() as patched:
-        patched.setattr(InspectionBackend, "__call__", interrupt)
+        patched.setattr(InspectionNetwork, "__call__", interrupt)
         assert run(*arguments).code == 130
     return arguments
 
@@ -278,10 +278,10 @@ def test_the_best_weights_so_far_know_their_scale(
 ) -> None:
     parts()
 
-    def fail(_self: InspectionBackend, _pixels: np.ndarray) -> None:
+    def fail(_self: InspectionNetwork, _pixels: np.ndarray) -> None:
         raise RestoreError("the lamp went out")
 
-    monkeypatch.setattr(InspectionBackend, "__call__", fail)
+    monkeypatch.setattr(InspectionNetwork, "__call__", fail)
     run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--defect-size", "16")
     assert load("m.best.safetensors").provenance["inspection"] == {"scale": 2}
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.weights.store import load
+from restore.tasks import load
 
 TINY = ["--gray", "--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4"]
 

@@ -14,7 +14,6 @@ from torch.nn import functional as F
 from restore.image.metrics import psnr
 from restore.noise.awgn import add_gaussian_noise
 from restore.weights.convert.convert import Converted, convert
-from restore.weights.store import build
 
 SIGMA = torch.tensor([0.1, 0.2])
 
@@ -71,7 +70,7 @@ def _agrees(
 ) -> None:
     noisy = torch.rand(2, converted.weights.channels, *size)
     with torch.no_grad():
-        ours = build(converted.weights)(noisy, SIGMA)
+        ours = converted.weights.build()(noisy, SIGMA)
         theirs = forward(noisy)
     assert (ours - noisy).abs().max() > 1e-3
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
@@ -266,7 +265,7 @@ def test_origin_is_recorded_without_the_machine(tmp_path: Path) -> None:
 def _psnr_at_25(weights: Any, clean: NDArray[np.float32], seed: int) -> float:
     noisy = add_gaussian_noise(clean, 25 / 255, seed=seed)
     with torch.inference_mode():
-        result = build(weights)(torch.from_numpy(noisy)[None], torch.tensor([25 / 255]))
+        result = weights.build()(torch.from_numpy(noisy)[None], torch.tensor([25 / 255]))
     return psnr(result[0].clamp(0, 1).numpy(), clean)
 
 

@@ -13,7 +13,6 @@ from restore.errors import WeightsError
 from restore.image.metrics import psnr
 from restore.noise.awgn import add_gaussian_noise
 from restore.weights.convert.convert import convert
-from restore.weights.store import build
 
 
 def _cell(values: list[Any]) -> NDArray[np.object_]:
@@ -106,7 +105,7 @@ def test_matconvnet(tmp_path: Path, family: str, channels: int) -> None:
     theirs = theirs if takes_sigma else noisy - theirs
     with torch.no_grad():
         batch = torch.tensor(noisy.transpose(2, 0, 1)[None], dtype=torch.float32)
-        ours = build(converted.weights)(batch, torch.tensor([0.1]))[0].numpy()
+        ours = converted.weights.build()(batch, torch.tensor([0.1]))[0].numpy()
     np.testing.assert_allclose(ours.transpose(1, 2, 0), theirs, rtol=0, atol=1e-5)
 
 
@@ -170,5 +169,5 @@ def test_published_matlab_networks(shared_data: Path) -> None:
     noisy = add_gaussian_noise(crop, 25 / 255, seed=0)
     for converted in (blind, flexible):
         with torch.inference_mode():
-            result = build(converted.weights)(torch.from_numpy(noisy)[None], torch.tensor([0.098]))
+            result = converted.weights.build()(torch.from_numpy(noisy)[None], torch.tensor([0.098]))
         assert psnr(result[0].clamp(0, 1).numpy(), crop) > psnr(noisy, crop) + 6

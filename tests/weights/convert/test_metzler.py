@@ -10,7 +10,6 @@ from restore.errors import UsageError, WeightsError
 from restore.hdr.optics.psf_file import load_psf
 from restore.models.optical_element import psf_of
 from restore.weights.convert.convert import convert
-from restore.weights.store import build
 
 
 def _archive(path: Path, content: list[object]) -> Path:
@@ -28,7 +27,7 @@ def test_the_published_network_decodes_a_real_capture(shared_data: Path) -> None
     capture = np.asarray(Image.open(folder / "captures/david/wPSF_0_stop.png")) / np.float32(255)
     crop = torch.from_numpy(capture[240:432, 256:448].transpose(2, 0, 1).copy())[None]
     with torch.inference_mode():
-        radiance = build(converted.weights)(crop)
+        radiance = converted.weights.build()(crop)
     lit = crop.amax(dim=1)[0] >= 1
     assert lit.float().mean() > 0.05
     # The filament is stops brighter than what the sensor cut at 1; the glow around it is not.

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
+from restore.tasks import load
 from restore.weights.convert.convert import convert
-from restore.weights.store import load, save_weights
+from restore.weights.store import save_weights
 
 
 def _stack(inputs: int, outputs: int, *, depth: int = 4, width: int = 6) -> nn.Sequential:

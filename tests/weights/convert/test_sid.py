@@ -12,7 +12,7 @@ from restore.dark.runner import DarkEnhancer
 from restore.errors import WeightsError
 from restore.image.raw_picture import RawPicture
 from restore.weights.convert.convert import convert
-from restore.weights.store import build, save_weights
+from restore.weights.store import save_weights
 
 
 class Port(nn.Module):
@@ -85,7 +85,7 @@ def test_computes_what_the_port_computes(form: str, prefix: str, tmp_path: Path)
     assert converted.weights.task == "dark-enhance"
     packed = torch.rand(1, 9 if "X-Trans" in form else 4, 32, 48)
     with torch.inference_mode():
-        torch.testing.assert_close(build(converted.weights)(packed), port(packed))
+        torch.testing.assert_close(converted.weights.build()(packed), port(packed))
 
 
 def test_converted_weights_make_finished_pictures(

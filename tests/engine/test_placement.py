@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from restore.engine.choice import choose_precision, tile_size
+from restore.engine.placement import Placement, choose_precision
 from restore.errors import UsageError
 
 SAFE = {"5": 0.02, "50": -0.001}
@@ -34,8 +34,8 @@ def test_who_names_a_precision_gets_it() -> None:
 
 
 def test_a_tile_is_a_size_or_auto() -> None:
-    assert tile_size("auto", 768) == 768
-    assert tile_size("64", 768) == tile_size(64, 768) == 64
+    assert Placement().tile_size(768) == 768
+    assert Placement(tile="64").tile_size(768) == Placement(tile=64).tile_size(768) == 64
     for nonsense in ("0", -1, "large", "1.5"):
         with pytest.raises(UsageError, match="give a size in pixels"):
-            tile_size(nonsense, 768)
+            Placement(tile=nonsense).tile_size(768)

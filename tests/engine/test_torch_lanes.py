@@ -10,12 +10,28 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.engine.runner import TileTooLarge
+from restore.engine.lane import TileTooLarge, Traits
 from restore.engine.tiles import in_order
-from restore.engine.torch_lane import CudaLane, TorchLane, torch_lanes
+from restore.engine.torch_lanes import CudaLane, TorchLane, torch_lanes
 from restore.errors import DeviceError
 
 CPU = torch.device("cpu")
+TRAITS = Traits(channels=1, halo=1, multiple=1)
+
+
+class Function(torch.nn.Module):
+    """A function in the place of a network."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.function(*inputs)
+
+
+def lane_of(function: Callable[..., Tensor]) -> CudaLane:
+    return CudaLane(Function(function), TRAITS, CPU, "fp16")
 
 
 class LateStream:
@@ -55,7 +71,7 @@ def buffers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr("torch.cuda.Stream", LateStream)
     monkeypatch.setattr("torch.cuda.stream", enter)
     monkeypatch.setattr("torch.Tensor.copy_", late_copy)
-    monkeypatch.setattr("restore.engine.torch_lane._pinned", pinned)
+    monkeypatch.setattr("restore.engine.torch_lanes._pinned", pinned)
     return made
 
 
@@ -68,7 +84,7 @@ def random(*shape: int) -> np.ndarray:
 
 
 def test_results_are_read_when_they_are_there_and_are_not_overwritten(buffers: list[int]) -> None:
-    lane = CudaLane(darkened, CPU, "fp16")
+    lane = lane_of(darkened)
     level = np.full(1, 0.25, np.float32)
     inputs = [random(1, 3, 8, 6), random(1, 3, 8, 6)[:, :, ::2, 1:5], random(1, 3, 9, 9)]
     results = [lane(each, level) for each in inputs]
@@ -89,7 +105,7 @@ def test_a_gpus_lane_has_one_thread_whoever_calls(buffers: list[int]) -> None:
         assert torch.is_inference_mode_enabled()
         return picture
 
-    lane = CudaLane(noted, CPU, "fp16")
+    lane = lane_of(noted)
     for _ in range(3):
         assert list(in_order(lambda _: lane(random(1, 1, 4, 4)).shape, range(4), workers=2))
     assert len(threads) == 1
@@ -117,7 +133,7 @@ def test_a_lane_goes_on_after_it_ran_out_of_memory(buffers: list[int], error: Ru
             raise error
         return feature
 
-    lane = CudaLane(small, CPU, "fp16")
+    lane = lane_of(small)
     with pytest.raises(TileTooLarge) as raised:
         lane(random(1, 1, 20, 20))
     assert raised.value.__cause__ is error
@@ -134,7 +150,7 @@ def test_every_gpu_has_two_lanes_and_its_own_weights(
     synchronised: list[torch.device] = []
     monkeypatch.setattr("torch.cuda.synchronize", synchronised.append)
     monkeypatch.setattr("torch.nn.Module.to", lambda network, *_, **__: network)
-    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), TRAITS, gpus, "fp16")
     assert [lane.device for lane in lanes] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
     assert len({id(lane._function) for lane in lanes}) == 2
     assert all(isinstance(lane, CudaLane) for lane in lanes)
@@ -156,12 +172,12 @@ def test_gpus_without_memory_for_the_network_are_left_out(
     monkeypatch.setattr("torch.cuda.synchronize", lambda _device: None)
     monkeypatch.setattr("torch.nn.Module.to", place)
     gpus = [torch.device("cuda", index) for index in range(3)]
-    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+    lanes = torch_lanes(torch.nn.Conv2d(1, 1, 3), TRAITS, gpus, "fp16")
     assert [lane.device for lane in lanes] == ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]
     assert caplog.messages == ["cuda:1 has no memory for the network; going on without it"]
     full |= {0, 2}
     with pytest.raises(DeviceError, match="no memory for the network; try --device cpu"):
-        torch_lanes(torch.nn.Conv2d(1, 1, 3), gpus, "fp16")
+        torch_lanes(torch.nn.Conv2d(1, 1, 3), TRAITS, gpus, "fp16")
 
 
 def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(buffers: list[int]) -> None:
@@ -171,7 +187,7 @@ def test_other_errors_of_a_device_are_not_taken_for_a_lack_of_memory(buffers: li
         raise RuntimeError(f"CUDA error: misaligned address: {picture.shape}")
 
     with pytest.raises(RuntimeError, match="misaligned"):
-        CudaLane(broken, CPU, "fp16")(random(1, 1, 4, 4))
+        lane_of(broken)(random(1, 1, 4, 4))
 
 
 @pytest.mark.parametrize("fault", [torch.nan, torch.inf])
@@ -183,9 +199,9 @@ def test_results_that_are_not_numbers_are_refused(buffers: list[int], fault: flo
         return torch.where(picture > 0.9, fault, picture)
 
     with pytest.raises(DeviceError, match="in fp16 are not numbers; try --precision fp32"):
-        CudaLane(broken, CPU, "fp16")(random(1, 1, 9, 9))
+        lane_of(broken)(random(1, 1, 9, 9))
 
 
 def test_a_processor_has_one_lane_and_no_stream() -> None:
-    (lane,) = torch_lanes(torch.nn.Conv2d(1, 1, 1), [CPU], "fp32")
+    (lane,) = torch_lanes(torch.nn.Conv2d(1, 1, 1), TRAITS, [CPU], "fp32")
     assert type(lane) is TorchLane

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,12 +8,11 @@ import torch
 from restore.batch.inputs import pictures_in
 from restore.denoise.evaluate import GaussianNoise, Score, evaluate_denoiser
 from restore.denoise.runner import Denoiser
-from restore.engine.backend import Backend
-from restore.engine.runner import TileTooLarge, Traits
+from restore.engine.lane import TileTooLarge, Traits
 from restore.errors import DeviceError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.weights.convert.convert import convert
-from restore.weights.store import Weights, build, save_weights
+from restore.weights.store import Weights, save_weights
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def weights() -> Weights:
     network = DnCNN(DnCNNConfig(channels=1, depth=3, width=4))
     return Weights(
         name="small",
-        architecture="DnCNN",
+        network=DnCNN,
         config=network.config,
         task="denoise",
         tensors=network.state_dict(),
@@ -32,17 +32,17 @@ def picture() -> np.ndarray:
     return np.random.default_rng(0).uniform(-0.2, 1.2, (1, 20, 30)).astype(np.float32)
 
 
-def test_noise_beyond_black_and_white_reaches_the_network(weights: Weights) -> None:
+def test_noise_beyond_black_and_white_reaches_the_network(weights: Weights, denoising: Any) -> None:
     """Cut off there, noise would be brighter than black and darker than white on average."""
     pixels = picture()
-    result = Backend(weights, device="cpu", precision="fp32")(pixels, 0.1)
+    result = denoising(weights)(pixels, 0.1)
     with torch.no_grad():
-        expected = build(weights)(torch.from_numpy(pixels)[None])[0].numpy()
+        expected = weights.build()(torch.from_numpy(pixels)[None])[0].numpy()
     np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
-def test_highlights_far_beyond_white_keep_their_distance(weights: Weights) -> None:
-    backend = Backend(weights, device="cpu", precision="fp32")
+def test_highlights_far_beyond_white_keep_their_distance(weights: Weights, denoising: Any) -> None:
+    backend = denoising(weights)
     near, far = picture(), picture()
     near[0, 10, 10], far[0, 10, 10] = 1.4, 50.0
     change = backend(far, 0.1) - backend(near, 0.1)
@@ -71,35 +71,39 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Memory in pixels of the devices of a machine."""
     memory = {"cuda": 0, "cpu": 10**9}
     monkeypatch.setattr(
-        "restore.engine.backend._runners",
-        lambda _weights, *, device, **_: [SmallDevice(device, memory[device])],
+        "restore.engine.runner._lanes_of",
+        lambda _model, _placement, device, **_: [SmallDevice(device, memory[device])],
     )
     return memory
 
 
-def test_a_tile_is_halved_until_it_fits(weights: Weights, machine: dict[str, int]) -> None:
+def test_a_tile_is_halved_until_it_fits(
+    weights: Weights, machine: dict[str, int], denoising: Any
+) -> None:
     machine["cuda"] = 150 * 150
-    backend = Backend(weights, device="cuda", precision="fp32")
+    backend = denoising(weights, device="cuda")
     pixels = np.random.default_rng(0).random((1, 300, 400), np.float32)
     np.testing.assert_allclose(backend(pixels, 0), 2 * pixels, atol=1e-6)
-    assert (backend.device, backend.tile) == ("cuda", 128)
+    assert (backend.runner.device, backend.runner.tile) == ("cuda", 128)
 
 
 def test_a_device_without_room_for_a_small_tile_gives_way_to_the_processor(
-    weights: Weights, machine: dict[str, int], caplog: pytest.LogCaptureFixture
+    weights: Weights, machine: dict[str, int], caplog: pytest.LogCaptureFixture, denoising: Any
 ) -> None:
     machine["cuda"] = 50 * 50
-    backend = Backend(weights, device="cuda", precision="fp32")
+    backend = denoising(weights, device="cuda")
     pixels = np.random.default_rng(0).random((1, 300, 400), np.float32)
     for _ in range(2):
         np.testing.assert_allclose(backend(pixels, 0), 2 * pixels, atol=1e-6)
-    assert (backend.device, backend.tile) == ("cpu", 512)
+    assert (backend.runner.device, backend.runner.tile) == ("cpu", 512)
     assert caplog.messages == ["cuda ran out of memory; going on with the processor"]
 
 
-def test_a_processor_without_memory_is_an_error(weights: Weights, machine: dict[str, int]) -> None:
+def test_a_processor_without_memory_is_an_error(
+    weights: Weights, machine: dict[str, int], denoising: Any
+) -> None:
     machine["cuda"] = machine["cpu"] = 0
-    backend = Backend(weights, device="cuda", precision="fp32")
+    backend = denoising(weights, device="cuda")
     with pytest.raises(DeviceError, match="not enough memory"):
         backend(np.zeros((1, 300, 400), np.float32), 0)
 
@@ -109,7 +113,9 @@ def test_evaluation_reproduces_the_published_figure(shared_data: Path, tmp_path:
     """DnCNN-S reaches 29.23 dB on BSD68, many of whose pictures have large dark areas."""
     weights = convert(shared_data / "reference/kair_dncnn_25.pth").weights
     save_weights(weights, tmp_path / "published.safetensors")
-    denoiser = Denoiser(tmp_path / "published.safetensors", device="cpu", precision="fp32")
+    denoiser = Denoiser(
+        tmp_path / "published.safetensors",
+    )
     pictures = pictures_in(shared_data / "denoise/test/bsd68", recursive=False)
     scores = evaluate_denoiser(denoiser, pictures, [GaussianNoise(sigma=25)])
     values = [score.psnr for score in scores if isinstance(score, Score)]

@@ -5,26 +5,20 @@ import platform
 import sys
 import threading
 import warnings
-from dataclasses import asdict
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.engine.cache import ExportedNetwork, digest, load_network, store_network
-from restore.engine.choice import choose_precision
-from restore.engine.runner import Traits
-from restore.errors import WeightsError
-from restore.weights.file import WeightFile, opened
+from restore.engine.cache import ExportedNetwork, load_network, store_network
+from restore.engine.lane import Model, Traits, traits_of
+from restore.engine.placement import Placement, choose_precision
 
-if TYPE_CHECKING:
-    from restore.weights.store import Weights
-
-__all__ = ["OpenVinoRunner", "can_serve", "openvino_runners", "serving_runners"]
+__all__ = ["OpenVinoLane", "can_serve", "openvino_lanes", "serving_lanes"]
 
 _MOST_LANES = 2
 
@@ -48,8 +42,8 @@ def _may_have_gpu() -> bool:
     return any(map(os.path.exists, _GPU_DRIVERS))
 
 
-class OpenVinoRunner:
-    """Runs one network in one lane of the processor; see ``Runner``.
+class OpenVinoLane:
+    """Runs one network in one lane of the processor; see ``Lane``.
 
     Args:
         compiled: the network; its lanes share it.
@@ -77,20 +71,20 @@ class OpenVinoRunner:
         return result
 
 
-def openvino_runners(weights: "Weights | WeightFile", precision: str) -> list[OpenVinoRunner]:
+def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
     """Return what runs a network side by side: two lanes, each with half of the processor's cores.
 
     After each layer the threads of a lane wait for the last of them. Meanwhile the other lane goes
     on.
 
     Args:
-        weights: what to run.
+        model: what to run.
         precision: fp32 or bf16.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
     """
-    exported = _exported(weights)
+    exported = _exported(model)
     threads = _threads()
     lanes = min(_MOST_LANES, threads)
     options: dict[str, Any] = {
@@ -104,27 +98,31 @@ def openvino_runners(weights: "Weights | WeightFile", precision: str) -> list[Op
     tensors = np.frombuffer(exported.tensors, np.uint8)
     model = core.read_model(model=exported.graph, weights=_openvino().Tensor(tensors))
     compiled = core.compile_model(model, "CPU", options)
-    return [OpenVinoRunner(compiled, exported.traits, precision) for _ in range(lanes)]
+    return [OpenVinoLane(compiled, exported.traits, precision) for _ in range(lanes)]
 
 
-def serving_runners(
-    weights: "Weights | WeightFile", device: str, precision: str
-) -> list[OpenVinoRunner]:
-    """Return runners where OpenVINO is the right choice, else none.
+def serving_lanes(
+    model: Model, placement: Placement, *, is_residual: bool = False
+) -> list[OpenVinoLane]:
+    """Return lanes where OpenVINO is the right choice, else none.
 
-    In bf16 it rounds whatever it computes. Of a denoiser that is the noise, and what the loss
-    stored with the weights says holds; other networks have parts that must stay in float32.
+    Args:
+        model: what to run.
+        placement: where and how.
+        is_residual: the network computes what is subtracted from its input. In bf16 OpenVINO rounds
+            whatever it computes: that costs what was measured where it is the noise only, while
+            other networks have parts that must stay in float32.
 
     Raises:
         UsageError: no such precision.
         WeightsError: the tensors do not fit the architecture.
     """
-    if not can_serve(device):
+    if not can_serve(placement.device):
         return []
     fast = ("bf16",) if _has_fast_bf16() else ()
-    chosen = choose_precision(precision, fast, weights.precision_loss_db)
-    if chosen == "fp32" or (chosen in fast and weights.task == "denoise"):
-        return openvino_runners(weights, chosen)
+    chosen = choose_precision(placement.precision, fast, model.precision_loss_db)
+    if chosen == "fp32" or (chosen in fast and is_residual):
+        return openvino_lanes(model, chosen)
     return []
 
 
@@ -152,44 +150,26 @@ def _has_fast_bf16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def _exported(weights: "Weights | WeightFile") -> ExportedNetwork:
-    name = _name(weights)
+def _exported(model: Model) -> ExportedNetwork:
+    name = model.fingerprint(_openvino().__version__)
     found = load_network(name) if name else None
     if found is None:
-        found = _export(weights)
+        found = _export(model)
         if name:
             store_network(name, found)
     return found
 
 
-def _name(weights: "Weights | WeightFile") -> str | None:
-    """Return the name of the entry in the cache, or None where PyTorch is needed to find it."""
-    version = _openvino().__version__
-    if not isinstance(weights, WeightFile):
-        tensors = ((key, value.numpy()) for key, value in weights.tensors.items())
-        return digest(weights.architecture, asdict(weights.config), tensors, version)
-    try:
-        with opened(weights.path, "np") as file:
-            stored = [(key, file.get_tensor(key)) for key in file.keys()]  # noqa: SIM118
-    except (WeightsError, TypeError):
-        return None  # numpy does not know bfloat16
-    return digest(weights.architecture, weights.settings, stored, version)
-
-
-def _export(weights: "Weights | WeightFile") -> ExportedNetwork:
+def _export(model: Model) -> ExportedNetwork:
     """Trace the network with PyTorch; the sides of pictures stay open."""
     import torch
 
-    from restore.engine.torch_runner import traits_of
-    from restore.weights.store import build, load
-
-    if isinstance(weights, WeightFile):
-        weights = load(weights.path)
-    network: Any = build(weights)
-    traits = traits_of(weights, network)
+    network: Any = model.build()
+    traits = traits_of(network)
     side = 2 * traits.multiple * -(-32 // (2 * traits.multiple))
-    inputs = [torch.zeros(1, weights.planes, side, side)]
-    if weights.takes_sigma:
+    planes = getattr(network.config, "planes", traits.channels)
+    inputs = [torch.zeros(1, planes, side, side)]
+    if getattr(network.config, "noise_map", False):
         inputs.append(torch.zeros(1))
     graph, tensors = _traced(network, tuple(inputs))
     return ExportedNetwork(traits, graph, tensors)

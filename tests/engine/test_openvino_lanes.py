@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from restore.engine.backend import ENGINE_VARIABLE, Backend
+from restore.denoise.task import TASK as DENOISE
 from restore.engine.cache import cache_folder, load_network
-from restore.engine.openvino_runner import can_serve, openvino_runners, serving_runners
-from restore.engine.torch_runner import torch_runners
+from restore.engine.openvino_lanes import can_serve, openvino_lanes, serving_lanes
+from restore.engine.placement import Placement
+from restore.engine.runner import ENGINE_VARIABLE
+from restore.engine.torch_lanes import open_lanes
 from restore.errors import DeviceError, UsageError
 from restore.image.metrics import psnr
 from restore.models.dncnn import DnCNN, DnCNNConfig
@@ -26,7 +28,7 @@ from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.optical_element import set_element
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.noise.awgn import add_gaussian_noise
-from restore.weights.file import find, read_weight_file
+from restore.weights.file import find
 from restore.weights.store import Weights, save_weights
 
 pytest.importorskip("openvino")
@@ -63,7 +65,7 @@ def weights_of(network: Any, task: str = "denoise") -> Weights:
         set_element(network, torch.rand(network.psf_roots.shape))
     return Weights(
         name="small",
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task=task,
         tensors=dict(network.state_dict()),
@@ -97,8 +99,8 @@ def entries() -> list[Path]:
 )
 def test_every_network_gives_what_it_gives_in_pytorch(task: str, network: Any) -> None:
     weights = weights_of(network, task)
-    runner = openvino_runners(weights, "fp32")[0]
-    (reference,) = torch_runners(weights, device="cpu", precision="fp32")
+    runner = openvino_lanes(weights, "fp32")[0]
+    (reference,) = open_lanes(weights, Placement(device="cpu", precision="fp32"))
     assert runner.traits == reference.traits
     planes = getattr(network.config, "planes", network.config.channels)
     for height, width in ((48, 80), (64, 32)):
@@ -107,17 +109,17 @@ def test_every_network_gives_what_it_gives_in_pytorch(task: str, network: Any) -
         np.testing.assert_allclose(runner(*given), reference(*given), rtol=1e-4, atol=1e-4)
 
 
-def test_tiles_and_whole_pictures_agree(weights: Weights) -> None:
+def test_tiles_and_whole_pictures_agree(weights: Weights, denoising: Any) -> None:
     pixels = noise(1, 70, 131)[0]
-    whole = Backend(weights, device="cpu", precision="fp32", tile=512)
-    tiled = Backend(weights, device="cpu", precision="fp32", tile=32)
-    assert whole.engine == tiled.engine == "openvino"
+    whole = denoising(weights, tile=512)
+    tiled = denoising(weights, tile=32)
+    assert whole.runner.engine == tiled.runner.engine == "openvino"
     np.testing.assert_allclose(tiled(pixels, 0.1), whole(pixels, 0.1), atol=1e-5)
 
 
-def test_fp32_is_the_same_bit_for_bit(weights: Weights) -> None:
+def test_fp32_is_the_same_bit_for_bit(weights: Weights, denoising: Any) -> None:
     pixels = noise(1, 70, 131)[0]
-    first, second = (Backend(weights, device="cpu", precision="fp32")(pixels, 0) for _ in range(2))
+    first, second = (denoising(weights)(pixels, 0) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -127,7 +129,7 @@ def test_fp32_is_the_same_bit_for_bit(weights: Weights) -> None:
 def test_a_gpu_is_pytorchs_unless_it_is_hidden(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, serves: bool
 ) -> None:
-    monkeypatch.setattr("restore.engine.openvino_runner._GPU_DRIVERS", ("/dev/null",))
+    monkeypatch.setattr("restore.engine.openvino_lanes._GPU_DRIVERS", ("/dev/null",))
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
@@ -140,7 +142,7 @@ def test_two_lanes_share_the_processor(
     weights: Weights, monkeypatch: pytest.MonkeyPatch, threads: str, lanes: int
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    results = [runner(noise(1, 40, 48)) for runner in openvino_runners(weights, "fp32")]
+    results = [runner(noise(1, 40, 48)) for runner in openvino_lanes(weights, "fp32")]
     assert len(results) == lanes
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
@@ -151,73 +153,77 @@ def test_low_precision_touches_the_noise_and_never_the_picture() -> None:
     weights = weights_of(network)
     silent = {key: torch.zeros_like(value) for key, value in weights.tensors.items()}
     picture = noise(1, 40, 40)
-    result = openvino_runners(replace(weights, tensors=silent), "bf16")[0](picture)
+    result = openvino_lanes(replace(weights, tensors=silent), "bf16")[0](picture)
     np.testing.assert_array_equal(result, picture)
 
 
 def test_bf16_costs_no_more_than_the_weights_say() -> None:
-    file = read_weight_file("resunet-color")
+    file = DENOISE.open("resunet-color")
     clean = measured_picture()
     noisy = add_gaussian_noise(clean, 25 / 255, seed=0)
     level = np.full(1, 25 / 255, np.float32)
     exact, coarse = (
-        psnr(openvino_runners(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
+        psnr(openvino_lanes(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
         for precision in ("fp32", "bf16")
     )
     assert exact - coarse <= 0.02
 
 
 def measured_picture() -> np.ndarray:
-    from restore.weights.pictures import measuring_pictures
+    from restore.weights.measurement import measuring_crops
 
-    return measuring_pictures(3, 8)[0].numpy()
+    return measuring_crops(3, 8)[0].numpy()
+
+
+def on_cpu(precision: str) -> Placement:
+    return Placement(device="cpu", precision=precision)
 
 
 def test_half_precision_is_for_denoisers_whose_weights_allow_it() -> None:
     cheap = {"bf16": {"25": 0.001}}
     denoiser = replace(weights_of(NETWORKS["denoise"][0]), precision_loss_db=cheap)
-    runners = serving_runners(denoiser, "cpu", "bf16")
+    runners = serving_lanes(denoiser, on_cpu("bf16"), is_residual=True)
     enhancer = weights_of(NETWORKS["dark-enhance"][0], "dark-enhance")
-    assert not serving_runners(enhancer, "cpu", "bf16")
-    assert not serving_runners(denoiser, "cpu", "fp16")
+    assert not serving_lanes(enhancer, on_cpu("bf16"))
+    assert not serving_lanes(denoiser, on_cpu("fp16"), is_residual=True)
     costly = replace(denoiser, precision_loss_db={"bf16": {"25": 0.03}})
-    chosen = serving_runners(costly, "cpu", "auto")
+    chosen = serving_lanes(costly, on_cpu("auto"), is_residual=True)
     assert {runner.precision for runner in chosen} == {"fp32"}
     assert {runner.precision for runner in runners} <= {"bf16"}
 
 
 def test_a_network_is_exported_once(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
+    expected = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
     assert len(entries()) == 1
 
     def refuse(*_: object) -> None:
         raise AssertionError("exported again")
 
-    monkeypatch.setattr("restore.engine.openvino_runner._export", refuse)
-    result = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
+    monkeypatch.setattr("restore.engine.openvino_lanes._export", refuse)
+    result = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
     np.testing.assert_array_equal(result, expected)
 
 
 def test_a_file_and_its_tensors_share_an_entry(weights: Weights, stored: Path) -> None:
-    openvino_runners(read_weight_file(stored), "fp32")
-    openvino_runners(weights, "fp32")
+    openvino_lanes(DENOISE.open(stored), "fp32")
+    openvino_lanes(weights, "fp32")
     assert len(entries()) == 1
 
 
 def test_other_tensors_have_another_entry(weights: Weights) -> None:
-    openvino_runners(weights, "fp32")
+    openvino_lanes(weights, "fp32")
     changed = {key: value + 0.01 for key, value in weights.tensors.items()}
-    openvino_runners(replace(weights, tensors=changed), "fp32")
+    openvino_lanes(replace(weights, tensors=changed), "fp32")
     assert len(entries()) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
 def test_a_damaged_entry_is_made_again(stored: Path, damage: str) -> None:
-    expected = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
+    expected = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
     whole = entries()[0].read_bytes()
     flipped = whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]
     entries()[0].write_bytes({"cut": whole[:-100], "flipped": flipped, "empty": b""}[damage])
-    result = openvino_runners(read_weight_file(stored), "fp32")[0](noise(1, 8, 8))
+    result = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
     np.testing.assert_array_equal(result, expected)
     assert load_network(entries()[0].stem) is not None
 
@@ -228,7 +234,7 @@ def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:
         path = cache_folder() / f"{age}.network"
         path.write_bytes(b"old")
         os.utime(path, (1000 + age, 1000 + age))
-    openvino_runners(read_weight_file(stored), "fp32")
+    openvino_lanes(DENOISE.open(stored), "fp32")
     assert len(entries()) == 32
     assert not (cache_folder() / "8.network").exists()
 
@@ -236,7 +242,7 @@ def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:
 def test_a_cache_that_cannot_be_written_is_done_without(stored: Path) -> None:
     cache_folder().parent.mkdir(parents=True)
     cache_folder().write_text("a file where the folder would be")
-    runner = openvino_runners(read_weight_file(stored), "fp32")[0]
+    runner = openvino_lanes(DENOISE.open(stored), "fp32")[0]
     assert runner(noise(1, 8, 8)).shape == (1, 1, 8, 8)
 
 
@@ -247,7 +253,7 @@ def test_without_a_home_there_is_no_cache(stored: Path, monkeypatch: pytest.Monk
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)
     monkeypatch.setattr(Path, "home", homeless)
-    runner = openvino_runners(read_weight_file(stored), "fp32")[0]
+    runner = openvino_lanes(DENOISE.open(stored), "fp32")[0]
     assert runner(noise(1, 8, 8)).shape == (1, 1, 8, 8)
 
 
@@ -271,14 +277,14 @@ def test_a_cached_network_needs_no_pytorch_and_nothing_reports_to_openvino(
 
 
 def test_the_environment_chooses_the_engine(
-    weights: Weights, monkeypatch: pytest.MonkeyPatch
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, denoising: Any
 ) -> None:
     monkeypatch.setenv(ENGINE_VARIABLE, "pytorch")
-    assert Backend(weights, device="cpu", precision="fp32").engine == "pytorch"
+    assert denoising(weights).runner.engine == "pytorch"
     monkeypatch.setenv(ENGINE_VARIABLE, "openvino")
-    assert Backend(weights, device="cpu", precision="fp32").engine == "openvino"
+    assert denoising(weights).runner.engine == "openvino"
     with pytest.raises(DeviceError, match="cannot run small on cpu in fp16"):
-        Backend(weights, device="cpu", precision="fp16")
+        denoising(weights, device="cpu", precision="fp16")
     monkeypatch.setenv(ENGINE_VARIABLE, "tensorrt")
     with pytest.raises(UsageError, match="auto, pytorch or openvino"):
-        Backend(weights, device="cpu", precision="fp32")
+        denoising(weights)

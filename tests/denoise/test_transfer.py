@@ -4,20 +4,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restore.denoise.transfer import started_from
 from restore.errors import UsageError, WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
-from restore.training.transfer import started_from
 from restore.weights.store import Weights
 
 GRAY = ResUNetConfig(channels=1, widths=(4, 6), blocks=1)
 
 
-def weights_of(network: DnCNN | IspUNet | ResUNet) -> Weights:
+def weights_of(network: DnCNN | ResUNet) -> Weights:
     return Weights(
         name="old",
-        architecture=type(network).__name__,
+        network=type(network),
         config=network.config,
         task="denoise",
         tensors=network.state_dict(),
@@ -82,16 +81,6 @@ def test_tensors_that_are_left_out_are_named() -> None:
     started_from(ResUNet(GRAY), deeper, said.append)
     left = len(deeper.tensors) - len(ResUNet(GRAY).state_dict())
     assert said[-1].startswith(f"{left} tensors of old are left out, such as ")
-
-
-@pytest.mark.parametrize("up_bias", [True, False])
-def test_ports_of_the_papers_code_keep_their_biases(up_bias: bool) -> None:
-    torch.manual_seed(0)
-    port = IspUNet(IspUNetConfig(planes=4, width=2, up_bias=up_bias))
-    started = started_from(IspUNet(IspUNetConfig(planes=4, width=2)), weights_of(port), silent)
-    assert started.config == port.config
-    planes = torch.rand(1, 4, 16, 16)
-    torch.testing.assert_close(started(planes), port(planes))
 
 
 def test_other_architectures_are_refused() -> None:

@@ -1,0 +1,67 @@
+"""How weights of learned image signal processors are measured and tried out."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore.dark.darkening import darkened
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
+from restore.weights.measurement import Example, Measurement
+from restore.weights.store import Weights
+from restore.weights.verify import Trial
+
+__all__ = ["RATIOS", "measurement", "training_noise", "trial"]
+
+RATIOS = (1.0, 10.0, 100.0, 300.0)
+"""Amplifications of the measurement."""
+
+_CAMERA = "Nikon D850"
+
+
+def measurement(weights: Weights) -> Measurement | None:
+    """Return how image signal processors are measured: on pictures that are made dark.
+
+    None for those that make finished pictures: a camera's own look has no reference.
+    """
+    if weights.config.head == "srgb":
+        return None
+    return Measurement(
+        levels=RATIOS,
+        name_of=lambda ratio: f"x{ratio:g}",
+        example=_dark,
+        scale=int(weights.config.scale),
+    )
+
+
+def _dark(weights: Weights, clean: Tensor, ratio: float, seed: int) -> Example:
+    generator = torch.Generator().manual_seed(seed)
+    side = 2 if weights.config.planes == 4 else 6
+    dark = darkened(clean[None], [_CAMERA], (ratio, ratio), generator, side=side)
+    return Example(dark.inputs, dark.clean[0])
+
+
+def trial(weights: Weights) -> Trial:
+    """Return what develops a random mosaic."""
+    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
+    scale = weights.config.scale
+
+    def run(
+        rng: np.random.Generator, height: int, width: int
+    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        planes = rng.random((weights.planes, height, width), dtype=np.float32)
+        shape = (weights.channels, scale * height, scale * width)
+        return runner.tiled(planes, channels=weights.channels), shape
+
+    return run
+
+
+def training_noise(weights: Weights) -> str:
+    """Return the noise that weights are for, as far as the file says."""
+    recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
+    if isinstance(data, dict) and "pairs" in data:
+        return "as in its pairs"
+    if isinstance(recipe, dict) and isinstance(recipe.get("ratio"), list):
+        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in recipe['ratio'])}"
+    return "not said"

@@ -1,0 +1,15 @@
+"""What the floors below must know of dark RAW files."""
+
+from restore.weights.task import Task
+
+__all__ = ["TASK"]
+
+TASK = Task(
+    name="dark-enhance",
+    networks=("restore.models.isp_unet:IspUNet",),
+    recipe="restore.dark.recipe:DarkRecipe",
+    measurement="restore.dark.measure:measurement",
+    trial="restore.dark.measure:trial",
+    training_noise="restore.dark.measure:training_noise",
+    default_weights={"bayer": "isp-bayer", "x-trans": "isp-xtrans"},
+)

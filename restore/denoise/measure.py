@@ -1,0 +1,57 @@
+"""How weights of denoisers are measured and tried out."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
+from restore.noise.awgn import add_gaussian_noise
+from restore.weights.measurement import Example, Measurement
+from restore.weights.store import Weights
+from restore.weights.verify import Trial
+
+__all__ = ["SIGMAS", "measurement", "training_noise", "trial"]
+
+SIGMAS = (5.0, 15.0, 25.0, 50.0)
+"""Noise levels of the measurement, of 255."""
+
+_TRIAL_SIGMA = 25 / 255
+
+
+def measurement(_weights: Weights) -> Measurement:
+    """Return how denoisers are measured: on white Gaussian noise, blind ones too."""
+    return Measurement(levels=SIGMAS, name_of=lambda sigma: f"{sigma:g}", example=_noisy)
+
+
+def _noisy(_weights: Weights, clean: Tensor, sigma: float, seed: int) -> Example:
+    noise = add_gaussian_noise(clean.numpy(), sigma / 255, seed=seed)
+    return Example((torch.from_numpy(noise)[None], torch.tensor([sigma / 255])), clean)
+
+
+def trial(weights: Weights) -> Trial:
+    """Return what denoises a random picture."""
+    runner = Runner(weights, Placement(device="cpu", precision="fp32"), is_residual=True)
+
+    def run(
+        rng: np.random.Generator, height: int, width: int
+    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        shape = (weights.channels, height, width)
+        level = np.full(1, _TRIAL_SIGMA, np.float32)
+        noisy = rng.random(shape, np.float32)
+        return runner.tiled(noisy, lambda run, patch: run(patch[None], level)[0]), shape
+
+    return run
+
+
+def training_noise(weights: Weights) -> str:
+    """Return the noise that weights are for, as far as the file says."""
+    recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
+    if isinstance(data, dict) and "pairs" in data:
+        return "as in its pairs"
+    if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
+        gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
+        kinds = recipe.get("noise", ["awgn"])
+        return ", ".join(gaussian if kind == "awgn" else str(kind) for kind in kinds)
+    return "Gaussian, sigma given" if weights.takes_sigma else "not said"

@@ -1,0 +1,26 @@
+"""What the floors below must know of denoising."""
+
+from restore.weights.task import Task
+
+__all__ = ["TASK"]
+
+TASK = Task(
+    name="denoise",
+    networks=(
+        "restore.models.dncnn:DnCNN",
+        "restore.models.drunet:DRUNet",
+        "restore.models.ffdnet:FFDNet",
+        "restore.models.resunet:ResUNet",
+    ),
+    recipe="restore.denoise.recipe:DenoiseRecipe",
+    measurement="restore.denoise.measure:measurement",
+    trial="restore.denoise.measure:trial",
+    training_noise="restore.denoise.measure:training_noise",
+    default_weights={
+        "gray": "resunet-gray",
+        "color": "photo",
+        "gray, sigma given": "resunet-gray",
+        "color, sigma given": "resunet-color",
+    },
+    is_residual=True,
+)

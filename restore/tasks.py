@@ -1,0 +1,45 @@
+"""The tasks of this library, and weights of whichever of them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from restore.anomaly.task import TASK as ANOMALY
+from restore.dark.task import TASK as DARK_ENHANCE
+from restore.denoise.task import TASK as DENOISE
+from restore.errors import WeightsError
+from restore.hdr.task import TASK as HDR
+from restore.weights.file import read_weight_file
+from restore.weights.task import Task
+
+if TYPE_CHECKING:
+    from restore.weights.store import Weights
+
+__all__ = ["TASKS", "load", "task_called"]
+
+TASKS = (DENOISE, DARK_ENHANCE, ANOMALY, HDR)
+
+
+def task_called(name: str) -> Task:
+    """Return the task whose subcommand is called so.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    for task in TASKS:
+        if task.name == name:
+            return task
+    raise WeightsError(f"task {name!r} is not known")
+
+
+def load(name_or_path: str | Path) -> "Weights":
+    """Read shipped weights by name, or a file, of whichever task.
+
+    Raises:
+        WeightsError: unknown name, not a weight file, or metadata that make no sense.
+    """
+    file = read_weight_file(name_or_path)
+    try:
+        task = task_called(file.task)
+    except WeightsError as error:
+        raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
+    return task.load(file.path)
