@@ -25,6 +25,11 @@ class Batch:
     clean: Tensor
     sigma: Tensor
 
+    @classmethod
+    def of(cls, noisy: Tensor, clean: Tensor) -> "Batch":
+        """Return a batch whose sigma is the standard deviation of each crop's own difference."""
+        return cls(noisy=noisy, clean=clean, sigma=(noisy - clean).flatten(1).std(dim=1))
+
     @property
     def inputs(self) -> tuple[Tensor, Tensor]:
         """What a denoiser is called with."""

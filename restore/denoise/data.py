@@ -12,7 +12,14 @@ from restore.denoise.crops import Batch, PairedCrops
 from restore.denoise.degradations import Degradation, Degraded, Gaussian
 from restore.denoise.recipe import DenoiseRecipe
 from restore.errors import InputError, TrainingError, UsageError
-from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
+from restore.training.crops import (
+    MOST_BYTES,
+    LumaCrops,
+    RandomCrops,
+    centre,
+    hold_out,
+    load_pictures,
+)
 from restore.training.randomness import Randomness
 
 __all__ = ["Source", "open_source"]
@@ -73,16 +80,31 @@ def _from_clean(
     warn: Callable[[str], None],
 ) -> Source:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
-    pictures = list(_read(recipe, paths, MOST_BYTES, warn).values())
+    # A camera's noise is made in colour, whoever sees it.
+    in_luma = recipe.channels == 1 and "camera" in recipe.noise
+    pictures = list(
+        load_pictures(
+            paths,
+            channels=3 if in_luma else recipe.channels,
+            least_size=recipe.patch,
+            max_bytes=MOST_BYTES,
+            warn=warn,
+        ).values()
+    )
     training, kept = hold_out(pictures)
     kinds = recipe.degradations()
+
+    def cropping(of: Sequence[Tensor], patch: int, count: int) -> RandomCrops:
+        crops = RandomCrops(of, patch=patch, batch=count)
+        return LumaCrops(crops) if in_luma else crops
+
     rng = Randomness(recipe.seed, torch.device("cpu"))
     held_out = [
-        _for_validation(kind)(RandomCrops([crop], patch=crop.shape[1], batch=1), 1, rng)
+        _for_validation(kind)(cropping([crop], crop.shape[1], 1), 1, rng)
         for crop in (centre(picture, multiple) for picture in kept)
-        for kind in kinds
+        for kind in dict.fromkeys(kinds)
     ]
-    crops = RandomCrops(training, patch=recipe.patch, batch=batch)
+    crops = cropping(training, recipe.patch, batch)
     return Source(
         batches=Degraded(crops, kinds),
         held_out=held_out,

@@ -23,7 +23,8 @@ class DenoiseRecipe(Recipe):
         widths: feature channels: one number for a DnCNN, one per level for a ResUNet.
         batch_norm: train a DnCNN with batch normalisation, as the paper does.
         blind: a ResUNet is not told the noise level; a DnCNN never is.
-        noise: kinds of noise, mixed in equal parts: awgn, camera, jpeg:Q, jpeg:LOW-HIGH.
+        noise: kinds of noise, mixed in equal parts: awgn, camera, grain, drawn, jpeg:Q,
+            jpeg:LOW-HIGH.
         sigma: range of the level of awgn, 0..255.
         loss: l1, l2 or psnr; see ``LOSSES``.
     """
@@ -48,8 +49,6 @@ class DenoiseRecipe(Recipe):
                 f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
                 f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
                 "give at least one kind of noise": len(self.noise) > 0,
-                "camera noise is for colour networks": self.channels == 3
-                or "camera" not in self.noise,
             }
         )
         self.degradations()
@@ -60,7 +59,7 @@ class DenoiseRecipe(Recipe):
         Raises:
             UsageError: one is not known.
         """
-        return [parse_degradation(kind, self.sigma) for kind in self.noise]
+        return [parse_degradation(kind, self.sigma, gray=self.channels == 1) for kind in self.noise]
 
     def network(self) -> DnCNN | ResUNet:
         """Return the untrained network.

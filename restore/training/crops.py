@@ -14,10 +14,12 @@ from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.image.primaries import REC601_LUMA
 from restore.image.transfer import linear_to_srgb
+from restore.noise.jpeg import luma_and_chroma
 from restore.training.randomness import Randomness
 
 __all__ = [
     "MOST_BYTES",
+    "LumaCrops",
     "RandomCrops",
     "areas_of",
     "centre",
@@ -97,6 +99,7 @@ class RandomCrops:
         self.pictures = list(pictures)
         self.patch = patch
         self.batch = batch
+        self.channels = len(self.pictures[0])
         self.largest = min(min(picture.shape[1:]) for picture in self.pictures)
         self._areas = areas_of(self.pictures)
 
@@ -115,6 +118,27 @@ class RandomCrops:
             for index, place, orientation in draw_places(rng.host, self._areas, count or self.batch)
         ]
         return rng.moved(torch.stack(crops)).float().div_(255)
+
+
+class LumaCrops(RandomCrops):
+    """The luma of random crops of colour pictures, for networks of gray ones.
+
+    Args:
+        colour: draws the crops; who needs their colours takes it instead.
+    """
+
+    def __init__(self, colour: RandomCrops) -> None:
+        super().__init__(
+            [picture[:1] for picture in colour.pictures], patch=colour.patch, batch=colour.batch
+        )
+        self.colour = colour
+
+    def __call__(
+        self, rng: Randomness, *, count: int | None = None, side: int | None = None
+    ) -> Tensor:
+        """Return float32 ``(B, 1, P, P)`` in [0, 1]; see ``RandomCrops``."""
+        luma, _ = luma_and_chroma(self.colour(rng, count=count, side=side))
+        return luma
 
 
 def areas_of(pictures: Sequence[Tensor]) -> Tensor:

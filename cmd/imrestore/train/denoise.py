@@ -32,10 +32,11 @@ def denoise(
     noise: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="awgn|camera|jpeg:Q",
+            metavar="awgn|camera|grain|drawn|jpeg:Q",
             help="Noise to add: white Gaussian of a level in --sigma; a camera's, from its sensor "
-            "through demosaicking and development to JPEG; JPEG of quality Q or LOW-HIGH. Give "
-            "it several times to mix.",
+            "through demosaicking and development to JPEG; grain of film, scans and noise reduction; "
+            "drawn text and patterns, most of them clean; JPEG of quality Q or LOW-HIGH. Give it "
+            "several times to mix.",
             show_default="awgn",
         ),
     ] = None,

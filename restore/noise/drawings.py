@@ -1,0 +1,124 @@
+"""Text, line art and test patterns, which photographs do not teach."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+__all__ = ["drawings"]
+
+_LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;-+()"))
+_BLACK_AND_WHITE_SHARE = 0.5
+_LONGEST_PERIOD_PX = 8
+_LARGEST_LETTERS_PX = 28
+
+Pixels = NDArray[np.float64]
+
+
+def drawings(count: int, side: int, channels: int, generator: torch.Generator) -> Tensor:
+    """Return random drawings without noise.
+
+    Args:
+        count: how many.
+        side: of each in pixels.
+        channels: 1 or 3.
+        generator: on the CPU.
+
+    Returns:
+        float32 ``(count, channels, side, side)`` in [0, 1].
+    """
+    seeds = torch.randint(2**31, (count,), generator=generator).tolist()
+    stack = np.stack([_drawing(np.random.default_rng(seed), side) for seed in seeds])
+    colours = torch.from_numpy(stack.astype(np.float32))
+    return colours if channels == 3 else colours.mean(dim=1, keepdim=True)
+
+
+def _drawing(rng: np.random.Generator, side: int) -> Pixels:
+    """Return ``[3, side, side]``: half of them figures, half patterns of two colours."""
+    ground, ink = _two_colours(rng)
+    if rng.random() < 0.5:
+        return _figures(rng, side, ground, ink)
+    shares = _pattern(rng, side)
+    return ground[:, None, None] + shares * (ink - ground)[:, None, None]
+
+
+def _two_colours(rng: np.random.Generator) -> Pixels:
+    pair = rng.random((2, 3))
+    if rng.random() < _BLACK_AND_WHITE_SHARE:
+        pair = np.array([[0.0] * 3, [1.0] * 3])
+    shuffled: Pixels = rng.permutation(pair)
+    return shuffled
+
+
+def _pattern(rng: np.random.Generator, side: int) -> Pixels:
+    """Return a checkerboard, stripes, a zone plate, a grating or a ramp in [0, 1]."""
+    rows, columns = np.mgrid[:side, :side].astype(np.float64)
+    period = int(rng.integers(1, _LONGEST_PERIOD_PX + 1))
+    angle = rng.uniform(0, 2 * math.pi)
+    along = rows * math.sin(angle) + columns * math.cos(angle)
+    shares: Pixels
+    match int(rng.integers(5)):
+        case 0:
+            shares = (rows // period + columns // period) % 2
+        case 1:
+            shares = (rows if rng.random() < 0.5 else columns) // period % 2
+        case 2:
+            top, left = rng.uniform(-side, 2 * side, 2)
+            squares = (rows - top) ** 2 + (columns - left) ** 2
+            shares = _wave(squares * rng.uniform(0.002, math.pi / side))
+        case 3:
+            shares = _wave(2 * math.pi * rng.uniform(0.02, 0.5) * along)
+        case _:
+            shares = (along - along.min()) / max(float(np.ptp(along)), 1.0)
+    return shares
+
+
+def _wave(phase: Pixels) -> Pixels:
+    wave: Pixels = 0.5 + 0.5 * np.cos(phase)
+    return wave
+
+
+def _figures(rng: np.random.Generator, side: int, ground: Pixels, ink: Pixels) -> Pixels:
+    """Return text, or lines and shapes, on a plain ground, ``[3, side, side]``."""
+    image = Image.new("RGB", (side, side), _code(ground))
+    draw = ImageDraw.Draw(image)
+    if rng.random() < 0.5:
+        _write(rng, draw, side, _code(ink))
+    else:
+        for _ in range(int(rng.integers(2, 16))):
+            colour = ink if rng.random() < 0.5 else rng.random(3)
+            _draw_shape(rng, draw, side, _code(colour))
+    codes: Pixels = np.asarray(image, np.float64).transpose(2, 0, 1) / 255
+    return codes
+
+
+def _write(rng: np.random.Generator, draw: Any, side: int, colour: tuple[int, ...]) -> None:
+    size = int(rng.integers(8, _LARGEST_LETTERS_PX))
+    font = ImageFont.load_default(size)
+    for top in range(-int(rng.integers(size)), side, int(1.25 * size)):
+        letters = "".join(rng.choice(_LETTERS, 3 * side // size))
+        left = -int(rng.integers(size))
+        draw.text((left, top), letters.replace("e", " "), fill=colour, font=font)
+
+
+def _draw_shape(rng: np.random.Generator, draw: Any, side: int, colour: tuple[int, ...]) -> None:
+    points = rng.integers(-side // 4, side + side // 4, (3, 2))
+    box = [*points[:2].min(axis=0).tolist(), *points[:2].max(axis=0).tolist()]
+    width = int(rng.integers(1, 5))
+    match int(rng.integers(4)):
+        case 0:
+            draw.line(points[:2].ravel().tolist(), fill=colour, width=width)
+        case 1:
+            draw.rectangle(box, fill=colour)
+        case 2:
+            draw.ellipse(box, outline=colour, width=width)
+        case _:
+            draw.polygon(points.ravel().tolist(), fill=colour)
+
+
+def _code(colour: Pixels) -> tuple[int, ...]:
+    return tuple(np.rint(255 * colour).astype(int).tolist())
