@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from restore.batch.large import LargeResult
+from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.large import denoise_large, sigma_of_large
 from restore.denoise.pixels import (
     Midtones,
@@ -18,8 +18,11 @@ from restore.denoise.pixels import (
 )
 from restore.engine.backend import Backend
 from restore.errors import UsageError, WeightsError
-from restore.image.large import LargePicture
+from restore.image.codec import AS_IT_CAME, WriteOptions
+from restore.image.codecs import ImageFormat
+from restore.image.encode import encode_as
 from restore.image.picture import Picture
+from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.estimate import estimate_sigma
 from restore.weights.file import WeightFile, read_weight_file, shipped
 
@@ -45,6 +48,10 @@ class Denoised:
 
     picture: Picture
     record: dict[str, str | float | int | bool]
+
+    def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
+        """Return the bytes of a file, as ``encode`` does."""
+        return encode_as(self.picture, image_format, options)
 
 
 class Denoiser:
@@ -137,12 +144,12 @@ class Denoiser:
 
     def large(
         self,
-        source: LargePicture,
+        source: OutOfCorePicture,
         *,
         sigma: Sigma = "auto",
         strength: float = 1.0,
         detail: float = 0.0,
-    ) -> LargeResult:
+    ) -> OutOfCoreResult:
         """Denoise a picture that does not fit into memory, to the same result.
 
         Args:
@@ -165,7 +172,9 @@ class Denoiser:
             level = 255 * sigma_of_large(source)
         opened = denoise_large(source, backend, level / 255, strength=strength, detail=detail)
         record = _record(backend, source, started, level, sigma, strength, detail)
-        return LargeResult(picture=source.like, height=source.height, record=record, opened=opened)
+        return OutOfCoreResult(
+            picture=source.like, height=source.height, record=record, opened=opened
+        )
 
     def _backend(self, name: str) -> Backend:
         with self._opening:
@@ -177,7 +186,7 @@ class Denoiser:
 
 def _record(
     backend: Backend,
-    source: Picture | LargePicture,
+    source: Picture | OutOfCorePicture,
     started: float,
     level: float,
     sigma: Sigma,

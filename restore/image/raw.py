@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
-from restore.image.formats import has_raw_head, sniff
+from restore.image.codecs import has_raw_head, sniff
 from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture

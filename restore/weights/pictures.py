@@ -14,8 +14,8 @@ from restore.errors import UsageError
 from restore.hdr.metrics import mu_law
 from restore.hdr.optics.brightening import brightened
 from restore.hdr.optics.sensor import Sensor, blurred, expose
+from restore.image.codecs import PICTURE_SUFFIXES
 from restore.image.decode import decode
-from restore.image.formats import SUFFIXES
 from restore.image.picture import Picture, Transfer
 from restore.image.primaries import REC601_LUMA
 from restore.models.optical_element import psf_of
@@ -129,7 +129,7 @@ def measuring_pictures(
         InputError: one cannot be read.
     """
     folder = folder or weights_folder() / "measure"
-    found, _ = find_pictures([str(folder)], recursive=False, output=None, suffixes=SUFFIXES)
+    found, _ = find_pictures([str(folder)], recursive=False, output=None, suffixes=PICTURE_SUFFIXES)
     paths = sorted(one.source for one in found if one.source is not None)
     if not folder.is_dir() or not paths:
         raise UsageError(f"{folder}: no pictures to measure on")
