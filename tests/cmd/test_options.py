@@ -8,6 +8,7 @@ import typer
 
 from imrestore.app import app
 from imrestore.options import FileOptions
+from restore.image.codecs import WRITTEN, WRITTEN_OF_LIGHT, WRITTEN_OF_RAW
 from restore.image.decode import DEFAULT_MAX_PIXELS
 
 
@@ -39,9 +40,9 @@ def test_formats_are_those_of_the_table() -> None:
         if parameter.name == "format"
     }
     assert shown == {
-        "denoise": "avif|exr|hdr|jpeg|png|ppm|tiff|webp",
-        "dark-enhance": "dng|exr|jpeg|png|tiff",
-        "hdr": "exr|hdr|jpeg|tiff",
+        "denoise": "|".join(sorted(WRITTEN)),
+        "dark-enhance": "|".join(sorted(WRITTEN_OF_RAW)),
+        "hdr": "|".join(sorted(WRITTEN_OF_LIGHT)),
     }
 
 
