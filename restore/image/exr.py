@@ -157,7 +157,7 @@ def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
 
 
 # The library can read a header alone, but does not say where the table of chunks is. Without a look
-# at it, of files that are cut short the library would print on standard output, and read zeros.
+# at it, of files that are cut short the library would print on standard output.
 _TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000
 _MOST_ATTRIBUTES, _MOST_ATTRIBUTE_BYTES = 4096, 16 << 20
 _ONE_LEVEL = 0
