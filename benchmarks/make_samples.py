@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from restore.image.codecs import WRITTEN, ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.formats import DEFAULT_SUFFIX
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
 RED_GAIN, BLUE_GAIN = 2.0, 1.7
@@ -87,7 +87,7 @@ def main(data: Path, out: Path) -> None:
             bit_depth=sample.bit_depth,
             exif=_exif(sample),
         )
-        path = out / f"{name}{DEFAULT_SUFFIX[sample.image_format]}"
+        path = out / f"{name}{WRITTEN[sample.image_format]}"
         path.write_bytes(encode(picture, sample.image_format))
         print(path, f"{path.stat().st_size / 1024:.0f} KiB")
 

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from restore.denoise.arrays import denoise
     from restore.denoise.runner import Denoised, Denoiser
     from restore.errors import RestoreError
+    from restore.image.codecs import ImageFormat
     from restore.image.decode import decode
     from restore.image.encode import encode
     from restore.image.metrics import psnr, ssim
-    from restore.image.picture import ImageFormat, Picture, Transfer
+    from restore.image.picture import Picture, Transfer
     from restore.noise.estimate import estimate_sigma
     from restore.tasks import load
     from restore.weights.file import shipped
@@ -50,7 +51,7 @@ _HOMES = {
     "Denoised": "restore.denoise.runner",
     "Denoiser": "restore.denoise.runner",
     "Detector": "restore.anomaly.runner",
-    "ImageFormat": "restore.image.picture",
+    "ImageFormat": "restore.image.codecs",
     "Inspection": "restore.anomaly.runner",
     "Part": "restore.anomaly.part",
     "Picture": "restore.image.picture",

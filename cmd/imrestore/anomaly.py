@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from restore.anomaly.records import Record
     from restore.anomaly.results import Results
     from restore.anomaly.runner import Detector
-    from restore.batch.plan import Plan
+    from restore.batch.plan import BatchPlan
 
 __all__ = ["anomaly"]
 
@@ -158,7 +158,7 @@ def _inspect(
 
 
 def _work(
-    plan: "Plan",
+    plan: "BatchPlan",
     files: InspectionOptions,
     detector: "Detector",
     results: "Results",
@@ -183,7 +183,7 @@ def _work(
     )
 
 
-def _finish(plan: "Plan", detector: "Detector", results: "Results") -> str:
+def _finish(plan: "BatchPlan", detector: "Detector", results: "Results") -> str:
     """Write tables and page; return a sentence if they cannot be, as where the disk is full."""
     from restore.errors import OutputError
 

@@ -16,9 +16,9 @@ from imrestore.report import Describe, Report, print_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from restore.batch.handling import Handling
-    from restore.batch.plan import Existing, Item, Plan
-    from restore.batch.stages import Restored
+    from restore.batch.kinds import FileKind, TaskResult
+    from restore.batch.out_of_core import OutOfCoreResult
+    from restore.batch.plan import BatchPlan, Existing, Item
     from restore.batch.stream import Outcome, Stages
 
 __all__ = ["Task", "existing_of", "pictures", "report_on", "run", "work_through"]
@@ -35,13 +35,13 @@ class Task:
         lanes: how much of its work may run side by side.
     """
 
-    restore: "Callable[[Any], Restored]"
+    restore: "Callable[[Any], TaskResult | OutOfCoreResult]"
     lanes: int = 1
 
 
-def pictures() -> "Handling":
-    """Return how finished pictures are handled."""
-    from restore.batch.handling import PICTURES
+def pictures() -> "FileKind[Any, Any]":
+    """Return the kind of files that are finished pictures."""
+    from restore.batch.kinds import PICTURES
 
     return PICTURES
 
@@ -51,7 +51,7 @@ def run(
     prepare: Callable[[], Task],
     *,
     describe: Describe,
-    handling: "Callable[[], Handling]" = pictures,
+    kind: "Callable[[], FileKind[Any, Any]]" = pictures,
     beside: Mapping[str, str] = MappingProxyType({}),
     only: "Collection[Path] | None" = None,
     also_read: "Sequence[Path]" = (),
@@ -62,8 +62,8 @@ def run(
         options: the files.
         prepare: loads the network and returns the task; called once, after the plan is settled.
         describe: the task's record in a few words, for --verbose.
-        handling: returns what kind of files is read and written.
-        beside: kinds of files that are written beside each result, as ``make_plan`` takes them.
+        kind: returns what kind of files is read and written.
+        beside: kinds of files that are written beside each result, as ``PlanRequest`` has them.
         only: of the files that are found, those that get a result; None for all.
         also_read: files that are read beside the inputs.
 
@@ -71,59 +71,56 @@ def run(
         typer.Exit: always.
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
-    handled = handling()
-    plan = _plan(options, handled, beside, only, also_read)
+    file_kind = kind()
+    plan = _plan(options, file_kind, beside, only, also_read)
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
         else:
-            _work(plan, options, prepare, handled, report)
+            _work(plan, options, prepare, file_kind, report)
             report.summarize()
     raise typer.Exit(report.exit_code)
 
 
 def _plan(
     options: FileOptions,
-    handling: "Handling",
+    kind: "FileKind[Any, Any]",
     beside: Mapping[str, str],
     only: "Collection[Path] | None",
     also_read: "Sequence[Path]",
-) -> "Plan":
+) -> "BatchPlan":
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
     from restore.batch.inputs import STANDARD_STREAM
-    from restore.batch.plan import make_plan, parse_shard
+    from restore.batch.plan import PlanRequest, make_plan, parse_shard
     from restore.errors import UsageError
-    from restore.image.picture import ImageFormat
+    from restore.image.codecs import ImageFormat
 
     if options.output == STANDARD_STREAM and not options.dry_run:
         if options.json:
             raise UsageError("an image and --json records cannot share standard output")
         if sys.stdout.isatty():
             raise UsageError("standard output is a terminal; send the image to a file or a pipe")
-    image_format = ImageFormat(options.format) if options.format else None
-    plan = make_plan(
-        options.inputs,
-        options.output,
+    request = PlanRequest(
+        inputs=options.inputs,
+        output=options.output,
+        kind=kind,
         recursive=options.recursive,
-        image_format=image_format,
+        format=ImageFormat(options.format) if options.format else None,
         compare=options.compare,
         beside=beside,
         existing=existing_of(options),
         shard=parse_shard(options.shard) if options.shard else None,
-        suffixes=handling.suffixes,
-        written=handling.written,
-        default_format=handling.default_format,
-        noun=handling.noun,
         only=only,
         also_read=also_read,
     )
+    plan = make_plan(request)
     if options.bit_depth:
         from restore.image.encode import check_depth
 
         # Where the inputs do not decide it, it is known before the work what will be written.
         for written in {item.format for item in plan.items if item.format}:
-            check_depth(written, options.bit_depth, is_light=handling.is_light)
+            check_depth(written, options.bit_depth, is_light=kind.is_light)
     return plan
 
 
@@ -137,29 +134,32 @@ def existing_of(options: RunOptions) -> "Existing":
 
 
 def _work(
-    plan: "Plan",
+    plan: "BatchPlan",
     options: FileOptions,
     prepare: Callable[[], Task],
-    handling: "Handling",
+    kind: "FileKind[Any, Any]",
     report: Report,
 ) -> None:
-    from restore.batch.stages import prepare_folders
+    from restore.batch.out_of_core import OutOfCoreStages
+    from restore.batch.stages import PictureStages, prepare_folders
     from restore.batch.stream import Outcome, Status
+    from restore.image.codec import WriteOptions
 
     if all(item.skip for item in plan.items):
         for item in plan.items:
             report.add(Outcome(item=item, status=Status.SKIPPED))
         return
     task = prepare()
-    stages = handling.stages(
-        kind=handling.kind,
+    stages = (OutOfCoreStages if kind.is_any_size else PictureStages)(
+        kind=kind,
         restore=task.restore,
         existing=existing_of(options),
-        bit_depth=options.bit_depth,
-        quality=options.quality,
-        strip_metadata=options.strip_metadata,
+        options=WriteOptions(
+            bit_depth=options.bit_depth,
+            quality=options.quality,
+            strip_metadata=options.strip_metadata,
+        ),
         max_pixels=options.max_pixels,
-        beside=handling.beside,
         closed=prepare_folders(plan),
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,
@@ -167,7 +167,7 @@ def _work(
     work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes)
 
 
-def report_on(plan: "Plan", options: RunOptions, describe: Describe) -> Report:
+def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Report:
     """Return the report of a run, which tells at once about folders that stayed closed."""
     report = Report(
         len(plan.items),

@@ -10,7 +10,7 @@ from imrestore import batch
 from imrestore.options import NetworkOptions, RawFileOptions, with_options
 
 if TYPE_CHECKING:
-    from restore.batch.handling import Handling
+    from restore.batch.kinds import FileKind
     from restore.dark.runner import Enhanced, OutputColor, WhiteBalance
     from restore.image.raw_picture import RawPicture
 
@@ -116,19 +116,18 @@ def dark_enhance(
 
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is told
-    batch.run(
-        files, prepare, describe=_describe, handling=_linear_files if is_linear else _raw_files
-    )
+    kind = _linear_files if is_linear else _raw_files
+    batch.run(files, prepare, describe=_describe, kind=kind)
 
 
-def _raw_files() -> "Handling":
-    from restore.batch.handling import RAW_FILES
+def _raw_files() -> "FileKind[RawPicture, Enhanced]":
+    from restore.batch.kinds import RAW_FILES
 
     return RAW_FILES
 
 
-def _linear_files() -> "Handling":
-    from restore.batch.handling import RAW_FILES_TO_LINEAR
+def _linear_files() -> "FileKind[RawPicture, Enhanced]":
+    from restore.batch.kinds import RAW_FILES_TO_LINEAR
 
     return RAW_FILES_TO_LINEAR
 

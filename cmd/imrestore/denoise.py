@@ -9,7 +9,7 @@ from imrestore import batch
 from imrestore.options import FileOptions, NetworkOptions, with_options
 
 if TYPE_CHECKING:
-    from restore.batch.large import LargeResult
+    from restore.batch.out_of_core import OutOfCoreResult
     from restore.denoise.runner import Denoised
     from restore.image.picture import Picture
 
@@ -84,15 +84,15 @@ def denoise(
 
     def prepare() -> batch.Task:
         from restore.denoise.runner import Denoiser
-        from restore.image.large import LargePicture
+        from restore.image.tiff_regions import OutOfCorePicture
 
         denoiser = Denoiser(
             network.model, device=network.device, precision=network.precision, tile=network.tile
         )
         level: float | Literal["auto"] = "auto" if sigma == "auto" else float(sigma)
 
-        def restore(picture: "Picture | LargePicture") -> "Denoised | LargeResult":
-            if isinstance(picture, LargePicture):
+        def restore(picture: "Picture | OutOfCorePicture") -> "Denoised | OutOfCoreResult":
+            if isinstance(picture, OutOfCorePicture):
                 return denoiser.large(picture, sigma=level, strength=strength, detail=detail)
             return denoiser(picture, sigma=level, strength=strength, detail=detail)
 

@@ -9,18 +9,19 @@ import typer
 
 from imrestore import batch
 from imrestore.options import FileOptions, NetworkOptions, complete, one_of, with_options
+from restore.image.codecs import WRITTEN_OF_LIGHT
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from restore.batch.handling import Handling
+    from restore.batch.kinds import FileKind
     from restore.hdr.radiance import Radiance
     from restore.image.picture import Picture
 
 __all__ = ["hdr"]
 
 _MODES = ("single", "optics", "merge")
-_FORMATS = ("exr", "hdr", "tiff", "jpeg")
+_FORMATS = sorted(WRITTEN_OF_LIGHT)
 _SINGLE, _OPTICS, _MERGE = (f"--mode {mode}" for mode in _MODES)
 _SIMULATE = "--simulate"
 _BITS, _GAP_S = 8, 30.0
@@ -219,7 +220,7 @@ def hdr(
             else _reconstructor(mode, network, psf, exposure, saturation, is_linear=linear)
         )
 
-    batch.run(files, prepare, describe=_describe, handling=_light_files, beside=beside)
+    batch.run(files, prepare, describe=_describe, kind=_light_files, beside=beside)
 
 
 def _reconstructor(
@@ -274,8 +275,8 @@ def _psf(path: Path | None) -> "Tensor | None":
     return None if path is None else load_psf(path)
 
 
-def _light_files() -> "Handling":
-    from restore.batch.handling import PICTURES_TO_LIGHT
+def _light_files() -> "FileKind[Picture, Radiance]":
+    from restore.batch.kinds import PICTURES_TO_LIGHT
 
     return PICTURES_TO_LIGHT
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from imrestore import batch
 from imrestore.options import FileOptions
+from restore.image.codecs import format_of_suffix
 
 if TYPE_CHECKING:
-    from restore.batch.handling import Handling
+    from restore.batch.kinds import FileKind
     from restore.hdr.merge.brackets import Exposure
     from restore.hdr.merge.files import Bracket
     from restore.hdr.radiance import Radiance
@@ -58,11 +59,10 @@ def merge(
 
         return batch.Task(merge_one)
 
-    def handling() -> "Handling":
-        from restore.batch.handling import PICTURES_TO_LIGHT
-        from restore.hdr.merge.files import BracketFiles
+    def kind() -> "FileKind[Bracket, Radiance]":
+        from restore.hdr.merge.files import bracket_files
 
-        return replace(PICTURES_TO_LIGHT, kind=BracketFiles(by_first), suffixes=_suffixes())
+        return bracket_files(by_first)
 
     if not _is_folder(files.output):
         files = replace(files, inputs=[str(path) for path in by_first], recursive=False)
@@ -70,7 +70,7 @@ def merge(
         files,
         prepare,
         describe=describe,
-        handling=handling,
+        kind=kind,
         beside=beside,
         only=by_first.keys(),
         also_read=[one.path for bracket in brackets for one in bracket],
@@ -82,6 +82,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import Exposure, grouped, parse_exposures, tried_exposure
+    from restore.hdr.merge.files import FRAME_SUFFIXES
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")
@@ -89,7 +90,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
         files.inputs,
         recursive=files.recursive,
         output=Path(files.output),
-        suffixes=_suffixes(),
+        suffixes=FRAME_SUFFIXES,
     )
     paths = list(dict.fromkeys(one.source for one in found if one.source is not None))
     if not paths or (closed and not _is_folder(files.output)):
@@ -107,13 +108,6 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
     return [read] if is_one else grouped(read, gap_s=gap_s)
 
 
-def _suffixes() -> frozenset[str]:
-    from restore.image.formats import SUFFIXES
-    from restore.image.raw import RAW_SUFFIXES
-
-    return frozenset(SUFFIXES) | RAW_SUFFIXES
-
-
 def _is_folder(output: str) -> bool:
     from restore.batch.inputs import STANDARD_STREAM
 
@@ -121,8 +115,6 @@ def _is_folder(output: str) -> bool:
 
 
 def _is_file(output: str) -> bool:
-    from restore.image.formats import format_of_suffix
-
     path = Path(output)
     return not path.is_dir() and format_of_suffix(path.suffix) is not None
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from restore.image.codecs import WRITTEN, WRITTEN_OF_RAW
+
 __all__ = [
-    "FILE_FORMATS",
-    "RAW_OUTPUT_FORMATS",
     "FileOptions",
     "NetworkOptions",
     "RawFileOptions",
@@ -22,12 +22,7 @@ __all__ = [
     "without_effect",
 ]
 
-FILE_FORMATS = ("avif", "exr", "hdr", "jpeg", "png", "ppm", "tiff", "webp")
-"""The formats that are written; a copy of those in restore.image, which takes long to import."""
-
-RAW_OUTPUT_FORMATS = ("dng", "exr", "jpeg", "png", "tiff")
-"""The formats that are written of RAW files; a copy too."""
-
+_FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
@@ -136,11 +131,11 @@ class FileOptions(RunOptions):
     format: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(FILE_FORMATS),
+            metavar="|".join(_FORMATS),
             help="Container of the results.",
             show_default="that of the input; PNG for BMP",
-            callback=one_of(FILE_FORMATS),
-            autocompletion=complete(*FILE_FORMATS),
+            callback=one_of(_FORMATS),
+            autocompletion=complete(*_FORMATS),
         ),
     ] = None
     bit_depth: Annotated[
@@ -196,12 +191,12 @@ class RawFileOptions(FileOptions):
     format: Annotated[
         str | None,
         typer.Option(
-            metavar="|".join(RAW_OUTPUT_FORMATS),
+            metavar="|".join(_RAW_FORMATS),
             help="Container of the results: PNG and TIFF have 16 bits, EXR holds linear light, DNG "
             "linear camera colours for a RAW converter.",
             show_default="png",
-            callback=one_of(RAW_OUTPUT_FORMATS),
-            autocompletion=complete(*RAW_OUTPUT_FORMATS),
+            callback=one_of(_RAW_FORMATS),
+            autocompletion=complete(*_RAW_FORMATS),
         ),
     ] = None
 

@@ -11,7 +11,7 @@ from imrestore.bar import WithBar
 from imrestore.exits import ExitCode, log, say, visible
 
 if TYPE_CHECKING:
-    from restore.batch.plan import Item, Plan
+    from restore.batch.plan import BatchPlan, Item
     from restore.batch.stream import Outcome
 
 __all__ = ["Report", "print_plan"]
@@ -101,7 +101,7 @@ class Report(WithBar):
         self.bar.write(visible(text), file=sys.stderr)
 
 
-def print_plan(plan: "Plan", *, as_json: bool) -> None:
+def print_plan(plan: "BatchPlan", *, as_json: bool) -> None:
     """Print to standard output what a run would do."""
     for item in plan.items:
         if as_json:

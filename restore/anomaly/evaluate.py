@@ -13,7 +13,7 @@ from restore.anomaly.part import read_part
 from restore.anomaly.runner import Detector
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, UsageError
-from restore.image.formats import SUFFIXES
+from restore.image.codecs import PICTURE_SUFFIXES
 
 __all__ = [
     "ANOMALY_PROTOCOL",
@@ -128,7 +128,7 @@ def unused_masks(folder: Path, tests: Sequence[Trial]) -> list[Path]:
     """Return the masks below ``ground_truth`` that belong to none of ``tests``, sorted."""
     used = {test.mask for test in tests}
     files = sorted((folder / "ground_truth").glob("*/*"))
-    return [path for path in files if path.suffix.lower() in SUFFIXES and path not in used]
+    return [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES and path not in used]
 
 
 @dataclass

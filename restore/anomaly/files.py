@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 from restore.anomaly.records import Record
-from restore.batch.plan import Existing, Item, Plan, Shard, make_plan
+from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, Shard, make_plan
 from restore.errors import OutputError, UsageError
 from restore.files import identity_of, remove_stale_parts
-from restore.image.picture import ImageFormat
+from restore.image.codecs import ImageFormat
 
 __all__ = [
     "ResultFiles",
@@ -84,7 +84,7 @@ def inspection_plan(
     existing: Existing,
     shard: Shard | None,
     done: Iterable[Record] = (),
-) -> Plan:
+) -> BatchPlan:
     """Return what is read and written, touching nothing.
 
     Args:
@@ -102,14 +102,16 @@ def inspection_plan(
     if report.exists() and not report.is_dir():
         raise UsageError(f"{report}: is a file; a report needs a folder")
     plan = make_plan(
-        inputs,
-        f"{report}{os.sep}",
-        recursive=recursive,
-        image_format=ImageFormat.TIFF,
-        existing=Existing.OVERWRITE,
-        shard=shard,
-        # Masks and the like have the map's name with a suffix of their own.
-        one_suffix=True,
+        PlanRequest(
+            inputs=inputs,
+            output=f"{report}{os.sep}",
+            recursive=recursive,
+            format=ImageFormat.TIFF,
+            # Masks and the like have the map's name with a suffix of their own.
+            one_suffix=True,
+            existing=Existing.OVERWRITE,
+            shard=shard,
+        )
     )
     recorded = {record.source for record in done if not record.error}
     items = []

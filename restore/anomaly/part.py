@@ -9,12 +9,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from restore.image.codecs import ImageFormat, sniff
 from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
-from restore.image.formats import sniff
 from restore.image.metadata import ORIENTATION
-from restore.image.picture import ImageFormat
+from restore.image.picture import upright, upright_plane
 from restore.image.tiff_checks import check_directory, check_segments
-from restore.image.upright import upright, upright_plane
 
 __all__ = ["Part", "read_part"]
 

@@ -22,9 +22,10 @@ from restore.batch.stages import readable, size_of
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import OutputExists
 from restore.files import write_atomically
+from restore.image.codecs import ImageFormat
 from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 
 __all__ = ["InspectionStages", "reconstruction_bytes"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from restore.errors import InputError, UsageError
-from restore.image.formats import SUFFIXES
+from restore.image.codecs import PICTURE_SUFFIXES
 
 __all__ = ["STANDARD_STREAM", "Found", "by_stem", "counterpart", "find_pictures", "pictures_in"]
 
@@ -63,7 +63,7 @@ def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder of pictures")
     found, closed = find_pictures(
-        [str(folder)], recursive=recursive, output=None, suffixes=SUFFIXES
+        [str(folder)], recursive=recursive, output=None, suffixes=PICTURE_SUFFIXES
     )
     if closed:
         raise UsageError(closed[0])

@@ -4,18 +4,18 @@ import os
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path, PurePath
-from types import MappingProxyType
+from typing import Any
 
 from restore.batch.inputs import STANDARD_STREAM, Found, find_pictures
+from restore.batch.kinds import PICTURES, FileKind
 from restore.errors import UsageError
 from restore.files import identity_of
-from restore.image.formats import DEFAULT_SUFFIX, SUFFIXES, format_of_suffix
-from restore.image.picture import ImageFormat
+from restore.image.codecs import ImageFormat, format_of_suffix
 
-__all__ = ["Existing", "Item", "Plan", "Shard", "make_plan", "parse_shard"]
+__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "Shard", "make_plan", "parse_shard"]
 
 
 class Existing(StrEnum):
@@ -64,7 +64,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class BatchPlan:
     """What a run will do.
 
     Attributes:
@@ -101,89 +101,94 @@ def parse_shard(text: str) -> Shard:
     raise UsageError(f"shard {text}: give I/N with 1 <= I <= N, as in 2/8")
 
 
-def make_plan(
-    inputs: Sequence[str],
-    output: str,
-    *,
-    recursive: bool = False,
-    image_format: ImageFormat | None = None,
-    compare: bool = False,
-    beside: Mapping[str, str] = MappingProxyType({}),
-    existing: Existing = Existing.REFUSE,
-    shard: Shard | None = None,
-    suffixes: Collection[str] = frozenset(SUFFIXES),
-    written: Mapping[ImageFormat, str] = DEFAULT_SUFFIX,
-    default_format: ImageFormat | None = None,
-    noun: str = "pictures",
-    one_suffix: bool = False,
-    only: Collection[Path] | None = None,
-    also_read: Iterable[Path] = (),
-) -> Plan:
-    """Return what is read and written for ``inputs`` and ``output``, touching nothing.
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """What a plan is made of.
 
-    Args:
+    Attributes:
         inputs: files, folders, or ``-`` for standard input.
         output: a folder if there are several inputs, one is a folder, the name ends with a slash
             or a folder of that name exists; ``-`` for standard output; else a file.
+        kind: of files.
         recursive: take the whole tree below every folder; it is mirrored below ``output``.
-        image_format: the container of all outputs, instead of each input's own.
+        format: the container of all outputs, instead of each input's own.
+        one_suffix: in a folder, give an output the suffix of its format even where the input has
+            another of the same format.
         compare: plan a before/after picture ``NAME_compare.png`` beside every output.
         beside: kinds of files to plan beside every output, each with what follows ``NAME_``.
         existing: what to do where an output is there already.
         shard: keep this part only. Names are checked over the whole, existing outputs in the part.
-        suffixes: lower-case suffixes by which pictures are found in folders.
-        written: the formats that the task writes, each with the suffix that its files get.
-        default_format: the container where nothing names one; None for each input's own.
-        noun: what inputs are called.
-        one_suffix: in a folder, give an output the suffix of ``written`` even where the input has
-            another of the same format.
         only: of the files that are found, those that get a result; None for all.
         also_read: files that are read beside the inputs, and no more to be overwritten than they.
+    """
+
+    inputs: Sequence[str]
+    output: str
+    kind: FileKind[Any, Any] = PICTURES
+    recursive: bool = False
+    format: ImageFormat | None = None
+    one_suffix: bool = False
+    compare: bool = False
+    beside: Mapping[str, str] = field(default_factory=dict)
+    existing: Existing = Existing.REFUSE
+    shard: Shard | None = None
+    only: Collection[Path] | None = None
+    also_read: Sequence[Path] = ()
+
+
+def make_plan(request: PlanRequest) -> BatchPlan:
+    """Return what is read and written, touching nothing.
 
     Raises:
         UsageError: nothing to do; two results of one name; an output that is an input; an output
-            that exists; or inputs and ``output`` that do not go together.
+            that exists; or inputs and output that do not go together.
     """
-    if not output:
+    _check_names(request)
+    into_folder = _is_folder(request.inputs, request.output)
+    found, closed = _found(request, into_folder)
+    if into_folder:
+        items = [_item_in_folder(one, request) for one in found]
+    else:
+        items = [_item_of_file(found, request)] if found else []
+    if request.compare:
+        names = {item.destination for item in items if item.destination}
+        stems = Counter(name.with_suffix("") for name in names)
+        items = [_with_compare(item, stems) for item in items]
+    items = [_with_beside(item, request.beside) for item in items]
+    items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
+    _refuse_collisions(items)
+    _refuse_inputs_as_outputs(items, request.also_read)
+    if request.shard:
+        items = items[request.shard.index - 1 :: request.shard.count]
+    return BatchPlan(items=tuple(_treat_existing(items, request.existing)), closed=tuple(closed))
+
+
+def _check_names(request: PlanRequest) -> None:
+    inputs, written = request.inputs, request.kind.written
+    if not request.output:
         raise UsageError("the name of the output is empty")
-    if image_format is not None and image_format not in written:
-        raise UsageError(f"--format {image_format}: written here are {', '.join(written)}")
+    if request.format is not None and request.format not in written:
+        raise UsageError(f"--format {request.format}: written here are {', '.join(written)}")
     if all(name != STANDARD_STREAM and not os.path.lexists(name) for name in inputs):
         raise UsageError("; ".join(f"{name}: no such file or folder" for name in inputs))
     if list(inputs).count(STANDARD_STREAM) > 1:
         raise UsageError("standard input (-) can be given only once")
-    into_folder = _is_folder(inputs, output)
+
+
+def _found(request: PlanRequest, into_folder: bool) -> tuple[list[Found], list[str]]:
+    """Return the inputs that get a result, and a sentence for every folder that is closed."""
     found, closed = find_pictures(
-        inputs,
-        recursive=recursive,
-        output=Path(output) if into_folder else None,
-        suffixes=suffixes,
+        request.inputs,
+        recursive=request.recursive,
+        output=Path(request.output) if into_folder else None,
+        suffixes=request.kind.suffixes,
     )
-    if only is not None:
-        found = [one for one in found if one.source in only]
+    if request.only is not None:
+        found = [one for one in found if one.source in request.only]
     if not found and not closed:
-        hint = "" if recursive else "; -r looks into subfolders too"
-        raise UsageError(f"no {noun} in {', '.join(inputs)}{hint}")
-    if into_folder:
-        items = [
-            _item_in_folder(
-                one, Path(output), image_format or default_format, suffixes, written, one_suffix
-            )
-            for one in found
-        ]
-    else:
-        items = [_item_of_file(found, output, image_format, written)] if found else []
-    if compare:
-        names = {item.destination for item in items if item.destination}
-        stems = Counter(name.with_suffix("") for name in names)
-        items = [_with_compare(item, stems) for item in items]
-    items = [_with_beside(item, beside) for item in items]
-    items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
-    _refuse_collisions(items)
-    _refuse_inputs_as_outputs(items, also_read)
-    if shard:
-        items = items[shard.index - 1 :: shard.count]
-    return Plan(items=tuple(_treat_existing(items, existing)), closed=tuple(closed))
+        hint = "" if request.recursive else "; -r looks into subfolders too"
+        raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{hint}")
+    return found, closed
 
 
 def _is_folder(inputs: Sequence[str], output: str) -> bool:
@@ -201,33 +206,24 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
     return folder
 
 
-def _item_in_folder(
-    found: Found,
-    folder: Path,
-    image_format: ImageFormat | None,
-    suffixes: Collection[str],
-    written: Mapping[ImageFormat, str],
-    one_suffix: bool,
-) -> Item:
+def _item_in_folder(found: Found, request: PlanRequest) -> Item:
+    kind = request.kind
+    image_format = request.format or kind.default_format
     if found.source is None and image_format is None:
         raise UsageError("standard input into a folder needs --format to know its name")
     name, suffix = found.relative, found.relative.suffix
     known = format_of_suffix(suffix)
-    if image_format is None and known is not None and known not in written:
+    if image_format is None and known is not None and known not in kind.written:
         image_format = ImageFormat.PNG  # what is read but not written, such as BMP
-    if image_format is not None and (one_suffix or known is not image_format):
-        if known is not None or suffix.lower() in suffixes:
+    if image_format is not None and (request.one_suffix or known is not image_format):
+        if known is not None or suffix.lower() in kind.suffixes:
             name = name.with_suffix("")
-        name = PurePath(f"{name}{written[image_format]}")
-    return Item(source=found.source, destination=folder / name, format=image_format)
+        name = PurePath(f"{name}{kind.written[image_format]}")
+    return Item(source=found.source, destination=Path(request.output) / name, format=image_format)
 
 
-def _item_of_file(
-    found: Sequence[Found],
-    output: str,
-    image_format: ImageFormat | None,
-    written: Mapping[ImageFormat, str],
-) -> Item:
+def _item_of_file(found: Sequence[Found], request: PlanRequest) -> Item:
+    image_format, output, written = request.format, request.output, request.kind.written
     if output == STANDARD_STREAM:
         if len(found) != 1:
             raise UsageError(f"standard output takes one picture, not {len(found)}")

@@ -1,4 +1,4 @@
-"""The stages of every task from picture to picture: decode, restore, encode, write."""
+"""The stages of every task on files: read, restore, encode, write."""
 
 import math
 import os
@@ -6,155 +6,62 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Generic, Protocol, TypeVar
+from typing import BinaryIO, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.batch.plan import Existing, Item, Plan
+from restore.batch.kinds import FileKind, Input, Output
+from restore.batch.plan import BatchPlan, Existing, Item
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import InputError, OutputError, OutputExists, RestoreError, UsageError
 from restore.files import remove_stale_parts, write_atomically
+from restore.image.codec import AS_IT_CAME, WriteOptions
+from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png, viewable
-from restore.image.decode import DEFAULT_MAX_PIXELS, decode
-from restore.image.encode import encode
-from restore.image.formats import DEFAULT_SUFFIX, format_of_suffix
-from restore.image.picture import ImageFormat, Picture
+from restore.image.decode import DEFAULT_MAX_PIXELS
+from restore.image.picture import Picture
 
-__all__ = [
-    "Kind",
-    "Loaded",
-    "PictureStages",
-    "Pictures",
-    "Restored",
-    "Result",
-    "prepare_folders",
-    "readable",
-    "size_of",
-]
+__all__ = ["Loaded", "PictureStages", "Result", "prepare_folders", "readable", "size_of"]
 
 _CHUNK = 4 << 20
 
 
-class Restored(Protocol):
-    """What a task returns for a picture."""
-
-    @property
-    def picture(self) -> Picture:
-        """The result."""
-
-    @property
-    def record(self) -> Mapping[str, object]:
-        """How it came about, in values that JSON knows."""
-
-
-class Source(Protocol):
-    """What is decoded from an input."""
-
-    @property
-    def height(self) -> int:
-        """Rows."""
-
-    @property
-    def width(self) -> int:
-        """Columns."""
-
-
-S = TypeVar("S", bound=Source)
-R = TypeVar("R", bound=Restored)
-R_in = TypeVar("R_in", bound=Restored, contravariant=True)
-
-
-class Kind(Protocol[S, R_in]):
-    """How a kind of input is read, and how what a task makes of it is written."""
-
-    def read(self, source: Path | bytes, *, max_pixels: int) -> S:
-        """Decode a file, or a file's bytes."""
-
-    def before(self, source: S, restored: R_in) -> NDArray[np.uint8]:
-        """Return the input as a picture to compare the result with, ``[H, W, C]``."""
-
-    def encode(
-        self,
-        restored: R_in,
-        image_format: ImageFormat,
-        *,
-        bit_depth: int | None,
-        quality: int | None,
-        strip_metadata: bool,
-    ) -> bytes:
-        """Return the bytes of a file."""
-
-
-class Pictures:
-    """Finished pictures, to be restored to pictures."""
-
-    def read(self, source: Path | bytes, *, max_pixels: int) -> Picture:
-        """Decode a file, or a file's bytes."""
-        return decode(source, max_pixels=max_pixels)
-
-    def before(self, source: Picture, _restored: Restored) -> NDArray[np.uint8]:
-        """Return the picture as it came."""
-        return viewable(source)
-
-    def encode(
-        self,
-        restored: Restored,
-        image_format: ImageFormat,
-        *,
-        bit_depth: int | None,
-        quality: int | None,
-        strip_metadata: bool,
-    ) -> bytes:
-        """Return the bytes of a file."""
-        return encode(
-            restored.picture,
-            image_format,
-            bit_depth=bit_depth,
-            quality=quality,
-            strip_metadata=strip_metadata,
-        )
-
-
 @dataclass(frozen=True)
-class Loaded(Generic[S]):
+class Loaded(Generic[Input]):
     """An item and what was read of its source."""
 
     item: Item
-    source: S
+    source: Input
 
 
 @dataclass(frozen=True)
-class Result(Generic[R]):
+class Result(Generic[Output]):
     """What the task made, and what it was made of where that is to be shown."""
 
-    restored: R
+    restored: Output
     before: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PictureStages(Generic[S, R]):
+class PictureStages(Generic[Input, Output]):
     """Decodes an item's source, hands it to ``restore``, encodes and writes the result.
 
     Attributes:
-        kind: of input.
+        kind: of files.
         restore: the task.
         existing: how the plan treats outputs that are there already.
-        bit_depth, quality, strip_metadata: as ``encode`` takes them.
+        options: of the files that are written.
         max_pixels: larger pictures are refused.
-        beside: returns the bytes of a file to write beside the result, by its kind.
         closed: folders that cannot be written, as ``prepare_folders`` returns them.
         standard_input, standard_output: where items without a file read and write.
     """
 
-    kind: Kind[S, R]
-    restore: Callable[[S], R]
+    kind: FileKind[Input, Output]
+    restore: Callable[[Input], Output]
     existing: Existing = Existing.REFUSE
-    bit_depth: int | None = None
-    quality: int | None = None
-    strip_metadata: bool = False
+    options: WriteOptions = AS_IT_CAME
     max_pixels: int = DEFAULT_MAX_PIXELS
-    beside: Callable[[R, str], bytes] | None = None
     closed: Mapping[Path, str] = field(default_factory=dict)
     standard_input: BinaryIO | None = None
     standard_output: BinaryIO | None = None
@@ -163,10 +70,10 @@ class PictureStages(Generic[S, R]):
         """Return the bytes that will be read; infinity if unknown."""
         return size_of(item)
 
-    def load(self, item: Item) -> Loaded[S]:
+    def load(self, item: Item) -> Loaded[Input]:
         """Decode."""
         self.check_folder(item)
-        source = self.kind.read(readable(item, self.standard_input), max_pixels=self.max_pixels)
+        source = self.kind.read(readable(item, self.standard_input), self.max_pixels)
         return Loaded(item, source)
 
     def check_folder(self, item: Item) -> None:
@@ -178,11 +85,11 @@ class PictureStages(Generic[S, R]):
         if item.destination and item.destination.parent in self.closed:
             raise OutputError(self.closed[item.destination.parent])
 
-    def megapixels(self, loaded: Loaded[S]) -> float:
+    def megapixels(self, loaded: Loaded[Input]) -> float:
         """Return how large the loaded picture is."""
         return loaded.source.width * loaded.source.height / 1e6
 
-    def process(self, loaded: Loaded[S]) -> Result[R]:
+    def process(self, loaded: Loaded[Input]) -> Result[Output]:
         """Do the task's work, and keep what a before/after picture will need."""
         try:
             restored = self.restore(loaded.source)
@@ -193,7 +100,7 @@ class PictureStages(Generic[S, R]):
         before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
         return Result(restored, before)
 
-    def save(self, item: Item, result: Result[R], stopping: Callable[[], bool]) -> Outcome:
+    def save(self, item: Item, result: Result[Output], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; the before/after picture first, so that a result means all is done."""
         if item.compare and result.before is not None:
             self._save_compare(item.compare, result.before, result.restored.picture, stopping)
@@ -211,15 +118,10 @@ class PictureStages(Generic[S, R]):
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
         return Outcome(item=item, status=Status.DONE, record=result.restored.record)
 
-    def _encoded(self, item: Item, restored: R) -> bytes:
+    def _encoded(self, item: Item, restored: Output) -> bytes:
         try:
-            return self.kind.encode(
-                restored,
-                item.format or _output_format(item, restored.picture),
-                bit_depth=self.bit_depth,
-                quality=self.quality,
-                strip_metadata=self.strip_metadata,
-            )
+            image_format = item.format or _output_format(item, restored.picture)
+            return restored.encoded(image_format, self.options)
         except (OutputError, UsageError) as error:
             raise OutputError(f"{item.source_name}: {error}") from error
 
@@ -235,18 +137,18 @@ class PictureStages(Generic[S, R]):
         self._write(path, compare_png(before, viewable(picture), picture), stopping)
 
     def _save_beside(
-        self, kind: str, path: Path, restored: R, stopping: Callable[[], bool]
+        self, kind: str, path: Path, restored: Output, stopping: Callable[[], bool]
     ) -> None:
         there = self.existing is Existing.SKIP and os.path.lexists(path)
-        if self.beside is not None and not there:
-            self._write(path, self.beside(restored, kind), stopping)
+        if self.kind.beside is not None and not there:
+            self._write(path, self.kind.beside(restored, kind), stopping)
 
     def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
         overwrite = self.existing is Existing.OVERWRITE
         write_atomically(path, _chunks(data, stopping), overwrite=overwrite)
 
 
-def prepare_folders(plan: Plan) -> dict[Path, str]:
+def prepare_folders(plan: BatchPlan) -> dict[Path, str]:
     """Create the folders that ``plan`` writes to and clear away what killed runs left in them.
 
     Returns:
@@ -275,7 +177,7 @@ def _output_format(item: Item, picture: Picture) -> ImageFormat:
     """Return the container of the input's content, else what the name says."""
     by_name = format_of_suffix(item.destination.suffix) if item.destination else None
     for candidate in (picture.format, by_name):
-        if candidate in DEFAULT_SUFFIX:
+        if candidate in WRITTEN:
             return candidate
     return ImageFormat.PNG
 
@@ -312,7 +214,7 @@ def size_of(item: Item) -> float:
 
 
 def readable(item: Item, standard_input: BinaryIO | None) -> Path | bytes:
-    """Return the file of an item, or the bytes of what cannot be searched, as decoders do.
+    """Return the file of an item, or the bytes of what is not seekable, as decoders seek.
 
     Raises:
         InputError: the file cannot be opened.
@@ -320,7 +222,7 @@ def readable(item: Item, standard_input: BinaryIO | None) -> Path | bytes:
     try:
         if item.source is None:
             return standard_input.read() if standard_input else b""
-        # A pipe cannot be searched.
+        # A pipe is not seekable.
         is_file = stat.S_ISREG(item.source.stat().st_mode)
         return item.source if is_file else item.source.read_bytes()
     except OSError as error:

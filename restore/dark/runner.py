@@ -15,16 +15,17 @@ from restore.dark.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError
+from restore.image.codec import AS_IT_CAME, WriteOptions
+from restore.image.codecs import ImageFormat
 from restore.image.compare import viewable
 from restore.image.develop import auto_ratio, camera_to_srgb, gains_of, gray_world
 from restore.image.dng import write_linear_dng
-from restore.image.encode import check_depth, encode
+from restore.image.encode import check_depth, encode_as
 from restore.image.metadata import with_orientation
 from restore.image.packing import PLANE_COLOURS, normalised, pack, unpack
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
-from restore.image.upright import upright_plane
 from restore.models.isp_unet import IspUNetConfig
 from restore.weights.file import shipped
 from restore.weights.store import Weights
@@ -96,34 +97,21 @@ class Enhanced:
         developed = _developed(linear_to_srgb(colour), self.to_srgb, linear=False)
         return viewable(Picture(pixels=upright_plane(developed, self.raw.orientation)))
 
-    def encoded(
-        self,
-        image_format: ImageFormat,
-        *,
-        bit_depth: int | None = None,
-        quality: int | None = None,
-        strip_metadata: bool = False,
-    ) -> bytes:
+    def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
         """Return the bytes of a file; DNG holds linear camera RGB before white balance.
 
         Raises:
             UsageError: a depth or quality that the container does not have.
             OutputError: the container cannot hold this picture.
         """
-        check_depth(image_format, bit_depth, is_light=self.output_color == "linear")
+        check_depth(image_format, options.bit_depth, is_light=self.output_color == "linear")
         if image_format is not ImageFormat.DNG:
-            return encode(
-                self.picture,
-                image_format,
-                bit_depth=bit_depth,
-                quality=quality,
-                strip_metadata=strip_metadata,
-            )
+            return encode_as(self.picture, image_format, options)
         if self.to_srgb is None:
             raise UsageError("these weights make finished sRGB pictures, which a DNG cannot hold")
         light = srgb_to_linear(self.colour)
         light /= self.gains[:, None, None]
-        raw = replace(self.raw, exif=None) if strip_metadata else self.raw
+        raw = replace(self.raw, exif=None) if options.strip_metadata else self.raw
         red, green, blue = self.gains.tolist()
         return write_linear_dng(light, replace(raw, white_balance=(red, green, blue)))
 

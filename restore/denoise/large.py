@@ -11,7 +11,7 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.batch.large import ReadRows
+from restore.batch.out_of_core import ReadRows
 from restore.denoise.pixels import (
     DETAIL_REACH,
     Midtones,
@@ -23,8 +23,8 @@ from restore.denoise.pixels import (
 from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Part
 from restore.errors import OutputError
-from restore.image.large import LargePicture, ReadPart
 from restore.image.picture import Picture
+from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
 from restore.noise.estimate_rows import estimate_sigma_of_rows
 
 __all__ = ["Scratch", "denoise_large", "sigma_of_large"]
@@ -32,7 +32,7 @@ __all__ = ["Scratch", "denoise_large", "sigma_of_large"]
 Pixels = NDArray[np.float32]
 
 
-def sigma_of_large(source: LargePicture) -> float:
+def sigma_of_large(source: OutOfCorePicture) -> float:
     """Return the noise level in [0, 1] that ``estimate_sigma`` finds in the whole picture."""
     with source.opened() as read:
 
@@ -43,7 +43,7 @@ def sigma_of_large(source: LargePicture) -> float:
 
 
 def denoise_large(
-    source: LargePicture,
+    source: OutOfCorePicture,
     runner: Runner,
     per_tile: PerTile,
     *,
@@ -103,7 +103,7 @@ def denoise_large(
 
 
 @contextmanager
-def _opened_unchanged(source: LargePicture) -> Iterator[ReadRows]:
+def _opened_unchanged(source: OutOfCorePicture) -> Iterator[ReadRows]:
     with source.opened() as read:
         yield partial(_rows, source, read)
 
@@ -184,7 +184,7 @@ class Scratch:
 
 @contextmanager
 def _opened(
-    source: LargePicture,
+    source: OutOfCorePicture,
     scratch: Scratch,
     shifts: Pixels,
     finishing: Callable[[Pixels, Pixels], None],
@@ -208,7 +208,7 @@ def _opened(
         scratch.close()
 
 
-def _rows(source: LargePicture, read: ReadPart, start: int, stop: int) -> Picture:
+def _rows(source: OutOfCorePicture, read: ReadRegion, start: int, stop: int) -> Picture:
     return read((slice(start, stop), slice(0, source.width)))
 
 

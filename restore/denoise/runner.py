@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Literal
 
-from restore.batch.large import LargeResult
+from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.large import denoise_large, sigma_of_large
 from restore.denoise.pixels import (
     Midtones,
@@ -21,8 +21,11 @@ from restore.denoise.tile import Tile
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.errors import UsageError
-from restore.image.large import LargePicture
+from restore.image.codec import AS_IT_CAME, WriteOptions
+from restore.image.codecs import ImageFormat
+from restore.image.encode import encode_as
 from restore.image.picture import Picture
+from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.estimate import estimate_sigma
 from restore.weights.file import shipped
 
@@ -50,6 +53,10 @@ class Denoised:
 
     picture: Picture
     record: dict[str, str | float | int | bool]
+
+    def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
+        """Return the bytes of a file, as ``encode`` does."""
+        return encode_as(self.picture, image_format, options)
 
 
 class Denoiser:
@@ -140,12 +147,12 @@ class Denoiser:
 
     def large(
         self,
-        source: LargePicture,
+        source: OutOfCorePicture,
         *,
         sigma: Sigma = "auto",
         strength: float = 1.0,
         detail: float = 0.0,
-    ) -> LargeResult:
+    ) -> OutOfCoreResult:
         """Denoise a picture that does not fit into memory, to the same result.
 
         Args:
@@ -175,7 +182,9 @@ class Denoiser:
             detail=detail,
         )
         record = _record(network.runner, source, started, level, sigma, strength, detail)
-        return LargeResult(picture=source.like, height=source.height, record=record, opened=opened)
+        return OutOfCoreResult(
+            picture=source.like, height=source.height, record=record, opened=opened
+        )
 
     def _network(self, name: str) -> "_Network":
         with self._opening:
@@ -209,7 +218,7 @@ class _Network:
 
 def _record(
     runner: Runner,
-    source: Picture | LargePicture,
+    source: Picture | OutOfCorePicture,
     started: float,
     level: float,
     sigma: Sigma,

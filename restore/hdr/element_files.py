@@ -12,8 +12,9 @@ from restore.errors import WeightsError
 from restore.files import write_atomically
 from restore.hdr.optics.lens import Camera
 from restore.hdr.optics.psf import point_spread
+from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.models.optical_element import height_map_of, psf_of
 from restore.weights.store import Weights
 

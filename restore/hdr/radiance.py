@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from restore.errors import OutputError
 from restore.hdr.tone import tone_mapped
-from restore.image.alpha import is_opaque, with_alpha_kind
-from restore.image.encode import check_depth, encode
+from restore.image.codec import AS_IT_CAME, SampleEncoding, WriteOptions
+from restore.image.codecs import CODECS, ImageFormat
+from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
-from restore.image.gamut import in_srgb_primaries
-from restore.image.picture import ImageFormat, Picture, Transfer
-from restore.image.upright import upright
+from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
+from restore.image.primaries import in_srgb_primaries
 
 __all__ = ["BESIDE", "Known", "Radiance", "guessed_where", "write_gain_map"]
 
@@ -57,36 +57,24 @@ class Radiance:
     record: Mapping[str, object]
     attributes: Mapping[str, str | float] = field(default_factory=dict)
 
-    def encoded(
-        self,
-        image_format: ImageFormat,
-        *,
-        bit_depth: int | None,
-        quality: int | None,
-        strip_metadata: bool,
-    ) -> bytes:
+    def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
         """Return the bytes of a file: EXR, Radiance, float TIFF, or JPEG with a gain map.
 
         Raises:
             UsageError: a bit depth that the format does not have.
             OutputError: the picture cannot be written in this format here.
         """
-        check_depth(image_format, bit_depth, is_light=True)
-        match image_format:
-            case ImageFormat.EXR:
-                picture = with_alpha_kind(upright(self.picture), premultiplied=True)
-                return write_exr(picture, bit_depth or 32, attributes=self.attributes)
-            case ImageFormat.JPEG:
-                if not is_opaque(self.picture):
-                    raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
-                return write_gain_map(in_srgb_primaries(upright(self.picture)), quality=quality)
-        return encode(
-            self.picture,
-            image_format,
-            bit_depth=bit_depth,
-            quality=quality,
-            strip_metadata=strip_metadata,
-        )
+        check_depth(image_format, options.bit_depth, is_light=True)
+        if image_format is ImageFormat.EXR:
+            picture = with_alpha_kind(upright(self.picture), premultiplied=True)
+            encoding = SampleEncoding(bit_depth=options.bit_depth or 32, is_float=True)
+            return write_exr(picture, encoding, attributes=self.attributes)
+        if CODECS[image_format].holds_gain_map:
+            if not is_opaque(self.picture):
+                raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
+            light = in_srgb_primaries(upright(self.picture))
+            return write_gain_map(light, quality=options.quality)
+        return encode_as(self.picture, image_format, options)
 
     def beside(self, kind: str) -> bytes:
         """Return the bytes of the tone-mapped preview or of the mask."""

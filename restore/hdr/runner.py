@@ -21,8 +21,8 @@ from restore.hdr.optics.psf_file import resized
 from restore.hdr.optics.sensor import LARGEST_RADIANCE
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.hdr.task import TASK
-from restore.image.alpha import with_alpha_kind
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.codecs import is_lossy
+from restore.image.picture import Picture, Transfer, with_alpha_kind
 from restore.image.primaries import SRGB_PRIMARIES
 from restore.image.saturation import saturation_levels
 from restore.image.transfer import srgb_to_linear
@@ -40,7 +40,6 @@ _SAME_PSF = 0.1
 _CORE_PX = 3
 _LEAST_EVIDENCE = 0.005
 _BAND_PX = 512
-_LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
 
 
 class HdrReconstructor:
@@ -158,7 +157,7 @@ class HdrReconstructor:
             return np.full(picture.channels, saturation, dtype=np.float32)
         if self._mode == "optics":
             return np.full(picture.channels, 1 - 0.5 / 65535, dtype=np.float32)
-        return saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
+        return saturation_levels(picture.pixels, is_lossy=is_lossy(picture.format))
 
     def _single(
         self, light: NDArray[np.float32], white: NDArray[np.float32]

@@ -1,27 +1,19 @@
 """Any supported file to a Picture: an allowlist of decoders, chosen by content."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
-from restore.image.exr import read_exr
-from restore.image.formats import has_raw_head, sniff
-from restore.image.picture import ImageFormat, Picture
-from restore.image.pillow import read_with_pillow
-from restore.image.png import read_png
-from restore.image.pnm import read_pnm
-from restore.image.radiance import read_radiance
-from restore.image.tiff import read_tiff
+from restore.image.codec import CheckSize
+from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
+from restore.image.picture import Picture
 
-__all__ = ["DEFAULT_MAX_PIXELS", "HEAD_BYTES", "decode", "named_errors", "size_check"]
+__all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors", "size_check"]
 
 DEFAULT_MAX_PIXELS = 500_000_000
-
-HEAD_BYTES = 64
-"""As many bytes at the start of a file tell what it is."""
 
 _KNOWN_STRANGERS = (
     (b"GIF8", "is a GIF"),
@@ -33,7 +25,8 @@ _KNOWN_STRANGERS = (
     (b"%PDF", "is a PDF"),
 )
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_SUPPORTED = "PNG, TIFF, JPEG, WebP, AVIF, BMP, PPM, OpenEXR and Radiance are read"
+*_NAMES, _LAST_NAME = (codec.name for codec in CODECS.values() if codec.reader)
+_SUPPORTED = f"{', '.join(_NAMES)} and {_LAST_NAME} are read"
 
 
 def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
@@ -62,7 +55,7 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         return _read(file, head, size_check(max_pixels))
 
 
-def size_check(max_pixels: int) -> Callable[[int, int], None]:
+def size_check(max_pixels: int) -> CheckSize:
     """Return what refuses, by width and height, pictures of no pixels and of more than allowed."""
 
     def check_size(width: int, height: int) -> None:
@@ -102,22 +95,11 @@ def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
     return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb")
 
 
-def _read(file: BinaryIO, head: bytes, check_size: Callable[[int, int], None]) -> Picture:
+def _read(file: BinaryIO, head: bytes, check_size: CheckSize) -> Picture:
     image_format = sniff(head)
-    match image_format:
-        case None:
-            raise UnsupportedImage(_advice(head))
-        case ImageFormat.TIFF:
-            return read_tiff(file, check_size)
-        case ImageFormat.EXR:
-            return read_exr(file, check_size)
-        case ImageFormat.HDR:
-            return read_radiance(file.read(), check_size)
-        case ImageFormat.PPM:
-            return read_pnm(file.read(), check_size)
-        case ImageFormat.PNG:
-            return read_png(file.read(), check_size)
-    return read_with_pillow(file, image_format, check_size)
+    if image_format is None:
+        raise UnsupportedImage(_advice(head))
+    return CODECS[image_format].read(file, check_size)
 
 
 def _advice(head: bytes) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
 from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_picture import RawPicture
-from restore.image.tiff_directories import (
+from restore.image.tiff_exif import (
     ExtraTag,
     append_directories,
     descriptive_texts,

@@ -1,7 +1,7 @@
 """A Picture to the bytes of a file."""
 
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import BinaryIO
@@ -10,35 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import OutputError, UsageError
-from restore.image.alpha import is_opaque, with_alpha_kind
-from restore.image.exr import write_exr
-from restore.image.gamut import in_srgb_primaries
+from restore.image.codec import Alpha, Codec, SampleEncoding, Samples, WriteOptions
+from restore.image.codecs import CODECS, ImageFormat
 from restore.image.metadata import orientation_of
-from restore.image.picture import ImageFormat, Picture, Transfer
-from restore.image.pillow import write_with_pillow
-from restore.image.png import write_png
-from restore.image.pnm import write_pnm
-from restore.image.radiance import write_radiance
-from restore.image.tiff_writer import write_tiff, write_tiff_rows
+from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
+from restore.image.primaries import in_srgb_primaries
+from restore.image.tiff_writer import write_tiff_rows
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
-from restore.image.upright import upright
 
-__all__ = ["BIT_DEPTHS", "check_depth", "encode", "encode_rows"]
-
-BIT_DEPTHS: Mapping[ImageFormat, tuple[int, ...]] = {
-    ImageFormat.PNG: (8, 16),
-    ImageFormat.TIFF: (8, 16, 32),
-    ImageFormat.JPEG: (8,),
-    ImageFormat.WEBP: (8,),
-    ImageFormat.AVIF: (8,),
-    ImageFormat.PPM: (8, 16),
-    ImageFormat.EXR: (16, 32),
-    ImageFormat.HDR: (32,),
-}
-"""Bits per sample that each container is written with; 32 and EXR's 16 are floating point."""
-
-_WITHOUT_METADATA = {ImageFormat.PPM, ImageFormat.EXR, ImageFormat.HDR}
-_WITHOUT_ALPHA = {ImageFormat.JPEG: "png", ImageFormat.PPM: "png", ImageFormat.HDR: "exr"}
+__all__ = ["check_depth", "encode", "encode_as", "encode_rows"]
 
 
 def check_depth(
@@ -49,18 +29,17 @@ def check_depth(
     Args:
         image_format: any.
         bit_depth: what is asked for, if anything.
-        is_light: what is written is scene-linear light, of which the integers of a TIFF would lose
-            all that is brighter than white.
+        is_light: what is written is scene-linear light, of which integers would lose all that is
+            brighter than white.
 
     Raises:
         UsageError: says what it holds.
     """
     if bit_depth is None:
         return
-    # DNG is written elsewhere, from what the sensor measured.
-    held = (16,) if image_format is ImageFormat.DNG else BIT_DEPTHS.get(image_format, ())
-    what = "holds"
-    if is_light and image_format is ImageFormat.TIFF:
+    codec = CODECS[image_format]
+    held, what = codec.bit_depths, "holds"
+    if is_light and codec.samples is Samples.EITHER:
         held, what = (32,), "holds linear light in"
     if bit_depth not in held:
         depths = " or ".join(map(str, held))
@@ -88,8 +67,7 @@ def encode(
     Args:
         picture: what to write.
         image_format: any but BMP and DNG.
-        bit_depth: bits per sample, see ``BIT_DEPTHS``; None keeps the picture's own where the
-            container can hold it.
+        bit_depth: bits per sample; None keeps the picture's own where the container can hold it.
         quality: 1 to 100 for JPEG (95), WebP (95, or lossless as it was; 100 is lossless) and
             AVIF (90).
         strip_metadata: leave out EXIF, XMP and the container's notes; orientation is applied to the
@@ -99,15 +77,26 @@ def encode(
         UsageError: a depth or quality that the container does not have.
         OutputError: the container cannot hold this picture.
     """
-    if image_format not in BIT_DEPTHS:
-        raise UsageError(f"{image_format.upper()} is not written; use --format png")
-    check_depth(image_format, bit_depth)
-    if quality is not None and not 1 <= quality <= 100:
-        raise UsageError(f"quality {quality}: give a number from 1 to 100")
+    options = WriteOptions(bit_depth=bit_depth, quality=quality, strip_metadata=strip_metadata)
+    return encode_as(picture, image_format, options)
 
-    picture, depth, as_float = _stored_form(picture, image_format, bit_depth, strip_metadata)
+
+def encode_as(picture: Picture, image_format: ImageFormat, options: WriteOptions) -> bytes:
+    """Return the bytes of a file, as ``encode`` does.
+
+    Raises:
+        UsageError: as ``encode``.
+        OutputError: as ``encode``.
+    """
+    codec = CODECS[image_format]
+    if not codec.writer:
+        raise UsageError(f"{image_format.upper()} is not written; use --format png")
+    check_depth(image_format, options.bit_depth)
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise UsageError(f"quality {options.quality}: give a number from 1 to 100")
+    stored, encoding = _stored_form(picture, image_format, options)
     with _named_errors(image_format):
-        return _written(picture, image_format, depth, as_float, quality)
+        return codec.write(stored, encoding)
 
 
 def encode_rows(
@@ -115,9 +104,7 @@ def encode_rows(
     like: Picture,
     height: int,
     rows: Callable[[int, int], Picture],
-    *,
-    bit_depth: int | None = None,
-    strip_metadata: bool = False,
+    options: WriteOptions,
 ) -> None:
     """Write a picture that need not be in memory to a TIFF: the bytes that ``encode`` returns.
 
@@ -126,26 +113,18 @@ def encode_rows(
         like: has all but the rows of the picture.
         height: how many rows there are.
         rows: returns those from a first to, exclusive, a last one; called from top to bottom.
-        bit_depth: as for ``encode``.
-        strip_metadata: as for ``encode``, for pictures that are stored upright.
+        options: as for ``encode_as``; metadata can be stripped of pictures that are stored upright.
 
     Raises:
         OutputError: TIFF cannot hold this picture.
     """
 
-    def stored(picture: Picture) -> tuple[Picture, int, bool]:
-        return _stored_form(picture, ImageFormat.TIFF, bit_depth, strip_metadata)
+    def stored(start: int, stop: int) -> Picture:
+        return _stored_form(rows(start, stop), ImageFormat.TIFF, options)[0]
 
-    like, depth, as_float = stored(like)
+    like, encoding = _stored_form(like, ImageFormat.TIFF, options)
     with _named_errors(ImageFormat.TIFF):
-        write_tiff_rows(
-            file,
-            like,
-            height,
-            lambda start, stop: stored(rows(start, stop))[0],
-            depth,
-            as_float=as_float,
-        )
+        write_tiff_rows(file, like, height, stored, encoding)
 
 
 @contextmanager
@@ -159,37 +138,38 @@ def _named_errors(image_format: ImageFormat) -> Iterator[None]:
 
 
 def _stored_form(
-    picture: Picture, image_format: ImageFormat, bit_depth: int | None, strip_metadata: bool
-) -> tuple[Picture, int, bool]:
-    """Return a picture as a container holds it, its bits per sample, and whether as floats."""
-    keeps_float = bit_depth is None and picture.is_float and image_format is ImageFormat.TIFF
-    depth = bit_depth or _own_depth(picture, image_format)
-    as_float = keeps_float or depth == 32 or image_format is ImageFormat.EXR
-    if strip_metadata or not _holds_orientation(picture, image_format):
+    picture: Picture, image_format: ImageFormat, options: WriteOptions
+) -> tuple[Picture, SampleEncoding]:
+    """Return a picture with the values that a container stores, and how it stores them."""
+    codec, bit_depth = CODECS[image_format], options.bit_depth
+    keeps_float = bit_depth is None and picture.is_float and codec.samples is Samples.EITHER
+    depth = bit_depth or _own_depth(picture, codec)
+    as_float = keeps_float or depth == 32 or codec.samples is Samples.FLOAT
+    if options.strip_metadata or not _holds_orientation(picture, codec):
         picture = upright(picture)
-    if strip_metadata:
+    if options.strip_metadata:
         picture = replace(picture, notes=b"")
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
-    picture = _with_transfer(_with_alpha(picture, image_format), image_format, linear=linear)
-    return picture, depth, as_float
+    picture = _with_transfer(_with_alpha(picture, image_format), codec, linear=linear)
+    encoding = SampleEncoding(bit_depth=depth, is_float=as_float, quality=options.quality)
+    return picture, encoding
 
 
-def _own_depth(picture: Picture, image_format: ImageFormat) -> int:
-    depths = BIT_DEPTHS[image_format]
-    if image_format is ImageFormat.EXR:
+def _own_depth(picture: Picture, codec: Codec) -> int:
+    depths = codec.bit_depths
+    if codec.samples is Samples.FLOAT:
         # Half floats have 11 significant bits: enough for 8-bit samples, not for 16-bit ones.
-        return 16 if picture.bit_depth == (16 if picture.is_float else 8) else 32
-    if picture.is_float and image_format is not ImageFormat.TIFF:
+        fits_half = picture.bit_depth == (16 if picture.is_float else 8)
+        return 16 if fits_half and 16 in depths else 32
+    if picture.is_float and codec.samples is Samples.INTEGER:
         return depths[-1]
     return picture.bit_depth if picture.bit_depth in depths else depths[0]
 
 
-def _holds_orientation(picture: Picture, image_format: ImageFormat) -> bool:
-    if image_format is ImageFormat.TIFF:
-        return True  # a tag of its own
-    if image_format in _WITHOUT_METADATA:
-        return False
-    return orientation_of(picture.exif) == picture.orientation
+def _holds_orientation(picture: Picture, codec: Codec) -> bool:
+    if codec.holds_orientation:
+        return True
+    return codec.holds_metadata and orientation_of(picture.exif) == picture.orientation
 
 
 def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
@@ -198,41 +178,42 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
     Raises:
         OutputError: it holds none, and something shows through.
     """
-    if image_format in _WITHOUT_ALPHA:
+    codec = CODECS[image_format]
+    if codec.alpha is Alpha.NONE:
         if not is_opaque(picture):
-            other = _WITHOUT_ALPHA[image_format]
+            other = "exr" if codec.samples is Samples.FLOAT else "png"
             raise OutputError(
                 f"{image_format.upper()} cannot hold an alpha channel; use --format {other}"
             )
         return replace(picture, alpha=None, alpha_is_premultiplied=False)
-    if image_format is ImageFormat.TIFF:
+    if codec.alpha is Alpha.EITHER:
         return picture
     if not picture.alpha_is_opacity and not is_opaque(picture):
         raise OutputError(
             f"{image_format.upper()} would take the fourth channel for opacity, which it is not "
             "said to be; use --format tiff"
         )
-    return with_alpha_kind(picture, premultiplied=image_format is ImageFormat.EXR)
+    return with_alpha_kind(picture, premultiplied=codec.alpha is Alpha.PREMULTIPLIED)
 
 
-def _with_transfer(picture: Picture, image_format: ImageFormat, *, linear: bool) -> Picture:
+def _with_transfer(picture: Picture, codec: Codec, *, linear: bool) -> Picture:
     """Return samples that are linear or encoded, of primaries that the file will state."""
     is_linear = picture.transfer is Transfer.LINEAR
     # Other containers of encoded samples hold the profile, which states them.
-    is_bare = linear or image_format is ImageFormat.PPM
-    if linear == is_linear and (not is_bare or _states_primaries(picture, image_format)):
+    is_bare = linear or not codec.holds_metadata
+    if linear == is_linear and (not is_bare or _states_primaries(picture, codec)):
         return picture
     straight = with_alpha_kind(picture, premultiplied=False)
     light = straight if is_linear else _recoded(straight, srgb_to_linear, Transfer.LINEAR)
-    if image_format is not ImageFormat.EXR:
+    if not codec.holds_primaries:
         light = in_srgb_primaries(light)
     stored = light if linear else _recoded(light, linear_to_srgb, Transfer.SRGB)
     return with_alpha_kind(stored, premultiplied=picture.alpha_is_premultiplied)
 
 
-def _states_primaries(light: Picture, image_format: ImageFormat) -> bool:
-    has_profile = image_format is ImageFormat.TIFF and light.icc is not None
-    return not light.primaries or image_format is ImageFormat.EXR or has_profile
+def _states_primaries(light: Picture, codec: Codec) -> bool:
+    has_profile = codec.holds_metadata and light.icc is not None
+    return not light.primaries or codec.holds_primaries or has_profile
 
 
 def _recoded(
@@ -240,20 +221,3 @@ def _recoded(
 ) -> Picture:
     """Return other samples of the same colours, which the profile does not describe any more."""
     return replace(picture, pixels=curve(picture.pixels), transfer=to, icc=None, png_chunks=b"")
-
-
-def _written(
-    picture: Picture, image_format: ImageFormat, depth: int, as_float: bool, quality: int | None
-) -> bytes:
-    match image_format:
-        case ImageFormat.TIFF:
-            return write_tiff(picture, depth, as_float=as_float)
-        case ImageFormat.EXR:
-            return write_exr(picture, depth)
-        case ImageFormat.HDR:
-            return write_radiance(picture)
-        case ImageFormat.PPM:
-            return write_pnm(picture, depth)
-        case ImageFormat.PNG:
-            return write_png(picture, depth)
-    return write_with_pillow(picture, image_format, quality)

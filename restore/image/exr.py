@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -10,7 +10,9 @@ import numpy as np
 import OpenEXR
 
 from restore.errors import CorruptImage, UnsupportedImage
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codecs import ImageFormat
+from restore.image.picture import Picture, Transfer
 from restore.image.samples import as_half
 
 __all__ = ["Channel", "ExrHeader", "read_exr", "read_exr_header", "write_exr"]
@@ -18,7 +20,7 @@ __all__ = ["Channel", "ExrHeader", "read_exr", "read_exr_header", "write_exr"]
 _HALF, _FLOAT = 1, 2
 
 
-def read_exr(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture:
+def read_exr(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read gray (Y) or RGB with or without alpha; other channels are refused, not dropped.
 
     Raises:
@@ -113,13 +115,16 @@ def _display_window(header: ExrHeader) -> tuple[int, int, int, int] | None:
 
 
 def write_exr(
-    picture: Picture, bit_depth: int, *, attributes: Mapping[str, str | float] | None = None
+    picture: Picture,
+    encoding: SampleEncoding,
+    *,
+    attributes: Mapping[str, str | float] | None = None,
 ) -> bytes:
     """Encode linear ``picture`` as half (16) or float (32) with lossless ZIP compression.
 
     Args:
         picture: linear light.
-        bit_depth: 16 or 32.
+        encoding: of 16 or 32 bits.
         attributes: more entries for the header, by name.
     """
     names = ["Y"] if picture.channels == 1 else ["R", "G", "B"]
@@ -127,7 +132,7 @@ def write_exr(
     if picture.alpha is not None:
         channels["A"] = picture.alpha
     stored = {
-        name: np.ascontiguousarray(as_half(plane) if bit_depth == 16 else plane)
+        name: np.ascontiguousarray(as_half(plane) if encoding.bit_depth == 16 else plane)
         for name, plane in channels.items()
     }
     header: dict[str, Any] = {
@@ -151,6 +156,8 @@ def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
     return np.array([left, top], np.int32), np.array([right, bottom], np.int32)
 
 
+# The library can read a header alone, but does not say where the table of chunks is. Without a look
+# at it, of files that are cut short the library would print on standard output.
 _TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000
 _MOST_ATTRIBUTES, _MOST_ATTRIBUTE_BYTES = 4096, 16 << 20
 _ONE_LEVEL = 0

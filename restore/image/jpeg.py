@@ -1,12 +1,16 @@
-"""What a JPEG can hold of EXIF and XMP: one segment of 64 kilobytes each."""
+"""JPEG with its blocks: EXIF and XMP of one segment of 64 kilobytes each, IPTC and comments."""
 
 import logging
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import BinaryIO
 
 from PIL import Image
 
+from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codecs import ImageFormat
 from restore.image.metadata import (
     EXIF_ERRORS,
     EXIF_HEADER,
@@ -17,9 +21,12 @@ from restore.image.metadata import (
     quiet_pillow,
     well_formed_exif,
 )
+from restore.image.picture import Picture
+from restore.image.pillow import pillow_options, read_with_pillow, write_with_pillow
 
-__all__ = ["exif_for_jpeg", "kept_segments", "with_segments", "xmp_for_jpeg"]
+__all__ = ["kept_segments", "read_jpeg", "write_jpeg"]
 
+_LONGEST_SIDE = 65500
 _SEGMENT = 65_533
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
 _MAKER_NOTE = 0x927C
@@ -27,7 +34,40 @@ _MAKER_NOTE = 0x927C
 log = logging.getLogger(__name__)
 
 
-def exif_for_jpeg(exif: bytes | None) -> bytes | None:
+def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
+    """Read a JPEG; of one that holds several pictures (MPO) the first.
+
+    Raises:
+        UnsupportedImage: CMYK.
+        Exception: whatever Pillow raises on damaged data.
+    """
+    return read_with_pillow(
+        file,
+        ImageFormat.JPEG,
+        check_size,
+        notes_of=lambda image: kept_segments(getattr(image, "applist", ())),
+    )
+
+
+def write_jpeg(picture: Picture, encoding: SampleEncoding) -> bytes:
+    """Encode ``picture`` without subsampling of colours, with the segments of the JPEG it was.
+
+    Raises:
+        OutputError: the picture is too large.
+    """
+    blocks = replace(picture, exif=_exif(picture.exif), xmp=_xmp(picture.xmp))
+    options = pillow_options(blocks, ImageFormat.JPEG, encoding.quality)
+    encoded = write_with_pillow(
+        picture,
+        ImageFormat.JPEG,
+        options | {"subsampling": "4:4:4"},
+        longest_side=_LONGEST_SIDE,
+    )
+    is_same = picture.format is ImageFormat.JPEG
+    return _with_segments(encoded, picture.notes) if is_same else encoded
+
+
+def _exif(exif: bytes | None) -> bytes | None:
     """Return an EXIF block that fits: without its thumbnail, then without the maker's notes.
 
     Where that is still too much, what is left says how the picture is to be turned.
@@ -45,7 +85,7 @@ def exif_for_jpeg(exif: bytes | None) -> bytes | None:
     return bare_exif(turned.tobytes())
 
 
-def xmp_for_jpeg(xmp: bytes | None) -> bytes | None:
+def _xmp(xmp: bytes | None) -> bytes | None:
     """Return an XMP packet if it fits."""
     if xmp and len(_XMP_HEADER) + len(xmp) > _SEGMENT:
         log.warning("XMP is too long for a JPEG: it is left out")
@@ -93,7 +133,7 @@ def kept_segments(found: Sequence[tuple[str, bytes]]) -> bytes:
     return b"".join([header, *kept])
 
 
-def with_segments(jpeg: bytes, segments: bytes) -> bytes:
+def _with_segments(jpeg: bytes, segments: bytes) -> bytes:
     """Return a file of libjpeg with ``kept_segments`` of another.
 
     They come behind EXIF, which readers look for in front.

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ImageFormat", "Picture", "Transfer"]
+from restore.image.codecs import ImageFormat
+
+__all__ = [
+    "Picture",
+    "Transfer",
+    "is_opaque",
+    "upright",
+    "upright_plane",
+    "with_alpha_kind",
+]
 
 
 class Transfer(StrEnum):
@@ -16,21 +25,6 @@ class Transfer(StrEnum):
     SRGB = "srgb"
     GAMMA = "gamma"
     LINEAR = "linear"
-
-
-class ImageFormat(StrEnum):
-    """A container of pictures. BMP is only read; DNG is only written, and only by dark-enhance."""
-
-    PNG = "png"
-    TIFF = "tiff"
-    JPEG = "jpeg"
-    WEBP = "webp"
-    AVIF = "avif"
-    BMP = "bmp"
-    PPM = "ppm"
-    EXR = "exr"
-    HDR = "hdr"
-    DNG = "dng"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +110,50 @@ class Picture:
             pixels=self.pixels[:, start:stop],
             alpha=None if self.alpha is None else self.alpha[start:stop],
         )
+
+
+def is_opaque(picture: Picture) -> bool:
+    """Whether nothing shows through: there is no alpha, or it is 1 everywhere."""
+    return picture.alpha is None or bool((picture.alpha == 1).all())
+
+
+def with_alpha_kind(picture: Picture, *, premultiplied: bool) -> Picture:
+    """Return the picture with colour multiplied by alpha, or divided by it.
+
+    Where alpha is 0 there is nothing to divide by, and the colour stays as it is.
+    """
+    alpha = picture.alpha
+    if alpha is None or picture.alpha_is_premultiplied == premultiplied:
+        return picture
+    if premultiplied:
+        pixels = picture.pixels * alpha
+    else:
+        pixels = picture.pixels / np.where(alpha == 0, np.float32(1), alpha)
+    return replace(picture, pixels=pixels, alpha_is_premultiplied=premultiplied)
+
+
+def upright_plane(plane: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn the last two axes ``[..., H, W]`` as EXIF orientation 1..8 asks for."""
+    if orientation in (5, 6, 7, 8):
+        plane = plane.swapaxes(-1, -2)
+    if orientation in (2, 3, 6, 7):
+        plane = plane[..., ::-1]
+    if orientation in (3, 4, 7, 8):
+        plane = plane[..., ::-1, :]
+    return np.ascontiguousarray(plane)
+
+
+def upright(picture: Picture) -> Picture:
+    """Return the picture as it is to be looked at, with orientation 1.
+
+    EXIF and XMP are dropped: both may still tell viewers to turn it.
+    """
+    alpha = picture.alpha
+    return replace(
+        picture,
+        pixels=upright_plane(picture.pixels, picture.orientation),
+        alpha=None if alpha is None else upright_plane(alpha, picture.orientation),
+        orientation=1,
+        exif=None,
+        xmp=None,
+    )

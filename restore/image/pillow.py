@@ -1,6 +1,9 @@
-"""The 8-bit containers that Pillow reads and writes, with their blocks byte for byte."""
+"""What is common to the 8-bit containers that Pillow reads and writes; AVIF and BMP entirely."""
 
+import io
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -12,10 +15,9 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from restore.errors import OutputError, UnsupportedImage
-from restore.image.codec_size import webp_size
+from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc import other_primaries
-from restore.image.jpeg import exif_for_jpeg, kept_segments, with_segments, xmp_for_jpeg
-from restore.image.memory_file import memory_file
 from restore.image.metadata import (
     EXIF_HEADER,
     bare_exif,
@@ -23,10 +25,19 @@ from restore.image.metadata import (
     quiet_pillow,
     well_formed_exif,
 )
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
 
-__all__ = ["READERS", "read_with_pillow", "write_with_pillow"]
+__all__ = [
+    "READERS",
+    "memory_file",
+    "pillow_options",
+    "read_avif",
+    "read_bmp",
+    "read_with_pillow",
+    "write_avif",
+    "write_with_pillow",
+]
 
 # The classes and not Image.open: the container is already known, and our limit on pixels holds.
 READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
@@ -37,33 +48,50 @@ READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
 }
 """Containers that are decoded by Pillow, and what opens them."""
 
-_NAMES = {ImageFormat.JPEG: "JPEG", ImageFormat.WEBP: "WebP", ImageFormat.AVIF: "AVIF"}
-_DEFAULT_QUALITY = {ImageFormat.JPEG: 95, ImageFormat.WEBP: 95, ImageFormat.AVIF: 90}
-_LONGEST_SIDE = {ImageFormat.JPEG: 65500, ImageFormat.WEBP: 16383, ImageFormat.AVIF: 65536}
+_LONGEST_AVIF_SIDE = 65536
+
+
+def read_avif(file: BinaryIO, check_size: CheckSize) -> Picture:
+    """Read an AVIF of one frame.
+
+    Raises:
+        UnsupportedImage: an animation.
+        Exception: whatever Pillow raises on damaged data.
+    """
+    return read_with_pillow(file, ImageFormat.AVIF, check_size)
+
+
+def read_bmp(file: BinaryIO, check_size: CheckSize) -> Picture:
+    """Read a BMP.
+
+    Raises:
+        Exception: whatever Pillow raises on damaged data.
+    """
+    return read_with_pillow(file, ImageFormat.BMP, check_size)
 
 
 def read_with_pillow(
-    file: BinaryIO, image_format: ImageFormat, check_size: Callable[[int, int], None]
+    file: BinaryIO,
+    image_format: ImageFormat,
+    check_size: CheckSize,
+    *,
+    is_lossless: bool = False,
+    notes_of: Callable[[Image.Image], bytes] = lambda _image: b"",
 ) -> Picture:
     """Read an 8-bit picture; of a JPEG that holds several (MPO) the first.
 
     Args:
         file: at its beginning.
-        image_format: JPEG, WebP, AVIF or BMP.
+        image_format: one of ``READERS``.
         check_size: called with width and height before any pixel is decoded.
+        is_lossless: as ``Picture`` has it.
+        notes_of: returns ``Picture.notes`` of a decoded file.
 
     Raises:
         UnsupportedImage: CMYK, or more than one frame.
         Exception: whatever Pillow raises on damaged data.
     """
-    is_lossless = False
-    if image_format is ImageFormat.WEBP:
-        # Pillow takes memory for the canvas as soon as it opens a file.
-        check_size(*webp_size(file.read(30)))
-        file.seek(0)
-        is_lossless = _is_lossless_webp(file)
-        file.seek(0)
-    samples, info, notes = _decoded(file, image_format, check_size)
+    samples, info, notes = _decoded(file, image_format, check_size, notes_of)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
     icc = info.get("icc_profile") or None
@@ -81,18 +109,11 @@ def read_with_pillow(
     )
 
 
-def _is_lossless_webp(file: BinaryIO) -> bool:
-    file.seek(12)
-    while len(head := file.read(8)) == 8:
-        name, size = head[:4], int.from_bytes(head[4:], "little")
-        if name in (b"VP8 ", b"VP8L", b"ANMF"):
-            return name == b"VP8L"
-        file.seek(size + size % 2, 1)
-    return False
-
-
 def _decoded(
-    file: BinaryIO, image_format: ImageFormat, check_size: Callable[[int, int], None]
+    file: BinaryIO,
+    image_format: ImageFormat,
+    check_size: CheckSize,
+    notes_of: Callable[[Image.Image], bytes],
 ) -> tuple[NDArray[np.uint8], dict[Any, Any], bytes]:
     """Return samples, metadata and ``Picture.notes``.
 
@@ -106,7 +127,7 @@ def _decoded(
         if frames > 1:
             raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
         image.load()
-        notes = kept_segments(getattr(image, "applist", ()))
+        notes = notes_of(image)
         return np.asarray(_gray_or_rgb(image)), dict(image.info), notes
 
 
@@ -125,53 +146,83 @@ def _gray_or_rgb(image: Image.Image) -> Image.Image:
     raise UnsupportedImage(f"has pixels of the kind {image.mode}; convert it to RGB first")
 
 
-def write_with_pillow(picture: Picture, image_format: ImageFormat, quality: int | None) -> bytes:
+def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
+    """Encode ``picture`` without subsampling of colours.
+
+    Raises:
+        OutputError: the picture is too large.
+    """
+    # Pillow takes the orientation out of EXIF.
+    exif = well_formed_exif(picture.exif) if picture.exif else None
+    options = pillow_options(replace(picture, exif=exif), ImageFormat.AVIF, encoding.quality)
+    return write_with_pillow(
+        picture,
+        ImageFormat.AVIF,
+        options | {"subsampling": "4:4:4"},
+        longest_side=_LONGEST_AVIF_SIDE,
+    )
+
+
+def pillow_options(
+    blocks: Picture, image_format: ImageFormat, quality: int | None
+) -> dict[str, Any]:
+    """Return quality and blocks as Pillow takes them.
+
+    Args:
+        blocks: has the ICC profile, EXIF and XMP to be written.
+        image_format: one of those that Pillow writes.
+        quality: 1 to 100; None for the format's default.
+    """
+    default = CODECS[image_format].default_quality
+    options: dict[str, Any] = {"quality": default if quality is None else quality}
+    if blocks.icc:
+        options["icc_profile"] = blocks.icc
+    if blocks.exif:
+        options["exif"] = EXIF_HEADER + blocks.exif
+    if blocks.xmp:
+        options["xmp"] = blocks.xmp
+    return options
+
+
+def write_with_pillow(
+    picture: Picture, image_format: ImageFormat, options: Mapping[str, Any], *, longest_side: int
+) -> bytes:
     """Encode ``picture`` in 8 bits.
 
     Args:
         picture: sRGB-like samples in [0, 1], without alpha for JPEG.
-        image_format: JPEG, WebP or AVIF.
-        quality: 1 to 100; for WebP 100 is lossless. None: 95 for JPEG (4:4:4) and WebP (without
-            loss for a picture that came from such a WebP), 90 for AVIF.
+        image_format: one of those that Pillow writes.
+        options: as ``Image.save`` takes them.
+        longest_side: the most pixels a side that the container holds.
 
     Raises:
         OutputError: the container cannot hold this picture.
     """
-    name, longest = _NAMES[image_format], _LONGEST_SIDE[image_format]
-    if max(picture.width, picture.height) > longest:
-        raise OutputError(f"{name} holds at most {longest} pixels a side; use --format png")
+    name = CODECS[image_format].name
+    if max(picture.width, picture.height) > longest_side:
+        raise OutputError(f"{name} holds at most {longest_side} pixels a side; use --format png")
     image = Image.fromarray(stored_samples(picture, np.uint8))
     if image_format is not ImageFormat.JPEG and image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
     with memory_file() as file:
         try:
-            image.save(file, image_format.name, **_options(picture, image_format, quality))
+            image.save(file, image_format.name, **options)
         except (ValueError, OSError) as error:
             raise OutputError(
                 f"{name} cannot hold this picture: {error}; use --format png"
             ) from error
         file.seek(0)
-        encoded = file.read()
-    is_same = picture.format is image_format is ImageFormat.JPEG
-    return with_segments(encoded, picture.notes) if is_same else encoded
+        return file.read()
 
 
-def _options(picture: Picture, image_format: ImageFormat, quality: int | None) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "quality": _DEFAULT_QUALITY[image_format] if quality is None else quality
-    }
-    if picture.icc:
-        options["icc_profile"] = picture.icc
-    exif, xmp = picture.exif, picture.xmp
-    if image_format is ImageFormat.JPEG:
-        exif, xmp = exif_for_jpeg(exif), xmp_for_jpeg(xmp)
-    if exif and image_format is ImageFormat.AVIF:
-        exif = well_formed_exif(exif)  # from which Pillow takes the orientation out
-    if exif:
-        options["exif"] = EXIF_HEADER + exif
-    if xmp:
-        options["xmp"] = xmp
-    if image_format is ImageFormat.WEBP:
-        lossless = quality == 100 or (quality is None and picture.is_lossless)
-        return options | {"lossless": lossless, "exact": True}
-    return options | {"subsampling": "4:4:4"}
+def memory_file() -> BinaryIO:
+    """Return an empty file in memory, of the system's where it has such files.
+
+    Pillow writes JPEG to those while other threads work, and to Python's own while they wait.
+    """
+    if hasattr(os, "memfd_create"):
+        try:
+            return os.fdopen(os.memfd_create("imrestore"), "w+b")
+        except OSError:  # forbidden here, or too many are open
+            pass
+    return io.BytesIO()

@@ -6,18 +6,20 @@ picture whose last rows are missing.
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, OutputError, UnsupportedImage
+from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codecs import ImageFormat
 from restore.image.icc import other_primaries
 from restore.image.metadata import bare_exif, orientation_of
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
 
 __all__ = ["compressed_rows", "read_png", "write_png"]
@@ -68,15 +70,15 @@ class _Chunks:
         return self.bit_depth * _SAMPLES[self.colour]
 
 
-def read_png(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
-    """Read a PNG from memory; palettes become colour, transparent colours become alpha.
+def read_png(file: BinaryIO, check_size: CheckSize) -> Picture:
+    """Read a PNG; palettes become colour, transparent colours become alpha.
 
     Raises:
         CorruptImage: a chunk does not fit its checksum, or the header makes no sense.
         UnsupportedImage: an animation, or a side of more than a million pixels.
         Exception: whatever libpng says of damaged pixels.
     """
-    chunks = _read_chunks(data, check_size)
+    chunks = _read_chunks(file.read(), check_size)
     samples = _deinterlaced(chunks) if chunks.is_interlaced else _decoded(chunks, chunks.pixels)
     is_deep = chunks.bit_depth == 16
     pixels, alpha = planes(samples, 65535 if is_deep else 255)
@@ -95,7 +97,7 @@ def read_png(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
     )
 
 
-def write_png(picture: Picture, bit_depth: int) -> bytes:
+def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
     """Encode ``picture`` with 8 or 16 bits per sample and its blocks.
 
     Raises:
@@ -103,6 +105,7 @@ def write_png(picture: Picture, bit_depth: int) -> bytes:
     """
     if max(picture.height, picture.width) > _LONGEST_SIDE:
         raise OutputError(f"PNG: a side of more than {_LONGEST_SIDE:,} pixels; use --format tiff")
+    bit_depth = encoding.bit_depth
     samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
     height, width, count = (*samples.shape, 1)[:3]
     colour = {count: colour for colour, count in _SAMPLES.items() if colour != _PALETTE}[count]
@@ -122,7 +125,7 @@ def write_png(picture: Picture, bit_depth: int) -> bytes:
     return b"".join([_SIGNATURE, *chunks, _chunk(b"IEND", b"")])
 
 
-def _read_chunks(data: bytes, check_size: Callable[[int, int], None]) -> _Chunks:
+def _read_chunks(data: bytes, check_size: CheckSize) -> _Chunks:
     found = _Chunks()
     for kind, body in _verified(data):
         if (kind == b"IHDR") is (found.bit_depth != 0):

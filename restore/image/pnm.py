@@ -1,13 +1,15 @@
 """PGM and PPM, plain and raw, 8 and 16 bits: Pillow reads 16-bit PPM as 8 bits."""
 
 import re
-from collections.abc import Callable
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage
-from restore.image.picture import ImageFormat, Picture
+from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codecs import ImageFormat
+from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
 
 __all__ = ["read_pnm", "write_pnm"]
@@ -19,12 +21,13 @@ _HEADER = re.compile(
 )  # fmt: skip
 
 
-def read_pnm(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
-    """Read a PGM (P2, P5) or PPM (P3, P6) from memory.
+def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
+    """Read a PGM (P2, P5) or PPM (P3, P6).
 
     Raises:
         CorruptImage: the header makes no sense, or samples are missing.
     """
+    data = file.read()
     header = _HEADER.match(data)
     if not header:
         raise CorruptImage("has a damaged header")
@@ -56,8 +59,9 @@ def _plain_samples(text: bytes, count: int) -> NDArray[np.uint64]:
     return np.fromstring(text, dtype=np.uint64, sep=" ")[:count]
 
 
-def write_pnm(picture: Picture, bit_depth: int) -> bytes:
+def write_pnm(picture: Picture, encoding: SampleEncoding) -> bytes:
     """Encode ``picture`` as raw PGM (gray) or PPM (RGB) of 8 or 16 bits."""
+    bit_depth = encoding.bit_depth
     samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
     kind, peak = ("P5" if picture.channels == 1 else "P6"), 2**bit_depth - 1
     header = f"{kind}\n{picture.width} {picture.height}\n{peak}\n".encode()

@@ -1,7 +1,11 @@
-"""Colours as numbers."""
+"""Primaries: those of sRGB as numbers, and light of any others brought to them."""
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from restore.image.picture import Picture
 
 __all__ = [
     "D50",
@@ -10,6 +14,7 @@ __all__ = [
     "SRGB_PRIMARIES",
     "SRGB_TO_XYZ",
     "adaptation_to_d50",
+    "in_srgb_primaries",
 ]
 
 REC601_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
@@ -45,3 +50,34 @@ def adaptation_to_d50(white: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     gains = (_BRADFORD @ D50) / (_BRADFORD @ white)
     return np.asarray(np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD)
+
+
+def in_srgb_primaries(light: Picture) -> Picture:
+    """Return a linear picture whose colours are those of ``light``.
+
+    What sRGB cannot show becomes negative or brighter than white in some channel. Primaries that
+    are no colours are taken for sRGB's.
+
+    Args:
+        light: linear; one without ``primaries`` is in sRGB's already.
+    """
+    if light.primaries in ("", SRGB_PRIMARIES) or light.channels == 1:
+        return light
+    try:
+        with np.errstate(all="ignore"):  # what comes of zeros is no number
+            matrix = np.linalg.inv(_to_xyz(SRGB_PRIMARIES)) @ _to_xyz(light.primaries)
+    except np.linalg.LinAlgError:
+        return light
+    if not np.isfinite(matrix).all():
+        return light
+    pixels = np.tensordot(matrix.astype(np.float32), light.pixels, axes=1)
+    return replace(light, pixels=pixels, primaries="")
+
+
+def _to_xyz(primaries: str) -> NDArray[np.float64]:
+    """Return the matrix ``[3, 3]`` from light of these primaries to XYZ under D50."""
+    x, y = np.array(primaries.split(), dtype=np.float64).reshape(4, 2).T
+    *colours, white = (np.stack([x, y, 1 - x - y]) / y).T
+    columns = np.stack(colours, axis=1)
+    scaled = columns * np.linalg.solve(columns, white)
+    return np.asarray(adaptation_to_d50(white) @ scaled)

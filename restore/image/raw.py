@@ -1,23 +1,21 @@
-"""Camera RAW files, read through LibRaw in a child process that a hostile file may end."""
+"""Camera RAW files, read through LibRaw in a child process: mosaics, colours and EXIF."""
 
-import atexit
-import json
-import math
-import struct
-import subprocess
-import sys
-import threading
+from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
 
-from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
-from restore.image.formats import has_raw_head, sniff
+from restore.errors import CorruptImage, InputError, UnsupportedImage
+from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
+from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
 from restore.image.primaries import SRGB_TO_XYZ
-from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture
+from restore.image.raw_process import ask
+from restore.image.tiff_exif import exif_of_tiff
 
 __all__ = ["RAW_SUFFIXES", "Look", "develop_raw", "is_raw", "read_raw"]
 
@@ -35,13 +33,15 @@ RAW_SUFFIXES = frozenset(
 
 # How RAW files begin that other files may begin like, too.
 _SHARED_MAGIC = (b"II*\x00", b"MM\x00*", b"IIII", b"MMMM")
-_HEAD_BYTES = 64
 _SINGULAR = 1e-9
 
 _SECONDS = 60.0
 _BYTES_PER_PIXEL, _LEAST_BYTES = 24, 2 << 30
 _DEFAULT_MAX_PIXELS = 500_000_000
-_ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
+_DATE_TIME = 306
+_EXPOSURE_TIME, _F_NUMBER, _ISO, _DATE_TIME_ORIGINAL = 33434, 33437, 34855, 36867
+_FOCAL_LENGTH, _LENS_MODEL = 37386, 42036
+_MOST_ISO = 65535
 
 
 def is_raw(path: Path) -> bool:
@@ -114,102 +114,20 @@ def _asked(
 ) -> tuple[dict[str, Any], bytes]:
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+            head = file.read(HEAD_BYTES)
             if not _may_be_raw(head):
                 raise UnsupportedImage(f"is not a camera RAW file{_advice(head)}")
-        return _child().ask(path, max_pixels, seconds, look)
-    except InputError as error:
-        raise type(error)(f"{name}: {error}") from error
-    except OSError as error:
-        raise InputError(f"{name}: cannot be read: {error.strerror}") from error
-
-
-class _Child:
-    """A process that reads one file after another."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def ask(
-        self, path: Path, max_pixels: int, seconds: float, look: Look | None
-    ) -> tuple[dict[str, Any], bytes]:
-        """Return what the child found out about a file, and the samples of it."""
-        process = self._running()
         request = {
             "path": str(path.resolve()),
             "max_pixels": max_pixels,
             "max_bytes": _LEAST_BYTES + _BYTES_PER_PIXEL * max_pixels,
             "look": look,
         }
-        watch = threading.Timer(seconds, process.kill)
-        watch.daemon = True
-        watch.start()
-        try:
-            return self._answer(process, json.dumps(request).encode() + b"\n", max_pixels)
-        except (BrokenPipeError, EOFError) as error:
-            self.end()
-            reason = "broke the decoder" if watch.is_alive() else f"took longer than {seconds:g} s"
-            raise CorruptImage(f"is damaged: it {reason}") from error
-        finally:
-            watch.cancel()
-
-    def end(self) -> None:
-        """Stop the process, if it runs."""
-        if self._process:
-            self._process.kill()
-            with self._process:  # closes its pipes and waits
-                self._process = None
-
-    def _running(self) -> "subprocess.Popen[bytes]":
-        if self._process is None or self._process.poll() is not None:
-            self.end()
-            # -P: the modules beside the script are not for it.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(__file__).with_name("raw_worker.py"))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                process_group=0,  # so that a Ctrl-C ends what is asked for, not the answer
-            )
-        return self._process
-
-    @staticmethod
-    def _answer(
-        process: "subprocess.Popen[bytes]", request: bytes, max_pixels: int
-    ) -> tuple[dict[str, Any], bytes]:
-        if process.stdin is None or process.stdout is None:
-            raise EOFError
-        process.stdin.write(request)
-        process.stdin.flush()
-        (length,) = struct.unpack("<Q", _exactly(process.stdout, 8))
-        header: dict[str, Any] = json.loads(_exactly(process.stdout, length))
-        if "error" in header:
-            if header["error"] == "large":
-                raise ImageTooLarge(
-                    f"has {header['message']} pixels, more than the limit of {max_pixels:,}; "
-                    "raise it with --max-pixels"
-                )
-            raise _ERRORS[header["error"]](header["message"])
-        return header, _exactly(process.stdout, 2 * math.prod(header["shape"]))
-
-
-_local = threading.local()
-_children: list[_Child] = []
-
-
-def _child() -> _Child:
-    """Return this thread's own child, so that threads read side by side."""
-    child: _Child | None = getattr(_local, "child", None)
-    if child is None:
-        child = _local.child = _Child()
-        _children.append(child)
-    return child
-
-
-@atexit.register
-def _end_children() -> None:
-    for child in _children:
-        child.end()
+        return ask(request, seconds=seconds)
+    except InputError as error:
+        raise type(error)(f"{name}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read: {error.strerror}") from error
 
 
 def _may_be_raw(head: bytes) -> bool:
@@ -220,13 +138,6 @@ def _may_be_raw(head: bytes) -> bool:
 def _advice(head: bytes) -> str:
     """Return what to do with a file that is no RAW file, if that is known."""
     return "; for finished pictures there is `imrestore denoise`" if sniff(head) else ""
-
-
-def _exactly(stream: IO[bytes], count: int) -> bytes:
-    data = stream.read(count)
-    if len(data) < count:
-        raise EOFError
-    return data
 
 
 def _picture(path: Path, header: dict[str, Any], samples: bytes) -> RawPicture:
@@ -242,7 +153,7 @@ def _picture(path: Path, header: dict[str, Any], samples: bytes) -> RawPicture:
             exposure_time_s=header["exposure_time_s"] or None,
             iso=header["iso"] or None,
             aperture=header["aperture"] or None,
-            exif=raw_exif(path, header),
+            exif=_exif(path, header),
         )
     except ValueError as error:
         raise CorruptImage(f"is damaged: {error}") from error
@@ -271,3 +182,36 @@ def _balance(header: dict[str, Any]) -> tuple[float, float, float]:
         if min(red, green, blue) > 0:
             return red / green, 1.0, blue / green
     return 1.0, 1.0, 1.0
+
+
+def _exif(path: Path, header: dict[str, Any]) -> bytes | None:
+    """Return the EXIF block of a file built like a TIFF, else one of what LibRaw found."""
+    with path.open("rb") as file:
+        own = exif_of_tiff(file)
+    return own or _exif_of_header(header)
+
+
+def _exif_of_header(header: dict[str, Any]) -> bytes | None:
+    block = Image.Exif()
+    details = block.get_ifd(EXIF_IFD)
+    if header["exposure_time_s"] > 0:
+        details[_EXPOSURE_TIME] = _rational(header["exposure_time_s"])
+    if header["aperture"] > 0:
+        details[_F_NUMBER] = _rational(header["aperture"])
+    if header["focal_length_mm"] > 0:
+        details[_FOCAL_LENGTH] = _rational(header["focal_length_mm"])
+    if 0 < header["iso"] <= _MOST_ISO:
+        details[_ISO] = round(header["iso"])
+    if header["lens"].isascii() and header["lens"]:
+        details[_LENS_MODEL] = header["lens"]
+    if header["taken"]:
+        block[_DATE_TIME] = details[_DATE_TIME_ORIGINAL] = header["taken"].replace("-", ":")
+    if not details:
+        return None
+    block[ORIENTATION] = header["orientation"]
+    return bare_exif(block.tobytes())
+
+
+def _rational(value: float) -> IFDRational:
+    """Return a fraction with a short denominator, as cameras write 1/60 and 28/10."""
+    return IFDRational(Fraction(value).limit_denominator(10_000))

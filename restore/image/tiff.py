@@ -1,7 +1,7 @@
 """Reading TIFF: up to 16 bits and floating point, gray and RGB, any compression, its blocks."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -10,9 +10,11 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, UnsupportedImage
+from restore.image.codec import CheckSize
+from restore.image.codecs import ImageFormat
 from restore.image.icc import is_encoded, other_primaries
 from restore.image.metadata import ORIENTATION
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.image.samples import planes
 from restore.image.tiff_checks import check_directory, check_segments
 from restore.image.tiff_exif import exif_of_tiff
@@ -30,7 +32,7 @@ _MOST_PAGES = 32
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
-def read_tiff(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture:
+def read_tiff(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a TIFF or BigTIFF of one picture; thumbnails and masks beside it are left out.
 
     Raises:
@@ -45,7 +47,7 @@ def read_tiff(file: BinaryIO, check_size: Callable[[int, int], None]) -> Picture
     return replace(like, pixels=pixels, alpha=alpha)
 
 
-def checked_page(tiff: tifffile.TiffFile, check_size: Callable[[int, int], None]) -> Any:
+def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
     """Return the directory of the one picture in a file, which holds what it says.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from restore.errors import CorruptImage, UnsupportedImage
-from restore.image.codec_size import jpeg2000_size, jpeg_size, webp_size
+from restore.image.webp import webp_size
 
 __all__ = ["check_directory", "check_segments"]
 
@@ -20,9 +20,9 @@ _TAGS_THAT_MATTER = {
 }
 # None, CCITT, LZW, deflate, PackBits, LZMA, Zstandard: they fill a strip and no more.
 _PLAIN_COMPRESSIONS = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}
-_SIZES = {7: jpeg_size, 33003: jpeg2000_size, 33005: jpeg2000_size, 34712: jpeg2000_size}
-_SIZES |= {50001: webp_size}
 _HEAD_BYTES = 1 << 16
+_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_JPEG2000_START = b"\xff\x4f\xff\x51"
 
 
 def check_directory(tiff: tifffile.TiffFile, page: Any) -> None:
@@ -72,3 +72,44 @@ def check_segments(tiff: tifffile.TiffFile, page: Any) -> None:
         width, height = size_of(tiff.filehandle.read(min(count, _HEAD_BYTES)))
         if width * height > most:
             raise CorruptImage("has a strip or tile that is larger than it says")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Return width and height from the start of a JPEG stream.
+
+    Raises:
+        CorruptImage: there is no frame.
+    """
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # filling
+            position += 1
+            continue
+        if marker in _START_OF_FRAME:
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        (length,) = struct.unpack_from(">H", data, position + 2)
+        position += 2 + length
+    raise CorruptImage("has damaged JPEG data")
+
+
+def _jpeg2000_size(data: bytes) -> tuple[int, int]:
+    """Return width and height from the start of JPEG 2000 data.
+
+    Raises:
+        CorruptImage: there is no code stream, or one of more than four components.
+    """
+    start = data.find(_JPEG2000_START)
+    if start < 0 or len(data) < start + 42:
+        raise CorruptImage("has damaged JPEG 2000 data")
+    width, height = struct.unpack_from(">II", data, start + 8)
+    (components,) = struct.unpack_from(">H", data, start + 40)
+    if components > 4:
+        raise CorruptImage("has damaged JPEG 2000 data")
+    return width, height
+
+
+# Decoders take memory at once for the width and height that compressed data state.
+_SIZES = {7: _jpeg_size, 33003: _jpeg2000_size, 33005: _jpeg2000_size, 34712: _jpeg2000_size}
+_SIZES |= {50001: webp_size}

@@ -9,10 +9,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from restore.image.codec import SampleEncoding
 from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
 from restore.image.picture import Picture
 from restore.image.samples import stored_samples
-from restore.image.tiff_directories import (
+from restore.image.tiff_exif import (
     ExtraTag,
     append_directories,
     descriptive_texts,
@@ -38,16 +39,15 @@ _DTYPES: dict[tuple[int, bool], type[np.generic]] = {
 }
 
 
-def write_tiff(picture: Picture, bit_depth: int, *, as_float: bool) -> bytes:
+def write_tiff(picture: Picture, encoding: SampleEncoding) -> bytes:
     """Encode ``picture`` as a deflated TIFF, beyond 4 GB of samples as BigTIFF without EXIF.
 
     Args:
         picture: samples in the values to be stored.
-        bit_depth: 8 or 16 for integers, 16 or 32 for floats.
-        as_float: store floating point samples.
+        encoding: of 8 or 16 bits for integers, 16 or 32 for floats.
     """
     buffer = io.BytesIO()
-    write_tiff_rows(buffer, picture, picture.height, picture.rows, bit_depth, as_float=as_float)
+    write_tiff_rows(buffer, picture, picture.height, picture.rows, encoding)
     return buffer.getvalue()
 
 
@@ -56,9 +56,7 @@ def write_tiff_rows(
     like: Picture,
     height: int,
     rows: Callable[[int, int], Picture],
-    bit_depth: int,
-    *,
-    as_float: bool,
+    encoding: SampleEncoding,
 ) -> None:
     """Write a picture that need not be in memory as ``write_tiff`` does.
 
@@ -67,9 +65,9 @@ def write_tiff_rows(
         like: has all but the rows of the picture.
         height: how many rows there are.
         rows: returns those from a first to, exclusive, a last one; called from top to bottom.
-        bit_depth: as for ``write_tiff``.
-        as_float: as for ``write_tiff``.
+        encoding: as for ``write_tiff``.
     """
+    bit_depth, as_float = encoding.bit_depth, encoding.is_float
     dtype = _DTYPES[bit_depth, as_float]
     has_alpha = like.alpha is not None
     samples = like.channels + has_alpha

@@ -46,12 +46,10 @@ def _drawing(rng: np.random.Generator, side: int) -> Pixels:
     return ground[:, None, None] + shares * (ink - ground)[:, None, None]
 
 
-def _two_colours(rng: np.random.Generator) -> Pixels:
-    pair = rng.random((2, 3))
-    if rng.random() < _BLACK_AND_WHITE_SHARE:
-        pair = np.array([[0.0] * 3, [1.0] * 3])
-    shuffled: Pixels = rng.permutation(pair)
-    return shuffled
+def _two_colours(rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    is_black_and_white = rng.random() < _BLACK_AND_WHITE_SHARE
+    first, second = (np.zeros(3), np.ones(3)) if is_black_and_white else rng.random((2, 3))
+    return (first, second) if rng.random() < 0.5 else (second, first)
 
 
 def _pattern(rng: np.random.Generator, side: int) -> Pixels:

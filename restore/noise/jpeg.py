@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.image.memory_file import memory_file
+from restore.image.pillow import memory_file
 from restore.image.primaries import REC601_LUMA
 
 __all__ = ["chroma_halved", "compressed", "luma_and_chroma"]

@@ -2,12 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from restore.batch.plan import Existing, Plan, Shard, make_plan, parse_shard
+from restore.batch.plan import (
+    BatchPlan,
+    Existing,
+    PlanRequest,
+    Shard,
+    make_plan,
+    parse_shard,
+)
 from restore.errors import UsageError
-from restore.image.picture import ImageFormat
+from restore.image.codecs import ImageFormat
 
 
 @pytest.fixture(autouse=True)
@@ -21,13 +29,17 @@ def touch(*names: str) -> None:
         Path(name).write_bytes(name.encode())
 
 
-def ways(plan: Plan) -> list[tuple[str, str]]:
+def planned(inputs: list[str], output: str, **options: Any) -> BatchPlan:
+    return make_plan(PlanRequest(inputs=inputs, output=output, **options))
+
+
+def ways(plan: BatchPlan) -> list[tuple[str, str]]:
     return [(item.source_name, item.destination_name) for item in plan.items]
 
 
 def test_one_file_to_a_file() -> None:
     touch("a.png")
-    plan = make_plan(["a.png"], "new/b.jpg")
+    plan = planned(["a.png"], "new/b.jpg")
     assert ways(plan) == [("a.png", "new/b.jpg")]
     assert plan.items[0].format is ImageFormat.JPEG
     assert plan.folders == [Path("new")]
@@ -38,19 +50,19 @@ def test_one_file_to_a_file() -> None:
 def test_one_file_into_a_folder_keeps_its_name_and_container(output: str) -> None:
     touch("in/a.TIF")
     Path("there").mkdir()
-    (item,) = make_plan(["in/a.TIF"], output).items
+    (item,) = planned(["in/a.TIF"], output).items
     assert item.destination == Path(output) / "a.TIF"
     assert item.format is None
 
 
 def test_a_folder_gives_its_pictures_and_without_recursive_no_others() -> None:
     touch("in/a.png", "in/notes.txt", "in/.b.png", "in/sub/c.jpg", "in/B.JPG")
-    assert ways(make_plan(["in"], "out")) == [("in/B.JPG", "out/B.JPG"), ("in/a.png", "out/a.png")]
+    assert ways(planned(["in"], "out")) == [("in/B.JPG", "out/B.JPG"), ("in/a.png", "out/a.png")]
 
 
 def test_the_tree_is_mirrored() -> None:
     touch("in/a.png", "in/x/a.png", "in/x/y/b.jpg", "in/.git/c.png")
-    plan = make_plan(["in"], "out", recursive=True)
+    plan = planned(["in"], "out", recursive=True)
     assert ways(plan) == [
         ("in/a.png", "out/a.png"),
         ("in/x/a.png", "out/x/a.png"),
@@ -63,7 +75,7 @@ def test_a_loop_of_links_ends_and_linked_folders_are_taken() -> None:
     Path("in/loop").symlink_to("..", target_is_directory=True)
     Path("in/self").symlink_to(".", target_is_directory=True)
     Path("in/linked").symlink_to("../elsewhere", target_is_directory=True)
-    plan = make_plan(["in"], "out", recursive=True)
+    plan = planned(["in"], "out", recursive=True)
     assert ("in/linked/b.png", "out/linked/b.png") in ways(plan)
     assert ("in/a.png", "out/a.png") in ways(plan)
     assert len(plan.items) < 10
@@ -71,13 +83,13 @@ def test_a_loop_of_links_ends_and_linked_folders_are_taken() -> None:
 
 def test_an_output_folder_inside_the_input_is_not_read() -> None:
     touch("in/a.png", "in/out/a.png", "in/out/old.png")
-    plan = make_plan(["in"], "in/out", recursive=True, existing=Existing.OVERWRITE)
+    plan = planned(["in"], "in/out", recursive=True, existing=Existing.OVERWRITE)
     assert ways(plan) == [("in/a.png", "in/out/a.png")]
 
 
 def test_a_named_file_is_tried_whatever_its_suffix() -> None:
     touch("scan.dat", "noname", "b.png")
-    plan = make_plan(["scan.dat", "noname", "b.png"], "out")
+    plan = planned(["scan.dat", "noname", "b.png"], "out")
     assert ways(plan) == [
         ("b.png", "out/b.png"),
         ("noname", "out/noname"),
@@ -87,7 +99,7 @@ def test_a_named_file_is_tried_whatever_its_suffix() -> None:
 
 def test_bmp_is_written_as_png() -> None:
     touch("a.bmp")
-    (item,) = make_plan(["a.bmp"], "out/").items
+    (item,) = planned(["a.bmp"], "out/").items
     assert (item.destination, item.format) == (Path("out/a.png"), ImageFormat.PNG)
 
 
@@ -104,7 +116,7 @@ def test_format_changes_only_a_suffix_of_pictures(
     source: str, image_format: ImageFormat, expected: str
 ) -> None:
     touch(source)
-    (item,) = make_plan([source], "out/", image_format=image_format).items
+    (item,) = planned([source], "out/", format=image_format).items
     assert item.destination == Path("out") / expected
     assert item.format is image_format
 
@@ -112,13 +124,13 @@ def test_format_changes_only_a_suffix_of_pictures(
 def test_two_inputs_of_one_output_name_are_refused_by_name() -> None:
     touch("in/a.jpg", "in/a.png")
     with pytest.raises(UsageError, match=r"in/a\.jpg and in/a\.png .* out/a\.png"):
-        make_plan(["in"], "out", image_format=ImageFormat.PNG)
+        planned(["in"], "out", format=ImageFormat.PNG)
 
 
 def test_collisions_are_found_across_shards() -> None:
     touch("x/a.png", "y/a.png")
     with pytest.raises(UsageError, match=r"x/a\.png and y/a\.png"):
-        make_plan(["x", "y"], "out", shard=Shard(1, 2))
+        planned(["x", "y"], "out", shard=Shard(1, 2))
 
 
 def test_names_that_differ_in_case_collide_only_where_the_file_system_ignores_case(
@@ -127,24 +139,24 @@ def test_names_that_differ_in_case_collide_only_where_the_file_system_ignores_ca
     touch("x/a.png", "y/A.png")
     expected = 1 if Path("X").exists() else 2
     if expected == 2:
-        assert len(make_plan(["x", "y"], "out").items) == 2
+        assert len(planned(["x", "y"], "out").items) == 2
     monkeypatch.setattr("restore.batch.plan._ignores_case", lambda _folder: True)
     with pytest.raises(UsageError, match="both be written"):
-        make_plan(["x", "y"], "out")
+        planned(["x", "y"], "out")
 
 
 def test_the_same_file_twice_is_one_item() -> None:
     touch("in/a.png")
-    assert len(make_plan(["in/a.png", "in", "./in/a.png"], "out").items) == 1
+    assert len(planned(["in/a.png", "in", "./in/a.png"], "out").items) == 1
 
 
 @pytest.mark.parametrize("existing", list(Existing))
 def test_an_input_is_never_an_output(existing: Existing) -> None:
     touch("in/a.png")
     with pytest.raises(UsageError, match="is the input"):
-        make_plan(["in"], "in", existing=existing)
+        planned(["in"], "in", existing=existing)
     with pytest.raises(UsageError, match="is the input"):
-        make_plan(["in/a.png"], "./in/../in/a.png", existing=existing)
+        planned(["in/a.png"], "./in/../in/a.png", existing=existing)
 
 
 def test_an_input_behind_a_link_is_never_an_output() -> None:
@@ -159,23 +171,23 @@ def test_an_input_behind_a_link_is_never_an_output() -> None:
         (["soft.png"], "hard.png"),
     ]:
         with pytest.raises(UsageError, match="is the input"):
-            make_plan(inputs, output, existing=Existing.OVERWRITE)
+            planned(inputs, output, existing=Existing.OVERWRITE)
 
 
 def test_one_input_as_the_output_of_another_is_refused() -> None:
     touch("in/a.png", "in/b.png", "out/other")
     os.link("in/b.png", "out/a.png")
     with pytest.raises(UsageError, match=r"out/a\.png: is the input in/b\.png"):
-        make_plan(["in"], "out", existing=Existing.OVERWRITE)
+        planned(["in"], "out", existing=Existing.OVERWRITE)
 
 
 def test_existing_outputs_are_refused_overwritten_or_kept() -> None:
     touch("in/a.png", "in/b.png", "in/c.png", "out/a.png", "out/b.png")
     with pytest.raises(UsageError, match=r"out/a\.png and 1 more .*--overwrite"):
-        make_plan(["in"], "out")
-    overwritten = make_plan(["in"], "out", existing=Existing.OVERWRITE)
+        planned(["in"], "out")
+    overwritten = planned(["in"], "out", existing=Existing.OVERWRITE)
     assert [item.skip for item in overwritten.items] == [False, False, False]
-    kept = make_plan(["in"], "out", existing=Existing.SKIP)
+    kept = planned(["in"], "out", existing=Existing.SKIP)
     assert [item.skip for item in kept.items] == [True, True, False]
 
 
@@ -183,7 +195,7 @@ def test_a_dangling_link_counts_as_an_existing_output() -> None:
     touch("in/a.png")
     Path("a.png").symlink_to("nowhere")
     with pytest.raises(UsageError, match="exists already"):
-        make_plan(["in/a.png"], "a.png")
+        planned(["in/a.png"], "a.png")
 
 
 @pytest.mark.parametrize("existing", Existing)
@@ -191,37 +203,37 @@ def test_pipes_and_devices_are_never_replaced(existing: Existing) -> None:
     touch("in/a.png")
     os.mkfifo("a.png")
     with pytest.raises(UsageError, match=r"a\.png: is no file"):
-        make_plan(["in/a.png"], "a.png", existing=existing)
+        planned(["in/a.png"], "a.png", existing=existing)
 
 
 def test_of_what_is_found_a_part_may_be_planned() -> None:
     touch("in/x/a.png", "in/x/b.png", "in/y/a.png")
     only = {Path("in/x/a.png"), Path("in/y/a.png")}
-    plan = make_plan(["in"], "out", recursive=True, only=only)
+    plan = planned(["in"], "out", recursive=True, only=only)
     assert [item.destination for item in plan.items] == [Path("out/x/a.png"), Path("out/y/a.png")]
 
 
 def test_a_folder_in_the_place_of_an_output_is_refused() -> None:
     touch("in/a.png", "out/a.png/x")
     with pytest.raises(UsageError, match=r"out/a\.png: is a folder"):
-        make_plan(["in"], "out", existing=Existing.OVERWRITE)
+        planned(["in"], "out", existing=Existing.OVERWRITE)
 
 
 def test_before_and_after_pictures_are_part_of_the_plan() -> None:
     touch("in/a.jpg", "in/b.jpg")
-    plan = make_plan(["in"], "out", compare=True)
+    plan = planned(["in"], "out", compare=True)
     assert [item.compare for item in plan.items] == [
         Path("out/a_compare.png"),
         Path("out/b_compare.png"),
     ]
     touch("out/a_compare.png")
     with pytest.raises(UsageError, match=r"out/a_compare\.png: exists"):
-        make_plan(["in"], "out", compare=True)
+        planned(["in"], "out", compare=True)
 
 
 def test_before_and_after_pictures_of_one_stem_are_told_apart() -> None:
     touch("in/a.jpg", "in/a.png", "in/b.jpg")
-    plan = make_plan(["in", "in/b.jpg"], "out", compare=True)
+    plan = planned(["in", "in/b.jpg"], "out", compare=True)
     assert [item.compare for item in plan.items] == [
         Path("out/a.jpg_compare.png"),
         Path("out/a.png_compare.png"),
@@ -231,8 +243,8 @@ def test_before_and_after_pictures_of_one_stem_are_told_apart() -> None:
 
 def test_shards_together_are_the_whole_and_share_nothing() -> None:
     touch(*(f"in/{n}.png" for n in range(11)))
-    whole = make_plan(["in"], "out").items
-    parts = [make_plan(["in"], "out", shard=Shard(i, 4)).items for i in range(1, 5)]
+    whole = planned(["in"], "out").items
+    parts = [planned(["in"], "out", shard=Shard(i, 4)).items for i in range(1, 5)]
     assert sorted(item.source_name for part in parts for item in part) == sorted(
         item.source_name for item in whole
     )
@@ -241,8 +253,8 @@ def test_shards_together_are_the_whole_and_share_nothing() -> None:
 
 def test_a_shard_does_not_mind_what_another_has_written() -> None:
     touch("in/a.png", "in/b.png", "out/a.png")
-    assert ways(make_plan(["in"], "out", shard=Shard(2, 2))) == [("in/b.png", "out/b.png")]
-    assert make_plan(["in/a.png"], "elsewhere/", shard=Shard(2, 2)).items == ()
+    assert ways(planned(["in"], "out", shard=Shard(2, 2))) == [("in/b.png", "out/b.png")]
+    assert planned(["in/a.png"], "elsewhere/", shard=Shard(2, 2)).items == ()
 
 
 @pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3", "1.5/2"])
@@ -257,7 +269,7 @@ def test_a_shard_is_read() -> None:
 
 def test_the_order_of_the_inputs_does_not_matter() -> None:
     touch("x/b.png", "y/a.png")
-    assert make_plan(["x", "y"], "out") == make_plan(["y", "x"], "out")
+    assert planned(["x", "y"], "out") == planned(["y", "x"], "out")
 
 
 @pytest.mark.parametrize(
@@ -279,32 +291,32 @@ def test_what_makes_no_sense_is_refused(inputs: list[str], output: str, message:
     touch("a.png", "b.png", "in/a.png", "notes.txt")
     Path("empty").mkdir()
     with pytest.raises(UsageError, match=message):
-        make_plan(inputs, output)
+        planned(inputs, output)
 
 
 def test_format_and_the_suffix_of_the_output_must_agree() -> None:
     touch("a.png")
     with pytest.raises(UsageError, match="contradict"):
-        make_plan(["a.png"], "b.png", image_format=ImageFormat.JPEG)
-    (item,) = make_plan(["a.png"], "b", image_format=ImageFormat.JPEG).items
+        planned(["a.png"], "b.png", format=ImageFormat.JPEG)
+    (item,) = planned(["a.png"], "b", format=ImageFormat.JPEG).items
     assert (item.destination, item.format) == (Path("b"), ImageFormat.JPEG)
 
 
 def test_streams_take_one_picture() -> None:
     touch("in/a.png", "in/b.png")
-    (item,) = make_plan(["-"], "-", image_format=ImageFormat.PNG).items
+    (item,) = planned(["-"], "-", format=ImageFormat.PNG).items
     assert (item.source, item.destination) == (None, None)
     with pytest.raises(UsageError, match="takes one picture, not 2"):
-        make_plan(["in"], "-", image_format=ImageFormat.PNG)
+        planned(["in"], "-", format=ImageFormat.PNG)
     with pytest.raises(UsageError, match="--compare"):
-        make_plan(["-"], "-", image_format=ImageFormat.PNG, compare=True)
-    (item,) = make_plan(["-"], "out/", image_format=ImageFormat.PNG).items
+        planned(["-"], "-", format=ImageFormat.PNG, compare=True)
+    (item,) = planned(["-"], "out/", format=ImageFormat.PNG).items
     assert item.destination == Path("out/stdin.png")
 
 
 def test_missing_files_do_not_keep_the_others_from_being_done() -> None:
     touch("a.png")
-    plan = make_plan(["a.png", "missing.png"], "out")
+    plan = planned(["a.png", "missing.png"], "out")
     assert ways(plan) == [("a.png", "out/a.png"), ("missing.png", "out/missing.png")]
 
 
@@ -318,7 +330,7 @@ def test_a_closed_folder_is_told_and_the_others_are_done(monkeypatch: pytest.Mon
         return look(folder)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
-    plan = make_plan(["in"], "out", recursive=True)
+    plan = planned(["in"], "out", recursive=True)
     assert ways(plan) == [("in/a.png", "out/a.png")]
     assert plan.closed == ("in/locked: this folder cannot be read: Permission denied",)
 
@@ -327,5 +339,5 @@ def test_pipes_in_folders_are_left_out_and_dangling_links_are_not() -> None:
     touch("in/a.png")
     os.mkfifo("in/pipe.png")
     Path("in/gone.png").symlink_to("nowhere")
-    sources = [item.source_name for item in make_plan(["in"], "out").items]
+    sources = [item.source_name for item in planned(["in"], "out").items]
     assert sources == ["in/a.png", "in/gone.png"]

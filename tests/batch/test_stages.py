@@ -8,11 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.batch.plan import Existing, Item, Plan
-from restore.batch.stages import Pictures, PictureStages, prepare_folders
+from restore.batch.kinds import PICTURES
+from restore.batch.plan import BatchPlan, Existing, Item
+from restore.batch.stages import PictureStages, prepare_folders
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import InputError, OutputError, OutputExists
-from restore.image.picture import ImageFormat, Picture
+from restore.image.codec import WriteOptions
+from restore.image.codecs import ImageFormat
+from restore.image.encode import encode_as
+from restore.image.picture import Picture
 
 
 @dataclass
@@ -21,6 +25,9 @@ class Unchanged:
 
     picture: Picture
     record: Mapping[str, object] = field(default_factory=dict)
+
+    def encoded(self, image_format: ImageFormat, options: WriteOptions) -> bytes:
+        return encode_as(self.picture, image_format, options)
 
 
 def write(path: Path, image_format: str = "PNG") -> Path:
@@ -35,7 +42,7 @@ def save(stages: PictureStages, item: Item, *, stopping: bool = False) -> Outcom
 
 def test_a_picture_goes_through_unchanged(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=tmp_path / "b.png")
-    assert save(PictureStages(kind=Pictures(), restore=Unchanged), item).status is Status.DONE
+    assert save(PictureStages(kind=PICTURES, restore=Unchanged), item).status is Status.DONE
     with Image.open(tmp_path / "a.png") as before, Image.open(tmp_path / "b.png") as after:
         np.testing.assert_array_equal(before, after)
 
@@ -54,7 +61,7 @@ def test_the_content_decides_the_container(
 ) -> None:
     (tmp_path / "out").mkdir()
     item = Item(source=write(tmp_path / name, content), destination=tmp_path / "out" / name)
-    save(PictureStages(kind=Pictures(), restore=Unchanged), item)
+    save(PictureStages(kind=PICTURES, restore=Unchanged), item)
     with Image.open(tmp_path / "out" / name) as image:
         assert image.format == expected
 
@@ -67,22 +74,22 @@ def test_a_stop_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
         compare=tmp_path / "out" / "a_compare.png",
     )
     with pytest.raises(Stopping):
-        save(PictureStages(kind=Pictures(), restore=Unchanged), item, stopping=True)
+        save(PictureStages(kind=PICTURES, restore=Unchanged), item, stopping=True)
     assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_where_another_process_was_faster_its_result_stays(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=tmp_path / "b.png")
     (tmp_path / "b.png").write_text("theirs")
-    skipping = PictureStages(kind=Pictures(), restore=Unchanged, existing=Existing.SKIP)
+    skipping = PictureStages(kind=PICTURES, restore=Unchanged, existing=Existing.SKIP)
     assert save(skipping, item).status is Status.SKIPPED
     with pytest.raises(OutputExists):
-        save(PictureStages(kind=Pictures(), restore=Unchanged), item)
+        save(PictureStages(kind=PICTURES, restore=Unchanged), item)
     assert (tmp_path / "b.png").read_text() == "theirs"
 
 
 def test_an_error_names_its_file(tmp_path: Path) -> None:
-    stages = PictureStages(kind=Pictures(), restore=Unchanged, bit_depth=32)
+    stages = PictureStages(kind=PICTURES, restore=Unchanged, options=WriteOptions(bit_depth=32))
     item = Item(source=tmp_path / "a.png", destination=tmp_path / "b.png")
     with pytest.raises(InputError, match=r"a\.png: cannot be read: No such file"):
         stages.load(item)
@@ -98,18 +105,18 @@ def test_folders_are_made_and_those_that_cannot_be_are_told(tmp_path: Path) -> N
         Item(source=write(tmp_path / "a.png"), destination=folder / "a.png")
         for folder in (good, bad)
     )
-    closed = prepare_folders(Plan(items=items))
+    closed = prepare_folders(BatchPlan(items=items))
     assert good.is_dir()
     assert list(closed) == [bad]
-    stages = PictureStages(kind=Pictures(), restore=Unchanged, closed=closed)
+    stages = PictureStages(kind=PICTURES, restore=Unchanged, closed=closed)
     assert save(stages, items[0]).status is Status.DONE
     with pytest.raises(OutputError, match="this folder cannot be made"):
         stages.load(items[1])
     with pytest.raises(OutputError, match="this folder cannot be made"):
-        prepare_folders(Plan(items=items[1:]))
+        prepare_folders(BatchPlan(items=items[1:]))
 
 
 def test_standard_streams_have_to_be_given(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=None, format=ImageFormat.PNG)
     with pytest.raises(OutputError, match="standard output"):
-        save(PictureStages(kind=Pictures(), restore=Unchanged), item)
+        save(PictureStages(kind=PICTURES, restore=Unchanged), item)

@@ -236,8 +236,8 @@ def test_a_picture_beyond_the_memory_budget_gives_the_same_file(
     options = ("--model", tiny_weights, "--tile", "256", "--json", "--detail", "0.2")
     whole = run("denoise", "a.tif", "-o", "whole.tif", *options)
     assert whole.code == 0
-    monkeypatch.setattr("restore.image.large.MEMORY_BUDGET_BYTES", 10_000_000)
-    monkeypatch.setattr("restore.image.decode.read_tiff", None)
+    monkeypatch.setattr("restore.image.tiff_regions.MEMORY_BUDGET_BYTES", 10_000_000)
+    monkeypatch.setattr("restore.image.tiff.read_tiff", None)
     large = run("denoise", "a.tif", "-o", "large.tif", *options)
     assert large.code == 0, large.err
     assert Path("whole.tif").read_bytes() == Path("large.tif").read_bytes()

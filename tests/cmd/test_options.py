@@ -7,9 +7,9 @@ import pytest
 import typer
 
 from imrestore.app import app
-from imrestore.options import FILE_FORMATS, RAW_OUTPUT_FORMATS, FileOptions
+from imrestore.options import FileOptions
+from restore.image.codecs import WRITTEN, WRITTEN_OF_LIGHT, WRITTEN_OF_RAW
 from restore.image.decode import DEFAULT_MAX_PIXELS
-from restore.image.formats import DEFAULT_SUFFIX, RAW_OUTPUT_SUFFIX
 
 
 def commands(command: Any, path: str = "imrestore") -> Iterator[tuple[str, Any]]:
@@ -32,9 +32,21 @@ def test_the_examples_of_denoise_are_in_its_help() -> None:
     assert "imrestore denoise photo.jpg -o clean.jpg" in ALL["imrestore denoise"].help
 
 
-def test_the_copies_of_constants_that_take_long_to_import_are_right() -> None:
-    assert set(FILE_FORMATS) == {str(image_format) for image_format in DEFAULT_SUFFIX}
-    assert set(RAW_OUTPUT_FORMATS) == {str(image_format) for image_format in RAW_OUTPUT_SUFFIX}
+def test_formats_are_those_of_the_table() -> None:
+    shown = {
+        path.removeprefix("imrestore "): parameter.metavar
+        for path, command in ALL.items()
+        for parameter in command.params
+        if parameter.name == "format"
+    }
+    assert shown == {
+        "denoise": "|".join(sorted(WRITTEN)),
+        "dark-enhance": "|".join(sorted(WRITTEN_OF_RAW)),
+        "hdr": "|".join(sorted(WRITTEN_OF_LIGHT)),
+    }
+
+
+def test_the_copy_of_a_constant_that_takes_long_to_import_is_right() -> None:
     assert FileOptions(inputs=[], output="").max_pixels == DEFAULT_MAX_PIXELS
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tifffile
 
-from restore.batch.large import LargeResult
+from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.large import Scratch
 from restore.denoise.runner import Denoiser
 from restore.engine.lane import TileTooLarge
 from restore.engine.runner import Runner
 from restore.errors import OutputError
 from restore.image.decode import decode
-from restore.image.large import LargePicture, open_large
+from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 from restore.noise.awgn import add_gaussian_noise
 from restore.noise.estimate import estimate_sigma
 from restore.noise.estimate_rows import estimate_sigma_of_rows
@@ -36,17 +36,17 @@ def noisy(channels: int = 3) -> np.ndarray:
     return np.clip(pixels, 0, 1).transpose(1, 2, 0)
 
 
-def write(path: Path, samples: np.ndarray) -> LargePicture:
+def write(path: Path, samples: np.ndarray) -> OutOfCorePicture:
     photometric = "rgb" if samples.shape[2] >= 3 else "minisblack"
     options = {"extrasamples": ["unassalpha"]} if samples.shape[2] in (2, 4) else {}
     samples = samples[..., 0] if samples.shape[2] == 1 else samples
     tifffile.imwrite(path, samples, photometric=photometric, tile=(16, 32), **options)
-    source = open_large(path, workplace=path.parent, max_pixels=10**6, budget_bytes=900_000)
+    source = open_out_of_core(path, workplace=path.parent, max_pixels=10**6, budget_bytes=900_000)
     assert source is not None
     return source
 
 
-def assert_same(denoiser: Denoiser, source: LargePicture, **options: float) -> None:
+def assert_same(denoiser: Denoiser, source: OutOfCorePicture, **options: float) -> None:
     whole = denoiser(decode(source.path), **options)
     result = denoiser.large(source, **options)
     assert {**result.record, "seconds": 0} == {**whole.record, "seconds": 0}
@@ -156,7 +156,7 @@ def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path) -> None:
 def test_results_are_read_once(tmp_path: Path, color_model: Path) -> None:
     source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
     result = Denoiser(color_model, device="cpu", tile=64).large(source)
-    assert isinstance(result, LargeResult)
+    assert isinstance(result, OutOfCoreResult)
     with result.opened() as rows:
         rows(0, 1)
     with result.opened() as rows, pytest.raises(ValueError, match="closed"):

@@ -3,8 +3,9 @@ from pathlib import Path
 import numpy as np
 
 from restore.hdr.evaluate import Conditions, HdrResult, evaluate_hdr
+from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 
 
 def test_no_two_scenes_share_their_noise(tmp_path: Path) -> None:

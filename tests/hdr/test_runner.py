@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +9,9 @@ from restore.errors import InputError, OutputError, UsageError, WeightsError
 from restore.hdr.radiance import Known
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.simulate import CaptureSimulator
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.optical_element import set_element
@@ -228,13 +228,11 @@ def test_transparency_is_kept_where_it_can_be(plain: Path) -> None:
     pixels = rng.random((3, 24, 32), dtype=np.float32) / 2
     alpha = rng.integers(1, 256, (24, 32)).astype(np.float32) / np.float32(255)
     result = HdrReconstructor("single", plain, device="cpu")(Picture(pixels=pixels, alpha=alpha))
-    options: dict[str, Any] = dict.fromkeys(("bit_depth", "quality"))
-    options["strip_metadata"] = False
-    read = decode(result.encoded(ImageFormat.EXR, **options))
+    read = decode(result.encoded(ImageFormat.EXR))
     np.testing.assert_array_equal(read.alpha, alpha)
     np.testing.assert_allclose(read.pixels, srgb_to_linear(pixels) * alpha, atol=1e-5)
     with pytest.raises(OutputError, match="alpha channel; use --format exr"):
-        result.encoded(ImageFormat.JPEG, **options)
+        result.encoded(ImageFormat.JPEG)
     assert result.beside("preview")
 
 
@@ -244,11 +242,9 @@ def test_files_of_light_have_an_account_of_every_pixel(plain: Path) -> None:
     result = HdrReconstructor("single", plain, device="cpu")(_photograph())
     mask = decode(result.beside("write-mask"))
     np.testing.assert_array_equal(np.round(mask.pixels[0] * 255), result.known)
-    options: dict[str, Any] = dict.fromkeys(("bit_depth", "quality"))
-    options["strip_metadata"] = False
-    light = decode(result.encoded(ImageFormat.EXR, **options))
+    light = decode(result.encoded(ImageFormat.EXR))
     np.testing.assert_array_equal(light.pixels, result.picture.pixels)
-    radiance = decode(result.encoded(ImageFormat.HDR, **options))
+    radiance = decode(result.encoded(ImageFormat.HDR))
     np.testing.assert_allclose(radiance.pixels, result.picture.pixels, rtol=0.02, atol=0.01)
     preview = decode(result.beside("preview"))
     assert preview.format is ImageFormat.JPEG

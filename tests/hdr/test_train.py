@@ -17,9 +17,10 @@ from restore.hdr.optics.lens import Camera
 from restore.hdr.optics.psf import point_spread
 from restore.hdr.recipe import HdrRecipe
 from restore.hdr.train import train_hdr
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.models.optical_element import height_map_of, psf_of
 from restore.tasks import load
 from restore.training.session import Settings

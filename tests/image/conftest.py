@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.codecs import ImageFormat
+from restore.image.picture import Picture, Transfer
 
 MakePicture = Callable[..., Picture]
 

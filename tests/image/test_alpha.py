@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from restore.errors import OutputError
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 
 
 def half_transparent(*, premultiplied: bool, **fields: object) -> Picture:

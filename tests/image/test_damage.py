@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from restore.errors import InputError
+from restore.image.codecs import WRITTEN, ImageFormat
 from restore.image.decode import decode
-from restore.image.encode import BIT_DEPTHS, encode
-from restore.image.picture import ImageFormat, Picture
+from restore.image.encode import encode
+from restore.image.picture import Picture
 
 FLIPS = 60
 MakePicture = Callable[..., Picture]
 
 
-@pytest.mark.parametrize("image_format", sorted(BIT_DEPTHS))
+@pytest.mark.parametrize("image_format", sorted(WRITTEN))
 def test_flipped_bits_never_escape_as_other_exceptions(
     make_picture: MakePicture, image_format: ImageFormat
 ) -> None:
@@ -42,7 +43,7 @@ def test_flipped_bits_never_escape_as_other_exceptions(
         assert not isinstance(refusal.__cause__, Warning)
 
 
-@pytest.mark.parametrize("image_format", sorted(BIT_DEPTHS))
+@pytest.mark.parametrize("image_format", sorted(WRITTEN))
 def test_cut_files_are_refused_or_complete(
     make_picture: MakePicture, image_format: ImageFormat
 ) -> None:

@@ -9,9 +9,10 @@ import OpenEXR
 import pytest
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 
 PLANE = np.random.default_rng(0).standard_normal((40, 50)).astype(np.float32)
 

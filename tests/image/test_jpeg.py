@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.metadata import exif_directories, orientation_of
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 
 MAKE, EXIF_IFD, ISO, MAKER_NOTE, USER_COMMENT = 0x010F, 0x8769, 0x8827, 0x927C, 0x9286
 

@@ -10,10 +10,11 @@ from PIL import Image, IptcImagePlugin
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngInfo
 
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.jpeg import kept_segments
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 
 MakePicture = Callable[..., Picture]
 

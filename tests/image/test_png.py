@@ -11,9 +11,10 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from restore.errors import CorruptImage, InputError, OutputError, UnsupportedImage
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))  # fmt: skip  # noqa: E501

@@ -1,12 +1,9 @@
 """RAW files written as DNG from real sensor data, and read back through LibRaw."""
 
 import os
-import signal
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
@@ -14,7 +11,6 @@ import rawpy
 from PIL import Image
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
-from restore.image import raw as raw_module
 from restore.image.dng import write_cfa_dng, write_linear_dng
 from restore.image.metadata import bare_exif, exif_directories
 from restore.image.raw import develop_raw, read_raw
@@ -132,51 +128,6 @@ def test_damaged_levels_are_refused(tmp_path: Path, sensor: Sensor) -> None:
     object.__setattr__(wrong, "black_level", (17000.0,) * 4)
     with pytest.raises(CorruptImage, match="not below white"):
         read_raw(written(wrong, tmp_path))
-
-
-def child_process() -> "subprocess.Popen[bytes]":
-    process = raw_module._child()._process
-    assert process is not None
-    return process
-
-
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="needs POSIX signals")
-def test_child_that_hangs_or_dies_is_replaced(tmp_path: Path, sensor: Sensor) -> None:
-    path = written(sensor(), tmp_path)
-    read_raw(path)
-    os.kill(child_process().pid, signal.SIGSTOP)
-    with pytest.raises(CorruptImage, match=r"took longer than 0\.5 s"):
-        read_raw(path, seconds=0.5)
-    assert read_raw(path).width == 132
-    first = child_process()
-    first.kill()
-    first.wait()
-    assert read_raw(path).width == 132
-    assert child_process().pid != first.pid
-
-
-@pytest.mark.skipif(not hasattr(os, "getpgid"), reason="needs process groups")
-def test_an_interrupt_from_the_terminal_leaves_the_child_alone(
-    tmp_path: Path, sensor: Sensor
-) -> None:
-    """It goes to the whole group of the command, which finishes what it has begun."""
-    read_raw(written(sensor(), tmp_path))
-    assert os.getpgid(child_process().pid) != os.getpgid(0)
-
-
-def test_threads_have_children_of_their_own(tmp_path: Path, sensor: Sensor) -> None:
-    path, pids = written(sensor(), tmp_path), []
-
-    def read() -> None:
-        read_raw(path)
-        pids.append(child_process().pid)
-
-    threads = [Thread(target=read) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(pids)) == 3
 
 
 def test_libraw_develops_in_the_child(tmp_path: Path, sensor: Sensor) -> None:

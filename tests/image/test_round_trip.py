@@ -11,9 +11,10 @@ import tifffile
 from PIL import Image, ImageOps
 
 from restore.errors import OutputError, UsageError
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 
 MakePicture = Callable[..., Picture]
 

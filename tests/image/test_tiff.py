@@ -12,9 +12,10 @@ import tifffile
 from PIL import Image
 
 from restore.errors import CorruptImage, InputError, UnsupportedImage
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
 
 GRAY = np.random.default_rng(0).integers(0, 256, (40, 50), dtype=np.uint8)
 RGB = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)

@@ -8,8 +8,9 @@ from PIL import Image
 from restore.batch.inputs import pictures_in
 from restore.denoise.crops import PairedCrops
 from restore.errors import TrainingError
+from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.training.crops import RandomCrops, load_pictures
 from restore.training.randomness import Randomness
 

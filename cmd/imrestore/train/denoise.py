@@ -34,9 +34,9 @@ def denoise(
         typer.Option(
             metavar="awgn|camera|grain|drawn|jpeg:Q",
             help="Noise to add: white Gaussian of a level in --sigma; a camera's, from its sensor "
-            "through demosaicking and development to JPEG; grain of film, scans and noise reduction; "
-            "drawn text and patterns, most of them clean; JPEG of quality Q or LOW-HIGH. Give it "
-            "several times to mix.",
+            "through demosaicking and development to JPEG; the grain of film and scans; drawn text "
+            "and patterns, most of them clean; JPEG of quality Q or LOW-HIGH. Give it several "
+            "times to mix.",
             show_default="awgn",
         ),
     ] = None,

@@ -10,10 +10,8 @@ from typing import Any, BinaryIO
 from PIL.PngImagePlugin import PngImageFile
 
 from restore.errors import InputError, UsageError
-from restore.image.decode import HEAD_BYTES
-from restore.image.formats import sniff
+from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
 from restore.image.metadata import EXIF_ERRORS, bare_exif, exif_directories, quiet_pillow
-from restore.image.picture import ImageFormat
 from restore.image.pillow import READERS
 from restore.image.raw import is_raw, read_raw
 from restore.image.tiff_exif import exif_of_tiff

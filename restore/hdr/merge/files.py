@@ -1,20 +1,22 @@
 """Brackets as inputs: many files, of which one picture of light is made."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.batch.handling import Light
+from restore.batch.kinds import PICTURES_TO_LIGHT, FileKind
 from restore.errors import InputError
 from restore.hdr.merge.brackets import Exposure
 from restore.hdr.merge.frames import Reader
+from restore.hdr.radiance import Radiance
+from restore.image.codecs import PICTURE_SUFFIXES
 from restore.image.compare import viewable
-from restore.image.picture import ImageFormat
+from restore.image.raw import RAW_SUFFIXES
 
-__all__ = ["Bracket", "BracketFiles"]
+__all__ = ["FRAME_SUFFIXES", "Bracket", "bracket_files"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,38 +42,27 @@ class Bracket:
         return 0
 
 
-class BracketFiles:
-    """Reads brackets by the file that stands for each.
+FRAME_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES
+"""Suffixes by which frames are found in folders."""
+
+
+def bracket_files(brackets: Mapping[Path, Sequence[Exposure]]) -> FileKind[Bracket, Radiance]:
+    """Return the kind of files that are read as brackets.
 
     Args:
-        brackets: that file to the frames.
+        brackets: the file that stands for each bracket to its frames.
     """
 
-    def __init__(self, brackets: Mapping[Path, Sequence[Exposure]]) -> None:
-        self._brackets = brackets
-
-    def read(self, source: Path | bytes, *, max_pixels: int) -> Bracket:
-        """Return the bracket of a file."""
+    def read(source: Path | bytes, max_pixels: int) -> Bracket:
         if isinstance(source, bytes):
             raise InputError("standard input holds no bracket")
-        return Bracket(exposures=self._brackets[source], max_pixels=max_pixels)
+        return Bracket(exposures=brackets[source], max_pixels=max_pixels)
 
-    def before(self, source: Bracket, restored: Light) -> NDArray[np.uint8]:
-        """Return the middle exposure to compare the merged picture with."""
-        path = Path(str(restored.record["reference"]))
-        reader = Reader(is_linear=False, max_pixels=source.max_pixels)
-        return viewable(reader.picture(path)[0])
+    return replace(PICTURES_TO_LIGHT, suffixes=FRAME_SUFFIXES, read=read, before=_middle_exposure)
 
-    def encode(
-        self,
-        restored: Light,
-        image_format: ImageFormat,
-        *,
-        bit_depth: int | None,
-        quality: int | None,
-        strip_metadata: bool,
-    ) -> bytes:
-        """Return the bytes of a file."""
-        return restored.encoded(
-            image_format, bit_depth=bit_depth, quality=quality, strip_metadata=strip_metadata
-        )
+
+def _middle_exposure(bracket: Bracket, merged: Radiance) -> NDArray[np.uint8]:
+    """Return the frame that the others were aligned to."""
+    path = Path(str(merged.record["reference"]))
+    reader = Reader(is_linear=False, max_pixels=bracket.max_pixels)
+    return viewable(reader.picture(path)[0])

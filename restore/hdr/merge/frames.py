@@ -9,10 +9,11 @@ from scipy import ndimage
 
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.response import Response
+from restore.image.codecs import is_lossy
 from restore.image.decode import decode
 from restore.image.develop import camera_to_srgb, gains_of
 from restore.image.packing import normalised
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.image.primaries import REC709_LUMINANCE
 from restore.image.raw import is_raw, read_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
@@ -23,7 +24,6 @@ __all__ = ["Frame", "Reader", "demosaiced", "linear_srgb", "luminance", "moved"]
 
 _FADE = 0.8
 _READ_NOISE = {8: 0.004, 16: 0.0005}
-_LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
 _LARGEST = 1e9
 
 
@@ -127,7 +127,7 @@ def _light(
     picture: Picture, response: Response | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return ``[3, H, W]`` light of samples, linear without a response, and its share of white."""
-    levels = saturation_levels(picture.pixels, is_lossy=picture.format in _LOSSY)
+    levels = saturation_levels(picture.pixels, is_lossy=is_lossy(picture.format))
     samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
     whites = np.broadcast_to(np.minimum(levels, _LARGEST), (3,))
     light = np.empty(samples.shape, dtype=np.float32)

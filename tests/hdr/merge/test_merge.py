@@ -16,10 +16,11 @@ from restore.hdr.merge.brackets import (
 )
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Known
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb
 

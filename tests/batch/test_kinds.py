@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from restore.batch.handling import RawFiles
+from restore.batch.kinds import RAW_FILES
 from restore.errors import InputError
 
 
@@ -14,4 +14,4 @@ def test_without_room_on_the_disk_standard_input_is_refused(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(InputError, match="standard input: cannot be kept on disk: No such file"):
-        RawFiles().read(b"RAW", max_pixels=1000)
+        RAW_FILES.read(b"RAW", 1000)

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import tifffile
 
-from restore.batch.large import AnySizeStages, LargeResult, ReadRows
+from restore.batch.kinds import PICTURES
+from restore.batch.out_of_core import OutOfCoreResult, OutOfCoreStages, ReadRows
 from restore.batch.plan import Existing, Item
-from restore.batch.stages import Pictures
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import CorruptImage, OutputError, OutputExists
 from restore.files import open_atomically, remove_own_parts
+from restore.image.codec import WriteOptions
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
-from restore.image.large import LargePicture
-from restore.image.picture import ImageFormat, Picture
+from restore.image.encode import encode_as
+from restore.image.picture import Picture
+from restore.image.tiff_regions import OutOfCorePicture
 
 HEIGHT, WIDTH = 200, 4000
 
@@ -29,8 +32,11 @@ class Unchanged:
     picture: Picture
     record: dict[str, object] = field(default_factory=lambda: {"large": False})
 
+    def encoded(self, image_format: ImageFormat, options: WriteOptions) -> bytes:
+        return encode_as(self.picture, image_format, options)
 
-def unchanged(source: Picture | LargePicture) -> Unchanged | LargeResult:
+
+def unchanged(source: Picture | OutOfCorePicture) -> Unchanged | OutOfCoreResult:
     if isinstance(source, Picture):
         return Unchanged(source)
 
@@ -40,12 +46,12 @@ def unchanged(source: Picture | LargePicture) -> Unchanged | LargeResult:
             yield lambda start, stop: read((slice(start, stop), slice(0, WIDTH)))
 
     record = {"large": True}
-    return LargeResult(picture=source.like, height=HEIGHT, record=record, opened=opened)
+    return OutOfCoreResult(picture=source.like, height=HEIGHT, record=record, opened=opened)
 
 
 @pytest.fixture(autouse=True)
 def _small_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("restore.image.large.MEMORY_BUDGET_BYTES", 10_000_000)
+    monkeypatch.setattr("restore.image.tiff_regions.MEMORY_BUDGET_BYTES", 10_000_000)
 
 
 @pytest.fixture
@@ -60,7 +66,7 @@ def write(tmp_path: Path) -> Callable[..., Path]:
 
 
 def save(item: Item, *, stopping: bool = False, **options: object) -> Outcome:
-    stages = AnySizeStages(kind=Pictures(), restore=unchanged, **options)
+    stages = OutOfCoreStages(kind=PICTURES, restore=unchanged, **options)
     return stages.save(item, stages.process(stages.load(item)), lambda: stopping)
 
 
@@ -80,9 +86,10 @@ def test_the_bytes_are_those_of_a_file_that_fits(
 ) -> None:
     source = write(iccprofile=b"a profile", extratags=[(274, 3, 1, 6, True)])
     results = [source.parent / "out" / name for name in ("large.tif", "whole.tif")]
-    save(Item(source=source, destination=results[0]), bit_depth=bit_depth)
-    monkeypatch.setattr("restore.image.large.MEMORY_BUDGET_BYTES", 1 << 30)
-    whole = save(Item(source=source, destination=results[1]), bit_depth=bit_depth)
+    options = WriteOptions(bit_depth=bit_depth)
+    save(Item(source=source, destination=results[0]), options=options)
+    monkeypatch.setattr("restore.image.tiff_regions.MEMORY_BUDGET_BYTES", 1 << 30)
+    whole = save(Item(source=source, destination=results[1]), options=options)
     assert whole.record == {"large": False}
     assert results[0].read_bytes() == results[1].read_bytes()
     assert decode(results[0]).icc == (None if bit_depth == 32 else b"a profile")
@@ -98,7 +105,8 @@ def test_what_needs_the_whole_picture_gets_it(write: Callable[..., Path], case: 
         compare=folder / "b.png" if case == "compare" else None,
         format=ImageFormat.PNG if case == "png" else ImageFormat.TIFF,
     )
-    assert save(item, strip_metadata=case == "turned").record == {"large": False}
+    options = WriteOptions(strip_metadata=case == "turned")
+    assert save(item, options=options).record == {"large": False}
 
 
 def test_a_stop_while_writing_leaves_nothing_behind(write: Callable[..., Path]) -> None:

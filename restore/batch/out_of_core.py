@@ -1,4 +1,4 @@
-"""The stages of a task that takes pictures of any size: the largest are never in memory."""
+"""Out-of-core work: the stages of a task whose largest pictures are never in memory."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -12,11 +12,12 @@ from restore.batch.stages import Loaded, PictureStages, Result
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import OutputError, OutputExists
 from restore.files import open_atomically
+from restore.image.codecs import ImageFormat
 from restore.image.encode import encode_rows
-from restore.image.large import LargePicture, open_large
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
+from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 
-__all__ = ["AnySizeStages", "LargeResult", "ReadRows"]
+__all__ = ["OutOfCoreResult", "OutOfCoreStages", "ReadRows"]
 
 
 ReadRows = Callable[[int, int], Picture]
@@ -24,7 +25,7 @@ ReadRows = Callable[[int, int], Picture]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LargeResult:
+class OutOfCoreResult:
     """A result that is made while it is written.
 
     Attributes:
@@ -41,26 +42,26 @@ class LargeResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnySizeStages(PictureStages[Any, Any]):
+class OutOfCoreStages(PictureStages[Any, Any]):
     """Hands TIFF files that are too large for the memory budget to ``restore`` undecoded.
 
-    Such a file goes to another TIFF, as a ``LargePicture`` and a ``LargeResult``; everything else
-    that is asked for (another container, a before/after picture, standard output, pixels to be
-    turned) needs the whole picture, which then goes the way of all pictures.
+    Such a file goes to another TIFF, as an ``OutOfCorePicture`` and an ``OutOfCoreResult``;
+    everything else that is asked for (another container, a before/after picture, standard output,
+    pixels to be turned) needs the whole picture, which then goes the way of all pictures.
     """
 
     def load(self, item: Item) -> Loaded[Any]:
         """Decode, or look into what is too large."""
         self.check_folder(item)
-        large = self._large(item)
-        return super().load(item) if large is None else Loaded(item, large)
+        too_large = self._opened_if_too_large(item)
+        return super().load(item) if too_large is None else Loaded(item, too_large)
 
     def save(self, item: Item, result: Result[Any], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; what is too large strip by strip."""
         restored = result.restored
-        if not isinstance(restored, LargeResult):
+        if not isinstance(restored, OutOfCoreResult):
             return super().save(item, result, stopping)
-        assert item.destination is not None  # so it was chosen in _large
+        assert item.destination is not None  # so it was chosen while it was loaded
         try:
             with restored.opened() as rows:
                 self._write_rows(item.destination, restored, rows, stopping)
@@ -70,20 +71,20 @@ class AnySizeStages(PictureStages[Any, Any]):
             return Outcome(item=item, status=Status.SKIPPED)
         return Outcome(item=item, status=Status.DONE, record=restored.record)
 
-    def _large(self, item: Item) -> LargePicture | None:
+    def _opened_if_too_large(self, item: Item) -> OutOfCorePicture | None:
         if item.destination is None or item.source is None or item.compare or item.beside:
             return None
         if item.format not in (None, ImageFormat.TIFF):
             return None
-        if not os.path.isfile(item.source):  # a pipe cannot be searched
+        if not os.path.isfile(item.source):  # a pipe is not seekable
             return None
         workplace = item.destination.parent
-        large = open_large(item.source, workplace=workplace, max_pixels=self.max_pixels)
-        is_turned = large is not None and large.like.orientation != 1
-        return None if self.strip_metadata and is_turned else large
+        opened = open_out_of_core(item.source, workplace=workplace, max_pixels=self.max_pixels)
+        is_turned = opened is not None and opened.like.orientation != 1
+        return None if self.options.strip_metadata and is_turned else opened
 
     def _write_rows(
-        self, path: Path, result: LargeResult, rows: ReadRows, stopping: Callable[[], bool]
+        self, path: Path, result: OutOfCoreResult, rows: ReadRows, stopping: Callable[[], bool]
     ) -> None:
         def rows_unless_stopping(start: int, stop: int) -> Picture:
             if stopping():
@@ -98,8 +99,7 @@ class AnySizeStages(PictureStages[Any, Any]):
                     result.picture,
                     result.height,
                     rows_unless_stopping,
-                    bit_depth=self.bit_depth,
-                    strip_metadata=self.strip_metadata,
+                    self.options,
                 )
             except OutputError as error:
                 raise OutputError(f"{path}: {error}") from error

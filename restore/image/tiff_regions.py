@@ -1,20 +1,133 @@
-"""Parts of a TIFF whose whole does not fit into memory."""
+"""TIFF files that are read region by region, because the whole would take too much memory."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.image.tiff import black_at_zero
+from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
+from restore.image.decode import named_errors, size_check
+from restore.image.picture import Picture
+from restore.image.samples import planes
+from restore.image.tiff import black_at_zero, checked_page, described, peak_of
 
-__all__ = ["TiffParts", "band_bytes"]
+__all__ = [
+    "MEMORY_BUDGET_BYTES",
+    "OutOfCorePicture",
+    "ReadRegion",
+    "open_out_of_core",
+]
+
+MEMORY_BUDGET_BYTES = 2 << 30
+"""What a picture may take while it is restored before it is worked on part by part."""
+
+# Measured: the picture as it was, its result, and what the steps between and encoding take.
+_BYTES_PER_SAMPLE = 13
+_MOST_OF_BUDGET_FOR_A_BAND = 8
+_LEAST_SIDE = 32
+
+ReadRegion = Callable[[tuple[slice, slice]], Picture]
+"""Returns the picture of some rows and columns."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfCorePicture:
+    """A TIFF that was looked into, but not read.
+
+    Attributes:
+        path: the file.
+        height: of the picture.
+        like: the picture without its rows: all that stands beside the pixels.
+        workplace: a folder with room for files that are as large as the picture in float32.
+    """
+
+    path: Path
+    height: int
+    like: Picture
+    workplace: Path
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.like.width
+
+    @contextmanager
+    def opened(self) -> Iterator[ReadRegion]:
+        """Open the file, and return what reads parts of it, best from top to bottom.
+
+        Raises:
+            InputError: the file cannot be read or is damaged, also from reading a part.
+        """
+        with named_errors(str(self.path)):
+            tiff = tifffile.TiffFile(self.path)
+        with tiff:
+            with named_errors(str(self.path)):
+                page = checked_page(tiff, lambda _width, _height: None)
+                parts, peak = _Regions(tiff, page), peak_of(page)
+
+            def read(part: tuple[slice, slice]) -> Picture:
+                with named_errors(str(self.path)):
+                    pixels, alpha = planes(parts(*part), peak)
+                return replace(self.like, pixels=pixels, alpha=alpha)
+
+            yield read
+
+
+def open_out_of_core(
+    path: Path, *, workplace: Path, max_pixels: int, budget_bytes: int | None = None
+) -> OutOfCorePicture | None:
+    """Return a picture that is to be read part by part, or None for all others.
+
+    Those are what fits the budget, what is not TIFF, has less than 8 bits, or is compressed in
+    strips that do not fit themselves.
+
+    Args:
+        path: a file.
+        workplace: as for ``OutOfCorePicture``.
+        max_pixels: refuse larger pictures.
+        budget_bytes: None for ``MEMORY_BUDGET_BYTES``.
+
+    Raises:
+        InputError: as ``decode``.
+    """
+    budget = MEMORY_BUDGET_BYTES if budget_bytes is None else budget_bytes
+    with named_errors(str(path)), path.open("rb") as file:
+        if sniff(file.read(HEAD_BYTES)) is not ImageFormat.TIFF:
+            return None
+        file.seek(0)
+        with tifffile.TiffFile(file) as tiff:
+            page: Any = checked_page(tiff, size_check(max_pixels))
+            if not _is_large(page, budget) or not _comes_in_parts(page, budget):
+                return None
+            like = described(tiff, page, file)
+    return OutOfCorePicture(path=path, height=int(page.imagelength), like=like, workplace=workplace)
+
+
+def _is_large(page: Any, budget: int) -> bool:
+    samples = page.imagelength * page.imagewidth * page.samplesperpixel
+    return bool(samples * _BYTES_PER_SAMPLE > budget)
+
+
+def _comes_in_parts(page: Any, budget: int) -> bool:
+    return (
+        page.bitspersample in (8, 16, 32)
+        # Hamamatsu's slides: one JPEG stream that tifffile cuts into tiles of its own.
+        and page.jpegheader is None
+        and min(page.imagelength, page.imagewidth) >= _LEAST_SIDE
+        and band_bytes(page) * _MOST_OF_BUDGET_FOR_A_BAND <= budget
+    )
+
 
 _ROWS_AT_ONCE = 16
 _NONE = 1
 
 
-class TiffParts:
+class _Regions:
     """Decodes parts of the one picture in a file, from top to bottom.
 
     Strips and tiles that reach below a part are kept for the next one, so that each is decoded once

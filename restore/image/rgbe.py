@@ -1,16 +1,18 @@
 """Radiance .hdr: linear RGB with a shared exponent."""
 
 import re
-from collections.abc import Callable
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
 
 from restore.errors import CorruptImage, UnsupportedImage
-from restore.image.picture import ImageFormat, Picture, Transfer
+from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codecs import ImageFormat
+from restore.image.picture import Picture, Transfer
 from restore.image.samples import planes
 
-__all__ = ["read_radiance", "write_radiance"]
+__all__ = ["read_rgbe", "write_rgbe"]
 
 _MOST_HEADER_BYTES = 1 << 16
 _HEADER = re.compile(rb"#\?[^\n]*\n(?:[^\n]+\n)*\n([^\n]{1,80})\n")
@@ -19,14 +21,15 @@ _ANY_SIZE = re.compile(rb"[-+][XY] +\d+ +[-+][XY] +\d+\s*")
 _LARGEST = 1.6e38  # just below what the largest exponent holds
 
 
-def read_radiance(data: bytes, check_size: Callable[[int, int], None]) -> Picture:
-    """Read a Radiance picture in the usual row order from memory.
+def read_rgbe(file: BinaryIO, check_size: CheckSize) -> Picture:
+    """Read a Radiance picture in the usual row order.
 
     Raises:
         UnsupportedImage: another row order, or XYZ colours.
         CorruptImage: a damaged header.
         Exception: whatever the codec raises on damaged data.
     """
+    data = file.read()
     header = _HEADER.match(data, 0, _MOST_HEADER_BYTES)
     if not header or not _ANY_SIZE.fullmatch(header[1]):
         raise CorruptImage("has a damaged header")
@@ -47,7 +50,7 @@ def read_radiance(data: bytes, check_size: Callable[[int, int], None]) -> Pictur
     )
 
 
-def write_radiance(picture: Picture) -> bytes:
+def write_rgbe(picture: Picture, _encoding: SampleEncoding) -> bytes:
     """Encode linear ``picture``; gray becomes three equal channels, negative light becomes 0."""
     rgb = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
     samples = np.nan_to_num(rgb.transpose(1, 2, 0), nan=0, posinf=_LARGEST).clip(0, _LARGEST)

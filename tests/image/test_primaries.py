@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.gamut import in_srgb_primaries
-from restore.image.picture import ImageFormat, Picture, Transfer
-from restore.image.primaries import SRGB_PRIMARIES
+from restore.image.picture import Picture, Transfer
+from restore.image.primaries import SRGB_PRIMARIES, in_srgb_primaries
 from restore.image.transfer import linear_to_srgb
 
 P3 = "0.68 0.32 0.265 0.69 0.15 0.06 0.3127 0.329"

@@ -16,6 +16,7 @@ from restore.hdr.merge.frames import demosaiced
 from restore.hdr.panorama import view, wrapped
 from restore.hdr.radiance import write_gain_map
 from restore.hdr.tone import tone_mapped
+from restore.image.codec import SampleEncoding
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import RawPicture
 
@@ -111,8 +112,9 @@ def test_a_file_of_light_can_carry_attributes(tmp_path: Path) -> None:
     from restore.image.exr import write_exr
 
     path = tmp_path / "light.exr"
+    encoding = SampleEncoding(bit_depth=32, is_float=True)
     attributes = {"whiteScale": 2.0, "imrestoreMode": "single"}
-    path.write_bytes(write_exr(_light(np.ones((3, 4, 5))), 32, attributes=attributes))
+    path.write_bytes(write_exr(_light(np.ones((3, 4, 5))), encoding, attributes=attributes))
     with OpenEXR.File(str(path)) as file:
         header = dict(file.header())
     assert header["whiteScale"] == 2.0

@@ -9,10 +9,12 @@ import tifffile
 from PIL import Image
 
 from restore.errors import CorruptImage, ImageTooLarge
+from restore.image.codec import WriteOptions
+from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode, encode_rows
-from restore.image.large import LargePicture, open_large
-from restore.image.picture import ImageFormat, Picture
+from restore.image.picture import Picture
+from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 
 HEIGHT, WIDTH = 300, 250
 PARTS = [
@@ -30,8 +32,8 @@ def samples(count: int, dtype: str = "uint8") -> np.ndarray:
     return values.astype(dtype)[..., 0] if count == 1 else values.astype(dtype)
 
 
-def large(path: Path, *, max_pixels: int = 10**7, budget: int = 900_000) -> LargePicture | None:
-    return open_large(path, workplace=path.parent, max_pixels=max_pixels, budget_bytes=budget)
+def large(path: Path, *, max_pixels: int = 10**7, budget: int = 900_000) -> OutOfCorePicture | None:
+    return open_out_of_core(path, workplace=path.parent, max_pixels=max_pixels, budget_bytes=budget)
 
 
 def assert_reads_as_whole(path: Path) -> None:
@@ -140,7 +142,7 @@ def test_a_file_is_written_by_rows_as_at_once(tmp_path: Path) -> None:
     whole = decode(tmp_path / "a.tif")
     for options in ({}, {"bit_depth": 16}, {"bit_depth": 32}, {"strip_metadata": True}):
         file = io.BytesIO()
-        encode_rows(file, whole.rows(0, 0), whole.height, whole.rows, **options)
+        encode_rows(file, whole.rows(0, 0), whole.height, whole.rows, WriteOptions(**options))
         assert file.getvalue() == encode(whole, ImageFormat.TIFF, **options)
 
 

@@ -1,0 +1,220 @@
+"""The table of file formats: how each is recognised, what it holds, and what reads and writes it.
+
+A new format is one file with its reader or writer, one member of ``ImageFormat`` and one row of
+``CODECS``. Readers and writers are imported when they are first needed, so that the command line
+can show the table without them.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from restore.image.codec import Alpha, Codec, Samples
+
+__all__ = [
+    "CODECS",
+    "HEAD_BYTES",
+    "PICTURE_SUFFIXES",
+    "WRITTEN",
+    "WRITTEN_OF_LIGHT",
+    "WRITTEN_OF_RAW",
+    "ImageFormat",
+    "format_of_suffix",
+    "has_raw_head",
+    "is_lossy",
+    "sniff",
+]
+
+HEAD_BYTES = 64
+"""As many bytes at the start of a file tell its format."""
+
+
+class ImageFormat(StrEnum):
+    """A container of pictures. BMP is only read; DNG is only written, and only of RAW files."""
+
+    PNG = "png"
+    TIFF = "tiff"
+    JPEG = "jpeg"
+    WEBP = "webp"
+    AVIF = "avif"
+    BMP = "bmp"
+    PPM = "ppm"
+    EXR = "exr"
+    HDR = "hdr"
+    DNG = "dng"
+
+
+def _begins_with(*magic: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(magic)
+
+
+def _is_webp(head: bytes) -> bool:
+    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+def _is_avif(head: bytes) -> bool:
+    if head[4:8] != b"ftyp":
+        return False
+    box = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]
+    return any(box[i : i + 4] in (b"avif", b"avis") for i in range(0, len(box), 4))
+
+
+def _is_pnm(head: bytes) -> bool:
+    return head[:1] == b"P" and head[1:2] in (b"2", b"3", b"5", b"6") and head[2:3].isspace()
+
+
+CODECS: Mapping[ImageFormat, Codec] = {
+    ImageFormat.PNG: Codec(
+        name="PNG",
+        suffixes=(".png",),
+        recognise=_begins_with(b"\x89PNG\r\n\x1a\n"),
+        reader="restore.image.png:read_png",
+        writer="restore.image.png:write_png",
+        bit_depths=(8, 16),
+        is_for_raw=True,
+    ),
+    ImageFormat.TIFF: Codec(
+        name="TIFF",
+        suffixes=(".tif", ".tiff"),
+        recognise=_begins_with(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+        reader="restore.image.tiff:read_tiff",
+        writer="restore.image.tiff_writer:write_tiff",
+        bit_depths=(8, 16, 32),
+        samples=Samples.EITHER,
+        alpha=Alpha.EITHER,
+        holds_orientation=True,
+        holds_light=True,
+        is_for_raw=True,
+    ),
+    ImageFormat.JPEG: Codec(
+        name="JPEG",
+        suffixes=(".jpg", ".jpeg", ".jpe"),
+        recognise=_begins_with(b"\xff\xd8\xff"),
+        reader="restore.image.jpeg:read_jpeg",
+        writer="restore.image.jpeg:write_jpeg",
+        bit_depths=(8,),
+        alpha=Alpha.NONE,
+        is_lossy=True,
+        default_quality=95,
+        holds_gain_map=True,
+        is_for_raw=True,
+    ),
+    ImageFormat.WEBP: Codec(
+        name="WebP",
+        suffixes=(".webp",),
+        recognise=_is_webp,
+        reader="restore.image.webp:read_webp",
+        writer="restore.image.webp:write_webp",
+        bit_depths=(8,),
+        is_lossy=True,
+        default_quality=95,
+    ),
+    ImageFormat.AVIF: Codec(
+        name="AVIF",
+        suffixes=(".avif",),
+        recognise=_is_avif,
+        reader="restore.image.pillow:read_avif",
+        writer="restore.image.pillow:write_avif",
+        bit_depths=(8,),
+        is_lossy=True,
+        default_quality=90,
+    ),
+    ImageFormat.BMP: Codec(
+        name="BMP",
+        suffixes=(".bmp", ".dib"),
+        recognise=_begins_with(b"BM"),
+        reader="restore.image.pillow:read_bmp",
+    ),
+    ImageFormat.PPM: Codec(
+        name="PPM",
+        suffixes=(".ppm", ".pgm", ".pnm"),
+        recognise=_is_pnm,
+        reader="restore.image.pnm:read_pnm",
+        writer="restore.image.pnm:write_pnm",
+        bit_depths=(8, 16),
+        alpha=Alpha.NONE,
+        holds_metadata=False,
+    ),
+    ImageFormat.EXR: Codec(
+        name="OpenEXR",
+        suffixes=(".exr",),
+        recognise=_begins_with(b"\x76\x2f\x31\x01"),
+        reader="restore.image.exr:read_exr",
+        writer="restore.image.exr:write_exr",
+        bit_depths=(16, 32),
+        samples=Samples.FLOAT,
+        alpha=Alpha.PREMULTIPLIED,
+        holds_metadata=False,
+        holds_primaries=True,
+        holds_light=True,
+        is_for_raw=True,
+    ),
+    ImageFormat.HDR: Codec(
+        name="Radiance",
+        suffixes=(".hdr", ".pic"),
+        recognise=_begins_with(b"#?RADIANCE", b"#?RGBE"),
+        reader="restore.image.rgbe:read_rgbe",
+        writer="restore.image.rgbe:write_rgbe",
+        bit_depths=(32,),
+        samples=Samples.FLOAT,
+        alpha=Alpha.NONE,
+        holds_metadata=False,
+        holds_light=True,
+    ),
+    # Read as RAW, and written from what the sensor measured: not a Picture either way.
+    ImageFormat.DNG: Codec(
+        name="DNG",
+        suffixes=(".dng",),
+        recognise=lambda _head: False,
+        bit_depths=(16,),
+        alpha=Alpha.NONE,
+        holds_light=True,
+        is_for_raw=True,
+    ),
+}
+
+PICTURE_SUFFIXES = frozenset(
+    suffix for codec in CODECS.values() if codec.reader for suffix in codec.suffixes
+)
+"""Suffixes by which finished pictures are found in folders."""
+
+WRITTEN = {each: codec.suffixes[0] for each, codec in CODECS.items() if codec.writer}
+"""The formats that pictures are written in, each with the suffix that its files get."""
+
+WRITTEN_OF_RAW = {each: codec.suffixes[0] for each, codec in CODECS.items() if codec.is_for_raw}
+"""The same for photographs made of RAW files."""
+
+WRITTEN_OF_LIGHT = {
+    each: suffix
+    for each, suffix in WRITTEN.items()
+    if CODECS[each].holds_light or CODECS[each].holds_gain_map
+}
+"""The same for pictures of scene-linear light."""
+
+_BY_SUFFIX = {suffix: each for each, codec in CODECS.items() for suffix in codec.suffixes}
+_RAW_MAGIC = (
+    *(b"\x00MRM", b"FUJIFILMCCD-RAW", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR"),
+    *(b"IIRO", b"IIRS", b"MMOR", b"IIU\x00"),
+)
+
+
+def sniff(head: bytes) -> ImageFormat | None:
+    """Return the format that ``head``, ``HEAD_BYTES`` of a file, begins; None if it is not read."""
+    return next((each for each, codec in CODECS.items() if codec.recognise(head)), None)
+
+
+def has_raw_head(head: bytes) -> bool:
+    """Return whether ``head`` begins a container of camera RAW files, and of nothing else.
+
+    Most RAW files are TIFF, which their head does not tell from pictures.
+    """
+    return head.startswith(_RAW_MAGIC) or head[4:12] == b"ftypcrx "
+
+
+def format_of_suffix(suffix: str) -> ImageFormat | None:
+    """Return the format that a file-name suffix such as ``.JPG`` stands for, or None."""
+    return _BY_SUFFIX.get(suffix.lower())
+
+
+def is_lossy(image_format: ImageFormat | None) -> bool:
+    """Return whether pictures of a format, None for unknown, went through lossy compression."""
+    return image_format is not None and CODECS[image_format].is_lossy

@@ -1,0 +1,200 @@
+"""A small pool of child processes in which LibRaw reads files, which a hostile file may end."""
+
+import atexit
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+
+__all__ = ["ask"]
+
+_MOST_CHILDREN = max(4, os.cpu_count() or 1)
+_IDLE_S = 30.0
+_ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
+
+
+def ask(request: dict[str, Any], *, seconds: float) -> tuple[dict[str, Any], bytes]:
+    """Return what a child found out about a file, and the samples of it.
+
+    Waits for a child where all are at work.
+
+    Args:
+        request: as ``raw_worker`` takes it.
+        seconds: time limit of the child.
+
+    Raises:
+        UnsupportedImage: no RAW file, or one of a kind that is not read.
+        CorruptImage: damaged, or the end of the child.
+        ImageTooLarge: more pixels than the request allows.
+    """
+    with _pool.child() as child:
+        return child.ask(request, seconds)
+
+
+class _Child:
+    """A process that reads one file after another."""
+
+    def __init__(self) -> None:
+        # -P: the modules beside the script are not for it.
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", str(Path(__file__).with_name("raw_worker.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,  # so that a Ctrl-C ends what is asked for, not the answer
+        )
+        self.idle_since = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can be asked."""
+        return self.process.poll() is None
+
+    def ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
+        """Return what it found out about a file, and the samples of it."""
+        watch = threading.Timer(seconds, self.process.kill)
+        watch.daemon = True
+        watch.start()
+        try:
+            return self._answer(request)
+        except (BrokenPipeError, EOFError) as error:
+            self.end()
+            reason = "broke the decoder" if watch.is_alive() else f"took longer than {seconds:g} s"
+            raise CorruptImage(f"is damaged: it {reason}") from error
+        finally:
+            watch.cancel()
+
+    def end(self) -> None:
+        """Stop the process, if it runs."""
+        self.process.kill()
+        with self.process:  # closes its pipes and waits
+            pass
+
+    def _answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        if self.process.stdin is None or self.process.stdout is None:
+            raise EOFError
+        self.process.stdin.write(json.dumps(request).encode() + b"\n")
+        self.process.stdin.flush()
+        (length,) = struct.unpack("<Q", _exactly(self.process.stdout, 8))
+        header: dict[str, Any] = json.loads(_exactly(self.process.stdout, length))
+        if "error" in header:
+            if header["error"] == "large":
+                raise ImageTooLarge(
+                    f"has {header['message']} pixels, more than the limit of "
+                    f"{request['max_pixels']:,}; raise it with --max-pixels"
+                )
+            raise _ERRORS[header["error"]](header["message"])
+        return header, _exactly(self.process.stdout, 2 * math.prod(header["shape"]))
+
+
+class _Pool:
+    """Children that are shared by all threads, and end when nobody has needed them for a while.
+
+    Args:
+        most: as many children are at work at once.
+        idle_s: seconds after which an idle child ends.
+    """
+
+    def __init__(self, most: int, idle_s: float) -> None:
+        self._most, self._idle_s = most, idle_s
+        self._changed = threading.Condition()
+        self._idle: list[_Child] = []
+        self._working: set[_Child] = set()
+        self._reaper: threading.Thread | None = None
+
+    @contextmanager
+    def child(self) -> Iterator[_Child]:
+        """Lend a child; one that is not known to be ready for the next request is ended."""
+        child = self._taken()
+        is_ready = False
+        try:
+            yield child
+            is_ready = True
+        except InputError:
+            is_ready = True
+            raise
+        finally:
+            self._give_back(child, is_ready=is_ready)
+
+    def end(self) -> None:
+        """End all children, also those at work."""
+        with self._changed:
+            for child in (*self._idle, *self._working):
+                child.end()
+            self._idle.clear()
+            self._changed.notify_all()
+
+    def _taken(self) -> _Child:
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._working) < self._most)
+            while self._idle:
+                # The last one: those that are not needed are left to grow old.
+                child = self._idle.pop()
+                if child.is_alive:
+                    break
+                child.end()
+            else:
+                child = _Child()
+            self._working.add(child)
+            return child
+
+    def _give_back(self, child: _Child, *, is_ready: bool) -> None:
+        is_ready = is_ready and child.is_alive
+        if not is_ready:
+            child.end()
+        with self._changed:
+            self._working.discard(child)
+            if is_ready:
+                child.idle_since = time.monotonic()
+                self._idle.append(child)
+                if self._reaper is None:
+                    self._reaper = threading.Thread(target=self._reap, daemon=True)
+                    self._reaper.start()
+            self._changed.notify_all()
+
+    def _reap(self) -> None:
+        """End children that have been idle for too long, as long as there are idle ones."""
+        with self._changed:
+            while self._idle:
+                # The first is idle longest.
+                remaining = self._idle[0].idle_since + self._idle_s - time.monotonic()
+                if remaining > 0:
+                    self._changed.wait(remaining)
+                else:
+                    self._idle.pop(0).end()
+            self._reaper = None
+
+
+_pool = _Pool(_MOST_CHILDREN, _IDLE_S)
+
+
+@atexit.register
+def _end_children() -> None:
+    _pool.end()
+
+
+def _forget_children() -> None:
+    """Leave the children to the process that this one was forked from."""
+    global _pool
+    _pool = _Pool(_MOST_CHILDREN, _IDLE_S)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_children)
+
+
+def _exactly(stream: IO[bytes], count: int) -> bytes:
+    data = stream.read(count)
+    if len(data) < count:
+        raise EOFError
+    return data
