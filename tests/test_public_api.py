@@ -4,13 +4,18 @@ import sys
 import restore
 
 PUBLIC = [
+    "DarkEnhancer",
     "Denoised",
     "Denoiser",
     "Detector",
+    "Enhanced",
+    "HdrReconstructor",
     "ImageFormat",
     "Inspection",
     "Part",
     "Picture",
+    "Radiance",
+    "RawPicture",
     "RestoreError",
     "Transfer",
     "Weights",
@@ -22,6 +27,7 @@ PUBLIC = [
     "load",
     "psnr",
     "read_part",
+    "read_raw",
     "shipped",
     "ssim",
 ]

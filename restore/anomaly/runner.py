@@ -14,11 +14,14 @@ from torch.nn import functional as F
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.network import InspectionBackend
-from restore.anomaly.part import Part
+from restore.anomaly.part import Part, as_part
 from restore.anomaly.shrink import enlarged_scores
+from restore.checks import checked_number
 from restore.engine.cache import digest
 from restore.errors import InputError, UsageError, WeightsError
+from restore.image.coerce import ImageLike
 from restore.models.autoencoder import Autoencoder
+from restore.reopen import Reopened
 from restore.weights.store import Weights, build, load
 
 __all__ = ["Detector", "Inspection", "Region", "draw_samples"]
@@ -85,7 +88,7 @@ class Inspection:
         return self.score / self.threshold if self.threshold > 0 else None
 
 
-class Detector:
+class Detector(Reopened):
     """Inspects parts with a network trained on good ones.
 
     Args:
@@ -142,16 +145,19 @@ class Detector:
         tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
         return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
 
-    def __call__(self, part: Part, name: str = "the picture") -> Inspection:
+    def __call__(self, image: "Part | ImageLike", name: str = "the picture") -> Inspection:
         """Inspect one part.
 
         Args:
-            part: any size; of as many channels as the network was trained for.
-            name: of the picture, for messages.
+            image: ``Part`` of as many channels as the network was trained for; or, of 1 or 3,
+                ``Picture``, path, PIL image, array or tensor of one picture; see
+                ``restore.denoise``. Pictures that say so, and files, are turned upright.
+            name: Name of the picture in messages.
 
         Raises:
-            InputError: another number of channels.
+            InputError: another number of channels, no such kind of image, or not to be read.
         """
+        part = as_part(image, name)
         if part.channels != self.weights.channels:
             raise InputError(
                 f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "
@@ -231,9 +237,9 @@ def _threshold(
     if threshold is not None and fpr is not None:
         raise UsageError("give --threshold or --fpr, not both")
     if threshold is not None:
-        if not 0 <= threshold <= _LARGEST_SCORE:
-            raise UsageError(f"threshold {threshold:g}: give a number that is not negative")
-        return float(np.float32(threshold)), ""
+        expected = "a number that is not negative"
+        checked = checked_number("threshold", threshold, 0, _LARGEST_SCORE, expected)
+        return float(np.float32(checked)), ""
     if calibration is None:
         raise WeightsError(
             f"{weights.name}: was never calibrated on good parts; give --threshold, or finish its "

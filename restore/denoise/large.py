@@ -33,7 +33,7 @@ Pixels = NDArray[np.float32]
 
 
 def sigma_of_large(source: LargePicture) -> float:
-    """Return the noise level in [0, 1] that ``estimate_sigma`` finds in the whole picture."""
+    """Return the noise level in [0, 1] that ``estimate_sigma_chw`` finds in the whole picture."""
     with source.opened() as read:
 
         def encoded(start: int, stop: int) -> Pixels:

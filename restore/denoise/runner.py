@@ -1,6 +1,5 @@
 """Denoising: a noisy picture in, a clean one out."""
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from threading import Lock
 from typing import Literal
 
 from restore.batch.large import LargeResult
+from restore.checks import checked_number
 from restore.denoise.large import denoise_large, sigma_of_large
 from restore.denoise.pixels import (
     Midtones,
@@ -17,10 +17,12 @@ from restore.denoise.pixels import (
     only_finite,
 )
 from restore.engine.backend import Backend
-from restore.errors import UsageError, WeightsError
+from restore.errors import WeightsError
+from restore.image.coerce import ImageLike, as_picture
 from restore.image.large import LargePicture
 from restore.image.picture import Picture
-from restore.noise.estimate import estimate_sigma
+from restore.noise.estimate import estimate_sigma_chw
+from restore.reopen import Reopened
 from restore.weights.file import WeightFile, read_weight_file, shipped
 
 __all__ = ["Denoised", "Denoiser"]
@@ -47,7 +49,7 @@ class Denoised:
     record: dict[str, str | float | int | bool]
 
 
-class Denoiser:
+class Denoiser(Reopened):
     """Denoises pictures with one network for gray and one for colour.
 
     Args:
@@ -93,25 +95,28 @@ class Denoiser:
 
     def __call__(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         sigma: Sigma = "auto",
         strength: float = 1.0,
         detail: float = 0.0,
     ) -> Denoised:
-        """Denoise ``picture``.
+        """Denoise one image.
 
         Args:
-            picture: any size; linear pictures are denoised as sRGB-encoded values, and what lies
-                outside [0, 1] keeps its distance to that range.
+            image: ``Picture``, path, PIL image, array or tensor of one picture of any size; see
+                ``restore.denoise``. Linear pictures are denoised as sRGB-encoded values, and what
+                lies outside [0, 1] keeps its distance to that range.
             sigma: noise level in 0..255, or auto to estimate it.
             strength: 0 returns the picture bit for bit, 1 the full result, between is a blend.
             detail: share of the finest luminance texture that is put back, 0 to 1.
 
         Raises:
             UsageError: sigma, strength or detail out of range.
+            InputError: the image is of no such kind, or cannot be read.
         """
-        _check(sigma, strength, detail)
+        sigma, strength, detail = _checked(sigma, strength, detail)
+        picture = as_picture(image)
         started = time.perf_counter()
         names = self._names if sigma == "auto" else self._names_told
         backend = self._backend(names[picture.channels])
@@ -119,7 +124,7 @@ class Denoiser:
         if strength > 0:
             encoded, finite = encoded_for_network(picture)
             level = (
-                255 * estimate_sigma(only_finite(encoded, finite))
+                255 * estimate_sigma_chw(only_finite(encoded, finite))
                 if sigma == "auto"
                 else float(sigma)
             )
@@ -156,7 +161,7 @@ class Denoiser:
             InputError: the file is damaged.
             OutputError: there is no room for the working file.
         """
-        _check(sigma, strength, detail)
+        sigma, strength, detail = _checked(sigma, strength, detail)
         started = time.perf_counter()
         names = self._names if sigma == "auto" else self._names_told
         backend = self._backend(names[source.like.channels])
@@ -218,9 +223,8 @@ def _for_denoising(weights: WeightFile) -> WeightFile:
     return weights
 
 
-def _check(sigma: Sigma, strength: float, detail: float) -> None:
-    if sigma != "auto" and not (math.isfinite(sigma) and 0 <= sigma <= 255):
-        raise UsageError(f"sigma {sigma}: give a noise level from 0 to 255, or auto")
-    for name, share in (("strength", strength), ("detail", detail)):
-        if not 0 <= share <= 1:
-            raise UsageError(f"{name} {share}: give a number from 0 to 1")
+def _checked(sigma: Sigma, strength: float, detail: float) -> tuple[Sigma, float, float]:
+    if not (isinstance(sigma, str) and sigma == "auto"):
+        sigma = checked_number("sigma", sigma, 0, 255, "a noise level from 0 to 255, or auto")
+    strength = checked_number("strength", strength, 0, 1, "a number from 0 to 1")
+    return sigma, strength, checked_number("detail", detail, 0, 1, "a number from 0 to 1")

@@ -49,8 +49,8 @@ def tile_size(tile: str | int, auto: int) -> int:
     if tile == "auto":
         return auto
     try:
-        size = int(tile)
-    except ValueError:
+        size = 0 if isinstance(tile, float) else int(tile)
+    except (TypeError, ValueError):
         size = 0
     if size < 1:
         raise UsageError(f"tile {tile!r}: give a size in pixels, or auto")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,17 +14,20 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 from torch import Tensor
 
+from restore.checks import checked_number
 from restore.engine.backend import Backend
 from restore.errors import InputError, UsageError, WeightsError
 from restore.hdr.optics.psf_file import resized
 from restore.hdr.optics.sensor import LARGEST_RADIANCE
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.image.alpha import with_alpha_kind
+from restore.image.coerce import ImageLike, as_picture
 from restore.image.picture import ImageFormat, Picture, Transfer
 from restore.image.primaries import SRGB_PRIMARIES
 from restore.image.saturation import saturation_levels
 from restore.image.transfer import srgb_to_linear
 from restore.models.optical_element import psf_of
+from restore.reopen import Reopened
 from restore.weights.store import Weights, find, load
 
 __all__ = ["HdrReconstructor", "Mode", "linear_light"]
@@ -32,6 +35,7 @@ __all__ = ["HdrReconstructor", "Mode", "linear_light"]
 Mode = Literal["single", "optics"]
 
 _DEFAULT_MODELS = {"single": "hdr-single", "optics": "hdr-optics"}
+_MOST_STOPS = 100.0
 _KNEE = 0.05
 _FEATHER_PX = 3
 _SAME_PSF = 0.1
@@ -41,7 +45,7 @@ _BAND_PX = 512
 _LOSSY = (ImageFormat.JPEG, ImageFormat.WEBP, ImageFormat.AVIF)
 
 
-class HdrReconstructor:
+class HdrReconstructor(Reopened):
     """Finds the light that one exposure lost to saturation.
 
     Args:
@@ -69,6 +73,8 @@ class HdrReconstructor:
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
+        if mode not in get_args(Mode):
+            raise UsageError(f"mode {mode!r}: use single or optics")
         name = _DEFAULT_MODELS[mode] if str(model) == "auto" else str(model)
         weights = load(name)
         self._mode = mode
@@ -84,16 +90,18 @@ class HdrReconstructor:
 
     def __call__(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         saturation: float | None = None,
         is_linear: bool | None = None,
         exposure_stops: float = 0.0,
     ) -> Radiance:
-        """Reconstruct the radiance of a picture.
+        """Reconstruct the radiance of an image.
 
         Args:
-            picture: 8- to 16-bit, or linear floating point; gray is taken for three equal colours.
+            image: ``Picture``, path, PIL image, array or tensor of one picture; see
+                ``restore.denoise``. 8- to 16-bit, or linear floating point; gray is taken for three
+                equal colours.
             saturation: the sample value in (0, 1] from which on a channel is saturated; None to
                 find it (single), or for 1 (optics).
             is_linear: whether integer samples are linear; None to take them for sRGB.
@@ -105,8 +113,15 @@ class HdrReconstructor:
             one that is and near white are the picture's own, linearised.
 
         Raises:
-            InputError: a floating point picture with light above its white: it is HDR already.
+            InputError: no such kind of image, not to be read, or floating point with light above
+                its white: it is HDR already.
+            UsageError: a saturation or exposure that makes no sense.
         """
+        if saturation is not None:
+            checked_number("saturation", saturation, 0, 1, "a sample value up to 1", above=True)
+        stops = f"stops from -{_MOST_STOPS:g} to {_MOST_STOPS:g}"
+        checked_number("exposure_stops", exposure_stops, -_MOST_STOPS, _MOST_STOPS, stops)
+        picture = as_picture(image)
         started = time.perf_counter()
         picture = with_alpha_kind(picture, premultiplied=False)
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.errors import UsageError
+
 __all__ = ["ImageFormat", "Picture", "Transfer"]
 
 
@@ -81,12 +83,14 @@ class Picture:
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""
+        if not isinstance(self.pixels, np.ndarray):
+            raise UsageError(f"pixels must be a float32 array, got {type(self.pixels).__name__}")
         if self.pixels.ndim != 3 or self.pixels.shape[0] not in (1, 3):
-            raise ValueError(f"pixels must be [1 or 3, H, W], got {list(self.pixels.shape)}")
+            raise UsageError(f"pixels must be [1 or 3, H, W], got {list(self.pixels.shape)}")
         if self.pixels.dtype != np.float32:
-            raise ValueError(f"pixels must be float32, got {self.pixels.dtype}")
+            raise UsageError(f"pixels must be float32, got {self.pixels.dtype}")
         if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
-            raise ValueError(
+            raise UsageError(
                 f"alpha {list(self.alpha.shape)} does not fit pixels {list(self.pixels.shape)}"
             )
 

@@ -7,6 +7,7 @@ import struct
 import subprocess
 import sys
 import threading
+from os import PathLike
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -19,7 +20,7 @@ from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_exif import raw_exif
 from restore.image.raw_picture import RawPicture
 
-__all__ = ["RAW_SUFFIXES", "Look", "develop_raw", "is_raw", "read_raw"]
+__all__ = ["RAW_SUFFIXES", "Look", "as_raw", "develop_raw", "is_raw", "read_raw"]
 
 Look = Literal["libraw", "srgb", "camera"]
 
@@ -49,8 +50,18 @@ def is_raw(path: Path) -> bool:
     return path.suffix.lower() in RAW_SUFFIXES
 
 
+def as_raw(source: RawPicture | str | PathLike[str]) -> RawPicture:
+    """Return the RAW picture that ``source`` is, or the file of it.
+
+    Raises:
+        UnsupportedImage: another kind of object, or no RAW file.
+        InputError: as ``read_raw``.
+    """
+    return source if isinstance(source, RawPicture) else read_raw(source)
+
+
 def read_raw(
-    path: Path,
+    path: str | PathLike[str],
     *,
     max_pixels: int = _DEFAULT_MAX_PIXELS,
     seconds: float = _SECONDS,
@@ -74,6 +85,9 @@ def read_raw(
         InputError: the file cannot be opened.
         Each message begins with the file's name.
     """
+    if not isinstance(path, str | PathLike):
+        raise UnsupportedImage(f"{path!r:.80}: give a RawPicture or the path of a RAW file")
+    path = Path(path)
     header, samples = _asked(path, max_pixels, seconds, name or str(path), look=None)
     try:
         return _picture(path, header, samples)

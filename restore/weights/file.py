@@ -10,12 +10,13 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from restore.errors import WeightsError
+from restore.errors import UsageError, WeightsError
 
 __all__ = [
     "FORMAT_VERSION",
@@ -143,7 +144,10 @@ def find(name_or_path: str | Path) -> Path:
 
     Raises:
         WeightsError: there is no such file; the message lists the shipped names.
+        UsageError: neither a name nor a path.
     """
+    if not isinstance(name_or_path, str | PathLike):
+        raise UsageError(f"weights {name_or_path!r}: give a shipped name or the path of a file")
     path = Path(name_or_path)
     if path.is_file():
         return path

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import UsageError
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.weights.half import call_rounded
 from restore.weights.pictures import Example, levels_of, needed_measuring_of, pictures_for
 from restore.weights.store import Weights, build
@@ -171,4 +171,4 @@ def _losses(
 def _psnr(run: _Run | nn.Module, example: Example) -> float:
     # An overflow must show as a large loss: a NaN would pass as a small one in comparisons.
     result = torch.nan_to_num(run(*example.inputs)[0], nan=0.0)
-    return psnr(example.seen(result).clamp(0, 1).numpy(), example.seen(example.clean).numpy())
+    return psnr_chw(example.seen(result).clamp(0, 1).numpy(), example.seen(example.clean).numpy())

@@ -16,7 +16,7 @@ from restore.engine.cache import cache_folder, load_network
 from restore.engine.openvino_runner import can_serve, openvino_runners, serving_runners
 from restore.engine.torch_runner import torch_runners
 from restore.errors import DeviceError, UsageError
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
@@ -161,7 +161,7 @@ def test_bf16_costs_no_more_than_the_weights_say() -> None:
     noisy = add_gaussian_noise(clean, 25 / 255, seed=0)
     level = np.full(1, 25 / 255, np.float32)
     exact, coarse = (
-        psnr(openvino_runners(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
+        psnr_chw(openvino_runners(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
         for precision in ("fp32", "bf16")
     )
     assert exact - coarse <= 0.02
