@@ -91,8 +91,11 @@ def test_damaged_pil_images_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "cut.png"
     Image.fromarray(SAMPLES).save(path)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(CorruptImage, match="cannot be decoded"):
-        restore.estimate_sigma(Image.open(path))
+    with (
+        Image.open(path) as image,
+        pytest.raises(CorruptImage, match="cannot be decoded"),
+    ):
+        restore.estimate_sigma(image)
 
 
 @pytest.mark.parametrize(

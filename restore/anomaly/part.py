@@ -36,6 +36,11 @@ class Part:
 
     Raises:
         UsageError: pixels of another kind, or none.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> restore.Part(pixels=np.zeros((5, 32, 48), np.float32)).channels
+    5
     """
 
     pixels: NDArray[np.float32]
@@ -67,6 +72,10 @@ def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_
 
     Raises:
         InputError: as ``decode`` does.
+
+    >>> import restore
+    >>> restore.read_part("samples/lake.tif").channels
+    1
     """
     if not isinstance(source, str | PathLike | bytes):
         raise UnsupportedImage(f"{source!r:.80}: give the path of a file, or a file's bytes")

@@ -62,6 +62,12 @@ class Inspection:
         largest_area: pixels of the largest of all, 0 if there is none.
         scores: ``[H, W]``, never negative, at the picture's resolution.
         reconstruction: ``[C, H, W]`` in [0, 1], the part as the network would have it.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> inspection = restore.Detector("anomaly-magnetic-tile")(np.full((64, 64), 90, np.uint8))
+    >>> inspection.scores.shape, inspection.is_defective == (inspection.region_count > 0)
+    ((64, 64), True)
     """
 
     score: float
@@ -105,6 +111,16 @@ class Detector(Reopened):
             and no threshold is given.
         UsageError: an option that does not exist, or two thresholds.
         DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the network anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> detector = restore.Detector("anomaly-magnetic-tile", fpr=0.05)
+    >>> scratched = np.full((64, 64), 90, np.uint8)
+    >>> scratched[20:23, 10:50] = 255
+    >>> detector(scratched).score > detector(np.full((64, 64), 90, np.uint8)).score
+    True
     """
 
     def __init__(

@@ -57,6 +57,18 @@ class Enhanced:
         ratio: amplification that is in ``colour``.
         record: model, device, precision, tile, ratio, white balance, megapixels, seconds. Plain
             values, ready for JSON.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> enhanced = restore.DarkEnhancer()(raw, ratio=20, output_color="linear")
+    >>> enhanced.picture.is_float, enhanced.record["sensor"]
+    (True, 'RGGB')
     """
 
     colour: NDArray[np.float32]
@@ -145,6 +157,20 @@ class DarkEnhancer(Reopened):
         WeightsError: the weights are missing, damaged or for another task.
         UsageError: an option that does not exist.
         DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the networks anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> enhancer = restore.DarkEnhancer("isp-bayer")
+    >>> enhancer(raw, ratio=20).picture.pixels.shape
+    (3, 64, 64)
     """
 
     def __init__(

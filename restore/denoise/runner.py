@@ -43,6 +43,12 @@ class Denoised:
         picture: the denoised picture; all but its pixels is as in the input.
         record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
             strength, detail, megapixels, seconds. Plain values, ready for JSON.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> denoised = restore.Denoiser("dncnn-gray")(np.full((32, 32), 128, np.uint8), sigma=10)
+    >>> denoised.picture.pixels.shape, denoised.record["model"], denoised.record["sigma"]
+    ((1, 32, 32), 'dncnn-gray', 10.0)
     """
 
     picture: Picture
@@ -69,6 +75,15 @@ class Denoiser(Reopened):
         WeightsError: the weights are missing, damaged or for another task.
         UsageError: an option that does not exist.
         DeviceError: the device is not on this machine.
+
+    It may be called from several threads, and pickled: another process opens the networks anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> denoiser = restore.Denoiser("resunet", device="cpu")
+    >>> noisy = np.random.default_rng(0).normal(128, 25, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+    >>> [denoiser(image, sigma=25).picture.channels for image in (noisy, noisy[..., 0])]
+    [3, 1]
     """
 
     def __init__(

@@ -61,6 +61,16 @@ class HdrReconstructor(Reopened):
         WeightsError: the weights are missing, damaged, or for another task or mode.
         UsageError: an option that does not exist, or another PSF than that of the weights.
         DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the network anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> lamp = np.full((64, 64, 3), 60, np.uint8)
+    >>> lamp[20:30, 20:30] = 255
+    >>> light = restore.HdrReconstructor("single")(lamp).picture.pixels
+    >>> bool(light[:, 20:30, 20:30].min() >= 1 > light[:, 0, 0].max())
+    True
     """
 
     def __init__(

@@ -13,7 +13,12 @@ __all__ = ["ImageFormat", "Picture", "Transfer"]
 
 
 class Transfer(StrEnum):
-    """How a sample value relates to light."""
+    """How a sample value relates to light.
+
+    >>> import restore
+    >>> restore.decode("samples/city.png").transfer is restore.Transfer.SRGB
+    True
+    """
 
     SRGB = "srgb"
     GAMMA = "gamma"
@@ -21,7 +26,12 @@ class Transfer(StrEnum):
 
 
 class ImageFormat(StrEnum):
-    """A container of pictures. BMP is only read; DNG is only written, and only by dark-enhance."""
+    """A container of pictures. BMP is only read; DNG is only written, and only by dark-enhance.
+
+    >>> import restore
+    >>> restore.ImageFormat("jpeg") is restore.ImageFormat.JPEG
+    True
+    """
 
     PNG = "png"
     TIFF = "tiff"
@@ -61,6 +71,15 @@ class Picture:
             pixels per metre), whole; they go back into PNG.
         notes: what else is kept of its own container, ``format``, and goes back there: text chunks
             of a PNG; ``kept_segments`` of a JPEG, with IPTC, comments and pixels per inch.
+
+    Raises:
+        UsageError: pixels or alpha of another type or shape.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> picture = restore.Picture(pixels=np.zeros((3, 20, 30), np.float32))
+    >>> picture.channels, picture.height, picture.width
+    (3, 20, 30)
     """
 
     pixels: NDArray[np.float32]

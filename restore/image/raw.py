@@ -84,6 +84,13 @@ def read_raw(
         ImageTooLarge: more than ``max_pixels``.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
+
+    >>> import restore
+    >>> try:
+    ...     restore.read_raw("samples/city.png")
+    ... except restore.RestoreError as error:
+    ...     print(error)
+    samples/city.png: is not a camera RAW file; for finished pictures there is `imrestore denoise`
     """
     if not isinstance(path, str | PathLike):
         raise UnsupportedImage(f"{path!r:.80}: give a RawPicture or the path of a RAW file")

@@ -162,7 +162,12 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def shipped() -> list[str]:
-    """Return the names of the weights that come with the package, sorted."""
+    """Return the names of the weights that come with the package, sorted.
+
+    >>> import restore
+    >>> "photo" in restore.shipped()
+    True
+    """
     return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
 
 

@@ -94,6 +94,11 @@ class Weights:
         provenance: recipe, data and measurements, as written by training or conversion.
         precision_loss_db: dtype name -> sigma (0..255) -> loss in dB against float32.
         stored_dtype: dtype of the tensors in the file.
+
+    >>> import restore
+    >>> weights = restore.load("dncnn-gray")
+    >>> weights.task, weights.channels, weights.takes_sigma
+    ('denoise', 1, False)
     """
 
     name: str
@@ -150,6 +155,12 @@ def build(weights: Weights) -> nn.Module:
 
     Raises:
         WeightsError: the tensors do not fit the architecture, or one is not finite.
+
+    >>> import torch
+    >>> import restore
+    >>> network = restore.build(restore.load("dncnn-gray"))
+    >>> network(torch.zeros(1, 1, 16, 16)).shape
+    torch.Size([1, 1, 16, 16])
     """
     constructor, _ = ARCHITECTURES[weights.architecture]
     tensors = {key: tensor.detach().clone() for key, tensor in weights.tensors.items()}
@@ -224,6 +235,10 @@ def load(name_or_path: str | Path) -> Weights:
 
     Raises:
         WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
+
+    >>> import restore
+    >>> restore.load("resunet-color").architecture
+    'ResUNet'
     """
     path = find(name_or_path)
     with opened(path, "pt") as file:
