@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.denoise.arrays import denoise
+import restore
 from restore.image.decode import decode
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 
 LEVELS = (4, 8, 12)
 """Of 255. Noise of cameras is correlated: methods for white noise need more than its own level."""
@@ -37,7 +37,7 @@ def results(noisy: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[np.float3
     for level in LEVELS:
         clean = bm3d.bm3d_rgb(noisy.transpose(1, 2, 0), level / 255)
         yield f"CBM3D, sigma {level}", clean.transpose(2, 0, 1).clip(0, 1).astype(np.float32)
-    yield "imrestore, photo", denoise(noisy.transpose(1, 2, 0), "photo").transpose(2, 0, 1)
+    yield "imrestore, photo", restore.denoise(noisy.transpose(1, 2, 0), "photo").transpose(2, 0, 1)
 
 
 def middle(pixels: NDArray[np.float32], side: int | None) -> NDArray[np.float32]:
@@ -62,7 +62,7 @@ def main() -> None:
             middle(decode(each).pixels, options.crop) for each in (path, options.noisy / path.name)
         )
         for name, result in results(noisy):
-            scores[name].append(psnr(result, reference))
+            scores[name].append(psnr_chw(result, reference))
     print(f"| method, {len(scores['noisy'])} pairs | PSNR |\n|---|---|")
     for name, values in scores.items():
         print(f"| {name} | {sum(values) / len(values):.2f} |")

@@ -1,6 +1,8 @@
 """imrestore as a library: denoise and restore pictures in Python.
 
-Names are imported when first used, so that ``import restore`` costs nothing.
+Names are imported when first used, so that ``import restore`` costs nothing. Every function and
+class that works on an image takes a ``Picture``, a path, a PIL image, a numpy array or a torch
+tensor; see ``restore.image.coerce.ImageLike``. Noise levels are in 0..255.
 """
 
 from importlib import import_module
@@ -10,27 +12,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from restore.anomaly.part import Part, read_part
     from restore.anomaly.runner import Detector, Inspection
-    from restore.denoise.arrays import denoise
+    from restore.api import decode, encode, estimate_sigma, psnr, ssim
+    from restore.dark.runner import DarkEnhancer, Enhanced
+    from restore.denoise.function import denoise
     from restore.denoise.runner import Denoised, Denoiser
     from restore.errors import RestoreError
+    from restore.hdr.radiance import Radiance
+    from restore.hdr.runner import HdrReconstructor
     from restore.image.codecs import ImageFormat
-    from restore.image.decode import decode
-    from restore.image.encode import encode
-    from restore.image.metrics import psnr, ssim
     from restore.image.picture import Picture, Transfer
-    from restore.noise.estimate import estimate_sigma
+    from restore.image.raw import read_raw
+    from restore.image.raw_picture import RawPicture
     from restore.tasks import load
     from restore.weights.file import shipped
     from restore.weights.store import Weights
 
 __all__ = [
+    "DarkEnhancer",
     "Denoised",
     "Denoiser",
     "Detector",
+    "Enhanced",
+    "HdrReconstructor",
     "ImageFormat",
     "Inspection",
     "Part",
     "Picture",
+    "Radiance",
+    "RawPicture",
     "RestoreError",
     "Transfer",
     "Weights",
@@ -41,6 +50,7 @@ __all__ = [
     "load",
     "psnr",
     "read_part",
+    "read_raw",
     "shipped",
     "ssim",
 ]
@@ -48,25 +58,31 @@ __all__ = [
 __version__ = version("imrestore")
 
 _HOMES = {
+    "DarkEnhancer": "restore.dark.runner",
     "Denoised": "restore.denoise.runner",
     "Denoiser": "restore.denoise.runner",
     "Detector": "restore.anomaly.runner",
     "ImageFormat": "restore.image.codecs",
+    "Enhanced": "restore.dark.runner",
+    "HdrReconstructor": "restore.hdr.runner",
     "Inspection": "restore.anomaly.runner",
     "Part": "restore.anomaly.part",
     "Picture": "restore.image.picture",
+    "Radiance": "restore.hdr.radiance",
+    "RawPicture": "restore.image.raw_picture",
     "RestoreError": "restore.errors",
     "Transfer": "restore.image.picture",
     "Weights": "restore.weights.store",
-    "decode": "restore.image.decode",
-    "denoise": "restore.denoise.arrays",
-    "encode": "restore.image.encode",
-    "estimate_sigma": "restore.noise.estimate",
     "load": "restore.tasks",
-    "psnr": "restore.image.metrics",
-    "read_part": "restore.anomaly.part",
     "shipped": "restore.weights.file",
-    "ssim": "restore.image.metrics",
+    "decode": "restore.api",
+    "denoise": "restore.denoise.function",
+    "encode": "restore.api",
+    "estimate_sigma": "restore.api",
+    "psnr": "restore.api",
+    "read_part": "restore.anomaly.part",
+    "read_raw": "restore.image.raw",
+    "ssim": "restore.api",
 }
 
 

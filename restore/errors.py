@@ -31,7 +31,15 @@ __all__ = [
 
 
 class RestoreError(Exception):
-    """The root: catching it catches everything this library raises on purpose."""
+    """The root: catching it catches everything this library raises on purpose.
+
+    >>> import restore
+    >>> try:
+    ...     restore.denoise("samples/city.png", sigma=-1)
+    ... except restore.RestoreError as error:
+    ...     print(f"{type(error).__name__}: {error}")
+    UsageError: sigma -1: give a noise level from 0 to 255, or auto
+    """
 
 
 class UsageError(RestoreError):

@@ -74,19 +74,82 @@ def isp_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     import torch
 
     from restore.models.isp_unet import IspUNet, IspUNetConfig
-    from restore.weights.store import Weights, save_weights
 
     paths = {}
     for name, planes in (("bayer", 4), ("xtrans", 9)):
         torch.manual_seed(0)
-        config = IspUNetConfig(planes=planes, width=2)
-        weights = Weights(
-            name=name,
-            network=IspUNet,
-            config=config,
-            task="dark-enhance",
-            tensors=dict(IspUNet(config).state_dict()),
-        )
-        paths[name] = tmp_path_factory.mktemp("isp") / f"{name}.safetensors"
-        save_weights(weights, paths[name])
+        network = IspUNet(IspUNetConfig(planes=planes, width=2))
+        path = tmp_path_factory.mktemp("isp") / f"{name}.safetensors"
+        paths[name] = _save(network, path, task="dark-enhance")
     return paths
+
+
+def _save(network: Any, path: Path, task: str) -> Path:
+    from restore.weights.store import save_weights, weights_of
+
+    save_weights(weights_of(network, name=path.stem, task=task, provenance={}), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def gray_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A blind gray network that changes pictures."""
+    import torch
+
+    from restore.models.dncnn import DnCNN, DnCNNConfig
+
+    torch.manual_seed(1)
+    network = DnCNN(DnCNNConfig(channels=1, depth=3, width=8))
+    return _save(network, tmp_path_factory.mktemp("models") / "gray.safetensors", "denoise")
+
+
+@pytest.fixture(scope="session")
+def color_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A colour network that is told sigma."""
+    import torch
+
+    from restore.models.resunet import ResUNet, ResUNetConfig
+
+    torch.manual_seed(2)
+    network = ResUNet(ResUNetConfig(channels=3, widths=(4, 8), blocks=1))
+    return _save(network, tmp_path_factory.mktemp("models") / "color.safetensors", "denoise")
+
+
+@pytest.fixture(scope="session")
+def hdr_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that claims to be for another task than its own, hdr."""
+    from restore.models.dncnn import DnCNN, DnCNNConfig
+
+    network = DnCNN(DnCNNConfig(channels=1, depth=3, width=8))
+    return _save(network, tmp_path_factory.mktemp("models") / "other.safetensors", "hdr")
+
+
+@pytest.fixture(scope="session")
+def single_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network for light above white."""
+    import torch
+
+    from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
+
+    torch.manual_seed(0)
+    network = HdrResUNet(HdrResUNetConfig(widths=(4, 6), psf_size=0))
+    return _save(network, tmp_path_factory.mktemp("models") / "single.safetensors", "hdr")
+
+
+@pytest.fixture(scope="session")
+def detector_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained detector of defects in gray pictures, calibrated on made-up scores."""
+    import torch
+
+    from restore.anomaly.calibration import Calibration
+    from restore.models.autoencoder import Autoencoder, AutoencoderConfig
+    from restore.weights.store import save_weights, weights_of
+
+    torch.manual_seed(0)
+    network = Autoencoder(AutoencoderConfig(channels=1, window=32, latent=4, loss="l2"))
+    calibration = Calibration(scores=tuple(i / 50 for i in range(40)), target_fpr=0.05)
+    provenance = {"calibration": calibration.as_mapping()}
+    path = tmp_path_factory.mktemp("models") / "detector.safetensors"
+    weights = weights_of(network, name="detector", task="anomaly", provenance=provenance)
+    save_weights(weights, path)
+    return path

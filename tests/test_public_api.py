@@ -1,16 +1,25 @@
+import doctest
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import restore
 
 PUBLIC = [
+    "DarkEnhancer",
     "Denoised",
     "Denoiser",
     "Detector",
+    "Enhanced",
+    "HdrReconstructor",
     "ImageFormat",
     "Inspection",
     "Part",
     "Picture",
+    "Radiance",
+    "RawPicture",
     "RestoreError",
     "Transfer",
     "Weights",
@@ -21,6 +30,7 @@ PUBLIC = [
     "load",
     "psnr",
     "read_part",
+    "read_raw",
     "shipped",
     "ssim",
 ]
@@ -33,6 +43,22 @@ def test_exported_names_are_pinned() -> None:
 def test_every_exported_name_exists_and_is_documented() -> None:
     for name in restore.__all__:
         assert getattr(restore, name).__doc__, name
+
+
+@pytest.mark.parametrize("name", restore.__all__)
+def test_every_exported_name_has_an_example_that_runs(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the project's root, as the examples say."""
+    monkeypatch.chdir(Path(__file__).resolve().parents[1])
+    # Where the package has taken the function's place, its docstring has none.
+    monkeypatch.delattr(restore, "denoise", raising=False)
+    public = getattr(restore, name)
+    example = doctest.DocTestParser().get_doctest(public.__doc__, {}, name, None, None)
+    assert example.examples
+    failures: list[str] = []
+    doctest.DocTestRunner(verbose=False).run(example, out=failures.append)
+    assert not failures, "".join(failures)
 
 
 def test_import_is_light() -> None:

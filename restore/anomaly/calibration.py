@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any
 
 from restore.errors import UsageError, WeightsError
@@ -122,5 +123,7 @@ def binomial_interval(events: int, trials: int) -> tuple[float, float]:
 
 
 def _check_rate(rate: float) -> None:
+    if not isinstance(rate, Real):
+        raise UsageError(f"false-alarm rate {rate!r}: give a number between 0 and 1, as in 0.01")
     if not 0 < rate < 1:
         raise UsageError(f"false-alarm rate {rate:g}: give a number between 0 and 1, as in 0.01")

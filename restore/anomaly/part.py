@@ -2,20 +2,22 @@
 
 import io
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage
+from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage, UsageError
 from restore.image.codecs import ImageFormat, sniff
+from restore.image.coerce import ImageLike, as_picture
 from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
 from restore.image.metadata import ORIENTATION
-from restore.image.picture import upright, upright_plane
+from restore.image.picture import Picture, upright, upright_plane
 from restore.image.tiff_checks import check_directory, check_segments
 
-__all__ = ["Part", "read_part"]
+__all__ = ["Part", "as_part", "read_part"]
 
 _HEAD_BYTES = 64
 _MOST_BANDS = 64
@@ -30,10 +32,27 @@ class Part:
         pixels: float32 ``[C, H, W]``, C >= 1; integer samples are scaled so that the largest code
             is 1.0.
         bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
+
+    Raises:
+        UsageError: pixels of another kind, or none.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> restore.Part(pixels=np.zeros((5, 32, 48), np.float32)).channels
+    5
     """
 
     pixels: NDArray[np.float32]
     bit_depth: int = 8
+
+    def __post_init__(self) -> None:
+        """Check once, so that nobody downstream has to."""
+        pixels: object = self.pixels
+        if not (isinstance(pixels, np.ndarray) and pixels.dtype == np.float32):
+            what = pixels.dtype if isinstance(pixels, np.ndarray) else type(pixels).__name__
+            raise UsageError(f"pixels of a Part must be a float32 array [C, H, W], not {what}")
+        if pixels.ndim != 3 or not pixels.size:
+            raise UsageError(f"pixels of a Part must be [C, H, W], not {list(pixels.shape)}")
 
     @property
     def channels(self) -> int:
@@ -41,18 +60,49 @@ class Part:
         return int(self.pixels.shape[0])
 
 
-def read_part(source: Path | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Part:
+def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Part:
     """Read whatever ``decode`` reads, and TIFF files of other numbers of channels.
 
     Alpha is left out; a fourth channel that is not said to be opacity counts as one of the part's.
 
+    Args:
+        source: Path of a file, or a file's bytes.
+        max_pixels: Number of pixels above which a picture is refused before memory is taken.
+
     Raises:
         InputError: as ``decode`` does.
+
+    >>> import restore
+    >>> restore.read_part("samples/lake.tif").channels
+    1
     """
-    bands = _bands(source, max_pixels)
-    if bands is not None:
-        return bands
-    picture = upright(decode(source, max_pixels=max_pixels))
+    if not isinstance(source, str | PathLike | bytes):
+        raise UnsupportedImage(f"{source!r:.80}: give the path of a file, or a file's bytes")
+    file = source if isinstance(source, bytes) else Path(source)
+    bands = _bands(file, max_pixels)
+    return _part_of(decode(file, max_pixels=max_pixels)) if bands is None else bands
+
+
+def as_part(image: "Part | ImageLike", name: str = "image") -> Part:
+    """Return the part that ``image`` shows.
+
+    Args:
+        image: ``Part``, for other numbers of channels than 1 and 3; or what ``as_picture`` takes.
+        name: what messages call it.
+
+    Raises:
+        InputError: as ``read_part`` and ``as_picture``.
+    """
+    if isinstance(image, Part):
+        return image
+    if isinstance(image, str | PathLike):
+        return read_part(image)
+    return _part_of(as_picture(image, name))
+
+
+def _part_of(picture: Picture) -> Part:
+    """Return a picture of a part, upright."""
+    picture = upright(picture)
     if picture.alpha is not None and not picture.alpha_is_opacity:
         every = np.concatenate([picture.pixels, picture.alpha[None]])
         return Part(pixels=every, bit_depth=picture.bit_depth)

@@ -14,12 +14,15 @@ from torch.nn import functional as F
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.network import InspectionNetwork
-from restore.anomaly.part import Part
+from restore.anomaly.part import Part, as_part
 from restore.anomaly.shrink import enlarged_scores
 from restore.anomaly.task import TASK
+from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.errors import InputError, UsageError, WeightsError
+from restore.image.coerce import ImageLike
 from restore.models.autoencoder import Autoencoder
+from restore.reopen import Reopened
 from restore.weights.file import digest
 from restore.weights.store import Weights
 
@@ -61,6 +64,12 @@ class Inspection:
         largest_area: pixels of the largest of all, 0 if there is none.
         scores: ``[H, W]``, never negative, at the picture's resolution.
         reconstruction: ``[C, H, W]`` in [0, 1], the part as the network would have it.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> inspection = restore.Detector("anomaly-magnetic-tile")(np.full((64, 64), 90, np.uint8))
+    >>> inspection.scores.shape, inspection.is_defective == (inspection.region_count > 0)
+    ((64, 64), True)
     """
 
     score: float
@@ -87,7 +96,7 @@ class Inspection:
         return self.score / self.threshold if self.threshold > 0 else None
 
 
-class Detector:
+class Detector(Reopened):
     """Inspects parts with a network trained on good ones.
 
     Args:
@@ -104,6 +113,16 @@ class Detector:
             and no threshold is given.
         UsageError: an option that does not exist, or two thresholds.
         DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the network anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> detector = restore.Detector("anomaly-magnetic-tile", fpr=0.05)
+    >>> scratched = np.full((64, 64), 90, np.uint8)
+    >>> scratched[20:23, 10:50] = 255
+    >>> detector(scratched).score > detector(np.full((64, 64), 90, np.uint8)).score
+    True
     """
 
     def __init__(
@@ -142,16 +161,19 @@ class Detector:
         tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
         return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
 
-    def __call__(self, part: Part, name: str = "the picture") -> Inspection:
+    def __call__(self, image: "Part | ImageLike", name: str = "the picture") -> Inspection:
         """Inspect one part.
 
         Args:
-            part: any size; of as many channels as the network was trained for.
-            name: of the picture, for messages.
+            image: ``Part`` of as many channels as the network was trained for; or, of 1 or 3,
+                ``Picture``, path, PIL image, array or tensor of one picture; see
+                ``restore.denoise``. Pictures that say so, and files, are turned upright.
+            name: Name of the picture in messages.
 
         Raises:
-            InputError: another number of channels.
+            InputError: another number of channels, no such kind of image, or not to be read.
         """
+        part = as_part(image, name)
         if part.channels != self.weights.channels:
             raise InputError(
                 f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "
@@ -225,9 +247,9 @@ def _threshold(
     if threshold is not None and fpr is not None:
         raise UsageError("give --threshold or --fpr, not both")
     if threshold is not None:
-        if not 0 <= threshold <= _LARGEST_SCORE:
-            raise UsageError(f"threshold {threshold:g}: give a number that is not negative")
-        return float(np.float32(threshold)), ""
+        expected = "a number that is not negative"
+        checked = checked_number("threshold", threshold, 0, _LARGEST_SCORE, expected)
+        return float(np.float32(checked)), ""
     if calibration is None:
         raise WeightsError(
             f"{weights.name}: was never calibrated on good parts; give --threshold, or finish its "

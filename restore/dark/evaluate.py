@@ -19,10 +19,10 @@ from restore.dark.runner import DarkEnhancer
 from restore.errors import InputError
 from restore.image.develop import camera_to_srgb
 from restore.image.dng import write_cfa_dng
-from restore.image.metrics import MEASURES, Failure, clean_picture, psnr, ssim
+from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb
-from restore.noise.estimate import estimate_sigma
+from restore.noise.estimate import estimate_sigma_chw
 
 __all__ = [
     "CAMERA",
@@ -141,8 +141,8 @@ def _scores(
             path=path,
             ratio=ratio,
             method=method,
-            psnr=psnr(result, reference),
-            ssim=ssim(result, reference),
+            psnr=psnr_chw(result, reference),
+            ssim=ssim_chw(result, reference),
             seconds=seconds,
             record=record,
         )
@@ -193,7 +193,7 @@ def _enlarged(raw: RawPicture) -> RawPicture:
 def _non_local_means(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
     import cv2
 
-    strength = _NLM_STRENGTH * 255 * estimate_sigma(srgb)
+    strength = _NLM_STRENGTH * 255 * estimate_sigma_chw(srgb)
     codes = np.rint(srgb * 255).astype(np.uint8).transpose(1, 2, 0)
     # OpenCV's windows of 7 and 21 pixels are those of Buades et al. 2005.
     smooth = cv2.fastNlMeansDenoisingColored(

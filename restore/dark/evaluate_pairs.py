@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from restore.dark.data import RawPair
 from restore.dark.runner import DarkEnhancer, Enhanced
 from restore.errors import InputError, UnsupportedImage
-from restore.image.metrics import MEASURES, SSIM_WINDOW, Failure, psnr, ssim
+from restore.image.metrics import MEASURES, SSIM_WINDOW, Failure, psnr_chw, ssim_chw
 from restore.image.raw import Look, develop_raw, read_raw
 from restore.image.raw_picture import RawPicture
 
@@ -73,8 +73,8 @@ def _score(enhancer: DarkEnhancer, pair: RawPair) -> PairScore:
     return PairScore(
         path=pair.short,
         ratio=pair.ratio,
-        psnr=psnr(result, reference),
-        ssim=ssim(result, reference),
+        psnr=psnr_chw(result, reference),
+        ssim=ssim_chw(result, reference),
         seconds=seconds,
         record=enhanced.record,
     )

@@ -1,16 +1,19 @@
 """Dark RAW files: a mosaic in, a photograph out."""
 
 import math
+import sys
 import time
 from dataclasses import dataclass, field, replace
 from functools import cache
+from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageCms
 
+from restore.checks import checked_number
 from restore.dark.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
@@ -24,9 +27,11 @@ from restore.image.encode import check_depth, encode_as
 from restore.image.metadata import with_orientation
 from restore.image.packing import PLANE_COLOURS, normalised, pack, unpack
 from restore.image.picture import Picture, Transfer, upright_plane
+from restore.image.raw import as_raw
 from restore.image.raw_picture import RawPicture
 from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.models.isp_unet import IspUNetConfig
+from restore.reopen import Reopened
 from restore.weights.file import shipped
 from restore.weights.store import Weights
 
@@ -55,6 +60,18 @@ class Enhanced:
         ratio: amplification that is in ``colour``.
         record: model, device, precision, tile, ratio, white balance, megapixels, seconds. Plain
             values, ready for JSON.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> enhanced = restore.DarkEnhancer()(raw, ratio=20, output_color="linear")
+    >>> enhanced.picture.is_float, enhanced.record["sensor"]
+    (True, 'RGGB')
     """
 
     colour: NDArray[np.float32]
@@ -116,7 +133,7 @@ class Enhanced:
         return write_linear_dng(light, replace(raw, white_balance=(red, green, blue)))
 
 
-class DarkEnhancer:
+class DarkEnhancer(Reopened):
     """Develops dark RAW files with one network for Bayer and one for X-Trans sensors.
 
     Args:
@@ -129,6 +146,20 @@ class DarkEnhancer:
         WeightsError: the weights are missing, damaged or for another task.
         UsageError: an option that does not exist.
         DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the networks anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> enhancer = restore.DarkEnhancer("isp-bayer")
+    >>> enhancer(raw, ratio=20).picture.pixels.shape
+    (3, 64, 64)
     """
 
     def __init__(
@@ -161,7 +192,7 @@ class DarkEnhancer:
 
     def __call__(
         self,
-        raw: RawPicture,
+        source: RawPicture | str | PathLike[str],
         *,
         ratio: float | Literal["auto"] = "auto",
         ev: float = 0.0,
@@ -171,7 +202,7 @@ class DarkEnhancer:
         """Make a photograph of a mosaic.
 
         Args:
-            raw: of any size.
+            source: ``RawPicture`` of any size, or the path of a camera's RAW file.
             ratio: amplification, or auto to choose it from the data (see ``auto_ratio``).
             ev: stops by which the amplification is raised.
             white_balance: camera for what the file says, auto for ``gray_world``, or factors for
@@ -180,10 +211,12 @@ class DarkEnhancer:
 
         Raises:
             UsageError: a value out of range.
-            UnsupportedImage: no network for this kind of sensor.
+            UnsupportedImage: no network for this kind of sensor, or no RAW file.
+            InputError: the file cannot be read.
             DeviceError: not even a small tile fits the device's memory.
         """
-        _check(ratio, ev, white_balance)
+        _check(ratio, ev, white_balance, output_color)
+        raw = as_raw(source)
         started = time.perf_counter()
         runner = self._runner(raw)
         config = self._configs[raw.is_xtrans]
@@ -237,15 +270,24 @@ def _lowest(weights: Weights) -> float:
     return 0.0 if "converted_from" in weights.provenance else -math.inf
 
 
-def _check(ratio: float | str, ev: float, white_balance: WhiteBalance) -> None:
-    if ratio != "auto" and not (isinstance(ratio, int | float) and 0 < ratio <= _MOST_RATIO):
-        raise UsageError(f"ratio {ratio}: give a number up to {_MOST_RATIO:g}, or auto")
-    if not abs(ev) <= _MOST_STOPS:
-        raise UsageError(f"ev {ev}: give stops from -{_MOST_STOPS:g} to {_MOST_STOPS:g}")
-    if isinstance(white_balance, tuple) and not all(
-        0 < factor < math.inf for factor in white_balance
-    ):
-        raise UsageError("white balance: give three positive factors, for red, green and blue")
+def _check(
+    ratio: float | str, ev: float, white_balance: WhiteBalance, output_color: OutputColor
+) -> None:
+    if not (isinstance(ratio, str) and ratio == "auto"):
+        expected = f"a number up to {_MOST_RATIO:g}, or auto"
+        checked_number("ratio", ratio, 0, _MOST_RATIO, expected, above=True)
+    stops = f"stops from -{_MOST_STOPS:g} to {_MOST_STOPS:g}"
+    checked_number("ev", ev, -_MOST_STOPS, _MOST_STOPS, stops)
+    if isinstance(white_balance, tuple):
+        factors = "three positive factors, for red, green and blue"
+        if len(white_balance) != 3:
+            raise UsageError(f"white balance {white_balance}: give {factors}")
+        for factor in white_balance:
+            checked_number("white balance", factor, 0, sys.float_info.max, factors, above=True)
+    elif white_balance not in get_args(get_args(WhiteBalance)[0]):
+        raise UsageError(f"white balance {white_balance!r}: give camera, auto or a tuple of three")
+    if output_color not in get_args(OutputColor):
+        raise UsageError(f"output colour {output_color!r}: give srgb or linear")
 
 
 def _balance(

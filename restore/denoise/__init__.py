@@ -1,4 +1,4 @@
-"""Denoising; the package can be called as the function ``restore.denoise.arrays.denoise``.
+"""Denoising; the package can be called as the function ``restore.denoise.function.denoise``.
 
 Importing a package binds its name in its parent, so that ``restore.denoise`` cannot be a plain
 function once anything below it was imported.
@@ -11,8 +11,8 @@ from typing import Any
 
 class _Callable(ModuleType):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Denoise one picture; see ``restore.denoise.arrays.denoise``."""
-        from restore.denoise.arrays import denoise
+        """Denoise one image; see ``restore.denoise.function.denoise``."""
+        from restore.denoise.function import denoise
 
         return denoise(*args, **kwargs)
 

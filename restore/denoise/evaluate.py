@@ -12,7 +12,7 @@ from restore.batch.inputs import by_stem, counterpart, pictures_in
 from restore.denoise.runner import Denoiser
 from restore.errors import InputError
 from restore.image.decode import decode
-from restore.image.metrics import MEASURES, Failure, clean_picture, psnr, ssim, to_luma
+from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw, to_luma
 from restore.image.picture import Picture
 from restore.noise.awgn import add_gaussian_noise
 from restore.noise.jpeg import compressed
@@ -104,9 +104,9 @@ def evaluate_denoiser(
             yield Score(
                 path=path,
                 condition=trial.condition,
-                psnr_noisy=psnr(noisy.pixels, clean.pixels),
-                psnr=psnr(result, clean.pixels),
-                ssim=ssim(result, clean.pixels),
+                psnr_noisy=psnr_chw(noisy.pixels, clean.pixels),
+                psnr=psnr_chw(result, clean.pixels),
+                ssim=ssim_chw(result, clean.pixels),
                 seconds=seconds,
                 record=denoised.record,
             )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from restore.batch.inputs import by_stem, counterpart, pictures_in
 from restore.errors import InputError, UnsupportedImage
 from restore.image.decode import decode
-from restore.image.metrics import MEASURES, Failure, clean_picture, psnr, ssim, to_luma
+from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw, to_luma
 
 __all__ = ["OUTPUT_PROTOCOL", "OutputScore", "score_outputs"]
 
@@ -73,7 +73,7 @@ def _score(output: Path, reference: Path, *, gray: bool) -> OutputScore:
         raise UnsupportedImage(f"{output}: holds values that are not finite")
     result = result.clip(0, 1)
     return OutputScore(
-        path=output, reference=reference, psnr=psnr(result, clean), ssim=ssim(result, clean)
+        path=output, reference=reference, psnr=psnr_chw(result, clean), ssim=ssim_chw(result, clean)
     )
 
 

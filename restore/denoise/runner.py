@@ -1,6 +1,5 @@
 """Denoising: a noisy picture in, a clean one out."""
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from threading import Lock
 from typing import Literal
 
 from restore.batch.out_of_core import OutOfCoreResult
+from restore.checks import checked_number
 from restore.denoise.large import denoise_large, sigma_of_large
 from restore.denoise.pixels import (
     Midtones,
@@ -20,13 +20,14 @@ from restore.denoise.task import TASK
 from restore.denoise.tile import Tile
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
-from restore.errors import UsageError
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
+from restore.image.coerce import ImageLike, as_picture
 from restore.image.encode import encode_as
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
-from restore.noise.estimate import estimate_sigma
+from restore.noise.estimate import estimate_sigma_chw
+from restore.reopen import Reopened
 from restore.weights.file import shipped
 
 __all__ = ["Denoised", "Denoiser"]
@@ -49,6 +50,12 @@ class Denoised:
         picture: the denoised picture; all but its pixels is as in the input.
         record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
             strength, detail, megapixels, seconds. Plain values, ready for JSON.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> denoised = restore.Denoiser("dncnn-gray")(np.full((32, 32), 128, np.uint8), sigma=10)
+    >>> denoised.picture.pixels.shape, denoised.record["model"], denoised.record["sigma"]
+    ((1, 32, 32), 'dncnn-gray', 10.0)
     """
 
     picture: Picture
@@ -59,7 +66,7 @@ class Denoised:
         return encode_as(self.picture, image_format, options)
 
 
-class Denoiser:
+class Denoiser(Reopened):
     """Denoises pictures with one network for gray and one for colour.
 
     Args:
@@ -78,6 +85,15 @@ class Denoiser:
         WeightsError: the weights are missing, damaged or for another task.
         UsageError: an option that does not exist.
         DeviceError: the device is not on this machine.
+
+    It may be called from several threads, and pickled: another process opens the networks anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> denoiser = restore.Denoiser("resunet", device="cpu")
+    >>> noisy = np.random.default_rng(0).normal(128, 25, (48, 64, 3)).clip(0, 255).astype(np.uint8)
+    >>> [denoiser(image, sigma=25).picture.channels for image in (noisy, noisy[..., 0])]
+    [3, 1]
     """
 
     def __init__(
@@ -103,25 +119,28 @@ class Denoiser:
 
     def __call__(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         sigma: Sigma = "auto",
         strength: float = 1.0,
         detail: float = 0.0,
     ) -> Denoised:
-        """Denoise ``picture``.
+        """Denoise one image.
 
         Args:
-            picture: any size; linear pictures are denoised as sRGB-encoded values, and what lies
-                outside [0, 1] keeps its distance to that range.
+            image: ``Picture``, path, PIL image, array or tensor of one picture of any size; see
+                ``restore.denoise``. Linear pictures are denoised as sRGB-encoded values, and what
+                lies outside [0, 1] keeps its distance to that range.
             sigma: noise level in 0..255, or auto to estimate it.
             strength: 0 returns the picture bit for bit, 1 the full result, between is a blend.
             detail: share of the finest luminance texture that is put back, 0 to 1.
 
         Raises:
             UsageError: sigma, strength or detail out of range.
+            InputError: the image is of no such kind, or cannot be read.
         """
-        _check(sigma, strength, detail)
+        sigma, strength, detail = _checked(sigma, strength, detail)
+        picture = as_picture(image)
         started = time.perf_counter()
         names = self._names if sigma == "auto" else self._names_told
         network = self._network(names[picture.channels])
@@ -129,7 +148,7 @@ class Denoiser:
         if strength > 0:
             encoded, finite = encoded_for_network(picture)
             level = (
-                255 * estimate_sigma(only_finite(encoded, finite))
+                255 * estimate_sigma_chw(only_finite(encoded, finite))
                 if sigma == "auto"
                 else float(sigma)
             )
@@ -166,7 +185,7 @@ class Denoiser:
             InputError: the file is damaged.
             OutputError: there is no room for the working file.
         """
-        _check(sigma, strength, detail)
+        sigma, strength, detail = _checked(sigma, strength, detail)
         started = time.perf_counter()
         names = self._names if sigma == "auto" else self._names_told
         network = self._network(names[source.like.channels])
@@ -249,9 +268,8 @@ def _names_by_channels(model: str | Path) -> dict[int, str]:
     return dict.fromkeys(_KINDS, name)
 
 
-def _check(sigma: Sigma, strength: float, detail: float) -> None:
-    if sigma != "auto" and not (math.isfinite(sigma) and 0 <= sigma <= 255):
-        raise UsageError(f"sigma {sigma}: give a noise level from 0 to 255, or auto")
-    for name, share in (("strength", strength), ("detail", detail)):
-        if not 0 <= share <= 1:
-            raise UsageError(f"{name} {share}: give a number from 0 to 1")
+def _checked(sigma: Sigma, strength: float, detail: float) -> tuple[Sigma, float, float]:
+    if not (isinstance(sigma, str) and sigma == "auto"):
+        sigma = checked_number("sigma", sigma, 0, 255, "a noise level from 0 to 255, or auto")
+    strength = checked_number("strength", strength, 0, 1, "a number from 0 to 1")
+    return sigma, strength, checked_number("detail", detail, 0, 1, "a number from 0 to 1")

@@ -48,7 +48,7 @@ def resolve_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"device {name!r}: use auto, cpu, cuda, cuda:N, {ALL_GPUS} or mps")

@@ -40,8 +40,8 @@ class Placement:
         if self.tile == "auto":
             return auto
         try:
-            size = int(self.tile)
-        except ValueError:
+            size = 0 if isinstance(self.tile, float) else int(self.tile)
+        except (TypeError, ValueError):
             size = 0
         if size < 1:
             raise UsageError(f"tile {self.tile!r}: give a size in pixels, or auto")

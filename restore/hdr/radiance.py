@@ -50,6 +50,12 @@ class Radiance:
         known: uint8 ``[H, W]``, see ``Known``; stored in the picture's own orientation.
         record: how it came about, in plain values.
         attributes: entries for the header of an EXR file.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> radiance = restore.HdrReconstructor("single")(np.full((32, 32, 3), 60, np.uint8))
+    >>> radiance.record["measured"], radiance.picture.transfer is restore.Transfer.LINEAR
+    (1.0, True)
     """
 
     picture: Picture

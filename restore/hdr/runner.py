@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, signal
 from torch import Tensor
 
+from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.engine.runner import Run, Runner
 from restore.errors import InputError, UsageError, WeightsError
@@ -22,11 +23,13 @@ from restore.hdr.optics.sensor import LARGEST_RADIANCE
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.hdr.task import TASK
 from restore.image.codecs import is_lossy
+from restore.image.coerce import ImageLike, as_picture
 from restore.image.picture import Picture, Transfer, with_alpha_kind
 from restore.image.primaries import SRGB_PRIMARIES
 from restore.image.saturation import saturation_levels
 from restore.image.transfer import srgb_to_linear
 from restore.models.optical_element import psf_of
+from restore.reopen import Reopened
 from restore.weights.file import find
 from restore.weights.store import Weights
 
@@ -34,6 +37,7 @@ __all__ = ["HdrReconstructor", "Mode", "linear_light"]
 
 Mode = Literal["single", "optics"]
 
+_MOST_STOPS = 100.0
 _KNEE = 0.05
 _FEATHER_PX = 3
 _SAME_PSF = 0.1
@@ -42,7 +46,7 @@ _LEAST_EVIDENCE = 0.005
 _BAND_PX = 512
 
 
-class HdrReconstructor:
+class HdrReconstructor(Reopened):
     """Finds the light that one exposure lost to saturation.
 
     Args:
@@ -58,6 +62,16 @@ class HdrReconstructor:
         WeightsError: the weights are missing, damaged, or for another task or mode.
         UsageError: an option that does not exist, or another PSF than that of the weights.
         DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the network anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> lamp = np.full((64, 64, 3), 60, np.uint8)
+    >>> lamp[20:30, 20:30] = 255
+    >>> light = restore.HdrReconstructor("single")(lamp).picture.pixels
+    >>> bool(light[:, 20:30, 20:30].min() >= 1 > light[:, 0, 0].max())
+    True
     """
 
     def __init__(
@@ -70,6 +84,8 @@ class HdrReconstructor:
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
+        if mode not in get_args(Mode):
+            raise UsageError(f"mode {mode!r}: use single or optics")
         name = TASK.default_weights[mode] if str(model) == "auto" else str(model)
         weights = TASK.load(name)
         self._mode = mode
@@ -86,16 +102,18 @@ class HdrReconstructor:
 
     def __call__(
         self,
-        picture: Picture,
+        image: ImageLike,
         *,
         saturation: float | None = None,
         is_linear: bool | None = None,
         exposure_stops: float = 0.0,
     ) -> Radiance:
-        """Reconstruct the radiance of a picture.
+        """Reconstruct the radiance of an image.
 
         Args:
-            picture: 8- to 16-bit, or linear floating point; gray is taken for three equal colours.
+            image: ``Picture``, path, PIL image, array or tensor of one picture; see
+                ``restore.denoise``. 8- to 16-bit, or linear floating point; gray is taken for three
+                equal colours.
             saturation: the sample value in (0, 1] from which on a channel is saturated; None to
                 find it (single), or for 1 (optics).
             is_linear: whether integer samples are linear; None to take them for sRGB.
@@ -107,8 +125,15 @@ class HdrReconstructor:
             one that is and near white are the picture's own, linearised.
 
         Raises:
-            InputError: a floating point picture with light above its white: it is HDR already.
+            InputError: no such kind of image, not to be read, or floating point with light above
+                its white: it is HDR already.
+            UsageError: a saturation or exposure that makes no sense.
         """
+        if saturation is not None:
+            checked_number("saturation", saturation, 0, 1, "a sample value up to 1", above=True)
+        stops = f"stops from -{_MOST_STOPS:g} to {_MOST_STOPS:g}"
+        checked_number("exposure_stops", exposure_stops, -_MOST_STOPS, _MOST_STOPS, stops)
+        picture = as_picture(image)
         started = time.perf_counter()
         picture = with_alpha_kind(picture, premultiplied=False)
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:

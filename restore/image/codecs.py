@@ -29,7 +29,12 @@ HEAD_BYTES = 64
 
 
 class ImageFormat(StrEnum):
-    """A container of pictures. BMP is only read; DNG is only written, and only of RAW files."""
+    """A container of pictures. BMP is only read; DNG is only written, and only of RAW files.
+
+    >>> import restore
+    >>> restore.ImageFormat("jpeg") is restore.ImageFormat.JPEG
+    True
+    """
 
     PNG = "png"
     TIFF = "tiff"

@@ -1,4 +1,4 @@
-"""How close a result is to its reference."""
+"""How close a result is to its reference; ``restore.api`` measures any kind of image."""
 
 import math
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from restore.errors import UnsupportedImage
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 
-__all__ = ["MEASURES", "SSIM_WINDOW", "Failure", "clean_picture", "psnr", "ssim", "to_luma"]
+__all__ = ["MEASURES", "SSIM_WINDOW", "Failure", "clean_picture", "psnr_chw", "ssim_chw", "to_luma"]
 
 SSIM_WINDOW = 11
 
 
-def psnr(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def psnr_chw(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     """Return the peak signal-to-noise ratio in dB, peak 1, over all pixels and channels.
 
     Args:
@@ -37,7 +37,7 @@ def psnr(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     return -10 * math.log10(mean_square) if mean_square else math.inf
 
 
-def ssim(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+def ssim_chw(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
     """Return the mean structural similarity, averaged over channels.
 
     Wang, Bovik, Sheikh and Simoncelli, "Image Quality Assessment", IEEE TIP 2004: 11x11 Gaussian

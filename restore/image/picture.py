@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.errors import UsageError
 from restore.image.codecs import ImageFormat
 
 __all__ = [
@@ -20,7 +21,12 @@ __all__ = [
 
 
 class Transfer(StrEnum):
-    """How a sample value relates to light."""
+    """How a sample value relates to light.
+
+    >>> import restore
+    >>> restore.decode("samples/city.png").transfer is restore.Transfer.SRGB
+    True
+    """
 
     SRGB = "srgb"
     GAMMA = "gamma"
@@ -53,6 +59,15 @@ class Picture:
             pixels per metre), whole; they go back into PNG.
         notes: what else is kept of its own container, ``format``, and goes back there: text chunks
             of a PNG; ``kept_segments`` of a JPEG, with IPTC, comments and pixels per inch.
+
+    Raises:
+        UsageError: pixels or alpha of another type or shape.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> picture = restore.Picture(pixels=np.zeros((3, 20, 30), np.float32))
+    >>> picture.channels, picture.height, picture.width
+    (3, 20, 30)
     """
 
     pixels: NDArray[np.float32]
@@ -75,12 +90,14 @@ class Picture:
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""
+        if not isinstance(self.pixels, np.ndarray):
+            raise UsageError(f"pixels must be a float32 array, got {type(self.pixels).__name__}")
         if self.pixels.ndim != 3 or self.pixels.shape[0] not in (1, 3):
-            raise ValueError(f"pixels must be [1 or 3, H, W], got {list(self.pixels.shape)}")
+            raise UsageError(f"pixels must be [1 or 3, H, W], got {list(self.pixels.shape)}")
         if self.pixels.dtype != np.float32:
-            raise ValueError(f"pixels must be float32, got {self.pixels.dtype}")
+            raise UsageError(f"pixels must be float32, got {self.pixels.dtype}")
         if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
-            raise ValueError(
+            raise UsageError(
                 f"alpha {list(self.alpha.shape)} does not fit pixels {list(self.pixels.shape)}"
             )
 

@@ -1,6 +1,7 @@
 """Camera RAW files, read through LibRaw in a child process: mosaics, colours and EXIF."""
 
 from fractions import Fraction
+from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from restore.image.raw_picture import RawPicture
 from restore.image.raw_process import ask
 from restore.image.tiff_exif import exif_of_tiff
 
-__all__ = ["RAW_SUFFIXES", "Look", "develop_raw", "is_raw", "read_raw"]
+__all__ = ["RAW_SUFFIXES", "Look", "as_raw", "develop_raw", "is_raw", "read_raw"]
 
 Look = Literal["libraw", "srgb", "camera"]
 
@@ -49,8 +50,18 @@ def is_raw(path: Path) -> bool:
     return path.suffix.lower() in RAW_SUFFIXES
 
 
+def as_raw(source: RawPicture | str | PathLike[str]) -> RawPicture:
+    """Return the RAW picture that ``source`` is, or the file of it.
+
+    Raises:
+        UnsupportedImage: another kind of object, or no RAW file.
+        InputError: as ``read_raw``.
+    """
+    return source if isinstance(source, RawPicture) else read_raw(source)
+
+
 def read_raw(
-    path: Path,
+    path: str | PathLike[str],
     *,
     max_pixels: int = _DEFAULT_MAX_PIXELS,
     seconds: float = _SECONDS,
@@ -73,7 +84,17 @@ def read_raw(
         ImageTooLarge: more than ``max_pixels``.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
+
+    >>> import restore
+    >>> try:
+    ...     restore.read_raw("samples/city.png")
+    ... except restore.RestoreError as error:
+    ...     print(error)
+    samples/city.png: is not a camera RAW file; for finished pictures there is `imrestore denoise`
     """
+    if not isinstance(path, str | PathLike):
+        raise UnsupportedImage(f"{path!r:.80}: give a RawPicture or the path of a RAW file")
+    path = Path(path)
     header, samples = _asked(path, max_pixels, seconds, name or str(path), look=None)
     try:
         return _picture(path, header, samples)

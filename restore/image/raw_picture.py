@@ -27,6 +27,17 @@ class RawPicture:
         orientation: EXIF orientation 1..8.
         exposure_time_s, iso, aperture: of the exposure, or None; aperture is the f-number.
         exif: an EXIF block (see ``Picture``), or None.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> raw.pattern, raw.is_xtrans
+    ('rggb', False)
     """
 
     mosaic: NDArray[np.uint16]

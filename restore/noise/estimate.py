@@ -7,7 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["PATCH_SIDE", "ClippingLimits", "estimate_sigma", "patch_places", "patch_variance"]
+__all__ = ["PATCH_SIDE", "ClippingLimits", "estimate_sigma_chw", "patch_places", "patch_variance"]
 
 PATCH_SIDE = 7
 """Rows and columns of the patches that are looked at."""
@@ -39,7 +39,7 @@ _FEWEST_CLEAR_SHARE = 0.2
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
-def estimate_sigma(pixels: NDArray[np.float32]) -> float:
+def estimate_sigma_chw(pixels: NDArray[np.float32]) -> float:
     """Return the standard deviation of the white Gaussian noise in a picture.
 
     Each channel is measured on its own and the root mean square is returned: the one sigma that

@@ -17,7 +17,7 @@ _PIXELS_AT_ONCE = 1 << 22
 def estimate_sigma_of_rows(
     read: Callable[[int, int], NDArray[np.float32]], height: int, width: int
 ) -> float:
-    """Return what ``estimate_sigma`` returns for the whole picture.
+    """Return what ``estimate_sigma_chw`` returns for the whole picture.
 
     It is 0.0 for channels with next to no finite values, where the other takes differences.
 

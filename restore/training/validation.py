@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 
 __all__ = ["Example", "Validation"]
 
@@ -52,7 +52,7 @@ class Validation:
             for batch in self.held_out:
                 inputs = (tensor.to(self.device) for tensor in batch.inputs)
                 result = network(*inputs).clamp(0, 1).cpu()
-                scores.append(psnr(result[0].numpy(), batch.clean[0].numpy()))
+                scores.append(psnr_chw(result[0].numpy(), batch.clean[0].numpy()))
                 self._results.append(result)
         return sum(scores) / len(scores)
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from restore.errors import WeightsError
+from restore.errors import UsageError, WeightsError
 
 __all__ = [
     "FORMAT_VERSION",
@@ -171,7 +172,10 @@ def find(name_or_path: str | Path) -> Path:
 
     Raises:
         WeightsError: there is no such file; the message lists the shipped names.
+        UsageError: neither a name nor a path.
     """
+    if not isinstance(name_or_path, str | PathLike):
+        raise UsageError(f"weights {name_or_path!r}: give a shipped name or the path of a file")
     path = Path(name_or_path)
     if path.is_file():
         return path
@@ -186,7 +190,12 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def shipped() -> list[str]:
-    """Return the names of the weights that come with the package, sorted."""
+    """Return the names of the weights that come with the package, sorted.
+
+    >>> import restore
+    >>> "photo" in restore.shipped()
+    True
+    """
     return sorted(path.stem for path in weights_folder().glob("*.safetensors"))
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import UsageError
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.weights.half import call_rounded
 from restore.weights.measurement import Example, crops_for, levels_of, measurement_of
 from restore.weights.store import Weights
@@ -176,4 +176,4 @@ def _losses(
 def _psnr(run: _Run | nn.Module, example: Example) -> float:
     # An overflow must show as a large loss: a NaN would pass as a small one in comparisons.
     result = torch.nan_to_num(run(*example.inputs)[0], nan=0.0)
-    return psnr(example.seen(result).clamp(0, 1).numpy(), example.seen(example.clean).numpy())
+    return psnr_chw(example.seen(result).clamp(0, 1).numpy(), example.seen(example.clean).numpy())

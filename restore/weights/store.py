@@ -60,6 +60,11 @@ class Weights:
         provenance: recipe, data and measurements, as written by training or conversion.
         precision_loss_db: dtype name -> sigma (0..255) -> loss in dB against float32.
         stored_dtype: dtype of the tensors in the file.
+
+    >>> import restore
+    >>> weights = restore.load("dncnn-gray")
+    >>> weights.task, weights.channels, weights.takes_sigma
+    ('denoise', 1, False)
     """
 
     name: str

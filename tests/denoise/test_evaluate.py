@@ -16,7 +16,7 @@ from restore.denoise.evaluate import (
 )
 from restore.denoise.runner import Denoised
 from restore.errors import UsageError
-from restore.image.metrics import Failure, psnr, ssim, to_luma
+from restore.image.metrics import Failure, psnr_chw, ssim_chw, to_luma
 from restore.image.picture import Picture, Transfer
 from restore.noise.awgn import add_gaussian_noise
 
@@ -66,12 +66,12 @@ def test_noise_follows_the_protocol(tmp_path: Path) -> None:
     for (given, _), noisy in zip(denoiser.calls, expected, strict=True):
         np.testing.assert_array_equal(given, noisy)
     for score, noisy, reference in zip(scores, expected, np.repeat(clean, 2, axis=0), strict=True):
-        assert score.psnr_noisy == psnr(noisy, reference)
+        assert score.psnr_noisy == psnr_chw(noisy, reference)
         assert score.psnr_noisy == pytest.approx(
             20 * math.log10(255 / score.condition["sigma"]), abs=0.4
         )
-        assert score.psnr == psnr(noisy.clip(0, 1), reference)
-        assert score.ssim == ssim(noisy.clip(0, 1), reference)
+        assert score.psnr == psnr_chw(noisy.clip(0, 1), reference)
+        assert score.ssim == ssim_chw(noisy.clip(0, 1), reference)
         assert score.seconds >= 0
 
 
@@ -174,7 +174,7 @@ def test_captured_noise_is_found_by_name(tmp_path: Path) -> None:
     denoiser = RecordingDenoiser()
     (score,) = evaluate_denoiser(denoiser, [tmp_path / "clean/sub/a.png"], [trial])
     assert isinstance(score, Score)
-    assert score.psnr == score.psnr_noisy == psnr(noisy, clean)
+    assert score.psnr == score.psnr_noisy == psnr_chw(noisy, clean)
     assert denoiser.calls[0][1] == "auto"
 
 

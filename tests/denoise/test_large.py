@@ -18,7 +18,7 @@ from restore.errors import OutputError
 from restore.image.decode import decode
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 from restore.noise.awgn import add_gaussian_noise
-from restore.noise.estimate import estimate_sigma
+from restore.noise.estimate import estimate_sigma_chw
 from restore.noise.estimate_rows import estimate_sigma_of_rows
 
 HEIGHT, WIDTH = 300, 250
@@ -139,7 +139,7 @@ def test_sigma_of_bands_is_that_of_the_whole() -> None:
     for pixels in (noisy(), noisy(1) * 0.5 + 0.2):
         planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
         planes[:, 50:60, 50:60] = np.nan
-        whole = estimate_sigma(planes)
+        whole = estimate_sigma_chw(planes)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("restore.noise.estimate_rows._PIXELS_AT_ONCE", 37 * WIDTH)
             by_rows = estimate_sigma_of_rows(

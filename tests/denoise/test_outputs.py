@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.denoise.outputs import OutputScore, score_outputs
-from restore.image.metrics import Failure, psnr, ssim
+from restore.image.metrics import Failure, psnr_chw, ssim_chw
 
 
 def _save(path: Path, *, seed: int = 0, size: tuple[int, ...] = (24, 32, 3)) -> NDArray[np.float32]:
@@ -23,8 +23,8 @@ def test_outputs_are_paired_by_stem(tmp_path: Path) -> None:
     assert score == OutputScore(
         path=tmp_path / "out/a.tif",
         reference=tmp_path / "clean/a.png",
-        psnr=psnr(output, reference),
-        ssim=ssim(output, reference),
+        psnr=psnr_chw(output, reference),
+        ssim=ssim_chw(output, reference),
     )
 
 

@@ -18,7 +18,7 @@ from restore.engine.placement import Placement
 from restore.engine.runner import ENGINE_VARIABLE
 from restore.engine.torch_lanes import open_lanes
 from restore.errors import DeviceError, UsageError
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
@@ -163,7 +163,7 @@ def test_bf16_costs_no_more_than_the_weights_say() -> None:
     noisy = add_gaussian_noise(clean, 25 / 255, seed=0)
     level = np.full(1, 25 / 255, np.float32)
     exact, coarse = (
-        psnr(openvino_lanes(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
+        psnr_chw(openvino_lanes(file, precision)[0](noisy[None], level)[0].clip(0, 1), clean)
         for precision in ("fp32", "bf16")
     )
     assert exact - coarse <= 0.02

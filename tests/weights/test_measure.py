@@ -11,7 +11,7 @@ from restore.batch.inputs import pictures_in
 from restore.denoise.measure import SIGMAS
 from restore.denoise.task import TASK
 from restore.errors import UsageError
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.noise.awgn import add_gaussian_noise
@@ -82,7 +82,9 @@ def test_emulated_loss_is_that_of_real_bfloat16(smoother: Weights, pictures: lis
     losses = []
     for seed, clean in enumerate(pictures):
         noisy = torch.from_numpy(add_gaussian_noise(clean.numpy(), 5 / 255, seed=seed))[None]
-        scores = [psnr(net(noisy)[0].clamp(0, 1).numpy(), clean.numpy()) for net in (exact, real)]
+        scores = [
+            psnr_chw(net(noisy)[0].clamp(0, 1).numpy(), clean.numpy()) for net in (exact, real)
+        ]
         losses.append(scores[0] - scores[1])
     actual = sum(losses) / len(losses)
     assert actual > 0.005

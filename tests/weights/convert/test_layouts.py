@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.noise.awgn import add_gaussian_noise
 from restore.weights.convert.convert import Converted, convert
 
@@ -266,7 +266,7 @@ def _psnr_at_25(weights: Any, clean: NDArray[np.float32], seed: int) -> float:
     noisy = add_gaussian_noise(clean, 25 / 255, seed=seed)
     with torch.inference_mode():
         result = weights.build()(torch.from_numpy(noisy)[None], torch.tensor([25 / 255]))
-    return psnr(result[0].clamp(0, 1).numpy(), clean)
+    return psnr_chw(result[0].clamp(0, 1).numpy(), clean)
 
 
 def _set12(shared_data: Path) -> list[NDArray[np.float32]]:

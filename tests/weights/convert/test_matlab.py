@@ -10,7 +10,7 @@ from scipy.io import savemat
 from scipy.signal import correlate2d
 
 from restore.errors import WeightsError
-from restore.image.metrics import psnr
+from restore.image.metrics import psnr_chw
 from restore.noise.awgn import add_gaussian_noise
 from restore.weights.convert.convert import convert
 
@@ -170,4 +170,4 @@ def test_published_matlab_networks(shared_data: Path) -> None:
     for converted in (blind, flexible):
         with torch.inference_mode():
             result = converted.weights.build()(torch.from_numpy(noisy)[None], torch.tensor([0.098]))
-        assert psnr(result[0].clamp(0, 1).numpy(), crop) > psnr(noisy, crop) + 6
+        assert psnr_chw(result[0].clamp(0, 1).numpy(), crop) > psnr_chw(noisy, crop) + 6

@@ -1,0 +1,34 @@
+"""Checks of what callers of the library give as options."""
+
+from numbers import Real
+
+from restore.errors import UsageError
+
+__all__ = ["checked_number"]
+
+
+def checked_number(
+    name: str, value: object, least: float, most: float, expected: str, *, above: bool = False
+) -> float:
+    """Return ``value`` as a float.
+
+    Args:
+        name: Name of the option.
+        value: Number to check; NumPy's scalars are numbers, booleans are none.
+        least: Smallest value allowed.
+        most: Largest value allowed.
+        expected: What to give instead, as in "a number from 0 to 1".
+        above: Whether ``least`` itself is refused.
+
+    Raises:
+        UsageError: not a number, NaN, or out of range.
+
+    >>> checked_number("strength", 0.5, 0, 1, "a number from 0 to 1")
+    0.5
+    """
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
+        if least <= number <= most and not (above and number == least):
+            return number
+        raise UsageError(f"{name} {value}: give {expected}")
+    raise UsageError(f"{name} {value!r}: give {expected}")
