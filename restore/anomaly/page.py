@@ -176,12 +176,9 @@ def _drawn(
     axes.spines["bottom"].set(color=_LINE, linewidth=1)
     written = StringIO()
     # Text stays text, and neither ids nor metadata differ from run to run.
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "histogram",
-        "font.sans-serif": ["DejaVu Sans"],
-    }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(
+        {"svg.fonttype": "none", "svg.hashsalt": "histogram", "font.sans-serif": ["DejaVu Sans"]}
+    ):
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(written, format="svg", transparent=True, metadata=nothing)
     return written.getvalue()

@@ -67,9 +67,11 @@ def _arrays(stored: bytes) -> list[NDArray[np.float32]]:
     outer = _Unpickler(stream, encoding="latin1").load()
     if not isinstance(outer, _Array) or not isinstance(outer.content, list):
         raise WeightsError("an .npz whose content is no list of arrays")
-    arrays = [each.content if isinstance(each, _Array) else None for each in outer.content]
-    if not all(isinstance(array, np.ndarray) for array in arrays):
-        raise WeightsError("a list that holds something else than arrays")
+    arrays = []
+    for each in outer.content:
+        if not isinstance(each, _Array) or not isinstance(each.content, np.ndarray):
+            raise WeightsError("a list that holds something other than arrays")
+        arrays.append(each.content)
     return arrays
 
 
@@ -81,7 +83,7 @@ def _check_counts(stream: io.BytesIO) -> None:
         ValueError: a text or bytes end before their length does.
     """
     for opcode, argument, _ in pickletools.genops(stream):
-        if opcode.name.endswith("PUT") and argument > _MOST_REMEMBERED:
+        if opcode.name.endswith("PUT") and (argument or 0) > _MOST_REMEMBERED:
             raise WeightsError(f"a pickle that numbers an object {argument}; it has fewer")
 
 

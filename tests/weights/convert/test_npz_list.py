@@ -83,7 +83,7 @@ def test_names_that_no_array_needs_are_refused_and_not_called(
 
 def test_the_type_of_arrays_takes_no_memory_by_being_called(tmp_path: Path) -> None:
     path = _archive(tmp_path / "a.npz", [_Calling(np.ndarray, (1 << 40,), np.dtype("f4"))])
-    with pytest.raises(WeightsError, match="something else than arrays"):
+    with pytest.raises(WeightsError, match="something other than arrays"):
         read_npz_list(path)
 
 
