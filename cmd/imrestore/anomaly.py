@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imrestore import batch
-from imrestore.detection import ThresholdOptions
-from imrestore.exits import ExitCode, say
+from imrestore.exits import ExitCode
 from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options
+from imrestore.output import say
 from imrestore.report import Report, print_plan
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from restore.anomaly.runner import Detector
     from restore.batch.plan import Plan
 
-__all__ = ["anomaly"]
+__all__ = ["ThresholdOptions", "anomaly"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,41 @@ class InspectingNetwork(NetworkOptions):
             show_default="none, must be given",
         ),
     ] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdOptions:
+    """From which score on a part is defective."""
+
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Score above which a part is defective.",
+            show_default="that of --target-fpr in training",
+        ),
+    ] = None
+    fpr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="Choose the threshold so that this share of good parts is called defective.",
+            show_default=False,
+        ),
+    ] = None
+
+    def detector(self, network: NetworkOptions) -> "Detector":
+        """Return the detector of the weights that ``network`` names; see ``Detector``."""
+        from restore.anomaly.runner import Detector
+
+        return Detector(
+            network.model,
+            threshold=self.threshold,
+            fpr=self.fpr,
+            device=network.device,
+            precision=network.precision,
+            tile=network.tile,
+        )
 
 
 @with_options

@@ -1,14 +1,13 @@
 """What a run tells: a bar, a line or a JSON record per picture, and a sentence at the end."""
 
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from imrestore.bar import WithBar
-from imrestore.exits import ExitCode, log, say, visible
+from imrestore.exits import ExitCode
+from imrestore.output import ProgressBar, json_of, log, say, visible
 
 if TYPE_CHECKING:
     from restore.batch.plan import Item, Plan
@@ -19,8 +18,8 @@ __all__ = ["Report", "print_plan"]
 Describe = Callable[[Mapping[str, object]], str]
 
 
-class Report(WithBar):
-    """Tells about a run while it goes on.
+class Report(ProgressBar):
+    """Reports on a run while it goes on.
 
     Args:
         total: pictures in the plan.
@@ -63,7 +62,7 @@ class Report(WithBar):
             self._say_error(outcome)
         elif self._verbose:
             done = self._describe(outcome.record) if outcome.record else str(outcome.status)
-            self._line(f"{_arrow(outcome.item)}: {done}")
+            self.bar.write(visible(f"{_arrow(outcome.item)}: {done}"), file=sys.stderr)
         if self._as_json:
             error = {"error": outcome.error} if outcome.error else {}
             _print_record(outcome.item, status=str(outcome.status), **error, **outcome.record)
@@ -72,7 +71,7 @@ class Report(WithBar):
     def add_closed_folder(self, message: str) -> None:
         """Tell about a folder that could not be looked into."""
         self._counts["failed"] += 1
-        self._line(f"imrestore: {message}")
+        self.say(message)
 
     def summarize(self) -> None:
         """Say how many pictures came to what, and in which time."""
@@ -93,12 +92,8 @@ class Report(WithBar):
 
     def _say_error(self, outcome: "Outcome") -> None:
         bug = " (a bug: please report it; run with --debug for the traceback)"
-        self._line(f"imrestore: {outcome.error}{bug if outcome.is_bug else ''}")
+        self.say(f"{outcome.error}{bug if outcome.is_bug else ''}")
         log.debug(outcome.traceback.rstrip())
-
-    def _line(self, text: str) -> None:
-        """Print to standard error without tearing the bar."""
-        self.bar.write(visible(text), file=sys.stderr)
 
 
 def print_plan(plan: "Plan", *, as_json: bool) -> None:
@@ -119,4 +114,4 @@ def _print_record(item: "Item", **values: Any) -> None:
     if item.compare:
         record["compare"] = str(item.compare)
     # Flushed at once: whoever reads the records acts on each as it comes.
-    print(json.dumps(record | values, default=str), flush=True)
+    print(json_of(record | values), flush=True)

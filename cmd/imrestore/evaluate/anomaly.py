@@ -1,6 +1,5 @@
 """`imrestore evaluate anomaly`: how good detectors of defects are on a labelled test set."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.bar import WithBar
-from imrestore.detection import ThresholdOptions
-from imrestore.evaluate.common import Quiet
-from imrestore.exits import ExitCode, say, visible
+from imrestore.anomaly import ThresholdOptions
+from imrestore.evaluate.scores import Quiet
+from imrestore.exits import ExitCode
 from imrestore.options import NetworkOptions, with_options
+from imrestore.output import ProgressBar, json_of, print_table, say, visible
 
 if TYPE_CHECKING:
     from restore.anomaly.evaluate import Evaluation, KindFigures
@@ -105,7 +104,7 @@ def anomaly(
     if not quiet:
         for path in unused_masks(folder, tests):
             say(f"{path}: is the mask of no picture in {folder / 'test' / path.parent.name}")
-    with WithBar(len(tests) * len(detectors), quiet=quiet) as shown:
+    with ProgressBar(len(tests) * len(detectors), quiet=quiet) as shown:
         evaluations = [
             evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
             for detector in detectors
@@ -132,13 +131,13 @@ def _print_json(measured: Sequence[_Measured]) -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
     for one in measured:
-        print(json.dumps(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
+        print(json_of(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
 
 
 def _print(measured: Sequence[_Measured]) -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
-    _print_table(measured)
+    _print_figures(measured)
     is_alone = len(measured) == 1
     for one in measured:
         for sentence in _sentences(one.evaluation):
@@ -149,22 +148,16 @@ def _print(measured: Sequence[_Measured]) -> None:
     print(f"protocol: {ANOMALY_PROTOCOL}")
 
 
-def _print_table(measured: Sequence[_Measured]) -> None:
+def _print_figures(measured: Sequence[_Measured]) -> None:
     """Print a line for each kind of defect and network; of one network the name is left out."""
-    rows = [(one, figures) for one in measured for figures in one.evaluation.kinds]
-    heads = ("defect",) if len(measured) == 1 else ("model", "defect")
-    cells = [
-        tuple(visible(cell) for cell in (one.name, figures.kind)[-len(heads) :])
-        for one, figures in rows
+    first = 1 if len(measured) == 1 else 0
+    headings = ("model", "defect", "parts", *(f"{heading:>11}" for heading in _HEADINGS))
+    rows = [
+        (visible(one.name), visible(kind.kind), str(kind.parts), *_cells(kind))
+        for one in measured
+        for kind in one.evaluation.kinds
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-
-    def joined(names: Sequence[str]) -> str:
-        return "  ".join(f"{name:<{width}}" for name, width in zip(names, widths, strict=True))
-
-    print(f"{joined(heads)}  parts  " + "  ".join(f"{name:>11}" for name in _HEADINGS))
-    for names, (_, figures) in zip(cells, rows, strict=True):
-        print(f"{joined(names)}  {figures.parts:5}  {_cells(figures)}")
+    print_table([row[first:] for row in (headings, *rows)], "<<>>>>>>"[first:])
 
 
 def _sentences(evaluation: "Evaluation") -> list[str]:
@@ -183,11 +176,11 @@ def _sentences(evaluation: "Evaluation") -> list[str]:
     return said
 
 
-def _cells(figures: "KindFigures") -> str:
+def _cells(figures: "KindFigures") -> list[str]:
     values = (figures.image_auroc, figures.pixel_auroc, figures.pixel_ap, figures.au_pro)
+    share = 100 * figures.detected / figures.parts
     shown = ["-" if value is None else f"{value:.3f}" for value in values]
-    shown.append(f"{figures.detected} ({100 * figures.detected / figures.parts:.0f} %)")
-    return "  ".join(f"{cell:>11}" for cell in shown)
+    return [*shown, f"{figures.detected} ({share:.0f} %)"]
 
 
 def _alarms(evaluation: "Evaluation") -> str:

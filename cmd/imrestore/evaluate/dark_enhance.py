@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.evaluate.common import (
-    Evaluation,
-    EvaluationOptions,
-    numbers,
+from imrestore.evaluate.scores import (
+    ScoreOptions,
+    Scores,
+    number_list,
     report_scores,
-    rows_of,
+    scored_pictures,
 )
 from imrestore.options import NetworkOptions, with_options, without_effect
 
@@ -61,7 +61,7 @@ def dark_enhance(
             show_default="0",
         ),
     ] = None,
-    options: EvaluationOptions,
+    options: ScoreOptions,
 ) -> None:
     """Measure on clean pictures that are turned into dark RAW files of a camera not trained on.
 
@@ -91,10 +91,10 @@ def dark_enhance(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
     if folder is not None:
-        evaluation = _on_clean(enhancer, folder, ratios, seed or 0, options, xtrans=xtrans)
+        scores = _on_clean(enhancer, folder, ratios, seed or 0, options, xtrans=xtrans)
     elif pairs is not None:
-        evaluation = _on_pairs(enhancer, pairs, options)
-    report_scores(evaluation, options)
+        scores = _on_pairs(enhancer, pairs, options)
+    report_scores(scores, options)
 
 
 def _on_clean(
@@ -102,10 +102,10 @@ def _on_clean(
     folder: Path,
     ratios: list[float],
     seed: int,
-    options: EvaluationOptions,
+    options: ScoreOptions,
     *,
     xtrans: bool,
-) -> Evaluation:
+) -> Scores:
     from restore.dark.evaluate import (
         NON_LOCAL_MEANS,
         PROTOCOL,
@@ -116,8 +116,8 @@ def _on_clean(
     paths = options.pictures_in(folder)
     scores = evaluate_dark_enhancer(enhancer, paths, ratios, seed=seed, xtrans=xtrans)
     has_all = NON_LOCAL_MEANS in methods()
-    return Evaluation(
-        rows=rows_of(scores, _figures),
+    return Scores(
+        scored=scored_pictures(scores, _figures),
         pictures=paths,
         headings=[f"x{number:g} {method}" for number in ratios for method in methods()],
         conditions={"seed": seed, "xtrans": xtrans, "protocol": PROTOCOL},
@@ -125,13 +125,13 @@ def _on_clean(
     )
 
 
-def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: EvaluationOptions) -> Evaluation:
+def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: ScoreOptions) -> Scores:
     from restore.dark.data import read_pairs
     from restore.dark.evaluate_pairs import PAIRS_PROTOCOL, evaluate_pairs
 
     pairs = read_pairs(list_path)[: options.limit]
-    return Evaluation(
-        rows=rows_of(evaluate_pairs(enhancer, pairs), _figures),
+    return Scores(
+        scored=scored_pictures(evaluate_pairs(enhancer, pairs), _figures),
         pictures=[pair.short for pair in pairs],
         headings=["network"],
         conditions={"protocol": PAIRS_PROTOCOL},
@@ -150,4 +150,4 @@ def _figures(score: "DarkScore | PairScore") -> dict[str, float | str]:
 
 def _ratios(text: str) -> list[float]:
     advice = f"--ratio {text}: give numbers from 1 to 10000, as in 100,250,300"
-    return numbers(text, low=1, high=10_000, advice=advice)
+    return number_list(text, low=1, high=10_000, advice=advice)

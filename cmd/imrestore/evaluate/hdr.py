@@ -1,8 +1,6 @@
 """`imrestore evaluate hdr`: how much saturated light networks find, side by side."""
 
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.evaluate.common import Quiet, Recursive
-from imrestore.exits import ExitCode, say, visible
+from imrestore.evaluate.scores import Quiet, Recursive
+from imrestore.exits import ExitCode
 from imrestore.options import with_options
+from imrestore.output import ProgressBar, json_of, print_table, visible
 
 if TYPE_CHECKING:
     from restore.hdr.evaluate import Conditions, Contender, HdrResult
@@ -94,6 +93,7 @@ def hdr(
     from restore.batch.inputs import pictures_in
     from restore.errors import UsageError
     from restore.hdr.evaluate import (
+        NOTHING,
         Conditions,
         Contender,
         HdrFailure,
@@ -118,16 +118,17 @@ def hdr(
     ]
     results: list[HdrResult] = []
     has_failed = False
-    for result in evaluate_hdr(contenders, pictures_in(folder, recursive=recursive), conditions):
-        if isinstance(result, HdrFailure):
-            has_failed = True
-            say(result.reason)
-            continue
-        results.append(result)
-        if as_json:
-            print(json.dumps(_plain(_record(result))), flush=True)
-        elif not quiet and sys.stderr.isatty():
-            print(f"\r{len(results)} results", end="", file=sys.stderr)
+    paths = pictures_in(folder, recursive=recursive)
+    with ProgressBar(None, quiet=quiet or as_json) as shown:
+        for result in evaluate_hdr(contenders, paths, conditions):
+            if isinstance(result, HdrFailure):
+                has_failed = True
+                shown.say(result.reason)
+                continue
+            results.append(result)
+            shown.bar.update(result.model == NOTHING)
+            if as_json:
+                print(json_of(_record(result), digits=4), flush=True)
     _finish(results, contenders, conditions, protocol(conditions), as_json=as_json)
     raise typer.Exit(ExitCode.SOME_FAILED if has_failed else ExitCode.DONE)
 
@@ -151,25 +152,20 @@ def _finish(
     scenes = sum(one.model == NOTHING for one in results)
     if as_json:
         described = {"scenes": scenes, "conditions": asdict(conditions), "protocol": protocol}
-        print(json.dumps(_plain({"mean": means, **described})))
+        print(json_of({"mean": means, **described}, digits=4))
         return
-    if sys.stderr.isatty():
-        print("\r", end="", file=sys.stderr)
-    _print_table(means)
+    _print_means(means)
     print(f"scenes: {scenes}")
     print(f"protocol: {protocol}")
 
 
-def _print_table(means: Mapping[str, Mapping[str, float]]) -> None:
-    width = max(map(len, means))
-    groups = f"{'':<{width}}  {'all pixels':>26}  {'saturated pixels':>26}"
-    heads = "".join(f"{name:>8} " for name in ("linear", "mu", "PU21"))
-    print(groups.rstrip())
-    print(f"{'PSNR in dB':<{width}}  {heads} {heads}".rstrip())
+def _print_means(means: Mapping[str, Mapping[str, float]]) -> None:
+    heading = "".join(f"{name:>8} " for name in ("linear", "mu", "PU21")).rstrip()
+    rows = [["", "all pixels", "saturated pixels"], ["PSNR in dB", heading, heading]]
     for name, mean in means.items():
-        cells = [f"{mean[f'{group}_{measure}']:8.2f} " for group, measure in _columns()]
-        line = f"{visible(name):<{width}}  {''.join(cells[:3])} {''.join(cells[3:])}"
-        print(line.rstrip())
+        cells = [f"{mean[f'{group}_{measure}']:8.2f}" for group, measure in _columns()]
+        rows.append([visible(name), " ".join(cells[:3]), " ".join(cells[3:])])
+    print_table(rows, "<>>")
 
 
 def _columns() -> list[tuple[str, str]]:
@@ -193,12 +189,3 @@ def _record(result: "HdrResult") -> dict[str, object]:
         "all": asdict(result.all),
         "saturated": asdict(result.saturated),
     }
-
-
-def _plain(value: object) -> object:
-    """Return ``value`` with null for what JSON does not have."""
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return value

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from imrestore.options import with_options
-from imrestore.train.common import TrainingOptions, supervised
+from imrestore.train.options import TrainingOptions
+from imrestore.train.supervision import supervised
 
 __all__ = ["anomaly"]
 
@@ -124,7 +125,7 @@ def anomaly(
         folds=folds,
         **training.values_for(model),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         if recipe.scale > 1:
             supervision.tell(
                 f"--defect-size {defect_size}: pictures are seen at 1/{recipe.scale} of their "

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options, without_effect
-from imrestore.train.common import TrainingOptions, number_range, supervised
+from imrestore.train.options import TrainingOptions, number_range
+from imrestore.train.supervision import supervised
 
 __all__ = ["dark_enhance"]
 
@@ -91,7 +92,7 @@ def dark_enhance(
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         weights = train_dark_enhancer(
             recipe,
             training.output,

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options, without_effect
-from imrestore.train.common import TrainingOptions, layer_widths, number_range, supervised
+from imrestore.train.options import TrainingOptions, layer_widths, number_range
+from imrestore.train.supervision import supervised
 
 __all__ = ["denoise"]
 
@@ -130,7 +131,7 @@ def denoise(
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         weights = train_denoiser(
             recipe,
             training.output,

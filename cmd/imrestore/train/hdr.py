@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from imrestore.options import with_options, without_effect
-from imrestore.train.common import TrainingOptions, layer_widths, supervised
+from imrestore.train.options import TrainingOptions, layer_widths
+from imrestore.train.supervision import supervised
 
 __all__ = ["hdr"]
 
@@ -155,7 +156,7 @@ def hdr(
         **given,
         **training.schedule_values(),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         weights = train_hdr(
             recipe,
             training.output,

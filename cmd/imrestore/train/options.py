@@ -1,24 +1,16 @@
-"""What all trainings share: their options, their signals, and the line that says how they go."""
+"""The options that all trainings share, and how lists and ranges of numbers are read."""
 
-import os
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imrestore.exits import Stopped, heeded_signals, say
-
 if TYPE_CHECKING:
-    from restore.training.schedule import Progress
     from restore.training.session import Settings
 
-__all__ = ["Supervision", "TrainingOptions", "layer_widths", "number_range", "supervised"]
+__all__ = ["TrainingOptions", "layer_widths", "number_range"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -128,38 +120,6 @@ class TrainingOptions:
         )
 
 
-@dataclass(frozen=True)
-class Supervision:
-    """What a training is given to be seen and stopped."""
-
-    report: "Callable[[Progress], None]"
-    tell: Callable[[str], None]
-    should_stop: Callable[[], bool]
-
-
-@contextmanager
-def supervised(options: TrainingOptions) -> Iterator[Supervision]:
-    """Show a training's progress and stop it in order when a signal comes.
-
-    Only the first process of several that train together says anything.
-    """
-    from restore.errors import TrainingStopped
-
-    quiet = options.quiet or os.environ.get("RANK", "0") != "0"
-    with _stop_on_signal() as signalled, _progress(quiet) as report:
-        try:
-            yield Supervision(
-                report=report,
-                tell=lambda line: None if quiet else say(line),
-                should_stop=signalled,
-            )
-        except TrainingStopped as stopped:
-            if os.environ.get("RANK", "0") == "0":
-                say(str(stopped))
-            # Another process of the team may have caught the signal.
-            raise typer.Exit(128 + (signalled.number or signal.SIGTERM)) from stopped
-
-
 def number_range(option: str, text: str, example: str) -> tuple[float, float]:
     """Return the range that ``LOW:HIGH``, or one number, stands for.
 
@@ -201,84 +161,3 @@ def _seconds(option: str, text: str) -> float:
     if not match:
         raise UsageError(f"{option} {text}: give a number with s, m, h or d, as in 90s or 2h")
     return float(match[1]) * _SECONDS[match[2]]
-
-
-class _Signalled:
-    """Whether a signal came; asking begins the time in which one is waited for."""
-
-    def __init__(self) -> None:
-        self.number, self.is_asked_for = 0, False
-
-    def __call__(self) -> bool:
-        self.is_asked_for = True
-        return self.number != 0
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[_Signalled]:
-    """Note SIGINT and SIGTERM, so that the loop can write its checkpoint first.
-
-    Before it runs there is nothing to write: while pictures are read, a signal ends the run at
-    once, as a second one does at any time.
-    """
-    signalled = _Signalled()
-
-    def note(number: int, _frame: Any) -> None:
-        signalled.number = number
-        for known, handler in before.items():
-            signal.signal(known, handler)
-        if not signalled.is_asked_for:
-            raise Stopped(number)
-
-    before = {number: signal.signal(number, note) for number in heeded_signals()}
-    try:
-        yield signalled
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
-    """Show a bar on a terminal, and elsewhere one line a minute."""
-    from tqdm import tqdm
-
-    terminal = sys.stderr.isatty()
-    last_line = -60.0
-    with tqdm(
-        total=100,
-        disable=quiet or not terminal,
-        bar_format="{percentage:3.0f}%|{bar}| {postfix}",
-        file=sys.stderr,
-    ) as bar:
-
-        def report(progress: "Progress") -> None:
-            nonlocal last_line
-            line = _progress_line(progress)
-            if terminal:
-                bar.n = round(100 * progress.progress, 2)
-                bar.set_postfix_str(line)
-            elif not quiet and progress.elapsed - last_line >= 60:
-                last_line = progress.elapsed
-                say(line)
-
-        yield report
-
-
-def _progress_line(progress: "Progress") -> str:
-    left = progress.elapsed * (1 / max(progress.progress, 1e-6) - 1)
-    validation, figure = progress.validation, progress.figure
-    parts = [
-        f"step {progress.step}",
-        f"loss {progress.loss:.5f}",
-        *([f"validation {validation:.2f} {figure.unit}"] if validation is not None else []),
-        f"{progress.images_per_second:.0f} crops/s",
-        f"{_clock(left)} left",
-    ]
-    return ", ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"

@@ -1,40 +1,18 @@
-"""`imrestore weights`: look at, check, convert, export, round and measure weight files."""
+"""`imrestore weights convert`, `export`, `round` and `measure`: files made of weights."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.description import (
-    described,
-    print_line,
-    print_losses,
-    print_overview,
-    print_record,
-    record_of,
-)
-from imrestore.exits import ExitCode, say
+from imrestore.output import json_of, print_line, say
+from imrestore.weights.show import Json, Name, described, print_losses
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["app"]
+__all__ = ["convert", "export", "measure", "round_weights"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="List, show, verify, convert, export, round and measure weights.",
-)
-
-_Name = Annotated[
-    str,
-    typer.Argument(
-        metavar="NAME|FILE",
-        help="A name from `imrestore weights list`, or a .safetensors file.",
-        show_default=False,
-    ),
-]
 _Output = Annotated[
     Path,
     typer.Option(
@@ -46,84 +24,8 @@ _Output = Annotated[
     ),
 ]
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-@app.command("list")
-def list_weights(as_json: _Json = False) -> None:
-    """List the weights that come with imrestore.
-
-    \b
-    Examples:
-      imrestore weights list
-      imrestore weights list --json
-    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.weights.store import find, load, shipped
-
-    records = [record_of(path, load(path)) for path in map(find, shipped())]
-    if as_json:
-        for record in records:
-            print(json.dumps(record))
-        return
-    print_overview(records)
-
-
-@app.command()
-def show(name: _Name, as_json: _Json = False) -> None:
-    """Show what weights are: config, origin, and what half precision costs them.
-
-    \b
-    Examples:
-      imrestore weights show dncnn-color
-      imrestore weights show mine.safetensors --json
-    """  # noqa: D301
-    from restore.weights.store import find, load
-
-    path = find(name)
-    record = record_of(path, load(path))
-    if as_json:
-        print(json.dumps(record))
-        return
-    print_record(record)
-
-
-@app.command()
-def verify(
-    name: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[NAME|FILE]",
-            help="A name from `imrestore weights list`, or a .safetensors file.",
-            show_default="all that come with imrestore",
-        ),
-    ] = None,
-) -> None:
-    """Check that weights are whole and that their network runs; one line for each.
-
-    Exit codes: 0 all are sound; 1 one is not.
-
-    \b
-    Examples:
-      imrestore weights verify
-      imrestore weights verify mine.safetensors
-    """  # noqa: D301
-    from restore.errors import WeightsError
-    from restore.weights.store import shipped
-    from restore.weights.verify import verify as verify_weights
-
-    failed = False
-    for one in shipped() if name is None else [name]:
-        try:
-            weights = verify_weights(one)
-        except WeightsError as error:
-            failed = True
-            print_line(f"FAILED {error}")
-        else:
-            print_line(f"ok {weights.name}: {described(weights)}")
-    raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
-
-
-@app.command()
 def convert(
     file: Annotated[
         Path,
@@ -179,9 +81,8 @@ def _squared(path: Path) -> "Tensor":
     return resized(psf, max(psf.shape[1:]))
 
 
-@app.command()
 def export(
-    name: _Name,
+    name: Name,
     output: Annotated[
         Path,
         typer.Option(
@@ -223,9 +124,8 @@ def export(
     print_line(f"{output}: {described(weights)}; {sides}; {checked}")
 
 
-@app.command("round")
 def round_weights(
-    name: _Name,
+    name: Name,
     pictures: Annotated[
         Path,
         typer.Argument(
@@ -264,9 +164,8 @@ def round_weights(
     print_line(f"{output}: {described(rounded)}")
 
 
-@app.command()
 def measure(
-    name: _Name,
+    name: Name,
     pictures: Annotated[
         Path | None,
         typer.Option(
@@ -278,7 +177,7 @@ def measure(
     write: Annotated[
         bool, typer.Option("--write", help="Store the losses in the weight file.")
     ] = False,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Measure what half precision costs in dB of PSNR, at several levels of noise.
 
@@ -306,6 +205,6 @@ def measure(
         save_weights(replace(weights, precision_loss_db=losses), path, overwrite=True)
     if as_json:
         record = {"name": weights.name, "pictures": len(crops), "precision_loss_db": losses}
-        print(json.dumps(record))
+        print(json_of(record))
     else:
         print_losses(losses)

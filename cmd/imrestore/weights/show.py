@@ -1,26 +1,103 @@
-"""What `imrestore weights` tells of weights: records, a few words, and tables."""
+"""`imrestore weights list`, `show` and `verify`: what weights are, and whether they are sound."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from imrestore.exits import visible
+import typer
+
+from imrestore.exits import ExitCode
+from imrestore.output import json_of, print_line, print_table, visible
 
 if TYPE_CHECKING:
     from restore.weights.store import Weights
 
-__all__ = [
-    "described",
-    "print_line",
-    "print_losses",
-    "print_overview",
-    "print_record",
-    "record_of",
+__all__ = ["Json", "Name", "described", "list_weights", "print_losses", "show", "verify"]
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="A name from `imrestore weights list`, or a .safetensors file.",
+        show_default=False,
+    ),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-def record_of(path: Path, weights: "Weights") -> dict[str, Any]:
+def list_weights(as_json: Json = False) -> None:
+    """List the weights that come with imrestore.
+
+    \b
+    Examples:
+      imrestore weights list
+      imrestore weights list --json
+    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.weights.store import find, load, shipped
+
+    records = [_record_of(path, load(path)) for path in map(find, shipped())]
+    if as_json:
+        for record in records:
+            print(json_of(record))
+        return
+    _print_overview(records)
+
+
+def show(name: Name, as_json: Json = False) -> None:
+    """Show what weights are: config, origin, and what half precision costs them.
+
+    \b
+    Examples:
+      imrestore weights show dncnn-color
+      imrestore weights show mine.safetensors --json
+    """  # noqa: D301
+    from restore.weights.store import find, load
+
+    path = find(name)
+    record = _record_of(path, load(path))
+    if as_json:
+        print(json_of(record))
+        return
+    _print_record(record)
+
+
+def verify(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME|FILE]",
+            help="A name from `imrestore weights list`, or a .safetensors file.",
+            show_default="all that come with imrestore",
+        ),
+    ] = None,
+) -> None:
+    """Check that weights are whole and that their network runs; one line for each.
+
+    Exit codes: 0 all are sound; 1 one is not.
+
+    \b
+    Examples:
+      imrestore weights verify
+      imrestore weights verify mine.safetensors
+    """  # noqa: D301
+    from restore.errors import WeightsError
+    from restore.weights.store import shipped
+    from restore.weights.verify import verify as verify_weights
+
+    failed = False
+    for one in shipped() if name is None else [name]:
+        try:
+            weights = verify_weights(one)
+        except WeightsError as error:
+            failed = True
+            print_line(f"FAILED {error}")
+        else:
+            print_line(f"ok {weights.name}: {described(weights)}")
+    raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
+
+
+def _record_of(path: Path, weights: "Weights") -> dict[str, Any]:
     """Return what is known about weights, as plain values."""
     card = path.with_suffix(".md")
     return {
@@ -63,7 +140,7 @@ def described(weights: "Weights") -> str:
     return f"{weights.architecture}, {kind}, {weights.parameters:,} parameters, stored as {stored}"
 
 
-def print_overview(records: Sequence[Mapping[str, Any]]) -> None:
+def _print_overview(records: Sequence[Mapping[str, Any]]) -> None:
     """Print a line for each of some records."""
     rows = [
         [
@@ -78,10 +155,10 @@ def print_overview(records: Sequence[Mapping[str, Any]]) -> None:
         for record in records
     ]
     headings = ["name", "task", "network", "channels", "parameters", "size", "noise"]
-    _print_table(headings, rows)
+    print_table([headings, *rows], "<<<>>><")
 
 
-def print_record(record: Mapping[str, Any]) -> None:
+def _print_record(record: Mapping[str, Any]) -> None:
     """Print all that a record holds: its losses as a table, then a line for each value."""
     print_losses(record["precision_loss_db"])
     rest = {key: value for key, value in record.items() if key != "precision_loss_db"}
@@ -102,23 +179,11 @@ def print_losses(losses: Mapping[str, Mapping[str, float]]) -> None:
         for precision, by_level in losses.items()
     ]
     headings = (f"sigma {level}" if _is_number(level) else level for level in levels)
-    _print_table(["loss in dB", *headings], rows)
+    print_table([["loss in dB", *headings], *rows], "<" + ">" * len(levels))
 
 
 def _is_number(text: str) -> bool:
     return text.replace(".", "", 1).isdecimal()
-
-
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns; those of numbers stand to the right."""
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    numeric = [bool(rows) and rows[0][i][:1].isdigit() for i in range(len(headings))]
-    for row in (headings, *rows):
-        cells = (
-            cell.rjust(width) if is_number else cell.ljust(width)
-            for cell, width, is_number in zip(row, widths, numeric, strict=True)
-        )
-        print("  ".join(cells).rstrip())
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -128,8 +193,3 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", "-" if value is None else str(value)
-
-
-def print_line(line: str) -> None:
-    """Print one line, as ``visible`` makes it."""
-    print(visible(line))
