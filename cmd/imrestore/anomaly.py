@@ -25,7 +25,7 @@ __all__ = ["ThresholdOptions", "anomaly"]
 
 @dataclass(frozen=True, kw_only=True)
 class InspectionOptions(RunOptions):
-    """What is inspected, and where the report goes."""
+    """Which pictures are inspected, and where the report goes."""
 
     inputs: Annotated[
         list[str] | None,
@@ -50,29 +50,29 @@ class InspectionOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class InspectingNetwork(NetworkOptions):
-    """The network that knows the good parts, and how it runs."""
+    """The network that was trained on good parts, and how it runs."""
 
     model: Annotated[
         str,
         typer.Option(
             metavar="NAME|FILE",
-            help="Weights that were trained on good parts with `imrestore train anomaly`; there "
-            "are none for all parts.",
-            show_default="none, must be given",
+            help="Weights trained on good parts with `imrestore train anomaly`; no weights suit "
+            "all kinds of parts.",
+            show_default="none, required",
         ),
     ] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThresholdOptions:
-    """From which score on a part is defective."""
+    """Above which score a part is defective."""
 
     threshold: Annotated[
         float | None,
         typer.Option(
             metavar="X",
             help="Score above which a part is defective.",
-            show_default="that of --target-fpr in training",
+            show_default="the one for --target-fpr in training",
         ),
     ] = None
     fpr: Annotated[
@@ -106,7 +106,7 @@ def anomaly(
     threshold: ThresholdOptions,
     fail_on_anomaly: Annotated[
         bool,
-        typer.Option("--fail-on-anomaly", help="Leave with exit code 3 if a part is defective."),
+        typer.Option("--fail-on-anomaly", help="Exit with code 3 if a part is defective."),
     ] = False,
     sample: Annotated[
         int | None,
@@ -121,8 +121,8 @@ def anomaly(
 ) -> None:
     """Inspect parts with a detector that was trained on good ones.
 
-    For every picture: a score, the score map (float TIFF), a mask of the defects, an overlay and
-    the part as the network would have it. report.html shows all of them, the worst first.
+    Every picture gets a score, a score map (float TIFF), a mask of the defects, an overlay and
+    the network's reconstruction. report.html shows all of them, the highest scores first.
 
     Exit codes: 0 all inspected; 1 some pictures failed, the others are inspected; 2 wrong usage;
     3 a part is defective and none failed, with --fail-on-anomaly.
@@ -257,7 +257,7 @@ def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: i
 
 
 def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> None:
-    """Refuse to mix verdicts of two detectors in one report."""
+    """Refuse to mix the verdicts of two detectors in one report."""
     from restore.errors import UsageError
 
     if not all(record.was_made_by(detector) for record in kept):

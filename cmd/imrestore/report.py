@@ -1,4 +1,4 @@
-"""What a run tells: a bar, a line or a JSON record per picture, and a sentence at the end."""
+"""The report of a run: a bar, a line or a JSON record per picture, and a summary at the end."""
 
 import sys
 import time
@@ -22,12 +22,12 @@ class Report(ProgressBar):
     """Reports on a run while it goes on.
 
     Args:
-        total: pictures in the plan.
-        describe: a task's record in a few words, for --verbose.
-        as_json: print a record per picture to standard output.
-        quiet: errors only.
-        verbose: a line per picture.
-        overwrites: results that were there are replaced.
+        total: Number of pictures in the plan.
+        describe: Returns a task's record in a few words, for --verbose.
+        as_json: Print a record per picture to standard output.
+        quiet: Print errors only.
+        verbose: Print a line per picture.
+        overwrites: Whether existing results are replaced.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Report(ProgressBar):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the run comes to so far."""
+        """The exit code of the run so far."""
         if self._has_bug:
             return ExitCode.BUG
         return ExitCode.SOME_FAILED if self._counts["failed"] else ExitCode.DONE
 
     def add(self, outcome: "Outcome") -> None:
-        """Tell about one picture."""
+        """Report the outcome of one picture."""
         self._counts[outcome.status] += 1
         self._has_bug |= outcome.is_bug
         if outcome.error:
@@ -69,12 +69,12 @@ class Report(ProgressBar):
         self.bar.update()
 
     def add_closed_folder(self, message: str) -> None:
-        """Tell about a folder that could not be looked into."""
+        """Report a folder that could not be read."""
         self._counts["failed"] += 1
         self.say(message)
 
     def summarize(self) -> None:
-        """Say how many pictures came to what, and in which time."""
+        """Print how many pictures are done, skipped and failed, and the time taken."""
         self.bar.close()
         if not self._quiet:
             counts = [f"{self._counts['done']} done"]
@@ -83,7 +83,7 @@ class Report(ProgressBar):
             say(f"{', '.join(counts)} in {seconds:.1f} s")
 
     def stopped(self) -> None:
-        """Say how to go on after a signal."""
+        """Print how to resume after a signal."""
         self.summarize()
         if self._overwrites:
             say("stopped; what was not reached is as before: the same command does all of it again")

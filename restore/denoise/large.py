@@ -1,4 +1,4 @@
-"""Denoising pictures that do not fit into memory: tile by tile to disk, and from there by rows."""
+"""Denoising pictures that do not fit into memory: tile by tile to disk, then read by rows."""
 
 import errno
 import os
@@ -47,17 +47,17 @@ def sigma_of_large(source: LargePicture) -> float:
 def denoise_large(
     source: LargePicture, backend: Backend, sigma: float, *, strength: float, detail: float
 ) -> Callable[[], AbstractContextManager[ReadRows]]:
-    """Run the network over ``source``, and return what opens the result for reading, once.
+    """Run the network over ``source``, and return a function that opens the result once.
 
     The network's result goes to a working file, since the shift of the midtones is known only at
     its end; all other steps are done while the result is read.
 
     Args:
-        source: what to denoise.
-        backend: the network.
-        sigma: noise level in [0, 1].
-        strength: as for ``finish``; at 0 the result is the source.
-        detail: as for ``finish``.
+        source: The picture to denoise.
+        backend: The network.
+        sigma: Noise level in [0, 1].
+        strength: As for ``finish``; at 0 the result is the source.
+        detail: As for ``finish``.
 
     Raises:
         InputError: the file is damaged.

@@ -1,4 +1,4 @@
-"""`imrestore evaluate anomaly`: how good detectors of defects are on a labelled test set."""
+"""`imrestore evaluate anomaly`: how good defect detectors are on a labelled test set."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -46,7 +46,7 @@ class ContenderOptions(NetworkOptions):
 
 @dataclass(frozen=True)
 class _Measured:
-    """What a detector, called ``name`` here, came to."""
+    """The evaluation of a detector, called ``name`` in what is printed."""
 
     name: str
     detector: "Detector"
@@ -54,7 +54,7 @@ class _Measured:
 
     @property
     def run(self) -> dict[str, str]:
-        """How it ran."""
+        """Which weights ran, and how."""
         backend = self.detector.backend
         return {"model": self.name, "device": backend.device, "precision": backend.precision}
 
@@ -65,7 +65,7 @@ def anomaly(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Test set in MVTec's layout: test/good, test/KIND and, for the figures of pixels, "
+            help="Test set in MVTec's layout: test/good, test/KIND and, for pixel figures, "
             "ground_truth/KIND/NAME_mask.png.",
             show_default=False,
         ),
@@ -78,10 +78,10 @@ def anomaly(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure detectors of defects on parts whose defects are known.
+    """Measure defect detectors on parts whose defects are known.
 
-    False alarms and detections are counted at the threshold that the weights come with, which was
-    made from good parts alone. F1-max is the best that any threshold could do on this very test.
+    False alarms and detections are counted at the threshold in the weights, which was set from
+    good parts alone. F1-max is the best F1 that any threshold reaches on this very test set.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -103,7 +103,7 @@ def anomaly(
     detectors = [threshold.detector(each) for each in contenders]
     if not quiet:
         for path in unused_masks(folder, tests):
-            say(f"{path}: is the mask of no picture in {folder / 'test' / path.parent.name}")
+            say(f"{path}: is a mask without a picture in {folder / 'test' / path.parent.name}")
     with ProgressBar(len(tests) * len(detectors), quiet=quiet) as shown:
         evaluations = [
             evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
@@ -162,8 +162,8 @@ def _print_figures(measured: Sequence[_Measured]) -> None:
 
 def _sentences(evaluation: "Evaluation") -> list[str]:
     said = [
-        f"{visible(figures.kind)}: the figures of pixels are from {figures.masked} of "
-        f"{figures.parts} parts, for which there are masks"
+        f"{visible(figures.kind)}: the pixel figures are from the {figures.masked} of "
+        f"{figures.parts} parts that have masks"
         for figures in evaluation.kinds
         if 0 < figures.masked < figures.parts
     ]
@@ -171,7 +171,7 @@ def _sentences(evaluation: "Evaluation") -> list[str]:
     if evaluation.f1:
         said.append(
             f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.9g} that "
-            "is best on this very test (tuned on the test: no figure for use)"
+            "is best on this very test set (tuned on the test set: not to be expected in use)"
         )
     return said
 
@@ -188,7 +188,7 @@ def _alarms(evaluation: "Evaluation") -> str:
         return "no good part could be scored"
     low, high = (100 * rate for rate in evaluation.interval)
     target = evaluation.target_fpr
-    aim = "" if target is None else f", made for {100 * target:g} %"
+    aim = "" if target is None else f", set for {100 * target:g} %"
     return (
         f"false alarms {evaluation.false_alarms} of {evaluation.good} good parts: "
         f"{100 * evaluation.false_alarms / evaluation.good:.1f} % "

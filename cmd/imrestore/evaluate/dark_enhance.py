@@ -45,7 +45,7 @@ def dark_enhance(
         str | None,
         typer.Option(
             metavar="N[,N...]",
-            help="How many times too dark they are made.",
+            help="Factors by which the pictures are darkened.",
             show_default="100,250,300",
         ),
     ] = None,
@@ -63,10 +63,10 @@ def dark_enhance(
     ] = None,
     options: ScoreOptions,
 ) -> None:
-    """Measure on clean pictures that are turned into dark RAW files of a camera not trained on.
+    """Measure on clean pictures, turned into dark RAW files of a camera that training never saw.
 
-    Beside the network stand LibRaw's demosaicking with the same gain and, where OpenCV is
-    installed (pip install '.[compare]'), the same followed by non-local means.
+    The network is compared with LibRaw's demosaicking at the same gain and, where OpenCV is
+    installed (pip install '.[compare]'), with the same followed by non-local means.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -82,7 +82,7 @@ def dark_enhance(
 
     if (folder is None) == (pairs is None):
         raise UsageError("give a folder of clean pictures, or --pairs with a list, not both")
-    why = pairs is not None and "pairs are as they were taken"
+    why = pairs is not None and "pairs are measured as they were captured"
     without_effect(
         ratio=ratio is not None and why, xtrans=xtrans and why, seed=seed is not None and why
     )

@@ -40,7 +40,11 @@ def denoise(
     *,
     sigma: Annotated[
         str | None,
-        typer.Option(metavar="N[,N...]", help="Noise levels to add, of 255.", show_default=_SIGMAS),
+        typer.Option(
+            metavar="N[,N...]",
+            help="Noise levels to add, where white is 255.",
+            show_default=_SIGMAS,
+        ),
     ] = None,
     jpeg: Annotated[
         str | None,
@@ -54,7 +58,7 @@ def denoise(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of noisy pictures of the same names, instead of added noise.",
+            help="Folder of noisy pictures with the same names, instead of added noise.",
             show_default=False,
         ),
     ] = None,
@@ -82,7 +86,7 @@ def denoise(
     ] = False,
     options: ScoreOptions,
 ) -> None:
-    """Measure a denoiser on clean pictures, to which noise is added, on pairs, or outputs.
+    """Measure a denoiser on clean pictures with added noise or on pairs, or finished outputs.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -112,7 +116,7 @@ def denoise(
 
 @dataclass(frozen=True, kw_only=True)
 class _Trials:
-    """How pictures are degraded: a heading for each way, and what the figures mean."""
+    """The ways in which pictures are degraded, a heading for each, and what the figures mean."""
 
     trials: Sequence["Trial"]
     headings: list[str]

@@ -1,4 +1,4 @@
-"""`imrestore evaluate hdr`: how much saturated light networks find, side by side."""
+"""`imrestore evaluate hdr`: how well networks recover saturated highlights, side by side."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -43,25 +43,26 @@ def hdr(
         str,
         typer.Option(
             metavar="NAME|FILE|none",
-            help="The network without optics that stands beside them.",
+            help="A network without optics to compare them with.",
         ),
     ] = _TWIN,
     saturated: Annotated[
-        float, typer.Option(metavar="PERCENT", help="Pixels above the sensor's white.")
+        float, typer.Option(metavar="PERCENT", help="Share of the pixels above the sensor's white.")
     ] = 1.5,
     size: Annotated[
-        int, typer.Option(metavar="PX", min=32, help="Side of the scenes that are cut.")
+        int, typer.Option(metavar="PX", min=32, help="Side of the scenes cut from the pictures.")
     ] = 320,
     views: Annotated[int, typer.Option(metavar="N", min=1, help="Views into each panorama.")] = 4,
-    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the sensor.")] = 8,
+    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = 8,
     read_noise: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Its standard deviation, of white.")
+        float,
+        typer.Option(
+            metavar="S", min=0, help="Standard deviation of the read noise, where white is 1."
+        ),
     ] = 0.0,
     peak_luminance: Annotated[
         float,
-        typer.Option(
-            metavar="NITS", min=1, help="Luminance at which PU21 sees 64 times white, in cd/m2."
-        ),
+        typer.Option(metavar="NITS", min=1, help="Luminance of 64 times white for PU21, in cd/m2."),
     ] = 4000.0,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:N|:all]|mps", help="Where the networks run.")
@@ -75,12 +76,12 @@ def hdr(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure networks for high dynamic range on scenes whose light is known.
+    """Measure networks for high dynamic range on scenes of known radiance.
 
     Scenes are exposed so that a share of their pixels saturates, and each network sees them
     through the element in its weights. The figures are PSNR of radiance, of mu-law and of PU21
-    values, over all pixels and over those that saturated, always beside the network without
-    optics and beside the exposure as it is.
+    values, over all pixels and over those that saturated, next to those of the network without
+    optics and of the exposure itself.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 

@@ -17,7 +17,7 @@ _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """What is written, how long it takes, and where it runs."""
+    """Which file a training writes, how long it takes, and where it runs."""
 
     output: Annotated[
         Path,
@@ -30,7 +30,7 @@ class TrainingOptions:
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Train for this long: 90s, 30m, 2h or 1d. The schedule ends when the time does.",
+            help="Training time: 90s, 30m, 2h or 1d. The learning-rate schedule ends with it.",
             show_default=False,
         ),
     ] = None
@@ -41,14 +41,14 @@ class TrainingOptions:
     accumulate: Annotated[
         int,
         typer.Option(
-            metavar="N", help="Compute each batch in N parts, one after the other: less memory."
+            metavar="N", help="Compute each batch in N parts one after the other, to save memory."
         ),
     ] = 1
     optimizer: Annotated[
         str,
         typer.Option(
             metavar="muon|adam",
-            help="Muon makes the steps of hidden convolutions orthogonal and gets further in the "
+            help="Muon orthogonalises the updates of hidden convolutions and gets further in the "
             "same time.",
         ),
     ] = "muon"
@@ -61,7 +61,7 @@ class TrainingOptions:
             "run and a hundredth from 90 %.",
         ),
     ] = "cosine"
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of everything random.")] = 0
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers.")] = 0
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to train.")
     ] = "auto"
@@ -86,10 +86,10 @@ class TrainingOptions:
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
 
     def schedule_values(self) -> dict[str, Any]:
-        """Return the fields that the recipes of all tasks have, but for the patch.
+        """Return the recipe fields that all tasks share, except the patch size.
 
         Raises:
-            UsageError: a time that is none.
+            UsageError: a time is malformed.
         """
         return {
             "steps": self.steps,
@@ -106,7 +106,7 @@ class TrainingOptions:
         """Return how the training runs.
 
         Raises:
-            UsageError: a time that is none.
+            UsageError: a time is malformed.
         """
         from restore.training.session import Settings
 
@@ -124,7 +124,7 @@ def number_range(option: str, text: str, example: str) -> tuple[float, float]:
     """Return the range that ``LOW:HIGH``, or one number, stands for.
 
     Raises:
-        UsageError: neither.
+        UsageError: the text is neither.
     """
     from restore.errors import UsageError
 
@@ -138,10 +138,10 @@ def number_range(option: str, text: str, example: str) -> tuple[float, float]:
 
 
 def layer_widths(text: str | None, example: str) -> tuple[int, ...]:
-    """Return the feature channels of ``N[,N...]``, none for those of the network's own.
+    """Return the feature channels in ``N[,N...]``; empty for the network's default.
 
     Raises:
-        UsageError: something that is no positive whole number.
+        UsageError: one is not a positive whole number.
     """
     from restore.errors import UsageError
 

@@ -21,7 +21,7 @@ __all__ = ["Supervision", "supervised"]
 
 @dataclass(frozen=True)
 class Supervision:
-    """What a training is given to be seen and stopped."""
+    """The callbacks by which a training reports and is stopped."""
 
     report: "Callable[[Progress], None]"
     tell: Callable[[str], None]
@@ -59,7 +59,7 @@ def supervised(*, quiet: bool) -> Iterator[Supervision]:
 
 
 class _Signalled:
-    """Whether a signal came; asking begins the time in which one is waited for."""
+    """Whether a signal came; the first question means that the loop is running."""
 
     def __init__(self) -> None:
         self.number, self.is_asked_for = 0, False
@@ -73,8 +73,8 @@ class _Signalled:
 def _stop_on_signal() -> Iterator[_Signalled]:
     """Note SIGINT and SIGTERM, so that the loop can write its checkpoint first.
 
-    Before it runs there is nothing to write: while pictures are read, a signal ends the run at
-    once, as a second one does at any time.
+    While pictures are read, before the loop runs, there is nothing to write: a signal ends the
+    run at once, as a second one does at any time.
     """
     signalled = _Signalled()
 

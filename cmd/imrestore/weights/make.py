@@ -1,4 +1,4 @@
-"""`imrestore weights convert`, `export`, `round` and `measure`: files made of weights."""
+"""`imrestore weights convert`, `export`, `round` and `measure`: writing weight files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,12 +46,12 @@ def convert(
     ] = None,
     overwrite: _Overwrite = False,
 ) -> None:
-    """Convert a published checkpoint, whose layout is recognised by its content.
+    """Convert a published checkpoint; its layout is recognised by its content.
 
-    Read are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR,
-    deepinv), PyTorch ports of Learning to See in the Dark, and the HDR network of Metzler et al.
-    (.npz). No code in a file is run: whatever is more than tensors is refused. MATLAB 7.3 files
-    need the package h5py.
+    Supported are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet
+    (KAIR, deepinv), PyTorch ports of Learning to See in the Dark, and the HDR network of Metzler
+    et al. (.npz). No code in a file is run: anything other than tensors is refused. MATLAB 7.3
+    files need the package h5py.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def convert(
     check_new_file(output, overwrite=overwrite, inputs=inputs)
     converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
     print_line(f"{file.name}: {converted.layout}")
-    say("measuring what half precision costs; this takes a while for large networks")
+    say("measuring the loss of half precision; this takes a while for large networks")
     weights = measured(converted.weights)
     save_weights(weights, output, overwrite=overwrite)
     print_losses(weights.precision_loss_db)
@@ -91,13 +91,13 @@ def export(
     ],
     overwrite: _Overwrite = False,
 ) -> None:
-    """Write a network as an ONNX file, for other programs.
+    """Export a network to an ONNX file, for other programs.
 
-    It is in float32 and takes pictures of any size, or with sides that are multiples of a number
-    that is printed: "picture" (B, C, H, W), for denoisers in [0, 1], and "sigma" (B), in [0, 1],
-    where the network is told the noise level. Where onnxruntime is installed its results are
-    compared with those of PyTorch before the file is written. Needs the packages of
-    imrestore[onnx].
+    The file is in float32 and takes pictures of any size, or with sides that are multiples of a
+    number that is printed. Its inputs are "picture" (B, C, H, W), in [0, 1] for denoisers, and
+    "sigma" (B), in [0, 1], if the network takes the noise level. Where onnxruntime is installed,
+    its results are compared with those of PyTorch before the file is written. Needs the packages
+    of imrestore[onnx].
 
     \b
     Examples:
@@ -130,19 +130,19 @@ def round_weights(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Folder of clean pictures, which show what the network sees.",
+            help="Folder of clean pictures, typical inputs of the network.",
             show_default=False,
         ),
     ],
     output: _Output,
     overwrite: _Overwrite = False,
 ) -> None:
-    """Round weights to bfloat16 so that the network hardly notices, and measure what it costs.
+    """Round weights to bfloat16 at little loss, and measure that loss.
 
-    What rounding takes from one number the next ones make up for (GPTQ). Where the processor or GPU
-    computes in bfloat16, networks that lose too much there run several times as fast afterwards;
-    in float32 they stay as good as they were, to some thousandths of a dB. At most 24 of the
-    pictures are used. Transposed convolutions whose kernels overlap are left as they are.
+    Later weights compensate for the rounding errors of earlier ones (GPTQ). Where the processor or
+    GPU computes in bfloat16, networks that lose too much there run several times as fast
+    afterwards; in float32 they change by some thousandths of a dB. At most 24 of the pictures are
+    used. Transposed convolutions with overlapping kernels are left unchanged.
 
     \b
     Examples:
@@ -156,7 +156,7 @@ def round_weights(
     path = find(name)
     check_new_file(output, overwrite=overwrite, inputs=[path])
     weights = load(path)
-    say("rounding, and measuring what half precision costs; this takes a while")
+    say("rounding, and measuring the loss of half precision; this takes a while")
     rounded = measured(with_bf16_kernels(weights, pictures))
     change = measure_change(weights, rounded)
     save_weights(rounded, output, overwrite=overwrite)
@@ -170,7 +170,7 @@ def measure(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of clean pictures, of which the centres (192x192 pixels) are used.",
+            help="Folder of clean pictures, whose central 192x192 pixels are used.",
             show_default="four crops that come with imrestore",
         ),
     ] = None,
@@ -179,7 +179,7 @@ def measure(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure what half precision costs in dB of PSNR, at several levels of noise.
+    """Measure the loss of half precision in dB of PSNR, at several noise levels.
 
     --precision auto takes fp16 or bf16 only where the stored loss is at most 0.02 dB.
 
@@ -198,7 +198,9 @@ def measure(
     path = find(name)
     weights = load(path)
     if weights.task == "anomaly":
-        raise UsageError(f"{name}: only what restores pictures has a loss; this finds anomalies")
+        raise UsageError(
+            f"{name}: finds anomalies; a loss is measured only of networks that restore pictures"
+        )
     crops = pictures_for(weights, build(weights), pictures)
     losses = measure_precision_loss(weights, crops)
     if write:

@@ -1,4 +1,4 @@
-"""`imrestore weights list`, `show` and `verify`: what weights are, and whether they are sound."""
+"""`imrestore weights list`, `show` and `verify`: what weight files hold, and whether they work."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -45,7 +45,7 @@ def list_weights(as_json: Json = False) -> None:
 
 
 def show(name: Name, as_json: Json = False) -> None:
-    """Show what weights are: config, origin, and what half precision costs them.
+    """Show the config and origin of weights, and their loss in half precision.
 
     \b
     Examples:
@@ -68,13 +68,13 @@ def verify(
         typer.Argument(
             metavar="[NAME|FILE]",
             help="A name from `imrestore weights list`, or a .safetensors file.",
-            show_default="all that come with imrestore",
+            show_default="all weights that come with imrestore",
         ),
     ] = None,
 ) -> None:
-    """Check that weights are whole and that their network runs; one line for each.
+    """Check that weight files are intact and that their networks run; one line for each.
 
-    Exit codes: 0 all are sound; 1 one is not.
+    Exit codes: 0 all pass; 1 at least one fails.
 
     \b
     Examples:
@@ -118,7 +118,7 @@ def _record_of(path: Path, weights: "Weights") -> dict[str, Any]:
 
 
 def _noise(weights: "Weights") -> str | None:
-    """Return the noise that weights are for, as far as the file says; None if they are for none."""
+    """Return the noise that weights remove, as far as the file says; None for other tasks."""
     if weights.task in ("anomaly", "hdr"):
         return None
     recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
