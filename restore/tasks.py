@@ -36,6 +36,10 @@ def load(name_or_path: str | Path) -> "Weights":
 
     Raises:
         WeightsError: unknown name, not a weight file, or metadata that make no sense.
+
+    >>> import restore
+    >>> restore.load("resunet-color").architecture
+    'ResUNet'
     """
     file = read_weight_file(name_or_path)
     try:

@@ -5,17 +5,8 @@ import os
 import sys
 from typing import Any
 
-from imrestore.exits import (
-    ExitCode,
-    Stopped,
-    leave_at_once,
-    log,
-    print_tracebacks,
-    raise_on_signals,
-    say,
-    say_bug,
-    say_warnings,
-)
+from imrestore.exits import ExitCode, Stopped, leave_at_once, raise_on_signals
+from imrestore.output import log, print_tracebacks, say, say_bug, say_warnings
 
 
 def main() -> None:

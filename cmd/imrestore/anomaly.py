@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imrestore import batch
-from imrestore.detection import ThresholdOptions
-from imrestore.exits import ExitCode, say
+from imrestore.exits import ExitCode
 from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options
+from imrestore.output import say
 from imrestore.report import Report, print_plan
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from restore.anomaly.runner import Detector
     from restore.batch.plan import BatchPlan
 
-__all__ = ["anomaly"]
+__all__ = ["ThresholdOptions", "anomaly"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectionOptions(RunOptions):
-    """What is inspected, and where the report goes."""
+    """Which pictures are inspected, and where the report goes."""
 
     inputs: Annotated[
         list[str] | None,
@@ -50,17 +50,52 @@ class InspectionOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class InspectingNetwork(NetworkOptions):
-    """The network that knows the good parts, and how it runs."""
+    """The network that was trained on good parts, and how it runs."""
 
     model: Annotated[
         str,
         typer.Option(
             metavar="NAME|FILE",
-            help="Weights that were trained on good parts with `imrestore train anomaly`; there "
-            "are none for all parts.",
-            show_default="none, must be given",
+            help="Weights trained on good parts with `imrestore train anomaly`; no weights suit "
+            "all kinds of parts.",
+            show_default="none, required",
         ),
     ] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdOptions:
+    """Above which score a part is defective."""
+
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Score above which a part is defective.",
+            show_default="the one for --target-fpr in training",
+        ),
+    ] = None
+    fpr: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="Choose the threshold so that this share of good parts is called defective.",
+            show_default=False,
+        ),
+    ] = None
+
+    def detector(self, network: NetworkOptions) -> "Detector":
+        """Return the detector of the weights that ``network`` names; see ``Detector``."""
+        from restore.anomaly.runner import Detector
+
+        return Detector(
+            network.model,
+            threshold=self.threshold,
+            fpr=self.fpr,
+            device=network.device,
+            precision=network.precision,
+            tile=network.tile,
+        )
 
 
 @with_options
@@ -71,7 +106,7 @@ def anomaly(
     threshold: ThresholdOptions,
     fail_on_anomaly: Annotated[
         bool,
-        typer.Option("--fail-on-anomaly", help="Leave with exit code 3 if a part is defective."),
+        typer.Option("--fail-on-anomaly", help="Exit with code 3 if a part is defective."),
     ] = False,
     sample: Annotated[
         int | None,
@@ -86,8 +121,8 @@ def anomaly(
 ) -> None:
     """Inspect parts with a detector that was trained on good ones.
 
-    For every picture: a score, the score map (float TIFF), a mask of the defects, an overlay and
-    the part as the network would have it. report.html shows all of them, the worst first.
+    Every picture gets a score, a score map (float TIFF), a mask of the defects, an overlay and
+    the network's reconstruction. report.html shows all of them, the highest scores first.
 
     Exit codes: 0 all inspected; 1 some pictures failed, the others are inspected; 2 wrong usage;
     3 a part is defective and none failed, with --fail-on-anomaly.
@@ -222,7 +257,7 @@ def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: i
 
 
 def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> None:
-    """Refuse to mix verdicts of two detectors in one report."""
+    """Refuse to mix the verdicts of two detectors in one report."""
     from restore.errors import UsageError
 
     if not all(record.was_made_by(detector) for record in kept):

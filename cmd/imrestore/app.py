@@ -4,9 +4,10 @@ from typing import Annotated
 
 import typer
 
-from imrestore import anomaly, dark_enhance, denoise, hdr, weights
+from imrestore import anomaly, dark_enhance, denoise, hdr
 from imrestore.evaluate.app import app as evaluate
 from imrestore.train.app import app as train
+from imrestore.weights.app import app as weights
 
 __all__ = ["app"]
 
@@ -22,7 +23,7 @@ app.command("anomaly")(anomaly.anomaly)
 app.command("hdr")(hdr.hdr)
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")
-app.add_typer(weights.app, name="weights")
+app.add_typer(weights, name="weights")
 
 
 def _print_version(wanted: bool) -> None:

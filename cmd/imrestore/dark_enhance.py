@@ -54,21 +54,21 @@ def dark_enhance(
         str,
         typer.Option(
             metavar="auto|N",
-            help="How many times brighter the result is; auto brings the mean to middle gray, but "
-            "never clips more than 0.5 % of the picture, from 1 to 300, and is told.",
+            help="Amplification of the brightness. auto brings the mean to middle gray without "
+            "clipping more than 0.5 % of the picture, stays between 1 and 300, and is printed.",
             callback=_ratio,
         ),
     ] = "auto",
     ev: Annotated[
         float,
-        typer.Option(metavar="X", help="Stops to add to that; -1 is half.", callback=_stops),
+        typer.Option(metavar="X", help="Stops to add to the ratio; -1 halves it.", callback=_stops),
     ] = 0.0,
     wb: Annotated[
         str,
         typer.Option(
             metavar="camera|auto|R,G,B",
-            help="White balance: what the camera saw, the gray of the picture's mean, or factors "
-            "for red, green and blue.",
+            help="White balance: as the camera recorded it, gray world (the picture's mean is "
+            "gray), or factors for red, green and blue.",
             callback=_white_balance,
         ),
     ] = "camera",
@@ -76,16 +76,16 @@ def dark_enhance(
         str,
         typer.Option(
             metavar="srgb|linear",
-            help="sRGB, or linear light in sRGB's primaries, as floating point in EXR or TIFF.",
+            help="sRGB, or linear light with sRGB primaries in floating point, as EXR or TIFF.",
             callback=_output_color,
         ),
     ] = "srgb",
 ) -> None:
-    """Make photographs of dark camera RAW files.
+    """Develop dark camera RAW files into photographs.
 
-    A network denoises and demosaics what the sensor measured; colours come from the file's own
-    white balance and colour matrix. Every camera that LibRaw reads is taken: Bayer sensors of any
-    phase, and X-Trans with weights for it.
+    A network denoises and demosaics the sensor's data; colours come from the file's own white
+    balance and colour matrix. All cameras that LibRaw supports work: Bayer sensors of any phase,
+    and X-Trans with weights for it.
 
     \b
     Examples:
@@ -115,7 +115,7 @@ def dark_enhance(
         return batch.Task(enhance, enhancer.lanes)
 
     if ratio == "auto" and not files.quiet:
-        files = replace(files, verbose=True)  # so that the ratio is told
+        files = replace(files, verbose=True)  # so that the ratio is printed
     kind = _linear_files if is_linear else _raw_files
     batch.run(files, prepare, describe=_describe, kind=kind)
 

@@ -42,8 +42,8 @@ def denoise(
         typer.Option(
             metavar="auto|N",
             help="Standard deviation of the noise, 0 to 255 where white is 255; auto estimates "
-            "it for each picture. With a number, --model auto takes resunet-color for photo. Blind "
-            "networks ignore it.",
+            "it for each picture. With a number, --model auto takes resunet-color in place of "
+            "photo. Blind networks ignore it.",
             callback=_sigma,
         ),
     ] = "auto",
@@ -51,7 +51,7 @@ def denoise(
         float,
         typer.Option(
             metavar="0..1",
-            help="How much of the result to take: 0 keeps the pixels as they are, 1 is all.",
+            help="Blend of input and result: 0 keeps the input's pixels, 1 the full result.",
             callback=_share,
         ),
     ] = 1.0,
@@ -68,8 +68,8 @@ def denoise(
     """Remove noise from photographs.
 
     Results keep the container, bit depth, colour profile, metadata and transparency of their
-    inputs. No input is ever overwritten, and no result without --overwrite. Of networks that there
-    are for gray and for color, dncnn and resunet, each picture gets its own.
+    inputs. No input is ever overwritten, and no result without --overwrite. dncnn and resunet
+    come as a gray and a color network; each picture gets the one that fits.
 
     \b
     Examples:

@@ -1,10 +1,8 @@
-"""How the program ends: exit codes, signals, and one line for every error."""
+"""How the program ends: its exit codes, and what signals do."""
 
-import logging
 import os
 import signal
 import sys
-import traceback
 from enum import IntEnum
 from typing import Any, NoReturn
 
@@ -13,17 +11,8 @@ __all__ = [
     "Stopped",
     "heeded_signals",
     "leave_at_once",
-    "log",
-    "print_tracebacks",
     "raise_on_signals",
-    "say",
-    "say_bug",
-    "say_warnings",
-    "visible",
 ]
-
-log = logging.getLogger("imrestore")
-"""Takes tracebacks at the level DEBUG; silent without --debug."""
 
 
 class ExitCode(IntEnum):
@@ -38,7 +27,7 @@ class ExitCode(IntEnum):
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM came; like KeyboardInterrupt no Exception, so that nothing swallows it."""
+    """SIGINT or SIGTERM came; not an Exception, so that no handler swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -81,36 +70,3 @@ def leave_at_once(code: int) -> NoReturn:
         except (OSError, ValueError):
             continue
     os._exit(code)
-
-
-def print_tracebacks() -> None:
-    """Let ``log`` print to standard error."""
-    log.addHandler(logging.StreamHandler())
-    log.setLevel(logging.DEBUG)
-
-
-class _Sayer(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage())
-
-
-def say_warnings() -> None:
-    """Print what the library warns of, one line each."""
-    logging.getLogger("restore").addHandler(_Sayer(logging.WARNING))
-
-
-def say(message: str) -> None:
-    """Print one line about the run to standard error."""
-    print(f"imrestore: {visible(message)}", file=sys.stderr)
-
-
-def say_bug(error: Exception) -> None:
-    """Print one line about an error of this program."""
-    reason = "".join(traceback.format_exception_only(error)).strip()
-    say(f"a bug: {reason}; please report it; run with --debug for the traceback")
-
-
-def visible(text: str) -> str:
-    """Return ``text`` on one line, with characters that would steer a terminal escaped."""
-    line = " ".join(text.split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)

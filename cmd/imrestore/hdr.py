@@ -1,4 +1,4 @@
-"""`imrestore hdr`: one exposure, a coded exposure or a bracket in, scene-linear light out."""
+"""`imrestore hdr`: one exposure, a coded exposure or a bracket in, scene-linear HDR out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def _sample(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class _Option:
-    """An option of this command, and with which others it has an effect."""
+    """An option of this command, and the options with which it has an effect."""
 
     name: str
     is_given: bool
@@ -60,7 +60,7 @@ class _Option:
 
 @dataclass(frozen=True, kw_only=True)
 class LightFileOptions(FileOptions):
-    """The same for files of light."""
+    """The options of files whose results are scene-linear."""
 
     format: Annotated[
         str | None,
@@ -69,7 +69,7 @@ class LightFileOptions(FileOptions):
             help="Container of the results: EXR and TIFF hold float32, HDR is Radiance's, JPEG "
             "holds a gain map (Ultra HDR).",
             show_default="exr",
-            callback=one_of(_FORMATS, "holds no light"),
+            callback=one_of(_FORMATS, "cannot hold HDR results"),
             autocompletion=complete(*_FORMATS),
         ),
     ] = None
@@ -84,8 +84,8 @@ def hdr(
         str,
         typer.Option(
             metavar="single|optics|merge",
-            help="One ordinary picture each; captures through an encoding element; or brackets of "
-            "exposures.",
+            help="What the inputs are: ordinary pictures, captures through an encoding optical "
+            "element, or brackets of exposures to merge.",
             callback=_mode,
         ),
     ] = "single",
@@ -95,23 +95,23 @@ def hdr(
             metavar="FILE",
             help="Point spread function of the element in front of the sensor (optics): .npz, "
             ".npy, EXR or float TIFF. Refused where the weights were trained for another.",
-            show_default="that of the weights",
+            show_default="the one in the weights",
         ),
     ] = None,
     simulate: Annotated[
         bool,
         typer.Option(
             "--simulate",
-            help="Make captures through the element from HDR pictures, without noise, to try "
-            "--mode optics on.",
+            help="Simulate captures through the element from HDR pictures, without noise, as "
+            "inputs to try --mode optics with.",
         ),
     ] = False,
     exposure: Annotated[
         str | None,
         typer.Option(
             metavar="auto|STOPS",
-            help="Brighten the results by STOPS; with --simulate, the scene before it is taken: "
-            "auto lets 1.5 % of the pixels saturate.",
+            help="Brighten the results by STOPS; with --simulate, brighten the scene before the "
+            "capture: auto lets 1.5 % of the pixels saturate.",
             show_default="0; with --simulate auto",
             callback=_stops,
         ),
@@ -120,15 +120,15 @@ def hdr(
         str | None,
         typer.Option(
             metavar="S,S,...",
-            help="Exposure of each input of one bracket in the order given (merge), in seconds, "
-            "as in 1/60,1/15,1/4.",
+            help="Exposure times in seconds, one for each input of a single bracket in the order "
+            "given (merge), as in 1/60,1/15,1/4.",
             show_default="from EXIF",
         ),
     ] = None,
     gap: Annotated[
         float,
         typer.Option(
-            metavar="S", min=0, help="A pause of more seconds begins a new bracket (merge)."
+            metavar="S", min=0, help="A pause of more than S seconds begins a new bracket (merge)."
         ),
     ] = _GAP_S,
     align: Annotated[
@@ -139,19 +139,19 @@ def hdr(
         float | None,
         typer.Option(
             metavar="V",
-            help="Sample value, of 1, from which on channels are saturated.",
-            show_default="found in each picture; 1 with --mode optics",
+            help="Sample value, where 1 is white, from which on a channel is saturated.",
+            show_default="estimated for each picture; 1 with --mode optics",
             callback=_sample,
         ),
     ] = None,
     linear: Annotated[
         bool,
         typer.Option(
-            "--linear", help="Integer samples are linear, not sRGB: a sensor's, unprocessed."
+            "--linear", help="Integer samples are linear, not sRGB, as in unprocessed sensor data."
         ),
     ] = False,
     bits: Annotated[
-        int, typer.Option(metavar="8|10|12", help="Bits of the simulated sensor.")
+        int, typer.Option(metavar="8|10|12", help="Bit depth of the simulated sensor.")
     ] = _BITS,
     preview: Annotated[
         bool,
@@ -165,14 +165,14 @@ def hdr(
         typer.Option(
             "--write-mask",
             help="Also write NAME_mask.png: 255 where a pixel was measured, 128 where it was "
-            "decoded from the element's traces, 0 where it is a guess.",
+            "decoded from the element's traces, 0 where it was guessed.",
         ),
     ] = False,
 ) -> None:
-    """Find the light that saturation took from pictures.
+    """Recover the highlights that saturation clipped.
 
-    Results are scene-linear, 1 the white of the sensor, up to six stops above. In mode single,
-    pixels that are not saturated come back as they were, linearised.
+    Results are scene-linear, with 1 at the sensor's white and up to six stops above it. In mode
+    single, pixels that are not saturated keep their values, linearised.
 
     \b
     Examples:
@@ -285,7 +285,7 @@ def _check(mode: str, *, is_simulated: bool, options: Sequence[_Option]) -> None
     """Refuse options that would have no effect on the results.
 
     Raises:
-        UsageError: says what such an option goes with.
+        UsageError: an option is given that goes with others.
     """
     from restore.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""`imrestore hdr --mode merge`: brackets of exposures in, one picture of light for each out."""
+"""`imrestore hdr --mode merge`: brackets of exposures in, one HDR picture for each out."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,14 +32,14 @@ def merge(
     """Merge the brackets among the inputs and leave with an exit code.
 
     Args:
-        files: what is read and written.
-        beside: kinds of files to write beside each result.
-        describe: a record in a few words.
-        exposures: seconds of each input, which then are one bracket.
-        gap_s: a longer pause begins a new bracket.
-        align: register the frames.
-        is_linear: integer samples are linear.
-        exposure_stops: results are brightened by this much.
+        files: Options of the inputs and outputs.
+        beside: Kinds of files to write beside each result.
+        describe: Returns a record in a few words.
+        exposures: Exposure times of the inputs, which then form one bracket; None to read them.
+        gap_s: The longest pause within a bracket in seconds.
+        align: Register the exposures.
+        is_linear: Integer samples are linear.
+        exposure_stops: Stops to brighten the results by.
     """
     brackets = _brackets(files, exposures, gap_s)
     _check_output(files, brackets)
@@ -78,7 +78,7 @@ def merge(
 
 
 def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[list[Exposure]]":
-    """Return the brackets among the inputs, in which every frame has its exposure if known."""
+    """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import Exposure, grouped, parse_exposures, tried_exposure

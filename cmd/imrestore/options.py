@@ -56,7 +56,7 @@ def complete(*choices: str) -> Callable[[str], list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How folders are read, what may be replaced, and what is told."""
+    """How folders are read, what may be replaced, and what is printed."""
 
     recursive: Annotated[
         bool,
@@ -143,7 +143,7 @@ class FileOptions(RunOptions):
         typer.Option(
             metavar="8|16|32",
             help="Bits per sample of the results; 32 is floating point.",
-            show_default="that of the input; 16 of RAW files, 32 of light",
+            show_default="that of the input; 16 for RAW files, 32 for HDR",
             callback=_bit_depth,
             autocompletion=complete("8", "16", "32"),
         ),
@@ -154,8 +154,8 @@ class FileOptions(RunOptions):
             metavar="1..100",
             min=1,
             max=100,
-            help="Quality of JPEG, WebP and AVIF results; 100 is without loss in WebP.",
-            show_default="JPEG 95, AVIF 90, WebP 95 or without loss as it was",
+            help="Quality of JPEG, WebP and AVIF results; 100 is lossless in WebP.",
+            show_default="JPEG 95, AVIF 90, WebP 95, or lossless if the input is",
         ),
     ] = None
     strip_metadata: Annotated[
@@ -284,10 +284,10 @@ def exclusive(values: object, names: Sequence[str]) -> None:
 
 
 def without_effect(**given: object) -> None:
-    """Refuse options that are given where they do nothing, which whoever gives them cannot know.
+    """Refuse options that are given where they have no effect.
 
     Args:
-        given: by name, why an option does nothing here; or something false where all is well.
+        given: By name, why an option has no effect here; something false where it has one.
 
     Raises:
         UsageError: names the first of them.

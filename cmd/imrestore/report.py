@@ -1,14 +1,13 @@
-"""What a run tells: a bar, a line or a JSON record per picture, and a sentence at the end."""
+"""The report of a run: a bar, a line or a JSON record per picture, and a summary at the end."""
 
-import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from imrestore.bar import WithBar
-from imrestore.exits import ExitCode, log, say, visible
+from imrestore.exits import ExitCode
+from imrestore.output import ProgressBar, json_of, log, say, visible
 
 if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan, Item
@@ -19,16 +18,16 @@ __all__ = ["Report", "print_plan"]
 Describe = Callable[[Mapping[str, object]], str]
 
 
-class Report(WithBar):
-    """Tells about a run while it goes on.
+class Report(ProgressBar):
+    """Reports on a run while it goes on.
 
     Args:
-        total: pictures in the plan.
-        describe: a task's record in a few words, for --verbose.
-        as_json: print a record per picture to standard output.
-        quiet: errors only.
-        verbose: a line per picture.
-        overwrites: results that were there are replaced.
+        total: Number of pictures in the plan.
+        describe: Returns a task's record in a few words, for --verbose.
+        as_json: Print a record per picture to standard output.
+        quiet: Print errors only.
+        verbose: Print a line per picture.
+        overwrites: Whether existing results are replaced.
     """
 
     def __init__(
@@ -50,32 +49,32 @@ class Report(WithBar):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the run comes to so far."""
+        """The exit code of the run so far."""
         if self._has_bug:
             return ExitCode.BUG
         return ExitCode.SOME_FAILED if self._counts["failed"] else ExitCode.DONE
 
     def add(self, outcome: "Outcome") -> None:
-        """Tell about one picture."""
+        """Report the outcome of one picture."""
         self._counts[outcome.status] += 1
         self._has_bug |= outcome.is_bug
         if outcome.error:
             self._say_error(outcome)
         elif self._verbose:
             done = self._describe(outcome.record) if outcome.record else str(outcome.status)
-            self._line(f"{_arrow(outcome.item)}: {done}")
+            self.bar.write(visible(f"{_arrow(outcome.item)}: {done}"), file=sys.stderr)
         if self._as_json:
             error = {"error": outcome.error} if outcome.error else {}
             _print_record(outcome.item, status=str(outcome.status), **error, **outcome.record)
         self.bar.update()
 
     def add_closed_folder(self, message: str) -> None:
-        """Tell about a folder that could not be looked into."""
+        """Report a folder that could not be read."""
         self._counts["failed"] += 1
-        self._line(f"imrestore: {message}")
+        self.say(message)
 
     def summarize(self) -> None:
-        """Say how many pictures came to what, and in which time."""
+        """Print how many pictures are done, skipped and failed, and the time taken."""
         self.bar.close()
         if not self._quiet:
             counts = [f"{self._counts['done']} done"]
@@ -84,7 +83,7 @@ class Report(WithBar):
             say(f"{', '.join(counts)} in {seconds:.1f} s")
 
     def stopped(self) -> None:
-        """Say how to go on after a signal."""
+        """Print how to resume after a signal."""
         self.summarize()
         if self._overwrites:
             say("stopped; what was not reached is as before: the same command does all of it again")
@@ -93,12 +92,8 @@ class Report(WithBar):
 
     def _say_error(self, outcome: "Outcome") -> None:
         bug = " (a bug: please report it; run with --debug for the traceback)"
-        self._line(f"imrestore: {outcome.error}{bug if outcome.is_bug else ''}")
+        self.say(f"{outcome.error}{bug if outcome.is_bug else ''}")
         log.debug(outcome.traceback.rstrip())
-
-    def _line(self, text: str) -> None:
-        """Print to standard error without tearing the bar."""
-        self.bar.write(visible(text), file=sys.stderr)
 
 
 def print_plan(plan: "BatchPlan", *, as_json: bool) -> None:
@@ -119,4 +114,4 @@ def _print_record(item: "Item", **values: Any) -> None:
     if item.compare:
         record["compare"] = str(item.compare)
     # Flushed at once: whoever reads the records acts on each as it comes.
-    print(json.dumps(record | values, default=str), flush=True)
+    print(json_of(record | values), flush=True)

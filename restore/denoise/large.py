@@ -1,12 +1,14 @@
-"""Denoising pictures that do not fit into memory: tile by tile to disk, and from there by rows."""
+"""Denoising pictures that do not fit into memory: tile by tile to disk, then read by rows."""
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from io import RawIOBase
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +53,7 @@ def denoise_large(
     strength: float,
     detail: float,
 ) -> Callable[[], AbstractContextManager[ReadRows]]:
-    """Run the network over ``source``, and return what opens the result for reading, once.
+    """Run the network over ``source``, and return a function that opens the result once.
 
     The network's result goes to a working file, since the shift of the midtones is known only at
     its end; all other steps are done while the result is read.
@@ -109,13 +111,13 @@ def _opened_unchanged(source: OutOfCorePicture) -> Iterator[ReadRows]:
 
 
 class Scratch:
-    """Holds a picture ``[C, H, W]`` in float32 on disk; gone when it is closed, or the program is.
+    """A picture ``[C, H, W]`` in float32 on disk; gone when it is closed, or the program ends.
 
     Args:
-        folder: where there is room.
-        channels: of the picture.
-        height: of the picture.
-        width: of the picture.
+        folder: Where the file goes; it never shows a name.
+        channels: Number of channels.
+        height: Height in pixels.
+        width: Width in pixels.
 
     Raises:
         OutputError: the folder has not enough room.
@@ -123,7 +125,7 @@ class Scratch:
 
     def __init__(self, folder: Path, channels: int, height: int, width: int) -> None:
         self._folder, self._channels, self._width = folder, channels, width
-        needed = channels * height * width * _SAMPLE.itemsize
+        needed = height * self._row_bytes
         try:
             free = shutil.disk_usage(folder).free
             if free < needed:
@@ -131,55 +133,74 @@ class Scratch:
                     f"{folder}: a working file needs {needed / 1e9:.3g} GB here, "
                     f"and {free / 1e9:.3g} GB are free"
                 )
-            # Unbuffered: what is written are rows of tiles, far from each other.
-            self._file = TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
+            self._file = TemporaryFile(dir=folder)  # noqa: SIM115
+            try:
+                _reserve(self._file, needed)
+            except BaseException:
+                self._file.close()
+                raise
         except OSError as error:
             raise self._failure(error) from error
 
-    def write(self, part: Part, pixels: NDArray[np.float32]) -> None:
+    def write(self, part: Part, pixels: Pixels) -> None:
         """Keep the pixels ``[C, h, w]`` of a part.
 
         Raises:
-            OutputError: the disk is full.
+            OutputError: the file cannot be mapped into memory.
         """
         rows, columns = part
-        try:
-            for row, lines in zip(range(rows.start, rows.stop), pixels.swapaxes(0, 1), strict=True):
-                for channel, line in enumerate(lines):
-                    self._file.seek(self._place(row, channel, columns.start))
-                    _write_all(self._file, np.ascontiguousarray(line, _SAMPLE).view(np.uint8).data)
-        except OSError as error:
-            raise self._failure(error) from error
+        self._mapped(rows.start, rows.stop)[:, :, columns] = pixels.swapaxes(0, 1)
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Pixels:
         """Return the rows from ``start`` to, exclusive, ``stop`` as ``[C, h, W]``.
 
         Raises:
-            OutputError: the disk does not give them back.
+            OutputError: the file cannot be mapped into memory.
         """
-        lines = np.empty((stop - start, self._channels, self._width), _SAMPLE)
-        view = lines.reshape(-1).view(np.uint8).data
-        try:
-            self._file.seek(self._place(start, 0, 0))
-            while len(view):
-                count = self._file.readinto(view)
-                if not count:
-                    raise OutputError(f"{self._folder}: the working file was cut short")
-                view = view[count:]
-        except OSError as error:
-            raise self._failure(error) from error
-        return lines.swapaxes(0, 1)
+        return np.array(self._mapped(start, stop)).swapaxes(0, 1)
 
     def close(self) -> None:
         """Give the room back."""
         self._file.close()
 
-    def _place(self, row: int, channel: int, column: int) -> int:
-        return ((row * self._channels + channel) * self._width + column) * _SAMPLE.itemsize
+    @property
+    def _row_bytes(self) -> int:
+        return self._channels * self._width * np.dtype(np.float32).itemsize
+
+    def _mapped(self, start: int, stop: int) -> Pixels:
+        """Map rows as ``[h, C, W]``; no more than these, since pages that were touched stay."""
+        try:
+            return np.memmap(
+                self._file,
+                np.float32,
+                "r+",
+                offset=start * self._row_bytes,
+                shape=(stop - start, self._channels, self._width),
+            )
+        except OSError as error:
+            raise self._failure(error) from error
 
     def _failure(self, error: OSError) -> OutputError:
         reason = error.strerror or str(error)
         return OutputError(f"{self._folder}: no working file can be written here: {reason}")
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    """Make room for ``size`` bytes: to write into a mapped hole of a full disk ends the process.
+
+    Raises:
+        OSError: the disk is full.
+    """
+    if hasattr(os, "posix_fallocate"):
+        try:
+            return os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):  # file systems that cannot
+                raise
+    zeros = bytes(1 << 20)
+    for start in range(0, size, len(zeros)):
+        file.write(zeros[: size - start])
+    return file.flush()
 
 
 @contextmanager
@@ -210,11 +231,3 @@ def _opened(
 
 def _rows(source: OutOfCorePicture, read: ReadRegion, start: int, stop: int) -> Picture:
     return read((slice(start, stop), slice(0, source.width)))
-
-
-_SAMPLE = np.dtype(np.float32)
-
-
-def _write_all(file: RawIOBase, data: memoryview) -> None:
-    while len(data):
-        data = data[file.write(data) or 0 :]

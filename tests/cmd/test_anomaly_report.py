@@ -228,7 +228,7 @@ def test_bars_of_the_histogram_count_every_part_once() -> None:
 
     scores = [0.0, 0.1, 0.5, 0.5, 0.50001, 2.0]
     drawn = histogram(scores, 0.5)
-    bars = re.findall(r'class="(good|defective)" .*?<title>(\d+) with', drawn)
+    bars = re.findall(r'class="(good|defective)"><title>(\d+) with', drawn)
     assert sum(int(count) for _, count in bars) == len(scores)
     assert sum(int(count) for kind, count in bars if kind == "defective") == 2
     assert histogram([0.0], 0.0)
@@ -240,11 +240,23 @@ def test_the_label_of_the_threshold_stays_inside(threshold: float, anchor: str) 
     from restore.anomaly.page import histogram
 
     drawn = histogram([0.0, 2.0], threshold)
-    label = re.search(r'<text class="threshold" x="([\d.]+)" y="\d+" text-anchor="(\w+)"', drawn)
+    label = re.search(
+        r'<g id="threshold">\s*<text style="[^"]*text-anchor: (\w+)[^"]*" x="([\d.]+)"', drawn
+    )
     assert label is not None
-    assert label[2] == anchor
+    assert label[1] == anchor
     width = 60
-    assert float(label[1]) + (width if anchor == "start" else 0) <= 720
+    assert float(label[2]) + (width if anchor == "start" else 0) <= 720
+
+
+def test_the_histogram_is_the_same_in_every_run_and_has_the_colors_of_the_page() -> None:
+    from restore.anomaly.page import histogram
+
+    drawn = histogram([0.0, 0.1, 2.0], 0.5)
+    assert drawn == histogram([0.0, 0.1, 2.0], 0.5)
+    assert "metadata" not in drawn
+    named = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", drawn)) - {"none"}
+    assert named == {f"var(--{name})" for name in ("good", "bad", "faint", "line", "text")}
 
 
 def test_panels_are_kept_apart_by_what_is_neither_light_nor_dark(

@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_said_in_one_line(
         (["--model", plain, "--exposure", "auto"], "--exposure auto goes with --simulate"),
         (["--model", plain, "--no-align"], "--no-align goes with --mode merge"),
         (["--mode", "double"], "single, optics, merge"),
-        (["--format", "png"], "holds no light"),
+        (["--format", "png"], "cannot hold HDR results"),
     ):
         ended = run("hdr", photograph, "-o", "out.exr", *arguments)
         assert ended.code == 2, arguments

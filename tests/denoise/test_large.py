@@ -1,7 +1,10 @@
 """What is too large for memory is denoised as what is not."""
 
+import errno
+import os
 from collections import deque
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +154,45 @@ def test_sigma_of_bands_is_that_of_the_whole() -> None:
 def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"a working file needs 4e\+06 GB here"):
         Scratch(tmp_path, 1, 10**9, 10**6)
+
+
+def test_a_disk_that_is_full_after_all_is_told_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OutputError, match="no working file can be written here: No space left"):
+        Scratch(tmp_path, 3, 100, 100)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("reserves", ["with a call", "by refusing the call", "without the call"])
+def test_the_room_of_a_working_file_is_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reserves: str
+) -> None:
+    """A hole in a mapped file would end the process when the disk is full."""
+
+    def refusing(*_: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    if reserves == "by refusing the call":
+        monkeypatch.setattr(os, "posix_fallocate", refusing, raising=False)
+    elif reserves == "without the call":
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    height, width = 701, 301
+    scratch = Scratch(tmp_path, 3, height, width)
+    found = os.fstat(scratch._file.fileno())
+    assert found.st_size == 3 * height * width * 4
+    assert found.st_blocks * 512 >= found.st_size
+    pixels = np.random.default_rng(0).random((3, height, width), np.float32)
+    for top, left in product(range(0, height, 256), range(0, width, 256)):
+        part = slice(top, min(top + 256, height)), slice(left, min(left + 256, width))
+        scratch.write(part, pixels[:, part[0], part[1]])
+    np.testing.assert_array_equal(scratch.read(0, height), pixels)
+    np.testing.assert_array_equal(scratch.read(255, 300), pixels[:, 255:300])
+    scratch.close()
 
 
 def test_results_are_read_once(tmp_path: Path, color_model: Path) -> None:

@@ -1,6 +1,5 @@
-"""`imrestore evaluate anomaly`: how good detectors of defects are on a labelled test set."""
+"""`imrestore evaluate anomaly`: how good defect detectors are on a labelled test set."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.bar import WithBar
-from imrestore.detection import ThresholdOptions
-from imrestore.evaluate.common import Quiet
-from imrestore.exits import ExitCode, say, visible
+from imrestore.anomaly import ThresholdOptions
+from imrestore.evaluate.scores import Quiet
+from imrestore.exits import ExitCode
 from imrestore.options import NetworkOptions, with_options
+from imrestore.output import ProgressBar, json_of, print_table, say, visible
 
 if TYPE_CHECKING:
     from restore.anomaly.evaluate import Evaluation, KindFigures
@@ -47,7 +46,7 @@ class ContenderOptions(NetworkOptions):
 
 @dataclass(frozen=True)
 class _Measured:
-    """What a detector, called ``name`` here, came to."""
+    """The evaluation of a detector, called ``name`` in what is printed."""
 
     name: str
     detector: "Detector"
@@ -66,7 +65,7 @@ def anomaly(
         Path,
         typer.Argument(
             metavar="DIR",
-            help="Test set in MVTec's layout: test/good, test/KIND and, for the figures of pixels, "
+            help="Test set in MVTec's layout: test/good, test/KIND and, for pixel figures, "
             "ground_truth/KIND/NAME_mask.png.",
             show_default=False,
         ),
@@ -79,10 +78,10 @@ def anomaly(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure detectors of defects on parts whose defects are known.
+    """Measure defect detectors on parts whose defects are known.
 
-    False alarms and detections are counted at the threshold that the weights come with, which was
-    made from good parts alone. F1-max is the best that any threshold could do on this very test.
+    False alarms and detections are counted at the threshold in the weights, which was set from
+    good parts alone. F1-max is the best F1 that any threshold reaches on this very test set.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -104,8 +103,8 @@ def anomaly(
     detectors = [threshold.detector(each) for each in contenders]
     if not quiet:
         for path in unused_masks(folder, tests):
-            say(f"{path}: is the mask of no picture in {folder / 'test' / path.parent.name}")
-    with WithBar(len(tests) * len(detectors), quiet=quiet) as shown:
+            say(f"{path}: is a mask without a picture in {folder / 'test' / path.parent.name}")
+    with ProgressBar(len(tests) * len(detectors), quiet=quiet) as shown:
         evaluations = [
             evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
             for detector in detectors
@@ -132,13 +131,13 @@ def _print_json(measured: Sequence[_Measured]) -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
     for one in measured:
-        print(json.dumps(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
+        print(json_of(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
 
 
 def _print(measured: Sequence[_Measured]) -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
-    _print_table(measured)
+    _print_figures(measured)
     is_alone = len(measured) == 1
     for one in measured:
         for sentence in _sentences(one.evaluation):
@@ -149,28 +148,22 @@ def _print(measured: Sequence[_Measured]) -> None:
     print(f"protocol: {ANOMALY_PROTOCOL}")
 
 
-def _print_table(measured: Sequence[_Measured]) -> None:
+def _print_figures(measured: Sequence[_Measured]) -> None:
     """Print a line for each kind of defect and network; of one network the name is left out."""
-    rows = [(one, figures) for one in measured for figures in one.evaluation.kinds]
-    heads = ("defect",) if len(measured) == 1 else ("model", "defect")
-    cells = [
-        tuple(visible(cell) for cell in (one.name, figures.kind)[-len(heads) :])
-        for one, figures in rows
+    first = 1 if len(measured) == 1 else 0
+    headings = ("model", "defect", "parts", *(f"{heading:>11}" for heading in _HEADINGS))
+    rows = [
+        (visible(one.name), visible(kind.kind), str(kind.parts), *_cells(kind))
+        for one in measured
+        for kind in one.evaluation.kinds
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-
-    def joined(names: Sequence[str]) -> str:
-        return "  ".join(f"{name:<{width}}" for name, width in zip(names, widths, strict=True))
-
-    print(f"{joined(heads)}  parts  " + "  ".join(f"{name:>11}" for name in _HEADINGS))
-    for names, (_, figures) in zip(cells, rows, strict=True):
-        print(f"{joined(names)}  {figures.parts:5}  {_cells(figures)}")
+    print_table([row[first:] for row in (headings, *rows)], "<<>>>>>>"[first:])
 
 
 def _sentences(evaluation: "Evaluation") -> list[str]:
     said = [
-        f"{visible(figures.kind)}: the figures of pixels are from {figures.masked} of "
-        f"{figures.parts} parts, for which there are masks"
+        f"{visible(figures.kind)}: the pixel figures are from the {figures.masked} of "
+        f"{figures.parts} parts that have masks"
         for figures in evaluation.kinds
         if 0 < figures.masked < figures.parts
     ]
@@ -178,16 +171,16 @@ def _sentences(evaluation: "Evaluation") -> list[str]:
     if evaluation.f1:
         said.append(
             f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.9g} that "
-            "is best on this very test (tuned on the test: no figure for use)"
+            "is best on this very test set (tuned on the test set: not to be expected in use)"
         )
     return said
 
 
-def _cells(figures: "KindFigures") -> str:
+def _cells(figures: "KindFigures") -> list[str]:
     values = (figures.image_auroc, figures.pixel_auroc, figures.pixel_ap, figures.au_pro)
+    share = 100 * figures.detected / figures.parts
     shown = ["-" if value is None else f"{value:.3f}" for value in values]
-    shown.append(f"{figures.detected} ({100 * figures.detected / figures.parts:.0f} %)")
-    return "  ".join(f"{cell:>11}" for cell in shown)
+    return [*shown, f"{figures.detected} ({share:.0f} %)"]
 
 
 def _alarms(evaluation: "Evaluation") -> str:
@@ -195,7 +188,7 @@ def _alarms(evaluation: "Evaluation") -> str:
         return "no good part could be scored"
     low, high = (100 * rate for rate in evaluation.interval)
     target = evaluation.target_fpr
-    aim = "" if target is None else f", made for {100 * target:g} %"
+    aim = "" if target is None else f", set for {100 * target:g} %"
     return (
         f"false alarms {evaluation.false_alarms} of {evaluation.good} good parts: "
         f"{100 * evaluation.false_alarms / evaluation.good:.1f} % "

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.evaluate.common import (
-    Evaluation,
-    EvaluationOptions,
-    numbers,
+from imrestore.evaluate.scores import (
+    ScoreOptions,
+    Scores,
+    number_list,
     report_scores,
-    rows_of,
+    scored_pictures,
 )
 from imrestore.options import NetworkOptions, with_options, without_effect
 
@@ -45,7 +45,7 @@ def dark_enhance(
         str | None,
         typer.Option(
             metavar="N[,N...]",
-            help="How many times too dark they are made.",
+            help="Factors by which the pictures are darkened.",
             show_default="100,250,300",
         ),
     ] = None,
@@ -61,12 +61,12 @@ def dark_enhance(
             show_default="0",
         ),
     ] = None,
-    options: EvaluationOptions,
+    options: ScoreOptions,
 ) -> None:
-    """Measure on clean pictures that are turned into dark RAW files of a camera not trained on.
+    """Measure on clean pictures, turned into dark RAW files of a camera that training never saw.
 
-    Beside the network stand LibRaw's demosaicking with the same gain and, where OpenCV is
-    installed (pip install '.[compare]'), the same followed by non-local means.
+    The network is compared with LibRaw's demosaicking at the same gain and, where OpenCV is
+    installed (pip install '.[compare]'), with the same followed by non-local means.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -82,7 +82,7 @@ def dark_enhance(
 
     if (folder is None) == (pairs is None):
         raise UsageError("give a folder of clean pictures, or --pairs with a list, not both")
-    why = pairs is not None and "pairs are as they were taken"
+    why = pairs is not None and "pairs are measured as they were captured"
     without_effect(
         ratio=ratio is not None and why, xtrans=xtrans and why, seed=seed is not None and why
     )
@@ -91,10 +91,10 @@ def dark_enhance(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
     if folder is not None:
-        evaluation = _on_clean(enhancer, folder, ratios, seed or 0, options, xtrans=xtrans)
+        scores = _on_clean(enhancer, folder, ratios, seed or 0, options, xtrans=xtrans)
     elif pairs is not None:
-        evaluation = _on_pairs(enhancer, pairs, options)
-    report_scores(evaluation, options)
+        scores = _on_pairs(enhancer, pairs, options)
+    report_scores(scores, options)
 
 
 def _on_clean(
@@ -102,10 +102,10 @@ def _on_clean(
     folder: Path,
     ratios: list[float],
     seed: int,
-    options: EvaluationOptions,
+    options: ScoreOptions,
     *,
     xtrans: bool,
-) -> Evaluation:
+) -> Scores:
     from restore.dark.evaluate import (
         NON_LOCAL_MEANS,
         PROTOCOL,
@@ -116,8 +116,8 @@ def _on_clean(
     paths = options.pictures_in(folder)
     scores = evaluate_dark_enhancer(enhancer, paths, ratios, seed=seed, xtrans=xtrans)
     has_all = NON_LOCAL_MEANS in methods()
-    return Evaluation(
-        rows=rows_of(scores, _figures),
+    return Scores(
+        scored=scored_pictures(scores, _figures),
         pictures=paths,
         headings=[f"x{number:g} {method}" for number in ratios for method in methods()],
         conditions={"seed": seed, "xtrans": xtrans, "protocol": PROTOCOL},
@@ -125,13 +125,13 @@ def _on_clean(
     )
 
 
-def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: EvaluationOptions) -> Evaluation:
+def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: ScoreOptions) -> Scores:
     from restore.dark.data import read_pairs
     from restore.dark.evaluate_pairs import PAIRS_PROTOCOL, evaluate_pairs
 
     pairs = read_pairs(list_path)[: options.limit]
-    return Evaluation(
-        rows=rows_of(evaluate_pairs(enhancer, pairs), _figures),
+    return Scores(
+        scored=scored_pictures(evaluate_pairs(enhancer, pairs), _figures),
         pictures=[pair.short for pair in pairs],
         headings=["network"],
         conditions={"protocol": PAIRS_PROTOCOL},
@@ -150,4 +150,4 @@ def _figures(score: "DarkScore | PairScore") -> dict[str, float | str]:
 
 def _ratios(text: str) -> list[float]:
     advice = f"--ratio {text}: give numbers from 1 to 10000, as in 100,250,300"
-    return numbers(text, low=1, high=10_000, advice=advice)
+    return number_list(text, low=1, high=10_000, advice=advice)

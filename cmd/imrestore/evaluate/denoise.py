@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.evaluate.common import (
-    Evaluation,
-    EvaluationOptions,
-    numbers,
+from imrestore.evaluate.scores import (
+    ScoreOptions,
+    Scores,
+    number_list,
     report_scores,
-    rows_of,
+    scored_pictures,
 )
 from imrestore.options import NetworkOptions, with_options
 
@@ -40,7 +40,11 @@ def denoise(
     *,
     sigma: Annotated[
         str | None,
-        typer.Option(metavar="N[,N...]", help="Noise levels to add, of 255.", show_default=_SIGMAS),
+        typer.Option(
+            metavar="N[,N...]",
+            help="Noise levels to add, where white is 255.",
+            show_default=_SIGMAS,
+        ),
     ] = None,
     jpeg: Annotated[
         str | None,
@@ -54,7 +58,7 @@ def denoise(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Folder of noisy pictures of the same names, instead of added noise.",
+            help="Folder of noisy pictures with the same names, instead of added noise.",
             show_default=False,
         ),
     ] = None,
@@ -80,9 +84,9 @@ def denoise(
     gray: Annotated[
         bool, typer.Option("--gray", help="Turn colour pictures into 8-bit luma first.")
     ] = False,
-    options: EvaluationOptions,
+    options: ScoreOptions,
 ) -> None:
-    """Measure a denoiser on clean pictures, to which noise is added, on pairs, or outputs.
+    """Measure a denoiser on clean pictures with added noise or on pairs, or finished outputs.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -98,7 +102,7 @@ def denoise(
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
     _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
     if reference is not None:
-        evaluation = _of_outputs(folder, reference, options, gray=gray)
+        scores = _of_outputs(folder, reference, options, gray=gray)
     else:
         if noisy is not None:
             trials = _captured(folder, noisy, recursive=options.recursive, gray=gray)
@@ -106,13 +110,13 @@ def denoise(
             trials = _compressed(jpeg)
         else:
             trials = _gaussian(_levels(sigma or _SIGMAS), seed, known=not estimate_sigma)
-        evaluation = _of_network(folder, network, trials, options, gray=gray)
-    report_scores(evaluation, options)
+        scores = _of_network(folder, network, trials, options, gray=gray)
+    report_scores(scores, options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Trials:
-    """How pictures are degraded: a heading for each way, and what the figures mean."""
+    """The ways in which pictures are degraded, a heading for each, and what the figures mean."""
 
     trials: Sequence["Trial"]
     headings: list[str]
@@ -158,10 +162,10 @@ def _of_network(
     folder: Path,
     network: NetworkOptions,
     trials: _Trials,
-    options: EvaluationOptions,
+    options: ScoreOptions,
     *,
     gray: bool,
-) -> Evaluation:
+) -> Scores:
     from restore.denoise.evaluate import evaluate_denoiser
     from restore.denoise.runner import Denoiser
 
@@ -169,22 +173,22 @@ def _of_network(
     denoiser = Denoiser(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
-    return Evaluation(
-        rows=rows_of(evaluate_denoiser(denoiser, paths, trials.trials, gray=gray), _figures),
+    return Scores(
+        scored=scored_pictures(
+            evaluate_denoiser(denoiser, paths, trials.trials, gray=gray), _figures
+        ),
         pictures=paths,
         headings=trials.headings,
         conditions={"gray": gray, **trials.conditions},
     )
 
 
-def _of_outputs(
-    folder: Path, reference: Path, options: EvaluationOptions, *, gray: bool
-) -> Evaluation:
+def _of_outputs(folder: Path, reference: Path, options: ScoreOptions, *, gray: bool) -> Scores:
     from restore.denoise.outputs import OUTPUT_PROTOCOL, score_outputs
 
     results = score_outputs(folder, reference, recursive=options.recursive, gray=gray)
-    return Evaluation(
-        rows=islice(rows_of(results, _output_figures), options.limit),
+    return Scores(
+        scored=islice(scored_pictures(results, _output_figures), options.limit),
         pictures=options.pictures_in(folder),
         headings=["outputs"],
         conditions={"gray": gray, "protocol": OUTPUT_PROTOCOL},
@@ -208,7 +212,7 @@ def _output_figures(score: "OutputScore") -> dict[str, float]:
 
 def _levels(text: str) -> list[float]:
     advice = f"--sigma {text}: give noise levels from 0 to 255, as in {_SIGMAS}"
-    return numbers(text, low=0, high=255, advice=advice)
+    return number_list(text, low=0, high=255, advice=advice)
 
 
 def _refuse_contradictions(

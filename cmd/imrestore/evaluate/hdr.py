@@ -1,8 +1,6 @@
-"""`imrestore evaluate hdr`: how much saturated light networks find, side by side."""
+"""`imrestore evaluate hdr`: how well networks recover saturated highlights, side by side."""
 
-import json
 import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.evaluate.common import Quiet, Recursive
-from imrestore.exits import ExitCode, say, visible
+from imrestore.evaluate.scores import Quiet, Recursive
+from imrestore.exits import ExitCode
 from imrestore.options import with_options
+from imrestore.output import ProgressBar, json_of, print_table, visible
 
 if TYPE_CHECKING:
     from restore.hdr.evaluate import Conditions, Contender, HdrResult
@@ -44,25 +43,26 @@ def hdr(
         str,
         typer.Option(
             metavar="NAME|FILE|none",
-            help="The network without optics that stands beside them.",
+            help="A network without optics to compare them with.",
         ),
     ] = _TWIN,
     saturated: Annotated[
-        float, typer.Option(metavar="PERCENT", help="Pixels above the sensor's white.")
+        float, typer.Option(metavar="PERCENT", help="Share of the pixels above the sensor's white.")
     ] = 1.5,
     size: Annotated[
-        int, typer.Option(metavar="PX", min=32, help="Side of the scenes that are cut.")
+        int, typer.Option(metavar="PX", min=32, help="Side of the scenes cut from the pictures.")
     ] = 320,
     views: Annotated[int, typer.Option(metavar="N", min=1, help="Views into each panorama.")] = 4,
-    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the sensor.")] = 8,
+    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = 8,
     read_noise: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Its standard deviation, of white.")
+        float,
+        typer.Option(
+            metavar="S", min=0, help="Standard deviation of the read noise, where white is 1."
+        ),
     ] = 0.0,
     peak_luminance: Annotated[
         float,
-        typer.Option(
-            metavar="NITS", min=1, help="Luminance at which PU21 sees 64 times white, in cd/m2."
-        ),
+        typer.Option(metavar="NITS", min=1, help="Luminance of 64 times white for PU21, in cd/m2."),
     ] = 4000.0,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:N|:all]|mps", help="Where the networks run.")
@@ -76,12 +76,12 @@ def hdr(
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure networks for high dynamic range on scenes whose light is known.
+    """Measure networks for high dynamic range on scenes of known radiance.
 
     Scenes are exposed so that a share of their pixels saturates, and each network sees them
     through the element in its weights. The figures are PSNR of radiance, of mu-law and of PU21
-    values, over all pixels and over those that saturated, always beside the network without
-    optics and beside the exposure as it is.
+    values, over all pixels and over those that saturated, next to those of the network without
+    optics and of the exposure itself.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -94,6 +94,7 @@ def hdr(
     from restore.batch.inputs import pictures_in
     from restore.errors import UsageError
     from restore.hdr.evaluate import (
+        NOTHING,
         Conditions,
         Contender,
         HdrFailure,
@@ -118,16 +119,17 @@ def hdr(
     ]
     results: list[HdrResult] = []
     has_failed = False
-    for result in evaluate_hdr(contenders, pictures_in(folder, recursive=recursive), conditions):
-        if isinstance(result, HdrFailure):
-            has_failed = True
-            say(result.reason)
-            continue
-        results.append(result)
-        if as_json:
-            print(json.dumps(_plain(_record(result))), flush=True)
-        elif not quiet and sys.stderr.isatty():
-            print(f"\r{len(results)} results", end="", file=sys.stderr)
+    paths = pictures_in(folder, recursive=recursive)
+    with ProgressBar(None, quiet=quiet or as_json) as shown:
+        for result in evaluate_hdr(contenders, paths, conditions):
+            if isinstance(result, HdrFailure):
+                has_failed = True
+                shown.say(result.reason)
+                continue
+            results.append(result)
+            shown.bar.update(result.model == NOTHING)
+            if as_json:
+                print(json_of(_record(result), digits=4), flush=True)
     _finish(results, contenders, conditions, protocol(conditions), as_json=as_json)
     raise typer.Exit(ExitCode.SOME_FAILED if has_failed else ExitCode.DONE)
 
@@ -151,25 +153,20 @@ def _finish(
     scenes = sum(one.model == NOTHING for one in results)
     if as_json:
         described = {"scenes": scenes, "conditions": asdict(conditions), "protocol": protocol}
-        print(json.dumps(_plain({"mean": means, **described})))
+        print(json_of({"mean": means, **described}, digits=4))
         return
-    if sys.stderr.isatty():
-        print("\r", end="", file=sys.stderr)
-    _print_table(means)
+    _print_means(means)
     print(f"scenes: {scenes}")
     print(f"protocol: {protocol}")
 
 
-def _print_table(means: Mapping[str, Mapping[str, float]]) -> None:
-    width = max(map(len, means))
-    groups = f"{'':<{width}}  {'all pixels':>26}  {'saturated pixels':>26}"
-    heads = "".join(f"{name:>8} " for name in ("linear", "mu", "PU21"))
-    print(groups.rstrip())
-    print(f"{'PSNR in dB':<{width}}  {heads} {heads}".rstrip())
+def _print_means(means: Mapping[str, Mapping[str, float]]) -> None:
+    heading = "".join(f"{name:>8} " for name in ("linear", "mu", "PU21")).rstrip()
+    rows = [["", "all pixels", "saturated pixels"], ["PSNR in dB", heading, heading]]
     for name, mean in means.items():
-        cells = [f"{mean[f'{group}_{measure}']:8.2f} " for group, measure in _columns()]
-        line = f"{visible(name):<{width}}  {''.join(cells[:3])} {''.join(cells[3:])}"
-        print(line.rstrip())
+        cells = [f"{mean[f'{group}_{measure}']:8.2f}" for group, measure in _columns()]
+        rows.append([visible(name), " ".join(cells[:3]), " ".join(cells[3:])])
+    print_table(rows, "<>>")
 
 
 def _columns() -> list[tuple[str, str]]:
@@ -193,12 +190,3 @@ def _record(result: "HdrResult") -> dict[str, object]:
         "all": asdict(result.all),
         "saturated": asdict(result.saturated),
     }
-
-
-def _plain(value: object) -> object:
-    """Return ``value`` with null for what JSON does not have."""
-    if isinstance(value, float):
-        return round(value, 4) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
-    return value

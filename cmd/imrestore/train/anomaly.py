@@ -1,4 +1,4 @@
-"""`imrestore train anomaly`: a detector of defects from pictures of good parts."""
+"""`imrestore train anomaly`: a defect detector from pictures of good parts."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from imrestore.options import with_options
-from imrestore.train.common import TrainingOptions, supervised
+from imrestore.train.options import TrainingOptions
+from imrestore.train.supervision import supervised
 
 __all__ = ["anomaly"]
 
@@ -22,11 +23,11 @@ class DetectorTrainingOptions(TrainingOptions):
     """The options of every training, with defaults for detectors."""
 
     batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 8
-    # Which number suits depends on the model.
+    # The default depends on the model.
     learning_rate: Annotated[float | None, _RATE] = None  # type: ignore[assignment]
 
     def values_for(self, model: str) -> dict[str, Any]:
-        """Return the fields that the recipes of all tasks have, but for the patch."""
+        """Return the recipe fields that all tasks share, except the patch size."""
         rate = self.learning_rate or _LEARNING_RATES.get(model, 1e-3)
         return self.schedule_values() | {"learning_rate": rate}
 
@@ -47,7 +48,7 @@ def anomaly(
         str,
         typer.Option(
             metavar="draem|ssim-ae|vae",
-            help="draem repairs made defects and learns to point at them; ssim-ae and vae learn to "
+            help="draem learns to repair and locate synthetic defects; ssim-ae and vae learn to "
             "reproduce good parts and nothing else.",
         ),
     ] = "draem",
@@ -55,8 +56,8 @@ def anomaly(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side of the crops, a multiple of 16. Larger pictures are seen in full, in "
-            "overlapping tiles.",
+            help="Side of the crops, a multiple of 16. Larger pictures are inspected completely, "
+            "in overlapping tiles.",
             show_default="draem 256, ssim-ae and vae 128",
         ),
     ] = None,
@@ -64,8 +65,8 @@ def anomaly(
         str,
         typer.Option(
             metavar="auto|PX",
-            help="Smallest defect that matters, in pixels across. From 16 pixels on, pictures are "
-            "seen at PX/8 times lower resolution, which is faster; auto keeps all of it.",
+            help="Diameter in pixels of the smallest defect that matters. From 16 pixels on, "
+            "pictures are reduced PX/8 times, which is faster; auto keeps full resolution.",
         ),
     ] = "auto",
     target_fpr: Annotated[
@@ -74,32 +75,32 @@ def anomaly(
             "--target-fpr",
             metavar="0..0.5",
             help="Share of good parts that may be called defective. The threshold for it comes "
-            "from good parts that are held out; it takes 1/RATE - 1 of them.",
+            "from good parts that are held out, and needs at least 1/RATE - 1 of them.",
         ),
     ] = 0.01,
     folds: Annotated[
         int,
         typer.Option(
             metavar="N",
-            help="For few parts: train N networks more, each without an Nth of the parts, so that "
-            "the threshold comes from all of them. --time is shared, --steps are for each.",
+            help="For small sets: train N more networks, each without an Nth of the parts, so that "
+            "the threshold comes from all parts. --time is shared, --steps apply to each.",
         ),
     ] = 0,
     latent: Annotated[
-        int, typer.Option(metavar="N", help="Numbers an autoencoder squeezes a crop into.")
+        int, typer.Option(metavar="N", help="Length of an autoencoder's latent vector.")
     ] = 100,
     loss: Annotated[
-        str, typer.Option(metavar="ssim|l2", help="What ssim-ae measures differences by.")
+        str, typer.Option(metavar="ssim|l2", help="How ssim-ae measures differences.")
     ] = "ssim",
     beta: Annotated[
-        float, typer.Option(help="Weight of the divergence from the prior in a vae.")
+        float, typer.Option(help="Weight of the KL divergence from the prior in a vae.")
     ] = 1.0,
 ) -> None:
-    """Train a detector of defects on pictures of good parts alone.
+    """Train a defect detector on pictures of good parts alone.
 
-    The result holds a threshold that keeps the rate of false alarms at --target-fpr, measured on
-    good parts that were held out. Beside it NAME.history.csv and .png show how training went,
-    judged by made defects on other held-out parts; --resume continues a stopped run.
+    The weights come with a threshold that keeps the rate of false alarms at --target-fpr, measured
+    on good parts that were held out. NAME.history.csv and .png beside them show the course of the
+    training, judged by synthetic defects on other held-out parts; --resume continues a stopped run.
 
     \b
     Examples:
@@ -124,10 +125,10 @@ def anomaly(
         folds=folds,
         **training.values_for(model),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         if recipe.scale > 1:
             supervision.tell(
-                f"--defect-size {defect_size}: pictures are seen at 1/{recipe.scale} of their "
+                f"--defect-size {defect_size}: pictures are reduced to 1/{recipe.scale} of their "
                 "resolution"
             )
         weights = train_detector(

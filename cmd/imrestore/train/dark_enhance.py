@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options, without_effect
-from imrestore.train.common import TrainingOptions, number_range, supervised
+from imrestore.train.options import TrainingOptions, number_range
+from imrestore.train.supervision import supervised
 
 __all__ = ["dark_enhance"]
 
@@ -44,7 +45,7 @@ def dark_enhance(
         str | None,
         typer.Option(
             metavar="LOW:HIGH",
-            help="Range of the amplification that dark pictures will need.",
+            help="Range of amplifications to train for.",
             show_default="50:300",
         ),
     ] = None,
@@ -55,7 +56,7 @@ def dark_enhance(
     start_from: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="NAME|FILE", help="Begin with these weights.", show_default=False
+            "--from", metavar="NAME|FILE", help="Start from these weights.", show_default=False
         ),
     ] = None,
     patch: Annotated[
@@ -67,8 +68,8 @@ def dark_enhance(
     """Train a learned image signal processor for dark RAW files, on clean pictures alone.
 
     Clean pictures are turned into the RAW files of random cameras and darkened, with the noise
-    that real sensors were measured to have in the dark; no pairs of exposures are needed. Who has
-    pairs, as of the data set of Learning to See in the Dark (SID), trains on them with --pairs.
+    that was measured on real sensors in the dark; no pairs of exposures are needed. Where there are
+    pairs, as in the data set of Learning to See in the Dark (SID), --pairs trains on them.
     Files beside the output, --resume and torchrun are as in `imrestore train denoise`.
 
     \b
@@ -80,7 +81,7 @@ def dark_enhance(
     from restore.dark.recipe import DarkRecipe
     from restore.dark.train import train_dark_enhancer
 
-    if not training.resume:  # the checkpoint knows them from when they were let through
+    if not training.resume:  # the checkpoint has options that passed this check
         without_effect(ratio=ratio is not None and pairs and "pairs have their own")
     recipe = DarkRecipe(
         xtrans=xtrans,
@@ -91,7 +92,7 @@ def dark_enhance(
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         weights = train_dark_enhancer(
             recipe,
             training.output,

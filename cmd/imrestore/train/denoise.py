@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from imrestore.options import with_options, without_effect
-from imrestore.train.common import TrainingOptions, layer_widths, number_range, supervised
+from imrestore.train.options import TrainingOptions, layer_widths, number_range
+from imrestore.train.supervision import supervised
 
 __all__ = ["denoise"]
 
@@ -43,7 +44,7 @@ def denoise(
     sigma: Annotated[
         str | None,
         typer.Option(
-            metavar="LOW:HIGH", help="Range of the level of awgn, of 255.", show_default="0:55"
+            metavar="LOW:HIGH", help="Range of noise levels of awgn, of 255.", show_default="0:55"
         ),
     ] = None,
     model: Annotated[str, typer.Option(help="Network: dncnn or resunet.")] = "resunet",
@@ -64,14 +65,14 @@ def denoise(
         bool, typer.Option("--batch-norm", help="Train a DnCNN with batch normalisation.")
     ] = False,
     blind: Annotated[
-        bool, typer.Option("--blind", help="Do not tell a ResUNet the noise level.")
+        bool, typer.Option("--blind", help="Train a ResUNet without the noise level as an input.")
     ] = False,
     start_from: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="NAME|FILE",
-            help="Begin with these weights; a shallower DnCNN grows to --depth.",
+            help="Start from these weights; a shallower DnCNN grows to --depth.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +80,7 @@ def denoise(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Learn the results of these weights instead of the clean pictures.",
+            help="Distil these weights: learn their results instead of the clean pictures.",
             show_default=False,
         ),
     ] = None,
@@ -91,9 +92,9 @@ def denoise(
     ] = None,
     loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
 ) -> None:
-    """Train a denoiser on clean pictures, to which noise is added, or on pairs of pictures.
+    """Train a denoiser on clean pictures with added noise, or on pairs of pictures.
 
-    Beside the output NAME.history.csv and .png show how it goes; NAME.best.safetensors holds the
+    NAME.history.csv and .png beside the output show the progress; NAME.best.safetensors holds the
     best weights so far. A checkpoint is written every two minutes and when the run is stopped
     (Ctrl-C, SIGTERM); --resume continues from it. On several GPUs or machines, start it with
     `torchrun --nproc-per-node N -m imrestore train ...`.
@@ -110,7 +111,7 @@ def denoise(
 
     kinds = noise or ["awgn"]
     is_dncnn = model == "dncnn"
-    if not training.resume:  # the checkpoint knows them from when they were let through
+    if not training.resume:  # the checkpoint has options that passed this check
         without_effect(
             depth=depth is not None and model == "resunet" and "only a DnCNN has one; give --width",
             batch_norm=batch_norm and model == "resunet" and "only a DnCNN can have it",
@@ -131,7 +132,7 @@ def denoise(
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         weights = train_denoiser(
             recipe,
             training.output,

@@ -1,4 +1,4 @@
-"""`imrestore train hdr`: a network for high dynamic range, and the lens that helps it."""
+"""`imrestore train hdr`: a network for high dynamic range, and the optics in front of it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import typer
 
 from imrestore.options import with_options, without_effect
-from imrestore.train.common import TrainingOptions, layer_widths, supervised
+from imrestore.train.options import TrainingOptions, layer_widths
+from imrestore.train.supervision import supervised
 
 __all__ = ["hdr"]
 
@@ -27,8 +28,8 @@ def hdr(
         str,
         typer.Option(
             metavar="learn|fixed|none",
-            help="Shape an optical element together with the network; train for the element that "
-            "--psf describes; or train for ordinary pictures.",
+            help="Optimise an optical element together with the network; train for the element "
+            "that --psf describes; or train for ordinary pictures.",
         ),
     ],
     psf: Annotated[
@@ -63,7 +64,7 @@ def hdr(
         str | None,
         typer.Option(
             metavar="grating|free|rank1|zernike",
-            help="How the heights of a learned element may vary.",
+            help="Parametrisation of a learned element's heights.",
             show_default="grating",
         ),
     ] = None,
@@ -71,7 +72,7 @@ def hdr(
         int | None,
         typer.Option(
             metavar="N",
-            help="A learned element has N x N heights over the 5 mm aperture; more of them throw "
+            help="A learned element has N x N heights over the 5 mm aperture; more of them spread "
             "light further.",
             show_default="256",
         ),
@@ -97,35 +98,39 @@ def hdr(
             "mean square of square roots.",
         ),
     ] = "mu",
-    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bits of the sensor's samples.")] = 8,
+    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = 8,
     read_noise: Annotated[
         float,
-        typer.Option(metavar="S", help="Largest standard deviation of read noise, of white."),
+        typer.Option(
+            metavar="S", help="Largest standard deviation of read noise, where white is 1."
+        ),
     ] = 0.005,
     full_well: Annotated[
         float,
-        typer.Option(metavar="N", help="Electrons at white, for shot noise; 0 for none."),
+        typer.Option(
+            metavar="N", help="Full-well capacity in electrons, for shot noise; 0 for none."
+        ),
     ] = 0.0,
     start_from: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="NAME|FILE",
-            help="Begin with the network of these weights.",
+            help="Start from the network of these weights.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Train a network that finds radiance in saturated pixels, with or without special optics.
+    """Train a network that recovers the radiance of saturated pixels, with or without optics.
 
     Panoramas (twice as wide as high) are cut into views of random direction; photographs are made
     HDR by an inverse tone curve and added lights. Each crop is exposed so that a share of it
-    saturates, and cut six stops above white.
+    saturates, and clipped six stops above white.
 
     With --optics learn the heights of an element in the aperture are optimised together with the
     network. NAME.height-map.tif (micrometres) and NAME.height-map.png (16 bits), NAME.psf.exr and
     the picture NAME.element.png are written beside the weights. See `imrestore train denoise
-    --help` for what all trainings leave and how they are resumed.
+    --help` for the files that every training writes and how to resume one.
 
     \b
     Examples:
@@ -138,9 +143,9 @@ def hdr(
 
     own = {"blocks": blocks, "element": element, "cells": cells, "psf_size": psf_size}
     given: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
-    if not training.resume:  # the checkpoint knows them from when they were let through
+    if not training.resume:  # the checkpoint has options that passed this check
         why = {"blocks": model == "unet" and "a unet has no residual blocks"}
-        of_element = optics != "learn" and "it is of the element that --optics learn shapes"
+        of_element = optics != "learn" and "it describes the element that --optics learn optimises"
         without_effect(**{name: why.get(name, of_element) for name in given})
     recipe = HdrRecipe(
         optics=optics,
@@ -155,7 +160,7 @@ def hdr(
         **given,
         **training.schedule_values(),
     )
-    with supervised(training) as supervision:
+    with supervised(quiet=training.quiet) as supervision:
         weights = train_hdr(
             recipe,
             training.output,

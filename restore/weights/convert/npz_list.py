@@ -1,13 +1,14 @@
 """Lists of arrays in ``.npz`` files as TensorLayer writes them, read without running any code.
 
-NumPy stores a list of arrays as a pickle, whose loading could run anything. Here every name in
-the pickle stands for a plain record of what would have been called, and the arrays are put
-together from these records.
+NumPy stores a list of arrays as a pickle, and loading one could run anything: the unpickler here
+knows the four names that a pickled array needs. NumPy's own functions are not behind them, since
+these believe what a file says of its data types, even fields outside the memory of an array.
 """
 
 import io
 import math
 import pickle
+import pickletools
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from restore.errors import WeightsError
 __all__ = ["is_npz", "read_npz_list"]
 
 _MOST_BYTES = 1 << 30
+_MOST_REMEMBERED = 1 << 16
 _DTYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
 
 
@@ -46,9 +48,7 @@ def read_npz_list(path: Path) -> list[NDArray[np.float32]]:
                 raise WeightsError(f"an .npz of {len(members)} arrays; one list of arrays is read")
             stored = archive.read(members[0])
         return _arrays(stored)
-    except WeightsError:
-        raise
-    except OSError:
+    except (WeightsError, OSError):
         raise
     except Exception as error:  # a damaged file can make the reader stumble in any way
         raise WeightsError("not an .npz with a list of arrays, or a damaged one") from error
@@ -61,10 +61,30 @@ def _arrays(stored: bytes) -> list[NDArray[np.float32]]:
     _, _, dtype = np.lib.format.read_array_header_1_0(stream)
     if not dtype.hasobject:
         raise WeightsError("an .npz with one plain array; a list of arrays is read")
-    outer = _Records(stream, encoding="latin1").load()
+    start = stream.tell()
+    _check_counts(stream)
+    stream.seek(start)
+    outer = _Unpickler(stream, encoding="latin1").load()
     if not isinstance(outer, _Array) or not isinstance(outer.content, list):
         raise WeightsError("an .npz whose content is no list of arrays")
-    return [_array(each) for each in outer.content]
+    arrays = []
+    for each in outer.content:
+        if not isinstance(each, _Array) or not isinstance(each.content, np.ndarray):
+            raise WeightsError("a list that holds something other than arrays")
+        arrays.append(each.content)
+    return arrays
+
+
+def _check_counts(stream: io.BytesIO) -> None:
+    """Refuse numbers in a pickle for which the unpickler would take memory that no data fill.
+
+    Raises:
+        WeightsError: a number in the memo is too large.
+        ValueError: a text or bytes end before their length does.
+    """
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name.endswith("PUT") and (argument or 0) > _MOST_REMEMBERED:
+            raise WeightsError(f"a pickle that numbers an object {argument}; it has fewer")
 
 
 class _Dtype:
@@ -78,62 +98,65 @@ class _Dtype:
 
 
 class _Array:
-    """An array: shape, data type, order and content."""
+    """An array: values in float32, or a list of whatever it holds."""
 
-    def __init__(self) -> None:
-        self.shape: Any = ()
-        self.dtype: Any = None
-        self.is_column_major = False
-        self.content: Any = b""
+    def __init__(self, unpickler: "_Unpickler") -> None:
+        self.content: Any = None
+        self._unpickler = unpickler
 
     def __setstate__(self, state: Any) -> None:
-        _, self.shape, self.dtype, self.is_column_major, self.content = state
+        _, shape, dtype, is_column_major, content = state
+        if isinstance(content, list):
+            self.content = content
+            return
+        if isinstance(content, str):  # written by Python 2
+            content = content.encode("latin1")
+        kind = _DTYPES.get(dtype.name)
+        if kind is None or dtype.is_big_endian or not isinstance(content, bytes):
+            raise WeightsError(f"an array of the type {str(dtype.name)[:20]}; floats are read")
+        shape = tuple(int(side) for side in shape)
+        if min(shape, default=1) < 0 or len(content) != math.prod(shape) * np.dtype(kind).itemsize:
+            raise WeightsError(f"an array {list(shape)} with {len(content)} bytes")
+        self._unpickler.take(len(content))
+        flat = np.frombuffer(content, dtype=kind).astype(np.float32)
+        self.content = flat.reshape(shape[::-1]).T if is_column_major else flat.reshape(shape)
+        if not np.isfinite(self.content).all():
+            raise WeightsError("an array with values that are not finite")
 
 
-class _NdArray:
-    """Stands for the type that NumPy names when it pickles an array."""
+class _Unpickler(pickle.Unpickler):
+    """Knows what a pickled array names, and takes no more memory than ``_MOST_BYTES``."""
 
-
-def _reconstruct(*_arguments: Any) -> _Array:
-    return _Array()
-
-
-def _encode(text: str, _encoding: str) -> bytes:
-    return text.encode("latin1")
-
-
-class _Records(pickle.Unpickler):
-    """Knows the four names of a pickled array, each as one of the records above."""
+    _taken = 0
 
     def find_class(self, module: str, name: str) -> Any:
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return _reconstruct
         known = {
-            ("numpy", "ndarray"): _NdArray,
+            ("numpy.core.multiarray", "_reconstruct"): self._array,
+            ("numpy._core.multiarray", "_reconstruct"): self._array,
+            ("numpy", "ndarray"): self._array,
             ("numpy", "dtype"): _Dtype,
-            ("_codecs", "encode"): _encode,
+            ("_codecs", "encode"): self._encoded,
         }
         if (module, name) not in known:
+            named = f"{module}.{name}"[:80]
             raise WeightsError(
-                f"holds Python objects ({module}.{name}), and code in a checkpoint is never run"
+                f"holds Python objects ({named}), and code in a checkpoint is never run"
             )
         return known[module, name]
 
+    def take(self, count: int) -> None:
+        """Count bytes that are copied; a file may name the same bytes again and again.
 
-def _array(record: Any) -> NDArray[np.float32]:
-    if not isinstance(record, _Array) or not isinstance(record.dtype, _Dtype):
-        raise WeightsError("a list that holds something else than arrays")
-    content = record.content
-    if isinstance(content, str):  # written by Python 2
-        content = content.encode("latin1")
-    kind = _DTYPES.get(record.dtype.name)
-    if kind is None or record.dtype.is_big_endian or not isinstance(content, bytes):
-        raise WeightsError(f"an array of the type {str(record.dtype.name)[:20]}; floats are read")
-    shape = tuple(int(side) for side in record.shape)
-    if min(shape, default=1) < 0 or len(content) != math.prod(shape) * np.dtype(kind).itemsize:
-        raise WeightsError(f"an array {list(shape)} with {len(content)} bytes")
-    flat = np.frombuffer(content, dtype=kind).astype(np.float32)
-    values = flat.reshape(shape[::-1]).T if record.is_column_major else flat.reshape(shape)
-    if not np.isfinite(values).all():
-        raise WeightsError("an array with values that are not finite")
-    return values
+        Raises:
+            WeightsError: they are too many.
+        """
+        self._taken += count
+        if self._taken > _MOST_BYTES:
+            raise WeightsError("arrays of more than 1 GiB")
+
+    def _array(self, *_arguments: Any) -> _Array:
+        return _Array(self)
+
+    def _encoded(self, text: str, _encoding: str) -> bytes:
+        self.take(len(text))
+        return text.encode("latin1")

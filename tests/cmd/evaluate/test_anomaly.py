@@ -81,7 +81,7 @@ def test_the_table_names_what_is_tuned(run: Run, model: str) -> None:
     assert [line.split()[0] for line in lines[1:4]] == ["crack", "hole", "all"]
     assert any(line.startswith("false alarms") and "95 % interval" in line for line in lines)
     assert any("F1-max" in line and "tuned on the test" in line for line in lines)
-    assert any("made for 5 %" in line for line in lines)
+    assert any("set for 5 %" in line for line in lines)
 
 
 def test_without_masks_there_are_figures_of_parts_only(run: Run, model: str) -> None:
@@ -96,12 +96,12 @@ def test_of_how_many_parts_the_pixels_are_is_said(run: Run, model: str) -> None:
     Path("set/ground_truth/hole/1_mask.png").rename("set/ground_truth/hole/9_mask.png")
     ended = run("evaluate", "anomaly", "set", "--model", model)
     assert ended.code == 0
-    assert "set/ground_truth/hole/9_mask.png: is the mask of no picture in set/test/hole" in (
+    assert "set/ground_truth/hole/9_mask.png: is a mask without a picture in set/test/hole" in (
         ended.err
     )
     lines = ended.out.splitlines()
-    assert "hole: the figures of pixels are from 1 of 2 parts, for which there are masks" in lines
-    assert "all: the figures of pixels are from 3 of 4 parts, for which there are masks" in lines
+    assert "hole: the pixel figures are from the 1 of 2 parts that have masks" in lines
+    assert "all: the pixel figures are from the 3 of 4 parts that have masks" in lines
     assert not any(line.startswith("crack: ") for line in lines)
     assert [kind["masked"] for kind in figures(run, "--model", model)["kinds"]] == [2, 1, 3]
 

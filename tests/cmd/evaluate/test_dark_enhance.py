@@ -70,7 +70,10 @@ def test_pairs_are_measured_in_the_protocol_of_the_paper(
         (["photos", "--pairs", "list.txt"], "not both"),
         (["photos", "--ratio", "dark"], "--ratio dark"),
         (["--pairs", "missing.txt"], "missing.txt"),
-        (["--pairs", "list.txt", "--ratio", "50"], "--ratio does nothing here: pairs are as"),
+        (
+            ["--pairs", "list.txt", "--ratio", "50"],
+            "--ratio does nothing here: pairs are measured as",
+        ),
         (["--pairs", "list.txt", "--xtrans"], "--xtrans does nothing here"),
         (["--pairs", "list.txt", "--seed", "0"], "--seed does nothing here"),
     ],

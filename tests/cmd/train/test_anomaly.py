@@ -269,7 +269,7 @@ def test_defect_size_sets_the_scale_and_is_said(run: Run, parts: Parts) -> None:
         "train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--defect-size", "16"
     )
     assert ended.code == 0, ended.err
-    assert "--defect-size 16: pictures are seen at 1/2 of their resolution" in ended.err
+    assert "--defect-size 16: pictures are reduced to 1/2 of their resolution" in ended.err
     assert load("m.safetensors").provenance["inspection"]["scale"] == 2
 
 

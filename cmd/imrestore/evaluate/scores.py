@@ -1,0 +1,248 @@
+"""Scores of restored pictures: which are measured, and their table or JSON records."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from imrestore.exits import ExitCode
+from imrestore.output import ProgressBar, json_of, say, table_line, visible
+
+if TYPE_CHECKING:
+    from restore.image.metrics import Failure
+
+__all__ = [
+    "Quiet",
+    "Recursive",
+    "ScoreOptions",
+    "ScoredPicture",
+    "Scores",
+    "number_list",
+    "report_scores",
+    "scored_pictures",
+]
+
+_LONGEST_NAME = 40
+_SCORE_WIDTH = 16
+_SCORE_HEADING = f"{'PSNR':>8} {'SSIM':>7}"
+_SCORE = "{psnr:8.2f} {ssim:7.4f}"
+
+Recursive = Annotated[
+    bool, typer.Option("-r", "--recursive", help="Take the pictures in subfolders too.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Show no progress; print errors only.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """Which pictures of a folder are measured, and how their scores are printed."""
+
+    recursive: Recursive = False
+    limit: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Only the first N pictures.", show_default="all"),
+    ] = None
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="Print one JSON record per picture, and one of the means."),
+    ] = False
+    quiet: Quiet = False
+
+    def pictures_in(self, folder: Path) -> list[Path]:
+        """Return the pictures to measure.
+
+        Raises:
+            UsageError: there are none.
+        """
+        from restore.batch.inputs import pictures_in
+
+        return pictures_in(folder, recursive=self.recursive)[: self.limit]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredPicture:
+    """The scores of one picture, or the reason why there are none.
+
+    Attributes:
+        path: The picture.
+        scores: One mapping for every column, with psnr (dB), ssim, and further numbers or words
+            that describe the trial.
+        error: One line if the picture failed.
+        run: What computed the scores: model, device, precision.
+    """
+
+    path: Path
+    scores: Sequence[Mapping[str, float | str]]
+    error: str | None = None
+    run: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scores to report.
+
+    Attributes:
+        pictures: The pictures that are measured.
+        scored: Their scores, computed when they are asked for.
+        headings: A heading for each score of a picture.
+        conditions: Under which conditions the scores came about.
+        remark: A line to print first, if any.
+    """
+
+    pictures: Sequence[Path]
+    scored: Iterator[ScoredPicture]
+    headings: Sequence[str]
+    conditions: Mapping[str, object]
+    remark: str = ""
+
+
+def report_scores(scores: Scores, options: ScoreOptions) -> NoReturn:
+    """Print scores as they come, and leave with the exit code of the evaluation.
+
+    Raises:
+        typer.Exit: always.
+    """
+    if scores.remark and not options.quiet:
+        say(scores.remark)
+    with _Report(scores, as_json=options.json, quiet=options.quiet) as report:
+        for picture in scores.scored:
+            report.add(picture)
+        report.finish(scores.conditions)
+    raise typer.Exit(ExitCode.SOME_FAILED if report.failed else ExitCode.DONE)
+
+
+def scored_pictures(
+    results: "Iterator[Any | Failure]", figures: Callable[[Any], Mapping[str, float | str]]
+) -> Iterator[ScoredPicture]:
+    """Gather the scores of each picture.
+
+    Args:
+        results: Scores and failures; those of one picture follow each other.
+        figures: Returns what to report of one score.
+    """
+    from restore.image.metrics import Failure
+
+    for path, group in groupby(results, key=lambda result: result.path):
+        scores: list[Mapping[str, float | str]] = []
+        run: dict[str, str] = {}
+        error = None
+        for result in group:
+            if isinstance(result, Failure):
+                error = result.reason
+                continue
+            scores.append(figures(result))
+            # Only the result of a network has a record.
+            if record := getattr(result, "record", None):
+                run = {key: str(record[key]) for key in ("model", "device", "precision")}
+        yield ScoredPicture(path=path, scores=scores, error=error, run=run)
+
+
+def number_list(text: str, *, low: float, high: float, advice: str) -> list[float]:
+    """Return the numbers of a list ``N,N,...``, each once.
+
+    Raises:
+        UsageError: with ``advice`` as its message, if the list is empty or has something other
+            than numbers from ``low`` to ``high``.
+    """
+    from restore.errors import UsageError
+
+    try:
+        given = [float(part) for part in text.split(",")]
+    except ValueError:
+        given = []
+    if not given or not all(low <= number <= high for number in given):
+        raise UsageError(advice)
+    return list(dict.fromkeys(given))
+
+
+class _Report(ProgressBar):
+    """Prints scores to standard output as they come, and errors and a bar to standard error."""
+
+    def __init__(self, scores: Scores, *, as_json: bool, quiet: bool) -> None:
+        super().__init__(len(scores.pictures), quiet=quiet)
+        longest = max(len(visible(path.name)) for path in scores.pictures)
+        name_width = max(len("mean of ") + 6, min(_LONGEST_NAME, longest))
+        self._widths = [name_width, *(_SCORE_WIDTH for _ in scores.headings)]
+        self._headings, self._as_json = scores.headings, as_json
+        self._done: list[ScoredPicture] = []
+        self.failed = 0
+        self._has_head = False
+
+    def add(self, picture: ScoredPicture) -> None:
+        """Print the scores of one picture."""
+        if picture.error is None:
+            self._done.append(picture)
+        else:
+            self.failed += 1
+            self.say(picture.error)
+        if self._as_json:
+            outcome: dict[str, object] = (
+                {"status": "done", "scores": picture.scores}
+                if picture.error is None
+                else {"status": "failed", "error": picture.error}
+            )
+            self._print_record({"source": str(picture.path), **outcome})
+        elif picture.error is None:
+            self._print_scores(picture.path.name, picture.scores)
+        self.bar.update()
+
+    def finish(self, conditions: Mapping[str, object]) -> None:
+        """Print the means, and under which conditions the scores came about."""
+        self.bar.close()
+        means = _means([picture.scores for picture in self._done])
+        run = {
+            key: " and ".join(sorted({picture.run[key] for picture in self._done}))
+            for key in (self._done[0].run if self._done else ())
+        }
+        counts = {"pictures": len(self._done), "failed": self.failed}
+        if self._as_json:
+            self._print_record({"mean": means, **counts, **run, **conditions})
+        elif self._done:
+            self._print_scores(f"mean of {len(self._done)}", means)
+            if all("psnr_noisy" in mean for mean in means):
+                before = ", ".join(f"{mean['psnr_noisy']:.2f}" for mean in means)
+                self._print(f"PSNR before: {before} dB")
+            for key, value in (run | dict(conditions)).items():
+                self._print(f"{key.replace('_', ' ')}: {_words(value)}")
+
+    def _print_scores(self, name: str, scores: Sequence[Mapping[str, float | str]]) -> None:
+        if not self._has_head:
+            self._has_head = True
+            self._print_cells("", self._headings)
+            self._print_cells("picture", [_SCORE_HEADING for _ in self._headings])
+        self._print_cells(visible(name), [_SCORE.format(**score) for score in scores])
+
+    def _print_cells(self, name: str, cells: Sequence[str]) -> None:
+        width = self._widths[0]
+        shown = name if len(name) <= width else f"{name[: width - 3]}..."
+        self._print(table_line([shown, *cells], self._widths, "<" + ">" * len(cells)))
+
+    def _print_record(self, record: Mapping[str, object]) -> None:
+        self._print(json_of(record, digits=6))
+
+    def _print(self, line: str) -> None:
+        self.bar.write(line, file=sys.stdout)
+        sys.stdout.flush()
+
+
+def _means(
+    pictures: Sequence[Sequence[Mapping[str, float | str]]],
+) -> list[dict[str, float | str]]:
+    """Return the mean of each column's numbers, and its words, which are all the same."""
+    return [
+        {key: _mean([score[key] for score in column]) for key in column[0]}
+        for column in zip(*pictures, strict=True)
+    ]
+
+
+def _mean(values: Sequence[float | str]) -> float | str:
+    numbers = [value for value in values if not isinstance(value, str)]
+    return sum(numbers) / len(numbers) if numbers else values[0]
+
+
+def _words(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

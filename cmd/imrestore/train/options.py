@@ -1,0 +1,163 @@
+"""The options that all trainings share, and how lists and ranges of numbers are read."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from restore.training.session import Settings
+
+__all__ = ["TrainingOptions", "layer_widths", "number_range"]
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """Which file a training writes, how long it takes, and where it runs."""
+
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", metavar="NAME.safetensors", help="Weight file to write."),
+    ]
+    steps: Annotated[
+        int | None, typer.Option(metavar="N", help="Train for N steps.", show_default=False)
+    ] = None
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Training time: 90s, 30m, 2h or 1d. The learning-rate schedule ends with it.",
+            show_default=False,
+        ),
+    ] = None
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the stopped run of the same output.")
+    ] = False
+    batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 16
+    accumulate: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Compute each batch in N parts one after the other, to save memory."
+        ),
+    ] = 1
+    optimizer: Annotated[
+        str,
+        typer.Option(
+            metavar="muon|adam",
+            help="Muon orthogonalises the updates of hidden convolutions and gets further in the "
+            "same time.",
+        ),
+    ] = "muon"
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3
+    schedule: Annotated[
+        str,
+        typer.Option(
+            metavar="cosine|step",
+            help="How the learning rate falls: along a cosine, or to a tenth from 60 % of the "
+            "run and a hundredth from 90 %.",
+        ),
+    ] = "cosine"
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers.")] = 0
+    device: Annotated[
+        str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to train.")
+    ] = "auto"
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|fp32|bf16",
+            help="Number format of the forward pass. Weights trained in bf16 lose next to nothing "
+            "when they run in bf16.",
+        ),
+    ] = "auto"
+    compile: Annotated[
+        bool,
+        typer.Option("--compile", help="Compile the network first (minutes; needs a compiler)."),
+    ] = False
+    checkpoint_every: Annotated[
+        str, typer.Option(metavar="TIME", help="Time between checkpoints.")
+    ] = "2m"
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing output and its checkpoint.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
+
+    def schedule_values(self) -> dict[str, Any]:
+        """Return the recipe fields that all tasks share, except the patch size.
+
+        Raises:
+            UsageError: a time is malformed.
+        """
+        return {
+            "steps": self.steps,
+            "seconds": None if self.time is None else _seconds("--time", self.time),
+            "batch": self.batch,
+            "accumulate": self.accumulate,
+            "optimizer": self.optimizer,
+            "learning_rate": self.learning_rate,
+            "schedule": self.schedule,
+            "seed": self.seed,
+        }
+
+    def settings(self) -> "Settings":
+        """Return how the training runs.
+
+        Raises:
+            UsageError: a time is malformed.
+        """
+        from restore.training.session import Settings
+
+        return Settings(
+            device=self.device,
+            precision=self.precision,
+            compiled=self.compile,
+            checkpoint_every=_seconds("--checkpoint-every", self.checkpoint_every),
+            resume=self.resume,
+            overwrite=self.overwrite,
+        )
+
+
+def number_range(option: str, text: str, example: str) -> tuple[float, float]:
+    """Return the range that ``LOW:HIGH``, or one number, stands for.
+
+    Raises:
+        UsageError: the text is neither.
+    """
+    from restore.errors import UsageError
+
+    low, _, high = text.partition(":")
+    try:
+        return float(low), float(high or low)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text}: give LOW:HIGH, as in {example}, or one number"
+        ) from None
+
+
+def layer_widths(text: str | None, example: str) -> tuple[int, ...]:
+    """Return the feature channels in ``N[,N...]``; empty for the network's default.
+
+    Raises:
+        UsageError: one is not a positive whole number.
+    """
+    from restore.errors import UsageError
+
+    try:
+        widths = tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"--width {text}: give positive whole numbers, as in {example}")
+    return widths
+
+
+def _seconds(option: str, text: str) -> float:
+    from restore.errors import UsageError
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not match:
+        raise UsageError(f"{option} {text}: give a number with s, m, h or d, as in 90s or 2h")
+    return float(match[1]) * _SECONDS[match[2]]

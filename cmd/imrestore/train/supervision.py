@@ -1,0 +1,139 @@
+"""A training under supervision: its progress is shown, and a signal stops it in order."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from imrestore.exits import Stopped, heeded_signals
+from imrestore.output import say
+
+if TYPE_CHECKING:
+    from restore.training.schedule import Progress
+
+__all__ = ["Supervision", "supervised"]
+
+
+@dataclass(frozen=True)
+class Supervision:
+    """The callbacks by which a training reports and is stopped."""
+
+    report: "Callable[[Progress], None]"
+    tell: Callable[[str], None]
+    should_stop: Callable[[], bool]
+
+
+@contextmanager
+def supervised(*, quiet: bool) -> Iterator[Supervision]:
+    """Show a training's progress, and let it write its checkpoint when a signal stops it.
+
+    Of several processes that train together, only the first prints anything.
+
+    Args:
+        quiet: Print errors only.
+
+    Raises:
+        typer.Exit: a signal stopped the training.
+    """
+    from restore.errors import TrainingStopped
+
+    is_first = os.environ.get("RANK", "0") == "0"
+    quiet = quiet or not is_first
+    with _stop_on_signal() as signalled, _progress(quiet) as report:
+        try:
+            yield Supervision(
+                report=report,
+                tell=lambda line: None if quiet else say(line),
+                should_stop=signalled,
+            )
+        except TrainingStopped as stopped:
+            if is_first:
+                say(str(stopped))
+            # Another process of the team may have caught the signal.
+            raise typer.Exit(128 + (signalled.number or signal.SIGTERM)) from stopped
+
+
+class _Signalled:
+    """Whether a signal came; the first question means that the loop is running."""
+
+    def __init__(self) -> None:
+        self.number, self.is_asked_for = 0, False
+
+    def __call__(self) -> bool:
+        self.is_asked_for = True
+        return self.number != 0
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[_Signalled]:
+    """Note SIGINT and SIGTERM, so that the loop can write its checkpoint first.
+
+    While pictures are read, before the loop runs, there is nothing to write: a signal ends the
+    run at once, as a second one does at any time.
+    """
+    signalled = _Signalled()
+
+    def note(number: int, _frame: Any) -> None:
+        signalled.number = number
+        for known, handler in before.items():
+            signal.signal(known, handler)
+        if not signalled.is_asked_for:
+            raise Stopped(number)
+
+    before = {number: signal.signal(number, note) for number in heeded_signals()}
+    try:
+        yield signalled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
+    """Show a bar on a terminal, and elsewhere one line a minute."""
+    from tqdm import tqdm
+
+    terminal = sys.stderr.isatty()
+    last_line = -60.0
+    with tqdm(
+        total=100,
+        disable=quiet or not terminal,
+        bar_format="{percentage:3.0f}%|{bar}| {postfix}",
+        file=sys.stderr,
+    ) as bar:
+
+        def report(progress: "Progress") -> None:
+            nonlocal last_line
+            line = _progress_line(progress)
+            if terminal:
+                bar.n = round(100 * progress.progress, 2)
+                bar.set_postfix_str(line)
+            elif not quiet and progress.elapsed - last_line >= 60:
+                last_line = progress.elapsed
+                say(line)
+
+        yield report
+
+
+def _progress_line(progress: "Progress") -> str:
+    left = progress.elapsed * (1 / max(progress.progress, 1e-6) - 1)
+    validation, figure = progress.validation, progress.figure
+    parts = [
+        f"step {progress.step}",
+        f"loss {progress.loss:.5f}",
+        *([f"validation {validation:.2f} {figure.unit}"] if validation is not None else []),
+        f"{progress.images_per_second:.0f} crops/s",
+        f"{_clock(left)} left",
+    ]
+    return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"

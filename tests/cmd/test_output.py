@@ -1,0 +1,34 @@
+"""What is printed: tables, and records that every reader of JSON takes."""
+
+import json
+import math
+
+import pytest
+
+from imrestore.output import json_of, print_table, table_line
+
+
+def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([["name", "size", "noise"], ["a", "10,000", ""], ["longer", "1", "-"]], "<><")
+    lines = ["name      size  noise", "a       10,000", "longer       1  -"]
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_cells_wider_than_their_column_are_whole() -> None:
+    assert table_line(["wide name", "1.0"], [4, 6], "<>") == "wide name     1.0"
+
+
+def test_json_has_no_numbers_that_json_lacks() -> None:
+    record = {"psnr": math.inf, "mean": [{"a": math.nan, "b": -math.inf}], "pair": (1.0, math.nan)}
+    expected = {"psnr": None, "mean": [{"a": None, "b": None}], "pair": [1.0, None]}
+    assert json.loads(json_of(record)) == expected
+
+
+def test_json_is_rounded_only_where_it_is_asked_for() -> None:
+    assert (
+        json_of({"a": [1 / 3], "b": True, "c": 7})
+        == '{"a": [0.3333333333333333], "b": true, "c": 7}'
+    )
+    assert (
+        json_of({"a": [1 / 3], "b": True, "c": 7}, digits=4) == '{"a": [0.3333], "b": true, "c": 7}'
+    )
