@@ -5,13 +5,14 @@ INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint figures bench bench-long samples clean
+.PHONY: help demo test test-all lint coverage figures bench bench-long samples clean
 
 help:
 	@echo "make demo      denoise the photographs in samples/ into demo/"
 	@echo "make test      the quick test suite"
 	@echo "make test-all  all tests, the slow ones too"
-	@echo "make lint      ruff and mypy"
+	@echo "make lint      ruff, mypy and import-linter"
+	@echo "make coverage  the quick test suite, with the lines that no test runs"
 	@echo "make figures   what the shipped weights reach (test sets in DATA=$(DATA))"
 	@echo "make bench     speed, memory and quality beside PyTorch, OpenCV and BM3D"
 	@echo "make bench-long  24 megapixels, a folder of 200 photographs, and how cost grows (hours)"
@@ -39,6 +40,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+coverage: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=term-missing:skip-covered
 
 figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model dncnn-gray --sigma 15,25,50
@@ -70,4 +75,4 @@ samples: $(INSTALLED)
 	$(BIN)/python benchmarks/make_samples.py $(DATA) samples
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage coverage.xml

@@ -14,11 +14,11 @@ import statistics
 import sys
 
 import torch
-from restore.weights.pictures import levels_of, pictures_for
 from torch import Tensor
 
+from restore.denoise.task import TASK
 from restore.models.dncnn import DnCNN
-from restore.tasks import load
+from restore.weights.measurement import crops_for, levels_of
 from tables import table
 
 _DEAD, _ON = 1e-4, 0.99
@@ -35,11 +35,11 @@ def hidden_features(network: DnCNN, noisy: Tensor) -> list[Tensor]:
 
 def row(name: str, sigma: float) -> list[str]:
     """Return the cells of one network."""
-    weights = load(name)
+    weights = TASK.load(name)
     network = weights.build().eval()
     if not isinstance(network, DnCNN) or network.config.noise_map:
         sys.exit(f"{name} is not a blind DnCNN")
-    clean = torch.stack(pictures_for(weights, network))
+    clean = torch.stack(crops_for(weights, TASK, network))
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     dead = on = count = 0
     ratios = []
@@ -70,7 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     head = (
         "weights", "dead", "always on", "means over variation, median layer", "highest",
-        "loss in bfloat16 at sigma " + " / ".join(levels_of(load(options.names[0]))),
+        "loss in bfloat16 at sigma " + " / ".join(levels_of(TASK.load(options.names[0]), TASK)),
     )  # fmt: skip
     print(table(head, (row(name, options.sigma) for name in options.names)))
 

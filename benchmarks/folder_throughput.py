@@ -53,13 +53,12 @@ def make_folder(clean: Path, folder: Path, count: int, megapixels: float, kind: 
         os.link(first, folder / "noisy" / f"{index}{suffix}")
 
 
-def network_alone(model: str, device: str, noisy: Path, count: int) -> None:
+def print_network_alone(model: str, device: str, noisy: Path, count: int) -> None:
     """Print the processor and other seconds of ``count`` pictures, and what computed."""
-    from restore.engine.backend import Backend
+    from network_alone import network_alone
     from restore.engine.tiles import in_order
-    from restore.weights.file import read_weight_file
 
-    backend = Backend(read_weight_file(model), device=device, precision="auto")
+    runner, denoised = network_alone(model, device)
     paths = sorted(noisy.iterdir())[:DIFFERENT]
     resident = [
         np.ascontiguousarray(read(path).transpose(2, 0, 1), np.float32) / 255 for path in paths
@@ -67,14 +66,14 @@ def network_alone(model: str, device: str, noisy: Path, count: int) -> None:
 
     def restore(number: int) -> None:
         pictures = islice(cycle(resident), number)
-        for _ in in_order(lambda each: backend(each, SIGMA / 255), pictures, workers=backend.lanes):
+        for _ in in_order(denoised, pictures, workers=runner.lanes):
             pass
 
     restore(DIFFERENT)
     cpu, wall = time.process_time(), time.perf_counter()
     restore(count)
     seconds = [time.process_time() - cpu, time.perf_counter() - wall]
-    print(json.dumps([*seconds, f"{backend.engine} on {backend.device}, {backend.precision}"]))
+    print(json.dumps([*seconds, f"{runner.engine} on {runner.device}, {runner.precision}"]))
 
 
 def command(folder: Path, options: Any) -> Cost:
@@ -134,7 +133,7 @@ def _cells(folders: Sequence[Folder], megapixels: float) -> Iterator[str]:
 def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
         model, device, noisy, count = sys.argv[2:]
-        network_alone(model, device, Path(noisy), int(count))
+        print_network_alone(model, device, Path(noisy), int(count))
         return
     parser: Any = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--count", type=int, default=200)

@@ -50,12 +50,12 @@ def main() -> None:
     maps: dict[str, list[Map]] = {name: [] for name in ("good", *KINDS)}
     for path in paths:
         part = torch.from_numpy(read_part(path).pixels)
-        maps["good"].append(detector.backend(part.numpy()).scores)
+        maps["good"].append(detector.network(part.numpy()).scores)
         for name, kind in KINDS.items():
             # The other part would need the same size: the same one turned serves as well.
             spoilt, mask = make_defect(part, part.flip(1), kind, dice)
             if mask.any():
-                maps[name].append(detector.backend(spoilt.numpy()).scores)
+                maps[name].append(detector.network(spoilt.numpy()).scores)
     print("| defect | made | " + " | ".join(WAYS) + " |\n|" + "---|" * (2 + len(WAYS)))
     for name in KINDS:
         cells = [

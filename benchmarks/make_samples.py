@@ -78,6 +78,7 @@ SAMPLES = {
 
 def main(data: Path, out: Path) -> None:
     """Write every sample."""
+    out.mkdir(parents=True, exist_ok=True)
     for seed, (name, sample) in enumerate(SAMPLES.items()):
         linear = _noisy(_clean(data / sample.source, sample), sample, seed)
         if sample.gray:

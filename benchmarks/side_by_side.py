@@ -94,21 +94,19 @@ def bm3d(_model: str, noisy: Path, out: Path) -> None:
 
 
 def ceiling(model: str, noisy: Path, _out: Path) -> None:
-    from restore.engine.backend import Backend
+    from network_alone import network_alone
 
-    from restore.weights.file import read_weight_file
-
-    backend = Backend(read_weight_file(model), device="auto", precision="auto")
+    runner, denoised = network_alone(model)
     pictures = [
         np.ascontiguousarray(read(path).transpose(2, 0, 1), np.float32) / 255
         for path in sorted(noisy.iterdir())
     ]
-    backend(pictures[0][:, :64, :64], SIGMA / 255)
+    denoised(pictures[0][:, :64, :64])
     cpu, wall = time.process_time(), time.perf_counter()
     for picture in pictures:
-        backend(picture, SIGMA / 255)
+        denoised(picture)
     seconds = [time.process_time() - cpu, time.perf_counter() - wall]
-    print(json.dumps([*seconds, f"{backend.engine}, {backend.precision}"]))
+    print(json.dumps([*seconds, f"{runner.engine}, {runner.precision}"]))
 
 
 WORKERS = {"reference": reference, "nlm": nlm, "bm3d": bm3d, "ceiling": ceiling}

@@ -1,9 +1,10 @@
 """Beginning a denoiser with what another one has learned."""
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
@@ -13,15 +14,15 @@ from restore.weights.store import Weights
 
 __all__ = ["started_from"]
 
+N = TypeVar("N", bound=nn.Module)
 
-def started_from(
-    network: DnCNN | ResUNet, weights: Weights, warn: Callable[[str], None]
-) -> DnCNN | ResUNet:
+
+def started_from(network: N, weights: Weights, warn: Callable[[str], None]) -> N:
     """Return ``network`` with the tensors of ``weights``, as far as they fit.
 
-    A shallower DnCNN grows. Between gray and colour the first and last layers are adapted so that
-    gray pictures give the results they gave; the input for the noise level is left out or starts at
-    zero. Everything else of another shape starts afresh.
+    A shallower DnCNN grows. In DnCNNs and ResUNets the first and last layers are adapted between
+    gray and colour, so that gray pictures give the results they gave, and the input for the noise
+    level is left out or starts at zero. Everything else of another shape starts afresh.
 
     Args:
         network: freshly made.
@@ -36,10 +37,11 @@ def started_from(
     old = weights.build()
     if isinstance(old, DnCNN) and isinstance(network, DnCNN):
         old = old.deepened(network.config.depth)
-    if weights.config.residual is not network.config.residual:
-        raise UsageError(f"{weights.name} predicts the picture; trained here is what noise is")
     known = old.state_dict()
-    _adapt_ends(known, network, weights.channels)
+    if isinstance(network, DnCNN | ResUNet):
+        if weights.config.residual is not network.config.residual:
+            raise UsageError(f"{weights.name} predicts the picture; trained here is what noise is")
+        _adapt_ends(known, network, weights.channels)
     return continued(network, known, weights.name, warn)
 
 
