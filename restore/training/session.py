@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.engine.device import ALL_GPUS, is_out_of_memory, resolve_device, training_dtype
-from restore.errors import OutputExists, TrainingError, UsageError
+from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
@@ -196,8 +196,13 @@ def train(
             should_stop=should_stop,
             team=team,
         )
-        with _memory_errors():
-            trained, progress = trainer.run(resume=resume)
+        try:
+            with _memory_errors():
+                trained, progress = trainer.run(resume=resume)
+        except TrainingStopped:
+            if team.leads:
+                history.close()
+            raise
         provenance = _plain(lesson.provenance) | {
             "steps": progress.step,
             "hours": round(progress.elapsed / 3600, 3),
