@@ -125,3 +125,17 @@ def test_names_of_noises(text: str, kind: object) -> None:
 def test_other_names_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="use awgn, camera"):
         parse_degradation(text, (0, 55))
+
+
+def test_flat_scenes_are_the_same_scenes_with_less_contrast() -> None:
+    scenes = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    flat = Camera(flat_share=1.0, least_contrast=0.1)._flattened(scenes, rng())
+    mean = scenes.mean(dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(flat.mean(dim=(2, 3), keepdim=True), mean)
+    contrast = ((flat - mean) / (scenes - mean)).flatten(1)
+    share = contrast.median(dim=1).values
+    torch.testing.assert_close(contrast, share[:, None].expand_as(contrast), atol=1e-2, rtol=0)
+    assert float(share.min()) >= 0.1
+    assert float(share.max()) <= 1.0
+    assert float(share.mean()) == pytest.approx(0.55, abs=0.06)
+    assert torch.equal(Camera(flat_share=0.0)._flattened(scenes, rng()), mean + (scenes - mean))
