@@ -30,11 +30,14 @@ demo: $(INSTALLED)
 	$(BIN)/imrestore denoise samples -o demo --compare --overwrite
 	@echo "Results and before/after pictures (*_compare.png): $(CURDIR)/demo"
 
+# Networks so small gain nothing by threads: the cores share the tests instead.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(INSTALLED)
-	$(BIN)/python -m pytest -q
+	$(PYTEST)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

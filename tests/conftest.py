@@ -4,8 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from restore.image.decode import decode
+from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
+from restore.image.transfer import linear_to_srgb
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +18,54 @@ def shared_data() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip(f"{folder} is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The files that come with the tests; see their README."""
+    return Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def clean_photos(data: Path) -> list[Picture]:
+    """Photographs without noise, 160x160."""
+    photos = [decode(path) for path in sorted(data.glob("*.png"))]
+    assert len(photos) == 5
+    return photos
+
+
+@pytest.fixture(scope="session")
+def brackets(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two exposure brackets of one room as a camera writes them, JPEG with EXIF.
+
+    ``stack`` has seven frames, two stops apart and taken 20 s one after the other; in
+    ``stack_alignment`` the darker and the brighter frame are displaced by 8 and 6 pixels.
+    """
+    light = decode(data / "lamp.exr").pixels
+    shots = [
+        (f"stack/stack_room_exp_{n}.jpg", 2 / 4**n, 20 * n, (8, 8), 2.0 / 4**n) for n in range(7)
+    ]
+    shots += [
+        ("stack_alignment/IMG_4209.jpg", 1 / 80, 300, (8, 8), 1.0),
+        ("stack_alignment/IMG_4210.jpg", 1 / 320, 301, (14, 16), 0.25),
+        ("stack_alignment/IMG_4211.jpg", 1 / 20, 302, (2, 0), 4.0),
+    ]
+    folder = tmp_path_factory.mktemp("brackets")
+    for name, seconds, taken, (top, left), exposure in shots:
+        seen = linear_to_srgb(exposure * light[:, top : top + 192, left : left + 256])
+        frame = Image.fromarray(np.rint(255 * seen.clip(0, 1)).astype(np.uint8).transpose(1, 2, 0))
+        exif = Image.Exif()
+        exif.get_ifd(0x8769).update(
+            {
+                33434: seconds,
+                33437: 4.5,
+                34855: 200,
+                36867: f"2024:05:01 12:{taken // 60:02}:{taken % 60:02}",
+            }
+        )
+        (folder / name).parent.mkdir(exist_ok=True)
+        frame.save(folder / name, quality=95, exif=exif)
     return folder
 
 

@@ -15,10 +15,14 @@ from restore.training.schedule import PSNR, Figure, Progress
 __all__ = ["History"]
 
 _ROWS = 200
+_SECONDS_BETWEEN_CURVES = 30.0
 
 
 class History:
     """Writes ``NAME.history.csv`` and its curve ``NAME.history.png`` beside a weight file.
+
+    Drawing the curve takes longer than a step of a small network, so it is drawn after a validation
+    at most every 30 seconds of training, and when the run ends.
 
     With the extra ``[tensorboard]`` the same numbers and a sheet of pictures go into the folder
     ``NAME.tensorboard`` too. A resumed run goes on in the same files: what the stopped run wrote
@@ -47,6 +51,7 @@ class History:
             with self._table.open(newline="") as file:
                 self._rows = list(csv.DictReader(file))
         self._last = -1
+        self._drawn_at = 0.0
         self._sheet = sheet
         self._board: Any = None
         self._board_folder = output.with_name(f"{output.stem}.tensorboard")
@@ -71,7 +76,9 @@ class History:
             if value is not None:
                 self._board.add_scalar(name, value, progress.step)
         if progress.validated:
-            self._draw()
+            if progress.elapsed - self._drawn_at >= _SECONDS_BETWEEN_CURVES:
+                self._drawn_at = progress.elapsed
+                self._draw()
             sheet = self._sheet() if self._board else None
             if sheet is not None:
                 self._board.add_image("noisy, restored, clean", sheet, progress.step)

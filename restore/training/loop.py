@@ -42,7 +42,8 @@ class Trainer(Generic[B]):
         validate: returns ``figure`` for the averaged network; without it the last weights are
             the best.
         figure: what ``validate`` measures.
-        report: called after every step in the leading process.
+        report: called after every step in the leading process; the time it takes is no training
+            time.
         keep: called with the averaged network whenever a validation is the best so far.
         pace: told before every step which share of the training is done; returns the parameters
             that do not learn yet.
@@ -121,7 +122,7 @@ class Trainer(Generic[B]):
         if resume:
             self._load()
         started, seconds_before, steps_before = self.plan.clock(), self.seconds, self.step
-        saved_at = started
+        saved_at, reporting = started, 0.0
         progress = self.plan.progress(self.step, self.seconds)
         latest = self._progress(progress, 0.0, validated=False)
         upcoming = self._drawn()
@@ -135,12 +136,15 @@ class Trainer(Generic[B]):
             self.step += 1
 
             now = self.plan.clock()
-            self.seconds, is_broken, is_stopped, is_due = self.team.highest(
-                seconds_before + now - started,
+            passed, reported, is_broken, is_stopped, is_due = self.team.highest(
+                now - started,
+                reporting,
                 not math.isfinite(value),
                 self.should_stop(),
                 now - saved_at > self.plan.checkpoint_every,
             )
+            # The others of a team wait while the leading process reports.
+            self.seconds = seconds_before + passed - reported
             if is_broken:
                 raise TrainingError(self._broken())
             self.loss = value if math.isnan(self.loss) else 0.99 * self.loss + 0.01 * value
@@ -152,7 +156,9 @@ class Trainer(Generic[B]):
             speed = (self.step - steps_before) * self.crops_per_step / trained
             latest = self._progress(progress, speed, rate=rate, validated=validated)
             if self.team.leads:
+                before_report = self.plan.clock()
                 self.report(latest)
+                reporting += self.plan.clock() - before_report
             if is_stopped or is_due or progress >= 1:
                 self._save(rng_state)
                 saved_at = self.plan.clock()

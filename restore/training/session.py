@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
-from restore.errors import OutputExists, TrainingError, UsageError
+from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageError
 from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
@@ -198,8 +198,13 @@ def train(
             should_stop=should_stop,
             team=team,
         )
-        with _memory_errors():
-            trained, progress = trainer.run(resume=resume)
+        try:
+            with _memory_errors():
+                trained, progress = trainer.run(resume=resume)
+        except TrainingStopped:
+            if team.leads:
+                history.close()
+            raise
         provenance = _plain(lesson.provenance) | {
             "steps": progress.step,
             "hours": round(progress.elapsed / 3600, 3),

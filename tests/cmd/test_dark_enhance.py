@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from restore.image.decode import decode
-from restore.image.dng import write_cfa_dng
+from restore.image.dng import write_cfa_dng, write_linear_dng
 from restore.image.raw_picture import RawPicture
 
 Run = Callable[..., SimpleNamespace]
@@ -73,20 +73,21 @@ def test_linear_light_is_exr_and_nothing_else_by_default(run: Run, isp_weights: 
 
 
 def test_what_is_no_raw_file_fails_alone_and_says_where_to_go(
-    run: Run, isp_weights: Models, shared_data: Path
+    run: Run, isp_weights: Models, sensor: Sensor
 ) -> None:
     Image.new("RGB", (8, 8)).save("photo.jpg")
     Image.new("RGB", (8, 8)).save("scan.tif")
     Path("cut.dng").write_bytes(Path("nights/a.dng").read_bytes()[:2000])
-    linear = shared_data / "raw/canon_eos_6d.dng"
-    inputs = ("nights/a.dng", "photo.jpg", "scan.tif", "cut.dng", str(linear))
+    demosaicked = np.random.default_rng(0).random((3, 40, 60), dtype=np.float32)
+    Path("linear.dng").write_bytes(write_linear_dng(demosaicked, sensor()))
+    inputs = ("nights/a.dng", "photo.jpg", "scan.tif", "cut.dng", "linear.dng")
     ended = run("dark-enhance", *inputs, "-o", "out", "--model", str(isp_weights["bayer"]))
     assert ended.code == 1
     lines = {line.split(": ")[1].split("/")[-1]: line for line in ended.err.splitlines()}
     assert "imrestore denoise" in lines["photo.jpg"]
     assert "imrestore denoise" in lines["scan.tif"]
     assert "damaged" in lines["cut.dng"]
-    assert "no mosaic" in lines["canon_eos_6d.dng"]
+    assert "no mosaic" in lines["linear.dng"]
     assert [path.name for path in Path("out").iterdir()] == ["a.png"]
 
 

@@ -171,15 +171,14 @@ def test_a_picture_that_is_hdr_already_fails_alone(
     assert [path.name for path in (workplace / "out").iterdir()] == ["photo.exr"]
 
 
-def _brackets(folder: Path, shared_data: Path) -> None:
-    for name in ("stack", "stack_alignment"):
-        shutil.copytree(shared_data / "hdr/brackets" / name, folder / name)
+@pytest.fixture
+def shots(workplace: Path, brackets: Path) -> Path:
+    """Two brackets below a folder of the user's."""
+    return shutil.copytree(brackets, workplace / "shots")
 
 
-def test_brackets_of_a_tree_are_merged_one_by_one(
-    run: Run, shared_data: Path, workplace: Path
-) -> None:
-    _brackets(workplace / "shots", shared_data)
+@pytest.mark.usefixtures("shots")
+def test_brackets_of_a_tree_are_merged_one_by_one(run: Run, workplace: Path) -> None:
     ended = run(
         "hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align", "--json", "--preview"
     )
@@ -197,10 +196,8 @@ def test_brackets_of_a_tree_are_merged_one_by_one(
     assert "2 skipped" in resumed.err
 
 
-def test_named_frames_are_one_bracket_with_the_exposures_given(
-    run: Run, shared_data: Path, workplace: Path
-) -> None:
-    _brackets(workplace / "shots", shared_data)
+@pytest.mark.usefixtures("shots")
+def test_named_frames_are_one_bracket_with_the_exposures_given(run: Run, workplace: Path) -> None:
     frames = [f"shots/stack_alignment/IMG_{number}.jpg" for number in (4209, 4210, 4211)]
     arguments = ["-o", "one.exr", "--mode", "merge", "--no-align", "--json"]
     ended = run("hdr", *frames, *arguments, "--exposures", "1/80,1/320,1/20")
@@ -212,8 +209,8 @@ def test_named_frames_are_one_bracket_with_the_exposures_given(
     assert "give 3 times in seconds" in wrong.err
 
 
-def test_merging_never_writes_over_a_frame(run: Run, shared_data: Path, workplace: Path) -> None:
-    _brackets(workplace / "shots", shared_data)
+@pytest.mark.usefixtures("shots")
+def test_merging_never_writes_over_a_frame(run: Run) -> None:
     frames = [f"shots/stack_alignment/IMG_{number}.jpg" for number in (4209, 4210, 4211)]
     before = Path(frames[1]).read_bytes()
     ended = run("hdr", *frames, "-o", frames[1], "--mode", "merge", "--overwrite")
@@ -262,10 +259,9 @@ def test_a_merged_picture_goes_to_standard_output(spawn: Spawn, workplace: Path)
 
 
 def test_a_frame_that_stands_alone_fails_and_the_rest_is_done(
-    run: Run, shared_data: Path, photograph: str, workplace: Path
+    run: Run, shots: Path, photograph: str, workplace: Path
 ) -> None:
-    _brackets(workplace / "shots", shared_data)
-    shutil.move(photograph, workplace / "shots" / "alone.png")
+    shutil.move(photograph, shots / "alone.png")
     ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align")
     assert ended.code == 1
     assert "alone.png: stands alone" in ended.err

@@ -194,3 +194,19 @@ def test_drawings_are_mostly_clean() -> None:
     batch = Drawn(clean_share=0.6)(crops(), 200, rng(5))
     assert 0.5 < float((batch.sigma == 0).float().mean()) < 0.7
     assert float(batch.sigma.max()) > 10 / 255
+
+
+def test_flat_scenes_are_the_same_scenes_with_less_contrast() -> None:
+    scenes = torch.rand(200, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    flat = camera(flat_share=1.0, least_contrast=0.1).scenes._flattened(scenes, rng())
+    mean = scenes.mean(dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(flat.mean(dim=(2, 3), keepdim=True), mean)
+    contrast = ((flat - mean) / (scenes - mean)).flatten(1)
+    share = contrast.median(dim=1).values
+    torch.testing.assert_close(contrast, share[:, None].expand_as(contrast), atol=1e-2, rtol=0)
+    assert float(share.min()) >= 0.1
+    assert float(share.max()) <= 1.0
+    assert float(share.mean()) == pytest.approx(0.55, abs=0.06)
+    assert torch.equal(
+        camera(flat_share=0.0).scenes._flattened(scenes, rng()), mean + (scenes - mean)
+    )

@@ -5,6 +5,7 @@ import resource
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import imagecodecs
@@ -15,6 +16,9 @@ from PIL import Image
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
 from restore.image.decode import decode
+from restore.image.dng import write_cfa_dng, write_linear_dng
+from restore.image.picture import Transfer
+from restore.image.raw_picture import RawPicture
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -61,7 +65,17 @@ def test_all_of_pngsuite(shared_data: Path) -> None:
         np.testing.assert_array_equal(codes, expected.reshape(codes.shape), err_msg=path.name)
 
 
-def test_all_orientations_are_known(shared_data: Path) -> None:
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_all_orientations_are_known(image_format: str) -> None:
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        picture = decode(encoded(Image.new("RGB", (16, 8)), image_format, exif=exif))
+        assert picture.orientation == orientation
+        assert (picture.width, picture.height) == (16, 8)
+
+
+def test_the_orientations_that_cameras_write_are_known(shared_data: Path) -> None:
     for path in sorted((shared_data / "files/orientation").glob("*.jpg")):
         assert decode(path).orientation == int(path.stem[-1]), path.name
 
@@ -202,9 +216,11 @@ def test_strange_samples_are_refused(dtype: type) -> None:
         decode(tiff(np.zeros((5, 6), dtype=dtype), photometric="minisblack"))
 
 
-def test_raw_files_are_named_as_such(shared_data: Path) -> None:
-    with pytest.raises(UnsupportedImage, match="camera RAW"):
-        decode(shared_data / "raw/canon_eos_6d.dng")
+def test_raw_files_are_named_as_such(sensor: Callable[..., RawPicture]) -> None:
+    linear = np.zeros((3, 40, 60), dtype=np.float32)
+    for file in (write_cfa_dng(sensor()), write_linear_dng(linear, sensor())):
+        with pytest.raises(UnsupportedImage, match="camera RAW"):
+            decode(file)
 
 
 def test_ascii_and_odd_pnm() -> None:
@@ -223,6 +239,14 @@ def test_ascii_and_odd_pnm() -> None:
 def test_extreme_shapes(size: tuple[int, int]) -> None:
     picture = decode(encoded(Image.new("RGB", size), "PNG"))
     assert (picture.width, picture.height) == size
+
+
+def test_light_above_white_is_read_as_it_is(data: Path) -> None:
+    picture = decode(data / "lamp.exr")
+    assert (picture.width, picture.height) == (272, 208)
+    assert (picture.is_float, picture.transfer) == (True, Transfer.LINEAR)
+    assert picture.pixels.max() == pytest.approx(336, abs=1)
+    assert np.median(picture.pixels) == pytest.approx(0.197, abs=0.002)
 
 
 def test_shared_panoramas_are_linear_light(shared_data: Path) -> None:

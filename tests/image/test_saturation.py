@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from restore.image.decode import decode
+from restore.image.encode import encode
+from restore.image.picture import ImageFormat, Picture
 from restore.image.saturation import saturation_levels
 
 
@@ -35,6 +37,21 @@ def test_each_channel_has_a_level_of_its_own() -> None:
     levels = saturation_levels(np.stack([_scene(1.0), dark, _scene(0.9)]), is_lossy=False)
     assert np.isinf(levels).tolist() == [False, True, False]
     assert levels[2] < levels[0]
+
+
+def test_jpeg_spreads_white_by_some_codes_around_it(clean_photos: list[Picture]) -> None:
+    for photo in clean_photos:
+        blown = photo.with_pixels((1.6 * photo.pixels).clip(0, 1))
+        for quality in (75, 95):
+            pixels = decode(encode(blown, ImageFormat.JPEG, quality=quality)).pixels
+            lossy, exact = (
+                saturation_levels(pixels, is_lossy=is_lossy) for is_lossy in (True, False)
+            )
+            found = np.isfinite(lossy)
+            assert found.any()
+            assert (lossy[found] < exact[found]).all()
+            assert (lossy[found] > 0.97).all()
+            assert (exact[found] < 1).all()
 
 
 def test_jpeg_spreads_white_by_a_few_codes(shared_data: Path) -> None:

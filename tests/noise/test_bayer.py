@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from restore import decode
+from restore.image.picture import Picture
 from restore.noise.bayer import BAYER_PATTERNS, demosaic, mosaic
 
 
@@ -26,6 +27,17 @@ def test_demosaicking_is_exact_on_ramps_and_keeps_what_was_seen(pattern: str) ->
     inside = (..., slice(2, -2), slice(2, -2))
     torch.testing.assert_close(restored[inside], colour[None][inside])
     assert torch.equal(mosaic(restored, pattern), seen)
+
+
+def test_demosaicking_a_photo_finds_its_colours(clean_photos: list[Picture]) -> None:
+    """A wrong phase would give 20 dB at most."""
+    for pattern in BAYER_PATTERNS:
+        scores = []
+        for photo in clean_photos:
+            picture = torch.from_numpy(photo.pixels)
+            restored = demosaic(mosaic(picture[None], pattern), pattern)[0]
+            scores.append(-10 * ((restored - picture) ** 2).mean().log10())
+        assert float(torch.stack(scores).mean()) > 27
 
 
 def test_demosaicking_reaches_the_papers_quality(shared_data: Path) -> None:

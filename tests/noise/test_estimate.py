@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from restore.image.picture import Picture
 from restore.noise.awgn import add_gaussian_noise
 from restore.noise.estimate import estimate_sigma_chw
 
@@ -23,6 +24,23 @@ def _as_8_bit(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _noise(*shape: int, sigma: float, mean: float = 0.5) -> NDArray[np.float32]:
     return add_gaussian_noise(np.full(shape, mean, np.float32), sigma, seed=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("clipped", [False, True], ids=["float", "clipped to 8 bits"])
+@pytest.mark.parametrize("sigma", [10, 25, 50])
+def test_within_15_percent_on_every_photo(
+    clean_photos: list[Picture], sigma: int, clipped: bool, channels: int
+) -> None:
+    for index, photo in enumerate(clean_photos):
+        noisy = add_gaussian_noise(photo.pixels[:channels], sigma / 255, seed=index)
+        estimate = 255 * estimate_sigma_chw(_as_8_bit(noisy) if clipped else noisy)
+        assert estimate == pytest.approx(sigma, rel=0.15), index
+
+
+def test_clean_photos_have_next_to_no_noise(clean_photos: list[Picture]) -> None:
+    for photo in clean_photos:
+        assert 255 * estimate_sigma_chw(photo.pixels) < 2
 
 
 @pytest.mark.parametrize("clipped", [False, True], ids=["float", "clipped to 8 bits"])

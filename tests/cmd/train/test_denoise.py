@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ import torch
 from PIL import Image
 
 from restore.tasks import load
+from restore.training.history import History
+from restore.training.schedule import Progress
 
+Run = Callable[..., SimpleNamespace]
 TINY = ["--gray", "--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4"]
 
 
@@ -31,24 +36,28 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "imrestore", "train", "denoise", *map(str, arguments)]
 
 
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+@pytest.fixture
+def train(run: Run) -> Run:
+    """Run a training in this process."""
+    return lambda *arguments: run("train", "denoise", *map(str, arguments))
 
 
-def test_trains_and_says_what_it_wrote(photos: Path, tmp_path: Path) -> None:
+def test_trains_and_says_what_it_wrote(train: Run, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
-    result = run(photos, "-o", output, *TINY, "--steps", "3")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout == ""
-    assert "step 1" in result.stderr
-    assert f"{output}: " in result.stderr
+    result = train(photos, "-o", output, *TINY, "--steps", "3")
+    assert result.code == 0, result.err
+    assert result.out == ""
+    assert "step 1" in result.err
+    assert f"{output}: " in result.err
     assert load(output).provenance["recipe"]["steps"] == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_saves_and_resume_goes_on(photos: Path, tmp_path: Path, number: int) -> None:
+def test_a_signal_ends_the_process_with_a_checkpoint(
+    train: Run, photos: Path, tmp_path: Path, number: int
+) -> None:
     output, checkpoint = tmp_path / "mine.safetensors", tmp_path / "mine.checkpoint"
-    arguments = [photos, "-o", output, *TINY, "--steps", "400"]
+    arguments = [photos, "-o", output, *TINY, "--steps", "100000"]
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert "step 1," in process.stderr.readline()
@@ -58,20 +67,36 @@ def test_signal_saves_and_resume_goes_on(photos: Path, tmp_path: Path, number: i
     assert "--resume" in messages
     assert checkpoint.exists()
     assert not output.exists()
-
-    assert run(*arguments).returncode == 2, "the stopped run is not thrown away"
-    resumed = run(*arguments, "--resume")
-    assert resumed.returncode == 0, resumed.stderr
-    whole = tmp_path / "whole.safetensors"
-    assert run(photos, "-o", whole, *TINY, "--steps", "400").returncode == 0
-    for key, tensor in load(whole).tensors.items():
-        assert torch.equal(tensor, load(output).tensors[key]), key
+    assert (tmp_path / "mine.history.png").exists()
+    assert train(*arguments).code == 2, "the stopped run is not thrown away"
 
 
-def test_time_is_kept(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_a_signal_stopped_is_resumed(
+    train: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    output, whole = tmp_path / "mine.safetensors", tmp_path / "whole.safetensors"
+    arguments = [*TINY, "--steps", "24"]
+    note = History.__call__
+
+    def interrupt(history: History, progress: Progress) -> None:
+        note(history, progress)
+        if progress.step == 9:
+            os.kill(os.getpid(), number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(History, "__call__", interrupt)
+        assert train(photos, "-o", output, *arguments).code == 128 + number
+    resumed = train(photos, "-o", output, *arguments, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert train(photos, "-o", whole, *arguments).code == 0
+    assert_same_weights(whole, output)
+
+
+def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
     started = time.monotonic()
-    assert run(photos, "-o", output, *TINY, "--time", "2s").returncode == 0
+    assert train(photos, "-o", output, *TINY, "--time", "2s").code == 0
     assert time.monotonic() - started > 2
     assert load(output).provenance["hours"] == pytest.approx(2 / 3600, abs=0.01)
 
@@ -98,18 +123,18 @@ def test_time_is_kept(photos: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line(
-    photos: Path, tmp_path: Path, arguments: list[str], message: str
+    train: Run, photos: Path, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    result = run(photos, "-o", tmp_path / "x.safetensors", *arguments)
-    assert result.returncode == 2
-    (line,) = result.stderr.splitlines()
+    result = train(photos, "-o", tmp_path / "x.safetensors", *arguments)
+    assert result.code == 2
+    (line,) = result.err.splitlines()
     assert message in line
 
 
-def test_empty_folder_is_one_line(tmp_path: Path) -> None:
-    result = run(tmp_path, "-o", tmp_path / "x.safetensors", "--steps", "5")
-    assert (result.returncode, result.stdout) == (2, "")
-    assert "holds no pictures" in result.stderr
+def test_empty_folder_is_one_line(train: Run, tmp_path: Path) -> None:
+    result = train(tmp_path, "-o", tmp_path / "x.safetensors", "--steps", "5")
+    assert (result.code, result.out) == (2, "")
+    assert "holds no pictures" in result.err
 
 
 def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
@@ -126,23 +151,38 @@ def assert_same_weights(first: Path, second: Path) -> None:
         assert torch.equal(tensor, theirs[key]), key
 
 
-def test_killed_run_resumes_to_the_same_weights(photos: Path, tmp_path: Path) -> None:
-    """Kill -9 leaves only the last checkpoint, whatever was going on."""
-    arguments = [*TINY, "--steps", "600", "--noise=awgn", "--noise=jpeg:10-90"]
+KILLED_AT_STEP_19 = """
+import os, signal
+from imrestore.__main__ import main
+from restore.training.history import History
+
+note = History.__call__
+
+def note_and_die(history, progress):
+    note(history, progress)
+    if progress.step == 19:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+History.__call__ = note_and_die
+main()
+"""
+
+
+def test_killed_run_resumes_to_the_same_weights(train: Run, photos: Path, tmp_path: Path) -> None:
+    """Kill -9 leaves only the last checkpoint, which is older than what the table says."""
+    arguments = [*TINY, "--steps", "40", "--noise=awgn", "--noise=jpeg:10-90"]
     output, checkpoint = tmp_path / "mine.safetensors", tmp_path / "mine.checkpoint"
-    killed = [photos, "-o", output, *arguments, "--checkpoint-every", "0.2s"]
-    process = subprocess.Popen(command(*killed), stderr=subprocess.PIPE, text=True)
-    wait_for(checkpoint, process)
-    process.kill()
-    process.communicate()
+    killed = [photos, "-o", output, *arguments, "--checkpoint-every", "0.01s"]
+    program = [sys.executable, "-c", KILLED_AT_STEP_19, "train", "denoise", *map(str, killed)]
+    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
+    assert checkpoint.exists()
     assert not output.exists()
-    assert run(*killed, "--resume").returncode == 0
+    assert train(*killed, "--resume").code == 0
     whole = tmp_path / "whole.safetensors"
-    assert run(photos, "-o", whole, *arguments).returncode == 0
+    assert train(photos, "-o", whole, *arguments).code == 0
     assert_same_weights(whole, output)
     rows = (tmp_path / "mine.history.csv").read_text().splitlines()[1:]
-    steps = [int(row.split(",")[0]) for row in rows]
-    assert steps == sorted(set(steps)), "the table goes on without repeating itself"
+    assert [int(row.split(",")[0]) for row in rows] == [*range(1, 41)], "each step once"
 
 
 def together(*arguments: str | Path) -> list[str]:
