@@ -12,8 +12,7 @@ import argparse
 import torch
 from torch import Tensor
 
-from restore.hdr.optics.lens import Camera
-from restore.hdr.optics.psf import point_spread
+from restore.hdr.optics.psf import LensDesign, point_spread
 from restore.models.optical_element import height_map_of, psf_of
 from restore.tasks import load
 from tables import table
@@ -58,7 +57,7 @@ def main() -> None:
         parser.error(f"{options.model}: has no learned element")
     heights, size = heights.double(), psf.shape[1]
     exact, centres = (
-        point_spread(heights, Camera(), size, oversampling=points) for points in (9, 1)
+        point_spread(heights, LensDesign(), size, oversampling=points) for points in (9, 1)
     )
     rows = []
     for index, colour in enumerate(("red", "green", "blue")):

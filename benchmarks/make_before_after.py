@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 
 from restore.denoise.runner import Denoiser
+from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture
-from restore.image.transfer import linear_to_srgb
 from restore.noise.camera import photographed
 
 WIDTH, HEIGHT = 360, 270

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.image.codecs import WRITTEN, ImageFormat
+from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.picture import Picture
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
 RED_GAIN, BLUE_GAIN = 2.0, 1.7
 

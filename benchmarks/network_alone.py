@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pictures import SIGMA
+from restore.denoise.pixels import Tile
 from restore.denoise.task import TASK
-from restore.denoise.tile import Tile
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 

@@ -22,7 +22,7 @@ from scipy import ndimage, optimize
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.brackets import Exposure
 from restore.hdr.merge.merge import merge_bracket
-from restore.hdr.optics.psf_file import load_psf
+from restore.hdr.optics.psf import load_psf
 from restore.hdr.runner import HdrReconstructor
 from restore.image.decode import decode
 from restore.models.optical_element import psf_of

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
-from restore.image.transfer import linear_to_srgb
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from imrestore import anomaly, dark_enhance, denoise, hdr
-from imrestore.evaluate.app import app as evaluate
-from imrestore.train.app import app as train
-from imrestore.weights.app import app as weights
+from imrestore.evaluate import app as evaluate
+from imrestore.train import app as train
+from imrestore.weights import app as weights
 
 __all__ = ["app"]
 

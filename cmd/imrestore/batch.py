@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan, Existing, Item
     from restore.batch.stream import Outcome, Stages
 
-__all__ = ["Task", "existing_of", "pictures", "report_on", "run", "work_through"]
+__all__ = ["Work", "existing_of", "pictures", "report_on", "run", "work_through"]
 
 _GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
-class Task:
+class Work:
     """What is done to every input.
 
     Attributes:
@@ -48,7 +48,7 @@ def pictures() -> "FileKind[Any, Any]":
 
 def run(
     options: FileOptions,
-    prepare: Callable[[], Task],
+    prepare: Callable[[], Work],
     *,
     describe: Describe,
     kind: "Callable[[], FileKind[Any, Any]]" = pictures,
@@ -136,7 +136,7 @@ def existing_of(options: RunOptions) -> "Existing":
 def _work(
     plan: "BatchPlan",
     options: FileOptions,
-    prepare: Callable[[], Task],
+    prepare: Callable[[], Work],
     kind: "FileKind[Any, Any]",
     report: Report,
 ) -> None:

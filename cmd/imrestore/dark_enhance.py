@@ -97,7 +97,7 @@ def dark_enhance(
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     is_linear = output_color == "linear"
 
-    def prepare() -> batch.Task:
+    def prepare() -> batch.Work:
         from restore.dark.runner import DarkEnhancer
 
         enhancer = DarkEnhancer(
@@ -112,7 +112,7 @@ def dark_enhance(
                 raw, ratio=amplification, ev=ev, white_balance=balance, output_color=color
             )
 
-        return batch.Task(enhance, enhancer.lanes)
+        return batch.Work(enhance, enhancer.lanes)
 
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is printed

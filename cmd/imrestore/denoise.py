@@ -82,7 +82,7 @@ def denoise(
       curl -s URL | imrestore denoise - -o - --format png > clean.png
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
 
-    def prepare() -> batch.Task:
+    def prepare() -> batch.Work:
         from restore.denoise.runner import Denoiser
         from restore.image.tiff_regions import OutOfCorePicture
 
@@ -93,10 +93,10 @@ def denoise(
 
         def restore(picture: "Picture | OutOfCorePicture") -> "Denoised | OutOfCoreResult":
             if isinstance(picture, OutOfCorePicture):
-                return denoiser.large(picture, sigma=level, strength=strength, detail=detail)
+                return denoiser.out_of_core(picture, sigma=level, strength=strength, detail=detail)
             return denoiser(picture, sigma=level, strength=strength, detail=detail)
 
-        return batch.Task(restore, denoiser.lanes)
+        return batch.Work(restore, denoiser.lanes)
 
     batch.run(files, prepare, describe=_describe)
 

@@ -213,7 +213,7 @@ def hdr(
             exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
         )
 
-    def prepare() -> batch.Task:
+    def prepare() -> batch.Work:
         return (
             _simulator(network.model, psf, bits, exposure, is_linear=linear)
             if simulate
@@ -231,7 +231,7 @@ def _reconstructor(
     saturation: float | None,
     *,
     is_linear: bool,
-) -> batch.Task:
+) -> batch.Work:
     from restore.hdr.runner import HdrReconstructor
 
     reconstructor = HdrReconstructor(
@@ -252,12 +252,12 @@ def _reconstructor(
             exposure_stops=stops,
         )
 
-    return batch.Task(reconstruct, reconstructor.lanes)
+    return batch.Work(reconstruct, reconstructor.lanes)
 
 
 def _simulator(
     model: str, psf: Path | None, bits: int, exposure: str | None, *, is_linear: bool
-) -> batch.Task:
+) -> batch.Work:
     from restore.hdr.simulate import CaptureSimulator
 
     simulator = CaptureSimulator(model, psf=_psf(psf), bits=bits)
@@ -266,11 +266,11 @@ def _simulator(
     def simulate(picture: "Picture") -> "Radiance":
         return simulator(picture, exposure_stops=stops, is_linear=True if is_linear else None)
 
-    return batch.Task(simulate)
+    return batch.Work(simulate)
 
 
 def _psf(path: Path | None) -> "Tensor | None":
-    from restore.hdr.optics.psf_file import load_psf
+    from restore.hdr.optics.psf import load_psf
 
     return None if path is None else load_psf(path)
 

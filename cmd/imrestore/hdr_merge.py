@@ -11,8 +11,7 @@ from restore.image.codecs import format_of_suffix
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
-    from restore.hdr.merge.brackets import Exposure
-    from restore.hdr.merge.files import Bracket
+    from restore.hdr.merge.brackets import Bracket, Exposure
     from restore.hdr.radiance import Radiance
 
 __all__ = ["merge"]
@@ -45,7 +44,7 @@ def merge(
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
-    def prepare() -> batch.Task:
+    def prepare() -> batch.Work:
         from restore.hdr.merge.merge import merge_bracket
 
         def merge_one(bracket: "Bracket") -> "Radiance":
@@ -57,10 +56,10 @@ def merge(
                 max_pixels=bracket.max_pixels,
             )
 
-        return batch.Task(merge_one)
+        return batch.Work(merge_one)
 
     def kind() -> "FileKind[Bracket, Radiance]":
-        from restore.hdr.merge.files import bracket_files
+        from restore.hdr.merge.brackets import bracket_files
 
         return bracket_files(by_first)
 
@@ -81,8 +80,13 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
-    from restore.hdr.merge.brackets import Exposure, grouped, parse_exposures, tried_exposure
-    from restore.hdr.merge.files import FRAME_SUFFIXES
+    from restore.hdr.merge.brackets import (
+        FRAME_SUFFIXES,
+        Exposure,
+        grouped,
+        parse_exposures,
+        tried_exposure,
+    )
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.anomaly.calibration import held_out_count
+from restore.anomaly.network import shrunk
 from restore.anomaly.part import Part, read_part
-from restore.anomaly.shrink import shrunk
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError, TrainingStopped
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 __all__ = ["LEAST_PARTS", "Fold", "PartCrops", "Parts", "load_parts"]
 

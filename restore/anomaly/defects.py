@@ -37,7 +37,7 @@ _TRIES = 8
 
 
 @dataclass(frozen=True)
-class Kind:
+class DefectKind:
     """A kind of defect: its shape, and how likely it looks like what.
 
     Attributes:
@@ -51,17 +51,17 @@ class Kind:
     soft: float = 2.0
 
 
-KINDS: Mapping[str, Kind] = {
-    "spot": Kind(
+KINDS: Mapping[str, DefectKind] = {
+    "spot": DefectKind(
         shapes.spot,
         {fills.dark: 5, fills.light: 1.5, fills.relief: 2.5, fills.texture: 1},
     ),
-    "line": Kind(
+    "line": DefectKind(
         shapes.line,
         {fills.dark: 6, fills.light: 2, fills.relief: 1},
         soft=1.0,
     ),
-    "blob": Kind(
+    "blob": DefectKind(
         shapes.blob,
         {
             fills.dark: 3, fills.light: 1, fills.relief: 3, fills.texture: 1.5,
@@ -69,7 +69,7 @@ KINDS: Mapping[str, Kind] = {
         },
         soft=4.0,
     ),
-    "area": Kind(
+    "area": DefectKind(
         shapes.area,
         {
             fills.shaded: 3, fills.streaked: 2, fills.transplanted: 2.5, fills.displaced: 1.5,
@@ -77,7 +77,7 @@ KINDS: Mapping[str, Kind] = {
         },
         soft=10.0,
     ),
-    "cloud": Kind(
+    "cloud": DefectKind(
         shapes.cloud,
         {
             fills.texture: 2, fills.transplanted: 2, fills.displaced: 1.5, fills.shaded: 1,
@@ -122,7 +122,7 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
 
 
 def make_visible_defect(
-    part: Tensor, good: Tensor, kind: Kind, dice: Dice, *, tries: int
+    part: Tensor, good: Tensor, kind: DefectKind, dice: Dice, *, tries: int
 ) -> tuple[Tensor, Tensor]:
     """Return the first of several results of ``make_defect`` that shows, or the last.
 
@@ -140,7 +140,7 @@ def make_visible_defect(
     return picture, mask
 
 
-def make_defect(part: Tensor, other: Tensor, kind: Kind, dice: Dice) -> tuple[Tensor, Tensor]:
+def make_defect(part: Tensor, other: Tensor, kind: DefectKind, dice: Dice) -> tuple[Tensor, Tensor]:
     """Return ``part`` with one defect, and where it is.
 
     A defect that nobody could see is not made, nor one over most of the part, which then is what

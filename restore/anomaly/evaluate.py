@@ -17,11 +17,11 @@ from restore.image.codecs import PICTURE_SUFFIXES
 
 __all__ = [
     "ANOMALY_PROTOCOL",
-    "Evaluation",
+    "DetectorFigures",
     "KindFigures",
-    "Trial",
+    "TestPart",
     "evaluate_detector",
-    "trials",
+    "find_test_parts",
     "unused_masks",
 ]
 
@@ -38,7 +38,7 @@ ANOMALY_PROTOCOL = (
 
 
 @dataclass(frozen=True)
-class Trial:
+class TestPart:
     """A picture of the test set.
 
     Attributes:
@@ -75,7 +75,7 @@ class KindFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
+class DetectorFigures:
     """All figures of a detector.
 
     Attributes:
@@ -99,7 +99,7 @@ class Evaluation:
     failures: tuple[str, ...]
 
 
-def trials(folder: Path) -> list[Trial]:
+def find_test_parts(folder: Path) -> list[TestPart]:
     """Return the pictures of ``test/good``, ``test/KIND`` with masks of ``ground_truth/KIND``.
 
     Raises:
@@ -118,13 +118,13 @@ def trials(folder: Path) -> list[Trial]:
     for kind in [_GOOD, *(kind for kind in kinds if kind != _GOOD)]:
         masks = _masks(folder / "ground_truth" / kind)
         found += [
-            Trial(path, kind, masks.get(path.stem))
+            TestPart(path, kind, masks.get(path.stem))
             for path in pictures_in(test / kind, recursive=False)
         ]
     return found
 
 
-def unused_masks(folder: Path, tests: Sequence[Trial]) -> list[Path]:
+def unused_masks(folder: Path, tests: Sequence[TestPart]) -> list[Path]:
     """Return the masks below ``ground_truth`` that belong to none of ``tests``, sorted."""
     used = {test.mask for test in tests}
     files = sorted((folder / "ground_truth").glob("*/*"))
@@ -148,15 +148,15 @@ class _Pixels:
 
 def evaluate_detector(
     detector: Detector,
-    tests: Sequence[Trial],
+    tests: Sequence[TestPart],
     *,
-    report: Callable[[Trial], None] = lambda _: None,
-) -> Evaluation:
+    report: Callable[[TestPart], None] = lambda _: None,
+) -> DetectorFigures:
     """Score every picture and measure.
 
     Args:
         detector: with the threshold that is measured.
-        tests: of ``trials``.
+        tests: of ``find_test_parts``.
         report: called after every picture.
     """
     scores: dict[str, list[float]] = {}
@@ -176,7 +176,7 @@ def evaluate_detector(
     kinds = [kind for kind in scores if kind != _GOOD]
     together = {_ALL: kinds} if len(kinds) > 1 else {}
     every = [score for kind in kinds for score in scores[kind]]
-    return Evaluation(
+    return DetectorFigures(
         kinds=tuple(
             _figures(name, members, detector, scores, pixels)
             for name, members in ({kind: [kind] for kind in kinds} | together).items()
@@ -191,7 +191,7 @@ def evaluate_detector(
     )
 
 
-def _scored(detector: Detector, test: Trial) -> tuple[float, PixelCounts | None]:
+def _scored(detector: Detector, test: TestPart) -> tuple[float, PixelCounts | None]:
     part = read_part(test.path)
     inspection = detector(part, str(test.path))
     if test.kind == _GOOD:

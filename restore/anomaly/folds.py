@@ -11,8 +11,8 @@ from restore.anomaly.data import Fold
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.anomaly.task import TASK
 from restore.errors import OutputExists, UsageError
-from restore.training.checkpoint import checkpoint_path
 from restore.training.session import Settings
+from restore.training.state import checkpoint_path
 from restore.training.team import team_size
 from restore.weights.store import Weights, check_new_file
 

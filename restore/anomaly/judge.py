@@ -9,8 +9,8 @@ from restore.anomaly.data import PartCrops
 from restore.anomaly.defects import KINDS, make_visible_defect
 from restore.anomaly.perlin import Dice
 from restore.errors import TrainingError
-from restore.training.randomness import Randomness
 from restore.training.schedule import Figure
+from restore.training.state import Randomness
 
 __all__ = ["AUROC", "DefectJudge"]
 

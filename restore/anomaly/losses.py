@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.models.draem import Draem
-from restore.models.ssim_map import ssim_map
+from restore.models.layers import ssim_map
 
 __all__ = ["draem_loss"]
 

@@ -1,18 +1,17 @@
-"""A network for anomalies on a device: pixels in, reconstruction and score map out."""
+"""A network for anomalies: pixels in, reconstruction and score map out, at its own scale."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.anomaly.edges import NO_EDGES, EdgeProfile
-from restore.anomaly.shrink import shrunk
 from restore.anomaly.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Run, Runner
 from restore.weights.store import Weights
 
-__all__ = ["InspectionNetwork", "Scored"]
+__all__ = ["NO_EDGES", "EdgeProfile", "InspectionNetwork", "Scored", "enlarged_scores", "shrunk"]
 
 _TILE = 1024
 """Halos of two networks, one after the other, are wide: small tiles would mostly be halo."""
@@ -39,6 +38,74 @@ class Scored:
     def score(self) -> float:
         """Of the whole part: the highest in the map."""
         return float(self.scores.max())
+
+
+Scores = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EdgeProfile:
+    """How many times higher good parts score near the edges of a picture than in its middle.
+
+    A part's own outline, its corners and the shadow that it throws lie along the edges, in every
+    picture a little differently, and with a threshold for all of a picture they would decide it.
+
+    Attributes:
+        factors: one for each band of 4 pixels from the edge inwards, from 1, never rising.
+    """
+
+    factors: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse factors that would raise scores, or that rise inwards."""
+        if not all(1 <= factor < np.inf for factor in self.factors):
+            raise ValueError("factors of edges are numbers from 1")
+        if list(self.factors) != sorted(self.factors, reverse=True):
+            raise ValueError("factors of edges do not rise inwards")
+
+    @classmethod
+    def of(cls, maps: Sequence[Scores]) -> "EdgeProfile":
+        """Measure it.
+
+        A band's level is the value that the highest score in it keeps below in nine of ten parts;
+        factors are those levels relative to that of the middle.
+
+        Args:
+            maps: scores ``[H, W]`` of good parts; those without a middle are left out.
+        """
+        reach = _BANDS * _BAND_PX
+        highest = [_highest_in_bands(each) for each in maps if min(each.shape) > 2 * reach]
+        if not highest:
+            return cls()
+        levels = np.quantile(np.array(highest), _QUANTILE, axis=0)
+        if levels[-1] <= 0:
+            return cls()
+        ratios = np.maximum(levels[:-1] / levels[-1], 1)
+        falling = np.maximum.accumulate(ratios[::-1])[::-1]
+        return cls(tuple(round(float(ratio), 4) for ratio in falling))
+
+    def relieve(self, scores: Scores) -> None:
+        """Divide scores ``[H, W]`` of a whole picture, in place, by the factors of their places."""
+        if not self.factors:
+            return
+        down, across = (self._along(size) for size in scores.shape)
+        # Row by row: a factor for each pixel of a large picture would take as much memory as it.
+        for row, factor in zip(scores, down, strict=True):
+            row /= np.maximum(factor, across)
+
+    def _along(self, size: int) -> NDArray[np.float32]:
+        """Return the factor of every place in a line across the picture, without steps."""
+        places = np.arange(size)
+        distances = np.minimum(places, places[::-1])
+        count = len(self.factors)
+        # The factors of the middles of bands; nothing beyond the last band.
+        known = _BAND_PX * np.array([*(np.arange(count) + 0.5), count])
+        factors = np.interp(distances, known, [*self.factors, 1.0])
+        return factors.astype(np.float32)
+
+
+NO_EDGES = EdgeProfile()
+"""Leaves scores as they are."""
 
 
 class InspectionNetwork:
@@ -105,3 +172,94 @@ def _shrunk(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
 def _clean(crops: NDArray[np.float32]) -> NDArray[np.float32]:
     # In parts: a cleaned copy of a whole large picture would be one too many in memory.
     return np.ascontiguousarray(np.clip(np.nan_to_num(crops, posinf=1), 0, 1))
+
+
+_BAND_PX = 4
+_BANDS = 8
+_QUANTILE = 0.9
+
+
+def _highest_in_bands(scores: Scores) -> list[float]:
+    """Return the highest score of every band from the edge inwards, and of the middle."""
+    highest = []
+    for _ in range(_BANDS):
+        inner = scores[_BAND_PX:-_BAND_PX, _BAND_PX:-_BAND_PX]
+        sides = (
+            scores[:_BAND_PX],
+            scores[-_BAND_PX:],
+            scores[:, :_BAND_PX],
+            scores[:, -_BAND_PX:],
+        )
+        highest.append(max(float(side.max()) for side in sides))
+        scores = inner
+    return [*highest, float(scores.max())]
+
+
+def shrunk(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
+    """Return the means of squares of ``factor`` pixels, so that nothing falls between the pixels.
+
+    Squares at the far edges may be cut off.
+
+    Args:
+        pixels: ``[C, H, W]``.
+        factor: at least 1.
+
+    Returns:
+        ``[C, ceil(H / factor), ceil(W / factor)]``.
+    """
+    if factor == 1:
+        return pixels
+    result = pixels
+    for axis in (1, 2):
+        starts = np.arange(0, pixels.shape[axis], factor)
+        counts = np.diff(np.append(starts, pixels.shape[axis]))
+        shape = [1, 1, 1]
+        shape[axis] = len(counts)
+        sums = np.add.reduceat(result, starts, axis=axis)
+        result = np.divide(sums, counts.reshape(shape), dtype=np.float32)
+    return result
+
+
+def enlarged_scores(
+    scores: NDArray[np.float32], factor: int, size: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the scores of a ``shrunk`` picture at its own size, interpolated.
+
+    Every score is met exactly in the middle of its square, so that the highest stays the highest:
+    plain bilinear interpolation lowers a peak that is one pixel wide by up to half.
+
+    Args:
+        scores: ``[ceil(H / factor), ceil(W / factor)]``.
+        factor: that the picture was shrunk by.
+        size: ``(H, W)``.
+
+    Returns:
+        ``[H, W]``.
+    """
+    if factor == 1:
+        return scores
+    for axis, length in enumerate(size):
+        scores = _between(scores, _places(scores.shape[axis], factor, length), axis)
+    return scores
+
+
+def _places(count: int, factor: int, length: int) -> NDArray[np.float64]:
+    """Return for ``length`` pixels where they lie among the ``count`` squares they came from."""
+    first = np.arange(count) * factor + (factor - 1) // 2
+    # Where the factor is even, the middle is between two pixels: both are given it.
+    middles = np.stack([first, first + (factor + 1) % 2], axis=1).ravel()
+    inside = np.minimum(middles, length - 1)
+    return np.interp(np.arange(length), inside, np.repeat(np.arange(count), 2))
+
+
+def _between(
+    values: NDArray[np.float32], places: NDArray[np.float64], axis: int
+) -> NDArray[np.float32]:
+    lower = places.astype(np.intp)
+    upper = np.minimum(lower + 1, values.shape[axis] - 1)
+    share = np.expand_dims((places - lower).astype(np.float32), 1 - axis)
+    result, rise = values.take(lower, axis), values.take(upper, axis)
+    rise -= result
+    rise *= share
+    result += rise
+    return result

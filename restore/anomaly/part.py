@@ -15,7 +15,7 @@ from restore.image.coerce import ImageLike, as_picture
 from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, upright, upright_plane
-from restore.image.tiff_checks import check_directory, check_segments
+from restore.image.tiff import check_directory, check_segments
 
 __all__ = ["Part", "as_part", "read_part"]
 

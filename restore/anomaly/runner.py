@@ -12,10 +12,8 @@ from scipy import ndimage
 from torch.nn import functional as F
 
 from restore.anomaly.calibration import Calibration
-from restore.anomaly.edges import EdgeProfile
-from restore.anomaly.network import InspectionNetwork
+from restore.anomaly.network import EdgeProfile, InspectionNetwork, enlarged_scores
 from restore.anomaly.part import Part, as_part
-from restore.anomaly.shrink import enlarged_scores
 from restore.anomaly.task import TASK
 from restore.checks import checked_number
 from restore.engine.placement import Placement

@@ -11,11 +11,10 @@ from torch import Tensor
 from restore.anomaly.calibration import Calibration, least_rate, least_sample
 from restore.anomaly.data import PartCrops, Parts, load_parts
 from restore.anomaly.defects import with_defects
-from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.folds import Stage, train_in_folds
 from restore.anomaly.judge import AUROC, DefectJudge
 from restore.anomaly.losses import draem_loss
-from restore.anomaly.network import InspectionNetwork
+from restore.anomaly.network import EdgeProfile, InspectionNetwork
 from restore.anomaly.part import read_part
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
@@ -26,9 +25,9 @@ from restore.errors import TrainingError, TrainingStopped
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.training.loop import Forward
-from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
+from restore.training.state import Randomness
 from restore.weights.store import Weights
 
 __all__ = ["train_detector"]
@@ -37,7 +36,7 @@ _EDGE_PARTS = 100
 
 
 @dataclass(frozen=True)
-class _Examples:
+class _DefectBatch:
     """Parts to look at ``(B, C, P, P)`` as they should look, and where they are defective."""
 
     pictures: Tensor
@@ -46,7 +45,7 @@ class _Examples:
 
 
 @dataclass(frozen=True)
-class _Crops:
+class _ReproductionBatch:
     """Good parts ``(B, C, P, P)`` and normal noise ``(B, latent)``."""
 
     pictures: Tensor
@@ -149,13 +148,13 @@ def _lesson(
 
 def _defect_lesson(
     network: Draem, crops: PartCrops
-) -> tuple[Callable[[Randomness], _Examples], Callable[[Forward, _Examples], Tensor]]:
-    def batches(rng: Randomness) -> _Examples:
+) -> tuple[Callable[[Randomness], _DefectBatch], Callable[[Forward, _DefectBatch], Tensor]]:
+    def batches(rng: Randomness) -> _DefectBatch:
         good = crops(rng)
         defective = with_defects(good, Dice(rng.host, rng.local))
-        return _Examples(defective.pictures, good, defective.masks)
+        return _DefectBatch(defective.pictures, good, defective.masks)
 
-    def objective(forward: Forward, batch: _Examples) -> Tensor:
+    def objective(forward: Forward, batch: _DefectBatch) -> Tensor:
         return draem_loss(network, forward(batch.pictures), batch.good, batch.masks)
 
     return batches, objective
@@ -163,13 +162,17 @@ def _defect_lesson(
 
 def _reproduction_lesson(
     network: Autoencoder, crops: PartCrops
-) -> tuple[Callable[[Randomness], _Crops], Callable[[Forward, _Crops], Tensor]]:
-    def batches(rng: Randomness) -> _Crops:
+) -> tuple[
+    Callable[[Randomness], _ReproductionBatch], Callable[[Forward, _ReproductionBatch], Tensor]
+]:
+    def batches(rng: Randomness) -> _ReproductionBatch:
         pictures = crops(rng)
         shape = (len(pictures), network.config.latent)
-        return _Crops(pictures, torch.randn(shape, generator=rng.local, device=rng.device))
+        return _ReproductionBatch(
+            pictures, torch.randn(shape, generator=rng.local, device=rng.device)
+        )
 
-    def objective(forward: Forward, batch: _Crops) -> Tensor:
+    def objective(forward: Forward, batch: _ReproductionBatch) -> Tensor:
         result = forward(batch.pictures, batch.noise)
         return network.cost(batch.pictures, result).mean()
 

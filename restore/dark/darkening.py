@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.image.packing import REFERENCE_CFA, fill_planes
-from restore.image.primaries import SRGB_TO_XYZ
-from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
-from restore.image.transfer import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE
+from restore.image.colour import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE, SRGB_TO_XYZ
+from restore.image.raw_picture import GREEN, REFERENCE_CFA, SECOND_GREEN, RawPicture, fill_planes
 from restore.noise.bayer import random_cameras, unprocess
 from restore.noise.eld import add_dark_noise, random_noise
 

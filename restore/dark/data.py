@@ -16,9 +16,9 @@ from restore.dark.darkening import Darkened, packed_planes, srgb_encoded
 from restore.errors import InputError, TrainingError, UnsupportedImage, UsageError
 from restore.files import open_atomically
 from restore.image.develop import gains_of
-from restore.image.packing import phase_of
 from restore.image.raw import Look, develop_raw, read_raw
-from restore.training.randomness import Randomness
+from restore.image.raw_picture import phase_of
+from restore.training.state import Randomness
 
 __all__ = ["PairCrops", "RawPair", "Scene", "open_scenes", "read_pairs"]
 

@@ -20,16 +20,15 @@ from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
+from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.compare import viewable
 from restore.image.develop import auto_ratio, camera_to_srgb, gains_of, gray_world
 from restore.image.dng import write_linear_dng
 from restore.image.encode import check_depth, encode_as
 from restore.image.metadata import with_orientation
-from restore.image.packing import PLANE_COLOURS, normalised, pack, unpack
 from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.raw import as_raw
-from restore.image.raw_picture import RawPicture
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.image.raw_picture import PLANE_COLOURS, RawPicture, normalised, pack, unpack
 from restore.models.isp_unet import IspUNetConfig
 from restore.reopen import Reopened
 from restore.weights.file import shipped

@@ -20,9 +20,9 @@ from restore.models.isp_unet import IspUNet
 from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
-from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
+from restore.training.state import Randomness
 from restore.training.transfer import check_same_architecture, continued
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
@@ -118,7 +118,7 @@ def _started_from(network: IspUNet, weights: Weights, warn: Callable[[str], None
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Examples:
+class _TrainingData:
     """What to learn from, what to be judged by, and what it is."""
 
     batches: Callable[[Randomness], Darkened]
@@ -128,7 +128,7 @@ class _Examples:
 
 def _from_clean(
     recipe: DarkRecipe, folders: Sequence[Path], batch: int, warn: Callable[[str], None]
-) -> _Examples:
+) -> _TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
     pictures = load_pictures(
         paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
@@ -141,7 +141,7 @@ def _from_clean(
         return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side, varied=True)
 
     judging = Randomness(recipe.seed, torch.device("cpu"))
-    return _Examples(
+    return _TrainingData(
         batches=lambda rng: dark(crops(rng), rng.local),
         held_out=[
             dark(centre(picture, recipe.step)[None].float() / 255, judging.local)
@@ -156,7 +156,7 @@ def _from_clean(
 
 def _from_pairs(
     recipe: DarkRecipe, pairs: Path, cache: Path, batch: int, warn: Callable[[str], None]
-) -> _Examples:
+) -> _TrainingData:
     scenes = open_scenes(
         read_pairs(pairs), cache, head=recipe.head, xtrans=recipe.xtrans, warn=warn
     )
@@ -171,7 +171,7 @@ def _from_pairs(
     def crops(scenes: Sequence[Scene]) -> PairCrops:
         return PairCrops(scenes, patch=recipe.patch, batch=batch, head=recipe.head)
 
-    return _Examples(
+    return _TrainingData(
         batches=crops([scene for group in learned for scene in group]),
         held_out=crops([group[0] for group in judged]).middles(),
         description={"list": pairs.name, "pairs": len(scenes)},

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from restore.training.crops import areas_of, cut, draw_places, oriented
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 __all__ = ["Batch", "PairedCrops"]
 

@@ -20,15 +20,15 @@ from restore.training.crops import (
     hold_out,
     load_pictures,
 )
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
-__all__ = ["Source", "open_source"]
+__all__ = ["TrainingData", "open_training_data"]
 
 _VALIDATION_SIGMA = 25 / 255
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class TrainingData:
     """Examples to learn from and examples to be judged by.
 
     Attributes:
@@ -42,7 +42,7 @@ class Source:
     description: dict[str, str | int]
 
 
-def open_source(
+def open_training_data(
     recipe: DenoiseRecipe,
     *,
     clean: Sequence[Path],
@@ -50,7 +50,7 @@ def open_source(
     batch: int,
     multiple: int,
     warn: Callable[[str], None],
-) -> Source:
+) -> TrainingData:
     """Read the pictures of folders, or of two folders of pairs.
 
     Args:
@@ -78,7 +78,7 @@ def _from_clean(
     batch: int,
     multiple: int,
     warn: Callable[[str], None],
-) -> Source:
+) -> TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
     # A camera's noise is made in colour, whoever sees it.
     in_luma = recipe.channels == 1 and "camera" in recipe.noise
@@ -105,7 +105,7 @@ def _from_clean(
         for kind in dict.fromkeys(kinds)
     ]
     crops = cropping(training, recipe.patch, batch)
-    return Source(
+    return TrainingData(
         batches=Degraded(crops, kinds),
         held_out=held_out,
         description={
@@ -130,7 +130,7 @@ def _from_pairs(
     batch: int,
     multiple: int,
     warn: Callable[[str], None],
-) -> Source:
+) -> TrainingData:
     matched = _matched(noisy_folder, clean_folder, warn)
     noisy = _read(recipe, [path for path, _ in matched], MOST_BYTES // 2, warn)
     clean = _read(recipe, [path for _, path in matched], MOST_BYTES // 2, warn)
@@ -149,7 +149,7 @@ def _from_pairs(
         noisy_crop, clean_crop = (centre(picture, multiple)[None].float() / 255 for picture in pair)
         sigma = (noisy_crop - clean_crop).flatten(1).std(dim=1)
         held_out.append(Batch(noisy=noisy_crop, clean=clean_crop, sigma=sigma))
-    return Source(
+    return TrainingData(
         batches=PairedCrops(training, patch=recipe.patch, batch=batch),
         held_out=held_out,
         description={"folder": clean_folder.resolve().name, "pairs": len(pairs)},

@@ -14,7 +14,7 @@ from restore.noise.drawings import drawings
 from restore.noise.grain import grain
 from restore.noise.jpeg import compressed
 from restore.training.crops import RandomCrops
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 __all__ = ["Degradation", "Degraded", "Drawn", "Gaussian", "Jpeg", "parse_degradation"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
 from restore.weights.verify import Trial

@@ -12,7 +12,7 @@ from restore.noise.camera import photographed, smoothed
 from restore.noise.grain import grain
 from restore.noise.jpeg import chroma_halved, compressed, luma_and_chroma
 from restore.training.crops import LumaCrops, RandomCrops
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 __all__ = ["CameraInGray", "CameraNoise", "Grain", "SceneSampling"]
 

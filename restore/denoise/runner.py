@@ -8,16 +8,16 @@ from typing import Literal
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.checks import checked_number
-from restore.denoise.large import denoise_large, sigma_of_large
+from restore.denoise.out_of_core import denoise_out_of_core, sigma_out_of_core
 from restore.denoise.pixels import (
     Midtones,
+    Tile,
     decoded,
     encoded_for_network,
     finish,
     only_finite,
 )
 from restore.denoise.task import TASK
-from restore.denoise.tile import Tile
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.image.codec import AS_IT_CAME, WriteOptions
@@ -164,7 +164,7 @@ class Denoiser(Reopened):
         record = _record(network.runner, picture, started, level, sigma, strength, detail)
         return Denoised(picture=picture, record=record)
 
-    def large(
+    def out_of_core(
         self,
         source: OutOfCorePicture,
         *,
@@ -191,8 +191,8 @@ class Denoiser(Reopened):
         network = self._network(names[source.like.channels])
         level = 0.0 if sigma == "auto" else float(sigma)
         if strength > 0 and sigma == "auto":
-            level = 255 * sigma_of_large(source)
-        opened = denoise_large(
+            level = 255 * sigma_out_of_core(source)
+        opened = denoise_out_of_core(
             source,
             network.runner,
             network.tile(level / 255),

@@ -1,31 +1,32 @@
 """Training a denoiser: from folders of pictures to a weight file."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from restore.denoise.crops import Batch
-from restore.denoise.data import open_source
-from restore.denoise.distillation import Distilled, teacher_for
+from restore.denoise.data import open_training_data
 from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
+from restore.engine.device import has_fast_bf16
+from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
-from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
+from restore.training.state import Randomness
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
-from restore.weights.store import Weights
+from restore.weights.store import Network, Weights
 
-__all__ = ["add_rounding_noise", "train_denoiser"]
+__all__ = ["Distilled", "add_rounding_noise", "teacher_for", "train_denoiser"]
 
 
 def train_denoiser(
@@ -77,7 +78,7 @@ def train_denoiser(
             if teacher is not None
             else None
         )
-        source = open_source(
+        source = open_training_data(
             recipe,
             clean=folders,
             pairs=pairs,
@@ -161,3 +162,60 @@ class _Noise:
         start = int(torch.randint(count, (), generator=self.rng.host))
         factors = self.strip[start : start + count].view(batch, height, width, channels)
         return (features * factors.permute(0, 3, 1, 2),)
+
+
+def teacher_for(weights: Weights, *, channels: int, patch: int) -> nn.Module:
+    """Return the network of ``weights``, after checking that it can teach.
+
+    Args:
+        weights: of a denoiser.
+        channels: of the student.
+        patch: side of the crops that it learns from, in pixels.
+
+    Raises:
+        UsageError: the teacher is for other pictures.
+        WeightsError: the tensors do not fit the architecture.
+    """
+    if weights.channels != channels:
+        raise UsageError(
+            f"teacher {weights.name} has {weights.channels} channels, the student {channels}"
+        )
+    network = weights.build()
+    multiple = cast(Network, network).multiple
+    if patch % multiple:
+        raise UsageError(f"patch must be a multiple of {multiple} for teacher {weights.name}")
+    return network
+
+
+class Distilled:
+    """Batches whose target is a teacher's result (Hinton et al., 2015).
+
+    No network can predict all of a clean picture from a noisy one; what nobody can predict only
+    adds noise to the gradients. A teacher's result leaves it out, so that a student comes close to
+    its teacher in far fewer steps than it would learn from clean pictures.
+
+    Args:
+        batches: draws batches with clean targets.
+        teacher: a network that ``teacher_for`` returned.
+        precision: dtype that the teacher runs in where the device computes in it.
+    """
+
+    def __init__(
+        self,
+        batches: Callable[[Randomness], Batch],
+        teacher: nn.Module,
+        *,
+        precision: torch.dtype,
+    ) -> None:
+        self.batches = batches
+        self.teacher = teacher
+        self.precision = precision
+
+    def __call__(self, rng: Randomness) -> Batch:
+        """Draw one batch and let the teacher denoise it."""
+        batch = self.batches(rng)
+        kind = rng.device.type
+        is_fast = self.precision != torch.float32 and (kind != "cpu" or has_fast_bf16())
+        with torch.no_grad(), torch.autocast(kind, self.precision, enabled=is_fast):
+            result: Tensor = self.teacher.to(rng.device)(batch.noisy, batch.sigma)
+        return replace(batch, clean=result.float())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from restore.engine.lane import Lane, Model, TileTooLarge
 from restore.engine.openvino_lanes import serving_lanes
 from restore.engine.placement import Placement
-from restore.engine.tiles import Part, each_tile, run_overlapping
+from restore.engine.tiles import Area, each_tile, run_overlapping
 from restore.errors import DeviceError, UsageError
 
 __all__ = ["ENGINE_VARIABLE", "PerTile", "Run", "Runner"]
@@ -142,8 +142,8 @@ class Runner:
 
     def by_tiles(
         self,
-        read: Callable[[Part], Pixels],
-        begin: Callable[[], Callable[[Part, Pixels, Pixels], None]],
+        read: Callable[[Area], Pixels],
+        begin: Callable[[], Callable[[Area, Pixels, Pixels], None]],
         per_tile: PerTile = as_it_is,
         *,
         height: int,
@@ -302,8 +302,8 @@ class _Attempt:
         return True
 
     def tiles(
-        self, per_tile: PerTile, read: Callable[[Part], Pixels], height: int, width: int
-    ) -> "map[tuple[Part, Pixels, Pixels]]":
+        self, per_tile: PerTile, read: Callable[[Area], Pixels], height: int, width: int
+    ) -> "map[tuple[Area, Pixels, Pixels]]":
         traits = self._runner.traits
         return each_tile(
             partial(per_tile, self.run),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from restore.errors import UsageError
 
-__all__ = ["Part", "Window", "each_tile", "in_order", "run_overlapping", "windows"]
+__all__ = ["Area", "Window", "each_tile", "in_order", "run_overlapping", "windows"]
 
 Pixels = NDArray[np.float32]
 
@@ -20,7 +20,7 @@ _ALIGNED = 16
 _SHARED = 768
 """Side from which on a picture of a single tile is cut in two, for two lanes to share."""
 
-Part = tuple[slice, slice]
+Area = tuple[slice, slice]
 """Rows and columns of a picture."""
 
 
@@ -33,8 +33,8 @@ class Window:
         keep: rows and columns of the picture that the tile decides.
     """
 
-    read: Part
-    keep: Part
+    read: Area
+    keep: Area
 
 
 def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> Iterator[Window]:
@@ -80,7 +80,7 @@ def _widened(columns: slice, width: int, multiple: int) -> slice:
 
 def each_tile(
     network: Callable[[Pixels], Pixels],
-    read: Callable[[Part], Pixels],
+    read: Callable[[Area], Pixels],
     height: int,
     width: int,
     *,
@@ -89,7 +89,7 @@ def each_tile(
     multiple: int,
     scale: int = 1,
     workers: int = 1,
-) -> "map[tuple[Part, Pixels, Pixels]]":
+) -> "map[tuple[Area, Pixels, Pixels]]":
     """Apply ``network`` to a picture tile by tile; equals applying it to the whole picture.
 
     Args:
@@ -116,7 +116,7 @@ def each_tile(
         window, patch = cut
         return window, patch, network(_padded(patch, multiple))
 
-    def kept(done: tuple[Window, Pixels, Pixels]) -> tuple[Part, Pixels, Pixels]:
+    def kept(done: tuple[Window, Pixels, Pixels]) -> tuple[Area, Pixels, Pixels]:
         window, patch, restored = done
         own = [
             (keep.start - read.start, keep.stop - read.start)

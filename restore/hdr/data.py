@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError
-from restore.hdr.optics.brightening import brightened
-from restore.hdr.panorama import view, wrapped
+from restore.hdr.optics.sensor import brightened
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.training.crops import MOST_BYTES
 
-__all__ = ["Library", "Scenes", "open_library"]
+__all__ = ["Library", "Scenes", "open_library", "view", "wrapped"]
 
 _FOV_DEGREES = (40.0, 100.0)
 _PITCH_DEGREES = 60.0
@@ -213,3 +213,51 @@ def _contrast(scene: Tensor) -> float:
     brightest = scene.amax(dim=0).flatten()
     white = brightest.kthvalue(max(1, round(0.98 * brightest.numel()))).values
     return float(brightest.max() / white.clamp(min=1e-9))
+
+
+def view(
+    panorama: Tensor, yaw: float, pitch: float, roll: float, fov: float, *, side: int
+) -> Tensor:
+    """Return what a camera without distortion sees in an equirectangular panorama.
+
+    Args:
+        panorama: ``(C, H, 2 H + 2)`` as ``wrapped`` returns it; the middle is straight ahead, the
+            top above.
+        yaw: to the right.
+        pitch: upwards.
+        roll: clockwise.
+        fov: horizontal angle of view; all angles in radians.
+        side: of the view in pixels.
+
+    Returns:
+        ``(C, side, side)``, bilinearly sampled.
+    """
+    along = (torch.arange(side, dtype=torch.float32) + 0.5) * (2 / side) - 1
+    along = along * math.tan(fov / 2)
+    right, up = along.expand(side, side), -along[:, None].expand(side, side)
+    right, up = (
+        right * math.cos(roll) - up * math.sin(roll),
+        right * math.sin(roll) + up * math.cos(roll),
+    )
+    up, ahead = (
+        up * math.cos(pitch) + math.sin(pitch),
+        math.cos(pitch) - up * math.sin(pitch),
+    )
+    longitude = torch.atan2(right, ahead) + yaw
+    latitude = torch.atan2(up, torch.hypot(right, ahead))
+    width = panorama.shape[2] - 2
+    turns = longitude / (2 * math.pi) + 0.5
+    column = (turns - turns.floor()) * width + 1
+    grid = torch.stack([2 * column / (width + 2) - 1, -2 * latitude / math.pi], dim=2)
+    sampled = F.grid_sample(
+        panorama[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return sampled[0]
+
+
+def wrapped(panorama: Tensor) -> Tensor:
+    """Return a panorama with its last column before its first and its first after its last.
+
+    Views across the seam are then as smooth as any.
+    """
+    return torch.cat([panorama[..., -1:], panorama, panorama[..., :1]], dim=-1)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from restore.errors import WeightsError
 from restore.files import write_atomically
-from restore.hdr.optics.lens import Camera
-from restore.hdr.optics.psf import point_spread
+from restore.hdr.optics.psf import LensDesign, point_spread
 from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
@@ -24,7 +23,7 @@ _DECADES = 4
 _DETAIL_CELLS = 32
 
 
-def write_element(weights: Weights, output: Path, camera: Camera) -> list[Path]:
+def write_element(weights: Weights, output: Path, camera: LensDesign) -> list[Path]:
     """Write the element of ``weights`` beside ``output``, replacing what is there.
 
     ``NAME.height-map.tif`` holds the heights in micrometres (float32) and ``NAME.height-map.png``

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from restore.errors import InputError, UnsupportedImage
+from restore.hdr.data import view, wrapped
 from restore.hdr.metrics import DEFAULT_PEAK_NITS, HdrScore, hdr_score
 from restore.hdr.optics.sensor import Sensor, blurred, expose
-from restore.hdr.panorama import view, wrapped
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.task import TASK
 from restore.image.decode import decode

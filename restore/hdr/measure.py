@@ -8,8 +8,7 @@ from torch import Tensor
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.hdr.metrics import mu_law
-from restore.hdr.optics.brightening import brightened
-from restore.hdr.optics.sensor import Sensor, blurred, expose
+from restore.hdr.optics.sensor import Sensor, blurred, brightened, expose
 from restore.models.optical_element import psf_of
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights

@@ -1,4 +1,4 @@
-"""A picture of light, what is known of each of its pixels, and the files that it becomes."""
+"""Linear light, what is known of each of its pixels, and the files that it becomes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,15 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import OutputError
-from restore.hdr.tone import tone_mapped
 from restore.image.codec import AS_IT_CAME, SampleEncoding, WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
+from restore.image.colour import (
+    REC709_LUMINANCE,
+    in_srgb_primaries,
+    linear_to_srgb,
+    srgb_to_linear,
+)
 from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
-from restore.image.primaries import in_srgb_primaries
 
-__all__ = ["BESIDE", "Known", "Radiance", "guessed_where", "write_gain_map"]
+__all__ = [
+    "BESIDE",
+    "Known",
+    "Radiance",
+    "as_colour",
+    "guessed_where",
+    "is_encoded",
+    "linear_light",
+    "linearised",
+    "tone_mapped",
+    "write_gain_map",
+]
 
 BESIDE: Mapping[str, str] = {"preview": "preview.jpg", "write-mask": "mask.png"}
 """What may be written beside the result, by its option, and how the file's name ends."""
@@ -120,3 +135,94 @@ def write_gain_map(picture: Picture, *, quality: int | None = None) -> bytes:
         return bytes(imagecodecs.ultrahdr_encode(samples, level=quality or _QUALITY))
     except imagecodecs.UltrahdrError as error:
         raise OutputError(f"a gain map cannot be made: {error}; use --format exr") from error
+
+
+_KEY = 0.18
+_WHITE_QUANTILE = 0.999
+_MOST_SAMPLES = 1_000_000
+_ROWS_AT_ONCE = 256
+_LEAST = 1e-6
+_LONGEST_SIDE = 2048
+
+
+def tone_mapped(picture: Picture) -> Picture:
+    """Return an 8-bit sRGB picture of linear light, to look at; at most 2048 pixels on a side.
+
+    Reinhard et al., "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002, eq. 4:
+    the logarithmic mean becomes middle gray, and the brightest thousandth white. Hues are kept.
+    """
+    pixels = _reduced(picture.pixels)
+    key, white = _exposure(pixels)
+    shown = np.empty_like(pixels)
+    for top in range(0, pixels.shape[1], _ROWS_AT_ONCE):
+        rows = key * np.nan_to_num(pixels[:, top : top + _ROWS_AT_ONCE]).clip(0, None)
+        light = _luminance(rows)
+        mapped = light * (1 + light / white**2) / (1 + light)
+        scaled = (rows * (mapped / np.maximum(light, _LEAST))).astype(np.float32, copy=False)
+        shown[:, top : top + _ROWS_AT_ONCE] = linear_to_srgb(scaled).clip(0, 1)
+    return Picture(
+        pixels=shown,
+        exif=picture.exif,
+        orientation=picture.orientation,
+        transfer=Transfer.SRGB,
+    )
+
+
+def _reduced(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return means over square cells, so that no side is longer than ``_LONGEST_SIDE``."""
+    step = -(-max(pixels.shape[1:]) // _LONGEST_SIDE)
+    if step == 1:
+        return pixels
+    channels, height, width = pixels.shape[0], pixels.shape[1] // step, pixels.shape[2] // step
+    reduced = np.zeros((channels, height, width), dtype=np.float32)
+    for row in range(step):
+        for column in range(step):
+            cells = pixels[:, row::step, column::step]
+            reduced += np.nan_to_num(cells[:, :height, :width])
+    reduced /= np.float32(step**2)
+    return reduced
+
+
+def _luminance(light: NDArray[np.float32]) -> NDArray[np.float32]:
+    return light[0] if len(light) == 1 else np.tensordot(REC709_LUMINANCE, light, axes=1)
+
+
+def _exposure(light: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+    """Return the factor to middle gray, and the luminance after it that becomes white."""
+    step = max(1, int((light[0].size / _MOST_SAMPLES) ** 0.5))
+    sample = _luminance(np.nan_to_num(light[:, ::step, ::step]).clip(0, None))
+    mean = np.exp(np.mean(np.log(sample + np.float32(_LEAST))))
+    key = np.float32(_KEY / max(float(mean), _LEAST))
+    white = np.float32(max(1.0, float(np.quantile(sample, _WHITE_QUANTILE)) * float(key)))
+    return key, white
+
+
+def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[np.float32]:
+    """Return linear samples ``[C, H, W]``, finite and not negative; a copy.
+
+    Args:
+        picture: floating point pictures say themselves whether they are linear.
+        is_linear: whether integer samples are; None to take them for sRGB.
+    """
+    return linearised(picture.pixels, encoded=is_encoded(picture, is_linear))
+
+
+def linearised(samples: NDArray[np.float32], *, encoded: bool) -> NDArray[np.float32]:
+    """Return ``samples``, sRGB-encoded or not, as linear ones, finite and not negative; a copy."""
+    light = np.array(samples)
+    for channel in light:
+        if encoded:
+            channel[...] = srgb_to_linear(channel)
+        np.nan_to_num(channel, copy=False, nan=0.0, neginf=0.0)
+        np.maximum(channel, 0, out=channel)
+    return light
+
+
+def is_encoded(picture: Picture, is_linear: bool | None) -> bool:
+    """Whether samples are sRGB-encoded; ``is_linear`` as for ``linear_light``."""
+    return picture.transfer is not Transfer.LINEAR and not is_linear
+
+
+def as_colour(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return three equal channels for one."""
+    return np.repeat(values, 3, axis=0) if len(values) == 1 else values

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from restore.errors import UsageError
 from restore.hdr.losses import HDR_LOSSES
 from restore.hdr.optics.height_map import HEIGHT_MAPS
-from restore.hdr.optics.lens import Camera
+from restore.hdr.optics.psf import LensDesign
 from restore.hdr.optics.sensor import Sensor
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
@@ -59,7 +59,7 @@ class HdrRecipe(Recipe):
     bits: int = 8
     read_noise: float = 0.005
     full_well: float = 0.0
-    camera: Camera = field(default_factory=Camera)
+    camera: LensDesign = field(default_factory=LensDesign)
 
     def __post_init__(self) -> None:
         """Refuse a recipe that cannot be followed."""

@@ -18,22 +18,21 @@ from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.engine.runner import Run, Runner
 from restore.errors import InputError, UsageError, WeightsError
-from restore.hdr.optics.psf_file import resized
+from restore.hdr.optics.psf import resized
 from restore.hdr.optics.sensor import LARGEST_RADIANCE
-from restore.hdr.radiance import Known, Radiance, guessed_where
+from restore.hdr.radiance import Known, Radiance, as_colour, guessed_where, is_encoded, linearised
 from restore.hdr.task import TASK
 from restore.image.codecs import is_lossy
 from restore.image.coerce import ImageLike, as_picture
+from restore.image.colour import SRGB_PRIMARIES, srgb_to_linear
 from restore.image.picture import Picture, Transfer, with_alpha_kind
-from restore.image.primaries import SRGB_PRIMARIES
 from restore.image.saturation import saturation_levels
-from restore.image.transfer import srgb_to_linear
 from restore.models.optical_element import psf_of
 from restore.reopen import Reopened
 from restore.weights.file import find
 from restore.weights.store import Weights
 
-__all__ = ["HdrReconstructor", "Mode", "linear_light"]
+__all__ = ["HdrReconstructor", "Mode"]
 
 Mode = Literal["single", "optics"]
 
@@ -139,11 +138,11 @@ class HdrReconstructor(Reopened):
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
             raise InputError("has light above white, so it is of high dynamic range already")
         levels = self._levels(picture, saturation)
-        encoded = _is_encoded(picture, is_linear)
+        encoded = is_encoded(picture, is_linear)
         linear = partial(linearised, encoded=encoded)
-        white = _as_colour(srgb_to_linear(levels) if encoded else levels)
+        white = as_colour(srgb_to_linear(levels) if encoded else levels)
         if self._mode == "single":
-            restored, known = self._single(_as_colour(linear(picture.pixels)), white)
+            restored, known = self._single(as_colour(linear(picture.pixels)), white)
         else:
             restored, known = self._optics(picture.pixels, levels, linear, white)
         if picture.channels == 1:
@@ -221,7 +220,7 @@ class HdrReconstructor(Reopened):
         white: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         # Light is made tile by tile: a whole picture of it would be one more in memory.
-        tile = _Tile(white, light_of=lambda patch: _as_colour(linear(patch)))
+        tile = _Tile(white, light_of=lambda patch: as_colour(linear(patch)))
         restored = self._runner.tiled(samples, tile, channels=len(white))
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
         saturated = np.zeros(samples.shape[1:], dtype=np.bool_)
@@ -256,36 +255,6 @@ class _Tile:
             return light
         reconstructed: NDArray[np.float32] = run(exposed[None])[0] * scale
         return reconstructed
-
-
-def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[np.float32]:
-    """Return linear samples ``[C, H, W]``, finite and not negative; a copy.
-
-    Args:
-        picture: floating point pictures say themselves whether they are linear.
-        is_linear: whether integer samples are; None to take them for sRGB.
-    """
-    return linearised(picture.pixels, encoded=_is_encoded(picture, is_linear))
-
-
-def linearised(samples: NDArray[np.float32], *, encoded: bool) -> NDArray[np.float32]:
-    """Return ``samples``, sRGB-encoded or not, as linear ones, finite and not negative; a copy."""
-    light = np.array(samples)
-    for channel in light:
-        if encoded:
-            channel[...] = srgb_to_linear(channel)
-        np.nan_to_num(channel, copy=False, nan=0.0, neginf=0.0)
-        np.maximum(channel, 0, out=channel)
-    return light
-
-
-def _is_encoded(picture: Picture, is_linear: bool | None) -> bool:
-    return picture.transfer is not Transfer.LINEAR and not is_linear
-
-
-def _as_colour(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return three equal channels for one."""
-    return np.repeat(values, 3, axis=0) if len(values) == 1 else values
 
 
 def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | None:

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from restore.errors import UsageError, WeightsError
 from restore.hdr.optics.sensor import LARGEST_RADIANCE, LEAST_RADIANCE, Sensor
-from restore.hdr.radiance import Radiance, guessed_where
-from restore.hdr.runner import linear_light
+from restore.hdr.radiance import Radiance, guessed_where, linear_light
 from restore.hdr.task import TASK
+from restore.image.colour import SRGB_PRIMARIES
 from restore.image.picture import Picture, Transfer
-from restore.image.primaries import SRGB_PRIMARIES
 from restore.models.optical_element import psf_of
 
 __all__ = ["CaptureSimulator"]

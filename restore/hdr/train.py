@@ -19,15 +19,15 @@ from restore.hdr.camera import (
 from restore.hdr.data import Library, Scenes, open_library
 from restore.hdr.element_files import write_element
 from restore.hdr.losses import hdr_loss
-from restore.hdr.optics.psf_file import load_psf, resized
+from restore.hdr.optics.psf import load_psf, resized
 from restore.hdr.optics.sensor import expose
 from restore.hdr.recipe import HdrRecipe
 from restore.hdr.task import TASK
 from restore.models.optical_element import height_map_of
 from restore.training.loop import Forward
-from restore.training.randomness import Randomness
 from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
+from restore.training.state import Randomness
 from restore.weights.measure import check_measurable, measured
 from restore.weights.store import Weights
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from restore.image.colour import linear_to_srgb
 from restore.image.picture import Picture, Transfer, upright_plane
-from restore.image.transfer import linear_to_srgb
 
 __all__ = ["compare_png", "viewable"]
 

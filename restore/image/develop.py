@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.image.packing import PLANE_COLOURS
-from restore.image.primaries import SRGB_TO_XYZ
-from restore.image.raw_picture import RawPicture
+from restore.image.colour import SRGB_TO_XYZ
+from restore.image.raw_picture import PLANE_COLOURS, RawPicture
 
 __all__ = ["MOST_RATIO", "auto_ratio", "camera_to_srgb", "gains_of", "gray_world"]
 

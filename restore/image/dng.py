@@ -7,8 +7,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from restore.image.colour import SRGB_TO_XYZ
 from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
-from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_picture import RawPicture
 from restore.image.tiff_exif import (
     ExtraTag,

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from restore.errors import OutputError, UsageError
 from restore.image.codec import Alpha, Codec, SampleEncoding, Samples, WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
+from restore.image.colour import in_srgb_primaries, linear_to_srgb, srgb_to_linear
 from restore.image.metadata import orientation_of
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
-from restore.image.primaries import in_srgb_primaries
 from restore.image.tiff_writer import write_tiff_rows
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
 
 __all__ = ["check_depth", "encode", "encode_as", "encode_rows"]
 

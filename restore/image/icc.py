@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.image.primaries import D50, SRGB_PRIMARIES, adaptation_to_d50
+from restore.image.colour import D50, SRGB_PRIMARIES, adaptation_to_d50
 
 __all__ = ["is_encoded", "other_primaries"]
 

@@ -12,8 +12,8 @@ from PIL.TiffImagePlugin import IFDRational
 
 from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
+from restore.image.colour import SRGB_TO_XYZ
 from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
-from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw_picture import RawPicture
 from restore.image.raw_process import ask
 from restore.image.tiff_exif import exif_of_tiff

@@ -1,11 +1,28 @@
-"""A RAW file in memory: what the sensor saw, and what is needed to make a photograph of it."""
+"""A RAW file in memory, and its mosaic packed into planes of one colour each."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLUE", "GREEN", "RED", "SECOND_GREEN", "RawPicture"]
+from restore.errors import UnsupportedImage
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "PLANE_COLOURS",
+    "RED",
+    "REFERENCE_CFA",
+    "SECOND_GREEN",
+    "Packed",
+    "RawPicture",
+    "fill_planes",
+    "normalised",
+    "pack",
+    "phase_of",
+    "unpack",
+]
 
 RED, GREEN, BLUE, SECOND_GREEN = range(4)
 """What a filter lets through; the greens of a Bayer sensor's odd and even rows are told apart."""
@@ -80,3 +97,149 @@ class RawPicture:
     def pattern(self) -> str:
         """The colours of the first two by two pixels, row by row, as in ``rggb``."""
         return "".join("rgbg"[colour] for colour in self.cfa[:2, :2].flatten())
+
+
+_BAYER = np.array([[0, 1], [3, 2]], dtype=np.uint8)
+# Chen et al. (CVPR 2018) begin X-Trans sensors here: R B G B R G / G G R G G B / G G B G G R / ...
+_XTRANS = np.array(
+    [
+        [0, 2, 1, 2, 0, 1],
+        [1, 1, 0, 1, 1, 2],
+        [1, 1, 2, 1, 1, 0],
+        [2, 0, 1, 0, 2, 1],
+        [1, 1, 2, 1, 1, 0],
+        [1, 1, 0, 1, 1, 2],
+    ],
+    dtype=np.uint8,
+)
+# Where each plane finds its samples: (row, column) in the period, for the packed pixels of it.
+_BAYER_PLACES = [[[(0, 0)]], [[(0, 1)]], [[(1, 1)]], [[(1, 0)]]]
+_XTRANS_PLACES = [
+    [[(0, 0), (0, 4)], [(3, 1), (3, 3)]],
+    [[(0, 2), (0, 5)], [(3, 2), (3, 5)]],
+    [[(0, 1), (0, 3)], [(3, 0), (3, 4)]],
+    [[(1, 2), (2, 5)], [(5, 2), (4, 5)]],
+    [[(2, 2), (1, 5)], [(4, 2), (5, 5)]],
+    [[(1, 0), (1, 3)], [(4, 0), (4, 3)]],
+    [[(1, 1), (1, 4)], [(4, 1), (4, 4)]],
+    [[(2, 0), (2, 3)], [(5, 0), (5, 3)]],
+    [[(2, 1), (2, 4)], [(5, 1), (5, 4)]],
+]
+
+
+_PLACES = {2: _BAYER_PLACES, 6: _XTRANS_PLACES}
+
+REFERENCE_CFA = {2: _BAYER, 6: _XTRANS}
+"""Period to the filter in the phase that planes are packed in, see ``RawPicture``."""
+
+
+PLANE_COLOURS = {2: (0, 1, 2, 1), 6: (0, 1, 2, 0, 2, 1, 1, 1, 1)}
+"""Period to the colour of each plane: 0 red, 1 green, 2 blue."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A mosaic as planes.
+
+    Attributes:
+        planes: float32 ``[4, h, w]`` red, green, blue, second green at half the size (Bayer), or
+            ``[9, h, w]`` at a third (X-Trans).
+        top, left: rows and columns that were put before the mosaic to bring it into phase.
+        height, width: of the mosaic.
+    """
+
+    planes: NDArray[np.float32]
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def normalised(raw: RawPicture) -> NDArray[np.float32]:
+    """Return the mosaic as float32 ``[H, W]``, black at 0 and sensor white at 1.
+
+    Each channel's own black level is taken off. Noise around black stays, below 0 too: cut off,
+    it would make shadows brighter than they are.
+    """
+    side = raw.cfa.shape[0]
+    result = np.empty(raw.mosaic.shape, dtype=np.float32)
+    for y in range(side):
+        for x in range(side):
+            black = np.float32(raw.black_level[raw.cfa[y, x]])
+            samples = raw.mosaic[y::side, x::side].astype(np.float32)
+            result[y::side, x::side] = (samples - black) / (np.float32(raw.white_level) - black)
+    return result
+
+
+def pack(mosaic: NDArray[np.float32], cfa: NDArray[np.uint8]) -> Packed:
+    """Return the mosaic as planes.
+
+    Args:
+        mosaic: ``[H, W]``.
+        cfa: the filter over its first pixels, ``[2, 2]`` or ``[6, 6]``, see ``RawPicture``.
+
+    Raises:
+        UnsupportedImage: a filter of this size that is neither Bayer nor X-Trans.
+    """
+    side = len(cfa)
+    top, left = phase_of(cfa)
+    height, width = mosaic.shape
+    rows, columns = (
+        _extended(size, before, side) for size, before in ((height, top), (width, left))
+    )
+    aligned = mosaic[rows[:, None], columns[None]]
+    step = len(_PLACES[side][0])
+    planes = np.empty(
+        (len(_PLACES[side]), len(rows) // side * step, len(columns) // side * step),
+        dtype=np.float32,
+    )
+    fill_planes(planes, aligned, side)
+    return Packed(planes=planes, top=top, left=left, height=height, width=width)
+
+
+def fill_planes(planes: Any, mosaic: Any, side: int) -> None:
+    """Write the samples of a mosaic in reference phase into its planes; arrays or tensors.
+
+    Args:
+        planes: ``[..., 4, H / 2, W / 2]`` or ``[..., 9, H / 3, W / 3]``.
+        mosaic: ``[..., H, W]``, H and W multiples of ``side``.
+        side: period of the filter, 2 (Bayer) or 6 (X-Trans).
+    """
+    step = len(_PLACES[side][0])
+    for index, cells in enumerate(_PLACES[side]):
+        for i, line in enumerate(cells):
+            for j, (y, x) in enumerate(line):
+                planes[..., index, i::step, j::step] = mosaic[..., y::side, x::side]
+
+
+def unpack(colour: NDArray[np.float32], packed: Packed) -> NDArray[np.float32]:
+    """Cut what a network made of ``packed.planes``, ``[..., h * scale, w * scale]``, to size."""
+    rows = slice(packed.top, packed.top + packed.height)
+    return colour[..., rows, packed.left : packed.left + packed.width]
+
+
+def phase_of(cfa: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return how many rows and columns must be put before a filter to bring it into phase.
+
+    Raises:
+        UnsupportedImage: a filter of this size that is neither Bayer nor X-Trans.
+    """
+    reference = REFERENCE_CFA[len(cfa)]
+    # The two greens of a Bayer filter are told apart by their neighbours, not by their names.
+    colours, wanted = (np.where(p == SECOND_GREEN, GREEN, p) for p in (cfa, reference))
+    for top in range(len(cfa)):
+        for left in range(len(cfa)):
+            if np.array_equal(np.roll(colours, (top, left), axis=(0, 1)), wanted):
+                return top, left
+    raise UnsupportedImage("has a colour filter that is neither Bayer nor X-Trans")
+
+
+def _extended(size: int, before: int, side: int) -> NDArray[np.intp]:
+    """Return indices of whole periods, pixels outside taken from one period further inside.
+
+    A mosaic smaller than a period has no such pixel: its last one stands for all.
+    """
+    indices = np.arange(-before, size + (-size - before) % side)
+    indices = np.where(indices < 0, indices + side, indices)
+    indices = np.where(indices >= size, indices - side, indices)
+    return indices.clip(0, size - 1)

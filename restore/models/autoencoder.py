@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.ssim_map import ssim_map
+from restore.models.layers import ssim_map
 
 __all__ = ["Autoencoder", "AutoencoderConfig"]
 

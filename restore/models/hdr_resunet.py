@@ -8,8 +8,12 @@ from torch import Tensor, nn
 
 from restore.errors import WeightsError
 from restore.models.layers import ResidualLevels
-from restore.models.optical_element import carry_element, check_element
-from restore.models.trace_gathering import TraceGathering, TraceScattering
+from restore.models.optical_element import (
+    TraceGathering,
+    TraceScattering,
+    carry_element,
+    check_element,
+)
 
 __all__ = ["HdrResUNet", "HdrResUNetConfig"]
 

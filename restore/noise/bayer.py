@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.image.primaries import SRGB_TO_XYZ
+from restore.image.colour import SRGB_TO_XYZ
 
 __all__ = [
     "BAYER_PATTERNS",
-    "Camera",
+    "CameraProfile",
     "demosaic",
     "develop",
     "mosaic",
@@ -117,7 +117,7 @@ _SAFE_ABOVE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Camera:
+class CameraProfile:
     """How each picture of a batch was developed.
 
     Attributes:
@@ -129,7 +129,7 @@ class Camera:
     gains: Tensor
 
 
-def random_cameras(count: int, generator: torch.Generator) -> Camera:
+def random_cameras(count: int, generator: torch.Generator) -> CameraProfile:
     """Draw ``count`` cameras with the paper's distributions, on the generator's device."""
     device = generator.device
 
@@ -142,13 +142,13 @@ def random_cameras(count: int, generator: torch.Generator) -> Camera:
     from_srgb = from_xyz @ _SRGB_TO_XYZ.to(device)
     brightness = 1 / (0.8 + 0.1 * torch.randn(count, generator=generator, device=device))
     balance = [uniform(1.9, 2.4, count), torch.ones(count, device=device), uniform(1.5, 1.9, count)]
-    return Camera(
+    return CameraProfile(
         from_srgb=from_srgb / from_srgb.sum(dim=2, keepdim=True),
         gains=torch.stack(balance, dim=1) * brightness[:, None],
     )
 
 
-def unprocess(srgb: Tensor, camera: Camera) -> Tensor:
+def unprocess(srgb: Tensor, camera: CameraProfile) -> Tensor:
     """Return linear camera RGB before white balance.
 
     Highlights keep their level where the inverse gains would make saturated white gray.
@@ -169,7 +169,7 @@ def unprocess(srgb: Tensor, camera: Camera) -> Tensor:
     return (raw * safe).clamp(0, 1)
 
 
-def develop(raw: Tensor, camera: Camera) -> Tensor:
+def develop(raw: Tensor, camera: CameraProfile) -> Tensor:
     """Return sRGB ``(B, 3, H, W)`` in [0, 1] from linear camera RGB of the same shape.
 
     White balance, colour matrix, gamma 2.2 and the smoothstep tone curve; the inverse of

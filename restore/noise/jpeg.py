@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from restore.image.colour import REC601_LUMA
 from restore.image.pillow import memory_file
-from restore.image.primaries import REC601_LUMA
 
 __all__ = ["chroma_halved", "compressed", "luma_and_chroma"]
 

@@ -1,11 +1,13 @@
-"""Shot and read noise: what light and electronics add to a linear RAW file."""
+"""The noise of sensors: white Gaussian, Poisson, and shot and read noise of linear RAW files."""
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["add_sensor_noise", "poisson", "random_levels"]
+__all__ = ["add_gaussian_noise", "add_sensor_noise", "poisson", "random_levels"]
 
 _LEAST_SHOT, _MOST_SHOT = 1e-4, 0.012
 _READ_SLOPE, _READ_BIAS, _READ_SPREAD = 2.18, 1.20, 0.26
@@ -72,3 +74,26 @@ def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
         seed = torch.randint(_SEEDS, (), generator=generator, device=rate.device)
         host = torch.Generator().manual_seed(int(seed))
         return torch.poisson(rate.cpu(), generator=host).to(rate.device)
+
+
+def add_gaussian_noise(
+    pixels: NDArray[np.float32], sigma: float, *, seed: int
+) -> NDArray[np.float32]:
+    """Return ``pixels`` plus white Gaussian noise, neither clipped nor quantised.
+
+    One seed gives one draw: at another sigma the same noise is scaled.
+
+    Args:
+        pixels: any shape, in [0, 1].
+        sigma: standard deviation in [0, 1].
+        seed: of numpy's default generator.
+
+    Raises:
+        ValueError: ``sigma`` is negative or not finite.
+    """
+    if not (np.isfinite(sigma) and sigma >= 0):
+        raise ValueError(f"sigma must be finite and not negative, got {sigma}")
+    noise = np.random.default_rng(seed).standard_normal(pixels.shape, dtype=np.float32)
+    noise *= np.float32(sigma)
+    noise += pixels
+    return noise

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.errors import InputError, TrainingError
+from restore.image.colour import REC601_LUMA, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
-from restore.image.primaries import REC601_LUMA
-from restore.image.transfer import linear_to_srgb
 from restore.noise.jpeg import luma_and_chroma
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 __all__ = [
     "MOST_BYTES",

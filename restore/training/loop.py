@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from restore.engine.device import has_fast_bf16
 from restore.errors import TrainingError, TrainingStopped
-from restore.training.checkpoint import load_checkpoint, save_checkpoint
 from restore.training.optimizers import OPTIMIZERS
-from restore.training.randomness import Randomness
-from restore.training.schedule import PSNR, Figure, Plan, Progress
+from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
+from restore.training.state import Randomness, load_checkpoint, save_checkpoint
 from restore.training.team import Team
 from restore.weights.half import Rounded
 
@@ -58,7 +57,7 @@ class Trainer(Generic[B]):
         network: nn.Module,
         batches: Callable[[Randomness], B],
         objective: Callable[[Forward, B], Tensor],
-        plan: Plan,
+        plan: TrainerConfig,
         *,
         device: torch.device,
         checkpoint: Path,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["PSNR", "SCHEDULES", "Figure", "Plan", "Progress"]
+__all__ = ["PSNR", "SCHEDULES", "Figure", "Progress", "TrainerConfig"]
 
 SCHEDULES = ("cosine", "step")
 
@@ -34,7 +34,7 @@ PSNR = Figure(key="validation_psnr_db", name="PSNR", unit="dB")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class TrainerConfig:
     """How long and how to train.
 
     Attributes:

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
 from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageError
-from restore.training.checkpoint import checkpoint_path
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
-from restore.training.randomness import Randomness
 from restore.training.recipe import Recipe
-from restore.training.schedule import PSNR, Figure, Plan, Progress
+from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
+from restore.training.state import Randomness, checkpoint_path
 from restore.training.team import Team, assembled
 from restore.weights.store import Weights, check_new_file, save_weights, weights_of
 from restore.weights.task import Task
@@ -269,8 +268,8 @@ def _crops_per_batch(recipe: Recipe, team: Team) -> int:
     return recipe.batch // parts
 
 
-def _plan(recipe: Recipe, context: Context, settings: Settings) -> Plan:
-    return Plan(
+def _plan(recipe: Recipe, context: Context, settings: Settings) -> TrainerConfig:
+    return TrainerConfig(
         steps=recipe.steps,
         seconds=recipe.seconds,
         optimizer=recipe.optimizer,

@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from restore.image.metrics import psnr_chw
 
-__all__ = ["Example", "Validation"]
+__all__ = ["HeldOut", "Validation"]
 
 _MOST_ROWS = 4
 
 
-class Example(Protocol):
+class HeldOut(Protocol):
     """A batch of one picture."""
 
     @property
@@ -38,7 +38,7 @@ class Validation:
         device: where the network is.
     """
 
-    def __init__(self, held_out: Sequence[Example], device: torch.device) -> None:
+    def __init__(self, held_out: Sequence[HeldOut], device: torch.device) -> None:
         self.held_out = list(held_out)
         self.device = device
         self._results: list[Tensor] = []

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import UsageError
+from restore.image.colour import REC601_LUMA
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
-from restore.image.primaries import REC601_LUMA
 from restore.weights.file import weights_folder
 from restore.weights.store import Network, Weights
 from restore.weights.task import Task

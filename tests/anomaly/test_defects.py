@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from restore.anomaly.defects import KINDS, Kind, make_defect, with_defects
+from restore.anomaly.defects import KINDS, DefectKind, make_defect, with_defects
 from restore.anomaly.perlin import Dice, perlin
 
 
@@ -42,10 +42,10 @@ def test_a_defect_changes_the_part_where_its_mask_says(kind: str, channels: int)
 def test_large_defects_may_be_fainter_than_small_ones() -> None:
     """A shade that a speck would be lost in shows over a large area, and only there."""
 
-    def disc(radius: float) -> Kind:
+    def disc(radius: float) -> DefectKind:
         rows, columns = torch.arange(160.0)[:, None], torch.arange(160.0)[None, :]
         distance = radius - torch.hypot(rows - 80, columns - 80)
-        return Kind(lambda *_: distance, {lambda site, _: site.part + shade: 1.0})
+        return DefectKind(lambda *_: distance, {lambda site, _: site.part + shade: 1.0})
 
     shade = 0.16
     across = torch.arange(160.0)

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from restore.anomaly import network as inspection
-from restore.anomaly.network import InspectionNetwork
-from restore.anomaly.shrink import shrunk
+from restore.anomaly.network import InspectionNetwork, shrunk
 from restore.engine.lane import TileTooLarge
 from restore.engine.placement import Placement
 from restore.engine.torch_lanes import TorchLane

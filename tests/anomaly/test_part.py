@@ -5,8 +5,8 @@ import pytest
 import tifffile
 from PIL import Image
 
+from restore.anomaly.network import shrunk
 from restore.anomaly.part import read_part
-from restore.anomaly.shrink import shrunk
 from restore.errors import InputError, UnsupportedImage
 
 

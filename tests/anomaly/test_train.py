@@ -12,9 +12,9 @@ from restore.anomaly.recipe import AnomalyRecipe, scale_for
 from restore.anomaly.train import train_detector
 from restore.errors import TrainingError, TrainingStopped
 from restore.models.draem import Draem, DraemConfig
-from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Settings
+from restore.training.state import Randomness
 
 
 @pytest.fixture

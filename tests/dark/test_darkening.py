@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from restore.dark.darkening import dark_raw, darkened, srgb_encoded
+from restore.image.colour import linear_to_srgb
 from restore.image.develop import camera_to_srgb
-from restore.image.packing import normalised, pack
-from restore.image.transfer import linear_to_srgb
+from restore.image.raw_picture import normalised, pack
 
 CAMERAS = ["Nikon D850"]
 

@@ -17,11 +17,11 @@ from restore.dark.evaluate import (
     methods,
 )
 from restore.dark.runner import DarkEnhancer
+from restore.image.colour import linear_to_srgb
 from restore.image.develop import camera_to_srgb
 from restore.image.metrics import Failure, clean_picture
 from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
-from restore.image.transfer import linear_to_srgb
 
 
 @pytest.fixture

@@ -11,16 +11,14 @@ from restore.dark.runner import DarkEnhancer, WhiteBalance
 from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError, WeightsError
 from restore.image.codecs import ImageFormat
+from restore.image.colour import SRGB_TO_XYZ, linear_to_srgb, srgb_to_linear
 from restore.image.decode import decode
 from restore.image.develop import auto_ratio, camera_to_srgb, gray_world
 from restore.image.dng import write_cfa_dng
 from restore.image.metadata import bare_exif, orientation_of
-from restore.image.packing import normalised, pack
 from restore.image.picture import Transfer
-from restore.image.primaries import SRGB_TO_XYZ
 from restore.image.raw import read_raw
-from restore.image.raw_picture import RawPicture
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
+from restore.image.raw_picture import RawPicture, normalised, pack
 from restore.tasks import load
 from restore.weights.store import save_weights
 

@@ -19,7 +19,7 @@ from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.tasks import load
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 from restore.weights.store import weights_of
 
 TINY = DarkRecipe(width=2, patch=96, batch=2, steps=3)

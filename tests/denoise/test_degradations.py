@@ -15,7 +15,7 @@ from restore.denoise.degradations import (
 from restore.denoise.photographs import CameraInGray, CameraNoise, Grain
 from restore.errors import UsageError
 from restore.training.crops import LumaCrops, RandomCrops
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 
 def rng(seed: int = 0) -> Randomness:

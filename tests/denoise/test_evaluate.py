@@ -18,7 +18,7 @@ from restore.denoise.runner import Denoised
 from restore.errors import UsageError
 from restore.image.metrics import Failure, psnr_chw, ssim_chw, to_luma
 from restore.image.picture import Picture, Transfer
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 
 
 class RecordingDenoiser:

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from restore.denoise.outputs import OutputScore, score_outputs
+from restore.denoise.evaluate import OutputScore, score_outputs
 from restore.image.metrics import Failure, psnr_chw, ssim_chw
 
 

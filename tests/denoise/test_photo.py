@@ -6,7 +6,7 @@ import pytest
 from restore.denoise.runner import Denoiser
 from restore.image.metrics import psnr_chw
 from restore.image.picture import Picture
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import torch
 
 from restore.denoise.train import add_rounding_noise
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 
 def disturbed(seed: int = 0) -> tuple[DnCNN, Randomness]:

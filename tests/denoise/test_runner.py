@@ -9,7 +9,7 @@ from restore.denoise.runner import Denoiser
 from restore.errors import DeviceError, UsageError, WeightsError
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 
 
 def picture(channels: int = 3, size: tuple[int, int] = (20, 31), **fields: object) -> Picture:

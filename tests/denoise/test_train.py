@@ -6,16 +6,15 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.denoise.data import _matched, open_source
+from restore.denoise.data import _matched, open_training_data
 from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.train import train_denoiser
 from restore.errors import OutputError, OutputExists, TrainingError, TrainingStopped, UsageError
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import load
-from restore.training.checkpoint import checkpoint_path
-from restore.training.randomness import Randomness
 from restore.training.schedule import Progress
 from restore.training.session import Settings
+from restore.training.state import Randomness, checkpoint_path
 from restore.weights.store import save_weights, weights_of
 
 TINY = DenoiseRecipe(
@@ -64,7 +63,7 @@ def test_networks_are_judged_on_crops_that_they_take(tmp_path: Path, multiple: i
     Image.new("L", (multiple + 27, multiple + 13), 128).save(folder / "a.png")
     recipe = replace(TINY, patch=multiple)
     for clean, pairs in (([folder], None), ([], (folder, folder))):
-        source = open_source(
+        source = open_training_data(
             recipe, clean=clean, pairs=pairs, batch=1, multiple=multiple, warn=pytest.fail
         )
         for batch in source.held_out:
@@ -298,7 +297,9 @@ def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None
         Image.new("L", (32, 32), 5 * gray).save(folder / f"{gray:02}.png")
     recipe = replace(TINY, patch=16)
     clean, pairs = ([folder], None) if kind == "clean" else ([], (folder, folder))
-    source = open_source(recipe, clean=clean, pairs=pairs, batch=64, multiple=1, warn=pytest.fail)
+    source = open_training_data(
+        recipe, clean=clean, pairs=pairs, batch=64, multiple=1, warn=pytest.fail
+    )
 
     def grays(clean: torch.Tensor) -> set[int]:
         return set((255 * clean.mean(dim=(1, 2, 3))).round().int().tolist())

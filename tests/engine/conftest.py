@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from restore.denoise.tile import Tile
+from restore.denoise.pixels import Tile
 from restore.engine.lane import Lane, Model
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner

@@ -12,8 +12,13 @@ import pytest
 import torch
 
 from restore.denoise.task import TASK as DENOISE
-from restore.engine.cache import cache_folder, load_network
-from restore.engine.openvino_lanes import can_serve, openvino_lanes, serving_lanes
+from restore.engine.openvino_lanes import (
+    cache_folder,
+    can_serve,
+    load_network,
+    openvino_lanes,
+    serving_lanes,
+)
 from restore.engine.placement import Placement
 from restore.engine.runner import ENGINE_VARIABLE
 from restore.engine.torch_lanes import open_lanes
@@ -27,7 +32,7 @@ from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.optical_element import set_element
 from restore.models.resunet import ResUNet, ResUNetConfig
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 from restore.weights.file import find
 from restore.weights.store import Weights, save_weights
 

@@ -12,10 +12,9 @@ import torch
 from PIL import Image
 
 from restore.errors import OutputError
+from restore.hdr.data import view, wrapped
 from restore.hdr.merge.frames import demosaiced
-from restore.hdr.panorama import view, wrapped
-from restore.hdr.radiance import write_gain_map
-from restore.hdr.tone import tone_mapped
+from restore.hdr.radiance import tone_mapped, write_gain_map
 from restore.image.codec import SampleEncoding
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import RawPicture

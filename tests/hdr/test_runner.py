@@ -10,9 +10,9 @@ from restore.hdr.radiance import Known
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.simulate import CaptureSimulator
 from restore.image.codecs import ImageFormat
+from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
-from restore.image.transfer import linear_to_srgb, srgb_to_linear
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.optical_element import set_element
 from restore.weights.store import Weights, save_weights

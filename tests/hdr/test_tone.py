@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restore.hdr.tone import tone_mapped
+from restore.hdr.radiance import tone_mapped
 from restore.image.picture import Picture, Transfer
 
 

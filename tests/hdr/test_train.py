@@ -11,10 +11,9 @@ from restore.hdr.camera import Coded, saturation_mask
 from restore.hdr.data import Library, Scenes, open_library
 from restore.hdr.losses import HDR_LOSSES, hdr_loss
 from restore.hdr.metrics import mu_law
-from restore.hdr.optics.brightening import brightened
 from restore.hdr.optics.height_map import fabricated
-from restore.hdr.optics.lens import Camera
-from restore.hdr.optics.psf import point_spread
+from restore.hdr.optics.psf import LensDesign, point_spread
+from restore.hdr.optics.sensor import brightened
 from restore.hdr.recipe import HdrRecipe
 from restore.hdr.train import train_hdr
 from restore.image.codecs import ImageFormat
@@ -156,7 +155,7 @@ def test_learned_optics_move_and_are_written_as_files(folder: Path, tmp_path: Pa
     assert psf is not None
     assert heights is not None
     # What is stored is what a maker can make, and its PSF is that of these heights.
-    camera = Camera()
+    camera = LensDesign()
     torch.testing.assert_close(fabricated(heights, camera), heights, atol=1e-9, rtol=0)
     expected = point_spread(heights, camera, 17).psf
     torch.testing.assert_close(psf, expected, atol=2e-3, rtol=0.02)

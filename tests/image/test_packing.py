@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from restore.errors import UnsupportedImage
-from restore.image.packing import normalised, pack, unpack
-from restore.image.raw_picture import RawPicture
+from restore.image.raw_picture import RawPicture, normalised, pack, unpack
 
 RGGB = np.array([[0, 1], [3, 2]], dtype=np.uint8)
 XTRANS = np.array(

@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 
 from restore.image.codecs import ImageFormat
+from restore.image.colour import SRGB_PRIMARIES, in_srgb_primaries, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
-from restore.image.primaries import SRGB_PRIMARIES, in_srgb_primaries
-from restore.image.transfer import linear_to_srgb
 
 P3 = "0.68 0.32 0.265 0.69 0.15 0.06 0.3127 0.329"
 ACES_CG = "0.713 0.293 0.165 0.83 0.128 0.044 0.32168 0.33767"

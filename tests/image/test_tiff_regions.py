@@ -32,12 +32,14 @@ def samples(count: int, dtype: str = "uint8") -> np.ndarray:
     return values.astype(dtype)[..., 0] if count == 1 else values.astype(dtype)
 
 
-def large(path: Path, *, max_pixels: int = 10**7, budget: int = 900_000) -> OutOfCorePicture | None:
+def out_of_core(
+    path: Path, *, max_pixels: int = 10**7, budget: int = 900_000
+) -> OutOfCorePicture | None:
     return open_out_of_core(path, workplace=path.parent, max_pixels=max_pixels, budget_bytes=budget)
 
 
 def assert_reads_as_whole(path: Path) -> None:
-    whole, source = decode(path), large(path)
+    whole, source = decode(path), out_of_core(path)
     assert source is not None
     assert (source.height, source.width) == (whole.height, whole.width)
     assert beside_pixels(source.like) == beside_pixels(whole)
@@ -126,7 +128,7 @@ def test_what_stands_beside_the_pixels_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(encode(picture, ImageFormat.TIFF))
     whole = decode(tmp_path / "a.tif")
     assert whole.exif
-    source = large(tmp_path / "a.tif", budget=20_000_000)
+    source = out_of_core(tmp_path / "a.tif", budget=20_000_000)
     assert source is not None
     assert beside_pixels(source.like) == beside_pixels(whole)
 
@@ -148,19 +150,19 @@ def test_a_file_is_written_by_rows_as_at_once(tmp_path: Path) -> None:
 
 def test_what_is_small_or_does_not_come_in_parts_is_left_to_decode(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", samples(3), photometric="rgb", rowsperstrip=8)
-    assert large(tmp_path / "a.tif", budget=3_000_000) is None
+    assert out_of_core(tmp_path / "a.tif", budget=3_000_000) is None
     tifffile.imwrite(
         tmp_path / "b.tif", samples(3), photometric="rgb", rowsperstrip=HEIGHT, compression="zlib"
     )
-    assert large(tmp_path / "b.tif") is None
+    assert out_of_core(tmp_path / "b.tif") is None
     Image.fromarray(samples(3)).save(tmp_path / "c.png")
-    assert large(tmp_path / "c.png") is None
+    assert out_of_core(tmp_path / "c.png") is None
 
 
 def test_the_limit_on_pixels_holds(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", samples(3), photometric="rgb", rowsperstrip=8)
     with pytest.raises(ImageTooLarge, match=r"a\.tif: has 250x300 pixels, the limit is 70,000"):
-        large(tmp_path / "a.tif", max_pixels=70_000)
+        out_of_core(tmp_path / "a.tif", max_pixels=70_000)
 
 
 def test_a_damaged_strip_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -171,7 +173,7 @@ def test_a_damaged_strip_is_an_error_that_names_the_file(tmp_path: Path) -> None
     data = bytearray(path.read_bytes())
     data[offset : offset + 50] = bytes(50)
     path.write_bytes(data)
-    source = large(path)
+    source = out_of_core(path)
     assert source is not None
     with source.opened() as read:
         read((slice(0, 40), slice(0, WIDTH)))

@@ -4,8 +4,14 @@ import torch
 from restore.errors import WeightsError
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
-from restore.models.optical_element import height_map_of, psf_of, set_element
-from restore.models.trace_gathering import TraceGathering, TraceScattering, gathering_kernel
+from restore.models.optical_element import (
+    TraceGathering,
+    TraceScattering,
+    gathering_kernel,
+    height_map_of,
+    psf_of,
+    set_element,
+)
 from restore.tasks import load
 from restore.weights.store import Weights, save_weights
 

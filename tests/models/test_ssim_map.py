@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 
-from restore.models.ssim_map import SSIM_RADIUS, ssim_map
+from restore.models.layers import SSIM_RADIUS, ssim_map
 
 
 def test_agrees_with_scikit_image() -> None:

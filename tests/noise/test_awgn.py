@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 
 
 def test_noise_is_white_gaussian_and_not_clipped() -> None:

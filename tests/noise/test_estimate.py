@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.image.picture import Picture
-from restore.noise.awgn import add_gaussian_noise
 from restore.noise.estimate import estimate_sigma_chw
+from restore.noise.sensor import add_gaussian_noise
 
 
 def _kodak(shared_data: Path, *, mode: str) -> list[NDArray[np.float32]]:

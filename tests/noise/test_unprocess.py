@@ -1,6 +1,6 @@
 import torch
 
-from restore.noise.bayer import Camera, develop, random_cameras, unprocess
+from restore.noise.bayer import CameraProfile, develop, random_cameras, unprocess
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -29,7 +29,7 @@ def test_cameras_keep_white_white_and_differ() -> None:
 
 def test_raw_is_linear_light() -> None:
     """Without colour and gains, middle gray is a fifth of white, as gamma 2.2 and the curve say."""
-    neutral = Camera(from_srgb=torch.eye(3)[None], gains=torch.ones(1, 3))
+    neutral = CameraProfile(from_srgb=torch.eye(3)[None], gains=torch.ones(1, 3))
     gray = torch.full((1, 3, 2, 2), 0.5)
     torch.testing.assert_close(unprocess(gray, neutral), torch.full_like(gray, 0.5**2.2))
 

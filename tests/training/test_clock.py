@@ -9,7 +9,7 @@ from torch import nn
 from restore.errors import TrainingStopped
 from restore.training.history import History
 from restore.training.loop import Trainer
-from restore.training.schedule import Plan, Progress
+from restore.training.schedule import Progress, TrainerConfig
 from restore.training.team import Team
 
 
@@ -33,7 +33,7 @@ class Training:
             nn.Linear(1, 1),
             self._draw,
             lambda forward, batch: forward(batch).square().mean(),
-            Plan(steps=None, seconds=4.0, learning_rate=1e-3, clock=self.clock),
+            TrainerConfig(steps=None, seconds=4.0, learning_rate=1e-3, clock=self.clock),
             device=torch.device("cpu"),
             checkpoint=checkpoint,
             recipe={},

@@ -12,7 +12,7 @@ from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
 from restore.training.crops import RandomCrops, load_pictures
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 
 
 def rng(seed: int = 0) -> Randomness:

@@ -15,8 +15,8 @@ from restore.errors import TrainingError, TrainingStopped
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.training.crops import RandomCrops
 from restore.training.loop import Forward, Trainer
-from restore.training.randomness import Randomness
-from restore.training.schedule import Plan, Progress
+from restore.training.schedule import Progress, TrainerConfig
+from restore.training.state import Randomness
 
 RECIPE = {"network": "tiny"}
 
@@ -30,7 +30,7 @@ def pictures() -> list[torch.Tensor]:
 
 def train(
     checkpoint: Path,
-    plan: Plan,
+    plan: TrainerConfig,
     *,
     stop_after: int | None = None,
     resume: bool = False,
@@ -67,7 +67,7 @@ def train(
     return trainer.run(resume=resume)
 
 
-PLAN = Plan(steps=30, seconds=None, learning_rate=1e-3, warmup=5)
+PLAN = TrainerConfig(steps=30, seconds=None, learning_rate=1e-3, warmup=5)
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_result_is_the_average_of_the_weights(tmp_path: Path) -> None:
 
 
 def test_time_ends_the_schedule() -> None:
-    plan = Plan(steps=None, seconds=100.0, learning_rate=1.0, warmup=1)
+    plan = TrainerConfig(steps=None, seconds=100.0, learning_rate=1.0, warmup=1)
     assert plan.progress(7, 50.0) == 0.5
     assert plan.progress(7, 200.0) == 1.0
     assert plan.rate(50, 0.0) == 1.0
@@ -144,7 +144,7 @@ def test_time_ends_the_schedule() -> None:
 
 
 def test_rate_warms_up() -> None:
-    plan = Plan(steps=1000, seconds=None, learning_rate=1.0, warmup=10)
+    plan = TrainerConfig(steps=1000, seconds=None, learning_rate=1.0, warmup=10)
     assert plan.rate(0, 0.0) == pytest.approx(0.1)
     assert plan.rate(9, 0.0) == pytest.approx(1.0)
 
@@ -221,7 +221,7 @@ def _joined(batches: list[Batch]) -> Batch:
 
 
 def test_step_schedule_falls_twice() -> None:
-    plan = Plan(steps=100, seconds=None, learning_rate=1.0, schedule="step", warmup=1)
+    plan = TrainerConfig(steps=100, seconds=None, learning_rate=1.0, schedule="step", warmup=1)
     assert [plan.rate(50, share) for share in (0.0, 0.59, 0.6, 0.89, 0.9, 1.0)] == [
         1.0, 1.0, 0.1, 0.1, 0.01, 0.01
     ]  # fmt: skip

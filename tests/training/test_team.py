@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from restore.errors import TrainingError, UsageError
-from restore.training.randomness import Randomness
+from restore.training.state import Randomness
 from restore.training.team import Team
 
 

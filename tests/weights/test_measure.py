@@ -14,7 +14,7 @@ from restore.errors import UsageError
 from restore.image.metrics import psnr_chw
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 from restore.tasks import load
 from restore.weights.measure import (
     choose_storage,

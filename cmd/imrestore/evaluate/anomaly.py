@@ -14,7 +14,7 @@ from imrestore.options import NetworkOptions, with_options
 from imrestore.output import ProgressBar, json_of, print_table, say, visible
 
 if TYPE_CHECKING:
-    from restore.anomaly.evaluate import Evaluation, KindFigures
+    from restore.anomaly.evaluate import DetectorFigures, KindFigures
     from restore.anomaly.runner import Detector
 
 __all__ = ["anomaly"]
@@ -50,7 +50,7 @@ class _Measured:
 
     name: str
     detector: "Detector"
-    evaluation: "Evaluation"
+    evaluation: "DetectorFigures"
 
     @property
     def run(self) -> dict[str, str]:
@@ -91,7 +91,7 @@ def anomaly(
       imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --json
       imrestore evaluate anomaly parts/ --model part.safetensors --model vae.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.anomaly.evaluate import evaluate_detector, trials, unused_masks
+    from restore.anomaly.evaluate import evaluate_detector, find_test_parts, unused_masks
     from restore.errors import UsageError
 
     contenders = network.each
@@ -99,7 +99,7 @@ def anomaly(
         raise UsageError("give --model NAME or FILE")
     if len(contenders) > 1 and threshold.threshold is not None:
         raise UsageError("--threshold: scores of several networks do not compare; give --fpr")
-    tests = trials(folder)
+    tests = find_test_parts(folder)
     detectors = [threshold.detector(each) for each in contenders]
     if not quiet:
         for path in unused_masks(folder, tests):
@@ -160,7 +160,7 @@ def _print_figures(measured: Sequence[_Measured]) -> None:
     print_table([row[first:] for row in (headings, *rows)], "<<>>>>>>"[first:])
 
 
-def _sentences(evaluation: "Evaluation") -> list[str]:
+def _sentences(evaluation: "DetectorFigures") -> list[str]:
     said = [
         f"{visible(figures.kind)}: the pixel figures are from the {figures.masked} of "
         f"{figures.parts} parts that have masks"
@@ -183,7 +183,7 @@ def _cells(figures: "KindFigures") -> list[str]:
     return [*shown, f"{figures.detected} ({share:.0f} %)"]
 
 
-def _alarms(evaluation: "Evaluation") -> str:
+def _alarms(evaluation: "DetectorFigures") -> str:
     if evaluation.interval is None:
         return "no good part could be scored"
     low, high = (100 * rate for rate in evaluation.interval)

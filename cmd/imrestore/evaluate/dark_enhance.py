@@ -15,8 +15,7 @@ from imrestore.evaluate.scores import (
 from imrestore.options import NetworkOptions, with_options, without_effect
 
 if TYPE_CHECKING:
-    from restore.dark.evaluate import DarkScore
-    from restore.dark.evaluate_pairs import PairScore
+    from restore.dark.evaluate import DarkScore, PairScore
     from restore.dark.runner import DarkEnhancer
 
 __all__ = ["dark_enhance"]
@@ -127,7 +126,7 @@ def _on_clean(
 
 def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: ScoreOptions) -> Scores:
     from restore.dark.data import read_pairs
-    from restore.dark.evaluate_pairs import PAIRS_PROTOCOL, evaluate_pairs
+    from restore.dark.evaluate import PAIRS_PROTOCOL, evaluate_pairs
 
     pairs = read_pairs(list_path)[: options.limit]
     return Scores(

@@ -18,8 +18,7 @@ from imrestore.evaluate.scores import (
 from imrestore.options import NetworkOptions, with_options
 
 if TYPE_CHECKING:
-    from restore.denoise.evaluate import Score, Trial
-    from restore.denoise.outputs import OutputScore
+    from restore.denoise.evaluate import Distortion, OutputScore, Score
 
 __all__ = ["denoise"]
 
@@ -118,7 +117,7 @@ def denoise(
 class _Trials:
     """The ways in which pictures are degraded, a heading for each, and what the figures mean."""
 
-    trials: Sequence["Trial"]
+    trials: Sequence["Distortion"]
     headings: list[str]
     conditions: dict[str, object]
 
@@ -184,7 +183,7 @@ def _of_network(
 
 
 def _of_outputs(folder: Path, reference: Path, options: ScoreOptions, *, gray: bool) -> Scores:
-    from restore.denoise.outputs import OUTPUT_PROTOCOL, score_outputs
+    from restore.denoise.evaluate import OUTPUT_PROTOCOL, score_outputs
 
     results = score_outputs(folder, reference, recursive=options.recursive, gray=gray)
     return Scores(

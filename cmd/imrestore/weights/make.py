@@ -76,7 +76,7 @@ def convert(
 
 
 def _squared(path: Path) -> "Tensor":
-    from restore.hdr.optics.psf_file import load_psf, resized
+    from restore.hdr.optics.psf import load_psf, resized
 
     psf = load_psf(path)
     return resized(psf, max(psf.shape[1:]))

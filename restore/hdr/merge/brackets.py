@@ -1,22 +1,38 @@
-"""Which files of a folder are exposures of the same scene, and how they were exposed."""
+"""Exposures of one scene: which files they are, how they were exposed, and how they are read."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL.PngImagePlugin import PngImageFile
 
+from restore.batch.kinds import PICTURES_TO_LIGHT, FileKind
 from restore.errors import InputError, UsageError
-from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
+from restore.hdr.merge.frames import FrameReader
+from restore.hdr.radiance import Radiance
+from restore.image.codecs import HEAD_BYTES, PICTURE_SUFFIXES, ImageFormat, sniff
+from restore.image.compare import viewable
 from restore.image.metadata import EXIF_ERRORS, bare_exif, exif_directories, quiet_pillow
 from restore.image.pillow import READERS
-from restore.image.raw import is_raw, read_raw
+from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
 from restore.image.tiff_exif import exif_of_tiff
 
-__all__ = ["Exposure", "exif_of", "grouped", "parse_exposures", "read_exposure", "tried_exposure"]
+__all__ = [
+    "FRAME_SUFFIXES",
+    "Bracket",
+    "Exposure",
+    "bracket_files",
+    "exif_of",
+    "grouped",
+    "parse_exposures",
+    "read_exposure",
+    "tried_exposure",
+]
 
 _MODEL = 0x0110
 _EXPOSURE_TIME, _F_NUMBER, _ISO = 33434, 33437, 34855
@@ -203,3 +219,52 @@ def exif_of(file: BinaryIO) -> bytes | None:
             return None
         except EXIF_ERRORS:
             return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bracket:
+    """Frames that are read one after the other while they are merged.
+
+    Attributes:
+        exposures: the frames.
+        max_pixels: larger frames are refused.
+    """
+
+    exposures: Sequence[Exposure]
+    max_pixels: int
+
+    @property
+    def height(self) -> int:
+        """Rows in memory yet: none."""
+        return 0
+
+    @property
+    def width(self) -> int:
+        """Columns in memory yet: none."""
+        return 0
+
+
+FRAME_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES
+"""Suffixes by which frames are found in folders."""
+
+
+def bracket_files(brackets: Mapping[Path, Sequence[Exposure]]) -> FileKind[Bracket, Radiance]:
+    """Return the kind of files that are read as brackets.
+
+    Args:
+        brackets: the file that stands for each bracket to its frames.
+    """
+
+    def read(source: Path | bytes, max_pixels: int) -> Bracket:
+        if isinstance(source, bytes):
+            raise InputError("standard input holds no bracket")
+        return Bracket(exposures=brackets[source], max_pixels=max_pixels)
+
+    return replace(PICTURES_TO_LIGHT, suffixes=FRAME_SUFFIXES, read=read, before=_middle_exposure)
+
+
+def _middle_exposure(bracket: Bracket, merged: Radiance) -> NDArray[np.uint8]:
+    """Return the frame that the others were aligned to."""
+    path = Path(str(merged.record["reference"]))
+    reader = FrameReader(is_linear=False, max_pixels=bracket.max_pixels)
+    return viewable(reader.picture(path)[0])

@@ -10,17 +10,15 @@ from scipy import ndimage
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.response import Response
 from restore.image.codecs import is_lossy
+from restore.image.colour import REC709_LUMINANCE, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.develop import camera_to_srgb, gains_of
-from restore.image.packing import normalised
 from restore.image.picture import Picture, Transfer
-from restore.image.primaries import REC709_LUMINANCE
 from restore.image.raw import is_raw, read_raw
-from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, normalised
 from restore.image.saturation import saturation_levels
-from restore.image.transfer import linear_to_srgb
 
-__all__ = ["Frame", "Reader", "demosaiced", "linear_srgb", "luminance", "moved"]
+__all__ = ["Frame", "FrameReader", "demosaiced", "linear_srgb", "luminance", "moved"]
 
 _FADE = 0.8
 _READ_NOISE = {8: 0.004, 16: 0.0005}
@@ -51,7 +49,7 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reader:
+class FrameReader:
     """Reads frames.
 
     Attributes:
@@ -64,7 +62,7 @@ class Reader:
     max_pixels: int
     white_balance: tuple[float, float, float] | None = None
 
-    def balanced_as(self, path: Path) -> "Reader":
+    def balanced_as(self, path: Path) -> "FrameReader":
         """Return a reader that gives all RAW files the white balance of one.
 
         A camera that chooses it for every frame would colour light by its exposure.

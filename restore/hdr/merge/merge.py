@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from restore.errors import InputError
 from restore.hdr.merge.align import registration, warped
 from restore.hdr.merge.brackets import Exposure
-from restore.hdr.merge.frames import Frame, Reader, luminance, moved
+from restore.hdr.merge.frames import Frame, FrameReader, luminance, moved
 from restore.hdr.merge.response import SRGB, Response, estimate_response
 from restore.hdr.radiance import Known, Radiance, guessed_where
+from restore.image.colour import SRGB_PRIMARIES
 from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.picture import Picture, Transfer
-from restore.image.primaries import SRGB_PRIMARIES
 
 __all__ = ["merge_bracket"]
 
@@ -65,7 +65,9 @@ def merge_bracket(
     started = time.perf_counter()
     lights = _checked(exposures)
     middle = _by_light(lights)[(len(lights) - 1) // 2]
-    reader = Reader(is_linear=is_linear, max_pixels=max_pixels).balanced_as(exposures[middle].path)
+    reader = FrameReader(is_linear=is_linear, max_pixels=max_pixels).balanced_as(
+        exposures[middle].path
+    )
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     _check_order(exposures, lights, survey)
     response = _response(survey, lights)
@@ -145,7 +147,7 @@ class _Surveyed:
 
 
 def _surveyed(
-    paths: Sequence[Path], middle: int, reader: Reader, *, align: bool
+    paths: Sequence[Path], middle: int, reader: FrameReader, *, align: bool
 ) -> list[_Surveyed]:
     """Look at all frames, one in memory at a time, and find how each lies on the middle one."""
     of_middle = reader.picture(paths[middle])
@@ -235,7 +237,7 @@ def _summed(
     exposures: Sequence[Exposure],
     lights: Sequence[float],
     survey: Sequence[_Surveyed],
-    reader: Reader,
+    reader: FrameReader,
     response: Response | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Frame]:
     """Return the weighted sum of all frames, the sum of the weights, and the middle frame.

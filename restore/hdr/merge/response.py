@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.image.transfer import srgb_to_linear
+from restore.image.colour import srgb_to_linear
 
 __all__ = ["SRGB", "Response", "estimate_response"]
 

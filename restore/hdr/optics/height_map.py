@@ -7,8 +7,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from restore.hdr.optics.lens import Camera
-from restore.hdr.optics.psf import aperture
+from restore.hdr.optics.psf import LensDesign, aperture
 
 __all__ = [
     "HEIGHT_MAPS",
@@ -39,7 +38,7 @@ class HeightMap(nn.Module):
         cells: N.
     """
 
-    def __init__(self, camera: Camera, cells: int) -> None:
+    def __init__(self, camera: LensDesign, cells: int) -> None:
         super().__init__()
         self.limit_um = camera.height_limit_m / _MICROMETRE
         self.cells = cells
@@ -64,7 +63,7 @@ class FreeForm(HeightMap):
     and a short training spends its time on finding the picture again; here it is about half.
     """
 
-    def __init__(self, camera: Camera, cells: int) -> None:
+    def __init__(self, camera: LensDesign, cells: int) -> None:
         super().__init__(camera, cells)
         self.roots = nn.Parameter(_START * torch.rand(cells, cells) / _GAIN)
 
@@ -87,7 +86,7 @@ class Grating(HeightMap):
     Every parameter moves a thousand cells: their steps need no gain.
     """
 
-    def __init__(self, camera: Camera, cells: int) -> None:
+    def __init__(self, camera: LensDesign, cells: int) -> None:
         super().__init__(camera, cells)
         period = max(2, cells // _PERIODS)
         self.roots = nn.Parameter(_GRATING_START * torch.rand(period, period))
@@ -112,7 +111,7 @@ class Grating(HeightMap):
 class RankOne(HeightMap):
     """``h = (a b^T)^2``: two vectors, after Sun et al., "Learning Rank-1 Diffractive Optics"."""
 
-    def __init__(self, camera: Camera, cells: int) -> None:
+    def __init__(self, camera: LensDesign, cells: int) -> None:
         super().__init__(camera, cells)
         self.rows = nn.Parameter(torch.rand(cells) / _GAIN)
         self.columns = nn.Parameter(torch.rand(cells) / _GAIN)
@@ -136,7 +135,7 @@ class ZernikeForm(HeightMap):
 
     modes: Tensor
 
-    def __init__(self, camera: Camera, cells: int) -> None:
+    def __init__(self, camera: LensDesign, cells: int) -> None:
         super().__init__(camera, cells)
         modes = [zernike(term, cells) for term in range(2, _ZERNIKE_TERMS + 1)]
         self.register_buffer("modes", torch.stack(modes), persistent=False)
@@ -156,7 +155,7 @@ class ZernikeForm(HeightMap):
         self.coefficients.copy_((self.modes * relief).sum(dim=(1, 2)) / area / _GAIN)
 
 
-HEIGHT_MAPS: Mapping[str, Callable[[Camera, int], HeightMap]] = {
+HEIGHT_MAPS: Mapping[str, Callable[[LensDesign, int], HeightMap]] = {
     "free": FreeForm,
     "grating": Grating,
     "rank1": RankOne,
@@ -165,7 +164,7 @@ HEIGHT_MAPS: Mapping[str, Callable[[Camera, int], HeightMap]] = {
 """Name to the way in which heights are described."""
 
 
-def fabricated(height_m: Tensor, camera: Camera, error: Tensor | None = None) -> Tensor:
+def fabricated(height_m: Tensor, camera: LensDesign, error: Tensor | None = None) -> Tensor:
     """Return heights as they can be made: in steps, and with errors.
 
     Gradients pass the steps unchanged (straight-through).

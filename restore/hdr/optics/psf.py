@@ -1,14 +1,66 @@
-"""From the heights of an optical element to the spot that a distant point of light becomes."""
+"""The camera that an optical element is designed for, and its point spread function."""
 
+import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from restore.hdr.optics.lens import Camera
+from restore.errors import InputError, UsageError
+from restore.image.decode import decode
 
-__all__ = ["PointSpread", "aperture", "point_spread"]
+__all__ = ["LensDesign", "PointSpread", "aperture", "load_psf", "point_spread", "resized"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LensDesign:
+    """Lens, sensor and material; the defaults are those of Metzler et al., CVPR 2020.
+
+    The lens is focused at infinity and the element lies in its aperture.
+
+    Attributes:
+        focal_length_m: of the lens.
+        aperture_m: diameter of the round aperture.
+        pixel_pitch_m: between the centres of neighbouring pixels.
+        wavelengths_m: of red, green and blue.
+        refractive_indices: of the element's material at these wavelengths.
+        height_limit_m: the element is nowhere higher.
+        height_step_m: between neighbouring heights that can be made; 0 for any height.
+        height_error_m: made heights are off by at most this, to either side.
+    """
+
+    focal_length_m: float = 35e-3
+    aperture_m: float = 5e-3
+    pixel_pitch_m: float = 4.29e-6
+    wavelengths_m: tuple[float, ...] = (635e-9, 530e-9, 450e-9)
+    refractive_indices: tuple[float, ...] = (1.4295, 1.4349, 1.4421)
+    height_limit_m: float = 1.55e-6
+    height_step_m: float = 21.16e-9
+    height_error_m: float = 20e-9
+
+    def __post_init__(self) -> None:
+        """Refuse what no camera can be."""
+        lengths = (
+            self.focal_length_m,
+            self.aperture_m,
+            self.pixel_pitch_m,
+            self.height_limit_m,
+            *self.wavelengths_m,
+        )
+        if min(lengths) <= 0 or min(self.height_step_m, self.height_error_m) < 0:
+            raise UsageError("the lengths of a camera are positive")
+        if len(self.wavelengths_m) != len(self.refractive_indices):
+            raise UsageError("every wavelength needs a refractive index, and the other way round")
+
+    @property
+    def f_number(self) -> float:
+        """Focal length over aperture."""
+        return self.focal_length_m / self.aperture_m
+
 
 _COVERAGE_SAMPLES = 8
 _OVERSAMPLING = 3
@@ -44,7 +96,7 @@ def aperture(cells: int, *, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 def point_spread(
-    height_m: Tensor, camera: Camera, size: int, *, oversampling: int = _OVERSAMPLING
+    height_m: Tensor, camera: LensDesign, size: int, *, oversampling: int = _OVERSAMPLING
 ) -> PointSpread:
     """Return the point spread function of ``camera`` with an element of these heights.
 
@@ -91,7 +143,7 @@ def point_spread(
 @lru_cache(maxsize=12)
 @torch.inference_mode(False)
 def _transform(
-    camera: Camera,
+    camera: LensDesign,
     cells: int,
     size: int,
     oversampling: int,
@@ -118,3 +170,81 @@ def _transform(
 
 def _centred(count: int) -> Tensor:
     return torch.arange(count, dtype=torch.float64) - (count - 1) / 2
+
+
+_MEASURED = "psf_val"
+_LARGEST_SIDE = 2047
+
+
+def load_psf(path: Path) -> Tensor:
+    """Read a point spread function.
+
+    Args:
+        path: ``.npz`` as Metzler et al. publish it (``psf_val``, ``(P, P, 1, 3)``), ``.npy``
+            with ``(P, P)``, ``(P, P, 3)`` or ``(3, P, P)``, or a linear picture (EXR, float TIFF).
+
+    Returns:
+        float32 ``(3, P, Q)``, odd sides, each channel with the sum 1. An even side loses a row or
+        column, the first where the brightest point is then in the middle, else the last.
+
+    Raises:
+        InputError: no such file, or nothing in it that is a point spread function.
+    """
+    try:
+        planes = _planes(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not a point spread function ({error})") from error
+    height, width = planes.shape[1:]
+    if max(height, width) > _LARGEST_SIDE:
+        raise InputError(f"{path}: a point spread function of {width}x{height} is too large")
+    if not planes.size or not np.isfinite(planes).all() or planes.min() < 0:
+        raise InputError(f"{path}: a point spread function holds no negative or missing values")
+    planes = planes[:, *_odd_part(planes.sum(axis=0))]
+    total = planes.sum(axis=(1, 2), keepdims=True)
+    if total.min() <= 0:
+        raise InputError(f"{path}: a channel of the point spread function is dark")
+    return torch.from_numpy((planes / total).astype(np.float32))
+
+
+def _odd_part(light: NDArray[np.float64]) -> tuple[slice, slice]:
+    """Return the rows and columns to keep, an odd number of each."""
+    brightest = np.unravel_index(int(light.argmax()), light.shape)
+    row, column = (
+        slice(side) if side % 2 else slice(1, side) if peak == side // 2 else slice(side - 1)
+        for side, peak in zip(light.shape, brightest, strict=True)
+    )
+    return row, column
+
+
+def _planes(path: Path) -> NDArray[np.float64]:
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as archive:
+            names = archive.files
+            values = archive[_MEASURED if _MEASURED in names else names[0]]
+    elif path.suffix == ".npy":
+        values = np.load(path, allow_pickle=False)
+    else:
+        values = decode(path).pixels
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim == 4 and values.shape[2] == 1:
+        values = values[:, :, 0]
+    if values.ndim == 2:
+        values = values[None]
+    elif values.ndim == 3 and values.shape[2] == 3 and values.shape[0] != 3:
+        values = values.transpose(2, 0, 1)
+    if values.ndim != 3 or values.shape[0] not in (1, 3):
+        raise ValueError(f"it has the shape {list(values.shape)}")
+    return np.broadcast_to(values, (3, *values.shape[1:]))
+
+
+def resized(psf: Tensor, size: int) -> Tensor:
+    """Crop or pad ``psf`` ``(C, P, Q)`` around its centre to ``size`` x ``size``, sum kept at 1."""
+    for axis in (1, 2):
+        extra = psf.shape[axis] - size
+        if extra > 0:
+            psf = psf.narrow(axis, extra // 2, size)
+        elif extra < 0:
+            shape = list(psf.shape)
+            shape[axis] = -extra // 2
+            psf = torch.cat([psf.new_zeros(shape), psf, psf.new_zeros(shape)], dim=axis)
+    return psf / psf.sum(dim=(1, 2), keepdim=True)

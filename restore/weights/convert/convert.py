@@ -1,27 +1,30 @@
 """Foreign checkpoints: the networks that others published, as weights of this library.
 
-readers.py, matlab.py and npz_list.py turn a file into named tensors, layers or arrays and execute
-none of its code; layouts.py, drunet.py, sid.py, matconvnet.py and metzler.py recognise whose
-network they are from keys and shapes; networks.py and stack.py make it one of ours, with batch
-normalisation folded into convolutions.
+A file becomes named tensors (here), layers (matlab.py) or arrays (metzler.py), and none of its code
+is executed; layouts.py, matlab.py and metzler.py recognise whose network they are from keys and
+shapes; networks.py makes it one of ours, with batch normalisation folded into convolutions.
 """
 
 import hashlib
+import pickle
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from restore.errors import WeightsError
 from restore.weights.convert.layouts import recognise
 from restore.weights.convert.matlab import is_matlab, read_matlab, recognise_matconvnet
-from restore.weights.convert.metzler import metzler_unet, with_psf
+from restore.weights.convert.metzler import is_npz, metzler_unet, read_npz_list, with_psf
 from restore.weights.convert.networks import Recognised
-from restore.weights.convert.npz_list import is_npz, read_npz_list
-from restore.weights.convert.readers import read_state_dict
 from restore.weights.store import Weights
 
-__all__ = ["Converted", "convert"]
+__all__ = ["Converted", "convert", "read_state_dict"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,3 +89,93 @@ def _recognised(path: Path) -> Recognised:
     if is_matlab(path):
         return recognise_matconvnet(read_matlab(path))
     return recognise(read_state_dict(path))
+
+
+_WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "netG", "model")
+"""Under which keys training programs keep the state dict; the averaged one comes first."""
+
+_DEEPEST_WRAPPER = 3
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a PyTorch or safetensors checkpoint by name, float32 and finite.
+
+    Wrappers around the state dict and the ``module.`` of DataParallel are taken off, the counters
+    of batch normalisation left out.
+
+    Raises:
+        WeightsError: damaged, or holding anything but tensors in plain containers.
+        OSError: the file cannot be read.
+    """
+    stored = _read_safetensors(path) if _is_safetensors(path) else _unwrapped(_unpickled(path))
+    tensors = {}
+    for key, value in stored.items():
+        name = key
+        while name.startswith("module."):
+            name = name.removeprefix("module.")
+        if not name.endswith("num_batches_tracked"):
+            tensors[name] = _checked(key, value)
+    return tensors
+
+
+def _is_safetensors(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(9)
+    # A header's length, then the JSON of the header; a pickle or a zip never looks like that.
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("format") == "imrestore":
+                raise WeightsError("is a weight file of imrestore already")
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise WeightsError(f"damaged safetensors ({error})") from error
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found:
+            raise WeightsError(
+                f"holds Python objects ({found[1]}) that only its own code can load, and code in "
+                "a checkpoint is never run; save the network's state_dict() alone"
+            ) from error
+        raise WeightsError("not a checkpoint, or one that holds more than tensors") from error
+    except Exception as error:  # a damaged file can make the reader stumble in any way
+        raise WeightsError("not a checkpoint, or a damaged one") from error
+
+
+def _unwrapped(value: Any) -> dict[str, Any]:
+    for _ in range(_DEEPEST_WRAPPER):
+        if not isinstance(value, Mapping):
+            break
+        inner = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), Mapping)), None)
+        if inner is None:
+            break
+        value = inner
+    if not isinstance(value, Mapping) or not value:
+        raise WeightsError(f"holds no state dict but a {type(value).__name__}")
+    if not all(isinstance(key, str) for key in value):
+        raise WeightsError("holds no state dict: its keys are not names")
+    return dict(value)
+
+
+def _checked(key: str, value: Any) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise WeightsError(f"holds a {type(value).__name__} under {key!r}, not a tensor")
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
+        raise WeightsError(f"tensor {key} is sparse, quantised or empty of data")
+    # A view can claim more values than are stored, and would fill the memory when copied.
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise WeightsError(f"tensor {key} is larger than its data")
+    if not value.is_floating_point():
+        raise WeightsError(f"tensor {key} holds {value.dtype}, not floating-point numbers")
+    tensor = value.detach().float()
+    if not torch.isfinite(tensor).all():
+        raise WeightsError(f"tensor {key} holds values that are not finite")
+    return tensor

@@ -1,8 +1,4 @@
-"""Whose network a state dict belongs to, told from keys and shapes alone.
-
-The layouts are those of KAIR and of the DnCNN code by cszn, of DnCNN-PyTorch by SaoYan, of deepinv,
-and of the PyTorch ports of Learning to See in the Dark.
-"""
+"""Whose network a state dict is from: KAIR, SaoYan, deepinv, DRUNet, and ports of SID."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +8,103 @@ from torch import Tensor
 
 from restore.errors import WeightsError
 from restore.models.drunet import DRUNet, DRUNetConfig
-from restore.weights.convert.networks import Recognised, dncnn, fdncnn, ffdnet, kind
-from restore.weights.convert.sid import is_sid, sid
-from restore.weights.convert.stack import Layer, Norm, stack_shape
+from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.weights.convert.networks import (
+    Layer,
+    Norm,
+    Recognised,
+    dncnn,
+    fdncnn,
+    ffdnet,
+    kind,
+    stack_shape,
+)
 
-__all__ = ["drunet", "recognise"]
+__all__ = ["drunet", "is_sid", "recognise", "sid"]
+
+_LEVELS = 5
+_WRAPPER = re.compile(r"^(?:module\.|netG\.|model\.)+")
+_COLOURS = 3
+
+
+def is_sid(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the keys are those of the paper's network, under whatever wrapper."""
+    names = {_WRAPPER.sub("", key) for key in tensors}
+    return {"conv1_1.weight", "conv5_2.weight", "conv9_2.weight"} <= names
+
+
+def sid(tensors: Mapping[str, Tensor]) -> Recognised:
+    """Return the IspUNet behind a state dict with ``conv1_1`` ... ``conv9_2``, ``upv6`` ....
+
+    The last layer is ``conv10`` or ``conv10_1``, the steps up are ``up6`` or ``upv6``. Ports of the
+    authors' TensorFlow weights order its channels as ``depth_to_space`` does (colour last), those
+    trained in PyTorch as ``PixelShuffle`` does (colour first); which of both, the weights show:
+    the pixels of one colour are made of the same features.
+
+    Raises:
+        WeightsError: a variant that is not read.
+    """
+    theirs = {_WRAPPER.sub("", key): tensor for key, tensor in tensors.items()}
+    names = _sid_names(theirs)
+    odd = sorted(set(names) ^ set(theirs))
+    if odd:
+        raise WeightsError(f"a U-Net of an unknown form: {odd[0][:60]} is missing or too much")
+    ours = {names[key]: tensor.contiguous() for key, tensor in theirs.items()}
+    if any(ours[key].ndim != 4 for key in ours if key.endswith("weight")):
+        raise WeightsError("a U-Net whose tensors are no convolutions")
+    width, planes = ours["encoder.0.0.weight"].shape[:2]
+    outputs = len(ours["tail.weight"])
+    if (planes, outputs) not in ((4, 12), (9, 27)):
+        raise WeightsError(f"a U-Net from {planes} to {outputs} channels is none for RAW files")
+    is_colour_last = _is_colour_last(ours["tail.weight"].flatten(1))
+    if is_colour_last:
+        order = torch.arange(outputs).view(-1, _COLOURS).T.flatten()
+        ours |= {key: ours[key][order] for key in ("tail.weight", "tail.bias")}
+    kind = "Bayer" if planes == 4 else "X-Trans"
+    return Recognised(
+        network=IspUNet,
+        config=IspUNetConfig(planes=planes, width=width, head="srgb", up_bias="up.0.bias" in ours),
+        tensors=ours,
+        layout=f"Learning to See in the Dark, {kind}, width {width}, "
+        + ("TensorFlow's channel order" if is_colour_last else "PyTorch's channel order"),
+        task="dark-enhance",
+    )
+
+
+def _is_colour_last(rows: Tensor) -> bool:
+    """Whether output channels count through the colours first, told from their weights."""
+    unit = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
+    likeness = unit @ unit.T
+    channels = torch.arange(len(rows))
+    pixels = len(rows) // _COLOURS
+    last, first = channels % _COLOURS, channels // pixels
+    means = [float(likeness[colour[:, None] == colour[None]].mean()) for colour in (last, first)]
+    return means[0] > means[1]
+
+
+def _sid_names(theirs: Mapping[str, Tensor]) -> dict[str, str]:
+    """Return their key -> ours."""
+    up = "upv" if "upv6.weight" in theirs else "up"
+    tail = "conv10_1" if "conv10_1.weight" in theirs else "conv10"
+    layers = {tail: "tail"}
+    for level in range(_LEVELS):
+        for layer, place in ((1, 0), (2, 2)):
+            layers[f"conv{level + 1}_{layer}"] = f"encoder.{level}.{place}"
+    for level in range(_LEVELS - 1):
+        number = 2 * _LEVELS - 1 - level
+        for layer, place in ((1, 0), (2, 2)):
+            layers[f"conv{number}_{layer}"] = f"decoder.{level}.{place}"
+    names = {
+        f"{key}.{part}": f"{ours}.{part}"
+        for key, ours in layers.items() for part in ("weight", "bias")
+    }  # fmt: skip
+    for level in range(_LEVELS - 1):
+        number = 2 * _LEVELS - 1 - level
+        for part in ("weight", "bias"):
+            if f"{up}{number}.{part}" in theirs or part == "weight":
+                names[f"{up}{number}.{part}"] = f"up.{level}.{part}"
+    return names
+
 
 _CSZN_EPS, _PYTORCH_EPS = 1e-4, 1e-5
 """What batch normalisation adds to the variance in KAIR and cszn's code, and by default."""
@@ -134,7 +222,7 @@ def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
         raise WeightsError("a DRUNet with biases; only the published form, without, is read")
     levels = _count(r"m_down\d+\.0\.res\.0\.weight", tensors)
     blocks = _count(r"m_body\.\d+\.res\.0\.weight", tensors)
-    names = _names(levels, blocks)
+    names = _drunet_names(levels, blocks)
     odd = sorted(set(names) ^ set(tensors))
     if odd:
         raise WeightsError(f"a DRUNet of an unknown form: {odd[0][:60]} is missing or too much")
@@ -159,7 +247,7 @@ def _count(pattern: str, names: Mapping[str, Tensor]) -> int:
     return sum(re.fullmatch(pattern, name, re.ASCII) is not None for name in names)
 
 
-def _names(levels: int, blocks: int) -> dict[str, str]:
+def _drunet_names(levels: int, blocks: int) -> dict[str, str]:
     """Return their key -> ours."""
     names = {"m_head.weight": "head.weight", "m_tail.weight": "tail.weight"}
     chains = [("m_body", f"encoder.{levels}", 0)]

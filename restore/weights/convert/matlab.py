@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.errors import WeightsError
-from restore.weights.convert.networks import Recognised, dncnn, fdncnn, ffdnet
-from restore.weights.convert.stack import Layer, Norm
+from restore.weights.convert.networks import Layer, Norm, Recognised, dncnn, fdncnn, ffdnet
 
 __all__ = ["MatLayer", "is_matlab", "read_matlab", "recognise_matconvnet"]
 

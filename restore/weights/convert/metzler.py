@@ -1,7 +1,14 @@
-"""The network of Metzler et al., "Deep Optics for Single-shot High-dynamic-range Imaging"."""
+"""The network of Metzler et al., "Deep Optics for Single-shot HDR Imaging", CVPR 2020."""
 
+import io
+import math
+import pickle
+import pickletools
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +20,7 @@ from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.optical_element import set_element
 from restore.weights.convert.networks import Recognised
 
-__all__ = ["metzler_unet", "with_psf"]
+__all__ = ["is_npz", "metzler_unet", "read_npz_list", "with_psf"]
 
 _LEVELS = 5
 
@@ -80,3 +87,145 @@ def _names() -> list[str]:
 
 def _norm(name: str) -> list[str]:
     return [f"{name}.{part}" for part in ("bias", "weight", "running_mean", "running_var")]
+
+
+_MOST_BYTES = 1 << 30
+_MOST_REMEMBERED = 1 << 16
+_DTYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
+
+
+def is_npz(path: Path) -> bool:
+    """Whether the file is a zip of ``.npy`` files, and no checkpoint of PyTorch."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def read_npz_list(path: Path) -> list[NDArray[np.float32]]:
+    """Return the arrays of the one list in an ``.npz`` file.
+
+    Raises:
+        WeightsError: damaged, another kind of content, or one that needs code to be run.
+        OSError: the file cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) != 1 or members[0].file_size > _MOST_BYTES:
+                raise WeightsError(f"an .npz of {len(members)} arrays; one list of arrays is read")
+            stored = archive.read(members[0])
+        return _arrays(stored)
+    except (WeightsError, OSError):
+        raise
+    except Exception as error:  # a damaged file can make the reader stumble in any way
+        raise WeightsError("not an .npz with a list of arrays, or a damaged one") from error
+
+
+def _arrays(stored: bytes) -> list[NDArray[np.float32]]:
+    stream = io.BytesIO(stored)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise WeightsError("an .npy of an unknown version")
+    _, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if not dtype.hasobject:
+        raise WeightsError("an .npz with one plain array; a list of arrays is read")
+    start = stream.tell()
+    _check_counts(stream)
+    stream.seek(start)
+    outer = _Unpickler(stream, encoding="latin1").load()
+    if not isinstance(outer, _Array) or not isinstance(outer.content, list):
+        raise WeightsError("an .npz whose content is no list of arrays")
+    arrays = []
+    for each in outer.content:
+        if not isinstance(each, _Array) or not isinstance(each.content, np.ndarray):
+            raise WeightsError("a list that holds something other than arrays")
+        arrays.append(each.content)
+    return arrays
+
+
+def _check_counts(stream: io.BytesIO) -> None:
+    """Refuse numbers in a pickle for which the unpickler would take memory that no data fill.
+
+    Raises:
+        WeightsError: a number in the memo is too large.
+        ValueError: a text or bytes end before their length does.
+    """
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name.endswith("PUT") and (argument or 0) > _MOST_REMEMBERED:
+            raise WeightsError(f"a pickle that numbers an object {argument}; it has fewer")
+
+
+class _Dtype:
+    """A data type: its name, and whether the most significant byte comes first."""
+
+    def __init__(self, name: Any, *_flags: Any) -> None:
+        self.name, self.is_big_endian = name, False
+
+    def __setstate__(self, state: Any) -> None:
+        self.is_big_endian = state[1] == ">"
+
+
+class _Array:
+    """An array: values in float32, or a list of whatever it holds."""
+
+    def __init__(self, unpickler: "_Unpickler") -> None:
+        self.content: Any = None
+        self._unpickler = unpickler
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, is_column_major, content = state
+        if isinstance(content, list):
+            self.content = content
+            return
+        if isinstance(content, str):  # written by Python 2
+            content = content.encode("latin1")
+        kind = _DTYPES.get(dtype.name)
+        if kind is None or dtype.is_big_endian or not isinstance(content, bytes):
+            raise WeightsError(f"an array of the type {str(dtype.name)[:20]}; floats are read")
+        shape = tuple(int(side) for side in shape)
+        if min(shape, default=1) < 0 or len(content) != math.prod(shape) * np.dtype(kind).itemsize:
+            raise WeightsError(f"an array {list(shape)} with {len(content)} bytes")
+        self._unpickler.take(len(content))
+        flat = np.frombuffer(content, dtype=kind).astype(np.float32)
+        self.content = flat.reshape(shape[::-1]).T if is_column_major else flat.reshape(shape)
+        if not np.isfinite(self.content).all():
+            raise WeightsError("an array with values that are not finite")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows what a pickled array names, and takes no more memory than ``_MOST_BYTES``."""
+
+    _taken = 0
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("numpy.core.multiarray", "_reconstruct"): self._array,
+            ("numpy._core.multiarray", "_reconstruct"): self._array,
+            ("numpy", "ndarray"): self._array,
+            ("numpy", "dtype"): _Dtype,
+            ("_codecs", "encode"): self._encoded,
+        }
+        if (module, name) not in known:
+            named = f"{module}.{name}"[:80]
+            raise WeightsError(
+                f"holds Python objects ({named}), and code in a checkpoint is never run"
+            )
+        return known[module, name]
+
+    def take(self, count: int) -> None:
+        """Count bytes that are copied; a file may name the same bytes again and again.
+
+        Raises:
+            WeightsError: they are too many.
+        """
+        self._taken += count
+        if self._taken > _MOST_BYTES:
+            raise WeightsError("arrays of more than 1 GiB")
+
+    def _array(self, *_arguments: Any) -> _Array:
+        return _Array(self)
+
+    def _encoded(self, text: str, _encoding: str) -> bytes:
+        self.take(len(text))
+        return text.encode("latin1")

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
-from imrestore.weights.app import app
+from imrestore.weights import app
 from restore.errors import OutputExists, UsageError, WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.tasks import load

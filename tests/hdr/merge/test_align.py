@@ -4,7 +4,7 @@ from scipy import ndimage
 from skimage.transform import EuclideanTransform
 
 from restore.hdr.merge.align import registration, warped
-from restore.image.transfer import linear_to_srgb
+from restore.image.colour import linear_to_srgb
 
 
 def _scene(seed: int = 0) -> np.ndarray:

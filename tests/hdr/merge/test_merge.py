@@ -17,12 +17,12 @@ from restore.hdr.merge.brackets import (
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Known
 from restore.image.codecs import ImageFormat
+from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
 from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import RawPicture
-from restore.image.transfer import linear_to_srgb
 
 TIMES = (1 / 4, 1 / 30, 1 / 250)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from restore.hdr.merge.response import SRGB, estimate_response
-from restore.image.transfer import linear_to_srgb
+from restore.image.colour import linear_to_srgb
 
 LIGHTS = (1.0, 4.0, 16.0, 64.0)
 USABLE = np.ones((40, 50), dtype=bool)

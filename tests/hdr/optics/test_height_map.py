@@ -2,10 +2,9 @@ import pytest
 import torch
 
 from restore.hdr.optics.height_map import HEIGHT_MAPS, fabricated, zernike
-from restore.hdr.optics.lens import Camera
-from restore.hdr.optics.psf import aperture, point_spread
+from restore.hdr.optics.psf import LensDesign, aperture, point_spread
 
-CAMERA = Camera()
+CAMERA = LensDesign()
 
 
 @pytest.mark.parametrize("kind", sorted(HEIGHT_MAPS))

@@ -9,11 +9,16 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from restore.errors import InputError
-from restore.hdr.optics.lens import Camera
-from restore.hdr.optics.psf import PointSpread, aperture, point_spread
-from restore.hdr.optics.psf_file import load_psf, resized
+from restore.hdr.optics.psf import (
+    LensDesign,
+    PointSpread,
+    aperture,
+    load_psf,
+    point_spread,
+    resized,
+)
 
-CAMERA = Camera()
+CAMERA = LensDesign()
 FLAT = torch.zeros(256, 256, dtype=torch.float64)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.image.metrics import psnr_chw
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 from restore.weights.convert.convert import Converted, convert
 
 SIGMA = torch.tensor([0.1, 0.2])

@@ -11,7 +11,7 @@ from scipy.signal import correlate2d
 
 from restore.errors import WeightsError
 from restore.image.metrics import psnr_chw
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 from restore.weights.convert.convert import convert
 
 

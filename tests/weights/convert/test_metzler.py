@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from restore.errors import UsageError, WeightsError
-from restore.hdr.optics.psf_file import load_psf
+from restore.hdr.optics.psf import load_psf
 from restore.models.optical_element import psf_of
 from restore.weights.convert.convert import convert
 

@@ -16,7 +16,7 @@ import pytest
 
 from restore.errors import WeightsError
 from restore.weights.convert import npz_list
-from restore.weights.convert.npz_list import read_npz_list
+from restore.weights.convert.metzler import read_npz_list
 
 _MEMORY = 2 << 30
 

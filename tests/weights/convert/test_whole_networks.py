@@ -14,7 +14,7 @@ from restore.image.metrics import psnr_chw
 from restore.image.picture import Picture
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.optical_element import psf_of
-from restore.noise.awgn import add_gaussian_noise
+from restore.noise.sensor import add_gaussian_noise
 from restore.tasks import load
 from restore.weights.convert.convert import convert
 

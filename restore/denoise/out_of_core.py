@@ -23,18 +23,18 @@ from restore.denoise.pixels import (
     only_finite,
 )
 from restore.engine.runner import PerTile, Runner
-from restore.engine.tiles import Part
+from restore.engine.tiles import Area
 from restore.errors import OutputError
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
 from restore.noise.estimate_rows import estimate_sigma_of_rows
 
-__all__ = ["Scratch", "denoise_large", "sigma_of_large"]
+__all__ = ["Scratch", "denoise_out_of_core", "sigma_out_of_core"]
 
 Pixels = NDArray[np.float32]
 
 
-def sigma_of_large(source: OutOfCorePicture) -> float:
+def sigma_out_of_core(source: OutOfCorePicture) -> float:
     """Return the noise level in [0, 1] that ``estimate_sigma`` finds in the whole picture."""
     with source.opened() as read:
 
@@ -44,7 +44,7 @@ def sigma_of_large(source: OutOfCorePicture) -> float:
         return estimate_sigma_of_rows(encoded, source.height, source.width)
 
 
-def denoise_large(
+def denoise_out_of_core(
     source: OutOfCorePicture,
     runner: Runner,
     per_tile: PerTile,
@@ -76,11 +76,11 @@ def denoise_large(
     scratch = Scratch(source.workplace, channels, source.height, source.width)
     midtones = Midtones(channels)
 
-    def begin() -> Callable[[Part, Pixels, Pixels], None]:
+    def begin() -> Callable[[Area, Pixels, Pixels], None]:
         nonlocal midtones
         midtones = seen = Midtones(channels)
 
-        def take(part: Part, noisy: Pixels, restored: Pixels) -> None:
+        def take(part: Area, noisy: Pixels, restored: Pixels) -> None:
             if keeps_midtones:
                 seen.add(noisy, restored)
             scratch.write(part, restored)
@@ -142,7 +142,7 @@ class Scratch:
         except OSError as error:
             raise self._failure(error) from error
 
-    def write(self, part: Part, pixels: Pixels) -> None:
+    def write(self, part: Area, pixels: Pixels) -> None:
         """Keep the pixels ``[C, h, w]`` of a part.
 
         Raises:

@@ -13,16 +13,16 @@ import pytest
 import tifffile
 
 from restore.batch.out_of_core import OutOfCoreResult
-from restore.denoise.large import Scratch
+from restore.denoise.out_of_core import Scratch
 from restore.denoise.runner import Denoiser
 from restore.engine.lane import TileTooLarge
 from restore.engine.runner import Runner
 from restore.errors import OutputError
 from restore.image.decode import decode
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
-from restore.noise.awgn import add_gaussian_noise
 from restore.noise.estimate import estimate_sigma_chw
 from restore.noise.estimate_rows import estimate_sigma_of_rows
+from restore.noise.sensor import add_gaussian_noise
 
 HEIGHT, WIDTH = 300, 250
 
@@ -51,7 +51,7 @@ def write(path: Path, samples: np.ndarray) -> OutOfCorePicture:
 
 def assert_same(denoiser: Denoiser, source: OutOfCorePicture, **options: float) -> None:
     whole = denoiser(decode(source.path), **options)
-    result = denoiser.large(source, **options)
+    result = denoiser.out_of_core(source, **options)
     assert {**result.record, "seconds": 0} == {**whole.record, "seconds": 0}
     with result.opened() as rows:
         for start in range(0, HEIGHT, 70):
@@ -132,7 +132,7 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
     whole = denoiser(decode(source.path))
     small: Any = Small()
     runner._first, runner._lanes, runner._free = small, [small], deque([small])
-    result = denoiser.large(source)
+    result = denoiser.out_of_core(source)
     assert result.record["tile"] == 64
     with result.opened() as rows:
         np.testing.assert_allclose(rows(0, HEIGHT).pixels, whole.picture.pixels, atol=1e-5)
@@ -197,7 +197,7 @@ def test_the_room_of_a_working_file_is_taken_at_once(
 
 def test_results_are_read_once(tmp_path: Path, color_model: Path) -> None:
     source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
-    result = Denoiser(color_model, device="cpu", tile=64).large(source)
+    result = Denoiser(color_model, device="cpu", tile=64).out_of_core(source)
     assert isinstance(result, OutOfCoreResult)
     with result.opened() as rows:
         rows(0, 1)
