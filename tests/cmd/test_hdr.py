@@ -178,15 +178,15 @@ def shots(workplace: Path, brackets: Path) -> Path:
 
 
 @pytest.mark.usefixtures("shots")
-def test_brackets_of_a_tree_are_merged_one_by_one(run: Run, workplace: Path) -> None:
+def test_brackets_of_a_tree_are_merged_one_by_one(run: Run) -> None:
     ended = run(
         "hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align", "--json", "--preview"
     )
     assert ended.code == 0, ended.err
     records = [json.loads(line) for line in ended.out.splitlines()]
     assert sorted(record["frames"] for record in records) == [3, 7]
-    files = (path for path in (workplace / "merged").rglob("*") if path.is_file())
-    written = sorted(str(path.relative_to(workplace / "merged")) for path in files)
+    files = (path for path in Path("merged").rglob("*") if path.is_file())
+    written = sorted(str(path.relative_to("merged")) for path in files)
     assert written == [
         "stack/stack_room_exp_0.exr", "stack/stack_room_exp_0_preview.jpg",
         "stack_alignment/IMG_4209.exr", "stack_alignment/IMG_4209_preview.jpg",
@@ -259,14 +259,14 @@ def test_a_merged_picture_goes_to_standard_output(spawn: Spawn, workplace: Path)
 
 
 def test_a_frame_that_stands_alone_fails_and_the_rest_is_done(
-    run: Run, shots: Path, photograph: str, workplace: Path
+    run: Run, shots: Path, photograph: str
 ) -> None:
     shutil.move(photograph, shots / "alone.png")
     ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--no-align")
     assert ended.code == 1
     assert "alone.png: stands alone" in ended.err
     assert ended.err.count("alone.png: ") == 1
-    assert len(list((workplace / "merged").rglob("*.exr"))) == 2
+    assert len(list(Path("merged").rglob("*.exr"))) == 2
 
 
 def test_brackets_of_one_name_in_two_folders_are_two_results(run: Run, workplace: Path) -> None:

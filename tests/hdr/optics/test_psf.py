@@ -17,6 +17,8 @@ from restore.hdr.optics.psf import (
     point_spread,
     resized,
 )
+from restore.models.optical_element import psf_of
+from restore.tasks import load
 
 CAMERA = LensDesign()
 FLAT = torch.zeros(256, 256, dtype=torch.float64)
@@ -135,8 +137,18 @@ def test_the_psf_agrees_with_torchoptics() -> None:
     torch.testing.assert_close(psf, theirs, rtol=0.01, atol=0.01 * float(psf.max()))
 
 
+def test_the_measured_psf_that_is_shipped_shows_its_orders() -> None:
+    psf = psf_of(load("hdr-measured").tensors)
+    assert psf is not None
+    _assert_orders_of_the_measured_element(psf)
+
+
 def test_the_measured_psf_shows_its_orders(shared_data: Path) -> None:
     psf = load_psf(shared_data / "hdr" / "metzler" / "measured_psf.npz")
+    _assert_orders_of_the_measured_element(psf)
+
+
+def _assert_orders_of_the_measured_element(psf: torch.Tensor) -> None:
     assert psf.shape == (3, 319, 319)
     torch.testing.assert_close(psf.sum(dim=(1, 2)), torch.ones(3))
     for channel, distance in zip(psf, (35.5, 31.2, 25.6), strict=True):
