@@ -15,7 +15,8 @@ from imrestore.output import say
 from imrestore.report import Report, print_plan
 
 if TYPE_CHECKING:
-    from restore.anomaly.results import Record, Results
+    from restore.anomaly.records import Record
+    from restore.anomaly.results import Results
     from restore.anomaly.runner import Detector
     from restore.batch.plan import BatchPlan
 

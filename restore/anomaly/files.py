@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
-from restore.anomaly.results import Record
+from restore.anomaly.records import Record
 from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, Shard, make_plan
 from restore.errors import OutputError, UsageError
 from restore.files import identity_of, remove_stale_parts

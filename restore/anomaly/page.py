@@ -16,7 +16,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from restore.anomaly.files import thumbnail_of
-from restore.anomaly.results import Record
+from restore.anomaly.records import Record
 from restore.anomaly.runner import Detector
 
 __all__ = ["Page", "histogram", "page_of"]

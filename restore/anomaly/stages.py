@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from restore.anomaly.files import ResultFiles
 from restore.anomaly.part import Part, read_part
-from restore.anomaly.results import record_of
+from restore.anomaly.records import record_of
 from restore.anomaly.runner import Detector, Inspection
 from restore.batch.plan import Item
 from restore.batch.stages import readable, size_of

@@ -76,3 +76,21 @@ def test_config_survives_json() -> None:
 def test_impossible_configs_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(WeightsError):
         ResUNetConfig(**wrong)
+
+
+def test_a_level_adds_what_comes_up_to_what_went_down() -> None:
+    """Without residuals, and with nothing that goes down, the skips alone return the features."""
+    torch.manual_seed(0)
+    network = ResUNet(SMALL)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if "conv2" in name or name.startswith("down"):
+                parameter.zero_()
+        features = torch.rand(1, 4, 8, 12)
+        torch.testing.assert_close(network.through_levels(features), features)
+        network.down[0].weight.fill_(0.5)
+        network.up[0].weight.fill_(1.0)
+        network.up[1].weight.zero_()
+        cell = features.unfold(2, 2, 2).unfold(3, 2, 2).sum(dim=(1, 4, 5))
+        raised = (6 * 0.5 * cell).repeat_interleave(2, dim=1).repeat_interleave(2, dim=2)
+        torch.testing.assert_close(network.through_levels(features), features + raised[:, None])

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from restore.errors import WeightsError
-from restore.weights.convert import npz_list
+from restore.weights.convert import metzler as npz_list
 from restore.weights.convert.metzler import read_npz_list
 
 _MEMORY = 2 << 30
