@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.layers import ssim_map
+from restore.models.layers import awaits_tensors, ssim_map
 
 __all__ = ["Autoencoder", "AutoencoderConfig"]
 
@@ -87,6 +87,8 @@ class Autoencoder(nn.Module):
             *_doubling(32, 32),
             nn.ConvTranspose2d(32, config.channels, kernel_size=4, stride=2, padding=1),
         )
+        if awaits_tensors(self):
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, a=0.2)

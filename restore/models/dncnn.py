@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.layers import conv_relu, with_sigma_map
+from restore.models.layers import awaits_tensors, conv_relu, with_sigma_map
 
 __all__ = ["DnCNN", "DnCNNConfig"]
 
@@ -72,6 +72,8 @@ class DnCNN(nn.Module):
         A ReLU leaves the output of a ReLU as it is, so a hidden layer that starts as the identity
         is transparent, and a deep stack starts to learn as fast as a shallow one.
         """
+        if awaits_tensors(self):
+            return
         for conv in self.convolutions:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
             nn.init.zeros_(cast(Tensor, conv.bias))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
+from restore.models.layers import awaits_tensors
 
 __all__ = ["IspUNet", "IspUNetConfig"]
 
@@ -79,6 +80,8 @@ class IspUNet(nn.Module):
 
     def reset_parameters(self) -> None:
         """Keep the variance of the features from layer to layer."""
+        if awaits_tensors(self):
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=_SLOPE, nonlinearity="leaky_relu")

@@ -14,6 +14,7 @@ __all__ = [
     "SSIM_RADIUS",
     "ResidualBlock",
     "ResidualLevels",
+    "awaits_tensors",
     "conv_relu",
     "ssim_map",
     "with_sigma_map",
@@ -21,6 +22,14 @@ __all__ = [
 
 _VARIANCE_OF_3X3 = 2 / 3
 """Of -1, 0 and 1, which are equally likely."""
+
+
+def awaits_tensors(network: nn.Module) -> bool:
+    """Whether a network is on the meta device, for tensors that were learned already.
+
+    Drawing none there takes PyTorch two seconds, in which it imports its compiler.
+    """
+    return any(parameter.is_meta for parameter in network.parameters())
 
 
 class ResidualBlock(nn.Module):
@@ -78,6 +87,8 @@ class ResidualLevels(nn.Module):
             tail: factor on the tail's weights: the smaller, the nearer to no change the network
                 starts.
         """
+        if awaits_tensors(self):
+            return
         with torch.no_grad():
             for module in self.modules():
                 if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

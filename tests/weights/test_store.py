@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,3 +227,13 @@ def test_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
     with pytest.raises(WeightsError, match="shipped are") as caught:
         load(name)
     assert all(known in str(caught.value) for known in shipped())
+
+
+def test_building_does_not_wait_for_pytorchs_compiler() -> None:
+    """Random tensors on the meta device would import it, which takes seconds."""
+    code = (
+        "import sys; from restore.tasks import load; from restore.weights.file import shipped\n"
+        "for name in shipped(): load(name).build()\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
