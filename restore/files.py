@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -76,6 +77,8 @@ def remove_own_parts() -> None:
 
 def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
     if overwrite:
+        with contextlib.suppress(OSError):  # where there was nothing, or the mode is not ours
+            part.chmod(stat.S_IMODE(path.stat().st_mode))
         part.replace(path)
         return
     try:

@@ -32,3 +32,12 @@ def test_parts_that_may_be_in_use_stay_and_old_ones_go(
     remove_stale_parts(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {young.name, "old.png"}
     remove_stale_parts(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes")
+def test_a_replaced_file_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"before")
+    path.chmod(0o640)
+    write_atomically(path, b"after", overwrite=True)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"after", 0o640)

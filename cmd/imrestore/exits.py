@@ -15,6 +15,10 @@ __all__ = [
 ]
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)]))
+"""What ends a run in good order; SIGHUP comes when the terminal is closed."""
+
+
 class ExitCode(IntEnum):
     """What the exit code tells a script."""
 
@@ -27,7 +31,7 @@ class ExitCode(IntEnum):
 
 
 class Stopped(BaseException):
-    """SIGINT or SIGTERM came; not an Exception, so that no handler swallows it."""
+    """One of ``_ENDING`` came; not an Exception, so that no handler swallows it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -35,16 +39,16 @@ class Stopped(BaseException):
 
 
 def heeded_signals() -> list[signal.Signals]:
-    """Return which of SIGINT and SIGTERM end this process."""
+    """Return which of SIGINT, SIGTERM and SIGHUP end this process."""
     return [
         number
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in _ENDING
         if signal.getsignal(number) is not signal.SIG_IGN  # as `nohup` and `&` in scripts set it
     ]
 
 
 def raise_on_signals() -> None:
-    """Turn the first SIGINT or SIGTERM into ``Stopped``; a second one ends the program at once."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into ``Stopped``; a second one ends it at once."""
     numbers = heeded_signals()
 
     def end(number: int, _frame: Any) -> NoReturn:

@@ -73,7 +73,7 @@ class InspectionStages:
 
     def load(self, item: Item) -> _Loaded:
         """Decode."""
-        source = readable(item, self.standard_input)
+        source = readable(item, self.standard_input, self.max_pixels)
         return _Loaded(item.source_name, read_part(source, max_pixels=self.max_pixels))
 
     def megapixels(self, loaded: _Loaded) -> float:

@@ -103,8 +103,11 @@ def _walk(
 
 
 def _may_be_a_picture(path: Path) -> bool:
-    """Tell files, and links to nowhere (they deserve an error), from pipes and sockets."""
-    return os.path.isfile(path) or os.path.islink(path)
+    """Tell files, and links to nowhere (they deserve an error), from pipes and devices.
+
+    A pipe behind a link would never end, or never begin, and stop the folder.
+    """
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
 def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:

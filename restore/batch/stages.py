@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from restore.batch.kinds import FileKind, Input, Output
 from restore.batch.plan import BatchPlan, Existing, Item
 from restore.batch.stream import Outcome, Status, Stopping
-from restore.errors import InputError, OutputError, OutputExists, RestoreError, UsageError
+from restore.errors import (
+    ImageTooLarge,
+    InputError,
+    OutputError,
+    OutputExists,
+    RestoreError,
+    UsageError,
+)
 from restore.files import remove_stale_parts, write_atomically
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
@@ -25,6 +32,10 @@ from restore.image.picture import Picture
 __all__ = ["Loaded", "PictureStages", "Result", "prepare_folders", "readable", "size_of"]
 
 _CHUNK = 4 << 20
+_STREAM_BYTES_PER_PIXEL = 16
+_LONGEST_METADATA = 64 << 20
+_LONGEST_STREAM = 2 << 30
+"""Bytes that are read of a pipe; what is longer is kept in memory twice, and better in a file."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,9 @@ class PictureStages(Generic[Input, Output]):
     def load(self, item: Item) -> Loaded[Input]:
         """Decode."""
         self.check_folder(item)
-        source = self.kind.read(readable(item, self.standard_input), self.max_pixels)
+        source = self.kind.read(
+            readable(item, self.standard_input, self.max_pixels), self.max_pixels
+        )
         return Loaded(item, source)
 
     def check_folder(self, item: Item) -> None:
@@ -213,7 +226,7 @@ def size_of(item: Item) -> float:
     return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
 
 
-def readable(item: Item, standard_input: BinaryIO | None) -> Path | bytes:
+def readable(item: Item, standard_input: BinaryIO | None, max_pixels: int) -> Path | bytes:
     """Return the file of an item, or the bytes of what is not seekable, as decoders seek.
 
     Raises:
@@ -221,10 +234,32 @@ def readable(item: Item, standard_input: BinaryIO | None) -> Path | bytes:
     """
     try:
         if item.source is None:
-            return standard_input.read() if standard_input else b""
+            return _read_stream(item, standard_input, max_pixels) if standard_input else b""
         # A pipe is not seekable.
-        is_file = stat.S_ISREG(item.source.stat().st_mode)
-        return item.source if is_file else item.source.read_bytes()
+        if stat.S_ISREG(item.source.stat().st_mode):
+            return item.source
+        with item.source.open("rb") as file:
+            return _read_stream(item, file, max_pixels)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
+
+
+def _read_stream(item: Item, stream: BinaryIO, max_pixels: int) -> bytes:
+    """Read what may never end, but no more than pictures of so many pixels can take.
+
+    Raises:
+        ImageTooLarge: it is longer.
+    """
+    longest = _STREAM_BYTES_PER_PIXEL * max_pixels + _LONGEST_METADATA
+    parts: list[bytes] = []
+    size = 0
+    while part := stream.read(_CHUNK):
+        size += len(part)
+        if size > min(longest, _LONGEST_STREAM):
+            raise ImageTooLarge(
+                f"{item.source_name}: longer than {min(longest, _LONGEST_STREAM):,} bytes; "
+                "write it to a file first"
+            )
+        parts.append(part)
+    return b"".join(parts)

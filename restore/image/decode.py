@@ -9,6 +9,7 @@ from typing import BinaryIO
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
+from restore.image.icc import check_profile
 from restore.image.picture import Picture
 
 __all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors", "size_check"]
@@ -99,7 +100,9 @@ def _read(file: BinaryIO, head: bytes, check_size: CheckSize) -> Picture:
     image_format = sniff(head)
     if image_format is None:
         raise UnsupportedImage(_advice(head))
-    return CODECS[image_format].read(file, check_size)
+    picture = CODECS[image_format].read(file, check_size)
+    check_profile(len(picture.icc or b""))
+    return picture
 
 
 def _advice(head: bytes) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from restore.errors import CorruptImage, OutputError, UnsupportedImage
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
-from restore.image.icc import other_primaries
+from restore.image.icc import LONGEST_PROFILE, check_profile, other_primaries
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
@@ -143,7 +143,10 @@ def _read_chunks(data: bytes, check_size: CheckSize) -> _Chunks:
             case b"acTL":
                 raise UnsupportedImage("is an animation; extract one frame first")
             case b"iCCP":
-                found.icc = _inflated(bytes(body).partition(b"\x00")[2][1:])
+                if found.icc is not None:
+                    raise CorruptImage("has two colour profiles")
+                found.icc = _inflated(bytes(body).partition(b"\x00")[2][1:], LONGEST_PROFILE + 1)
+                check_profile(len(found.icc or b""))
             case b"eXIf":
                 found.exif = bare_exif(bytes(body))
             case b"iTXt" if bytes(body[: len(_XMP_KEYWORD) + 1]) == _XMP_KEYWORD + b"\x00":
@@ -255,14 +258,15 @@ def _chunk(kind: bytes, body: bytes | memoryview) -> bytes:
     return b"".join([struct.pack(">I", len(body)), kind, body, checksum])
 
 
-def _inflated(data: bytes) -> bytes | None:
-    """Decompress a block; one that is damaged or absurdly large is dropped."""
+def _inflated(data: bytes, most: int = _MOST_BLOCK_BYTES) -> bytes | None:
+    """Decompress a block, no more than ``most`` bytes of it; one that is damaged is dropped."""
     inflater = zlib.decompressobj()
     try:
-        block = inflater.decompress(data, _MOST_BLOCK_BYTES)
+        block = inflater.decompress(data, most)
     except zlib.error:
         return None
-    return block if block and inflater.eof else None
+    is_whole = inflater.eof or (most < _MOST_BLOCK_BYTES and len(block) == most)
+    return block if block and is_whole else None
 
 
 def _itxt_text(body: bytes) -> bytes | None:

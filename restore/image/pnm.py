@@ -14,6 +14,10 @@ from restore.image.samples import planes, stored_samples
 
 __all__ = ["read_pnm", "write_pnm"]
 
+_LONGEST_HEADER = 1 << 16
+"""Bytes, comments included; of whole files of blanks a match would take minutes and memory."""
+_LONGEST_NUMBER = 16
+"""Bytes of a plain sample with the blanks around it, on average."""
 _TOKEN = rb"(?:\s|#[^\n]*\n)*"
 _HEADER = re.compile(
     rb"P([2356])(?=\s)" + _TOKEN + rb"(\d{1,9})(?=[\s#])" + _TOKEN + rb"(\d{1,9})(?=[\s#])"
@@ -27,8 +31,7 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     Raises:
         CorruptImage: the header makes no sense, or samples are missing.
     """
-    data = file.read()
-    header = _HEADER.match(data)
+    header = _HEADER.match(file.read(_LONGEST_HEADER))
     if not header:
         raise CorruptImage("has a damaged header")
     kind, width, height, peak = (int(group) for group in header.groups())
@@ -37,12 +40,13 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     check_size(width, height)
     channels = 3 if kind in (3, 6) else 1
     count = width * height * channels
-    body = memoryview(data)[header.end() :]
+    file.seek(header.end())
     if kind in (2, 3):
-        samples = _plain_samples(bytes(body), count)
+        samples = _plain_samples(file.read(_LONGEST_NUMBER * count + _LONGEST_HEADER), count)
     else:
         dtype = np.dtype(">u2" if peak > 255 else np.uint8)
-        samples = np.frombuffer(body, dtype, min(count, len(body) // dtype.itemsize))
+        body = file.read(count * dtype.itemsize)
+        samples = np.frombuffer(body, dtype, len(body) // dtype.itemsize)
     if len(samples) < count:
         raise CorruptImage("is cut short")
     if samples.max() > peak:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from PIL import Image
 
 from restore.batch.kinds import PICTURES
 from restore.batch.plan import BatchPlan, Existing, Item
-from restore.batch.stages import PictureStages, prepare_folders
+from restore.batch.stages import PictureStages, prepare_folders, readable
 from restore.batch.stream import Outcome, Status, Stopping
-from restore.errors import InputError, OutputError, OutputExists
+from restore.errors import ImageTooLarge, InputError, OutputError, OutputExists
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.encode import encode_as
@@ -120,3 +121,21 @@ def test_standard_streams_have_to_be_given(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=None, format=ImageFormat.PNG)
     with pytest.raises(OutputError, match="standard output"):
         save(PictureStages(kind=PICTURES, restore=Unchanged), item)
+
+
+def test_a_stream_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless:
+        count = 0
+
+        def read(self, size: int) -> bytes:
+            self.count += size
+            return bytes(size)
+
+    endless: Any = Endless()
+    monkeypatch.setattr("restore.batch.stages._LONGEST_STREAM", 20 << 20)
+    item = Item(source=None, destination=Path("out.png"))
+    with pytest.raises(ImageTooLarge, match=r"^-: longer than 20,971,520 bytes"):
+        readable(item, endless, 10**9)
+    assert endless.count <= 24 << 20
+    with pytest.raises(ImageTooLarge, match="longer than"):
+        readable(item, endless, 1000)

@@ -161,7 +161,9 @@ def test_a_terminal_gets_a_bar(spawn: Spawn, photo: Photo, tiny_weights: str) ->
     assert "1 done in" in shown
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_in_the_middle_of_a_big_picture_ends_within_two_seconds(
     spawn: Spawn, photo: Photo, slow_weights: str, number: int, code: int
 ) -> None:

@@ -9,7 +9,15 @@ from PIL import Image
 from restore.denoise.data import _matched, open_training_data
 from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.train import train_denoiser
-from restore.errors import OutputError, OutputExists, TrainingError, TrainingStopped, UsageError
+from restore.errors import (
+    OutputError,
+    OutputExists,
+    RestoreError,
+    TrainingError,
+    TrainingStopped,
+    UsageError,
+    WeightsError,
+)
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import load
 from restore.training.schedule import Progress
@@ -152,8 +160,12 @@ def test_teacher_must_be_a_denoiser_that_the_crops_fit(photos: Path, tmp_path: P
     coarse = ResUNet(ResUNetConfig(channels=1, widths=(2,) * 6, blocks=1))
     wide = tmp_path / "wide.safetensors"
     save_weights(weights_of(coarse, name="wide", task="denoise", provenance={}), wide)
-    for teacher, message in ((other, "for hdr, not for denoising"), (wide, "a multiple of 32")):
-        with pytest.raises(UsageError, match=message):
+    refusals: list[tuple[Path, type[RestoreError], str]] = [
+        (other, WeightsError, "for hdr, not for denoise"),
+        (wide, UsageError, "a multiple of 32"),
+    ]
+    for teacher, error, message in refusals:
+        with pytest.raises(error, match=message):
             train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos, teacher=teacher)
 
 

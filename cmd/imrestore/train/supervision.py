@@ -71,7 +71,7 @@ class _Signalled:
 
 @contextmanager
 def _stop_on_signal() -> Iterator[_Signalled]:
-    """Note SIGINT and SIGTERM, so that the loop can write its checkpoint first.
+    """Note SIGINT, SIGTERM and SIGHUP, so that the loop can write its checkpoint first.
 
     While pictures are read, before the loop runs, there is nothing to write: a signal ends the
     run at once, as a second one does at any time.
