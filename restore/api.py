@@ -1,8 +1,7 @@
-"""The public functions on images: each checks what it is given, and calls the library's own.
+"""The public functions on images: each checks its arguments and calls the library's internals.
 
-Beside them stand ``restore.denoise``, in ``restore.denoise.function``, and the classes that keep a
-network open. All take the kinds of image that ``restore.image.coerce.ImageLike`` names, and speak
-of noise levels in 0..255.
+``restore.denoise`` (in ``restore.denoise.function``) and the classes that keep a network open are
+public too. All accept the types of ``restore.image.coerce.ImageLike``; noise levels are in 0..255.
 """
 
 import math
@@ -32,14 +31,14 @@ def decode(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX
 
     Args:
         source: Path of a file, or a file's bytes.
-        max_pixels: Number of pixels above which a picture is refused before memory is taken.
+        max_pixels: Largest number of pixels accepted, checked before memory is allocated.
 
     Raises:
-        UnsupportedImage: not a picture, or a kind that is not read.
+        UnsupportedImage: not a picture, or an unsupported format.
         CorruptImage: damaged or cut short.
         ImageTooLarge: more than ``max_pixels``.
         InputError: the file cannot be opened.
-        UsageError: ``max_pixels`` is no number.
+        UsageError: ``max_pixels`` is negative or not a number.
 
     >>> import restore
     >>> picture = restore.decode("samples/city.png")
@@ -66,7 +65,7 @@ def encode(
     """Return the bytes of a file.
 
     A ``Picture`` or a file keeps its colour profile, metadata, alpha and bit depth where the
-    container holds them. ``restore.image.encode.encode`` tells what becomes of linear light.
+    container holds them. ``restore.image.encode.encode`` documents how linear light is written.
 
     Args:
         image: ``Picture``, path, PIL image, array or tensor of one picture; see ``denoise``. Floats
@@ -78,9 +77,9 @@ def encode(
             then applied to the pixels.
 
     Raises:
-        UsageError: a format, depth or quality that there is not.
+        UsageError: unknown format, or invalid bit depth or quality.
         OutputError: the container cannot hold this picture.
-        InputError: the image is of no such kind, or cannot be read.
+        InputError: the image is of an unsupported type, or cannot be read.
 
     >>> import numpy as np
     >>> import restore
@@ -108,15 +107,15 @@ def encode(
 def estimate_sigma(image: ImageLike) -> float:
     """Return the standard deviation of the noise in 0..255: what ``denoise`` takes as ``sigma``.
 
-    It is the level that ``denoise`` finds by itself, measured on gamma-encoded samples; Liu,
-    Tanaka and Okutomi, IEEE TIP 2013. 0.0 where nothing can be measured.
+    It is the level that ``denoise`` estimates by itself, measured on gamma-encoded samples (Liu,
+    Tanaka and Okutomi, IEEE TIP 2013); 0.0 where nothing can be measured.
 
     Args:
-        image: ``Picture``, path, PIL image, array or tensor; see ``denoise``. Of a batch, the root
+        image: ``Picture``, path, PIL image, array or tensor; see ``denoise``. For a batch, the root
             mean square of its pictures' levels is returned.
 
     Raises:
-        InputError: the image is of no such kind, or cannot be read.
+        InputError: the image is of an unsupported type, or cannot be read.
 
     >>> import numpy as np
     >>> import restore
@@ -138,8 +137,8 @@ def psnr(result: ImageLike, reference: ImageLike) -> float:
     """Return the peak signal-to-noise ratio in dB, peak 1, over all pixels and channels.
 
     Args:
-        result: ``Picture``, path, PIL image, array or tensor; see ``denoise``. Of batches, the mean
-            over pictures is returned.
+        result: ``Picture``, path, PIL image, array or tensor; see ``denoise``. For batches, the
+            mean over pictures is returned.
         reference: Image of the same size and channels, of any of these kinds.
 
     Returns:
@@ -147,7 +146,7 @@ def psnr(result: ImageLike, reference: ImageLike) -> float:
 
     Raises:
         UsageError: sizes, channels or numbers of pictures differ, or only one is linear light.
-        InputError: an image is of no such kind, or cannot be read.
+        InputError: an image is of an unsupported type, or cannot be read.
 
     >>> import numpy as np
     >>> import restore
@@ -166,13 +165,13 @@ def ssim(result: ImageLike, reference: ImageLike) -> float:
 
     Args:
         result: ``Picture``, path, PIL image, array or tensor of at least 11x11 pixels; see
-            ``denoise``. Of batches, the mean over pictures is returned.
+            ``denoise``. For batches, the mean over pictures is returned.
         reference: Image of the same size and channels, of any of these kinds.
 
     Raises:
         UsageError: sizes, channels or numbers of pictures differ, or only one is linear light.
         UnsupportedImage: smaller than the window.
-        InputError: an image is of no such kind, or cannot be read.
+        InputError: an image is of an unsupported type, or cannot be read.
 
     >>> import restore
     >>> round(restore.ssim("samples/city.png", "samples/city.png"), 3)

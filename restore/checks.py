@@ -1,4 +1,4 @@
-"""Checks of what callers of the library give as options."""
+"""Checks of the options that callers of the library pass."""
 
 from numbers import Real
 
@@ -14,7 +14,7 @@ def checked_number(
 
     Args:
         name: Name of the option.
-        value: Number to check; NumPy's scalars are numbers, booleans are none.
+        value: Number to check; NumPy scalars count as numbers, booleans do not.
         least: Smallest value allowed.
         most: Largest value allowed.
         expected: What to give instead, as in "a number from 0 to 1".

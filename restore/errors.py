@@ -3,7 +3,7 @@
 RestoreError
 ├── UsageError            an option or a combination of options makes no sense
 ├── InputError            one input cannot be used; the others can
-│   ├── UnsupportedImage  not an image, or a kind that is deliberately not read
+│   ├── UnsupportedImage  not an image, or a format that is deliberately unsupported
 │   ├── CorruptImage      an image whose data are damaged or cut short
 │   └── ImageTooLarge     more pixels than the limit allows
 ├── OutputError           a result cannot be written
@@ -51,7 +51,7 @@ class InputError(RestoreError):
 
 
 class UnsupportedImage(InputError):
-    """Not an image, or a kind that is deliberately not read."""
+    """Not an image, or a format that is deliberately unsupported."""
 
 
 class CorruptImage(InputError):

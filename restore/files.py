@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees either nothing or the whole."""
+"""Atomic file writes: a reader sees either no file or the complete one."""
 
 import contextlib
 import os
@@ -44,13 +44,14 @@ def write_atomically(
 
 @contextlib.contextmanager
 def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
-    """Open a file to be written and read at any place, which gets its name when it is whole.
+    """Open a seekable file for writing and reading, which gets its name once it is complete.
 
     Raises:
         OutputExists: as ``write_atomically``.
-        OutputError: as ``write_atomically``. Whatever ends the block, nothing is left behind.
+        OutputError: as ``write_atomically``; however the block ends, no temporary file is left
+            behind.
     """
-    # A short name of its own: the final name plus a suffix could exceed what the disk allows.
+    # A short name of its own: the final name plus a suffix could exceed the file system's limit.
     part = path.parent / f"{_PREFIX}{token_hex(8)}{_SUFFIX}"
     _being_written.add(part)
     try:
@@ -69,7 +70,7 @@ def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
 
 
 def remove_own_parts() -> None:
-    """Remove what this process is writing: for an end that does not wait for its threads."""
+    """Remove this process's temporary files, for an exit that does not wait for its threads."""
     for part in tuple(_being_written):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -102,7 +103,7 @@ def remove_stale_parts(folder: Path) -> None:
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:
-    """Return device and inode, which no link, hard or symbolic, hides; None if nothing is there."""
+    """Return device and inode, the same through any link, hard or symbolic; None without a file."""
     try:
         status = path.stat()
     except OSError:

@@ -1,4 +1,4 @@
-"""Objects that hold open networks, and can be sent to other processes all the same."""
+"""Pickling of objects that hold open networks, so that they can be sent to other processes."""
 
 from functools import partial
 from typing import Any, Self
@@ -7,12 +7,12 @@ __all__ = ["Reopened"]
 
 
 class Reopened:
-    """Pickled as the arguments it was made with; the copy opens its networks anew."""
+    """Base class pickled as its constructor's arguments; the copy opens its networks again."""
 
     _made_with: partial[Any]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Keep the arguments that ``__init__`` gets, too."""
+        """Keep the arguments that are passed to ``__init__``."""
         made = super().__new__(cls)
         made._made_with = partial(cls, *args, **kwargs)
         return made

@@ -1,4 +1,4 @@
-"""The tasks of this library, and weights of whichever of them."""
+"""The tasks of this library, and the loading of weights for any of them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ TASKS = (DENOISE, DARK_ENHANCE, ANOMALY, HDR)
 
 
 def task_called(name: str) -> Task:
-    """Return the task whose subcommand is called so.
+    """Return the task whose subcommand is ``name``.
 
     Raises:
         WeightsError: there is none.
@@ -32,10 +32,10 @@ def task_called(name: str) -> Task:
 
 
 def load(name_or_path: str | Path) -> "Weights":
-    """Read shipped weights by name, or a file, of whichever task.
+    """Read shipped weights by name, or a weight file, for any task.
 
     Raises:
-        WeightsError: unknown name, not a weight file, or metadata that make no sense.
+        WeightsError: unknown name, not a weight file, or invalid metadata.
 
     >>> import restore
     >>> restore.load("resunet-color").architecture

@@ -1,4 +1,4 @@
-"""Which pictures the paths on a command line stand for."""
+"""Expansion of the paths on a command line to pictures."""
 
 import os
 from collections import defaultdict
@@ -21,7 +21,7 @@ class Found:
 
     Attributes:
         source: the file, or None for standard input.
-        relative: where its result belongs below an output folder, under the source's own name.
+        relative: path of its result relative to the output folder, with the source's own name.
     """
 
     source: Path | None
@@ -31,12 +31,12 @@ class Found:
 def find_pictures(
     inputs: Sequence[str], *, recursive: bool, output: Path | None, suffixes: Collection[str]
 ) -> tuple[list[Found], list[str]]:
-    """Return the pictures behind ``inputs``, and one sentence for every folder that is closed.
+    """Return the pictures behind ``inputs``, and one sentence for every folder that cannot be read.
 
     A named file is taken whatever its suffix and whether it exists or not; a folder gives the
     files directly in it with one of ``suffixes`` (lower case), and with ``recursive`` those of
-    its whole tree. Links to folders are followed, but never back into a folder on the way.
-    Hidden names (``.thumbnails``, ``._IMG_1.jpg``) and the folder ``output`` are left out.
+    its whole tree. Links to folders are followed, except in cycles. Hidden names (``.thumbnails``,
+    ``._IMG_1.jpg``) and the folder ``output`` are left out.
     """
     found: list[Found] = []
     closed: list[str] = []
@@ -93,7 +93,7 @@ def _walk(
         for path in paths:
             if path.name.startswith("."):
                 continue
-            # Unlike those of Path, the tests of os.path are False where looking is not permitted.
+            # Unlike Path's methods, those of os.path return False where access is denied.
             if os.path.isdir(path):
                 real = os.path.realpath(path)
                 if recursive and real != left_out and real not in ancestors:
@@ -103,7 +103,7 @@ def _walk(
 
 
 def _may_be_a_picture(path: Path) -> bool:
-    """Tell files, and links to nowhere (they deserve an error), from pipes and devices.
+    """Accept files and broken links, which give an error later, but no pipes or devices.
 
     A pipe behind a link would never end, or never begin, and stop the folder.
     """
@@ -111,7 +111,7 @@ def _may_be_a_picture(path: Path) -> bool:
 
 
 def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Return the paths by what they are called below ``folder``, without suffixes."""
+    """Group the paths by their name relative to ``folder``, without suffix."""
     stems: dict[Path, list[Path]] = defaultdict(list)
     for path in paths:
         stems[path.relative_to(folder).with_suffix("")].append(path)
@@ -119,10 +119,10 @@ def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:
 
 
 def counterpart(path: Path, candidates: Sequence[Path]) -> Path:
-    """Return the one of ``candidates`` that belongs to ``path``, by its suffix.
+    """Return the candidate with the same suffix as ``path``, or else the only one.
 
     Raises:
-        InputError: there is none, or there are several.
+        InputError: there is no candidate, or more than one.
     """
     same = [each for each in candidates if each.suffix == path.suffix] or list(candidates)
     if not same:

@@ -1,4 +1,4 @@
-"""The kinds of files that tasks take: where they are found, how they are read and written."""
+"""The kinds of files that tasks process: how they are found, read and written."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -39,30 +39,30 @@ __all__ = [
 
 
 class HasSize(Protocol):
-    """What is decoded from an input."""
+    """A decoded input."""
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """Height in pixels."""
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """Width in pixels."""
 
 
 class TaskResult(Protocol):
-    """What a task makes of an input."""
+    """A task's result for an input."""
 
     @property
     def picture(self) -> Picture:
-        """The result."""
+        """The restored picture."""
 
     @property
     def record(self) -> Mapping[str, object]:
-        """How it came about, in values that JSON knows."""
+        """How it was made, in values that JSON can hold."""
 
     def encoded(self, image_format: ImageFormat, options: WriteOptions) -> bytes:
-        """Return the bytes of a file."""
+        """Return the result as the bytes of a file."""
 
 
 Input = TypeVar("Input", bound=HasSize)
@@ -71,19 +71,18 @@ Output = TypeVar("Output", bound=TaskResult)
 
 @dataclass(frozen=True, kw_only=True)
 class FileKind(Generic[Input, Output]):
-    """A kind of inputs, and of the outputs that a task makes of them.
+    """A kind of input files, and of the output files made from them.
 
     Attributes:
         suffixes: lower-case suffixes by which inputs are found in folders.
-        noun: what inputs are called.
-        read: decodes a file, or a file's bytes, of at most so many pixels.
-        before: returns the input, given the result too, as a picture ``[H, W, C]`` to compare
-            the result with.
-        beside: returns the bytes of a file that stands beside a result, by the name of its kind.
-        written: the formats of outputs, each with the suffix that its files get.
-        default_format: of outputs where nothing names one; None for each input's own.
-        is_light: outputs hold scene-linear light.
-        is_any_size: inputs may be larger than memory, see ``OutOfCoreStages``.
+        noun: name of the inputs in messages, plural.
+        read: decodes a file, or a file's bytes, given the largest number of pixels accepted.
+        before: returns the picture ``[H, W, C]`` to compare a result with, given input and result.
+        beside: returns the bytes of an additional output file, given a result and the file's kind.
+        written: output formats, each with the suffix of its files.
+        default_format: output format where none is requested; None for each input's own.
+        is_light: whether outputs hold scene-linear light.
+        is_any_size: whether inputs may be larger than memory; see ``OutOfCoreStages``.
     """
 
     suffixes: Collection[str]
@@ -113,14 +112,14 @@ PICTURES: FileKind[Any, Any] = FileKind(
     written=WRITTEN,
     is_any_size=True,
 )
-"""Finished pictures of any size, written as what they are."""
+"""Finished pictures of any size, by default written in their own format."""
 
 
 class _Light(TaskResult, Protocol):
-    """A result with files beside it."""
+    """A result with additional output files."""
 
     def beside(self, kind: str) -> bytes:
-        """Return the bytes of a file that stands beside it."""
+        """Return the bytes of an additional output file."""
 
 
 def _beside_light(result: _Light, kind: str) -> bytes:
@@ -137,15 +136,15 @@ PICTURES_TO_LIGHT: FileKind[Any, Any] = FileKind(
     default_format=ImageFormat.EXR,
     is_light=True,
 )
-"""Finished pictures, of which scene-linear light is written; JPEG holds it as a gain map."""
+"""Finished pictures, converted to scene-linear light; JPEG stores it as a gain map."""
 
 
 class _Photograph(TaskResult, Protocol):
-    """A result that knows what it was made of."""
+    """A result that can show its input."""
 
     @property
     def before(self) -> NDArray[np.uint8]:
-        """What was measured, as a picture ``[H, W, C]``."""
+        """The input as a picture ``[H, W, C]``."""
 
 
 def _read_raw(source: Path | bytes, max_pixels: int) -> RawPicture:
@@ -173,7 +172,7 @@ RAW_FILES: FileKind[Any, Any] = FileKind(
     written=WRITTEN_OF_RAW,
     default_format=ImageFormat.PNG,
 )
-"""Camera RAW files, from which photographs are made."""
+"""Camera RAW files, developed to photographs."""
 
 RAW_FILES_TO_LINEAR = replace(
     RAW_FILES,
@@ -181,4 +180,4 @@ RAW_FILES_TO_LINEAR = replace(
     default_format=ImageFormat.EXR,
     is_light=True,
 )
-"""Camera RAW files, of which linear light is written."""
+"""Camera RAW files, developed to linear light."""

@@ -1,4 +1,4 @@
-"""Out-of-core work: the stages of a task whose largest pictures are never in memory."""
+"""Out-of-core stages, for pictures that are too large for memory."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -21,18 +21,18 @@ __all__ = ["OutOfCoreResult", "OutOfCoreStages", "ReadRows"]
 
 
 ReadRows = Callable[[int, int], Picture]
-"""Returns the picture of the rows from a first to, exclusive, a last one."""
+"""Returns the rows from a first one to a last one (exclusive) as a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutOfCoreResult:
-    """A result that is made while it is written.
+    """A result that is computed while it is written.
 
     Attributes:
-        picture: the result without its rows: all that stands beside the pixels.
-        height: of the result.
-        record: how it came about, in values that JSON knows.
-        opened: returns, once, what reads the result from top to bottom.
+        picture: the result without pixels: metadata, profile and format only.
+        height: height of the result in pixels.
+        record: how it was made, in values that JSON can hold.
+        opened: opens the result for reading once, from top to bottom.
     """
 
     picture: Picture
@@ -45,23 +45,23 @@ class OutOfCoreResult:
 class OutOfCoreStages(PictureStages[Any, Any]):
     """Hands TIFF files that are too large for the memory budget to ``restore`` undecoded.
 
-    Such a file goes to another TIFF, as an ``OutOfCorePicture`` and an ``OutOfCoreResult``;
-    everything else that is asked for (another container, a before/after picture, standard output,
-    pixels to be turned) needs the whole picture, which then goes the way of all pictures.
+    Such a file is written to another TIFF, as an ``OutOfCorePicture`` and an ``OutOfCoreResult``.
+    All other requests (another container, a before/after picture, standard output, pixels to be
+    rotated) need the whole picture in memory, which is then processed like any other.
     """
 
     def load(self, item: Item) -> Loaded[Any]:
-        """Decode, or look into what is too large."""
+        """Decode, or only open a file that is too large."""
         self.check_folder(item)
         too_large = self._opened_if_too_large(item)
         return super().load(item) if too_large is None else Loaded(item, too_large)
 
     def save(self, item: Item, result: Result[Any], stopping: Callable[[], bool]) -> Outcome:
-        """Encode and write; what is too large strip by strip."""
+        """Encode and write; a picture that is too large is written strip by strip."""
         restored = result.restored
         if not isinstance(restored, OutOfCoreResult):
             return super().save(item, result, stopping)
-        assert item.destination is not None  # so it was chosen while it was loaded
+        assert item.destination is not None  # load has checked it
         try:
             with restored.opened() as rows:
                 self._write_rows(item.destination, restored, rows, stopping)

@@ -1,4 +1,4 @@
-"""From the paths of a command line to a plan: every name and every refusal before work starts."""
+"""The plan of a batch: every output name and every refusal is known before work starts."""
 
 import os
 import unicodedata
@@ -19,7 +19,7 @@ __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "Shard", "make_plan",
 
 
 class Existing(StrEnum):
-    """What to do where an output is there already."""
+    """What to do where an output exists already."""
 
     REFUSE = "refuse"
     OVERWRITE = "overwrite"
@@ -28,15 +28,15 @@ class Existing(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture's way.
+    """One picture of a plan: its source and its outputs.
 
     Attributes:
         source: the file to read, or None for standard input.
         destination: the file to write, or None for standard output.
         compare: where the before/after picture goes, or None.
-        beside: what else the task writes beside the destination: its kind, and where it goes.
+        beside: additional output files of the task, each with its kind and path.
         format: the container to write, or None to keep that of the input.
-        skip: all its outputs are there already and are to be kept.
+        skip: whether all its outputs exist already and are kept.
     """
 
     source: Path | None
@@ -68,8 +68,8 @@ class BatchPlan:
     """What a run will do.
 
     Attributes:
-        items: in the order of the work; the same for the same paths, whatever their order.
-        closed: one sentence for every folder that could not be looked into.
+        items: items in the order of the work, which does not depend on the order of the inputs.
+        closed: one sentence for every folder that could not be read.
     """
 
     items: tuple[Item, ...]
@@ -103,23 +103,26 @@ def parse_shard(text: str) -> Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
-    """What a plan is made of.
+    """The arguments of ``make_plan``.
 
     Attributes:
         inputs: files, folders, or ``-`` for standard input.
-        output: a folder if there are several inputs, one is a folder, the name ends with a slash
-            or a folder of that name exists; ``-`` for standard output; else a file.
-        kind: of files.
+        output: path to write to: a folder if there are several inputs, one is a folder, the name
+            ends with a slash or a folder of that name exists; ``-`` for standard output; else a
+            file.
+        kind: kind of the input files.
         recursive: take the whole tree below every folder; it is mirrored below ``output``.
         format: the container of all outputs, instead of each input's own.
-        one_suffix: in a folder, give an output the suffix of its format even where the input has
-            another of the same format.
+        one_suffix: in a folder, always use the default suffix of the format, even where the input
+            has another suffix of the same format.
         compare: plan a before/after picture ``NAME_compare.png`` beside every output.
-        beside: kinds of files to plan beside every output, each with what follows ``NAME_``.
-        existing: what to do where an output is there already.
-        shard: keep this part only. Names are checked over the whole, existing outputs in the part.
-        only: of the files that are found, those that get a result; None for all.
-        also_read: files that are read beside the inputs, and no more to be overwritten than they.
+        beside: kinds of additional files to plan for every output, each with what follows
+            ``NAME_``.
+        existing: what to do where an output exists already.
+        shard: part of the plan to keep; None for all. Name collisions are checked over the whole
+            plan, existing outputs in the part only.
+        only: files that get a result, among those found; None for all.
+        also_read: files that are read besides the inputs, and must not be overwritten either.
     """
 
     inputs: Sequence[str]
@@ -137,11 +140,11 @@ class PlanRequest:
 
 
 def make_plan(request: PlanRequest) -> BatchPlan:
-    """Return what is read and written, touching nothing.
+    """Return what will be read and written, without touching any file.
 
     Raises:
-        UsageError: nothing to do; two results of one name; an output that is an input; an output
-            that exists; or inputs and output that do not go together.
+        UsageError: nothing to do; two results with the same name; an output that is an input; an
+            output that exists; or inputs and output that do not go together.
     """
     _check_names(request)
     into_folder = _is_folder(request.inputs, request.output)
@@ -168,7 +171,7 @@ def _check_names(request: PlanRequest) -> None:
     if not request.output:
         raise UsageError("the name of the output is empty")
     if request.format is not None and request.format not in written:
-        raise UsageError(f"--format {request.format}: written here are {', '.join(written)}")
+        raise UsageError(f"--format {request.format}: use one of {', '.join(written)}")
     if all(name != STANDARD_STREAM and not os.path.lexists(name) for name in inputs):
         raise UsageError("; ".join(f"{name}: no such file or folder" for name in inputs))
     if list(inputs).count(STANDARD_STREAM) > 1:
@@ -176,7 +179,7 @@ def _check_names(request: PlanRequest) -> None:
 
 
 def _found(request: PlanRequest, into_folder: bool) -> tuple[list[Found], list[str]]:
-    """Return the inputs that get a result, and a sentence for every folder that is closed."""
+    """Return the inputs that get a result, and a sentence for every folder that cannot be read."""
     found, closed = find_pictures(
         request.inputs,
         recursive=request.recursive,
@@ -214,7 +217,7 @@ def _item_in_folder(found: Found, request: PlanRequest) -> Item:
     name, suffix = found.relative, found.relative.suffix
     known = format_of_suffix(suffix)
     if image_format is None and known is not None and known not in kind.written:
-        image_format = ImageFormat.PNG  # what is read but not written, such as BMP
+        image_format = ImageFormat.PNG  # a format that is read but not written, such as BMP
     if image_format is not None and (request.one_suffix or known is not image_format):
         if known is not None or suffix.lower() in kind.suffixes:
             name = name.with_suffix("")
@@ -248,7 +251,7 @@ def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:
     if destination is None:
         raise UsageError("--compare needs an output file to stand beside, not standard output")
     is_alone = stems[destination.with_suffix("")] == 1
-    # a.jpg beside a.png: what they are called in full tells their comparisons apart.
+    # a.jpg beside a.png: their full names tell their comparisons apart.
     name = destination.stem if is_alone else destination.name
     return replace(item, compare=destination.with_name(f"{name}_compare.png"))
 
@@ -273,7 +276,7 @@ def _refuse_collisions(items: Iterable[Item]) -> None:
         for path in item.outputs:
             if path.parent not in folds:
                 folds[path.parent] = _ignores_case(path.parent)
-            key = os.path.abspath(path)  # and not resolve(): links stay as they are
+            key = os.path.abspath(path)  # not resolve(), which would follow links
             if folds[path.parent]:
                 key = unicodedata.normalize("NFC", key).casefold()
             other = taken.setdefault(key, item)
@@ -319,6 +322,6 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
                 else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
             )
     for item in items:
-        # All of them: a result without the compare picture that is asked for is not all there.
+        # All of them: a result without its requested comparison is incomplete.
         done = bool(item.outputs) and all(map(os.path.lexists, item.outputs))
         yield replace(item, skip=existing is Existing.SKIP and done)

@@ -40,7 +40,7 @@ _LONGEST_STREAM = 2 << 30
 
 @dataclass(frozen=True)
 class Loaded(Generic[Input]):
-    """An item and what was read of its source."""
+    """An item and its decoded source."""
 
     item: Item
     source: Input
@@ -48,7 +48,7 @@ class Loaded(Generic[Input]):
 
 @dataclass(frozen=True)
 class Result(Generic[Output]):
-    """What the task made, and what it was made of where that is to be shown."""
+    """A task's result, and the picture to compare it with if a comparison is requested."""
 
     restored: Output
     before: NDArray[np.uint8] | None
@@ -59,10 +59,10 @@ class PictureStages(Generic[Input, Output]):
     """Decodes an item's source, hands it to ``restore``, encodes and writes the result.
 
     Attributes:
-        kind: of files.
-        restore: the task.
-        existing: how the plan treats outputs that are there already.
-        options: of the files that are written.
+        kind: kind of the files.
+        restore: function of the task.
+        existing: how the plan treats outputs that exist already.
+        options: how files are written.
         max_pixels: larger pictures are refused.
         closed: folders that cannot be written, as ``prepare_folders`` returns them.
         standard_input, standard_output: where items without a file read and write.
@@ -103,18 +103,18 @@ class PictureStages(Generic[Input, Output]):
         return loaded.source.width * loaded.source.height / 1e6
 
     def process(self, loaded: Loaded[Input]) -> Result[Output]:
-        """Do the task's work, and keep what a before/after picture will need."""
+        """Run the task, and keep the input for a before/after picture."""
         try:
             restored = self.restore(loaded.source)
         except RestoreError as error:
-            # Those of tasks that read further files name the file.
+            # Tasks that read further files already name the file.
             name = f"{loaded.item.source_name}: "
             raise type(error)(name + str(error).removeprefix(name)) from error
         before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
         return Result(restored, before)
 
     def save(self, item: Item, result: Result[Output], stopping: Callable[[], bool]) -> Outcome:
-        """Encode and write; the before/after picture first, so that a result means all is done."""
+        """Encode and write; the result comes last, so that its presence means all is done."""
         if item.compare and result.before is not None:
             self._save_compare(item.compare, result.before, result.restored.picture, stopping)
         for kind, path in item.beside:
@@ -162,7 +162,7 @@ class PictureStages(Generic[Input, Output]):
 
 
 def prepare_folders(plan: BatchPlan) -> dict[Path, str]:
-    """Create the folders that ``plan`` writes to and clear away what killed runs left in them.
+    """Create the folders that ``plan`` writes to and remove temporary files of killed runs.
 
     Returns:
         The folders that cannot be written, each with a sentence that says why.
@@ -187,7 +187,7 @@ def prepare_folders(plan: BatchPlan) -> dict[Path, str]:
 
 
 def _output_format(item: Item, picture: Picture) -> ImageFormat:
-    """Return the container of the input's content, else what the name says."""
+    """Return the input's own container, else that of the output's suffix, else PNG."""
     by_name = format_of_suffix(item.destination.suffix) if item.destination else None
     for candidate in (picture.format, by_name):
         if candidate in WRITTEN:
@@ -196,7 +196,7 @@ def _output_format(item: Item, picture: Picture) -> ImageFormat:
 
 
 def _chunks(data: bytes, stopping: Callable[[], bool]) -> Iterator[memoryview]:
-    """Cut ``data`` so that writing a large file can be broken off."""
+    """Split ``data`` so that writing a large file can be interrupted."""
     view = memoryview(data)
     for start in range(0, len(view), _CHUNK):
         if stopping():

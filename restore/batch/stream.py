@@ -1,4 +1,4 @@
-"""A plan's items through load -> process -> save, side by side, in bounded memory."""
+"""Runs the items of a plan through load, process and save, in parallel and bounded memory."""
 
 import math
 import traceback
@@ -36,14 +36,15 @@ class Stopping(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one item.
+    """The outcome of one item.
 
     Attributes:
         item: the item.
         status: done, skipped or failed.
-        record: what the task tells about the work (model, sigma, seconds, ...).
-        error: one sentence, where the status is failed.
-        is_bug: the failure is an error of this program and not of the input or the machine.
+        record: the task's record of the work (model, sigma, seconds, ...).
+        error: one sentence if the status is failed, else empty.
+        is_bug: whether the failure is a bug in this program, not a fault of the input or the
+            machine.
         traceback: the failure as Python prints it.
     """
 
@@ -56,7 +57,7 @@ class Outcome:
 
 
 class Stages(Protocol[Loaded, Result]):
-    """What happens to an item, in several threads."""
+    """The stages of an item, called from several threads."""
 
     def file_size(self, item: Item) -> float:
         """Return the bytes that will be read; infinity if unknown."""
@@ -68,7 +69,7 @@ class Stages(Protocol[Loaded, Result]):
         """Return how large the loaded picture is."""
 
     def process(self, loaded: Loaded) -> Result:
-        """Do the task's work; called for one picture at a time where the work has one lane."""
+        """Run the task; called for one picture at a time if the task has one lane."""
 
     def save(self, item: Item, result: Result, stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; raise ``Stopping`` soon after ``stopping()`` has become true."""
@@ -76,7 +77,7 @@ class Stages(Protocol[Loaded, Result]):
 
 @dataclass(eq=False)
 class _Ticket:
-    """An item on its way: counted as ``megapixels`` against the budget until it is finished."""
+    """An item in progress: ``megapixels`` count against the budget until it is finished."""
 
     item: Item
     megapixels: float = 0.0
@@ -91,12 +92,12 @@ class Stream(Generic[Loaded, Result]):
     is in the middle of a big picture.
 
     Args:
-        items: what to do.
-        stages: how to do it.
-        jobs: threads that load, and as many that save. Together no more than 12.5 megapixels
-            for each job, and never less than 50, are in memory, or one larger picture alone.
-        lanes: how much of the work may run side by side. With one, pictures are processed one by
-            one; with several, as many at once as there are jobs, and no fewer than lanes.
+        items: items to process.
+        stages: stages that process them.
+        jobs: number of threads that load, and of threads that save. Pictures in memory total at
+            most 12.5 megapixels per job, but at least 50, or are one larger picture alone.
+        lanes: number of lanes of the task. With one, pictures are processed one by one; with
+            several, ``max(lanes, jobs)`` at once.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Stream(Generic[Loaded, Result]):
         """Yield an outcome for every item.
 
         Raises:
-            BrokenPipeError: nobody reads standard output any more.
+            BrokenPipeError: the reader of standard output is gone.
         """
         waiting = deque(self._items)
         try:
@@ -138,7 +139,7 @@ class Stream(Generic[Loaded, Result]):
             self._shut_down()
 
     def stop(self, *, grace_s: float) -> list[Outcome]:
-        """Start nothing more, wait ``grace_s`` for files being written to be finished or dropped.
+        """Stop; wait up to ``grace_s`` seconds until files being written are finished or dropped.
 
         Returns:
             The outcomes that were ready but not yet yielded. Threads may still be in the middle
@@ -161,7 +162,7 @@ class Stream(Generic[Loaded, Result]):
             while waiting and self._fits(waiting[0]):
                 self._start(waiting.popleft())
             if not self._under_way[0].finished:
-                # The timeout serves systems where a signal does not end a wait.
+                # The timeout is for systems where a signal does not interrupt a wait.
                 self._changed.wait(_LONGEST_WAIT_S)
             if self._broken_pipe:
                 raise self._broken_pipe
@@ -176,7 +177,7 @@ class Stream(Generic[Loaded, Result]):
         return not alive or sum(alive) + self._expected_megapixels(item) <= self._budget
 
     def _expected_megapixels(self, item: Item) -> float:
-        """Guess from what was seen; a file far larger than any so far is let in alone."""
+        """Guess from earlier files; a file far larger than any so far is processed alone."""
         if item.skip:
             return 0.0
         known = self._stages.file_size(item) <= 2 * self._largest_file

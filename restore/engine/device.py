@@ -1,4 +1,4 @@
-"""Which device PyTorch works on, and what that device is fast at."""
+"""Selection of PyTorch devices, and the precisions that each of them runs fast."""
 
 import logging
 import platform
@@ -22,7 +22,7 @@ __all__ = [
 log = logging.getLogger("restore")
 
 ALL_GPUS = "cuda:all"
-"""The name of all GPUs of this machine together."""
+"""Device name that stands for all GPUs of this machine."""
 
 PRECISIONS: Mapping[str, torch.dtype] = {
     "fp32": torch.float32,
@@ -86,7 +86,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
 
 @cache
 def _fault(device: torch.device) -> str | None:
-    """Return what keeps a GPU from computing: it may be too old for this build, or taken."""
+    """Return why a GPU cannot compute, or None: it may be too old for this build, or in use."""
     try:
         torch.ones(1, device=device).add_(1).item()
     except RuntimeError as error:
@@ -112,10 +112,10 @@ def fast_precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def training_dtype(name: str, device: torch.device) -> torch.dtype:
-    """Return the autocast dtype for training: ``name``, or for auto bf16 where it is fast.
+    """Return the autocast dtype for training: ``name``; auto is bf16 where it is fast, else fp32.
 
     Raises:
-        UsageError: no such precision for training.
+        UsageError: ``name`` is not a precision for training.
     """
     if name == "auto":
         on_gpu = device.type == "cuda" and _has_bf16_units(device)
@@ -127,5 +127,5 @@ def training_dtype(name: str, device: torch.device) -> torch.dtype:
 
 
 def _has_bf16_units(gpu: torch.device) -> bool:
-    """Whether a GPU multiplies bfloat16 in hardware; PyTorch's own answer counts emulation."""
+    """Whether a GPU multiplies bfloat16 in hardware; PyTorch's own check also counts emulation."""
     return torch.version.hip is not None or torch.cuda.get_device_capability(gpu) >= (8, 0)

@@ -1,4 +1,4 @@
-"""The interface behind which PyTorch and OpenVINO run networks; importing it needs neither."""
+"""The interface that PyTorch and OpenVINO lanes share; importing it needs neither."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ __all__ = ["Lane", "Model", "TileTooLarge", "Traits", "is_out_of_memory", "trait
 
 
 class TileTooLarge(Exception):
-    """The device has not enough memory for a tile of this size.
+    """The device does not have enough memory for a tile of this size.
 
     Attributes:
-        lane: the one of several that had not, where they work side by side.
+        lane: lane that ran out of memory, where several run in parallel.
     """
 
     lane: "Lane | None" = None
@@ -26,14 +26,14 @@ class TileTooLarge(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Traits:
-    """What must be known about a network to feed it.
+    """The properties of a network that determine the shape of its inputs.
 
     Attributes:
-        channels: of the pictures that it is for.
-        halo: how far a result depends on the picture, in the pixels that it sees.
-        multiple: the sides of what it sees must be multiples of this.
-        scale: pixels of the picture to one that it sees, in each direction.
-        window: the only side that it takes, in pixels, or None where any will do.
+        channels: number of picture channels.
+        halo: how far an output depends on the input, in input pixels.
+        multiple: height and width of an input must be multiples of this.
+        scale: picture pixels per input pixel, in each direction; not 1 for packed mosaics.
+        window: fixed height and width of an input in pixels, or None if any size works.
     """
 
     channels: int
@@ -56,72 +56,74 @@ def traits_of(network: Any) -> Traits:
 
 
 class Model(Protocol):
-    """What is run: a network and what was learned."""
+    """A network and its weights, as an engine sees them."""
 
     @property
     def name(self) -> str:
-        """As a user knows it."""
+        """Name shown to the user."""
 
     @property
     def precision_loss_db(self) -> Mapping[str, Mapping[str, float]]:
-        """Measured losses against float32, precision -> level -> dB."""
+        """Measured losses against float32: precision -> level -> dB."""
 
     def build(self) -> "nn.Module":
         """Return the network in evaluation mode, float32, on the CPU; imports PyTorch."""
 
     def fingerprint(self, version: str) -> str | None:
-        """Return a name for what ``version`` of a program makes of it, None if that is unknown."""
+        """Return a cache key for its conversion by ``version`` of an engine, None without one."""
 
 
 class Lane(Protocol):
-    """A network on a device in a precision, that takes one tile at a time."""
+    """One network on one device in one precision; it runs one tile at a time."""
 
     @property
     def traits(self) -> Traits:
-        """What must be known to feed it."""
+        """Properties of the network."""
 
     @property
     def engine(self) -> str:
-        """What computes: pytorch or openvino."""
+        """Name of the engine: pytorch or openvino."""
 
     @property
     def device(self) -> str:
-        """Where it runs, as PyTorch writes it."""
+        """Name of the device, as PyTorch writes it."""
 
     @property
     def precision(self) -> str:
-        """fp32, fp16 or bf16."""
+        """Number format: fp32, fp16 or bf16."""
 
     @property
     def auto_tile(self) -> int:
-        """Side of the tiles that suit it, in the pixels that it sees."""
+        """Default side of the tiles, in input pixels."""
 
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network makes of one tile.
+        """Return the network's output for one tile.
 
         Args:
-            inputs: as its ``forward`` takes them: a picture ``[1, C, H, W]`` with sides that are
-                multiples of ``traits.multiple``, then perhaps a noise level ``[1]``.
+            inputs: arguments of the network's ``forward``: a picture ``[1, C, H, W]`` with sides
+                that are multiples of ``traits.multiple``, then perhaps a noise level ``[1]``.
 
         Raises:
             TileTooLarge: the device ran out of memory.
         """
 
 
-_SIGNS = (
+_OUT_OF_MEMORY_TEXTS = (
     "out of memory",
     "can't allocate memory",
     "not enough memory",
     "STATUS_ALLOC_FAILED",
     "CUFFT_ALLOC_FAILED",
-    # PyTorch, once none of cuDNN's ways to compute a convolution found room.
+    # PyTorch, when no cuDNN algorithm for a convolution fits into memory.
     "unable to find an engine to execute",
 )
-"""PyTorch's allocators, pinned memory, CUDA, its libraries and MPS each have their own words."""
+"""The messages of PyTorch's allocators, pinned memory, CUDA, its libraries and MPS."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a device, or the machine, had no memory left."""
+    """Whether ``error`` means that a device or the machine ran out of memory."""
     if isinstance(error, MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and any(
+        text in str(error) for text in _OUT_OF_MEMORY_TEXTS
+    )

@@ -1,4 +1,4 @@
-"""Networks run by OpenVINO on x86 processors, and kept in its format in a cache folder."""
+"""Networks run by OpenVINO on x86 processors, and a cache of their converted graphs."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ __all__ = [
 _MOST_LANES = 2
 
 _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""What the drivers of Nvidia and AMD, and those of both under WSL, put there."""
+"""Device files of the Nvidia and AMD drivers, and of both under WSL."""
 
 
 def can_serve(device: str) -> bool:
@@ -51,24 +51,24 @@ def can_serve(device: str) -> bool:
 
 
 def _may_have_gpu() -> bool:
-    """Whether there is a driver, and its GPUs are not hidden; PyTorch, asked, takes seconds."""
+    """Whether a GPU driver is present and its GPUs visible; asking PyTorch would take seconds."""
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return False
     return any(map(os.path.exists, _GPU_DRIVERS))
 
 
 class OpenVinoLane:
-    """Runs one network in one lane of the processor; see ``Lane``.
+    """Runs one network in one inference request on the CPU; see ``Lane``.
 
     Args:
-        compiled: the network; its lanes share it.
-        traits: of the network.
-        precision: that it was compiled for.
+        compiled: compiled network, which its lanes share.
+        traits: properties of the network.
+        precision: number format that it was compiled for.
     """
 
     engine = "openvino"
     device = "cpu"
-    # Larger tiles take memory, in smaller ones more is halo: measured from 256 to 1280.
+    # Larger tiles take more memory, smaller ones spend more on halos; measured from 256 to 1280.
     auto_tile = 1024
 
     def __init__(self, compiled: Any, traits: Traits, precision: str) -> None:
@@ -78,7 +78,7 @@ class OpenVinoLane:
         self._busy = threading.Lock()
 
     def __call__(self, *inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the network makes of one picture."""
+        """Return the network's output for one tile."""
         contiguous = [np.ascontiguousarray(each) for each in inputs[: self._inputs]]
         with self._busy:
             self._request.infer(contiguous, share_inputs=True)
@@ -87,13 +87,13 @@ class OpenVinoLane:
 
 
 def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
-    """Return what runs a network side by side: two lanes, each with half of the processor's cores.
+    """Return the lanes of a network: two in parallel, each on half of the processor's cores.
 
-    After each layer the threads of a lane wait for the last of them. Meanwhile the other lane goes
-    on.
+    At the end of each layer the threads of a lane wait for the slowest one; meanwhile the other
+    lane works.
 
     Args:
-        model: what to run.
+        model: network to run.
         precision: fp32 or bf16.
 
     Raises:
@@ -106,7 +106,7 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         "NUM_STREAMS": lanes,
         "INFERENCE_NUM_THREADS": threads,
-        # A pinned thread waits while a thread that decodes has its processor.
+        # A pinned thread would wait while a decoding thread occupies its core.
         "ENABLE_CPU_PINNING": False,
     }
     core = _core()
@@ -119,14 +119,14 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
 def serving_lanes(
     model: Model, placement: Placement, *, is_residual: bool = False
 ) -> list[OpenVinoLane]:
-    """Return lanes where OpenVINO is the right choice, else none.
+    """Return lanes where OpenVINO is the right choice, else an empty list.
 
     Args:
-        model: what to run.
-        placement: where and how.
-        is_residual: the network computes what is subtracted from its input. In bf16 OpenVINO rounds
-            whatever it computes: that costs what was measured where it is the noise only, while
-            other networks have parts that must stay in float32.
+        model: network to run.
+        placement: device, precision and tile size.
+        is_residual: whether the network predicts what is subtracted from its input. In bf16
+            OpenVINO rounds every layer. The measured loss holds if they predict only the noise;
+            other networks have layers that must stay in float32.
 
     Raises:
         UsageError: no such precision.
@@ -170,9 +170,9 @@ class ExportedNetwork:
     """A network in OpenVINO's own format.
 
     Attributes:
-        traits: what must be known to feed it.
-        graph: its layers, as XML.
-        tensors: its parameters.
+        traits: properties of the network.
+        graph: layers, as XML.
+        tensors: parameters, as the bytes of OpenVINO's ``.bin`` file.
     """
 
     traits: Traits
@@ -191,7 +191,7 @@ def _exported(model: Model) -> ExportedNetwork:
 
 
 def _export(model: Model) -> ExportedNetwork:
-    """Trace the network with PyTorch; the sides of pictures stay open."""
+    """Trace the network with PyTorch; height and width stay dynamic."""
     import torch
 
     network: Any = model.build()
@@ -210,10 +210,10 @@ def _traced(network: Any, inputs: tuple[Any, ...]) -> tuple[bytes, bytes]:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     openvino = _openvino()
-    # And not openvino.convert_model, which reports to its makers over the network.
+    # Not openvino.convert_model, which sends telemetry.
     frontend = FrontEndManager().load_by_framework("pytorch")
     with warnings.catch_warnings():
-        # Our checks of shapes look like branches on data, and tracing is no longer in fashion.
+        # The tracer mistakes our shape checks for branches on data, and tracing is deprecated.
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(network, example_input=inputs)
         model = frontend.convert(frontend.load(decoder))
@@ -232,10 +232,10 @@ _LENGTHS = struct.Struct("<QQ")
 
 
 def cache_folder() -> Path:
-    """Return the folder in which this user's programs keep what they can make again.
+    """Return this program's folder in the user's cache directory.
 
     Raises:
-        RuntimeError: this user has no home, and no variable names a folder.
+        RuntimeError: the user has no home directory, and no variable names a cache directory.
     """
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
@@ -247,11 +247,11 @@ def cache_folder() -> Path:
 
 
 def load_network(name: str) -> ExportedNetwork | None:
-    """Return the entry ``name``, or None if there is none that is whole."""
+    """Return the cache entry ``name``, or None if it is missing or damaged."""
     try:
         path = cache_folder() / f"{name}{_SUFFIX}"
         data = path.read_bytes()
-        os.utime(path)  # so that what is in use is not taken for old
+        os.utime(path)  # so that entries in use are not evicted
     except (OSError, RuntimeError):
         return None
     checksum, body = data[:32], memoryview(data)[32:]
@@ -268,7 +268,7 @@ def load_network(name: str) -> ExportedNetwork | None:
 
 
 def store_network(name: str, network: ExportedNetwork) -> None:
-    """Keep an entry, and no more than 32 in all; where the folder cannot be written, do nothing."""
+    """Store a cache entry, keeping the 32 used last; do nothing if the folder is not writable."""
     traits = json.dumps(asdict(network.traits)).encode()
     lengths = _LENGTHS.pack(len(traits), len(network.graph))
     body = b"".join((lengths, traits, network.graph, network.tensors))

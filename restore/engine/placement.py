@@ -1,4 +1,4 @@
-"""Where a network runs, in which number format, and in tiles of which size."""
+"""Where and how a network runs: device, precision and tile size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MAX_PRECISION_LOSS_DB = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """Where and how a network runs.
+    """Device, precision and tile size that a user asks for.
 
     Attributes:
         device: auto, cpu, cuda, cuda:N, cuda:all or mps; auto is a GPU if there is one.
@@ -32,7 +32,7 @@ class Placement:
         """Return the side of the tiles in pixels.
 
         Args:
-            auto: what auto stands for.
+            auto: side in pixels that auto stands for.
 
         Raises:
             UsageError: ``tile`` is neither a positive number nor auto.
@@ -55,8 +55,8 @@ def choose_precision(
 
     Args:
         name: auto, fp32, fp16 or bf16.
-        fast: the precisions that beat float32 where the network will run, the best first.
-        losses_db: the measured losses stored with the weights, precision -> sigma -> dB.
+        fast: precisions that are faster than float32 on the device, best first.
+        losses_db: measured losses stored with the weights: precision -> sigma -> dB.
 
     Raises:
         UsageError: no such precision.

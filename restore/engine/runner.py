@@ -1,4 +1,4 @@
-"""A network that takes pictures of any size: by OpenVINO where it is faster, else PyTorch."""
+"""Runs a network on pictures of any size, with OpenVINO where it is faster, else PyTorch."""
 
 import logging
 import os
@@ -24,10 +24,10 @@ Pixels = NDArray[np.float32]
 Run = Callable[..., Pixels]
 """Runs the network on one tile, as ``Lane`` does."""
 PerTile = Callable[[Run, Pixels], Pixels]
-"""What a task does with a tile ``[C, h, w]``: makes it ready, runs it, and finishes the result."""
+"""Preprocesses a tile ``[C, h, w]``, runs the network on it, and postprocesses the output."""
 
 ENGINE_VARIABLE = "IMRESTORE_ENGINE"
-"""Environment variable that chooses what runs networks: auto, pytorch or openvino."""
+"""Environment variable that selects the engine: auto, pytorch or openvino."""
 
 _LEAST_TILE = 64
 
@@ -35,7 +35,7 @@ log = logging.getLogger("restore")
 
 
 def as_it_is(run: Run, patch: Pixels) -> Pixels:
-    """Return what the network makes of a tile, ``[C, h, w]`` to ``[C', scale * h, scale * w]``."""
+    """Run the network on an unchanged tile, ``[C, h, w]`` to ``[C', scale * h, scale * w]``."""
     result: Pixels = run(patch[None])[0]
     return result
 
@@ -43,23 +43,23 @@ def as_it_is(run: Run, patch: Pixels) -> Pixels:
 class Runner:
     """Runs one network on one device, or on all GPUs; may be called from several threads.
 
-    Lanes run the same network side by side; whoever has a tile gets the one that is free first.
-    Where a lane runs out of memory, all go on with tiles of half the size. A lane without room for
-    a small tile is shut and the others begin again with the first size; once all are shut, the
-    processor takes over.
+    Lanes run the same network in parallel; each tile goes to the first free lane. When a lane runs
+    out of memory, all continue with tiles of half the size. A lane that cannot hold even the
+    smallest tile is closed, and the others start again at the initial size; once all are closed,
+    the CPU takes over.
 
     Args:
-        model: what to run; where it is read from a file, PyTorch is imported only if it is needed.
-        placement: where and how.
-        method: of the network, that is called; only ``forward`` is run by OpenVINO.
-        is_residual: the network computes what is subtracted from its input, so that all of it may
-            be rounded to bfloat16.
-        auto_tile: side of the tiles in pixels where the placement leaves it open; None for the
-            side that suits the device.
+        model: network to run; if it comes from a file, PyTorch is imported only when needed.
+        placement: device, precision and tile size.
+        method: name of the network's method to call; OpenVINO runs only ``forward``.
+        is_residual: whether the network predicts what is subtracted from its input, so that every
+            layer may run in bfloat16.
+        auto_tile: side of the tiles in pixels if the placement says auto; None for the device's
+            default.
 
     Raises:
-        UsageError: an option that does not exist.
-        DeviceError: the device is not on this machine.
+        UsageError: invalid device, precision, tile size or engine.
+        DeviceError: device or engine not available, or no memory for the network.
         WeightsError: the tensors do not fit the architecture.
     """
 
@@ -84,26 +84,26 @@ class Runner:
 
     @property
     def engine(self) -> str:
-        """What runs the network: pytorch or openvino."""
+        """Name of the engine: pytorch or openvino."""
         return self._first.engine
 
     @property
     def device(self) -> str:
-        """Where it runs; several devices with commas between them."""
+        """Name of the device; several are separated by commas."""
         return ",".join(dict.fromkeys(lane.device for lane in list(self._lanes)))
 
     @property
     def precision(self) -> str:
-        """The number format it runs in: fp32, fp16 or bf16."""
+        """Number format: fp32, fp16 or bf16."""
         return self._first.precision
 
     @property
     def lanes(self) -> int:
-        """How many tiles it works on at once."""
+        """Number of tiles that run in parallel."""
         return len(self._lanes)
 
     def record(self) -> dict[str, str | int]:
-        """Return what ran, and where, for the record of a result."""
+        """Return model, device, engine, precision and tile size, for the record of a result."""
         return {
             "model": self.name,
             "device": self.device,
@@ -119,14 +119,14 @@ class Runner:
 
         Args:
             pixels: ``[C, H, W]``, any size from 1x1.
-            per_tile: what is done with each tile.
-            channels: of the result; None for those of ``pixels``.
+            per_tile: processes one tile; see ``PerTile``.
+            channels: number of output channels; None for that of ``pixels``.
 
         Returns:
             ``[channels, scale * H, scale * W]``.
 
         Raises:
-            DeviceError: the machine has not enough memory for a small tile.
+            DeviceError: the machine lacks memory even for the smallest tile.
         """
         inputs, height, width = pixels.shape
         scale = self.traits.scale
@@ -152,16 +152,16 @@ class Runner:
         """Apply the network to a picture that is not in memory, as ``tiled`` does to one that is.
 
         Args:
-            read: returns a part of the picture, ``[C, h, w]``; asked for tiles row by row.
-            begin: returns what takes each part of the result: where it belongs, the pixels that it
-                was made of, and those that were made. It is called again where a device ran out of
-                memory; then all parts come once more.
-            per_tile: what is done with each tile.
-            height: rows of the picture.
-            width: columns of the picture.
+            read: returns an area of the picture, ``[C, h, w]``; called for tiles row by row.
+            begin: returns the function that receives each part of the result: its area, its input
+                pixels and its output pixels. When a device runs out of memory, it is called again,
+                and all parts are delivered anew.
+            per_tile: processes one tile; see ``PerTile``.
+            height: height of the picture in pixels.
+            width: width of the picture in pixels.
 
         Raises:
-            DeviceError: the machine has not enough memory for a small tile.
+            DeviceError: the machine lacks memory even for the smallest tile.
         """
         while True:
             with _Attempt(self) as attempt:
@@ -179,21 +179,21 @@ class Runner:
         windows: int,
         channels: int,
     ) -> Pixels:
-        """Apply a network of one input size to overlapping windows; return their weighted mean.
+        """Apply a network of fixed input size to overlapping windows; return the weighted mean.
 
         Args:
             pixels: ``[C, H, W]``, any size.
-            ready: makes windows ``[B, C, window, window]`` ready for the network.
-            stride: from one window to the next in pixels.
-            windows: that the network takes at once with tiles of ``auto_tile``; in proportion fewer
-                where tiles are smaller.
-            channels: of the result.
+            ready: preprocesses windows ``[B, C, window, window]`` for the network.
+            stride: distance between windows in pixels.
+            windows: number of windows per call with tiles of ``auto_tile``; proportionally fewer
+                with smaller tiles.
+            channels: number of output channels.
 
         Returns:
             ``[channels, H, W]``.
 
         Raises:
-            DeviceError: the machine has not enough memory for one window.
+            DeviceError: the machine lacks memory even for the smallest batch of windows.
         """
         assert self.traits.window is not None
         auto_tile = self._auto_tile or self._first_tile
@@ -218,11 +218,11 @@ class Runner:
         self._generation += 1
 
     def in_lane(self, generation: int, *inputs: Pixels) -> Pixels:
-        """Return what the network makes of one tile, in the lane that is free first.
+        """Return the network's output for one tile, from the first free lane.
 
         Raises:
-            TileTooLarge: its device ran out of memory (``lane`` says which), or the lanes are not
-                those of ``generation`` any more.
+            TileTooLarge: the lane, stored in the error, ran out of memory, or the lanes of
+                ``generation`` have been replaced.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._free or generation != self._generation)
@@ -241,14 +241,14 @@ class Runner:
                     self._changed.notify()
 
     def make_room(self, attempt: "_Attempt", error: TileTooLarge) -> None:
-        """Take smaller tiles, or fewer lanes, after an attempt ran out of memory.
+        """Halve the tile size, or close a lane, after an attempt ran out of memory.
 
         Raises:
-            DeviceError: not even a small tile fits the processor's memory.
+            DeviceError: not even the smallest tile fits into main memory.
         """
         with self._changed:
             if attempt.generation != self._generation or self.tile < attempt.tile:
-                return  # another thread was here before
+                return  # another thread has made room already
             if attempt.tile > _LEAST_TILE:
                 self.tile = max(_LEAST_TILE, attempt.tile // 2)
             elif self._first.device == "cpu" or error.lane is None:
@@ -259,7 +259,7 @@ class Runner:
             self._changed.notify_all()
 
     def _shut(self, lane: Lane) -> None:
-        """Give ``lane`` no more work; without any other, go on with the processor."""
+        """Close ``lane``; if it was the last one, continue on the CPU."""
         was_open = lane in self._lanes
         self._lanes = [each for each in self._lanes if each is not lane]
         self._free = deque(each for each in self._free if each is not lane)
@@ -271,10 +271,10 @@ class Runner:
 
 
 class _Attempt:
-    """One try to do all of the work, with tiles of one size; ended by ``TileTooLarge`` in silence.
+    """One try at a picture with one tile size; leaving it by ``TileTooLarge`` allows a retry.
 
     Args:
-        runner: whose lanes are used.
+        runner: runner whose lanes are used.
     """
 
     def __init__(self, runner: Runner) -> None:
@@ -286,7 +286,7 @@ class _Attempt:
             self.generation, self.tile = runner._generation, runner.tile
             lanes = runner.lanes
         self.run: Run = partial(runner.in_lane, self.generation)
-        # What one lane runs, another worker makes ready or puts away.
+        # While one worker waits for its lane, another prepares or stores a tile.
         self.workers = 2 * lanes if lanes > 1 else 1
         return self
 

@@ -1,4 +1,4 @@
-"""Large pictures through small memory: cut with a halo, run, and keep the cores."""
+"""Tiling: a picture is cut into tiles with a halo, and the cores of the results are kept."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +17,8 @@ __all__ = ["Area", "Window", "each_tile", "in_order", "run_overlapping", "window
 Pixels = NDArray[np.float32]
 
 _ALIGNED = 16
-_SHARED = 768
-"""Side from which on a picture of a single tile is cut in two, for two lanes to share."""
+_SPLIT_ABOVE = 768
+"""Side above which a picture of a single tile is split in two, for two lanes to share."""
 
 Area = tuple[slice, slice]
 """Rows and columns of a picture."""
@@ -26,11 +26,11 @@ Area = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Window:
-    """What a tile reads and what of its result is kept, as slices of rows and columns.
+    """The area that a tile reads, and the area of its result that is kept.
 
     Attributes:
-        read: rows and columns of the picture that the tile needs, inside the picture.
-        keep: rows and columns of the picture that the tile decides.
+        read: area of the picture that the tile reads, with its halo.
+        keep: area of the picture that the tile's result fills.
     """
 
     read: Area
@@ -38,10 +38,10 @@ class Window:
 
 
 def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> Iterator[Window]:
-    """Cut a picture into tiles of about one size, whose kept cores cover it exactly once.
+    """Cut a picture into tiles of about equal size, whose kept cores cover it exactly once.
 
-    What they read is a multiple of 16 pixels wide wherever the picture is: the matrix units of
-    processors take up to three times as long for odd widths.
+    The width that a tile reads is a multiple of 16 pixels where the picture is wide enough: the
+    matrix units of CPUs take up to three times as long for other widths.
 
     Cores start at multiples of ``multiple``, so that a network that halves its resolution sees
     the same grid in every tile and in the whole picture.
@@ -54,7 +54,7 @@ def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> 
     core = -(-tile // multiple) * multiple
     margin = -(-halo // multiple) * multiple
     down, across = -(-height // core), -(-width // core)
-    if down == across == 1 and max(height, width) > _SHARED:
+    if down == across == 1 and max(height, width) > _SPLIT_ABOVE:
         down, across = (2, 1) if height > width else (1, 2)
     for rows, kept_rows in _spans(height, down, margin, multiple):
         for columns, kept_columns in _spans(width, across, margin, multiple):
@@ -63,7 +63,7 @@ def windows(height: int, width: int, *, tile: int, halo: int, multiple: int) -> 
 
 
 def _spans(size: int, count: int, margin: int, multiple: int) -> Iterator[tuple[slice, slice]]:
-    # Tiles of one size take no more memory than they must, and keep lanes equally busy.
+    # Equal tiles need the least memory and keep all lanes equally busy.
     core = -(-size // (count * multiple)) * multiple
     for start in range(0, size, core):
         stop = min(start + core, size)
@@ -71,7 +71,7 @@ def _spans(size: int, count: int, margin: int, multiple: int) -> Iterator[tuple[
 
 
 def _widened(columns: slice, width: int, multiple: int) -> slice:
-    """Return more columns, a multiple of 16 of them if there are as many."""
+    """Extend ``columns`` to a multiple of 16, as far as the picture allows."""
     missing = (columns.start - columns.stop) % _ALIGNED
     stop = min(width, columns.stop + missing)
     missing = (columns.start - stop) % _ALIGNED // multiple * multiple
@@ -95,20 +95,20 @@ def each_tile(
     Args:
         network: maps ``[C, h, w]``, h and w multiples of ``multiple``, to
             ``[channels, scale * h, scale * w]``.
-        read: returns a part of the picture as ``[C, h, w]``; asked for tiles row by row, in the
-            thread that takes the results.
-        height: rows of the picture, from 1.
-        width: columns of the picture, from 1.
+        read: returns an area of the picture as ``[C, h, w]``; called for tiles row by row, in the
+            consumer's thread.
+        height: height of the picture in pixels, at least 1.
+        width: width of the picture in pixels, at least 1.
         tile: side of the kept core of a tile in pixels, rounded up to ``multiple``.
         halo: radius of the network's receptive field in pixels.
-        multiple: what the network's input sides must be multiples of; the picture is mirrored
-            at its lower and right edges to reach one.
-        scale: how much larger the network's result is.
-        workers: threads that ``network`` is called from; the result does not depend on it. For
-            each there are at most two tiles in memory.
+        multiple: height and width of the network's input must be multiples of this; the picture is
+            mirrored at its lower and right edges to reach one.
+        scale: output pixels per input pixel, in each direction.
+        workers: number of threads that call ``network``; it does not affect the result. At most two
+            tiles per thread are in memory.
 
     Returns:
-        An iterator over a part of the result, what it was made of, and its pixels
+        An iterator over the area of a part of the result, its input pixels, and its output pixels
         ``[channels, h, w]``; every pixel once, in the same order for any number of workers.
     """
 
@@ -140,8 +140,8 @@ def _scaled(start: int, stop: int, scale: int) -> slice:
 def _padded(patch: Pixels, multiple: int) -> Pixels:
     """Mirror the lower and right edges until both sides are multiples of ``multiple``.
 
-    Windows start at multiples, so only those that touch the picture's edge are padded, and the
-    halo holds the rows that are mirrored: every tile sees the edge that the whole picture has.
+    Windows start at multiples, so only those at the picture's edge are padded. Their halo holds the
+    rows that are mirrored, so every tile sees the same edge as the whole picture.
     """
     missing = [-size % multiple for size in patch.shape[1:]]
     if not any(missing):
@@ -164,16 +164,17 @@ def run_overlapping(
 ) -> Pixels:
     """Apply ``network`` to overlapping windows and return their weighted mean.
 
-    A window counts most in its middle and next to nothing at its edge, so that no edge shows.
+    A window's weight falls from its middle to almost zero at its edge, so that no seam shows.
 
     Args:
         network: maps ``[B, C, window, window]`` to ``[B, channels, window, window]``.
-        pixels: ``[C, H, W]``, any size; smaller pictures are mirrored at their far edges.
+        pixels: ``[C, H, W]``, any size; if smaller than a window, mirrored at the lower and right
+            edges.
         window: side of a window in pixels.
-        stride: from one window to the next, at most half of ``window``.
-        channels: of the result.
-        batch: windows that the network takes at once.
-        workers: threads that ``network`` is called from; the result does not depend on it.
+        stride: distance between windows in pixels, at most half of ``window``.
+        channels: number of output channels.
+        batch: number of windows per call of ``network``.
+        workers: number of threads that call ``network``; it does not affect the result.
 
     Returns:
         ``[channels, H, W]``.
@@ -205,7 +206,7 @@ def _batches(corners: Iterator[Corner], count: int) -> Iterator[list[Corner]]:
 
 
 def _corners(shape: tuple[int, ...], window: int, stride: int) -> Iterator[Corner]:
-    """Return the corners of windows that cover ``shape``, the last ones flush with its edges."""
+    """Return the top left corners of windows that cover ``shape``, the last flush with its edge."""
     starts = [[*range(0, size - window, stride), size - window] for size in shape]
     return ((y, x) for y in starts[0] for x in starts[1])
 
@@ -214,22 +215,21 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _AHEAD = 2
-"""Calls for each worker that may be under way or done before the first of them is taken."""
+"""Calls per worker that are started before the oldest result is taken."""
 
 
 def in_order(
     function: Callable[[A], B], arguments: Iterable[A], *, workers: int = 1
 ) -> Iterator[B]:
-    """Yield what ``function`` makes of each argument.
+    """Yield ``function``'s result for each argument, in order.
 
-    Arguments are drawn in the thread that asks for results, and only a few calls ahead of it, so
-    that memory does not grow with their number. Once this ends, in whatever way, no call is under
-    way any more.
+    Arguments are drawn in the consumer's thread, and only a few calls ahead, so that memory does
+    not grow with their number. Once this ends, for whatever reason, no call is still running.
 
     Args:
-        function: called from several threads where there are several workers.
-        arguments: drawn one by one.
-        workers: threads; with one, each call is made in the thread that asks, when it asks.
+        function: function to apply; called from several threads if there are several workers.
+        arguments: arguments of the calls, drawn one by one.
+        workers: number of threads; with one, each call runs on demand in the consumer's thread.
 
     Raises:
         Exception: whatever the first call that fails raises.

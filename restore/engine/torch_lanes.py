@@ -1,4 +1,4 @@
-"""Networks run by PyTorch, on processors and GPUs, called with arrays."""
+"""Networks run by PyTorch on CPUs and GPUs, with NumPy arrays as inputs and outputs."""
 
 import logging
 import math
@@ -28,24 +28,24 @@ Array = NDArray[np.float32]
 log = logging.getLogger("restore")
 
 _LANES_PER_GPU = 2
-"""While the network runs for one, the other's pixels are on their way."""
+"""While the network runs in one lane, the other transfers pixels."""
 
 _MOST_PLANS = 512
-"""Of cuDNN, for each thread: some for every shape of tile, of some hundred kilobytes each."""
+"""Limit on cuDNN's cached plans per thread; each tile shape needs a few, of some 100 kB each."""
 
-_FAR = 32
-"""A halo from which on seams cost more than the cache saves."""
+_LARGE_HALO = 32
+"""Halo in pixels above which seams cost more than the cache saves."""
 
 
 class TorchLane:
     """Runs one network on one device; see ``Lane``.
 
     Args:
-        network: on ``device``, in ``precision``.
-        traits: of the network.
-        device: where.
+        network: network to run, on ``device`` and in ``precision``.
+        traits: properties of the network.
+        device: device to run on.
         precision: fp32, fp16 or bf16.
-        method: of the network, that is called.
+        method: name of the network's method to call.
     """
 
     engine = "pytorch"
@@ -62,24 +62,24 @@ class TorchLane:
         self.traits = traits
         self.device, self.precision = str(device), precision
         self._device = device
-        # Called as a module, forward runs the hooks, too.
+        # Calling the module instead of its forward also runs the hooks.
         self._function = network if method == "forward" else getattr(network, method)
 
     @property
     def auto_tile(self) -> int:
-        """Side of the tiles that suit it, in the pixels that it sees."""
+        """Default side of the tiles, in input pixels."""
         if self.device != "cpu":
-            # What a tile costs the host weighs more the faster the network is. Packed mosaics are
-            # twice as large as they look, and other GPUs share the processor's memory.
+            # The faster the network, the more the host's work per tile matters. Packed mosaics are
+            # at least twice as large as the input, and other GPUs share main memory.
             is_fast = self.device.startswith("cuda") and self.precision != "fp32"
             return 2048 if is_fast and self.traits.scale == 1 else 1024
         # Small tiles keep bf16 units fed from the cache, but a halo is computed twice at every
-        # seam: networks that see far, and float32, gain more from larger tiles.
-        size = 512 if self.traits.halo > _FAR else 256
+        # seam: networks with a large receptive field, and float32, gain more from larger tiles.
+        size = 512 if self.traits.halo > _LARGE_HALO else 256
         return size if self.precision == "bf16" else 2 * size
 
     def __call__(self, *inputs: Array) -> Array:
-        """Return what the network makes of its inputs."""
+        """Return the network's output."""
         with memory_errors(), torch.inference_mode(), exact_float32(self.precision == "fp32"):
             tensors = [torch.tensor(each).to(self._device) for each in inputs]
             result: Array = self._function(*_channels_last(tensors)).float().cpu().numpy()
@@ -87,17 +87,17 @@ class TorchLane:
 
 
 class CudaLane(TorchLane):
-    """The same on a GPU, in a thread and a stream of its own and by way of pinned memory.
+    """Runs one network on a GPU, with its own thread and stream, through pinned memory.
 
-    PyTorch keeps cuDNN's plans for each thread, and those of threads that ended for ever. So they
-    are made in one thread, whoever calls.
+    PyTorch caches cuDNN's plans per thread and never frees those of ended threads. So every call
+    runs in the lane's own thread.
 
-    All that a call does on the GPU happens in the lane's stream, one thing after the other, and is
-    over when the call returns. So tensors need no ``record_stream``: the allocator lends memory
-    within a stream. And the pinned buffers of inputs are free again for the next call.
+    All GPU work of a call runs in order in the lane's stream and is complete when the call returns.
+    So tensors need no ``record_stream``, as the allocator reuses memory within a stream, and the
+    next call may reuse the pinned buffers of the inputs.
 
     Args:
-        network: as for ``TorchLane``; lies on the GPU ready.
+        network: as for ``TorchLane``; its copy to the GPU must be complete.
         traits: as for ``TorchLane``.
         device: a GPU.
         precision: as for ``TorchLane``.
@@ -120,7 +120,7 @@ class CudaLane(TorchLane):
         self._buffers: dict[str, Tensor] = {}
 
     def __call__(self, *inputs: Array) -> Array:
-        """Return what the network makes of its inputs."""
+        """Return the network's output."""
         return self._thread.submit(self._run, *inputs).result()
 
     def _run(self, *inputs: Array) -> Array:
@@ -133,7 +133,8 @@ class CudaLane(TorchLane):
                 finally:
                     # Also after an error: a copy may still be reading a buffer.
                     self._stream.synchronize()
-            # Some GPUs do this to every convolution in half precision; clipped it would be black.
+            # Some GPUs return NaN from every half-precision convolution; clipped, that would be
+            # black.
             if self.precision != "fp32" and not math.isfinite(total):
                 raise DeviceError(
                     f"device {self.device}: its results in {self.precision} are not numbers; "
@@ -147,13 +148,13 @@ class CudaLane(TorchLane):
         return buffer.to(self._device, non_blocking=True)
 
     def _downloaded(self, result: Tensor) -> Tensor:
-        """Begin the copy to the host; it is there once the stream is synchronised.
+        """Start the copy to the host; it is complete once the stream is synchronised.
 
-        Into memory that the caller keeps: PyTorch lends it again after that, without a new call of
-        the system.
+        The caller keeps the buffer; once freed, PyTorch reuses its pinned memory without a system
+        call.
         """
         buffer = _pinned(result.numel()).view(result.shape)
-        # Of one layout and type, or the copy would go by way of memory that is not pinned.
+        # With another layout or dtype the copy would go through memory that is not pinned.
         return buffer.copy_(result, non_blocking=True)
 
     def _buffer(self, name: str, shape: Sequence[int]) -> Tensor:
@@ -164,15 +165,15 @@ class CudaLane(TorchLane):
 
 
 def open_lanes(model: Model, placement: Placement, *, method: str = "forward") -> list[TorchLane]:
-    """Return the lanes that a network runs in side by side: one, or several on GPUs.
+    """Return the lanes that run a network in parallel: one, or several on GPUs.
 
     Args:
-        model: what to run.
-        placement: where and how.
-        method: of the network, that is called.
+        model: network to run.
+        placement: device, precision and tile size.
+        method: name of the network's method to call.
 
     Raises:
-        UsageError: an option that does not exist.
+        UsageError: invalid device or precision.
         DeviceError: the device is not on this machine, or has no memory for the network.
         WeightsError: the tensors do not fit the architecture.
     """
@@ -191,14 +192,14 @@ def torch_lanes(
     *,
     method: str = "forward",
 ) -> list[TorchLane]:
-    """Return the lanes of a network: one on a processor, two on every GPU by CUDA.
+    """Return the lanes of a network: two on each CUDA GPU, one on any other device.
 
     Args:
-        network: is moved to the first device; the others get copies.
-        traits: of the network.
-        devices: all of one type.
+        network: network to run; moved to the first device, copied to the others.
+        traits: properties of the network.
+        devices: devices to run on, all of one type.
         precision: fp32, fp16 or bf16.
-        method: of the network, that is called.
+        method: name of the network's method to call.
 
     Raises:
         DeviceError: none of the devices has memory for the network.
@@ -217,7 +218,7 @@ def torch_lanes(
                     f"device {device}: has no memory for the network; try --device cpu"
                 ) from error
             log.warning("%s has no memory for the network; going on without it", device)
-    # In turns, so that a few tiles spread over all devices.
+    # Interleaved, so that a few tiles spread over all devices.
     return [lane for one_of_each in zip(*lanes, strict=True) for lane in one_of_each]
 
 
@@ -226,7 +227,7 @@ def _lanes_on(
 ) -> list[TorchLane]:
     if device.type != "cuda":
         return [TorchLane(network, traits, device, precision, method=method)]
-    # The lanes' streams do not wait for the one that the weights came in.
+    # The lanes' streams do not wait for the stream that copied the weights.
     torch.cuda.synchronize(device)
     return [
         CudaLane(network, traits, device, precision, method=method) for _ in range(_LANES_PER_GPU)
@@ -234,7 +235,7 @@ def _lanes_on(
 
 
 def _channels_last(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return pictures in the layout that the weights have; levels as they are."""
+    """Return the picture in the weights' channels-last layout, and noise levels unchanged."""
     picture, *levels = tensors
     return [picture.to(memory_format=torch.channels_last), *levels]
 
@@ -245,14 +246,14 @@ def _pinned(count: int) -> Tensor:
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn a GPU's lack of memory into ``TileTooLarge``, and give back what it holds in reserve."""
+    """Raise ``TileTooLarge`` when a GPU runs out of memory, and release its cached memory."""
     try:
         yield
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise
-        # What was computed so far lives on in the frames of the error, which lives while the next
-        # tile is tried.
+        # The error lives on while the next tile is tried, and its frames would keep intermediate
+        # results.
         traceback.clear_frames(error.__traceback__)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -268,9 +269,9 @@ _exact_users = 0
 
 @contextmanager
 def exact_float32(wanted: bool) -> Iterator[None]:
-    """Keep cuDNN from rounding float32 to TF32 and from choosing algorithms by the clock.
+    """Keep cuDNN from rounding float32 to TF32 and from choosing algorithms by benchmark.
 
-    These are settings of the process: they stay until the last thread that wants them is done.
+    The settings are process-wide: they stay until the last thread that wants them is done.
     """
     global _exact_users
     if not wanted:

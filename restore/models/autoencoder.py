@@ -1,4 +1,4 @@
-"""Autoencoders that know good parts only, and so reproduce a defect badly."""
+"""Autoencoders trained on good parts only, so that they reproduce defects badly."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -17,16 +17,16 @@ _PIXEL_SIGMA = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class AutoencoderConfig:
-    """What an autoencoder looks like.
+    """Configuration of an autoencoder.
 
     Attributes:
-        channels: of the pictures, any number.
-        window: side in pixels of what it takes at a time, a multiple of 16.
-        latent: numbers that a window is squeezed into.
-        loss: l2 or ssim, what a pixel's difference is measured by.
-        variational: the latent numbers are Gaussian, and their divergence from a normal
-            distribution counts.
-        beta: weight of that divergence; 1 is the bound of the likelihood.
+        channels: number of picture channels, at least 1.
+        window: height and width of the input in pixels, a multiple of 16, at most 1024.
+        latent: dimension of the latent code.
+        loss: measure of the difference at a pixel, l2 or ssim.
+        variational: whether the latent code is Gaussian, with its KL divergence from a normal
+            distribution in the loss.
+        beta: weight of that divergence, at least 0; 1 gives the evidence lower bound.
     """
 
     channels: int = 1
@@ -37,26 +37,28 @@ class AutoencoderConfig:
     beta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse what no autoencoder can be."""
+        """Refuse invalid settings."""
         if self.channels < 1 or self.latent < 1:
             raise WeightsError(
                 f"an autoencoder cannot have {self.channels} channels, {self.latent} latents"
             )
         if self.window < 16 or self.window % 16 or self.window > 1024:
-            raise WeightsError(f"an autoencoder's window is a multiple of 16, not {self.window}")
+            raise WeightsError(
+                f"an autoencoder's window is a multiple of 16 up to 1024, not {self.window}"
+            )
         if self.loss not in ("l2", "ssim"):
             raise WeightsError(f"an autoencoder's loss is l2 or ssim, not {self.loss}")
         if self.variational and self.loss != "l2":
             raise WeightsError("a variational autoencoder's loss is l2")
         if not 0 <= self.beta < float("inf"):
-            raise WeightsError(f"beta is a positive number, not {self.beta}")
+            raise WeightsError(f"beta is a number of at least 0, not {self.beta}")
 
 
 class Autoencoder(nn.Module):
     """The convolutional autoencoder of Bergmann et al. (VISAPP 2019), also as a variational one.
 
-    Nine convolutions squeeze a window into ``latent`` numbers, nine mirrored ones unfold them.
-    Kingma and Welling, "Auto-Encoding Variational Bayes", 2014, for the Gaussian latent.
+    Nine convolutions encode a window as ``latent`` numbers, nine mirrored ones decode them. Kingma
+    and Welling, "Auto-Encoding Variational Bayes", 2014, for the Gaussian latent.
     """
 
     def __init__(self, config: AutoencoderConfig) -> None:
@@ -96,16 +98,16 @@ class Autoencoder(nn.Module):
 
     @property
     def window(self) -> int:
-        """Height and width are this many pixels."""
+        """Height and width of the input in pixels."""
         return self.config.window
 
     def forward(self, pictures: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return what the latent numbers keep of the pictures.
+        """Return the reconstruction from the latent code, and the code's divergence.
 
         Args:
             pictures: ``(B, C, window, window)`` in [0, 1].
-            noise: ``(B, latent)``, normal, for a variational autoencoder in training; without it
-                the mean of the latent distribution is taken.
+            noise: standard normal ``(B, latent)``, for a variational autoencoder in training;
+                without it the mean of the latent distribution is taken.
 
         Returns:
             ``(B, C + 1, window, window)``: the reconstruction in [0, 1], and the divergence of the
@@ -126,7 +128,7 @@ class Autoencoder(nn.Module):
         return torch.cat([reconstruction.float(), spread], dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Return the pictures ``(B, C, window, window)`` of latent numbers ``(B, latent)``."""
+        """Return the pictures ``(B, C, window, window)`` of latent codes ``(B, latent)``."""
         return torch.sigmoid(self.decoder(codes[:, :, None, None].to(self._dtype)))
 
     @property
@@ -134,7 +136,7 @@ class Autoencoder(nn.Module):
         return next(self.parameters()).dtype
 
     def cost(self, pictures: Tensor, result: Tensor) -> Tensor:
-        """Return what training minimises, pixel by pixel: also the score map.
+        """Return the training loss at each pixel, which is also the score map.
 
         Args:
             pictures: ``(B, C, window, window)`` in [0, 1].
@@ -142,7 +144,7 @@ class Autoencoder(nn.Module):
 
         Returns:
             ``(B, 1, window, window)``: squared difference, or 1 - SSIM (at least 0); if
-            variational, minus the bound of the log-likelihood in nats, without constants.
+            variational, the negative evidence lower bound in nats, without constants.
         """
         reconstruction, divergence = result[:, :-1], result[:, -1:]
         if self.config.loss == "ssim":

@@ -15,7 +15,7 @@ __all__ = ["DnCNN", "DnCNNConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class DnCNNConfig:
-    """What a DnCNN looks like.
+    """Configuration of a DnCNN.
 
     Attributes:
         channels: 1 for gray, 3 for colour.
@@ -34,7 +34,7 @@ class DnCNNConfig:
     residual: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what no DnCNN can be."""
+        """Refuse invalid settings."""
         if self.channels not in (1, 3) or self.depth < 2 or self.width < 1:
             raise WeightsError(
                 f"DnCNN cannot have {self.channels} channels, {self.depth} layers, "
@@ -103,8 +103,8 @@ class DnCNN(nn.Module):
 
         Returns:
             ``(B, C, H, W)`` in the dtype of ``noisy``, not clipped. The stack runs in the
-            parameters' dtype, the subtraction in that of ``noisy``, so that low precision
-            touches the noise estimate and never the picture.
+            parameters' dtype, the subtraction in that of ``noisy``, so that low precision affects
+            the noise estimate and never the picture.
         """
         inputs = with_sigma_map(noisy, sigma) if self.config.noise_map else noisy
         convs = self.convolutions

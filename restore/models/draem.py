@@ -1,4 +1,4 @@
-"""DRAEM: a network that repairs a part, and one that points out what had to be repaired."""
+"""DRAEM: one network repairs a part, another segments what had to be repaired."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ __all__ = ["Draem", "DraemConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class DraemConfig:
-    """What a DRAEM looks like.
+    """Configuration of a DRAEM.
 
     Attributes:
-        channels: of the pictures, any number.
-        reconstructor: feature channels of the repairing U-Net, from half the resolution downwards,
-            halving it each time.
-        discriminator: the same of the U-Net that points.
+        channels: number of picture channels, at least 1.
+        reconstructor: feature channels per level of the repairing U-Net, from half the resolution
+            downwards, halving it each time.
+        discriminator: the same for the segmenting U-Net.
         blocks: residual blocks per level on the way down, and again on the way up.
-        smoothing: side in pixels of the square over which evidence is averaged.
+        smoothing: side in pixels, odd, of the square over which evidence is averaged.
     """
 
     channels: int = 1
@@ -32,7 +32,7 @@ class DraemConfig:
     smoothing: int = 9
 
     def __post_init__(self) -> None:
-        """Refuse what no DRAEM can be; accept the lists that JSON makes of tuples."""
+        """Refuse invalid settings; accept the lists that JSON makes of tuples."""
         for name in ("reconstructor", "discriminator"):
             widths = tuple(getattr(self, name))
             object.__setattr__(self, name, widths)
@@ -47,10 +47,10 @@ class DraemConfig:
 class Draem(nn.Module):
     """Reconstruction and discrimination, after DRAEM (Zavrtanik et al., ICCV 2021).
 
-    A U-Net learns to repair made defects; a second one sees the part beside its repair and learns
-    which pixels were defective. Unlike the paper's, both work at half the resolution (a strided
-    stem, a pixel shuffle at the end), are narrow, and do without batch normalisation: pictures of
-    one part differ in exposure, and a batch holds few.
+    A U-Net learns to repair synthetic defects; a second one takes the part and its difference from
+    the repair, and learns which pixels were defective. Unlike the paper's, both work at half the
+    resolution (a strided stem, a pixel shuffle at the end), are narrow, and have no batch
+    normalisation: pictures of one part differ in exposure, and a batch holds few.
     """
 
     def __init__(self, config: DraemConfig) -> None:
@@ -78,7 +78,7 @@ class Draem(nn.Module):
             pictures: ``(B, C, H, W)`` in [0, 1], H and W multiples of ``multiple``.
 
         Returns:
-            ``(B, C + 1, H, W)``: the repair, and log-odds.
+            ``(B, C + 1, H, W)``: the repair, and the log-odds of a defect.
         """
         dtype = self.discriminator.stem.weight.dtype
         centred = (pictures - 0.5).to(dtype)

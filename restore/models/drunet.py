@@ -1,4 +1,4 @@
-"""DRUNet: a U-Net of residual blocks whose skips go around the blocks of a level."""
+"""DRUNet: a U-Net of residual blocks whose skips bypass the blocks of a level."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ __all__ = ["DRUNet", "DRUNetConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class DRUNetConfig(ResUNetConfig):
-    """What a DRUNet looks like: a ResUNet's config with the paper's sizes; never residual."""
+    """Configuration of a DRUNet: a ResUNet's with the paper's sizes; never residual."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 4
     residual: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no DRUNet can be."""
+        """Refuse invalid settings."""
         super().__post_init__()
         if self.residual:
             raise WeightsError("a DRUNet predicts the picture, not the noise")
@@ -28,8 +28,8 @@ class DRUNetConfig(ResUNetConfig):
 class DRUNet(ResUNet):
     """Denoiser of Zhang et al., "Plug-and-Play Image Restoration", IEEE TPAMI 2021.
 
-    The layers are those of a ``ResUNet``, but what a skip carries is the input of a level's blocks
-    on the way down, and it is added to the output of that level's blocks on the way up.
+    The layers are those of a ``ResUNet``, but a skip carries the input of a level's blocks on the
+    way down, and is added to the output of that level's blocks on the way up.
     """
 
     def __init__(self, config: DRUNetConfig) -> None:

@@ -15,13 +15,13 @@ __all__ = ["FFDNet", "FFDNetConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class FFDNetConfig:
-    """What an FFDNet looks like.
+    """Configuration of an FFDNet.
 
     Attributes:
         channels: 1 for gray, 3 for colour.
         depth: number of convolutions; 15 gray, 12 colour in the paper.
         width: feature channels; 64 gray, 96 colour in the paper.
-        noise_map: always True; FFDNet is told sigma.
+        noise_map: always True; sigma is an input.
     """
 
     channels: int = 3
@@ -30,7 +30,7 @@ class FFDNetConfig:
     noise_map: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what no FFDNet can be."""
+        """Refuse invalid settings."""
         if self.channels not in (1, 3) or self.depth < 2 or self.width < 1 or not self.noise_map:
             raise WeightsError(f"{self} is no FFDNet")
 

@@ -1,4 +1,4 @@
-"""HdrResUNet: radiance from one exposure, thought in perceptual steps."""
+"""HdrResUNet: radiance from one exposure, predicted in mu-law space."""
 
 import math
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ _LEVEL_OF_TRACES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class HdrResUNetConfig:
-    """What an HdrResUNet looks like.
+    """Configuration of an HdrResUNet.
 
     Attributes:
         widths: feature channels from full resolution downwards.
         blocks: residual blocks per level on the way down, and again on the way up.
-        psf_size: side of the PSF that it was trained with, 0 for none.
-        cells: side of the height map that makes this PSF, 0 where that is not known.
-        gathered: planes of features that are gathered through each colour's PSF.
-        scattered: planes that are scattered again on the way up; 0 for none.
+        psf_size: side in pixels of the PSF that it was trained with, odd; 0 for none.
+        cells: side in cells of the height map that makes this PSF; 0 if unknown.
+        gathered: number of feature planes that are gathered through each colour's PSF.
+        scattered: number of planes for each colour that are scattered on the way up; 0 for none.
     """
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 128)
@@ -44,7 +44,7 @@ class HdrResUNetConfig:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse what no HdrResUNet can be; accept the lists that JSON makes of tuples."""
+        """Refuse invalid settings; accept the lists that JSON makes of tuples."""
         object.__setattr__(self, "widths", tuple(self.widths))
         least = min((*self.widths, self.blocks, self.gathered))
         if self.channels != 3 or not self.widths or least < 1 or self.scattered < 0:
@@ -57,15 +57,15 @@ class HdrResUNetConfig:
 
 
 class HdrResUNet(ResidualLevels):
-    """A residual U-Net between mu-law values, which are told where the sensor saturated.
+    """A residual U-Net on mu-law values and a map of where the sensor saturated.
 
     ``t = log(1 + mu y / 64) / log(1 + mu)`` with mu = 5000 takes radiance from 0 to 64 times white
     to [0, 1]. The network adds its correction to the ``t`` of the capture, so that a highlight and
     a shadow that are off by the same factor count alike, and the loss in this space is well
     conditioned.
 
-    With an optical element, features of a quarter of the resolution are gathered from where the
-    element throws their light, and on the way up scattered to there again; see ``TraceGathering``.
+    With an optical element, features at a quarter of the resolution are gathered from where the
+    element spreads their light, and scattered back there on the way up; see ``TraceGathering``.
     """
 
     def __init__(self, config: HdrResUNetConfig) -> None:
@@ -115,9 +115,9 @@ class HdrResUNet(ResidualLevels):
 
         Args:
             capture: ``(B, 3, H, W)``, linear, white at 1; sides multiples of ``multiple``.
-            sigma: not used; all networks are called alike.
-            psf: ``(3, P, P)`` that light is gathered through, while it is learned; None for the
-                network's own.
+            sigma: not used; all networks share one signature.
+            psf: PSF ``(3, P, P)`` to gather through while it is trained; None for the network's
+                own.
 
         Returns:
             ``(B, 3, H, W)`` in units of white, in the dtype of ``capture``; not clipped.

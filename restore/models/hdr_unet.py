@@ -17,12 +17,12 @@ _BILINEAR = (0.25, 0.75, 0.75, 0.25)
 
 @dataclass(frozen=True, kw_only=True)
 class HdrUNetConfig:
-    """What an HdrUNet looks like.
+    """Configuration of an HdrUNet.
 
     Attributes:
         width: feature channels at every level.
-        psf_size: side of the PSF that it was trained with, 0 for none.
-        cells: side of the height map that makes this PSF, 0 where that is not known.
+        psf_size: side in pixels of the PSF that it was trained with, odd; 0 for none.
+        cells: side in cells of the height map that makes this PSF; 0 if unknown.
     """
 
     width: int = 64
@@ -31,7 +31,7 @@ class HdrUNetConfig:
     channels: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse what no HdrUNet can be."""
+        """Refuse invalid settings."""
         if self.width < 1 or self.channels != 3:
             raise WeightsError(
                 f"HdrUNet cannot have {self.width} features, {self.channels} colours"
@@ -44,7 +44,7 @@ class HdrUNet(nn.Module):
 
     Five levels of two 3x3 convolutions, max-pooling down, 4x4 transposed convolutions with batch
     normalisation up; skips are concatenated and fused by 1x1 convolutions that begin as additions,
-    the last one with the capture itself. All is linear in light.
+    the last one with the capture itself. Input and output are linear in light.
     """
 
     multiple: int = 2 ** (_LEVELS - 1)
@@ -90,7 +90,7 @@ class HdrUNet(nn.Module):
     def halo(self) -> int:
         """Radius of the receptive field in pixels, a multiple of ``multiple``."""
         down = sum(2 * 2**level for level in range(_LEVELS))
-        # Pooling looks at its own cell only, a 4x4 step up at one coarse pixel beyond.
+        # Pooling sees its own cell only, a 4x4 step up one coarse pixel beyond.
         up = sum(2 * 2**level for level in range(_LEVELS - 1))
         radius = down + up + self.multiple
         return int(-(-radius // self.multiple) * self.multiple)
@@ -102,8 +102,8 @@ class HdrUNet(nn.Module):
 
         Args:
             capture: ``(B, 3, H, W)``, linear, white at 1; sides multiples of ``multiple``.
-            sigma: not used; all networks are called alike.
-            psf: not used either; the network has learned what its element does.
+            sigma: not used; all networks share one signature.
+            psf: not used either; the network has learned its element's PSF.
 
         Returns:
             ``(B, 3, H, W)`` in units of white, in the dtype of ``capture``; not clipped.

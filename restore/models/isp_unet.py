@@ -19,7 +19,7 @@ _SLOPE = 0.2
 
 @dataclass(frozen=True, kw_only=True)
 class IspUNetConfig:
-    """What an IspUNet looks like.
+    """Configuration of an IspUNet.
 
     Attributes:
         planes: 4 for packed Bayer mosaics (red, green, blue, second green), 9 for X-Trans.
@@ -36,7 +36,7 @@ class IspUNetConfig:
     up_bias: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what no IspUNet can be."""
+        """Refuse invalid settings."""
         if self.planes not in (4, 9) or self.width < 1 or self.head not in ("camera", "srgb"):
             raise WeightsError(
                 f"IspUNet cannot have {self.planes} planes, {self.width} features and the head "
@@ -45,7 +45,7 @@ class IspUNetConfig:
 
     @property
     def channels(self) -> int:
-        """Channels of the picture that comes out."""
+        """Number of channels of the output picture."""
         return 3
 
     @property
@@ -79,7 +79,7 @@ class IspUNet(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Keep the variance of the features from layer to layer."""
+        """Initialise the weights so that the variance of features stays the same in every layer."""
         if awaits_tensors(self):
             return
         for module in self.modules():
@@ -96,7 +96,7 @@ class IspUNet(nn.Module):
         """Radius of the receptive field in packed pixels, a multiple of ``multiple``."""
         down_and_up = sum(2 * 2 * 2**level for level in range(_LEVELS - 1))
         bottom = 2 * 2 ** (_LEVELS - 1)
-        # Pooling and upsampling look at their own cell only: less than one coarse pixel in all.
+        # Pooling and upsampling see their own cell only: less than one coarse pixel in all.
         radius = down_and_up + bottom + self.multiple
         return int(-(-radius // self.multiple) * self.multiple)
 
@@ -109,8 +109,8 @@ class IspUNet(nn.Module):
 
         Returns:
             ``(B, 3, scale * H, scale * W)`` in the dtype of ``packed``, not clipped. The last
-            layer runs in that dtype too, the others in the parameters' dtype, so that low
-            precision brings no banding.
+            layer runs in that dtype too, the others in the parameters' dtype, so that low precision
+            causes no banding.
         """
         features = packed.to(self.tail.weight.dtype)
         skips = []

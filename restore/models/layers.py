@@ -21,13 +21,14 @@ __all__ = [
 ]
 
 _VARIANCE_OF_3X3 = 2 / 3
-"""Of -1, 0 and 1, which are equally likely."""
+"""Variance of an offset that is -1, 0 or 1 with equal probability."""
 
 
 def awaits_tensors(network: nn.Module) -> bool:
-    """Whether a network is on the meta device, for tensors that were learned already.
+    """Whether a network is on the meta device, where it will get trained tensors.
 
-    Drawing none there takes PyTorch two seconds, in which it imports its compiler.
+    Random initialisation is useless there, and costs the two seconds of importing PyTorch's
+    compiler.
     """
     return any(parameter.is_meta for parameter in network.parameters())
 
@@ -46,7 +47,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualLevels(nn.Module):
-    """What residual U-Nets have in common; each adds its own first layer, its tail and a forward.
+    """Base class of residual U-Nets; each adds its own first layer, tail and ``forward``.
 
     Per level some residual blocks, then a strided 2x2 convolution down; the mirror image with 2x2
     transposed convolutions up; skips are added.
@@ -57,13 +58,13 @@ class ResidualLevels(nn.Module):
     def add_levels(self, widths: Sequence[int], blocks: int, *, bias: bool) -> None:
         """Make the layers, after the network's first and before its tail.
 
-        The order in which layers are made is that of the parameters, and of the random numbers
-        that they start with.
+        The order in which layers are made fixes the order of the parameters and of their random
+        initial values.
 
         Args:
             widths: feature channels from the finest level downwards.
             blocks: residual blocks per level on the way down, and again on the way up.
-            bias: whether the convolutions have one.
+            bias: whether the convolutions have biases.
         """
 
         def level(width: int) -> nn.Sequential:
@@ -84,8 +85,8 @@ class ResidualLevels(nn.Module):
         """Start every residual block near the identity, so that depth costs no learning speed.
 
         Args:
-            tail: factor on the tail's weights: the smaller, the nearer to no change the network
-                starts.
+            tail: factor on the tail's weights; the smaller it is, the smaller the network's initial
+                correction.
         """
         if awaits_tensors(self):
             return
@@ -109,18 +110,18 @@ class ResidualLevels(nn.Module):
 
     @property
     def levels_radius(self) -> int:
-        """How far the levels look, in pixels of the finest."""
+        """Radius of the levels' receptive field, in pixels of the finest level."""
         convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
         down_and_up = sum(2 * convs * 2**level for level in range(len(self.down)))
-        # Down and up steps look at their own 2x2 cell only: less than one coarse pixel in all.
+        # Down and up steps see their own 2x2 cell only: less than one coarse pixel in all.
         return int(down_and_up + convs * self.coarsest + self.coarsest)
 
     @property
     def levels_spread(self) -> float:
         """Standard deviation of the levels' effective receptive field, in pixels of the finest.
 
-        Each convolution moves what it sees by at most a pixel, and the field of a stack of them
-        is nearly a Gaussian (Luo et al., NeurIPS 2016), far narrower than the farthest path.
+        Each convolution spreads its input by at most one pixel, and the field of a stack of them is
+        nearly Gaussian (Luo et al., NeurIPS 2016), far narrower than its full radius.
         """
         convs = 2 * len(cast(nn.Sequential, self.encoder[0]))
         down_and_up = sum(2 * convs * 4**level for level in range(len(self.down)))
@@ -142,18 +143,18 @@ class ResidualLevels(nn.Module):
 def conv_relu(convolution: nn.Conv2d, features: Tensor) -> Tensor:
     """Return ``relu(convolution(features))``.
 
-    PyTorch lets cuDNN convolve, and adds the bias and cuts off below zero in passes of their own,
-    which take a GPU longer than the convolution. cuDNN can do all at once, with nothing to
-    differentiate, and rounds to half precision once instead of three times.
+    PyTorch runs the convolution in cuDNN, but bias and ReLU in separate passes, which take a GPU
+    longer than the convolution. Where no gradient is needed, cuDNN can fuse all three, and then
+    rounds to half precision once instead of three times.
 
     Args:
-        convolution: padded with zeros, by numbers of pixels.
+        convolution: convolution with zero padding, given in pixels.
         features: ``(B, C, H, W)``.
     """
     weight = convolution.weight
     is_half = weight.dtype in (torch.float16, torch.bfloat16)
     if is_half and features.is_cuda and torch.version.hip is None and not torch.is_grad_enabled():
-        # Where cuDNN cannot, or memory is short, the other way does it or says why.
+        # If cuDNN fails, or memory is short, the separate passes below succeed or raise the reason.
         with suppress(RuntimeError):
             result: Tensor = torch.cudnn_convolution_relu(
                 features,
@@ -181,7 +182,7 @@ def with_sigma_map(noisy: Tensor, sigma: Tensor | None) -> Tensor:
 
 
 SSIM_RADIUS = 5
-"""Of the 11x11 window, in pixels."""
+"""Radius of the 11x11 window in pixels."""
 
 _SIGMA = 1.5
 _C1, _C2 = 0.01**2, 0.03**2

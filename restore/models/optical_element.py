@@ -1,4 +1,4 @@
-"""The optical element that a network was trained with, and features where it throws light."""
+"""The optical element that a network was trained with, and layers that follow its light."""
 
 from typing import cast
 
@@ -24,15 +24,16 @@ _REACH_PX = 48
 
 
 def gathering_kernel(psf: Tensor, step: int) -> Tensor:
-    """Return where the light of a point lands beside it, on a grid of coarse pixels.
+    """Return the PSF without its core, on a grid of coarse pixels.
 
     Args:
         psf: ``(3, P, P)``, P odd.
-        step: side of a coarse pixel.
+        step: side of a coarse pixel in pixels of the sensor.
 
     Returns:
         ``(3, Q, Q)``, Q odd, each with the sum 1, over up to 48 pixels to each side. The core, 7x7
-        pixels, is left out; light between coarse pixels counts for both, by its distance.
+        pixels, is left out; light between coarse pixels is shared between both, linearly in its
+        distance.
     """
     middle = psf.shape[-1] // 2
     radius = min(middle, _REACH_PX)
@@ -49,17 +50,17 @@ def gathering_kernel(psf: Tensor, step: int) -> Tensor:
 
 
 class TraceGathering(nn.Module):
-    """Adds to features what lies where an optical element throws the light of their place.
+    """Adds to each place the features from where an optical element spreads its light.
 
-    Convolutions of 3x3 would need many layers to carry a brightness over tens of pixels, and lose
-    its place on the way. Here features are mixed (1x1), correlated with the PSF beside its core,
-    which is the adjoint of what the element did, and mixed again (1x1).
+    3x3 convolutions would need many layers to carry brightness over tens of pixels, and lose its
+    place on the way. Here features are mixed (1x1), correlated with the PSF without its core, which
+    is the adjoint of the element's blur, and mixed again (1x1).
 
     Args:
-        width: of the features.
+        width: number of feature channels.
         psf_size: side of the PSF in pixels.
-        planes: correlated with each colour's PSF.
-        step: side of the features' pixels, in pixels of the sensor.
+        planes: number of planes correlated with each colour's PSF.
+        step: side of a feature pixel in pixels of the sensor.
     """
 
     kernel: Tensor
@@ -77,7 +78,7 @@ class TraceGathering(nn.Module):
 
     @property
     def reach(self) -> int:
-        """From how far, in pixels of the sensor, light is gathered."""
+        """Radius in pixels of the sensor from which light is gathered."""
         return min(self.psf_size // 2, _REACH_PX) + self.step
 
     @torch.no_grad()
@@ -86,7 +87,7 @@ class TraceGathering(nn.Module):
         self.kernel.copy_(gathering_kernel(psf.float(), self.step))
 
     def forward(self, features: Tensor, psf: Tensor | None = None) -> Tensor:
-        """Map ``(B, width, H, W)`` to the same shape, through another PSF than was set if given."""
+        """Map ``(B, width, H, W)`` to the same shape; ``psf`` replaces the one that was set."""
         sorted_features: Tensor = self.sort(features)
         with torch.autocast(features.device.type, enabled=False):
             kernel = self.kernel if psf is None else gathering_kernel(psf.float(), self.step)
@@ -96,14 +97,14 @@ class TraceGathering(nn.Module):
         return features + merged
 
     def oriented(self, kernel: Tensor) -> Tensor:
-        """Return the kernel as features are correlated with it."""
+        """Return the kernel in the orientation for correlation with features."""
         return kernel
 
     def _correlated(self, features: Tensor, kernels: Tensor) -> Tensor:
-        """Correlate planes ``(B, C, H, W)`` with their kernels ``(C, Q, Q)``; edges are dark."""
+        """Correlate planes ``(B, C, H, W)`` with kernels ``(C, Q, Q)``; zero beyond the edges."""
         reach = self.coarse_reach
         if _is_traced() or torch.compiler.is_exporting():
-            # Other engines convolve well, and transform slowly or not at all.
+            # Other engines convolve well, but run Fourier transforms slowly or not at all.
             return F.conv2d(features, kernels[:, None], padding=reach, groups=3 * self.planes)
         height, width = features.shape[2:]
         full = (height + 2 * reach, width + 2 * reach)
@@ -113,13 +114,13 @@ class TraceGathering(nn.Module):
 
 
 class TraceScattering(TraceGathering):
-    """Adds to features what the element throws onto their place: the way of the light itself.
+    """Adds to each place the features that the element spreads onto it, along the light's path.
 
-    Once the lost light is found, its copies can be taken off the places where they lie.
+    Once the lost light is found, its copies can be subtracted where they lie.
     """
 
     def oriented(self, kernel: Tensor) -> Tensor:
-        """Return the kernel turned round, for a convolution."""
+        """Return the flipped kernel, which turns the correlation into a convolution."""
         return kernel.flip((-2, -1))
 
 
@@ -131,19 +132,19 @@ _MICROMETRE = 1e-6
 
 
 def check_element(psf_size: int, cells: int) -> None:
-    """Refuse sizes that no element has.
+    """Refuse invalid sizes.
 
     Raises:
-        WeightsError: an even or negative size.
+        WeightsError: a negative size, a PSF of even size, or cells without a PSF.
     """
     if psf_size < 0 or cells < 0 or (psf_size and psf_size % 2 == 0) or (cells and not psf_size):
         raise WeightsError(f"no optical element has a PSF of {psf_size} pixels and {cells} cells")
 
 
 def carry_element(network: nn.Module, psf_size: int, cells: int) -> None:
-    """Give ``network`` room for a PSF and, if the element was designed here, for its heights.
+    """Register buffers for a PSF and, if the element was designed here, for its height map.
 
-    The square roots of a PSF keep its faint parts through half precision.
+    The PSF is stored as square roots, which keep its faint parts in half precision.
     """
     if psf_size:
         network.register_buffer("psf_roots", torch.zeros(3, psf_size, psf_size))
@@ -162,7 +163,7 @@ def set_element(network: nn.Module, psf: Tensor, height_m: Tensor | None = None)
 
 
 def psf_of(tensors: "dict[str, Tensor]") -> Tensor | None:
-    """Return the PSF among a network's tensors, ``(3, P, P)`` with the sums 1, or None."""
+    """Return the PSF among a network's tensors, ``(3, P, P)`` normalised to sums of 1, or None."""
     roots = tensors.get("psf_roots")
     if roots is None:
         return None

@@ -1,4 +1,4 @@
-"""ResUNet: a U-Net of residual blocks that is told the noise level."""
+"""ResUNet: a U-Net of residual blocks with a noise-level map as input."""
 
 import math
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ __all__ = ["ResUNet", "ResUNetConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class ResUNetConfig:
-    """What a ResUNet looks like.
+    """Configuration of a ResUNet.
 
     Attributes:
         channels: 1 for gray, 3 for colour.
@@ -30,7 +30,7 @@ class ResUNetConfig:
     residual: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse what no ResUNet can be; accept the lists that JSON makes of tuples."""
+        """Refuse invalid settings; accept the lists that JSON makes of tuples."""
         object.__setattr__(self, "widths", tuple(self.widths))
         if self.channels not in (1, 3) or not self.widths or min(self.widths) < 1:
             raise WeightsError(f"ResUNet cannot have {self.channels} channels and {self.widths}")
@@ -66,10 +66,9 @@ class ResUNet(ResidualLevels):
     def halo(self) -> int:
         """How far the result depends on the picture, in pixels, rounded up to ``multiple``.
 
-        Three standard deviations of the effective receptive field, and half of one more for blind
-        networks, which look around for how strong the noise is: what lies further out, within its
-        whole radius, changes the result by less than a tenth of an 8-bit step, and so by far less
-        than bfloat16 does.
+        Three standard deviations of the effective receptive field, or 3.5 for blind networks, which
+        estimate the noise level from the surroundings. Pixels further out change the result by less
+        than a tenth of an 8-bit step, far less than bfloat16 does.
         """
         deviations = 3 if self.config.noise_map else 3.5
         radius = 2 + min(self.levels_radius, deviations * self.levels_spread)

@@ -1,4 +1,4 @@
-"""Colour filter mosaics as tensors: taken from pictures, and filled in again."""
+"""Bayer mosaics as tensors: mosaicking, demosaicking, and a simulated camera."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ BAYER_PATTERNS = ("rggb", "grbg", "gbrg", "bggr")
 
 _CHANNELS = {"r": 0, "g": 1, "b": 2}
 
-# Eighths, from figure 2 of the paper.
+# Eighths, from figure 2 of Malvar, He and Cutler, ICASSP 2004.
 _GREEN = [
     [0.0, 0.0, -1.0, 0.0, 0.0],
     [0.0, 0.0, 2.0, 0.0, 0.0],
@@ -62,7 +62,7 @@ def mosaic(colour: Tensor, pattern: str) -> Tensor:
 
 
 def demosaic(mosaicked: Tensor, pattern: str) -> Tensor:
-    """Fill in the colours that the filter kept out.
+    """Interpolate the colours that the filter blocked.
 
     Malvar, He and Cutler, "High-Quality Linear Interpolation for Demosaicing of Bayer-Patterned
     Color Images", ICASSP 2004.
@@ -108,7 +108,7 @@ _XYZ_TO_CAMERA = torch.tensor(
         [[0.6596, -0.2079, -0.0562], [-0.4782, 1.3016, 0.1933], [-0.0970, 0.1581, 0.5181]],
     ]
 )
-"""The colour matrices of four real cameras, from the paper."""
+"""The colour matrices of four real cameras, from Brooks et al., CVPR 2019."""
 
 _SRGB_TO_XYZ = torch.tensor(SRGB_TO_XYZ, dtype=torch.float32)
 _GAMMA = 2.2
@@ -121,7 +121,7 @@ class CameraProfile:
     """How each picture of a batch was developed.
 
     Attributes:
-        from_srgb: ``(B, 3, 3)`` linear sRGB to camera RGB; white stays white.
+        from_srgb: ``(B, 3, 3)`` matrices from linear sRGB to camera RGB; white stays white.
         gains: ``(B, 3)`` white balance times exposure, for red, green and blue.
     """
 
@@ -130,7 +130,7 @@ class CameraProfile:
 
 
 def random_cameras(count: int, generator: torch.Generator) -> CameraProfile:
-    """Draw ``count`` cameras with the paper's distributions, on the generator's device."""
+    """Draw ``count`` cameras as Brooks et al. (CVPR 2019) do, on the generator's device."""
     device = generator.device
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -151,11 +151,11 @@ def random_cameras(count: int, generator: torch.Generator) -> CameraProfile:
 def unprocess(srgb: Tensor, camera: CameraProfile) -> Tensor:
     """Return linear camera RGB before white balance.
 
-    Highlights keep their level where the inverse gains would make saturated white gray.
+    Highlights keep their level where the inverse gains would turn saturated white to gray.
 
     Args:
         srgb: ``(B, 3, H, W)`` in [0, 1].
-        camera: one per picture.
+        camera: camera profile of each picture.
 
     Returns:
         ``(B, 3, H, W)`` in [0, 1].

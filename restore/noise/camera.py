@@ -1,4 +1,4 @@
-"""The noise of developed photographs: coloured, correlated, stronger where the signal is."""
+"""The noise of developed photographs: coloured, spatially correlated, signal-dependent."""
 
 import math
 
@@ -21,7 +21,7 @@ _JPEG_SHARE = 0.8
 
 
 def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Take noisy photographs of clean pictures.
+    """Simulate noisy photographs of clean pictures.
 
     Each picture is unprocessed to the linear RAW file of a random camera, with the blur of its lens
     and low-pass filter, gets that camera's shot and read noise, is demosaicked, developed and,
@@ -29,12 +29,12 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
 
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], at least 3 pixels on each side.
-        generator: on the device of ``clean``.
+        generator: random generator on the device of ``clean``.
 
     Returns:
-        The photographs with noise and JPEG, and the same ones without: sRGB ``(B, 3, H, W)`` in
-        [0, 1]. The mosaic, and JPEG that stores colour at half the resolution, took detail from
-        both: it is not noise, and who learns to invent it recolours what was clean.
+        The photographs with noise and JPEG, and the same ones without: sRGB ``(B, 3, H, W)`` in [0,
+        1]. Both lack the detail that the mosaic and JPEG's 4:2:0 chroma remove: it is not noise,
+        and a network that learns to invent it would recolour clean pictures.
     """
     count = len(clean)
     camera = random_cameras(count, generator)
@@ -50,7 +50,7 @@ def photographed(clean: Tensor, generator: torch.Generator) -> tuple[Tensor, Ten
 
 
 def _as_jpegs(noisy: Tensor, target: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Compress most pictures, and take from the targets what colour lost by it but no more."""
+    """Compress most pictures; of the loss, apply only chroma subsampling to the targets."""
     draws = torch.rand((3, len(noisy), 1, 1, 1), generator=generator, device=generator.device)
     qualities = (_WORST_JPEG + draws[0] * (_BEST_JPEG + 1 - _WORST_JPEG)).int()
     is_halved, is_jpeg = draws[1] < 0.5, draws[2] < _JPEG_SHARE
@@ -64,7 +64,7 @@ def _integer(limit: int, generator: torch.Generator) -> int:
     return int(torch.randint(limit, (1,), generator=generator, device=generator.device))
 
 
-# As wide as to hold what the Canon, Nikon and Sony cameras of PolyU left of their noise.
+# Wide enough for the noise that PolyU's Canon, Nikon and Sony cameras leave.
 _SHARE = 0.8
 _LUMA_SIGMA = (0.5, 1.8)
 _CHROMA_SIGMA = (1.2, 6.0)
@@ -73,14 +73,14 @@ _TAILS = 2.5
 
 
 def reduced(noise: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the noise that random cameras leave in developed pictures.
+    """Return what remains of noise after the noise reduction of random cameras.
 
-    The noise is smoothed and not the picture, as by a filter that knows an edge when it sees one.
-    A fifth of the pictures comes from cameras that do nothing.
+    The noise is smoothed and not the picture, as by an edge-preserving filter. A fifth of the
+    pictures comes from cameras without noise reduction.
 
     Args:
-        noise: ``(B, 3, H, W)``, what noise adds to sRGB samples.
-        generator: on the device of ``noise``.
+        noise: ``(B, 3, H, W)``, the noise of sRGB samples.
+        generator: random generator on the device of ``noise``.
     """
     count = len(noise)
 

@@ -1,4 +1,4 @@
-"""Text, line art and test patterns, which photographs do not teach."""
+"""Random text, line art and test patterns, which photographs lack."""
 
 import math
 from typing import Any
@@ -23,10 +23,10 @@ def drawings(count: int, side: int, channels: int, generator: torch.Generator) -
     """Return random drawings without noise.
 
     Args:
-        count: how many.
-        side: of each in pixels.
-        channels: 1 or 3.
-        generator: on the CPU.
+        count: number of drawings.
+        side: height and width of a drawing in pixels.
+        channels: number of channels, 1 or 3.
+        generator: random generator on the CPU.
 
     Returns:
         float32 ``(count, channels, side, side)`` in [0, 1].

@@ -2,8 +2,8 @@
 
 Wei et al., "A Physics-based Noise Formation Model for Extreme Low-light Raw Denoising", CVPR 2020.
 Photons are counted, electronics add noise with heavy tails, rows share an offset, the converter
-rounds, and black is not quite where the file says. The levels below are those that the authors
-measured on five cameras.
+rounds, and the black level is slightly off. The levels below are those that the authors measured on
+five cameras.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class SensorProfile:
     Attributes:
         gain: lowest and highest K, DN per photoelectron, over the camera's ISO range.
         read: scale of the Tukey-lambda distribution of read noise.
-        row: standard deviation of the offsets of rows.
+        row: standard deviation of the row offsets.
         shape: lowest and highest lambda of the Tukey-lambda distribution.
     """
 
@@ -89,7 +89,7 @@ class DarkNoise:
         gain: K in DN per photoelectron.
         read_scale: scale of the read noise in DN.
         shape: lambda of its Tukey-lambda distribution.
-        row_sigma: standard deviation of the offsets of rows in DN.
+        row_sigma: standard deviation of the row offsets in DN.
         black_error: ``(B, 3)`` error of the black level in DN for red, green and blue.
     """
 
@@ -139,12 +139,12 @@ def add_dark_noise(
     """Return what a sensor reads out, in digital numbers above black.
 
     Args:
-        light: mosaic ``(B, H, W)`` that would be read without noise, in DN above black.
-        noise: levels for each picture.
+        light: noise-free mosaic ``(B, H, W)`` in DN above black.
+        noise: noise levels of each picture.
         colours: ``(H, W)`` integers, 0 red, 1 green, 2 blue: the filter over each pixel.
         range_dn: DN from black to saturation.
-        black_dn: DN of black, below which there is nothing to read.
-        generator: on the device of ``light``.
+        black_dn: black level in DN; raw values do not fall below 0.
+        generator: random generator on the device of ``light``.
 
     Returns:
         ``(B, H, W)``, whole numbers from ``-black_dn`` to ``range_dn``.
@@ -167,10 +167,10 @@ def tukey_lambda(uniform: Tensor, shape: Tensor) -> Tensor:
     At l = 0 it is the logistic distribution, ``ln(u / (1 - u))``.
 
     Args:
-        uniform: in [0, 1).
-        shape: l, of a shape that spreads over ``uniform``.
+        uniform: uniform draws in [0, 1).
+        shape: parameter l, broadcastable to ``uniform``.
     """
-    # Generators return multiples of 2^-24, zero too, at which heavy tails would reach any size.
+    # Generators return multiples of 2^-24, including zero, where heavy tails would be infinite.
     lower, upper = uniform.clamp_min(_LEAST_DRAW), (1 - uniform).clamp_min(_LEAST_DRAW)
     is_logistic = shape.abs() < _LOGISTIC_BELOW
     exponent = torch.where(is_logistic, torch.ones_like(shape), shape)

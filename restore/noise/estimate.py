@@ -1,4 +1,4 @@
-"""How noisy a picture is, measured on the picture alone."""
+"""Estimation of the noise level from a single picture."""
 
 import math
 from functools import reduce
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 __all__ = ["PATCH_SIDE", "ClippingLimits", "estimate_sigma_chw", "patch_places", "patch_variance"]
 
 PATCH_SIDE = 7
-"""Rows and columns of the patches that are looked at."""
+"""Height and width of the patches in pixels."""
 
 _SIDE = PATCH_SIDE
 _VALUES = _SIDE * _SIDE
@@ -42,10 +42,10 @@ _erf = np.frompyfunc(math.erf, 1, 1)
 def estimate_sigma_chw(pixels: NDArray[np.float32]) -> float:
     """Return the standard deviation of the white Gaussian noise in a picture.
 
-    Each channel is measured on its own and the root mean square is returned: the one sigma that
-    says how much noise a network, which is told a single level for all channels, has to remove.
-    Channels are not measured jointly because noise that is correlated or unequal between channels,
-    as cameras make it, would then come out as the least of its components.
+    Each channel is measured on its own and the root mean square is returned: the level for a
+    network that takes a single sigma for all channels. Channels are not measured jointly: the noise
+    of cameras is correlated and unequal between channels, and the estimate would be its smallest
+    component.
 
     The least eigenvalue of the covariance of weakly textured 7x7 patches is the variance of the
     noise (Liu, Tanaka and Okutomi, "Single-Image Noise Level Estimation for Blind Denoising",
@@ -53,7 +53,7 @@ def estimate_sigma_chw(pixels: NDArray[np.float32]) -> float:
     the Marchenko-Pastur law). Where the picture was clipped, patches near the limits are left out
     and the variance is that of the noise before clipping (Foi, "Clipped noisy images", Signal
     Processing 2009). Pictures with fewer than 147 usable patches are measured by second
-    differences (Immerkaer, CVIU 1996). At most 40,000 patches are looked at, always the same.
+    differences (Immerkaer, CVIU 1996). At most 40,000 patches are used, always the same ones.
 
     Args:
         pixels: ``[C, H, W]``, nominally in [0, 1]; values that are not finite are left out.
@@ -62,7 +62,7 @@ def estimate_sigma_chw(pixels: NDArray[np.float32]) -> float:
         sigma in the units of ``pixels``; 0.0 where nothing can be measured.
 
     Raises:
-        ValueError: ``pixels`` has not three axes.
+        ValueError: ``pixels`` does not have three axes.
     """
     if pixels.ndim != 3:
         raise ValueError(f"pixels must be [C, H, W], got {list(pixels.shape)}")
@@ -83,7 +83,7 @@ def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> fl
 
     Args:
         patches: ``[N, 7, 7]``, all finite.
-        limits: of the channel that they are from.
+        limits: clipping limits of the channel that they are from.
     """
     if len(patches) < _FEWEST_PATCHES:
         return None
@@ -96,7 +96,7 @@ def patch_variance(patches: NDArray[np.float64], limits: "ClippingLimits") -> fl
     if count < _FEWEST_PATCHES:
         return 0.0
     share = max(_FEWEST_CLEAR_SHARE, _FEWEST_PATCHES / count)
-    # Without its mean a patch is free of the choice by mean that clipping asks for.
+    # Clipping selects patches by their mean; subtracting it removes the bias of that selection.
     centred = flat - means[:, None]
     strengths = _texture_strengths(centred)
 
@@ -130,11 +130,11 @@ def _patches(channel: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def patch_places(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows, in ascending order, and columns at which patches of a picture begin.
+    """Return the rows, in ascending order, and the columns at which patches begin.
 
     Args:
-        height: of the picture, at least ``PATCH_SIDE``.
-        width: the same.
+        height: height of the picture in pixels, at least ``PATCH_SIDE``.
+        width: width of the picture in pixels, at least ``PATCH_SIDE``.
     """
     rows, columns = height - _SIDE + 1, width - _SIDE + 1
     total = rows * columns
@@ -143,8 +143,8 @@ def patch_places(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def _spread(total: int, count: int) -> NDArray[np.int64]:
-    # One random place in each of `count` equal runs: a regular grid would keep one phase of the
-    # blocks of a JPEG file.
+    # One random place in each of `count` equal runs: a regular grid would always hit the same phase
+    # of JPEG blocks.
     jitter = np.random.default_rng(0).random(count)
     return ((np.arange(count) + jitter) * (total / count)).astype(np.int64).clip(max=total - 1)
 
@@ -158,7 +158,7 @@ def _texture_strengths(flat: NDArray[np.float64]) -> NDArray[np.float64]:
 def _weakly_textured(
     strengths: NDArray[np.float64], among: NDArray[np.bool_], variance: float
 ) -> NDArray[np.bool_]:
-    """Return the patches of ``among`` whose texture noise alone explains, or else the weakest."""
+    """Return the patches of ``among`` whose texture is explained by noise, or else the weakest."""
     # Wilson and Hilferty's quantile of the gamma distribution that the strength of noise follows.
     shape = _STRENGTH_MEAN**2 / _STRENGTH_VARIANCE
     cube_root = 1 - 1 / (9 * shape) + _CONFIDENCE_Z * math.sqrt(1 / (9 * shape))
@@ -173,13 +173,13 @@ def _least_eigenvalue(centred: NDArray[np.float64]) -> float:
     """Return the variance of the noise in patches ``[N, 49]`` without their means, N > 49."""
     mean = centred.mean(axis=0)
     covariance = centred.T @ centred / len(centred) - np.outer(mean, mean)
-    # One dimension went with the means of patches, and its eigenvalue is zero: the second counts.
+    # Subtracting the patch means makes one eigenvalue zero: the second smallest counts.
     variance = float(np.linalg.eigvalsh(covariance)[1])
     return max(variance, 0.0) / (1 - math.sqrt(_VALUES / len(centred))) ** 2
 
 
 class ClippingLimits:
-    """The values at which a channel was clipped, found from parts of it that are added."""
+    """The values at which a channel was clipped, found from its parts, one by one."""
 
     def __init__(self) -> None:
         self._least, self._most = math.inf, -math.inf
@@ -204,12 +204,12 @@ class ClippingLimits:
 
     @property
     def low(self) -> float:
-        """The value below which was clipped, minus infinity if none was."""
+        """Lower clipping limit; minus infinity if nothing was clipped."""
         return self._least if self._least <= _BLACK and self._enough(self._at_least) else -math.inf
 
     @property
     def high(self) -> float:
-        """The value above which was clipped, infinity if none was."""
+        """Upper clipping limit; infinity if nothing was clipped."""
         return self._most if self._most >= _WHITE and self._enough(self._at_most) else math.inf
 
     def _enough(self, count: int) -> bool:
@@ -219,7 +219,7 @@ class ClippingLimits:
 def _least_clipped(
     flat: NDArray[np.float64], inside: NDArray[np.bool_], low: float, high: float, *, share: float
 ) -> NDArray[np.bool_]:
-    """Return the patches to begin with: at most 10 % at the limits, or else the best ``share``."""
+    """Return the initial patches: at most 10 % of pixels clipped, or else the best ``share``."""
     if math.isinf(low) and math.isinf(high):
         return inside
     clipped = ((flat <= low) | (flat >= high)).mean(axis=1)
@@ -230,13 +230,13 @@ def _least_clipped(
 def _unclipped_variance(
     variance: float, means: NDArray[np.float64], low: float, high: float
 ) -> float:
-    """Return the variance before clipping of noise that after it has ``variance``.
+    """Return the variance that noise had before clipping, given that after it.
 
     Args:
         variance: mean variance of patches after clipping.
         means: their means after clipping, ``[N]``.
-        low: value below which was clipped, or minus infinity.
-        high: value above which was clipped, or infinity.
+        low: lower clipping limit, or minus infinity.
+        high: upper clipping limit, or infinity.
     """
     if variance <= 0:
         return 0.0
@@ -284,7 +284,7 @@ def _normal_pdf(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _difference_variance(channel: NDArray[np.float32]) -> float:
-    """Return the variance by the median second difference along every axis of 3 or more pixels."""
+    """Return the variance from the median second difference along axes of 3 or more pixels."""
     axes = [axis for axis in (0, 1) if channel.shape[axis] >= 3]
     if not axes:
         return 0.0

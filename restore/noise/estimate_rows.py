@@ -1,4 +1,4 @@
-"""How noisy a picture is that comes band by band."""
+"""Estimation of the noise level of a picture that is read in bands of rows."""
 
 import math
 from collections.abc import Callable
@@ -19,13 +19,13 @@ def estimate_sigma_of_rows(
 ) -> float:
     """Return what ``estimate_sigma_chw`` returns for the whole picture.
 
-    It is 0.0 for channels with next to no finite values, where the other takes differences.
+    Channels with too few finite patches count as 0.0, where the other measures differences.
 
     Args:
-        read: returns the rows from a first to, exclusive, a last one as ``[C, h, W]``; called from
-            top to bottom, for bands that overlap.
-        height: rows of the picture, at least 7.
-        width: columns, at least 7.
+        read: returns the rows from a first one to a last one (exclusive) as ``[C, h, W]``; called
+            from top to bottom, for overlapping bands.
+        height: height of the picture in pixels, at least 7.
+        width: width of the picture in pixels, at least 7.
     """
     rows, columns = patch_places(height, width)
     step = max(1, _PIXELS_AT_ONCE // width)

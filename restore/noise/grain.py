@@ -1,7 +1,7 @@
-"""Grain: the noise of film, scans and of cameras whose noise reduction left luminance only.
+"""Grain: the noise of film, of scans, and of cameras whose noise reduction left only luma noise.
 
-Unlike a sensor's noise it is shared by the channels to some degree, correlated over neighbours, and
-follows brightness in either direction: a negative is grainiest where the print is bright.
+Unlike sensor noise it is partly shared by the channels, correlated between neighbours, and rises or
+falls with brightness: a negative is grainiest where the print is bright.
 """
 
 import torch
@@ -26,11 +26,11 @@ def grain(clean: Tensor, generator: torch.Generator) -> Tensor:
 
     Args:
         clean: ``(B, C, H, W)`` in [0, 1], gamma-encoded, with 1 or 3 channels.
-        generator: on the device of ``clean``.
+        generator: random generator on the device of ``clean``.
 
     Returns:
-        What to add, ``(B, C, H, W)``. Its standard deviation at mid-gray is 32/255 U^1.5, with U
-        uniform in [0, 1], and nothing for some pictures.
+        Grain to add, ``(B, C, H, W)``. Its standard deviation at mid-gray is 32/255 U^1.5, with U
+        uniform in [0, 1], or zero for some pictures.
     """
 
     def uniform(low: float, high: float) -> Tensor:

@@ -23,8 +23,8 @@ def compressed(
     Args:
         pictures: ``(B, C, H, W)`` with 1 or 3 channels; clipped to [0, 1].
         qualities: 1 to 100 for each picture, on libjpeg's scale.
-        subsample: whether chroma is stored at half the resolution (4:2:0), for each picture;
-            nowhere by default.
+        subsample: whether chroma is stored at half the resolution (4:2:0), for each picture; None
+            for no picture.
 
     Returns:
         float32 ``(B, C, H, W)`` in [0, 1], on the device of ``pictures``.
@@ -32,14 +32,14 @@ def compressed(
     samples = (pictures.clamp(0, 1) * 255).round().to("cpu", torch.uint8)
     halved = subsample or [False] * len(samples)
     crops = zip(samples, qualities, halved, strict=True)
-    # libjpeg works while other threads do; beside a GPU nothing else would.
+    # libjpeg runs in parallel threads; beside a GPU these cores would be idle.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         decoded = list(pool.map(lambda crop: _round_trip(*crop), crops))
     return torch.stack(decoded).to(pictures.device).float().div_(255)
 
 
 def chroma_halved(pictures: Tensor) -> Tensor:
-    """Return ``pictures`` with the chroma that 4:2:0 stores, but without any compression.
+    """Return ``pictures`` with chroma subsampled as in 4:2:0, but without compression.
 
     Means of 2x2 pixels, and linear interpolation between them, as libjpeg does it.
 
@@ -66,7 +66,7 @@ def _round_trip(picture: Tensor, quality: int, subsample: bool) -> Tensor:
 
 
 def luma_and_chroma(colours: Tensor) -> tuple[Tensor, Tensor]:
-    """Return luma ``(B, 1, H, W)`` and what each channel of ``(B, 3, H, W)`` differs from it by."""
+    """Return luma ``(B, 1, H, W)`` and each channel's difference from it, ``(B, 3, H, W)``."""
     weights = colours.new_tensor(REC601_LUMA)[None, :, None, None]
     luma = (colours * weights).sum(dim=1, keepdim=True)
     return luma, colours - luma

@@ -16,14 +16,14 @@ _READ_SLOPE, _READ_BIAS, _READ_SPREAD = 2.18, 1.20, 0.26
 def random_levels(
     count: int, generator: torch.Generator, *, least_shot: float = _LEAST_SHOT
 ) -> tuple[Tensor, Tensor]:
-    """Draw shot and read noise as real cameras have them together.
+    """Draw the shot and read noise of real cameras, jointly distributed.
 
-    Brooks et al., CVPR 2019, section 3.1: the line through the noise of the Darmstadt data set.
+    Brooks et al., CVPR 2019, section 3.1: a line fitted to the noise of the Darmstadt data set.
 
     Args:
-        count: pictures.
-        generator: decides the device of the result.
-        least_shot: lower end of the range, in the paper 1e-4.
+        count: number of pictures.
+        generator: random generator on the device of the result.
+        least_shot: lower end of the range of shot noise, 1e-4 in the paper.
 
     Returns:
         Variance of the shot noise per unit of signal and variance of the read noise, ``(B,)``
@@ -45,7 +45,7 @@ def add_sensor_noise(
         signal: ``(B, C, H, W)`` linear, in [0, 1].
         shot: ``(B,)`` variance of the shot noise per unit of signal.
         read: ``(B,)`` variance of the read noise.
-        generator: on the device of ``signal``.
+        generator: random generator on the device of ``signal``.
 
     Returns:
         ``(B, C, H, W)``, not clipped; its mean is ``signal``, its variance
@@ -64,9 +64,9 @@ def poisson(rate: Tensor, generator: torch.Generator) -> Tensor:
     """Return Poisson counts with these means.
 
     Args:
-        rate: not negative.
-        generator: on the device of ``rate``. Where PyTorch cannot draw counts there, as on MPS,
-            they are drawn on the host, from a seed that it draws.
+        rate: means of the counts, not negative.
+        generator: random generator on the device of ``rate``. Where PyTorch has no Poisson sampler,
+            as on MPS, counts are drawn on the CPU from a seed that it draws.
     """
     try:
         return torch.poisson(rate, generator=generator)
@@ -86,7 +86,7 @@ def add_gaussian_noise(
     Args:
         pixels: any shape, in [0, 1].
         sigma: standard deviation in [0, 1].
-        seed: of numpy's default generator.
+        seed: seed of NumPy's default generator.
 
     Raises:
         ValueError: ``sigma`` is negative or not finite.

@@ -1,4 +1,4 @@
-"""Batches of random crops, cut from pictures that are kept in memory as bytes."""
+"""Batches of random crops, cut from pictures that are kept in memory as uint8."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ def load_pictures(
 
     Colour becomes luma for a gray network; gray pictures are left out for a colour network.
     Pictures in linear light are exposed so that one sample in a hundred is white.
-    What cannot be used is named through ``warn`` and left out.
+    Unusable pictures are reported through ``warn`` and left out.
 
     Raises:
         TrainingError: nothing usable is left.
@@ -108,9 +108,9 @@ class RandomCrops:
         """Return float32 ``(B, C, P, P)`` in [0, 1] on the run's device.
 
         Args:
-            rng: of the run.
-            count: other than ``batch``.
-            side: other than ``patch``, at most ``largest``.
+            rng: random generators of the run.
+            count: number of crops, if not ``batch``.
+            side: side of the crops in pixels, if not ``patch``; at most ``largest``.
         """
         crops = [
             oriented(cut(self.pictures[index], place, side or self.patch), orientation)
@@ -120,10 +120,10 @@ class RandomCrops:
 
 
 class LumaCrops(RandomCrops):
-    """The luma of random crops of colour pictures, for networks of gray ones.
+    """The luma of random crops of colour pictures, for gray networks.
 
     Args:
-        colour: draws the crops; who needs their colours takes it instead.
+        colour: draws the colour crops; used directly where their colours are needed.
     """
 
     def __init__(self, colour: RandomCrops) -> None:
@@ -147,7 +147,7 @@ def areas_of(pictures: Sequence[Tensor]) -> Tensor:
 def draw_places(
     rng: torch.Generator, areas: Tensor, batch: int
 ) -> list[tuple[int, tuple[float, float], int]]:
-    """Return picture index, place as fractions of the free range, and orientation per crop."""
+    """Return per crop its picture's index, place (fractions of the free range) and orientation."""
     indices = torch.multinomial(areas, batch, replacement=True, generator=rng).tolist()
     places = torch.rand((batch, 2), generator=rng, dtype=torch.float64).tolist()
     orientations = torch.randint(8, (batch,), generator=rng).tolist()
@@ -177,14 +177,14 @@ _MOST_VALIDATION_PICTURES = 8
 
 
 MOST_BYTES = 4 << 30
-"""Pictures are kept in memory up to this."""
+"""Limit on the memory for training pictures, in bytes."""
 
 
 _T = TypeVar("_T")
 
 
 def hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
-    """Split off every n-th item for validation; a single item serves both purposes."""
+    """Return items for training and every n-th for validation; a single item is in both."""
     count = min(_MOST_VALIDATION_PICTURES, max(1, len(items) // 20))
     indices = {index * len(items) // count for index in range(count)}
     kept = [item for index, item in enumerate(items) if index in indices]
@@ -193,7 +193,7 @@ def hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
 
 
 def centre(picture: Tensor, multiple: int) -> Tensor:
-    """Return a square from the middle of ``picture``, its side a multiple if that is possible."""
+    """Return the centre square of ``picture``, its side a multiple of ``multiple`` if possible."""
     least = min(picture.shape[1:])
     most = max(multiple, _VALIDATION_CROP // multiple * multiple)
     side = min(most, least - least % multiple or least)

@@ -1,4 +1,4 @@
-"""What a run leaves to look at: a table, a curve, and TensorBoard's files where it is installed."""
+"""The history of a run: a table, a curve, and TensorBoard files where it is installed."""
 
 import csv
 import importlib.util
@@ -25,14 +25,14 @@ class History:
     at most every 30 seconds of training, and when the run ends.
 
     With the extra ``[tensorboard]`` the same numbers and a sheet of pictures go into the folder
-    ``NAME.tensorboard`` too. A resumed run goes on in the same files: what the stopped run wrote
-    after its last checkpoint is replaced.
+    ``NAME.tensorboard`` too. A resumed run continues the same files: entries after the last
+    checkpoint are replaced.
 
     Args:
         output: the weight file.
-        resume: keep what is there.
-        figure: what validations measure.
-        sheet: returns pictures to look at, ``(3, H, W)`` in [0, 1], or None.
+        resume: whether to keep the rows of the stopped run.
+        figure: figure that validations measure.
+        sheet: returns a contact sheet of pictures, ``(3, H, W)`` in [0, 1], or None.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class History:
         self._board_folder = output.with_name(f"{output.stem}.tensorboard")
 
     def __call__(self, progress: Progress) -> None:
-        """Note a step: about two hundred rows a run, and one for each validation."""
+        """Record a step: about 200 rows per run, plus one per validation."""
         due = int(progress.progress * _ROWS)
         if self._last < 0:
             self._begin(progress.step)
@@ -84,7 +84,7 @@ class History:
                 self._board.add_image("noisy, restored, clean", sheet, progress.step)
 
     def close(self) -> None:
-        """Finish the files."""
+        """Draw the curve once more and close TensorBoard's files."""
         if self._rows:
             self._draw()
         if self._board:

@@ -29,26 +29,25 @@ class Trainer(Generic[B]):
     """Trains a network; all of its state is in its checkpoint.
 
     Args:
-        network: trained in place.
+        network: network to train, in place.
         batches: draws one batch; all its randomness comes from the argument.
-        objective: maps the network, as a function of its inputs in the run's precision, and a
-            batch to the loss.
+        objective: returns the loss, given the network as a function in the run's precision, and a
+            batch.
         plan: schedule and optimiser settings.
         device: where to train.
         checkpoint: file of the run's state, written as ``plan`` says and when stopped.
         recipe: everything the run depends on; a resumed run must have the same.
-        crops_per_batch: for the speed that is reported.
+        crops_per_batch: number of crops in a batch, for the reported speed.
         validate: returns ``figure`` for the averaged network; without it the last weights are
             the best.
-        figure: what ``validate`` measures.
-        report: called after every step in the leading process; the time it takes is no training
-            time.
+        figure: figure that ``validate`` measures.
+        report: called after every step in the leading process; its time is not training time.
         keep: called with the averaged network whenever a validation is the best so far.
-        pace: told before every step which share of the training is done; returns the parameters
-            that do not learn yet.
-        disturb: told the network that is trained, but not the averaged one, and the run's
-            randomness, before the first step.
-        should_stop: asked after every step.
+        pace: called before every step with the share of the training that is done; returns the
+            parameters that stay frozen.
+        disturb: called before the first step with the network, but not its average, and the run's
+            random generators.
+        should_stop: called after every step; whether to stop the run.
         team: the processes that train together.
     """
 
@@ -106,14 +105,14 @@ class Trainer(Generic[B]):
                 CPU when the plan counts steps).
 
         Returns:
-            The averaged network with the best validation, in evaluation mode, and what is known
-            of the last step.
+            The averaged network with the best validation, in evaluation mode, and the progress
+            after the last step.
 
         Raises:
-            TrainingError: the loss is not finite, or the checkpoint is of another run.
-            TrainingStopped: ``should_stop`` said so; the checkpoint has been written.
+            TrainingError: the loss is not finite, or the checkpoint belongs to another run.
+            TrainingStopped: ``should_stop`` returned True; the checkpoint has been written.
         """
-        # Convolutions in float32 are there to be exact: structural similarity takes differences.
+        # Float32 convolutions must be exact: structural similarity subtracts nearly equal numbers.
         with _flushing_denormals(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return self._run(resume=resume)
 
@@ -128,7 +127,7 @@ class Trainer(Generic[B]):
         while progress < 1:
             rate = self.plan.rate(self.step, progress)
             loss = self._update(upcoming, rate, self.pace(progress))
-            # Drawn while the device is still at work; a checkpoint holds the state before.
+            # Drawn while the device still computes; a checkpoint holds the state before the draw.
             rng_state = self.rng.state()
             upcoming = self._drawn()
             value = loss.item()
@@ -181,7 +180,7 @@ class Trainer(Generic[B]):
                 torch.autograd.backward(loss)
             losses.append(loss.detach())
         for parameter in resting:
-            # Of a zero the optimiser would count the steps, and then begin with far too large ones.
+            # With zeros the optimiser would count steps, and then start with far too large ones.
             parameter.grad = None
         nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.gradient_norm)
         self.optimizer.step()
@@ -285,7 +284,7 @@ def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 
 def _flat(recipe: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a recipe, those of its parts too, as options are known."""
+    """Yield the entries of a recipe and of its nested parts, by the names of their options."""
     for key, value in recipe.items():
         if isinstance(value, dict) and value:
             yield from _flat(value)
@@ -295,10 +294,10 @@ def _flat(recipe: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def _flushing_denormals() -> Iterator[None]:
-    """Take numbers below 1e-38 for zero.
+    """Flush denormal numbers, below 1e-38, to zero.
 
-    The momentum of a feature that is never active falls below that, where some processors are many
-    times as slow.
+    The momentum of a feature that is never active decays to them, and some processors are many
+    times slower there.
     """
     torch.set_flush_denormal(True)
     try:

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""Losses that training minimises."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,11 +12,11 @@ _EIGHT_BIT_STEP = 1 / 255
 
 
 def _psnr_loss(result: Tensor, clean: Tensor) -> Tensor:
-    """Return how the crops' PSNR falls short of one 8-bit step, on average.
+    """Return the mean log of the crops' squared errors in units of one 8-bit step, plus one.
 
-    A percent of the error counts the same in every crop, whether its noise is weak or strong. With
-    plain differences, strong noise has most of the loss. Errors below one step of eight bits count
-    less and less, so that crops of blue sky do not outweigh all others.
+    A relative change of the error counts the same in every crop, whether its noise is weak or
+    strong; with plain differences, strong noise dominates the loss. Errors below one step of eight
+    bits count less and less, so that crops of blue sky do not outweigh all others.
     """
     squared = (result - clean).square().flatten(1).mean(dim=1)
     return torch.log1p(squared / _EIGHT_BIT_STEP**2).mean()

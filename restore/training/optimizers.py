@@ -1,4 +1,4 @@
-"""How weights follow their gradients."""
+"""Optimisers: Adam for everything, or Muon for hidden convolutions with Adam for the rest."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -17,7 +17,7 @@ class Optimizers:
     """Several optimisers for the parts of one network, used as one.
 
     Args:
-        parts: each for parameters of its own.
+        parts: optimisers of disjoint parameters.
     """
 
     def __init__(self, *parts: Optimizer) -> None:
@@ -25,13 +25,13 @@ class Optimizers:
         self._gains = [[group["lr"] for group in part.param_groups] for part in parts]
 
     def set_rate(self, rate: float) -> None:
-        """Multiply the learning rates that the parts were made with by ``rate``."""
+        """Set each learning rate to its initial value times ``rate``."""
         for part, gains in zip(self._parts, self._gains, strict=True):
             for group, gain in zip(part.param_groups, gains, strict=True):
                 group["lr"] = gain * rate
 
     def zero_grad(self) -> None:
-        """Forget all gradients."""
+        """Reset all gradients to None."""
         for part in self._parts:
             part.zero_grad(set_to_none=True)
 
@@ -45,7 +45,7 @@ class Optimizers:
         return {str(index): part.state_dict() for index, part in enumerate(self._parts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a ``state_dict``."""
+        """Restore a ``state_dict``."""
         for index, part in enumerate(self._parts):
             part.load_state_dict(state[str(index)])
 
@@ -82,20 +82,21 @@ class Muon(Optimizer):
     orthonormal rows or columns, so that a step moves all directions alike, the rare ones too. Its
     size is matched to Adam's (Liu et al., "Muon is Scalable for LLM Training", 2025).
 
-    Steps of one size make kernels grow without end, and with them the features: what a layer adds,
-    a later one takes away again, and half precision loses the difference. Decay holds them.
+    Steps of constant size make kernels grow without bound, and with them the features: later layers
+    cancel what earlier ones add, and half precision loses the difference. Weight decay bounds them.
 
-    What ReLUs let through is positive, so most of what a kernel sees is the mean of its inputs.
-    Left to itself it follows that mean: a few features grow ever larger, push the others below
-    zero for good, and half precision rounds away what little they vary. So kernels with a bias
-    learn from their inputs less the running mean of each channel, and the bias makes up for it: a
-    step changes how a feature varies; only the bias's own gradient moves where it lies.
+    The outputs of ReLUs are positive, so the mean dominates a kernel's inputs. Uncorrected, a
+    kernel follows that mean: a few features keep growing, push the others below zero for good, and
+    half precision rounds away their small variation. So kernels with a bias learn from their inputs
+    minus the running mean of each channel, and the bias compensates: a step changes how a feature
+    varies; only the bias's own gradient moves its mean.
 
     Args:
-        convolutions: whose kernels ``(O, I, k, k)`` are moved, and biases where there are any.
+        convolutions: convolutions whose kernels ``(O, I, k, k)`` are trained; their biases, if any,
+            are adjusted to them.
         lr: learning rate, on Adam's scale.
-        momentum: Nesterov's.
-        weight_decay: share of a kernel that a step of learning rate 1 would take away.
+        momentum: Nesterov momentum.
+        weight_decay: share of a kernel that a step of learning rate 1 would remove.
     """
 
     def __init__(
@@ -142,12 +143,12 @@ class Muon(Optimizer):
         kept, update = 1 - group["lr"] * group["weight_decay"], update.view(kernel.shape)
         kernel.mul_(kept).add_(update, alpha=-group["lr"])
         if bias is not None and mean is not None:
-            # With its kernel, a bias decays without moving a feature relative to how it varies.
+            # The bias decays with its kernel, so a feature's mean keeps its ratio to its variation.
             bias.mul_(kept).add_(update.sum(dim=(2, 3)) @ mean, alpha=group["lr"])
 
     @torch.no_grad()
     def _note_inputs(self, kernel: Tensor, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        """Follow the mean of each channel, of the first picture only: that is cheap, and enough."""
+        """Update each channel's running mean from the first picture only: cheap, and enough."""
         mean = inputs[0][:1].float().mean(dim=(0, 2, 3))
         state = self.state[kernel]
         if "input_mean" in state:
@@ -178,7 +179,7 @@ def hidden_convolutions(network: nn.Module) -> list[nn.Conv2d]:
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """Return a matrix ``(M, N)`` of the same directions with singular values near one.
+    """Return ``(M, N)`` with the same singular vectors and with singular values near one.
 
     A quintic Newton-Schulz iteration; values end between 0.7 and 1.2, which is near enough.
     """
@@ -199,7 +200,7 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 
 def _newton_schulz_step(gram: Tensor) -> Tensor:
-    """Return what a matrix with this Gram matrix is multiplied by."""
+    """Return the factor of one iteration for a matrix with this Gram matrix."""
     a, b, c = _QUINTIC
     step = torch.addmm(b * gram, gram, gram, alpha=c)
     step.diagonal().add_(a)

@@ -1,4 +1,4 @@
-"""What a network is trained as: the recipe that is stored with its weights."""
+"""The training recipe of a network, which is stored with its weights."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ __all__ = ["Recipe"]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What the recipes of all tasks have in common.
+    """The settings that the recipes of all tasks share.
 
     Attributes:
         patch: side of the training crops in pixels.
         batch: crops per step, over all processes and accumulated parts.
-        accumulate: parts that a batch is computed in, one after the other, to save memory.
+        accumulate: number of parts that a batch is split into, to save memory.
         optimizer: muon or adam.
-        learning_rate: peak of the schedule.
+        learning_rate: peak learning rate of the schedule.
         schedule: cosine or step.
         steps: optimiser steps, or None when ``seconds`` decides.
         seconds: training time, or None.
         ema: decay of the averaged weights.
-        seed: of everything random.
+        seed: seed of all random generators.
     """
 
     patch: int = 64
@@ -38,7 +38,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a recipe that cannot be followed."""
+        """Refuse invalid settings."""
         self.check(
             {
                 "give either --steps, a number of them, or --time, as in 2h": (self.steps is None)
@@ -58,7 +58,7 @@ class Recipe:
 
     @staticmethod
     def check(rules: dict[str, bool]) -> None:
-        """Raise the first of ``rules`` that is broken as a UsageError."""
+        """Raise a UsageError with the first of ``rules`` that is broken."""
         for message, kept in rules.items():
             if not kept:
                 raise UsageError(message)

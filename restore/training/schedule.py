@@ -1,4 +1,4 @@
-"""How long a training runs, how fast it learns, and what is known while it does."""
+"""Length, learning rate and progress of a training run."""
 
 import math
 import time
@@ -17,12 +17,12 @@ _STEPS = ((0.6, 0.1), (0.9, 0.01))
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """What a validation measures; more is better.
+    """A figure that a validation measures; higher is better.
 
     Attributes:
-        key: its name in tables and in a weight file's provenance, with the unit.
-        name: as a reader knows it.
-        unit: as it stands behind a number.
+        key: name in tables and in a weight file's provenance, with the unit.
+        name: name shown to the reader.
+        unit: unit shown after a number.
     """
 
     key: str
@@ -35,7 +35,7 @@ PSNR = Figure(key="validation_psnr_db", name="PSNR", unit="dB")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """How long and how to train.
+    """Schedule and optimiser of a training run.
 
     Attributes:
         steps: optimiser steps, or None when ``seconds`` decides.
@@ -47,13 +47,13 @@ class TrainerConfig:
         accumulate: batches whose gradients are averaged for each step.
         gradient_norm: gradients are clipped to this norm.
         ema: decay of the averaged weights, which are the result.
-        precision: dtype of the forward pass: autocast where the device computes in it, else
-            rounding to it, so that weights made for bfloat16 can be trained on any CPU.
+        precision: dtype of the forward pass: by autocast where the device supports it, else
+            emulated by rounding, so that weights made for bfloat16 can be trained on any CPU.
         compiled: run the network through ``torch.compile``.
         checkpoint_every: seconds between checkpoints.
-        clock: returns seconds.
-        validations: how often in the whole run the validation is computed.
-        seed: of everything random.
+        clock: returns the time in seconds.
+        validations: number of validations in the whole run.
+        seed: seed of all random generators.
     """
 
     steps: int | None
@@ -90,19 +90,19 @@ class TrainerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What is known after a step.
+    """The progress of a run after a step.
 
     Attributes:
         step: optimiser steps done.
         progress: share of the run that is done, 0 to 1.
-        elapsed: seconds of training, earlier runs that were resumed included.
+        elapsed: seconds of training, including the runs that were resumed.
         loss: running mean of the loss.
-        learning_rate: of this step.
+        learning_rate: learning rate of this step.
         validation: figure of the last validation, or None before the first.
         best: figure of the best validation so far, or None before the first.
         images_per_second: crops per second of training, on all processes together.
-        validated: whether the validation was computed after this very step.
-        figure: what the validation measures.
+        validated: whether a validation followed this step.
+        figure: figure that the validation measures.
     """
 
     step: int

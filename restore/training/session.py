@@ -1,4 +1,4 @@
-"""One training from its first file to its last, the same for every task."""
+"""A training run from its data to its weight file, the same for every task."""
 
 import json
 import time
@@ -31,7 +31,7 @@ B = TypeVar("B")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a training runs, which does not decide what it becomes.
+    """Settings of a training run that are not part of its recipe.
 
     Attributes:
         device: auto, cpu, cuda, cuda:N or mps.
@@ -40,8 +40,8 @@ class Settings:
         checkpoint_every: seconds between checkpoints.
         resume: continue from the checkpoint.
         overwrite: replace the output and the checkpoint of a stopped run.
-        clock: that a recipe's seconds are counted by; that of the processor leaves out what other
-            work on the machine takes.
+        clock: returns the time by which a recipe's seconds are counted; CPU time excludes other
+            work on the machine.
     """
 
     device: str = "auto"
@@ -55,12 +55,12 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Where a lesson will be learned.
+    """Device, precision and batch size of this process.
 
     Attributes:
-        device: of this process.
+        device: device of this process.
         precision: dtype of the forward pass.
-        crops_per_batch: the part of the recipe's batch that is computed at once.
+        crops_per_batch: number of crops of the recipe's batch that are computed at once.
     """
 
     device: torch.device
@@ -69,32 +69,31 @@ class Context:
 
 
 class Judge(Protocol):
-    """Says how good a network is."""
+    """Validates a network."""
 
     def __call__(self, network: nn.Module) -> float:
         """Return the lesson's figure on pictures that are not trained on; more is better."""
 
     def sheet(self) -> Tensor | None:
-        """Return the last results as one picture to look at, ``(3, H, W)``, if there are any."""
+        """Return the last results as a contact sheet ``(3, H, W)``, or None without any."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson(Generic[B]):
-    """What a network is to learn.
+    """All that a task contributes to a training run.
 
     Attributes:
-        network: to be trained.
+        network: network to train.
         batches: draws one batch; all its randomness comes from the argument.
         objective: maps the network and a batch to the loss.
-        judge: validates the averaged network.
-        provenance: all that decides the result; stored with the weights.
-        task: what the network is for.
-        kept: what of the trained network is stored, in the form that is used.
-        finish: makes the last measurements on the finished weights.
-        check: raises what would keep ``finish`` from it; called before the first step.
-        figure: what the judge measures.
-        pace: told before every step which share of the training is done; returns the parameters
-            that do not learn yet.
+        judge: validator of the averaged network.
+        provenance: everything that determines the result; stored with the weights.
+        task: task that the network is for.
+        kept: returns the part of the trained network that is stored, in its final form.
+        finish: adds the last measurements to the finished weights.
+        check: raises early what would make ``finish`` fail; called before the first step.
+        figure: figure that the judge measures.
+        pace: see ``Trainer``.
         disturb: see ``Trainer``.
     """
 
@@ -112,7 +111,7 @@ class Lesson(Generic[B]):
     disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None
 
     def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
-        """Return what ``network``, which is on the CPU, has learned."""
+        """Return the weights of ``network``, which is on the CPU."""
         return weights_of(self.kept(network), name=name, task=self.task.name, provenance=provenance)
 
 
@@ -130,7 +129,7 @@ def train(
     Beside the output lie ``NAME.history.csv`` and ``.png`` (see ``History``) and, while it trains,
     ``NAME.checkpoint`` and ``NAME.best.safetensors``, the best weights so far. Started by
     `torchrun`, all processes train one network; when one is lost and `torchrun` starts them again,
-    they go on from the checkpoint.
+    they continue from the checkpoint.
 
     Args:
         prepare: reads the data and builds the network.
@@ -138,14 +137,13 @@ def train(
         output: the weight file.
         settings: where and how to run.
         report: called after every step.
-        should_stop: asked after every step.
+        should_stop: called after every step; whether to stop the run.
 
     Raises:
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
-        TrainingStopped: ``should_stop`` said so.
-        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
-        UsageError: settings that do not fit each other or training, or weights that could not be
-            measured.
+        TrainingStopped: ``should_stop`` returned True.
+        OutputExists: ``output`` or a checkpoint exists and may not be replaced.
+        UsageError: incompatible settings, or weights that could not be measured.
     """
     with assembled() as team:
         checkpoint = checkpoint_path(output)
@@ -165,7 +163,7 @@ def train(
         lesson.check(lesson.weights_of(untrained, output.stem, lesson.provenance))
         best = output.with_name(f"{output.stem}.best.safetensors")
         if team.leads and not resume:
-            # Or what is resumed later, or told of as the last good state, could be another run's.
+            # Files of another run could later be resumed, or named as the last good state.
             for former in (checkpoint, best):
                 former.unlink(missing_ok=True)
         history = History(output, resume=resume, figure=lesson.figure, sheet=lesson.judge.sheet)
@@ -253,7 +251,7 @@ def _device(name: str, team: Team) -> torch.device:
         )
     device = resolve_device(team.device_name(name))
     if device.type == "cuda":
-        # NCCL, and whatever asks for the current GPU, means this one.
+        # NCCL and others use the current GPU: make it this one.
         torch.cuda.set_device(device.index or 0)
     return device
 

@@ -1,4 +1,4 @@
-"""What a stopped run goes on from: the state of its random generators, and a checkpoint."""
+"""The state that a stopped run resumes from: random generators and checkpoint."""
 
 import io
 import pickle
@@ -17,7 +17,7 @@ _RANK_STRIDE = 1_000_003
 
 
 class Randomness:
-    """What a run draws from: the same seed gives the same run.
+    """The random generators of a run: the same seed gives the same run.
 
     Attributes:
         host: generator on the CPU, for crops and choices.
@@ -31,7 +31,7 @@ class Randomness:
 
     @property
     def device(self) -> torch.device:
-        """Where the run trains."""
+        """Device that the run trains on."""
         return self.local.device
 
     def moved(self, tensor: Tensor) -> Tensor:
@@ -41,14 +41,14 @@ class Randomness:
         return tensor.to(self.device)
 
     def state(self) -> list[Tensor]:
-        """Return what ``restore`` needs to go on from here."""
+        """Return the state that ``restore`` takes."""
         return [self.host.get_state(), self.local.get_state()]
 
     def restore(self, state: list[Tensor]) -> None:
-        """Go on from a ``state``.
+        """Restore the state that ``state`` returned.
 
         Raises:
-            TrainingError: it is of another kind of device.
+            TrainingError: the state was saved on another kind of device.
         """
         if state[1].numel() != self.local.get_state().numel():
             raise TrainingError(
@@ -60,7 +60,7 @@ class Randomness:
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Return where the run that will write ``output`` keeps its state."""
+    """Return the checkpoint's path for the run that will write ``output``."""
     return output.with_name(f"{output.stem}.checkpoint")
 
 

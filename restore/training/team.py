@@ -17,10 +17,10 @@ __all__ = ["Team", "assembled", "team_size"]
 
 @dataclass(frozen=True)
 class Team:
-    """The processes of a run; alone, every method does nothing and costs nothing.
+    """The processes of a run; with a single process, its methods cost nothing.
 
     Attributes:
-        rank: of this process; 0 leads: it validates, reports and writes.
+        rank: rank of this process; 0 leads: it validates, reports and writes.
         size: number of processes.
         restarts: how often `torchrun` has started this run again after losing a process.
     """
@@ -35,7 +35,7 @@ class Team:
         return self.rank == 0
 
     def device_name(self, name: str) -> str:
-        """Return the name of this process's own GPU where ``name`` leaves open which one.
+        """Return the name of this process's own GPU if ``name`` does not specify one.
 
         Raises:
             UsageError: ``name`` is one GPU for all processes.
@@ -61,7 +61,7 @@ class Team:
         return nullcontext()
 
     def highest(self, *values: float) -> list[float]:
-        """Return the highest of each value over all processes, the same for all."""
+        """Return the maximum of each value over all processes."""
         if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
@@ -77,7 +77,7 @@ class Team:
         return values
 
     def wait(self) -> None:
-        """Return when all processes are here."""
+        """Block until all processes have called this."""
         if self.size > 1:
             distributed.barrier()
 
@@ -95,8 +95,8 @@ def assembled() -> Iterator[Team]:
         yield Team()
         return
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    # torchrun keeps its store when it starts the processes again: under their own prefix they do
-    # not find the addresses of those that are gone.
+    # torchrun keeps its store across restarts: a prefix for each start hides the addresses of
+    # processes that are gone.
     store, rank, _ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
     distributed.init_process_group(
         # Agreements are a few numbers on the host; gradients travel between GPUs.

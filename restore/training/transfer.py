@@ -1,4 +1,4 @@
-"""Beginning with what another network of the same kind has learned."""
+"""Training that starts from existing weights of the same architecture."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,7 +14,7 @@ _N = TypeVar("_N", bound=nn.Module)
 
 
 def check_same_architecture(network: nn.Module, weights: Weights) -> None:
-    """Refuse to begin with weights of another network.
+    """Refuse to start from weights of another architecture.
 
     Raises:
         UsageError: the architectures differ.
@@ -26,13 +26,13 @@ def check_same_architecture(network: nn.Module, weights: Weights) -> None:
 
 
 def continued(network: _N, known: dict[str, Tensor], name: str, warn: Callable[[str], None]) -> _N:
-    """Return ``network`` with the tensors ``known``, as far as they fit; the rest starts afresh.
+    """Return ``network`` with those tensors of ``known`` that fit; the others start afresh.
 
     Args:
-        network: freshly made.
-        known: what other weights have learned.
-        name: of those weights.
-        warn: told how many tensors start afresh, and how many are left out.
+        network: newly initialised network.
+        known: tensors of the existing weights.
+        name: name of those weights.
+        warn: called with how many tensors start afresh, and how many are left out.
     """
     own = network.state_dict()
     fitting = {
@@ -42,7 +42,7 @@ def continued(network: _N, known: dict[str, Tensor], name: str, warn: Callable[[
     }
     if len(fitting) < len(own):
         warn(f"{len(own) - len(fitting)} of {len(own)} tensors start afresh")
-    if homeless := known.keys() - own.keys():
-        warn(f"{len(homeless)} tensors of {name} are left out, such as {min(homeless)}")
+    if unused := known.keys() - own.keys():
+        warn(f"{len(unused)} tensors of {name} are left out, such as {min(unused)}")
     network.load_state_dict(own | fitting)
     return network.requires_grad_(True)

@@ -1,4 +1,4 @@
-"""How good a network is on pictures that it is not trained on."""
+"""Validation on pictures that a network is not trained on."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -19,11 +19,11 @@ class HeldOut(Protocol):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What the network is called with."""
+        """Inputs of the network."""
 
     @property
     def clean(self) -> Tensor:
-        """What it should return, ``(1, C, H, W)`` in [0, 1]."""
+        """Expected result, ``(1, C, H, W)`` in [0, 1]."""
 
     @property
     def shown(self) -> Tensor:
@@ -34,8 +34,8 @@ class Validation:
     """Mean PSNR in dB over held-out pictures, results clamped to [0, 1].
 
     Args:
-        held_out: one picture per batch.
-        device: where the network is.
+        held_out: batches of one picture each.
+        device: device of the network.
     """
 
     def __init__(self, held_out: Sequence[HeldOut], device: torch.device) -> None:

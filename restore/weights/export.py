@@ -1,4 +1,4 @@
-"""Networks as ONNX files for other programs: pictures of any size, checked against PyTorch."""
+"""Export to ONNX for pictures of any size, checked against PyTorch."""
 
 import logging
 import warnings
@@ -21,19 +21,19 @@ __all__ = ["OnnxNetwork", "to_onnx"]
 
 _TOLERANCE = 1e-4
 _OPSET = 18
-# Batch, height and width in units of the network's multiple, unlike those that it is traced with.
+# Batch, height and width in units of the network's multiple; they differ from the trace's.
 _CHECKED = ((1, 5, 9), (3, 8, 4))
 
 
 @dataclass(frozen=True)
 class OnnxNetwork:
-    """An ONNX file and what was found out about it.
+    """An exported ONNX file and the result of its check.
 
     Attributes:
-        data: the file's bytes.
+        data: bytes of the file.
         multiple: height and width of pictures must be multiples of this; 0 where they are fixed.
-        difference: the largest from PyTorch's results on random pictures, or None if onnxruntime
-            is not installed.
+        difference: largest absolute difference from PyTorch's results on random pictures, or None
+            if onnxruntime is not installed.
     """
 
     data: bytes
@@ -42,7 +42,7 @@ class OnnxNetwork:
 
 
 class _Method(nn.Module):
-    """Gives a method of a network the name that exporters know."""
+    """Exposes a method of a network as ``forward``, which exporters call."""
 
     def __init__(self, network: nn.Module, method: str) -> None:
         super().__init__()
@@ -58,11 +58,13 @@ def to_onnx(weights: Weights, task: Task) -> OnnxNetwork:
 
     Its first input is ``picture``, ``(B, C, H, W)`` as the network's ``forward`` takes it; networks
     that are told the noise level have a second one, ``sigma``, ``(B,)`` in [0, 1]. The output is
-    ``result``. Batch, height and width are open; windowed autoencoders have a fixed size.
+    ``result``. Batch, height and width are dynamic; windowed autoencoders have a fixed height and
+    width.
 
     Raises:
         UsageError: the package onnx or onnxscript is not installed.
-        WeightsError: the tensors do not fit the architecture, or the file computes something else.
+        WeightsError: the tensors do not fit the architecture, or the file's results differ from
+            PyTorch's.
     """
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
@@ -125,7 +127,7 @@ def _exported(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's doubts about packages that we do not use from the user."""
+    """Hide the exporter's warnings about packages that we do not use."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Weight files as they lie on the disk: where they are and what they say, without PyTorch.
+"""Weight files: finding them and reading their metadata, without PyTorch.
 
 A safetensors file holds ``architecture``, ``config`` (JSON), ``task``, ``format_version``,
 ``provenance`` (JSON: recipe, data, training time) and ``precision_loss_db`` (JSON: dtype ->
@@ -36,15 +36,15 @@ __all__ = [
 FORMAT_VERSION = "1"
 
 _DIGEST_FORMAT = "4"
-"""Another one wherever something else is made of the same weights, such as traits or graphs."""
+"""Changed whenever the same weights yield other cached contents, such as traits or graphs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightFile:
-    """What a weight file says about itself.
+    """The metadata of a weight file.
 
     Attributes:
-        path: the file.
+        path: path of the file.
         architecture: name of the network; not checked here.
         settings: the network's config as stored; not checked here.
         task: the subcommand that the network is for.
@@ -65,9 +65,9 @@ class WeightFile:
         return self.path.stem
 
     def fingerprint(self, version: str) -> str | None:
-        """Return a name for what ``version`` of a program makes of the network.
+        """Return a cache key for the network as converted by ``version`` of an engine.
 
-        None where PyTorch would be needed to read the tensors.
+        None if the tensors cannot be read without PyTorch.
         """
         try:
             with opened(self.path, "np") as file:
@@ -83,7 +83,7 @@ def digest(
     tensors: Iterable[tuple[str, NDArray[np.float32]]],
     version: str,
 ) -> str:
-    """Return a name for what one ``version`` of a program, such as OpenVINO, makes of a network."""
+    """Return a cache key for a network as converted by ``version`` of an engine."""
     whole = hashlib.sha256()
     settings_text = json.dumps(settings, sort_keys=True)
     whole.update("\0".join((_DIGEST_FORMAT, version, architecture, settings_text)).encode())
@@ -94,10 +94,10 @@ def digest(
 
 
 def read_weight_file(name_or_path: str | Path) -> WeightFile:
-    """Return what shipped weights, or a file, say about themselves.
+    """Return the metadata of shipped weights or of a weight file.
 
     Raises:
-        WeightsError: unknown name, not a safetensors file, or metadata that make no sense.
+        WeightsError: unknown name, not a safetensors file, or invalid metadata.
     """
     path = find(name_or_path)
     with opened(path, "np") as file:
@@ -110,10 +110,10 @@ def opened(path: Path, framework: str) -> Iterator[Any]:
 
     Args:
         path: the file.
-        framework: np or pt, what its tensors are read as.
+        framework: np or pt, the library of the tensors that are read.
 
     Raises:
-        WeightsError: it is none, or something of it cannot be read.
+        WeightsError: not a safetensors file, or it cannot be read.
     """
     try:
         with safe_open(path, framework=framework) as file:
@@ -126,10 +126,10 @@ def opened(path: Path, framework: str) -> Iterator[Any]:
 
 
 def described(path: Path, metadata: Mapping[str, str]) -> WeightFile:
-    """Return what the metadata of the file ``path`` say.
+    """Return the parsed metadata of the file ``path``.
 
     Raises:
-        WeightsError: they are not those of a weight file, or make no sense.
+        WeightsError: missing or invalid metadata.
     """
     try:
         if metadata["format_version"] != FORMAT_VERSION:
@@ -168,7 +168,7 @@ def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """Return the file behind a shipped name or a path.
+    """Return the path of shipped weights or of a weight file.
 
     Raises:
         WeightsError: there is no such file; the message lists the shipped names.

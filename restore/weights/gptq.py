@@ -1,8 +1,8 @@
-"""Kernels of bfloat16 numbers that do what the ones they are rounded from did.
+"""GPTQ: rounding of convolution kernels to bfloat16 at little loss.
 
-A network that learned in float32, or has stopped changing, may lose more by the rounding of its
-kernels than by all other rounding. The errors of a kernel's numbers are not independent, though:
-what one loses the others can make up for, since they see nearly the same.
+A network that was trained in float32, or has converged, may lose more by the rounding of its
+kernels than by all other rounding. But the rounding errors of a kernel are not independent: its
+inputs are correlated, so that the other numbers can compensate for the error of one.
 """
 
 from collections.abc import Sequence
@@ -23,35 +23,35 @@ from restore.weights.task import Task
 __all__ = ["with_bf16_kernels"]
 
 _MOST_PICTURES, _SIDE = 24, 128
-_MOST_PLACES = 4096
-"""Of each picture, that a layer sees and that are looked at."""
+_MOST_POSITIONS = 4096
+"""Positions per picture at which a layer's inputs are sampled."""
 _DAMPING, _LEAST = 1e-3, 1e-12
 _BLOCK = 128
-"""Numbers of each filter that are rounded before those behind them are moved."""
+"""Numbers of each filter that are rounded before the remaining ones are updated."""
 
 Layer = nn.Conv2d | nn.ConvTranspose2d
 
 
 def with_bf16_kernels(weights: Weights, task: Task, paths: Sequence[Path]) -> Weights:
-    """Return weights whose convolutions have kernels and biases of bfloat16, at little loss.
+    """Return weights with convolution kernels and biases rounded to bfloat16, at little loss.
 
     GPTQ (Frantar et al., "GPTQ: Accurate Post-Training Quantization for Generative Pre-trained
-    Transformers", ICLR 2023), after Optimal Brain Surgeon: a layer's numbers are rounded one after
-    the other, and after each the rest is moved to where the layer's outputs change least, over what
-    it sees of pictures when all layers before it are rounded already. The bias is the first.
+    Transformers", ICLR 2023), after Optimal Brain Surgeon: a layer's numbers are rounded one by
+    one, the bias first. After each, the remaining numbers are updated so that the layer's outputs
+    change least, on inputs from the layers rounded before.
 
     Args:
-        weights: of a network that can be measured. Transposed convolutions whose kernels overlap,
-            and what is no layer of its own, stay as they are.
-        task: that they are for.
-        paths: clean pictures; at most 24 of them, evenly spread, are used, each at one of the
-            levels that networks are measured at, and where there are few of them at several.
+        weights: weights of a network that can be measured. Transposed convolutions with overlapping
+            kernels, grouped convolutions and other parameters stay unchanged.
+        task: task of the weights.
+        paths: clean pictures, of which at most 24, evenly spread, are used. Each is degraded at one
+            level of the measurement, or at several if there are few pictures.
 
     Returns:
-        The weights with no losses of precision, since those are others now.
+        The rounded weights, without their precision losses, which no longer hold.
 
     Raises:
-        UsageError: no pictures, one that is too small, or no way to make examples for the weights.
+        UsageError: no pictures, one that is too small, or weights that cannot be measured.
         InputError: a picture cannot be read.
         WeightsError: the tensors do not fit the architecture.
     """
@@ -60,7 +60,7 @@ def with_bf16_kernels(weights: Weights, task: Task, paths: Sequence[Path]) -> We
     multiple = multiple_for(weights, task, network)
     side = max(1, _SIDE // multiple) * multiple
     if not paths:
-        raise UsageError("no pictures to round by")
+        raise UsageError("no pictures to calibrate the rounding with")
     if len(paths) > _MOST_PICTURES:
         paths = [paths[index * len(paths) // _MOST_PICTURES] for index in range(_MOST_PICTURES)]
     pictures = crops_for(weights, task, network, paths)
@@ -106,7 +106,7 @@ def _is_matrix(module: nn.Module) -> bool:
             and not isinstance(module.padding, str)
         )
     if isinstance(module, nn.ConvTranspose2d):
-        # Copies of the kernel that do not overlap: each output sees one place.
+        # Without overlap, each output depends on one input position.
         return (
             module.groups == 1
             and module.kernel_size == module.stride
@@ -117,7 +117,7 @@ def _is_matrix(module: nn.Module) -> bool:
 
 
 def _columns(layer: Layer, features: Tensor) -> Tensor:
-    """Return all that a layer's filters are multiplied with, ``(places, inputs)``."""
+    """Return the inputs of a layer's filters as a matrix ``(positions, inputs)``."""
     if isinstance(layer, nn.ConvTranspose2d):
         return features.movedim(1, -1).flatten(0, 2)
     padding = cast(tuple[int, ...], layer.padding)
@@ -126,19 +126,19 @@ def _columns(layer: Layer, features: Tensor) -> Tensor:
 
 
 class _SeenError(Exception):
-    """What lies behind a layer need not be computed."""
+    """Raised to skip the layers behind the one whose inputs were recorded."""
 
 
 def _second_moments(
     network: nn.Module, layer: Layer, inputs: Sequence[tuple[Tensor, ...]]
 ) -> Tensor:
-    """Return the mean products of what a layer sees, first of all a one, as float64."""
+    """Return the second moments of a layer's inputs, with a 1 for the bias in front, as float64."""
     moments = torch.zeros(())
 
     def note(layer: Layer, given: tuple[Tensor, ...]) -> NoReturn:
         nonlocal moments
         columns = _columns(layer, given[0])
-        columns = columns[:: -(-len(columns) // _MOST_PLACES)]
+        columns = columns[:: -(-len(columns) // _MOST_POSITIONS)]
         columns = torch.cat([torch.ones(len(columns), 1), columns], dim=1).double()
         moments = moments + columns.T @ columns / len(columns)
         raise _SeenError

@@ -1,7 +1,7 @@
-"""Half precision on any machine: float32 arithmetic whose operands and results are rounded.
+"""Emulated half precision: float32 arithmetic with rounded operands and results.
 
-Matrix units multiply half-precision numbers and add in float32, so that rounding every parameter,
-input and output of a layer gives their results, at float32 speed and on every processor.
+Matrix units multiply half-precision numbers and add in float32, so rounding every parameter, input
+and output of a layer reproduces their results, at float32 speed and on every processor.
 """
 
 from collections.abc import Iterator
@@ -16,10 +16,10 @@ __all__ = ["Rounded", "call_rounded"]
 
 
 def call_rounded(network: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
-    """Return ``network(*inputs)`` as a machine computes it whose layers run in ``dtype``.
+    """Return ``network(*inputs)`` with every layer emulated in ``dtype``.
 
-    Gradients pass the rounding unchanged (straight-through), so that a network can be trained to
-    live with it. The network's own output is not rounded: our denoisers subtract in float32.
+    Gradients pass the rounding unchanged (straight-through), so that a network can be trained with
+    it. The network's own output is not rounded: our denoisers subtract in float32.
 
     Args:
         network: any module; its parameters stay as they are.
@@ -32,7 +32,7 @@ def call_rounded(network: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Ten
 
 
 class Rounded(nn.Module):
-    """``network`` as a machine computes it whose layers run in ``dtype``; see ``call_rounded``."""
+    """Wraps ``network`` with every layer emulated in ``dtype``; see ``call_rounded``."""
 
     def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()

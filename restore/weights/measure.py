@@ -1,4 +1,4 @@
-"""What half precision costs a network: PSNR in dB against float32, measured on real pictures.
+"""The loss of half precision: PSNR in dB against float32, measured on real pictures.
 
 ``--precision auto`` decides by these figures, so they must not depend on the machine that took
 them: half precision is always emulated (see ``restore.weights.half``), at float32 speed.
@@ -36,8 +36,8 @@ _Run = Callable[..., Tensor]
 def measured(weights: Weights, task: Task, pictures: Sequence[Tensor] | None = None) -> Weights:
     """Return ``weights`` as they should be stored: dtype chosen, precision losses measured.
 
-    The tensors are rounded to the chosen dtype, so that a file reads back as what was measured.
-    What cannot be measured (see ``levels_of``) comes back as it is, and runs in float32.
+    The tensors are rounded to the chosen dtype, so that the file holds exactly what was measured.
+    Weights that cannot be measured (see ``levels_of``) are returned unchanged, and run in float32.
     """
     if not levels_of(weights, task):
         return weights
@@ -48,7 +48,7 @@ def measured(weights: Weights, task: Task, pictures: Sequence[Tensor] | None = N
 
 
 def check_measurable(weights: Weights, task: Task) -> None:
-    """Check that ``measured`` will have what it needs, before the work that makes the weights.
+    """Check that ``measured`` will have the pictures it needs, before the weights are made.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
@@ -65,21 +65,21 @@ def measure_precision_loss(
     pictures: Sequence[Tensor] | None = None,
     levels: Sequence[float] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Return what running the network in half precision costs against float32.
+    """Return the loss of running the network in half precision instead of float32.
 
     Parameters, inputs and outputs of every layer are rounded, sums are taken in float32, as
     matrix units do; the last subtraction stays in float32, as in our networks' ``forward``.
 
     Args:
-        weights: what is measured.
-        task: that they are for.
-        pictures: clean pictures ``(C, H, W)`` in [0, 1] of the network's channels, H and W
-            multiples of what it needs; None for those of ``measuring_crops``.
-        levels: of difficulty; None for those of the task's measurement.
+        weights: weights to measure.
+        task: task of the weights.
+        pictures: clean pictures ``(C, H, W)`` in [0, 1] with the network's channels, H and W
+            multiples of ``multiple_for``; None for those of ``measuring_crops``.
+        levels: levels of degradation, such as sigma; None for those of the task's measurement.
 
     Returns:
-        ``fp16`` and ``bf16`` -> level -> loss in dB: the mean over the pictures of the PSNR in
-        float32 less that in half precision, of what the measurement compares.
+        ``fp16`` and ``bf16`` -> level -> loss in dB: the PSNR (of ``Example.seen``) in float32
+        minus that in half precision, averaged over the pictures.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
@@ -96,7 +96,7 @@ def measure_storage_loss(
     pictures: Sequence[Tensor] | None = None,
     levels: Sequence[float] | None = None,
 ) -> dict[str, float]:
-    """Return what storing the tensors in float16 costs, with float32 arithmetic: level -> dB.
+    """Return the loss of storing the tensors in float16, with float32 arithmetic: level -> dB.
 
     The loss is infinite when a value lies beyond the range of float16. Arguments and errors are
     those of ``measure_precision_loss``.
@@ -114,9 +114,10 @@ def measure_change(
     pictures: Sequence[Tensor] | None = None,
     levels: Sequence[float] | None = None,
 ) -> dict[str, float]:
-    """Return what ``after`` loses against ``before``, both in float32: level -> dB.
+    """Return the loss of ``after`` against ``before``, both in float32: level -> dB.
 
-    Both are of one network. Other arguments and errors are those of ``measure_precision_loss``.
+    Both have the same architecture. Other arguments and errors are those of
+    ``measure_precision_loss``.
     """
     network = before.build()
     examples = _examples(before, task, network, pictures, levels)

@@ -36,9 +36,9 @@ def _unchanged(result: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Example:
-    """A network's inputs and, as ``(C, H, W)``, what it should make of them.
+    """A network's inputs and the expected result ``clean``, ``(C, H, W)``.
 
-    Both are compared as ``seen`` maps them to [0, 1].
+    ``seen`` maps the network's result and ``clean`` to [0, 1], where they are compared.
     """
 
     inputs: tuple[Tensor, ...]
@@ -51,11 +51,11 @@ class Measurement:
     """How weights are measured.
 
     Attributes:
-        levels: of difficulty, unless others are asked for.
+        levels: default levels of degradation.
         name_of: returns a level as it is written in weight files.
         example: makes an example for the weights from a clean picture ``(C, H, W)``, a level and a
             seed.
-        scale: pixels of a result for each that the network takes, along a side.
+        scale: output pixels per input pixel, in each direction.
     """
 
     levels: tuple[float, ...]
@@ -68,8 +68,8 @@ def measurement_of(weights: Weights, task: Task) -> Measurement:
     """Return how ``weights`` are measured.
 
     Raises:
-        UsageError: that cannot be done: the network restores no pictures, or the camera decides
-            how its results should look.
+        UsageError: the weights cannot be measured: the network restores no pictures, or its
+            expected results depend on the camera.
     """
     measurement = task.measurement_of(weights)
     if measurement is None:
@@ -78,7 +78,7 @@ def measurement_of(weights: Weights, task: Task) -> Measurement:
 
 
 def levels_of(weights: Weights, task: Task, levels: Sequence[float] | None = None) -> list[str]:
-    """Return the names of the levels that ``weights`` are measured at, none if they are not."""
+    """Return the names of the levels that ``weights`` are measured at, or an empty list."""
     measurement = task.measurement_of(weights)
     if measurement is None:
         return []
@@ -86,7 +86,7 @@ def levels_of(weights: Weights, task: Task, levels: Sequence[float] | None = Non
 
 
 def multiple_for(weights: Weights, task: Task, network: nn.Module) -> int:
-    """Return what the sides of the pictures that a network is measured on are multiples of."""
+    """Return the multiple for the sides of the pictures that a network is measured on."""
     measurement = task.measurement_of(weights)
     return cast(Network, network).multiple * (measurement.scale if measurement else 1)
 

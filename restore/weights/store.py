@@ -1,6 +1,6 @@
-"""Weight files: safetensors that say themselves which network they are for.
+"""Loading and saving of weights: safetensors files whose metadata name the network.
 
-``restore.weights.file`` tells what their metadata hold. Loading executes no code.
+``restore.weights.file`` describes the metadata. Loading executes no code.
 """
 
 import json
@@ -30,17 +30,17 @@ from restore.weights.task import Task
 __all__ = ["Network", "Weights", "check_new_file", "load", "save_weights", "weights_of"]
 
 _LARGEST_SETTING = 10_000
-"""No depth, width or number of blocks is larger; a hostile file could ask for days of building."""
+"""Upper limit on any setting: a hostile file could demand a network that takes days to build."""
 
 
 class Network(Protocol):
-    """What every network of this library offers beside being an ``nn.Module``."""
+    """The interface of every network of this library, besides ``nn.Module``."""
 
     config: Any
 
     @property
     def halo(self) -> int:
-        """How far a result depends on the picture, in pixels."""
+        """How far an output depends on the input, in input pixels."""
 
     @property
     def multiple(self) -> int:
@@ -53,8 +53,8 @@ class Weights:
 
     Attributes:
         name: shipped name or the file's stem.
-        network: class of the network, made with ``config``.
-        config: what the network looks like.
+        network: class of the network, constructed with ``config``.
+        config: configuration of the network.
         task: the subcommand that the network is for.
         tensors: the state dict, float32.
         provenance: recipe, data and measurements, as written by training or conversion.
@@ -78,17 +78,17 @@ class Weights:
 
     @property
     def architecture(self) -> str:
-        """Name of the network, as files have it."""
+        """Class name of the network, as stored in files."""
         return self.network.__name__
 
     @property
     def channels(self) -> int:
-        """Picture channels the network takes."""
+        """Number of picture channels."""
         return int(self.config.channels)
 
     @property
     def planes(self) -> int:
-        """Channels of the network's input; of a packed mosaic, its planes."""
+        """Number of input channels; for a packed mosaic, of its planes."""
         return int(getattr(self.config, "planes", self.channels))
 
     @property
@@ -108,7 +108,7 @@ class Weights:
             WeightsError: the tensors do not fit the architecture, or one is not finite.
         """
         tensors = {key: tensor.detach().clone() for key, tensor in self.tensors.items()}
-        # On the meta device a config that the tensors do not back up takes no memory.
+        # On the meta device, a config that asks for more than the tensors takes no memory.
         with torch.device("meta"):
             network = self.network(self.config)
         try:
@@ -122,17 +122,17 @@ class Weights:
         return network.eval().requires_grad_(False)
 
     def fingerprint(self, version: str) -> str:
-        """Return a name for what ``version`` of a program makes of the network."""
+        """Return a cache key for the network as converted by ``version`` of an engine."""
         tensors = ((key, tensor.numpy()) for key, tensor in self.tensors.items())
         return digest(self.architecture, asdict(self.config), tensors, version)
 
 
 def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str, Any]) -> Weights:
-    """Return what a trained network has learned, in float32.
+    """Return the weights of a trained network, in float32.
 
     Args:
-        network: from ``restore.models``.
-        name: of the weights.
+        network: trained network from ``restore.models``.
+        name: name of the weights.
         task: the subcommand that the network is for.
         provenance: recipe, data and measurements.
     """
@@ -175,13 +175,13 @@ def check_new_file(
     suffix: str = ".safetensors",
     inputs: Sequence[Path] = (),
 ) -> None:
-    """Check that weights may be written to ``path``, before the work that makes them begins.
+    """Check that weights may be written to ``path``, before the work starts.
 
     Raises:
-        UsageError: another suffix than ``suffix``, no such folder, or one of ``inputs``, which
-            are read.
+        UsageError: ``path`` has another suffix or no parent folder, is a folder, or is one of
+            ``inputs``.
         OutputError: the folder cannot be written.
-        OutputExists: ``path`` is there and may not be replaced.
+        OutputExists: ``path`` exists and may not be replaced.
     """
     if path.suffix != suffix:
         raise UsageError(f"{path}: weight files end in {suffix}")
@@ -202,27 +202,27 @@ def load(name_or_path: str | Path, task: Task) -> Weights:
     """Read shipped weights by name, or a file.
 
     Args:
-        name_or_path: which.
-        task: that they are for.
+        name_or_path: shipped name, or path of a weight file.
+        task: task that the weights must be for.
 
     Raises:
-        WeightsError: unknown name, not a safetensors file, weights for another task, or metadata
-            that make no sense.
+        WeightsError: unknown name, not a safetensors file, weights for another task, or invalid
+            metadata.
     """
     path = find(name_or_path)
     with opened(path, "pt") as file:
-        file_says = task.check(described(path, file.metadata() or {}))
+        weight_file = task.check(described(path, file.metadata() or {}))
         stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     dtypes = {tensor.dtype for tensor in stored.values()}
-    network, config = _network(file_says, task)
+    network, config = _network(weight_file, task)
     return Weights(
-        name=file_says.name,
+        name=weight_file.name,
         network=network,
         config=config,
-        task=file_says.task,
+        task=weight_file.task,
         tensors={key: tensor.float() for key, tensor in stored.items()},
-        provenance=file_says.provenance,
-        precision_loss_db=file_says.precision_loss_db,
+        provenance=weight_file.provenance,
+        precision_loss_db=weight_file.precision_loss_db,
         stored_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
     )
 
@@ -244,7 +244,7 @@ def _check_setting(name: str, value: Any, kind: type | None) -> None:
     """Refuse what a config's own checks do not expect from JSON.
 
     Raises:
-        ValueError: an unknown name, a value of another type, or a number beyond reason.
+        ValueError: an unknown name, a value of another type, or a number that is too large.
     """
     values = value if kind is tuple and isinstance(value, list) else [value]
     expected = int if kind is tuple else kind

@@ -1,6 +1,6 @@
-"""What training, batches, weight files and engines must know of a task, in one record.
+"""The record that describes a task to training, batches, weight files and engines.
 
-The tasks' own folders make the records; ``restore.tasks`` gathers them.
+Each task's folder defines its record; ``restore.tasks`` collects them.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,17 +29,17 @@ class Task:
     Classes and functions are named as ``module:name``, so that a record costs no import of PyTorch.
 
     Attributes:
-        name: its subcommand.
-        networks: classes that its weights may be of.
-        recipe: class that says what a network of it is trained as.
-        trial: function that returns how its weights are tried out, see ``Trial``.
-        measurement: function that returns how its weights are measured, see ``Measurement``; empty
-            where the task restores no pictures.
-        training_noise: function that returns the noise that its weights are for, in words; empty
-            where that says nothing about them.
-        default_weights: shipped weights by what they are for.
-        method: of the networks that is run.
-        is_residual: the networks compute what is subtracted from their input.
+        name: name of its subcommand.
+        networks: network classes that its weights may have.
+        recipe: class of its training recipe.
+        trial: function that returns the ``Trial`` of weights.
+        measurement: function that returns the ``Measurement`` of weights; empty if the task
+            restores no pictures.
+        training_noise: function that describes in words the noise that weights are for; empty if
+            that does not apply.
+        default_weights: names of shipped weights by purpose.
+        method: name of the networks' method that is run.
+        is_residual: whether the networks predict what is subtracted from their input.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Task:
         """Return the class of a network by its name; imports PyTorch.
 
         Raises:
-            ValueError: no network of this task is called so.
+            ValueError: no network of this task has that name.
         """
         for name in self.networks:
             if name.rpartition(":")[2] == architecture:
@@ -64,7 +64,7 @@ class Task:
         raise ValueError(f"architecture {architecture} is not known")
 
     def trial_of(self, weights: "Weights") -> "Trial":
-        """Return how weights are tried out.
+        """Return the trial run of weights; see ``Trial``.
 
         Raises:
             WeightsError: they lack what the task needs.
@@ -72,7 +72,7 @@ class Task:
         return cast("Callable[[Weights], Trial]", resolve_name(self.trial))(weights)
 
     def measurement_of(self, weights: "Weights") -> "Measurement | None":
-        """Return how weights are measured, None where that cannot be done."""
+        """Return how weights are measured, None if they cannot be."""
         if not self.measurement:
             return None
         return cast("Callable[[Weights], Measurement | None]", resolve_name(self.measurement))(
@@ -80,7 +80,7 @@ class Task:
         )
 
     def training_noise_of(self, weights: "Weights") -> str | None:
-        """Return the noise that weights are for, in words, None if they are for none."""
+        """Return in words the noise that weights are for, None if the task describes none."""
         if not self.training_noise:
             return None
         return cast("Callable[[Weights], str]", resolve_name(self.training_noise))(weights)
@@ -101,7 +101,7 @@ class Task:
         """Read shipped weights by name, or a file; imports PyTorch.
 
         Raises:
-            WeightsError: unknown name, not a weight file of this task, or one that makes no sense.
+            WeightsError: unknown name, not a weight file of this task, or invalid metadata.
         """
         from restore.weights.store import load
 
@@ -111,14 +111,14 @@ class Task:
         """Return what an engine needs of weights, without reading their tensors.
 
         Raises:
-            WeightsError: as ``load``, as far as it can be told from the file's head.
+            WeightsError: as ``load``, as far as the metadata show.
         """
         return StoredModel(self.check(read_weight_file(name_or_path)), self)
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A network in a weight file, see ``restore.engine.lane.Model``; built when it is needed."""
+    """A network in a weight file, built on demand; a ``restore.engine.lane.Model``."""
 
     file: WeightFile
     task: Task
@@ -147,8 +147,8 @@ class StoredModel:
         return self.task.load(self.file.path).build()
 
     def fingerprint(self, version: str) -> str | None:
-        """Return a name for what ``version`` of a program makes of the network.
+        """Return a cache key for the network as converted by ``version`` of an engine.
 
-        None where PyTorch would be needed to read the tensors.
+        None if the tensors cannot be read without PyTorch.
         """
         return self.file.fingerprint(version)

@@ -1,4 +1,4 @@
-"""Whether a weight file is whole and its network runs."""
+"""Checks that a weight file is complete and its network runs."""
 
 from collections.abc import Callable
 
@@ -14,27 +14,27 @@ from restore.weights.task import Task
 __all__ = ["Trial", "verify"]
 
 _SIZES = ((1, 1), (37, 53))
-"""The smallest picture there is, and one that no multiple fits."""
+"""Height and width of the smallest picture, and of one with prime sides."""
 
 Trial = Callable[[np.random.Generator, int, int], tuple[NDArray[np.float32], tuple[int, ...]]]
-"""Runs a network on a random picture of a height and a width.
+"""Runs a network on a random picture of the given height and width.
 
-Returns what came out and the shape that it should have.
+Returns the output and its expected shape.
 """
 
 
 def verify(weights: Weights, task: Task) -> None:
-    """Check all that needs no data set.
+    """Check everything that needs no data set.
 
     The tensors fill the network exactly and are finite, the metadata are complete, shipped weights
     have a card, and the network runs on a 1x1 and a 53x37 picture.
 
     Args:
-        weights: as they were loaded.
-        task: that they are for.
+        weights: loaded weights.
+        task: task of the weights.
 
     Raises:
-        WeightsError: one of that is not so.
+        WeightsError: one of these checks fails.
     """
     trial = task.trial_of(weights)
     _check_origin(weights)

@@ -69,7 +69,7 @@ def test_linear_light_is_exr_and_nothing_else_by_default(run: Run, isp_weights: 
     assert decode(Path("out/a.exr")).is_float
     ended = run("dark-enhance", "nights", "-o", "out", "--format", "png", *arguments)
     assert ended.code == 2
-    assert "written here are tiff, exr, dng" in ended.err
+    assert "use one of tiff, exr, dng" in ended.err
 
 
 def test_what_is_no_raw_file_fails_alone_and_says_where_to_go(

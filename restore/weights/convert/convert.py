@@ -1,8 +1,8 @@
-"""Foreign checkpoints: the networks that others published, as weights of this library.
+"""Conversion of foreign checkpoints, as others published them, to weights of this library.
 
-A file becomes named tensors (here), layers (matlab.py) or arrays (metzler.py), and none of its code
-is executed; layouts.py, matlab.py and metzler.py recognise whose network they are from keys and
-shapes; networks.py makes it one of ours, with batch normalisation folded into convolutions.
+A file is read as named tensors (here), layers (matlab.py) or arrays (metzler.py); none of its code
+is executed. layouts.py, matlab.py and metzler.py recognise the network by keys and shapes.
+networks.py converts it to one of ours, with batch normalisation folded into convolutions.
 """
 
 import hashlib
@@ -29,11 +29,11 @@ __all__ = ["Converted", "convert", "read_state_dict"]
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """A foreign network in this library's terms.
+    """A converted network.
 
     Attributes:
-        weights: float32, named after the file; nothing is measured yet.
-        layout: what was recognised, as in "KAIR DnCNN, 17 layers, gray, batch norm merged".
+        weights: weights in float32, named after the file; their precision loss is not measured yet.
+        layout: recognised layout, as in "KAIR DnCNN, 17 layers, gray, batch norm merged".
     """
 
     weights: Weights
@@ -41,17 +41,17 @@ class Converted:
 
 
 def convert(path: Path, *, psf: Tensor | None = None) -> Converted:
-    """Read a checkpoint of a public layout.
+    """Convert a checkpoint of a known public layout.
 
     Args:
         path: ``.pth``/``.pt`` (state dict, bare or wrapped), ``.safetensors``, a MatConvNet
             ``.mat`` or a list of arrays in ``.npz``; content decides, not the name.
-        psf: ``(3, P, P)`` that a network for high dynamic range was trained with.
+        psf: PSF ``(3, P, P)`` that a network for high dynamic range was trained with.
 
     Raises:
         UsageError: a PSF for a network that needs none.
-        WeightsError: no such file, not a checkpoint, one that holds more than tensors, or a
-            layout that is not known.
+        WeightsError: no such file, not a checkpoint, one that holds more than tensors, or an
+            unknown layout.
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
@@ -92,7 +92,7 @@ def _recognised(path: Path) -> Recognised:
 
 
 _WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "netG", "model")
-"""Under which keys training programs keep the state dict; the averaged one comes first."""
+"""Keys under which training programs store the state dict; the averaged before the plain one."""
 
 _DEEPEST_WRAPPER = 3
 
@@ -100,8 +100,8 @@ _DEEPEST_WRAPPER = 3
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a PyTorch or safetensors checkpoint by name, float32 and finite.
 
-    Wrappers around the state dict and the ``module.`` of DataParallel are taken off, the counters
-    of batch normalisation left out.
+    Wrappers around the state dict, the ``module.`` prefix of DataParallel and the counters of batch
+    normalisation are removed.
 
     Raises:
         WeightsError: damaged, or holding anything but tensors in plain containers.
@@ -146,7 +146,7 @@ def _unpickled(path: Path) -> Any:
                 "a checkpoint is never run; save the network's state_dict() alone"
             ) from error
         raise WeightsError("not a checkpoint, or one that holds more than tensors") from error
-    except Exception as error:  # a damaged file can make the reader stumble in any way
+    except Exception as error:  # a damaged file can raise anything
         raise WeightsError("not a checkpoint, or a damaged one") from error
 
 
@@ -169,7 +169,7 @@ def _checked(key: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise WeightsError(f"holds a {type(value).__name__} under {key!r}, not a tensor")
     if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
-        raise WeightsError(f"tensor {key} is sparse, quantised or empty of data")
+        raise WeightsError(f"tensor {key} is sparse, quantised or without data")
     # A view can claim more values than are stored, and would fill the memory when copied.
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
         raise WeightsError(f"tensor {key} is larger than its data")

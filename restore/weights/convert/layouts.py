@@ -1,4 +1,4 @@
-"""Whose network a state dict is from: KAIR, SaoYan, deepinv, DRUNet, and ports of SID."""
+"""Recognition of state dict layouts: KAIR, SaoYan, deepinv, DRUNet, and ports of SID."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _COLOURS = 3
 
 
 def is_sid(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the keys are those of the paper's network, under whatever wrapper."""
+    """Whether the keys are those of SID's U-Net, with or without wrapper prefixes."""
     names = {_WRAPPER.sub("", key) for key in tensors}
     return {"conv1_1.weight", "conv5_2.weight", "conv9_2.weight"} <= names
 
@@ -38,17 +38,17 @@ def sid(tensors: Mapping[str, Tensor]) -> Recognised:
 
     The last layer is ``conv10`` or ``conv10_1``, the steps up are ``up6`` or ``upv6``. Ports of the
     authors' TensorFlow weights order its channels as ``depth_to_space`` does (colour last), those
-    trained in PyTorch as ``PixelShuffle`` does (colour first); which of both, the weights show:
-    the pixels of one colour are made of the same features.
+    trained in PyTorch as ``PixelShuffle`` does (colour first); the weights show which: the pixels
+    of one colour depend on the same features.
 
     Raises:
-        WeightsError: a variant that is not read.
+        WeightsError: an unsupported variant.
     """
     theirs = {_WRAPPER.sub("", key): tensor for key, tensor in tensors.items()}
     names = _sid_names(theirs)
     odd = sorted(set(names) ^ set(theirs))
     if odd:
-        raise WeightsError(f"a U-Net of an unknown form: {odd[0][:60]} is missing or too much")
+        raise WeightsError(f"a U-Net of an unknown form: {odd[0][:60]} is missing or unexpected")
     ours = {names[key]: tensor.contiguous() for key, tensor in theirs.items()}
     if any(ours[key].ndim != 4 for key in ours if key.endswith("weight")):
         raise WeightsError("a U-Net whose tensors are no convolutions")
@@ -72,7 +72,7 @@ def sid(tensors: Mapping[str, Tensor]) -> Recognised:
 
 
 def _is_colour_last(rows: Tensor) -> bool:
-    """Whether output channels count through the colours first, told from their weights."""
+    """Whether colour varies fastest among the output channels, told from their weights."""
     unit = rows / rows.norm(dim=1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny)
     likeness = unit @ unit.T
     channels = torch.arange(len(rows))
@@ -83,7 +83,7 @@ def _is_colour_last(rows: Tensor) -> bool:
 
 
 def _sid_names(theirs: Mapping[str, Tensor]) -> dict[str, str]:
-    """Return their key -> ours."""
+    """Return a map from their keys to ours."""
     up = "upv" if "upv6.weight" in theirs else "up"
     tail = "conv10_1" if "conv10_1.weight" in theirs else "conv10"
     layers = {tail: "tail"}
@@ -107,7 +107,7 @@ def _sid_names(theirs: Mapping[str, Tensor]) -> dict[str, str]:
 
 
 _CSZN_EPS, _PYTORCH_EPS = 1e-4, 1e-5
-"""What batch normalisation adds to the variance in KAIR and cszn's code, and by default."""
+"""Epsilon of batch normalisation in the code of KAIR and cszn, and by default in PyTorch."""
 
 _STACK_KEY = re.compile(r"(model|dncnn)\.\d{1,4}\.(weight|bias|running_mean|running_var)", re.ASCII)
 _DEEPINV_KEY = re.compile(r"(in_conv|conv_list\.\d{1,4}|out_conv)\.(weight|bias)", re.ASCII)
@@ -118,7 +118,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
     """Return the network that a state dict belongs to.
 
     Raises:
-        WeightsError: no known layout, or one whose shapes make no sense.
+        WeightsError: no known layout, or one with inconsistent shapes.
     """
     if "m_head.weight" in tensors:
         return drunet(tensors)
@@ -140,7 +140,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
 def _unknown(names: Iterable[str]) -> WeightsError:
     first = ", ".join(name[:60] for name in list(names)[:4])
     return WeightsError(
-        f"a layout that is not known; its first keys are {first}. Read are DnCNN (KAIR, SaoYan, "
+        f"an unknown layout; its first keys are {first}. Supported are DnCNN (KAIR, SaoYan, "
         "cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR, deepinv) and the U-Net of "
         "Learning to See in the Dark"
     )
@@ -154,7 +154,7 @@ def _kair(layers: Sequence[Layer]) -> Recognised:
         return fdncnn(layers, "KAIR")
     if (len(layers), width) == (7, 64):
         raise WeightsError(
-            "7 layers of 64 features are an IRCNN, whose dilated convolutions are not read"
+            "7 layers of 64 features are an IRCNN, whose dilated convolutions are not supported"
         )
     return dncnn(layers, "KAIR")
 
@@ -216,7 +216,7 @@ def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
     """Return the DRUNet behind a state dict with ``m_head``, ``m_down1`` ... ``m_tail``.
 
     Raises:
-        WeightsError: a variant (biases, other ways to change the resolution) that is not read.
+        WeightsError: an unsupported variant (biases, other ways to change the resolution).
     """
     if any(key.endswith(".bias") for key in tensors):
         raise WeightsError("a DRUNet with biases; only the published form, without, is read")
@@ -225,7 +225,7 @@ def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
     names = _drunet_names(levels, blocks)
     odd = sorted(set(names) ^ set(tensors))
     if odd:
-        raise WeightsError(f"a DRUNet of an unknown form: {odd[0][:60]} is missing or too much")
+        raise WeightsError(f"a DRUNet of an unknown form: {odd[0][:60]} is missing or unexpected")
     if any(tensor.ndim != 4 for tensor in tensors.values()):
         raise WeightsError("a DRUNet whose tensors are no convolutions")
     downs = [tensors[f"m_down{level}.{blocks}.weight"] for level in range(1, levels + 1)]
@@ -248,7 +248,7 @@ def _count(pattern: str, names: Mapping[str, Tensor]) -> int:
 
 
 def _drunet_names(levels: int, blocks: int) -> dict[str, str]:
-    """Return their key -> ours."""
+    """Return a map from their keys to ours."""
     names = {"m_head.weight": "head.weight", "m_tail.weight": "tail.weight"}
     chains = [("m_body", f"encoder.{levels}", 0)]
     for level in range(levels):

@@ -1,7 +1,7 @@
-"""A program of its own: the layers of a MatConvNet ``.mat`` file as an ``.npz`` on stdout.
+"""Child process that writes the layers of a MatConvNet ``.mat`` file to stdout as ``.npz``.
 
-The C code that reads MATLAB's files can be crashed by a damaged one, so it runs in a process that
-has nothing to lose. It imports nothing of this library, to start fast.
+Damaged files can crash the C code that reads MATLAB's formats, so it runs in its own process. It
+imports nothing of this library, to start fast.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ def main(path: str) -> int:
             "a MATLAB 7.3 file, which needs h5py: `pip install h5py`, or save it in MATLAB again "
             "with `save -v7`"
         )
-    except Exception as error:  # damaged files make both libraries stumble in many ways
+    except Exception as error:  # damaged files can raise anything
         reason = f"not a MatConvNet network, or a damaged one ({type(error).__name__})"
     else:
         return 0
@@ -109,7 +109,7 @@ def _value_of_hdf5(file: Any, dataset: Any) -> Any:
 def _array(dataset: Any) -> NDArray[Any]:
     if dataset.attrs.get("MATLAB_empty"):
         return np.empty(0)
-    if dataset.size > _MOST_VALUES:  # HDF5 can claim what is not stored
+    if dataset.size > _MOST_VALUES:  # HDF5 can declare more than it stores
         raise ValueError(f"{dataset.size} values")
     return np.asarray(dataset[...]).T
 

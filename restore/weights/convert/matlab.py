@@ -34,7 +34,7 @@ def is_matlab(path: Path) -> bool:
 def read_matlab(path: Path) -> list[MatLayer]:
     """Return the layers of the network in a MATLAB file, of version 5 to 7.3.
 
-    The file is read in a child process, which a hostile one may crash.
+    The file is read in a child process, because a hostile file may crash the reader.
 
     Raises:
         WeightsError: damaged, no MatConvNet network in it, or a version 7.3 file (HDF5) where
@@ -63,7 +63,7 @@ def read_matlab(path: Path) -> list[MatLayer]:
 
 
 def _layers(arrays: Mapping[str, Any]) -> list[MatLayer]:
-    """Put together again what the reader has taken apart."""
+    """Rebuild the layers from the reader's flat archive."""
     layers: dict[int, dict[str, Any]] = {}
     for key, array in arrays.items():
         number, field, *place = key.split(".")
@@ -79,14 +79,14 @@ def _layers(arrays: Mapping[str, Any]) -> list[MatLayer]:
 
 _SOURCE = "cszn MatConvNet"
 _COLUMN_MAJOR = (0, 2, 1, 3)
-"""Its sub-pixel layers go down the columns, where ``pixel_unshuffle`` goes along the rows."""
+"""Order of its sub-pixels: column by column, where ``pixel_unshuffle`` goes row by row."""
 
 
 def recognise_matconvnet(layers: Sequence[MatLayer]) -> Recognised:
     """Return the network that MatConvNet layers belong to.
 
     Raises:
-        WeightsError: layers, or an order of them, that those networks do not have.
+        WeightsError: layers, or an order of them, that no known network has.
     """
     try:
         return _recognised(layers)

@@ -32,7 +32,7 @@ def metzler_unet(arrays: Sequence[NDArray[np.float32]]) -> Recognised:
     batch normalisation is beta, gamma, mean and variance; fusions take the decoder first.
 
     Raises:
-        WeightsError: another number of arrays, or other shapes.
+        WeightsError: wrong number or shapes of arrays.
     """
     names = _names()
     if len(arrays) != len(names) or arrays[0].ndim != 4:
@@ -63,7 +63,7 @@ def with_psf(recognised: Recognised, psf: Tensor) -> Recognised:
     """Return the network with the PSF ``(3, P, P)`` that it was trained with.
 
     Raises:
-        UsageError: it is no network for high dynamic range.
+        UsageError: not a network for high dynamic range.
     """
     if recognised.task != "hdr":
         raise UsageError(f"{recognised.layout}: only networks for high dynamic range take a PSF")
@@ -74,7 +74,7 @@ def with_psf(recognised: Recognised, psf: Tensor) -> Recognised:
 
 
 def _names() -> list[str]:
-    """Return our names of their arrays, in their order."""
+    """Return our tensor names in the order of the published arrays."""
     names = []
     for level in range(_LEVELS):
         for layer in (0, 2):
@@ -107,7 +107,7 @@ def read_npz_list(path: Path) -> list[NDArray[np.float32]]:
     """Return the arrays of the one list in an ``.npz`` file.
 
     Raises:
-        WeightsError: damaged, another kind of content, or one that needs code to be run.
+        WeightsError: damaged, other content, or content that needs code to be run.
         OSError: the file cannot be read.
     """
     try:
@@ -119,7 +119,7 @@ def read_npz_list(path: Path) -> list[NDArray[np.float32]]:
         return _arrays(stored)
     except (WeightsError, OSError):
         raise
-    except Exception as error:  # a damaged file can make the reader stumble in any way
+    except Exception as error:  # a damaged file can raise anything
         raise WeightsError("not an .npz with a list of arrays, or a damaged one") from error
 
 
@@ -145,19 +145,19 @@ def _arrays(stored: bytes) -> list[NDArray[np.float32]]:
 
 
 def _check_counts(stream: io.BytesIO) -> None:
-    """Refuse numbers in a pickle for which the unpickler would take memory that no data fill.
+    """Refuse numbers in a pickle that make the unpickler allocate memory without data.
 
     Raises:
         WeightsError: a number in the memo is too large.
-        ValueError: a text or bytes end before their length does.
+        ValueError: a string is shorter than its declared length.
     """
     for opcode, argument, _ in pickletools.genops(stream):
         if opcode.name.endswith("PUT") and (argument or 0) > _MOST_REMEMBERED:
-            raise WeightsError(f"a pickle that numbers an object {argument}; it has fewer")
+            raise WeightsError(f"a pickle with the memo index {argument}, which is too large")
 
 
 class _Dtype:
-    """A data type: its name, and whether the most significant byte comes first."""
+    """A pickled dtype: its name and byte order."""
 
     def __init__(self, name: Any, *_flags: Any) -> None:
         self.name, self.is_big_endian = name, False
@@ -167,7 +167,7 @@ class _Dtype:
 
 
 class _Array:
-    """An array: values in float32, or a list of whatever it holds."""
+    """A pickled array: ``content`` is a float32 array, or the list of an object array."""
 
     def __init__(self, unpickler: "_Unpickler") -> None:
         self.content: Any = None
@@ -194,7 +194,7 @@ class _Array:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows what a pickled array names, and takes no more memory than ``_MOST_BYTES``."""
+    """Unpickles nothing but arrays, and copies no more than ``_MOST_BYTES``."""
 
     _taken = 0
 
@@ -214,7 +214,7 @@ class _Unpickler(pickle.Unpickler):
         return known[module, name]
 
     def take(self, count: int) -> None:
-        """Count bytes that are copied; a file may name the same bytes again and again.
+        """Count copied bytes; a file may refer to the same bytes many times.
 
         Raises:
             WeightsError: they are too many.

@@ -1,4 +1,4 @@
-"""Stacks of convolutions from whichever file, and the networks of ours that they become."""
+"""Conversion of stacks of convolutions, from any file, to networks of this library."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Norm:
-    """Batch normalisation in use: ``(x - mean) / deviation * scale + shift``, each ``(C,)``."""
+    """Batch norm at inference: ``(x - mean) / deviation * scale + shift``, each ``(C,)``."""
 
     scale: Tensor
     shift: Tensor
@@ -37,7 +37,7 @@ class Norm:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A 3x3 convolution ``(out, in, 3, 3)`` and what follows it before the activation."""
+    """A 3x3 convolution ``(out, in, 3, 3)`` and its batch normalisation, if any."""
 
     weight: Tensor
     bias: Tensor | None = None
@@ -45,10 +45,11 @@ class Layer:
 
 
 def stack_shape(layers: Sequence[Layer]) -> tuple[int, int, int]:
-    """Return the channels that go in, those of the hidden layers and those that come out.
+    """Return the numbers of input, hidden and output channels.
 
     Raises:
-        WeightsError: the layers do not fit onto each other, or hidden widths differ.
+        WeightsError: fewer than two layers, kernels that are not 3x3, or channels that do not
+            match.
     """
     if len(layers) < 2:
         raise WeightsError(f"{len(layers)} convolutions are no denoiser")
@@ -68,7 +69,7 @@ def stack_shape(layers: Sequence[Layer]) -> tuple[int, int, int]:
 
 
 def folded(layers: Sequence[Layer]) -> dict[str, Tensor]:
-    """Return the tensors of a DnCNN or FFDNet that computes what ``layers`` do.
+    """Return the tensors of a DnCNN or FFDNet that computes the same as ``layers``.
 
     Raises:
         WeightsError: a bias or a normalisation does not fit its convolution.
@@ -82,7 +83,7 @@ def folded(layers: Sequence[Layer]) -> dict[str, Tensor]:
 
 
 def _folded(layer: Layer, number: int) -> tuple[Tensor, Tensor]:
-    """Return weight and bias with the normalisation in them, float64."""
+    """Return weight and bias with the normalisation folded in, as float64."""
     weight = layer.weight.double()
     outputs = weight.shape[0]
     bias = torch.zeros(outputs) if layer.bias is None else layer.bias
@@ -105,13 +106,13 @@ ROW_MAJOR = (0, 1, 2, 3)
 
 @dataclass(frozen=True, kw_only=True)
 class Recognised:
-    """A network of ours that computes what a foreign one does.
+    """The network of this library that computes the same as a foreign one.
 
     Attributes:
-        network: its class.
-        config: what it looks like.
-        tensors: its state dict.
-        layout: a few words on what was recognised.
+        network: class of the network.
+        config: configuration of the network.
+        tensors: state dict of the network.
+        layout: short description of the recognised layout.
         task: the subcommand that the network is for.
     """
 
@@ -128,12 +129,12 @@ def dncnn(
     """Return a DnCNN whose stack predicts the noise.
 
     Args:
-        layers: the whole stack.
-        source: whose layout it was.
-        without_norm: what to say of a stack without batch normalisation.
+        layers: convolutions of the whole stack.
+        source: name of the project whose layout it was.
+        without_norm: wording for a stack without batch normalisation.
 
     Raises:
-        WeightsError: the channels are no picture's, or the layers do not fit.
+        WeightsError: wrong numbers of channels, or layers that do not fit.
     """
     inputs, width, outputs = stack_shape(layers)
     if inputs != outputs:
@@ -149,10 +150,10 @@ def dncnn(
 
 
 def fdncnn(layers: Sequence[Layer], source: str) -> Recognised:
-    """Return an FDnCNN: told sigma by its last input channel, predicting the picture.
+    """Return an FDnCNN: its last input channel is sigma, its output the clean picture.
 
     Raises:
-        WeightsError: the channels are no picture's, or the layers do not fit.
+        WeightsError: wrong numbers of channels, or layers that do not fit.
     """
     inputs, width, outputs = stack_shape(layers)
     if inputs != outputs + 1:
@@ -174,12 +175,12 @@ def ffdnet(
     """Return an FFDNet.
 
     Args:
-        layers: the stack between the pixel shuffles.
-        source: whose layout it was.
-        order: for each sub-pixel in row-major order, its place among the stack's four.
+        layers: convolutions between the pixel shuffles.
+        source: name of the project whose layout it was.
+        order: for each sub-pixel in row-major order, its index among the stack's four.
 
     Raises:
-        WeightsError: the channels are no picture's, or the layers do not fit.
+        WeightsError: wrong numbers of channels, or layers that do not fit.
     """
     inputs, width, outputs = stack_shape(layers)
     channels, rest = divmod(outputs, 4)

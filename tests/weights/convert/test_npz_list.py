@@ -131,8 +131,8 @@ _DAMAGED = "not an .npz with a list of arrays, or a damaged one"
         (pickle.BYTEARRAY8 + struct.pack("<Q", 1 << 36) + b"few", _DAMAGED),
         (pickle.BINUNICODE8 + struct.pack("<Q", 1 << 62) + b"few", _DAMAGED),
         (pickle.LONG4 + struct.pack("<i", (1 << 31) - 1) + b"few", _DAMAGED),
-        (pickle.EMPTY_LIST + pickle.LONG_BINPUT + struct.pack("<I", 1 << 31) + b".", "numbers"),
-        (pickle.EMPTY_LIST + pickle.PUT + b"4000000000\n.", "numbers"),
+        (pickle.EMPTY_LIST + pickle.LONG_BINPUT + struct.pack("<I", 1 << 31) + b".", "memo index"),
+        (pickle.EMPTY_LIST + pickle.PUT + b"4000000000\n.", "memo index"),
         (pickle.PROTO + b"\x04" + pickle.FRAME + struct.pack("<Q", 1 << 36) + b"].", _DAMAGED),
     ],
 )

@@ -81,7 +81,7 @@ def _state(**changes: object) -> dict[str, object]:
         (_named("model.", _stack(2, 2)), "2 channels"),
         (_named("model.", _stack(1, 3)), "from 1 to 3 channels"),
         (_named("model.", _stack(3, 3, depth=7, width=64)), "IRCNN"),
-        ({"in_conv.weight": torch.zeros(4, 1, 3, 3)}, "not known"),
+        ({"in_conv.weight": torch.zeros(4, 1, 3, 3)}, "unknown layout"),
         ({"m_head.weight": torch.zeros(4, 2, 3, 3)}, "missing"),
         ([torch.zeros(3)], "a list"),
         ({}, "no state dict"),
