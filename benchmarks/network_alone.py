@@ -23,6 +23,6 @@ def network_alone(model: str, device: str = "auto") -> tuple[Runner, Callable[[P
         model: a shipped name or a weight file.
         device: as for the command.
     """
-    runner = Runner(TASK.open(model), Placement(device=device), is_residual=TASK.is_residual)
+    runner = Runner(TASK.open(model), Placement(device=device))
     tile = Tile(SIGMA / 255, runner.traits.channels)
     return runner, lambda pixels: runner.tiled(pixels, tile)

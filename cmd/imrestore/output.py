@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import re
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,10 @@ class _Sayer(logging.Handler):
         say(record.getMessage())
 
 
+_LINE_BREAKS = re.compile(r"[^\S ]+\s*")
+"""Of messages of several lines; runs of blanks in a name stay as they are."""
+
+
 def say_warnings() -> None:
     """Print the warnings of the library, one line each."""
     logging.getLogger("restore").addHandler(_Sayer(logging.WARNING))
@@ -56,7 +61,7 @@ def say_bug(error: Exception) -> None:
 
 def visible(text: str) -> str:
     """Return ``text`` on one line, with the characters that control a terminal escaped."""
-    line = " ".join(text.split())
+    line = _LINE_BREAKS.sub(" ", text.strip())
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
@@ -84,6 +89,7 @@ def print_table(rows: Sequence[Sequence[str]], align: str) -> None:
         rows: The cells of each row.
         align: As for ``table_line``.
     """
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print(table_line(row, widths, align))

@@ -315,7 +315,8 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
     if existing is Existing.REFUSE:
         there = [path for item in items for path in item.outputs if os.path.lexists(path)]
         if there:
-            more = f" and {len(there) - 1} more outputs" if len(there) > 1 else ""
+            others = len(there) - 1
+            more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
             raise UsageError(
                 f"{there[0]}{more} exist already; --overwrite replaces, --skip-existing keeps them"
                 if more

@@ -147,14 +147,21 @@ class PictureStages(Generic[Input, Output]):
     ) -> None:
         if self.existing is Existing.SKIP and os.path.lexists(path):
             return
-        self._write(path, compare_png(before, viewable(picture), picture), stopping)
+        self._write_beside(path, compare_png(before, viewable(picture), picture), stopping)
 
     def _save_beside(
         self, kind: str, path: Path, restored: Output, stopping: Callable[[], bool]
     ) -> None:
         there = self.existing is Existing.SKIP and os.path.lexists(path)
         if self.kind.beside is not None and not there:
-            self._write(path, self.kind.beside(restored, kind), stopping)
+            self._write_beside(path, self.kind.beside(restored, kind), stopping)
+
+    def _write_beside(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
+        try:
+            self._write(path, data, stopping)
+        except OutputExists:
+            if self.existing is not Existing.SKIP:
+                raise  # else another process was faster
 
     def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
         overwrite = self.existing is Existing.OVERWRITE

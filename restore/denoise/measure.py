@@ -32,7 +32,7 @@ def _noisy(_weights: Weights, clean: Tensor, sigma: float, seed: int) -> Example
 
 def trial(weights: Weights) -> Trial:
     """Return what denoises a random picture."""
-    runner = Runner(weights, Placement(device="cpu", precision="fp32"), is_residual=True)
+    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
 
     def run(
         rng: np.random.Generator, height: int, width: int

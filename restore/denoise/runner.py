@@ -148,7 +148,7 @@ class Denoiser(Reopened):
         if strength > 0:
             encoded, finite = encoded_for_network(picture)
             level = (
-                255 * estimate_sigma_chw(only_finite(encoded, finite))
+                min(255 * estimate_sigma_chw(only_finite(encoded, finite)), 255.0)
                 if sigma == "auto"
                 else float(sigma)
             )
@@ -191,7 +191,7 @@ class Denoiser(Reopened):
         network = self._network(names[source.like.channels])
         level = 0.0 if sigma == "auto" else float(sigma)
         if strength > 0 and sigma == "auto":
-            level = 255 * sigma_out_of_core(source)
+            level = min(255 * sigma_out_of_core(source), 255.0)
         opened = denoise_out_of_core(
             source,
             network.runner,
@@ -229,7 +229,7 @@ class _Network:
         model = TASK.open(name)
         recipe = model.provenance.get("recipe")
         is_for_cameras = isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
-        return cls(Runner(model, placement, is_residual=TASK.is_residual), is_for_cameras)
+        return cls(Runner(model, placement), is_for_cameras)
 
     def tile(self, sigma: float) -> Tile:
         return Tile(sigma, self.runner.traits.channels)
@@ -261,7 +261,8 @@ def _names_by_channels(model: str | Path) -> dict[int, str]:
         return _UNTOLD
     name = str(model)
     known = set(shipped())
-    family = name.removesuffix("-gray").removesuffix("-color")
+    own = next((kind for kind in _KINDS.values() if name.endswith(f"-{kind}")), "")
+    family = name.removesuffix(f"-{own}")
     twins = {channels: f"{family}-{kind}" for channels, kind in _KINDS.items()}
     if not Path(name).is_file() and known.issuperset(twins.values()):
         return twins

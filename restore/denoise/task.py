@@ -22,5 +22,4 @@ TASK = Task(
         "gray, sigma given": "resunet-gray",
         "color, sigma given": "resunet-color",
     },
-    is_residual=True,
 )

@@ -66,6 +66,10 @@ class Model(Protocol):
     def precision_loss_db(self) -> Mapping[str, Mapping[str, float]]:
         """Measured losses against float32: precision -> level -> dB."""
 
+    @property
+    def is_residual(self) -> bool:
+        """Whether the network computes what is subtracted from its input."""
+
     def build(self) -> "nn.Module":
         """Return the network in evaluation mode, float32, on the CPU; imports PyTorch."""
 

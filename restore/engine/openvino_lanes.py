@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.engine.lane import Model, Traits, traits_of
+from restore.engine.lane import Model, TileTooLarge, Traits, is_out_of_memory, traits_of
 from restore.engine.placement import Placement, choose_precision
 from restore.errors import OutputError
 from restore.files import remove_stale_parts, write_atomically
@@ -81,7 +81,12 @@ class OpenVinoLane:
         """Return the network's output for one tile."""
         contiguous = [np.ascontiguousarray(each) for each in inputs[: self._inputs]]
         with self._busy:
-            self._request.infer(contiguous, share_inputs=True)
+            try:
+                self._request.infer(contiguous, share_inputs=True)
+            except (MemoryError, RuntimeError) as error:
+                if is_out_of_memory(error):
+                    raise TileTooLarge(str(error)) from error
+                raise
             result: NDArray[np.float32] = self._request.get_output_tensor(0).data.copy()
         return result
 
@@ -116,17 +121,15 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
     return [OpenVinoLane(compiled, exported.traits, precision) for _ in range(lanes)]
 
 
-def serving_lanes(
-    model: Model, placement: Placement, *, is_residual: bool = False
-) -> list[OpenVinoLane]:
+def serving_lanes(model: Model, placement: Placement) -> list[OpenVinoLane]:
     """Return lanes where OpenVINO is the right choice, else an empty list.
+
+    In bf16 OpenVINO rounds every layer. The measured loss holds if they predict only the noise;
+    other networks have layers that must stay in float32.
 
     Args:
         model: network to run.
         placement: device, precision and tile size.
-        is_residual: whether the network predicts what is subtracted from its input. In bf16
-            OpenVINO rounds every layer. The measured loss holds if they predict only the noise;
-            other networks have layers that must stay in float32.
 
     Raises:
         UsageError: no such precision.
@@ -136,7 +139,7 @@ def serving_lanes(
         return []
     fast = ("bf16",) if _has_fast_bf16() else ()
     chosen = choose_precision(placement.precision, fast, model.precision_loss_db)
-    if chosen == "fp32" or (chosen in fast and is_residual):
+    if chosen == "fp32" or (chosen in fast and model.is_residual):
         return openvino_lanes(model, chosen)
     return []
 

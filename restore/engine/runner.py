@@ -52,8 +52,6 @@ class Runner:
         model: network to run; if it comes from a file, PyTorch is imported only when needed.
         placement: device, precision and tile size.
         method: name of the network's method to call; OpenVINO runs only ``forward``.
-        is_residual: whether the network predicts what is subtracted from its input, so that every
-            layer may run in bfloat16.
         auto_tile: side of the tiles in pixels if the placement says auto; None for the device's
             default.
 
@@ -69,13 +67,10 @@ class Runner:
         placement: Placement,
         *,
         method: str = "forward",
-        is_residual: bool = False,
         auto_tile: int | None = None,
     ) -> None:
         self.name = model.name
-        self._lanes_on = partial(
-            _lanes_of, model, placement, method=method, is_residual=is_residual
-        )
+        self._lanes_on = partial(_lanes_of, model, placement, method=method)
         self._tile_size, self._auto_tile = placement.tile_size, auto_tile
         self._changed = Condition()
         self._generation = 0
@@ -210,9 +205,9 @@ class Runner:
                 )
 
     def _open(self, device: str) -> None:
-        self._lanes = list(self._lanes_on(device))
-        self._free = deque(self._lanes)
-        self._first = self._lanes[0]
+        lanes = list(self._lanes_on(device))
+        self._lanes, self._free = lanes, deque(lanes)
+        self._first = lanes[0]
         auto = self._auto_tile or self._first.traits.scale * self._first.auto_tile
         self.tile = self._first_tile = self._tile_size(auto)
         self._generation += 1
@@ -260,13 +255,15 @@ class Runner:
 
     def _shut(self, lane: Lane) -> None:
         """Close ``lane``; if it was the last one, continue on the CPU."""
-        was_open = lane in self._lanes
-        self._lanes = [each for each in self._lanes if each is not lane]
-        self._free = deque(each for each in self._free if each is not lane)
-        if not self._lanes:
+        others = [each for each in self._lanes if each is not lane]
+        if not others:
             log.warning("%s ran out of memory; going on with the processor", lane.device)
-            self._open("cpu")
-        elif was_open and all(lane.device != other.device for other in self._lanes):
+            self._open("cpu")  # if that fails, the lane stays open: nobody may wait for none
+            return
+        was_open = len(others) < len(self._lanes)
+        self._lanes = others
+        self._free = deque(each for each in self._free if each is not lane)
+        if was_open and all(lane.device != other.device for other in others):
             log.warning("%s ran out of memory; going on without it", lane.device)
 
 
@@ -318,15 +315,13 @@ class _Attempt:
         )
 
 
-def _lanes_of(
-    model: Model, placement: Placement, device: str, *, method: str, is_residual: bool
-) -> Sequence[Lane]:
+def _lanes_of(model: Model, placement: Placement, device: str, *, method: str) -> Sequence[Lane]:
     engine = os.environ.get(ENGINE_VARIABLE) or "auto"
     if engine not in ("auto", "pytorch", "openvino"):
         raise UsageError(f"{ENGINE_VARIABLE}={engine}: set it to auto, pytorch or openvino")
     placement = replace(placement, device=device)
     if engine != "pytorch" and method == "forward":
-        lanes = serving_lanes(model, placement, is_residual=is_residual)
+        lanes = serving_lanes(model, placement)
         if lanes:
             return lanes
     if engine == "openvino" and method == "forward":

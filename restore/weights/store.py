@@ -101,6 +101,11 @@ class Weights:
         """Whether the network is told the noise level."""
         return bool(getattr(self.config, "noise_map", False))
 
+    @property
+    def is_residual(self) -> bool:
+        """Whether the network predicts what is subtracted from its input."""
+        return bool(getattr(self.config, "residual", False))
+
     def build(self) -> nn.Module:
         """Return the network in evaluation mode, float32, on the CPU.
 
@@ -184,14 +189,14 @@ def check_new_file(
         OutputExists: ``path`` exists and may not be replaced.
     """
     if path.suffix != suffix:
-        raise UsageError(f"{path}: weight files end in {suffix}")
+        raise UsageError(f"{path}: the name of the output must end in {suffix}")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path.parent}: this folder cannot be written")
     if path.is_dir():
         raise UsageError(f"{path}: is a folder")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:
         raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
     for read in inputs:
         if path.exists() and identity_of(read) == identity_of(path):
@@ -236,7 +241,7 @@ def _network(file: WeightFile, task: Task) -> tuple[type[nn.Module], Any]:
         for name, value in file.settings.items():
             _check_setting(name, value, kinds.get(name))
         return network, config_type(**file.settings)
-    except (TypeError, ValueError, WeightsError) as error:
+    except (KeyError, TypeError, ValueError, WeightsError) as error:
         raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
 
 

@@ -39,7 +39,6 @@ class Task:
             that does not apply.
         default_weights: names of shipped weights by purpose.
         method: name of the networks' method that is run.
-        is_residual: whether the networks predict what is subtracted from their input.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Task:
     training_noise: str = ""
     default_weights: Mapping[str, str] = field(default_factory=dict)
     method: str = "forward"
-    is_residual: bool = False
 
     def network(self, architecture: str) -> "type[nn.Module]":
         """Return the class of a network by its name; imports PyTorch.
@@ -137,6 +135,11 @@ class StoredModel:
     def provenance(self) -> Mapping[str, Any]:
         """Recipe, data and measurements."""
         return self.file.provenance
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether the network predicts what is subtracted from its input."""
+        return bool(self.file.settings.get("residual", False))
 
     def build(self) -> "nn.Module":
         """Return the network in evaluation mode, float32, on the CPU.

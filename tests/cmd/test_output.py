@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from imrestore.output import json_of, print_table, table_line
+from imrestore.output import json_of, print_table, table_line, visible
 
 
 def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,3 +32,14 @@ def test_json_is_rounded_only_where_it_is_asked_for() -> None:
     assert (
         json_of({"a": [1 / 3], "b": True, "c": 7}, digits=4) == '{"a": [0.3333], "b": true, "c": 7}'
     )
+
+
+def test_names_keep_their_blanks_and_messages_stay_on_one_line() -> None:
+    assert visible("a  b.jpg") == "a  b.jpg"
+    assert visible("first\n  second\tthird") == "first second third"
+    assert visible("\x1b[31mred") == "\\x1b[31mred"
+
+
+def test_tables_print_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([["name", "n"], ["\x1b[2Jgone", "1"]], "<>")
+    assert capsys.readouterr().out.splitlines() == ["name         n", "\\x1b[2Jgone  1"]

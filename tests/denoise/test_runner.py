@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -6,9 +7,11 @@ import numpy as np
 import pytest
 
 from restore.denoise.runner import Denoiser
+from restore.denoise.task import TASK
 from restore.errors import DeviceError, UsageError, WeightsError
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
+from restore.models.ffdnet import FFDNetConfig
 from restore.noise.sensor import add_gaussian_noise
 
 
@@ -181,3 +184,15 @@ def test_auto_takes_the_network_for_the_picture(
 ) -> None:
     denoiser = Denoiser(device="cpu")
     assert denoiser(picture(channels, size=(8, 8)), sigma=sigma).record["model"] == name
+
+
+def test_only_networks_that_predict_noise_are_rounded_everywhere(color_model: Path) -> None:
+    assert TASK.open(color_model).is_residual
+    assert TASK.load(color_model).is_residual
+    assert not replace(TASK.load(color_model), config=FFDNetConfig()).is_residual
+
+
+@pytest.mark.parametrize("name", ["dncnn-color-gray", "dncnn-gray-color"])
+def test_a_name_with_two_kinds_is_unknown(name: str) -> None:
+    with pytest.raises(WeightsError, match="no such weights"):
+        Denoiser(name)

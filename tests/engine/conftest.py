@@ -21,7 +21,7 @@ class Denoising:
         tile: str | int = "auto",
     ) -> None:
         placement = Placement(device=device, precision=precision, tile=tile)
-        self.runner = Runner(model, placement, is_residual=True)
+        self.runner = Runner(model, placement)
 
     def __call__(self, pixels: np.ndarray, sigma: float) -> np.ndarray:
         return self.runner.tiled(pixels, Tile(sigma, self.runner.traits.channels))

@@ -196,3 +196,18 @@ def test_exact_float32_lasts_until_the_last_lane_is_done() -> None:
     assert exact()
     second.__exit__(None, None, None)
     assert exact() == before
+
+
+def test_nobody_waits_for_lanes_when_the_processor_cannot_take_over(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch, denoising: Any
+) -> None:
+    def lanes_of(_model: object, _placement: object, device: str, **_: object) -> list[FakeLane]:
+        if device == "cpu":
+            raise DeviceError("the weights are gone")
+        return [FakeLane("cuda", most_pixels=0)]
+
+    monkeypatch.setattr("restore.engine.runner._lanes_of", lanes_of)
+    backend = denoising(weights, device="cuda")
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="the weights are gone"):
+            backend(picture(40, 40), 0.1)

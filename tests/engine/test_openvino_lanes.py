@@ -187,12 +187,12 @@ def on_cpu(precision: str) -> Placement:
 def test_half_precision_is_for_denoisers_whose_weights_allow_it() -> None:
     cheap = {"bf16": {"25": 0.001}}
     denoiser = replace(weights_of(NETWORKS["denoise"][0]), precision_loss_db=cheap)
-    runners = serving_lanes(denoiser, on_cpu("bf16"), is_residual=True)
+    runners = serving_lanes(denoiser, on_cpu("bf16"))
     enhancer = weights_of(NETWORKS["dark-enhance"][0], "dark-enhance")
     assert not serving_lanes(enhancer, on_cpu("bf16"))
-    assert not serving_lanes(denoiser, on_cpu("fp16"), is_residual=True)
+    assert not serving_lanes(denoiser, on_cpu("fp16"))
     costly = replace(denoiser, precision_loss_db={"bf16": {"25": 0.03}})
-    chosen = serving_lanes(costly, on_cpu("auto"), is_residual=True)
+    chosen = serving_lanes(costly, on_cpu("auto"))
     assert {runner.precision for runner in chosen} == {"fp32"}
     assert {runner.precision for runner in runners} <= {"bf16"}
 
