@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[Any, type[RestoreError], str]] = {
     "tensor of levels": (
         torch.zeros(3, 16, 16, dtype=torch.uint8),
         UnsupportedImage,
-        "of levels: divide",
+        "not of floats: divide",
     ),
     "tensor in 0..255": (torch.full((3, 16, 16), 99.0), UnsupportedImage, r"in \[0, 1\]"),
     "plane tensor": (torch.zeros(16, 16), UnsupportedImage, r"shape \[16, 16\]"),

@@ -1,4 +1,4 @@
-"""Thresholds that keep a promised rate of false alarms, from scores of good parts alone."""
+"""Thresholds for a guaranteed false-alarm rate, from the scores of good parts alone."""
 
 import math
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ _MOST_HELD_OUT = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What a detector says about good parts that it was not trained on.
+    """The scores of good parts that a detector was not trained on.
 
     Attributes:
-        scores: one per held-out good part, rising.
-        target_fpr: rate of false alarms that the detector was trained for, in (0, 1).
+        scores: Scores in ascending order, one per held-out good part.
+        target_fpr: False-alarm rate that the detector was trained for, in (0, 1).
     """
 
     scores: tuple[float, ...]
     target_fpr: float
 
     def __post_init__(self) -> None:
-        """Refuse scores that are none; put them in order."""
+        """Sort the scores; refuse none at all, or any that is not finite."""
         object.__setattr__(self, "scores", tuple(sorted(self.scores)))
         if not self.scores or not all(math.isfinite(score) for score in self.scores):
             raise ValueError("calibration needs finite scores")
@@ -35,38 +35,38 @@ class Calibration:
 
     @property
     def least_rate(self) -> float:
-        """The lowest rate of false alarms that so many scores can promise."""
+        """The lowest false-alarm rate that this number of scores can guarantee."""
         return least_rate(len(self.scores))
 
     def threshold(self, fpr: float | None = None) -> float:
         """Return the score above which a part is called defective.
 
-        The conformal quantile (Vovk et al., "Algorithmic Learning in a Random World", 2005): of
-        good parts like those held out, at most ``fpr`` score higher, on average over calibrations.
-        Where that takes more scores than there are, the highest of them.
+        The conformal quantile (Vovk et al., "Algorithmic Learning in a Random World", 2005): on
+        average over calibrations, at most a share ``fpr`` of good parts like those held out scores
+        higher. With too few scores for that, it is the highest score.
 
         Args:
-            fpr: rate of false alarms in (0, 1); None for the rate of training.
+            fpr: False-alarm rate in (0, 1); None for the rate of training.
 
         Raises:
-            UsageError: not a rate.
+            UsageError: ``fpr`` is not in (0, 1).
         """
         rate = self.target_fpr if fpr is None else fpr
         _check_rate(rate)
         count = len(self.scores)
-        # Rounded, or 0.05 * 20 would not be one.
+        # Rounded, so that a floating-point error does not lift an exact rank to the next one.
         rank = math.ceil(round((count + 1) * (1 - rate), 9))
         return self.scores[min(rank, count) - 1]
 
     def shortfall(self, fpr: float | None = None) -> str:
-        """Return a sentence for a rate that these scores cannot promise, else nothing."""
+        """Return a sentence if these scores cannot guarantee the rate, else an empty string."""
         rate = self.target_fpr if fpr is None else fpr
         count = len(self.scores)
         if rate >= self.least_rate:
             return ""
         return (
-            f"{count} held-out good parts cannot promise {rate:.3g} false alarms per part: expect "
-            f"up to {self.least_rate:.2g}; that rate takes {least_sample(rate)} of them"
+            f"{count} held-out good parts cannot guarantee a false-alarm rate of {rate:.3g}: "
+            f"expect up to {self.least_rate:.2g}; that rate needs {least_sample(rate)} parts"
         )
 
     def as_mapping(self) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class Calibration:
         """Return the calibration that ``as_mapping`` described.
 
         Raises:
-            WeightsError: it makes no sense.
+            WeightsError: the values are invalid.
         """
         try:
             return cls(
@@ -86,23 +86,23 @@ class Calibration:
                 target_fpr=float(values["target_fpr"]),
             )
         except (KeyError, TypeError, ValueError, UsageError) as error:
-            raise WeightsError(f"a calibration that makes no sense: {error}") from error
+            raise WeightsError(f"its calibration is invalid: {error}") from error
 
 
 def least_rate(count: int) -> float:
-    """Return the lowest rate of false alarms that ``count`` held-out parts can promise."""
+    """Return the lowest false-alarm rate that ``count`` held-out parts can guarantee."""
     return 1 / (count + 1)
 
 
 def least_sample(rate: float) -> int:
-    """Return how many held-out parts it takes to promise ``rate``."""
+    """Return how many held-out parts are needed to guarantee ``rate``."""
     return math.ceil(round(1 / rate, 9)) - 1
 
 
 def held_out_count(pictures: int, target_fpr: float) -> int:
     """Return how many of ``pictures`` good parts are kept out of training for calibration.
 
-    As many as the rate takes, but no less than a fifth and no more than a third.
+    As many as the rate needs, but at least a fifth, at most a third, and never more than 1000.
     """
     least, most = math.ceil(pictures * _LEAST_SHARE), math.floor(pictures * _LARGEST_SHARE)
     return min(max(least, min(least_sample(target_fpr), most)), _MOST_HELD_OUT)
@@ -112,8 +112,8 @@ def binomial_interval(events: int, trials: int) -> tuple[float, float]:
     """Return the exact 95 % interval of a rate (Clopper and Pearson, 1934).
 
     Args:
-        events: how often it happened.
-        trials: how often it could have, at least 1.
+        events: Number of events.
+        trials: Number of trials, at least 1.
     """
     from scipy.stats import beta
 

@@ -1,4 +1,4 @@
-"""Pictures of good parts: read, set apart, and cut into crops."""
+"""Pictures of good parts: reading, splitting and cropping."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -37,8 +37,8 @@ class Fold:
     """One of ``count`` equal shares of the parts.
 
     Attributes:
-        index: which, from 0; ``count`` itself stands for no part at all.
-        count: how many shares there are.
+        index: Index of the share, from 0; ``count`` itself selects no parts.
+        count: Number of shares.
     """
 
     index: int
@@ -51,15 +51,15 @@ class Fold:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """Good parts for three purposes, none for two.
+    """Good parts, split into disjoint sets for training, validation and calibration.
 
     Attributes:
-        training: what the network learns.
-        judging: what its validation puts defects on.
-        calibrating: files whose scores become the threshold, in full.
-        channels: of every picture.
-        bit_depth: the largest of any picture.
-        usable: how many there are, those included that the memory has no room for.
+        training: Pictures ``(C, H, W)`` in [0, 1] that the network is trained on.
+        judging: Pictures ``(C, H, W)`` in [0, 1] that validation puts synthetic defects on.
+        calibrating: Paths of the pictures whose scores set the threshold.
+        channels: Number of channels of every picture.
+        bit_depth: Largest bit depth of any picture.
+        usable: Number of usable pictures, including those that did not fit into memory.
     """
 
     training: list[Tensor]
@@ -80,23 +80,23 @@ def load_parts(
     warn: Callable[[str], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Parts:
-    """Read a folder of good parts and set some apart.
+    """Read a folder of good parts and split them.
 
-    What is learned from is kept in memory, up to 4 GiB; of more, a random choice.
+    Training pictures are kept in memory, up to 4 GiB; of more, a random subset is used.
 
     Args:
-        folder: a tree of pictures, of any sizes and depths.
-        scale: they are made smaller by this whole factor.
-        target_fpr: rate of false alarms; a low one takes more parts for calibration.
-        seed: decides which.
-        fold: the share that is kept for calibration; None for as many as the rate takes.
-        warn: told one line about everything left out.
-        should_stop: asked before every picture.
+        folder: Folder tree of pictures of any sizes and bit depths.
+        scale: Integer factor by which pictures are scaled down.
+        target_fpr: False-alarm rate; a low one needs more parts for calibration.
+        seed: Seed of the split.
+        fold: Share that is kept for calibration; None for as many parts as the rate needs.
+        warn: Called with one line about everything left out.
+        should_stop: Called before every picture.
 
     Raises:
         UsageError: no folder of pictures.
-        TrainingError: too few of them can be used.
-        TrainingStopped: ``should_stop`` said so.
+        TrainingError: there are too few usable pictures.
+        TrainingStopped: ``should_stop`` returned True.
     """
     reader = _Reader(scale, should_stop)
     channels: dict[Path, int] = {}
@@ -142,7 +142,7 @@ def load_parts(
 
 
 class _Reader:
-    """Reads pictures as a network will see them, and keeps those it has seen while all fit."""
+    """Reads pictures as a network sees them, and caches them as long as all fit into memory."""
 
     def __init__(self, scale: int, should_stop: Callable[[], bool]) -> None:
         self._scale, self._should_stop = scale, should_stop
@@ -150,7 +150,7 @@ class _Reader:
         self._bytes = 0
 
     def survey(self, path: Path) -> Part:
-        """Read a picture that may be asked for again."""
+        """Read a picture, and cache it for ``read``."""
         part = self._part(path)
         self._bytes += part.pixels.nbytes
         if self._bytes <= _MOST_BYTES:
@@ -181,15 +181,15 @@ class _Reader:
 
 
 class PartCrops:
-    """Random crops of good parts, mirrored and exposed at random.
+    """Random crops of good parts, randomly mirrored and brightened or darkened.
 
-    Places are drawn from a field that reaches beyond the picture and then moved inside, so that
-    its edges are seen as often as its middle. Were all places inside equally likely, an outermost
-    row would be in one crop of many, and parts would raise false alarms along their edges.
+    Positions are drawn from an area larger than the picture and then moved inside, so that edges
+    are seen as often as the middle. With uniform positions, few crops would contain an outermost
+    row, and parts would cause false alarms along their edges.
 
     Args:
-        pictures: float32 ``(C, H, W)`` in [0, 1]; smaller ones than ``patch`` are mirrored at
-            their far edges.
+        pictures: float32 ``(C, H, W)`` in [0, 1]; those smaller than ``patch`` are extended by
+            mirroring at the right and bottom edges.
         patch: side of the square crops in pixels.
         batch: crops per call.
     """

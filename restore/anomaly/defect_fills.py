@@ -1,4 +1,4 @@
-"""What a made defect looks like: pictures to be shown through its shape."""
+"""The appearance of synthetic defects: pictures that are blended in through their shape."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Site:
-    """Where a defect is made.
+    """The place of a synthetic defect.
 
     Attributes:
         part: the good crop ``(C, H, W)`` in [0, 1].
@@ -50,7 +50,7 @@ def relief(site: Site, dice: Dice) -> Tensor:
     slope = torch.roll(site.shape, steps, (0, 1)) - torch.roll(
         site.shape, (-steps[0], -steps[1]), (0, 1)
     )
-    # Shown through the shape, whose edge is where the slope is: as strong as that takes.
+    # Divided by the opacity: the slope lies at the edge of the shape, where it is transparent.
     return site.part * dice.uniform(0.5, 1.05) + depth * slope / site.shape.clamp_min(0.25)
 
 
@@ -70,7 +70,7 @@ def streaked(site: Site, dice: Dice) -> Tensor:
 
 
 def smeared(site: Site, dice: Dice) -> Tensor:
-    """Return the part blurred, alike in all directions or along one of its sides."""
+    """Return the part blurred, equally in all directions or along one of its sides."""
     reach, sides = 1 + dice.below(10), dice.below(3)
     high, wide = (reach if sides != 1 else 0), (reach if sides != 2 else 0)
     return F.avg_pool2d(
@@ -83,7 +83,7 @@ def smeared(site: Site, dice: Dice) -> Tensor:
 
 
 def texture(site: Site, dice: Dice) -> Tensor:
-    """Return something that is not of the part: made texture of any colour and scale."""
+    """Return foreign matter: synthetic texture of any colour and scale."""
     channels, height, width = site.part.shape
     scale = dice.spread(2, 60)
     if dice.chance(0.5):
@@ -96,7 +96,7 @@ def texture(site: Site, dice: Dice) -> Tensor:
 
 
 def transplanted(site: Site, dice: Dice) -> Tensor:
-    """Return another part, turned and at times as bright as this one."""
+    """Return another part, turned, and usually matched to the brightness of this one."""
     return _as_bright(_turned(site.other, dice), site, dice)
 
 

@@ -1,4 +1,4 @@
-"""Where a made defect is: signed distances in pixels, positive inside."""
+"""The shapes of synthetic defects, as signed distances in pixels, positive inside."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Defects made on pictures of good parts, for networks that never see a real one.
+"""Synthetic defects on pictures of good parts, for networks that never see a real one.
 
 Perlin-masked textures as in DRAEM (Zavrtanik et al., ICCV 2021), pieces of the parts themselves
 (CutPaste, Li et al., CVPR 2021; NSA, Schlueter et al., ECCV 2022), and what inspectors look for:
@@ -38,11 +38,11 @@ _TRIES = 8
 
 @dataclass(frozen=True)
 class DefectKind:
-    """A kind of defect: its shape, and how likely it looks like what.
+    """A kind of defect: its shape, and the fills that it is drawn with.
 
     Attributes:
-        shape: signed distance in pixels.
-        looks: fills and their weights.
+        shape: function that returns the signed distance in pixels.
+        looks: fills with their relative probabilities.
         soft: half of the largest width in pixels over which its edge may fade.
     """
 
@@ -86,7 +86,7 @@ KINDS: Mapping[str, DefectKind] = {
         soft=1.5,
     ),
 }  # fmt: skip
-"""Name to kind. Each is as likely as the others."""
+"""Kinds of defects by name, all equally likely."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
 
     Args:
         good: ``(B, C, H, W)`` in [0, 1]; pieces of each may be put into the others.
-        dice: what is drawn with.
-        share: how many get one, two or three defects, from 0 to 1.
+        dice: source of randomness.
+        share: share of the pictures that get one, two or three defects, 0 to 1.
     """
     pictures, masks = good.clone(), torch.zeros_like(good[:, :1])
     for index in range(len(good)):
@@ -124,14 +124,14 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
 def make_visible_defect(
     part: Tensor, good: Tensor, kind: DefectKind, dice: Dice, *, tries: int
 ) -> tuple[Tensor, Tensor]:
-    """Return the first of several results of ``make_defect`` that shows, or the last.
+    """Repeat ``make_defect`` until the defect is visible, and return the last result.
 
     Args:
         part: as for ``make_defect``.
-        good: ``(B, C, H, W)``, of which another part is drawn for each.
+        good: ``(B, C, H, W)``, from which the other part of each try is drawn.
         kind: as for ``make_defect``.
         dice: as for ``make_defect``.
-        tries: how many results at most, at least one.
+        tries: maximum number of tries, at least 1.
     """
     for _ in range(tries):
         picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice)
@@ -143,14 +143,14 @@ def make_visible_defect(
 def make_defect(part: Tensor, other: Tensor, kind: DefectKind, dice: Dice) -> tuple[Tensor, Tensor]:
     """Return ``part`` with one defect, and where it is.
 
-    A defect that nobody could see is not made, nor one over most of the part, which then is what
-    a part looks like: the part comes back as it was, the mask empty.
+    A defect that would be invisible, or cover more than half of the part, is not made: the part
+    comes back unchanged, with an empty mask.
 
     Args:
         part: ``(C, H, W)`` in [0, 1].
         other: another good part, of the same shape.
         kind: one of ``KINDS``.
-        dice: what is drawn with.
+        dice: source of randomness.
 
     Returns:
         ``(C, H, W)`` in [0, 1] and ``(1, H, W)`` of 0 and 1.
@@ -179,19 +179,19 @@ def _faded(share: Tensor) -> Tensor:
 
 
 def _steps_for(pixels: int) -> float:
-    """Return by how many of a part's own steps a defect over so many pixels must differ.
+    """Return how much a defect of this area must differ, in units of the part's own variation.
 
-    Over a large area the eye averages: other light or grinding shows there that would be lost in
-    the grain of a small one.
+    The eye averages over a large area: different light or grinding is visible there that would be
+    lost in the grain of a small one.
     """
     side = math.sqrt(max(pixels, 1)) / _GLANCE_PX
     return min(_LEAST_STEPS, max(_LEAST_STEPS_LARGE, _LEAST_STEPS / math.sqrt(side)))
 
 
 def _looks_different(first: Tensor, second: Tensor, steps: float) -> Tensor:
-    """Return where level or contrast differ by ``steps`` times what the part varies, ``(H, W)``.
+    """Return where level or contrast differ by ``steps`` times the part's variation, ``(H, W)``.
 
-    Other grain of the same kind does not show, and on a mottled part a faint stain does not.
+    Other grain of the same kind is invisible, and so is a faint stain on a mottled part.
     """
     change = torch.zeros_like(second[:1])
     for seen, usual in zip(_level_and_contrast(first), _level_and_contrast(second), strict=True):

@@ -1,4 +1,4 @@
-"""How good a detector is on a test set in MVTec's layout."""
+"""Evaluation of a detector on a test set in MVTec's layout."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ class TestPart:
     """A picture of the test set.
 
     Attributes:
-        path: the picture.
-        kind: its folder: good, or a kind of defect.
-        mask: where its defects are, or None for good parts and where nobody says.
+        path: Path of the picture.
+        kind: Name of its folder: good, or a kind of defect.
+        mask: Path of the mask of its defects; None for good parts, or if there is no mask.
     """
 
     path: Path
@@ -54,14 +54,14 @@ class TestPart:
 
 @dataclass(frozen=True, kw_only=True)
 class KindFigures:
-    """Figures of one kind of defect against the good parts; None where they cannot be had.
+    """Figures of one kind of defect against the good parts; None where they are undefined.
 
     Attributes:
-        kind: of defect, or all.
-        parts: how many were scored.
-        masked: how many of them have a mask; the figures of pixels are from these.
-        image_auroc, pixel_auroc, pixel_ap, au_pro: from 0 to 1.
-        detected: how many lie above the threshold.
+        kind: Kind of defect, or all.
+        parts: Number of parts scored.
+        masked: Number of these with a mask, on which the pixel figures are measured.
+        image_auroc, pixel_auroc, pixel_ap, au_pro: Figures from 0 to 1.
+        detected: Number of parts that score above the threshold.
     """
 
     kind: str
@@ -79,14 +79,14 @@ class DetectorFigures:
     """All figures of a detector.
 
     Attributes:
-        kinds: one for each kind, and one for all together at the end.
-        good: how many good parts were scored.
-        false_alarms: how many of them lie above the threshold.
-        interval: 95 % interval of the false-alarm rate.
-        target_fpr: the rate that the threshold was made for, or None.
-        threshold: the detector's.
-        f1: the best F1 that any threshold reaches on these labels.
-        failures: one sentence for every picture that could not be scored.
+        kinds: Figures of each kind, and at the end those of all kinds together.
+        good: Number of good parts scored.
+        false_alarms: Number of good parts that score above the threshold.
+        interval: 95 % confidence interval of the false-alarm rate.
+        target_fpr: False-alarm rate that the threshold was set for, or None.
+        threshold: Threshold of the detector.
+        f1: Best F1 that any threshold reaches on these labels.
+        failures: One sentence for every picture that could not be scored.
     """
 
     kinds: tuple[KindFigures, ...]
@@ -155,8 +155,8 @@ def evaluate_detector(
     """Score every picture and measure.
 
     Args:
-        detector: with the threshold that is measured.
-        tests: of ``find_test_parts``.
+        detector: detector, with the threshold to evaluate.
+        tests: test parts, as ``find_test_parts`` returns them.
         report: called after every picture.
     """
     scores: dict[str, list[float]] = {}

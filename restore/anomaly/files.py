@@ -1,4 +1,4 @@
-"""Where the results of an inspection lie, and which of them are there already."""
+"""The files of an inspection's results, and which of them exist already."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ _SUFFIXES = {
     "thumbnail": ".jpg",
 }
 _BANDS_SUFFIX = ".tif"
-"""Of reconstructions that are neither gray nor RGB."""
+"""Suffix of reconstructions that are neither gray nor RGB."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class ResultFiles:
 
     Attributes:
         report: the folder of the whole report.
-        relative: the score map's place below ``report/maps``.
+        relative: path of the score map below ``report/maps``.
     """
 
     report: Path
@@ -60,7 +60,7 @@ class ResultFiles:
         return [self.path(kind) for kind in _SUFFIXES] + [self.path("reconstruction", channels=2)]
 
     def names(self, channels: int) -> dict[str, str]:
-        """Return kind -> name below the report, with slashes; thumbnails are no results."""
+        """Return kind -> path below the report, with slashes; without the thumbnail."""
         return {
             kind: self.path(kind, channels=channels).relative_to(self.report).as_posix()
             for kind in _SUFFIXES
@@ -85,7 +85,7 @@ def inspection_plan(
     shard: Shard | None,
     done: Iterable[Record] = (),
 ) -> BatchPlan:
-    """Return what is read and written, touching nothing.
+    """Plan what is read and written, without touching any file.
 
     Args:
         inputs: files, folders, or ``-`` for standard input.
@@ -145,7 +145,7 @@ def report_stem(name: str, shard: Shard | None) -> str:
 
 
 def prepare_result_folders(items: Sequence[Item], report: Path) -> None:
-    """Create all folders and clear away what killed runs left in them.
+    """Create all folders, and remove the partial files that killed runs left in them.
 
     Raises:
         OutputError: one cannot be made or written.

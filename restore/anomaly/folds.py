@@ -1,4 +1,4 @@
-"""Calibration on all good parts: one more training for each share of them that it leaves out."""
+"""Calibration on all good parts: one training without each fold, and a last one on all parts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -24,11 +24,11 @@ class Stage:
     """One of the trainings that make a detector.
 
     Attributes:
-        recipe: of this training.
-        output: its weight file.
-        fold: the parts that it leaves out, or None for those that the recipe holds out.
-        scores: of parts that other trainings left out.
-        data: what those were trained on, as their provenance tells; empty before the first.
+        recipe: Recipe of this training.
+        output: Weight file of this training.
+        fold: Fold that it leaves out; None to hold parts out as the recipe says.
+        scores: Scores of the parts that the other trainings left out.
+        data: Data of the other trainings, from their provenance; empty before the first.
     """
 
     recipe: AnomalyRecipe
@@ -39,7 +39,7 @@ class Stage:
 
     @property
     def is_first(self) -> bool:
-        """Whether no other comes before."""
+        """Whether this is the first training."""
         return self.fold is None or self.fold.index == 0
 
     @property
@@ -48,10 +48,10 @@ class Stage:
         return self.fold is None or self.fold.index == self.fold.count
 
     def check_data(self, data: Mapping[str, Any]) -> None:
-        """Refuse other parts than those of the trainings before: folds of them would overlap.
+        """Refuse parts that differ from those of earlier trainings: their folds would overlap.
 
         Raises:
-            UsageError: they are others.
+            UsageError: the parts differ.
         """
         changes = [
             f"{key}: {value}, now {data.get(key)}"
@@ -72,18 +72,18 @@ def train_in_folds(
     settings: Settings,
     warn: Callable[[str], None],
 ) -> Weights:
-    """Train once for every fold, without it, and then on all parts.
+    """Train once without each fold, and finally on all parts.
 
-    The scores that the parts of each fold got from the network that had not seen them calibrate
-    the last network, as if it had given them: it was trained in the same way, on somewhat more
+    Each part is scored by the network that has not seen it. These scores calibrate the last network
+    as if they were its own: it is trained in the same way, on slightly more parts
     (Vovk, "Cross-conformal predictors", Annals of Mathematics and Artificial Intelligence 2015).
 
     Args:
-        recipe: its ``seconds`` are shared by all trainings.
+        recipe: recipe of all trainings, which share its ``seconds``.
         output: the weight file; ``NAME.foldN.safetensors`` lie beside it until all is done.
         run: trains one stage.
         settings: where and how to run; a resumed run goes on in the stage where it was stopped.
-        warn: told what begins.
+        warn: called with a line when a training begins.
 
     Raises:
         UsageError: several processes train together, or files of other folds, or of other parts,
@@ -121,7 +121,7 @@ def train_in_folds(
 
 
 def _treat_stopped(outputs: Sequence[Path], settings: Settings) -> None:
-    """Settle what becomes of a stopped run before anything is said or done.
+    """Remove, refuse or keep the files of a stopped run, before anything else happens.
 
     ``outputs`` are the weight files of its trainings, the detector's last.
     """
@@ -146,5 +146,5 @@ def _settings(stage: Stage, settings: Settings) -> Settings:
 def _finished(stage: Stage) -> Weights:
     weights = TASK.load(stage.output)
     if weights.provenance.get("recipe") != asdict(stage.recipe):
-        raise UsageError(f"{stage.output}: is of another recipe; use --overwrite to start again")
+        raise UsageError(f"{stage.output}: has another recipe; use --overwrite to start again")
     return weights

@@ -1,4 +1,4 @@
-"""How well a detector tells made defects from good parts that it is not trained on."""
+"""Validation of a detector: AUROC of synthetic defects against good parts not trained on."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from restore.training.state import Randomness
 
 __all__ = ["AUROC", "DefectJudge"]
 
-AUROC = Figure(key="validation_auroc_percent", name="AUROC of made defects", unit="% AUROC")
+AUROC = Figure(key="validation_auroc_percent", name="AUROC of synthetic defects", unit="% AUROC")
 
 _CROPS = 60
 _BATCH = 10
@@ -25,13 +25,13 @@ _FAILURES = 3
 
 
 class DefectJudge:
-    """Image AUROC in percent: crops of held-out good parts against the same with a made defect.
+    """Image AUROC in percent: crops of held-out parts against others with a synthetic defect.
 
     Args:
-        pictures: good parts that are not trained on.
-        patch: side of the crops in pixels.
-        seed: of crops and defects, which are the same at every validation.
-        device: where the network is.
+        pictures: Good parts that are not trained on.
+        patch: Side of the crops in pixels.
+        seed: Seed of the crops and defects, which are the same at every validation.
+        device: Device of the network.
 
     Raises:
         TrainingError: no kind of defect shows on the parts.
@@ -49,7 +49,7 @@ class DefectJudge:
         for index, part in enumerate(crops(rng)):
             first = index % len(KINDS)
             for name in (*tuple(KINDS)[first:], *tuple(KINDS)[:first]):
-                # A spot hardly shows on what is made of spots, whichever crop it is.
+                # Skip a kind that keeps failing: spots are invisible on any crop of a spotted part.
                 if unseen[name] >= _FAILURES:
                     continue
                 kind = KINDS[name]
@@ -60,7 +60,7 @@ class DefectJudge:
                     break
                 unseen[name] += 1
         if not defective:
-            raise TrainingError("no made defect shows on these parts; give other pictures")
+            raise TrainingError("no synthetic defect is visible on these parts; use other pictures")
         self.defective = torch.stack(defective)
         self.device = device
         self._shown: Tensor | None = None
@@ -87,7 +87,7 @@ class DefectJudge:
         return good, defective
 
     def sheet(self) -> Tensor | None:
-        """Return part, reconstruction and map side by side, ``(3, H, W)``, or None at first."""
+        """Return part, reconstruction and map in rows, ``(3, H, W)``, or None before a call."""
         if self._shown is None:
             return None
         rows = []

@@ -1,4 +1,4 @@
-"""How badly a detector repaired made defects and pointed them out."""
+"""The training loss of DRAEM: reconstruction, localisation and detection of defects."""
 
 import torch
 from torch import Tensor
@@ -19,16 +19,16 @@ _LEAST_FOCUS = 0.05
 
 
 def draem_loss(network: Draem, result: Tensor, good: Tensor, masks: Tensor) -> Tensor:
-    """Return how badly defects were repaired and pointed out.
+    """Return the loss of reconstruction, localisation and detection.
 
-    Squared difference and 1 - SSIM of the repair; focal cross-entropy of the pixels (Lin et al.,
-    ICCV 2017); and cross-entropy of whole crops by their highest averaged evidence, which is what
-    a part is judged by. Within a crop the defect counts as much as all around it: a pore is one
-    pixel in a thousand, and a plain mean would hardly notice whether it was repaired and found.
+    Squared difference and 1 - SSIM of the reconstruction; focal cross-entropy of the pixels (Lin et
+    al., ICCV 2017); and cross-entropy of whole crops by their highest averaged evidence, by which
+    a part is judged. Within a crop the defect weighs as much as its surroundings: a pore is one
+    pixel in a thousand, and a plain mean would hardly depend on whether it is repaired and found.
 
     Args:
-        network: says how evidence is averaged.
-        result: ``(B, C + 1, P, P)``, what its ``forward`` returned.
+        network: network, whose config says how evidence is averaged.
+        result: ``(B, C + 1, P, P)``, output of the network.
         good: ``(B, C, P, P)`` without defects.
         masks: ``(B, 1, P, P)``, 1 where a defect was made.
     """

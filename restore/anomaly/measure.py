@@ -1,4 +1,4 @@
-"""How weights of detectors are tried out; what they find is measured by ``evaluate``."""
+"""The trial run of detector weights; ``evaluate`` measures how well they detect."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ __all__ = ["trial"]
 
 
 def trial(weights: Weights) -> Trial:
-    """Return what inspects a random part.
+    """Return a trial that inspects a random part.
 
     Raises:
         WeightsError: the weights were never calibrated.

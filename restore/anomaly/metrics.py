@@ -1,4 +1,4 @@
-"""How well scores tell defective from good: of parts, of pixels, of regions."""
+"""AUROC, average precision, AU-PRO and F1 of anomaly scores, for parts, pixels and regions."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _LEVELS = (0x7F80_0000 >> _DROPPED_BITS) + 1
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """How many pixels have which score; all that the figures of score maps need.
+    """A histogram of pixel scores: all that the figures of score maps need.
 
     Scores of any range fall into a quarter of a million levels, 0.1 % apart: the leading bits of a
     float32 that is not negative are in the order of its value.
@@ -26,7 +26,7 @@ class PixelCounts:
     Attributes:
         good: pixels outside defects, per level.
         defective: pixels inside, per level.
-        regions: per level the sum over regions of the share of their pixels.
+        regions: sum over all regions of the share of their pixels, per level.
         region_count: number of regions.
     """
 
@@ -156,5 +156,5 @@ def _counted(
 
 
 def _from_above(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 0 and then the sum of the highest, the two highest ... levels."""
+    """Return cumulative sums from the highest level down, beginning with 0."""
     return np.concatenate([[0.0], np.cumsum(counts[::-1])])

@@ -1,4 +1,4 @@
-"""A network for anomalies: pixels in, reconstruction and score map out, at its own scale."""
+"""Running an anomaly network: pixels in, reconstruction and score map out, at its own scale."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from restore.weights.store import Weights
 __all__ = ["NO_EDGES", "EdgeProfile", "InspectionNetwork", "Scored", "enlarged_scores", "shrunk"]
 
 _TILE = 1024
-"""Halos of two networks, one after the other, are wide: small tiles would mostly be halo."""
+"""Two networks in sequence have a wide halo: small tiles would mostly be halo."""
 _WINDOWS = 16
 """Windows of an autoencoder at once, with tiles of that size; fewer where they must be smaller."""
 _STRIDE = 4
@@ -24,7 +24,7 @@ _ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Scored:
-    """What a network makes of a part.
+    """The result of a network for a part.
 
     Attributes:
         reconstruction: ``[C, h, w]`` in [0, 1], at the network's scale.
@@ -36,7 +36,7 @@ class Scored:
 
     @property
     def score(self) -> float:
-        """Of the whole part: the highest in the map."""
+        """Score of the whole part: the highest in the map."""
         return float(self.scores.max())
 
 
@@ -47,11 +47,11 @@ Scores = NDArray[np.float32]
 class EdgeProfile:
     """How many times higher good parts score near the edges of a picture than in its middle.
 
-    A part's own outline, its corners and the shadow that it throws lie along the edges, in every
-    picture a little differently, and with a threshold for all of a picture they would decide it.
+    A part's outline, its corners and its shadow lie along the edges and vary from picture to
+    picture; without this profile they alone would set the threshold of the whole picture.
 
     Attributes:
-        factors: one for each band of 4 pixels from the edge inwards, from 1, never rising.
+        factors: factors of bands of 4 pixels from the edge inwards, at least 1, never rising.
     """
 
     factors: tuple[float, ...] = ()
@@ -59,16 +59,16 @@ class EdgeProfile:
     def __post_init__(self) -> None:
         """Refuse factors that would raise scores, or that rise inwards."""
         if not all(1 <= factor < np.inf for factor in self.factors):
-            raise ValueError("factors of edges are numbers from 1")
+            raise ValueError("factors of edges must be finite and at least 1")
         if list(self.factors) != sorted(self.factors, reverse=True):
-            raise ValueError("factors of edges do not rise inwards")
+            raise ValueError("factors of edges must not rise inwards")
 
     @classmethod
     def of(cls, maps: Sequence[Scores]) -> "EdgeProfile":
-        """Measure it.
+        """Measure the profile.
 
-        A band's level is the value that the highest score in it keeps below in nine of ten parts;
-        factors are those levels relative to that of the middle.
+        The level of a band is the 90 % quantile over parts of the highest score in it; factors are
+        these levels relative to that of the middle.
 
         Args:
             maps: scores ``[H, W]`` of good parts; those without a middle are left out.
@@ -94,7 +94,7 @@ class EdgeProfile:
             row /= np.maximum(factor, across)
 
     def _along(self, size: int) -> NDArray[np.float32]:
-        """Return the factor of every place in a line across the picture, without steps."""
+        """Return the factor of each pixel along a side, interpolated between bands."""
         places = np.arange(size)
         distances = np.minimum(places, places[::-1])
         count = len(self.factors)
@@ -112,13 +112,13 @@ class InspectionNetwork:
     """Runs one anomaly network; may be called from several threads.
 
     Args:
-        weights: what to run.
-        placement: where and how.
-        scale: pictures are made smaller by this whole factor first.
-        edges: by which scores near the edges of pictures are divided.
+        weights: Weights of the network.
+        placement: Device, precision and tile size.
+        scale: Integer factor by which pictures are scaled down first.
+        edges: Profile by which scores near the edges of pictures are divided.
 
     Raises:
-        UsageError: an option that does not exist.
+        UsageError: an option is invalid.
         DeviceError: the device is not on this machine.
         WeightsError: the tensors do not fit the architecture.
     """
@@ -161,7 +161,7 @@ def _inspected(run: Run, patch: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _shrunk(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
-    """Return pixels made smaller, cleaned before: a single one must not decide for its square."""
+    """Scale pixels down after cleaning: a single invalid pixel must not spoil its square."""
     if scale == 1:
         return pixels
     step = scale * max(1, _ROWS_AT_ONCE // scale)
@@ -170,7 +170,7 @@ def _shrunk(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
 
 
 def _clean(crops: NDArray[np.float32]) -> NDArray[np.float32]:
-    # In parts: a cleaned copy of a whole large picture would be one too many in memory.
+    # Called on parts: a cleaned copy of a whole large picture would take too much memory.
     return np.ascontiguousarray(np.clip(np.nan_to_num(crops, posinf=1), 0, 1))
 
 
@@ -196,7 +196,7 @@ def _highest_in_bands(scores: Scores) -> list[float]:
 
 
 def shrunk(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Return the means of squares of ``factor`` pixels, so that nothing falls between the pixels.
+    """Scale down to the means of squares of ``factor`` pixels, so that no detail is skipped.
 
     Squares at the far edges may be cut off.
 
@@ -225,12 +225,12 @@ def enlarged_scores(
 ) -> NDArray[np.float32]:
     """Return the scores of a ``shrunk`` picture at its own size, interpolated.
 
-    Every score is met exactly in the middle of its square, so that the highest stays the highest:
-    plain bilinear interpolation lowers a peak that is one pixel wide by up to half.
+    Every score is kept exactly in the middle of its square, and so is the highest: plain bilinear
+    interpolation lowers a peak that is one pixel wide by up to half.
 
     Args:
         scores: ``[ceil(H / factor), ceil(W / factor)]``.
-        factor: that the picture was shrunk by.
+        factor: factor by which the picture was scaled down.
         size: ``(H, W)``.
 
     Returns:

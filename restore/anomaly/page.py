@@ -1,4 +1,4 @@
-"""One page that shows an inspection: no script, no other file needed, light and dark."""
+"""The report page of an inspection: self-contained, without scripts, in light and dark."""
 
 import base64
 import os
@@ -26,7 +26,7 @@ _MOST_SHOWN = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What a page shows.
+    """The content of a report page.
 
     Attributes:
         records: Records of all pictures.
@@ -79,18 +79,18 @@ def _thumbnail(record: Record, report: Path) -> str:
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 720, 200, 40, 10, 30, 14
 _LABEL = 70
-"""Room that the word beside the line takes."""
+"""Width in pixels of the label beside the threshold."""
 _BINS = 48
 _TICKS = 5
 _GOOD, _BAD, _FAINT, _LINE, _TEXT = (f"#00000{digit}" for digit in range(1, 6))
 _COLORS = {_GOOD: "good", _BAD: "bad", _FAINT: "faint", _LINE: "line", _TEXT: "text"}
-"""What Matplotlib is given, and the colour of the page that it stands for, in light and dark."""
+"""Placeholder colours for Matplotlib, and the page's CSS variables that replace them."""
 
 
 def histogram(scores: Sequence[float], threshold: float) -> str:
-    """Return an SVG of how many parts have which score: bars, and a line at the threshold.
+    """Return an SVG histogram of the scores, with a line at the threshold.
 
-    The axis ends where the highest score is, or the threshold.
+    The axis ends just above the highest score, or the threshold if that is higher.
 
     Args:
         scores: At least one, none negative.

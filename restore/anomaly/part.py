@@ -34,7 +34,7 @@ class Part:
         bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
 
     Raises:
-        UsageError: pixels of another kind, or none.
+        UsageError: pixels are not float32 ``[C, H, W]``, or empty.
 
     >>> import numpy as np
     >>> import restore
@@ -61,9 +61,9 @@ class Part:
 
 
 def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Part:
-    """Read whatever ``decode`` reads, and TIFF files of other numbers of channels.
+    """Read whatever ``decode`` reads, and TIFF files with other numbers of channels.
 
-    Alpha is left out; a fourth channel that is not said to be opacity counts as one of the part's.
+    Alpha is left out; a fourth channel that is not declared to be opacity counts as a channel.
 
     Args:
         source: Path of a file, or a file's bytes.
@@ -84,11 +84,11 @@ def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_
 
 
 def as_part(image: "Part | ImageLike", name: str = "image") -> Part:
-    """Return the part that ``image`` shows.
+    """Return ``image`` as a part.
 
     Args:
         image: ``Part``, for other numbers of channels than 1 and 3; or what ``as_picture`` takes.
-        name: what messages call it.
+        name: Name of the image in error messages.
 
     Raises:
         InputError: as ``read_part`` and ``as_picture``.
@@ -110,7 +110,7 @@ def _part_of(picture: Picture) -> Part:
 
 
 def _bands(source: Path | bytes, max_pixels: int) -> Part | None:
-    """Return a TIFF of several bands that stand for no colours, or None if it is none."""
+    """Return a TIFF of several bands that are not colours, or None for any other file."""
     name = "standard input" if isinstance(source, bytes) else str(source)
     with (
         named_errors(name),
@@ -145,7 +145,7 @@ def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:
     if page.planarconfig != tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, -1, 0)
     if samples.shape != (count, page.imagelength, page.imagewidth):
-        raise CorruptImage("holds other pixels than it says")
+        raise CorruptImage("has pixels that do not match the size that it states")
     peak = np.float32(1 if kind == _FLOAT else 2**bits - 1)
     pixels = np.divide(samples, peak, dtype=np.float32)
     return Part(pixels=upright_plane(pixels, page.tags.valueof(ORIENTATION)), bit_depth=bits)

@@ -1,4 +1,4 @@
-"""Perlin noise: smooth randomness of a chosen size."""
+"""Perlin noise, and the random draws of synthetic defects."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Dice:
-    """What made defects are drawn with.
+    """The random draws of synthetic defects.
 
     Attributes:
         host: generator on the CPU, for choices.
@@ -29,7 +29,7 @@ class Dice:
 
     @property
     def device(self) -> torch.device:
-        """Where fields are made."""
+        """Device of the fields."""
         return self.local.device
 
     def uniform(self, low: float, high: float) -> float:
@@ -37,7 +37,7 @@ class Dice:
         return low + (high - low) * float(torch.rand((), generator=self.host))
 
     def spread(self, low: float, high: float) -> float:
-        """Return a positive number whose logarithm is uniform."""
+        """Return a log-uniform number between ``low`` and ``high``, both positive."""
         return math.exp(self.uniform(math.log(low), math.log(high)))
 
     def chance(self, probability: float) -> bool:
@@ -55,7 +55,7 @@ class Dice:
         return self.uniform(0, 2 * math.pi)
 
     def choice(self, weighted: dict[T, float]) -> T:
-        """Return one of the keys, as likely as its value says."""
+        """Return a key with a probability proportional to its value."""
         weights = torch.tensor(list(weighted.values()), dtype=torch.float32)
         return list(weighted)[int(torch.multinomial(weights, 1, generator=self.host))]
 
@@ -72,10 +72,10 @@ def perlin(height: int, width: int, dice: Dice, *, cell: tuple[float, float]) ->
     """Return gradient noise (Perlin, SIGGRAPH 2002).
 
     Args:
-        height: in pixels.
-        width: in pixels.
-        dice: what is drawn with.
-        cell: height and width of a bump in pixels.
+        height: Height in pixels.
+        width: Width in pixels.
+        dice: Source of randomness.
+        cell: Height and width of a bump in pixels.
 
     Returns:
         ``(height, width)``, mean 0, within about [-1, 1].

@@ -1,4 +1,4 @@
-"""What a detector of anomalies is trained as."""
+"""The training recipe of an anomaly detector."""
 
 from dataclasses import dataclass
 
@@ -18,17 +18,17 @@ _LEAST_TARGET_FPR = 1e-4
 
 @dataclass(frozen=True, kw_only=True)
 class AnomalyRecipe(Recipe):
-    """All that decides what a detector becomes.
+    """All settings that determine a trained detector.
 
     Attributes:
-        model: draem, ssim-ae or vae.
-        scale: pictures are made smaller by this whole factor.
-        latent: numbers in the middle of an autoencoder.
-        loss: l2 or ssim, of ssim-ae.
-        beta: weight of the divergence of a vae.
-        target_fpr: rate of false alarms that the threshold is made for.
-        folds: shares of the good parts that are left out of one more training each, so that all of
-            them calibrate; 0 to hold parts out of the one training. ``seconds`` is for all.
+        model: Network: draem, ssim-ae or vae.
+        scale: Integer factor by which pictures are scaled down.
+        latent: Size of the latent code of an autoencoder.
+        loss: Loss of ssim-ae: l2 or ssim.
+        beta: Weight of the KL divergence of a vae.
+        target_fpr: False-alarm rate that the threshold is set for.
+        folds: Number of folds of the good parts, each left out of one more training, so that all
+            parts calibrate; 0 to hold parts out of a single training. ``seconds`` is for all.
     """
 
     model: str = "draem"
@@ -40,16 +40,16 @@ class AnomalyRecipe(Recipe):
     folds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a recipe that cannot be followed."""
+        """Refuse an invalid recipe."""
         super().__post_init__()
         self.check(
             {
                 f"model {self.model!r}: use {', '.join(ANOMALY_MODELS)}": self.model
                 in ANOMALY_MODELS,
                 f"size {self.patch}: give a multiple of 16": self.patch % 16 == 0,
-                "a detector sees at least 64 pixels": self.patch >= 64,
-                "the scale is a whole number": self.scale >= 1,
-                "an autoencoder keeps at least one number": self.latent >= 1,
+                "size must be at least 64 pixels": self.patch >= 64,
+                "scale must be at least 1": self.scale >= 1,
+                "latent must be at least 1": self.latent >= 1,
                 f"loss {self.loss!r}: use l2 or ssim": self.loss in ("l2", "ssim"),
                 f"beta {self.beta:g}: give a number that is not negative": 0
                 <= self.beta
@@ -62,7 +62,7 @@ class AnomalyRecipe(Recipe):
         )
 
     def network(self, channels: int) -> Draem | Autoencoder:
-        """Return the untrained network for pictures of so many channels."""
+        """Return the untrained network for pictures with ``channels`` channels."""
         if self.model == "draem":
             return Draem(DraemConfig(channels=channels))
         is_variational = self.model == "vae"
@@ -79,7 +79,7 @@ class AnomalyRecipe(Recipe):
 
 
 def scale_for(defect_size: int | None) -> int:
-    """Return by which whole factor pictures are made smaller.
+    """Return the integer factor by which pictures are scaled down.
 
     Args:
         defect_size: the smallest defect that matters, in pixels across; None for full resolution.

@@ -1,4 +1,4 @@
-"""What an inspection found, as lines of a table and as records."""
+"""The records of an inspection, as JSON lines and as CSV."""
 
 import csv
 import io
@@ -22,23 +22,23 @@ _DIGITS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """What became of one picture.
+    """The result of one picture.
 
     Attributes:
-        source: the picture, as it was named.
-        verdict: good, defective, or failed.
-        score: the highest score in its map.
-        relative_score: score over threshold; above 1 for a defect.
-        threshold: above which a part is called defective.
-        model: name of the weights.
-        weights: their digest, which tells them from others of that name.
-        width: of the picture in pixels.
-        height: of the picture in pixels.
-        regions: the places above the threshold, the highest first; no more than a thousand.
-        region_count: how many there are.
-        largest_area: pixels of the largest of all, 0 if there is none.
-        files: kind -> name below the report: map, mask, overlay, reconstruction.
-        error: one sentence, where it failed.
+        source: Name of the picture as it was given.
+        verdict: Verdict: good, defective, or failed.
+        score: Highest score in the map.
+        relative_score: Score over threshold; above 1 for a defect.
+        threshold: Score above which a part is called defective.
+        model: Name of the weights.
+        weights: Digest of the weights, which distinguishes them from others of that name.
+        width: Width of the picture in pixels.
+        height: Height of the picture in pixels.
+        regions: Regions above the threshold, highest first; at most a thousand.
+        region_count: Number of all regions.
+        largest_area: Area of the largest region in pixels, 0 if there is none.
+        files: Kind -> path below the report: map, mask, overlay, reconstruction.
+        error: Reason in one sentence if the picture failed, else "".
     """
 
     source: str
@@ -88,7 +88,7 @@ class Record:
         """Return the record that ``as_mapping`` described; other keys are left out.
 
         Raises:
-            KeyError, TypeError: it is none.
+            KeyError, TypeError: the values are not a record.
         """
         plain = {
             each.name: values[each.name]

@@ -1,4 +1,4 @@
-"""The tables and the page of an inspection, kept up to date while it runs."""
+"""The records of an inspection, written while it runs, and its table and page at the end."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -17,11 +17,11 @@ __all__ = ["Results"]
 
 
 class Results:
-    """Records of an inspection, in ``results.jsonl`` from the moment they are known.
+    """The records of an inspection, appended to ``results.jsonl`` as they come.
 
     Args:
-        report: folder of the report, which exists when the first record comes.
-        shard: the part of the work, if it is one.
+        report: folder of the report, which must exist when the first record comes.
+        shard: the share of the work; None for all of it.
     """
 
     def __init__(self, report: Path, shard: Shard | None = None) -> None:
@@ -33,7 +33,7 @@ class Results:
         self._is_open = True
 
     def refuse_to_replace(self, existing: Existing) -> None:
-        """Find out whether the files may be written.
+        """Check that the files may be written.
 
         Args:
             existing: what to do where they are there already. To be added to, they must be those
@@ -59,7 +59,7 @@ class Results:
 
     @property
     def page(self) -> Path:
-        """The page to look at."""
+        """Path of the report page."""
         return self._page
 
     @property
@@ -105,7 +105,7 @@ class Results:
             with self._lines.open("a", encoding="utf-8") as file:
                 file.write(as_jsonl([record]))
         except OSError:
-            self._is_open = False  # a line behind one that was cut short would be lost too
+            self._is_open = False  # a line after a truncated one would be lost, too
 
     def finish(self, items: Sequence[Item], detector: Detector) -> None:
         """Write tables and page: records in the order of ``items``, pictures by score.
@@ -123,5 +123,5 @@ class Results:
             (self._table, as_csv(ordered)),
             (self._page, page),
         ):
-            # A file name may be bytes that are no UTF-8; records tell them exactly, in ASCII.
+            # File names need not be valid UTF-8; records hold them exactly, escaped in ASCII.
             write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)

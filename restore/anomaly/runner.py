@@ -34,12 +34,12 @@ _LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """One connected place whose scores lie above the threshold.
+    """A connected region of scores above the threshold.
 
     Attributes:
-        left, top, width, height: its box in pixels of the upright picture.
-        area: its pixels.
-        peak: its highest score.
+        left, top, width, height: Bounding box in pixels of the upright picture.
+        area: Area in pixels.
+        peak: Highest score in it.
     """
 
     left: int
@@ -52,16 +52,16 @@ class Region:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What is known of a part.
+    """The result of inspecting one part.
 
     Attributes:
-        score: the highest score in the map.
-        threshold: above which a part is called defective.
-        regions: the places above the threshold, the highest first; no more than a thousand.
-        region_count: how many there are.
-        largest_area: pixels of the largest of all, 0 if there is none.
-        scores: ``[H, W]``, never negative, at the picture's resolution.
-        reconstruction: ``[C, H, W]`` in [0, 1], the part as the network would have it.
+        score: Highest score in the map.
+        threshold: Score above which a part is called defective.
+        regions: Regions above the threshold, highest first; at most a thousand.
+        region_count: Number of all regions.
+        largest_area: Area of the largest region in pixels, 0 if there is none.
+        scores: Score map ``[H, W]``, never negative, at the picture's resolution.
+        reconstruction: Reconstruction by the network, ``[C, H, W]`` in [0, 1].
 
     >>> import numpy as np
     >>> import restore
@@ -100,8 +100,8 @@ class Detector(Reopened):
     Args:
         model: a shipped name or a weight file.
         threshold: score above which a part is defective.
-        fpr: instead, the share of good parts that may be called so; without either it is the one
-            of training.
+        fpr: false-alarm rate that sets the threshold instead; without either, the rate of the
+            training does.
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``.
@@ -109,7 +109,7 @@ class Detector(Reopened):
     Raises:
         WeightsError: the weights are missing, damaged, for another task, or were never calibrated
             and no threshold is given.
-        UsageError: an option that does not exist, or two thresholds.
+        UsageError: an option is invalid, or two thresholds.
         DeviceError: the device is not on this machine.
 
     It can be pickled: another process opens the network anew.
@@ -147,12 +147,12 @@ class Detector(Reopened):
 
     @property
     def weights(self) -> Weights:
-        """What the detector was made of."""
+        """Weights of the detector."""
         return self.network.weights
 
     @cached_property
     def digest(self) -> str:
-        """Names what scores depend on: network, tensors, scale and edges; others have another."""
+        """Digest of all that scores depend on: network, tensors, scale and edge factors."""
         weights = self.weights
         inspection = {"scale": self.network.scale, "edges": self.network.edges.factors}
         settings = asdict(weights.config) | inspection
@@ -169,7 +169,7 @@ class Detector(Reopened):
             name: Name of the picture in messages.
 
         Raises:
-            InputError: another number of channels, no such kind of image, or not to be read.
+            InputError: another number of channels, an unsupported type, or an unreadable file.
         """
         part = as_part(image, name)
         if part.channels != self.weights.channels:
@@ -227,7 +227,7 @@ def _calibration(weights: Weights) -> Calibration | None:
     if stored is None:
         return None
     if not isinstance(stored, dict):
-        raise WeightsError(f"{weights.name}: a calibration that makes no sense")
+        raise WeightsError(f"{weights.name}: its calibration is invalid")
     try:
         return Calibration.from_mapping(stored)
     except WeightsError as error:
@@ -237,10 +237,10 @@ def _calibration(weights: Weights) -> Calibration | None:
 def _threshold(
     weights: Weights, calibration: Calibration | None, threshold: float | None, fpr: float | None
 ) -> tuple[float, str]:
-    """Return the threshold, and a sentence if it cannot promise what it is for.
+    """Return the threshold, and a sentence if it cannot guarantee its false-alarm rate.
 
-    It is a number of the precision of scores, so that the verdict on a part and on the pixel with
-    its score cannot differ.
+    It is rounded to float32 like the scores, so that the verdict on a part cannot differ from that
+    on its highest pixel.
     """
     if threshold is not None and fpr is not None:
         raise UsageError("give --threshold or --fpr, not both")
@@ -258,7 +258,7 @@ def _threshold(
 
 
 def _stored(weights: Weights, key: str, usual: object) -> Any:
-    """Return what the weights say about how to inspect with them."""
+    """Return a setting of the inspection from the weights' provenance."""
     stored = weights.provenance.get("inspection", {})
     return stored.get(key, usual) if isinstance(stored, dict) else None
 
@@ -268,13 +268,13 @@ def _edges(weights: Weights) -> EdgeProfile:
     try:
         return EdgeProfile(tuple(float(factor) for factor in factors))
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"{weights.name}: edges that make no sense") from error
+        raise WeightsError(f"{weights.name}: its edge factors are invalid") from error
 
 
 def _scale(weights: Weights) -> int:
     scale = _stored(weights, "scale", 1)
     if type(scale) is not int or not 1 <= scale <= _LARGEST_SCALE:
-        raise WeightsError(f"{weights.name}: a scale that makes no sense")
+        raise WeightsError(f"{weights.name}: its scale is invalid")
     return scale
 
 
@@ -298,7 +298,7 @@ def _enlarged(
 
 
 def _regions(scores: NDArray[np.float32], threshold: float) -> list[Region]:
-    """Return all places above the threshold, the highest first."""
+    """Return all regions above the threshold, highest first."""
     labels, count = ndimage.label(scores > threshold, structure=np.ones((3, 3)))
     if count == 0:
         return []

@@ -32,7 +32,7 @@ __all__ = ["InspectionStages", "overlaid", "reconstruction_bytes", "viewable_par
 _THUMBNAIL_PX = 320
 _SEAM_PX = 4
 _SEAM = (128, 128, 128)
-"""Seen on a light page and on a dark one, and bright on neither."""
+"""A gray that is visible on light and dark pages, and glaring on neither."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class InspectionStages:
         return _Loaded(item.source_name, read_part(source, max_pixels=self.max_pixels))
 
     def megapixels(self, loaded: _Loaded) -> float:
-        """Return how large the loaded picture is."""
+        """Return the size of the loaded picture in megapixels."""
         _, height, width = loaded.part.pixels.shape
         return float(height * width / 1e6)
 
@@ -93,7 +93,7 @@ class InspectionStages:
         )
 
     def save(self, item: Item, result: _Result, stopping: Callable[[], bool]) -> Outcome:
-        """Write everything, the score map last, so that it means that all is done."""
+        """Write everything, the score map last: where it exists, the item is complete."""
         files = ResultFiles.of(item, self.report)
         inspection, channels = result.inspection, len(result.inspection.reconstruction)
         overlay = overlaid(result.picture, inspection.scores, inspection.threshold)
@@ -116,7 +116,7 @@ class InspectionStages:
         return Outcome(
             item=item,
             status=Status.DONE,
-            record=_told(record.as_mapping(), self.detector, result.seconds),
+            record=_described(record.as_mapping(), self.detector, result.seconds),
         )
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -141,8 +141,10 @@ def reconstruction_bytes(pixels: NDArray[np.float32], bit_depth: int) -> bytes:
     return file.getvalue()
 
 
-def _told(record: Mapping[str, object], detector: Detector, seconds: float) -> dict[str, object]:
-    """Return what is told about a picture: the record, and how it came about."""
+def _described(
+    record: Mapping[str, object], detector: Detector, seconds: float
+) -> dict[str, object]:
+    """Return the record of a picture with device, precision, tile and time, without its name."""
     runner = detector.network.runner
     return {key: value for key, value in record.items() if key != "source"} | {
         "device": runner.device,

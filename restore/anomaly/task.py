@@ -1,4 +1,4 @@
-"""What the floors below must know of visual inspection."""
+"""The task record of visual inspection, for the layers below."""
 
 from restore.weights.task import Task
 

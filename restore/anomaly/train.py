@@ -37,7 +37,7 @@ _EDGE_PARTS = 100
 
 @dataclass(frozen=True)
 class _DefectBatch:
-    """Parts to look at ``(B, C, P, P)`` as they should look, and where they are defective."""
+    """Pictures ``(B, C, P, P)`` with defects, the same without, and masks of the defects."""
 
     pictures: Tensor
     good: Tensor
@@ -73,14 +73,14 @@ def train_detector(
         good: folder (tree) of good parts.
         settings: where and how to run.
         report: called after every step.
-        warn: told one line about everything left out, and when a threshold cannot be promised.
-        should_stop: asked after every step, and for every picture that is read or calibrated on.
+        warn: called with a line about everything left out, or if a rate cannot be guaranteed.
+        should_stop: called after every step, and for every picture that is read or calibrated on.
 
     Raises:
         TrainingError: too few pictures, a loss that is not finite, a checkpoint of another run.
-        TrainingStopped: ``should_stop`` said so.
+        TrainingStopped: ``should_stop`` returned True.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
-        UsageError: a recipe or folder that makes no sense.
+        UsageError: an invalid recipe or folder.
     """
 
     def run(stage: Stage, settings: Settings) -> Weights:
@@ -208,7 +208,7 @@ def _calibrated(
         warn(f"calibrating on {len(parts.calibrating)} parts")
     scores = []
     for path in parts.calibrating:
-        _go_on(should_stop)
+        _raise_if_stopped(should_stop)
         scores.append(network(read_part(path).pixels).score)
     try:
         calibration = Calibration(
@@ -228,25 +228,25 @@ def _calibrated(
 def _edge_profile(
     weights: Weights, parts: Parts, device: torch.device, should_stop: Callable[[], bool]
 ) -> EdgeProfile:
-    """Measure it on parts that were trained on, so that those that calibrate stay unknown."""
+    """Measure the edge profile on training parts, so that calibration parts stay unseen."""
     network = InspectionNetwork(weights, Placement(device=str(device), precision="fp32"))
     maps = []
     for part in parts.training[:_EDGE_PARTS]:
-        _go_on(should_stop)
+        _raise_if_stopped(should_stop)
         maps.append(network(part.numpy()).scores)
     return EdgeProfile.of(maps)
 
 
-def _go_on(should_stop: Callable[[], bool]) -> None:
+def _raise_if_stopped(should_stop: Callable[[], bool]) -> None:
     if should_stop():
         raise TrainingStopped("stopped while calibrating; continue with --resume")
 
 
 def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:
-    """Say what rate of false alarms could be promised if all parts calibrated."""
+    """Return what false-alarm rate could be guaranteed if all parts calibrated."""
     promised = (
         "which is enough"
         if parts.usable >= least_sample(recipe.target_fpr)
-        else f"which would promise {least_rate(parts.usable):.2g}"
+        else f"which would guarantee {least_rate(parts.usable):.2g}"
     )
     return f"with --folds all {parts.usable} parts count, {promised}"

@@ -1,4 +1,4 @@
-"""Clean pictures as a camera's sensor sees them in the dark, ready for a learned ISP."""
+"""Simulating dark RAW exposures from clean pictures, to train and test learned ISPs."""
 
 import math
 from collections.abc import Sequence
@@ -19,17 +19,16 @@ __all__ = ["Darkened", "dark_raw", "darkened", "packed_planes", "srgb_encoded"]
 # 14 bits with a black level of 512, as in the cameras whose noise is known.
 _BLACK_DN, _RANGE_DN = 512.0, 15871.0
 
-# Which share of varied scenes is deeper in colour, and how far the deepest are from gray; which is
-# overexposed, and how much the brightest. Pictures of sRGB hold no colour that a sensor sees
-# through one of its filters alone, and none that saturates there while the others are dark: a rose
-# does.
+# Share of varied scenes with deepened colours, and the largest factor away from gray; share of
+# overexposed ones, and the largest factor. sRGB pictures hold no colour that reaches a sensor
+# through one filter alone, or saturates it there while the others stay dark, as a red rose does.
 _DEEPENED_SHARE, _MOST_DEEPENED = 0.3, 2.0
 _OVEREXPOSED_SHARE, _MOST_OVEREXPOSED = 0.3, 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Darkened:
-    """Dark exposures and what they should become.
+    """Dark exposures and their targets.
 
     Attributes:
         packed: ``(B, 4, H / 2, W / 2)`` or ``(B, 9, H / 3, W / 3)``: black at 0, amplified, white
@@ -42,7 +41,7 @@ class Darkened:
 
     @property
     def inputs(self) -> tuple[Tensor]:
-        """What the network is called with."""
+        """Arguments of the network."""
         return (self.packed,)
 
     @property
@@ -61,7 +60,7 @@ def darkened(
     side: int = 2,
     varied: bool = False,
 ) -> Darkened:
-    """Take pictures of clean pictures with too little light.
+    """Simulate dark exposures of clean pictures.
 
     Each is unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), darkened,
     read out by a sensor with the noise of ELD (Wei et al. 2020), and amplified again.
@@ -72,8 +71,7 @@ def darkened(
         ratios: lowest and highest amplification; its logarithm is uniform between.
         generator: on the device of ``clean``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
-        varied: at times colours are deeper than sRGB has them, or the amplification is too high for
-            the highlights.
+        varied: whether some pictures get deeper colours than sRGB has, or are overexposed.
     """
     count = len(clean)
     camera = random_cameras(count, generator)
@@ -117,18 +115,18 @@ def dark_raw(
     *,
     side: int = 2,
 ) -> tuple[RawPicture, Tensor, float]:
-    """Take one picture of a clean picture with too little light, as a RAW file.
+    """Simulate one dark exposure of a clean picture as a RAW file.
 
     Args:
         clean: sRGB ``(3, H, W)`` in [0, 1].
         camera_name: key of ``restore.noise.eld.CAMERAS``.
-        ratio: how many times too little the light is.
+        ratio: factor by which the exposure is too dark.
         generator: on the CPU.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
 
     Returns:
-        The file; linear camera RGB with white balance ``(3, H, W)`` in [0, 1], which a network
-        should find in it; and the amplification that it then needs.
+        The RAW file; the target, linear camera RGB with white balance ``(3, H, W)`` in [0, 1]; and
+        the amplification that the file needs.
     """
     camera = random_cameras(1, generator)
     seen = unprocess(clean[None], camera)

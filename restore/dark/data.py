@@ -27,16 +27,16 @@ _D = TypeVar("_D", bound=np.generic)
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A pair in files that are mapped into memory, so that sets of any size can be trained on.
+    """A pair of exposures in memory-mapped files, so that data sets of any size can be trained on.
 
     Attributes:
         mosaic: uint16 ``[H, W]``, the short exposure.
         target: uint16 ``[3, H, W]``, the long one as LibRaw develops it.
-        cfa: the filter over the mosaic's first pixels, see ``RawPicture``.
-        black_level: of red, green, blue and second green.
-        white_level: at which the sensor saturates.
-        gains: what red, green and blue are multiplied with, the ratio in them.
-        long: the file of the long exposure, which other pairs may share.
+        cfa: colour filter array over the mosaic's first pixels, see ``RawPicture``.
+        black_level: digital numbers of no light, for red, green, blue and second green.
+        white_level: digital number at which the sensor saturates.
+        gains: factors of red, green and blue, which include the ratio.
+        long: path of the long exposure, which other pairs may share.
     """
 
     mosaic: NDArray[np.uint16]
@@ -54,7 +54,7 @@ class RawPair:
 
     Attributes:
         short, long: RAW files.
-        ratio: of their exposure times, at most 300, as in the paper.
+        ratio: ratio of the exposure times, at most 300, as in the paper.
     """
 
     short: Path
@@ -74,13 +74,13 @@ def open_scenes(
 
     Args:
         pairs: what to decode; several may share a long exposure.
-        folder: takes the decoded files; those that are there already are used again.
-        head: camera or srgb, see ``IspUNetConfig``; srgb takes no white balance into the network.
-        xtrans: which kind of sensor is wanted.
-        warn: told one line about every pair that is left out.
+        folder: folder of the decoded files; existing ones are reused.
+        head: camera or srgb, see ``IspUNetConfig``; with srgb, mosaics are not white balanced.
+        xtrans: whether X-Trans sensors are wanted instead of Bayer ones.
+        warn: called with one line about every pair that is left out.
 
     Raises:
-        TrainingError: nothing usable is there.
+        TrainingError: there is no usable pair.
     """
     folder.mkdir(exist_ok=True)
     look: Look = "camera" if head == "camera" else "libraw"
@@ -99,7 +99,7 @@ class PairCrops:
     """The same random crops of short and long exposures, in all orientations that fit the filter.
 
     Args:
-        scenes: to draw from, all equally likely.
+        scenes: scenes to draw from with equal probability.
         patch: side of the crops in pixels.
         batch: crops per call.
         head: camera or srgb.
@@ -140,10 +140,10 @@ class PairCrops:
         """Return a mosaic ``(P, P)`` in reference phase, amplified, and its target ``(3, P, P)``.
 
         Args:
-            scene: to cut from.
-            place: as fractions of the free range.
-            orientation: 0 to 7; turned crops begin where the filter is in phase again. A filter
-                that is never in phase when turned so stays as it is.
+            scene: scene to crop.
+            place: position ``(y, x)`` as fractions of the possible range.
+            orientation: 0 to 7; a turned crop is shifted until its filter is in phase. If it can
+                never be in phase, the crop is not turned.
         """
         side = len(scene.cfa)
         around = self.patch + side
@@ -171,7 +171,7 @@ def _scene(pair: RawPair, folder: Path, look: Look, *, xtrans: bool) -> Scene:
     raw = read_raw(pair.short)
     if raw.is_xtrans != xtrans:
         kinds = ("a Bayer", "an X-Trans")
-        raise UnsupportedImage(f"{pair.short}: is of {kinds[raw.is_xtrans]} sensor")
+        raise UnsupportedImage(f"{pair.short}: is from {kinds[raw.is_xtrans]} sensor")
     target = _mapped(folder / _name(pair.long, look), lambda: develop_raw(pair.long, look))
     if target.shape[1:] != raw.mosaic.shape:
         raise UnsupportedImage(f"{pair.short} and {pair.long} differ in size")
@@ -188,7 +188,7 @@ def _scene(pair: RawPair, folder: Path, look: Look, *, xtrans: bool) -> Scene:
 
 
 def _name(path: Path, kind: str) -> str:
-    """Return a name for what is made of a file, of which others in other folders have none."""
+    """Return a cache name that depends on a file's path, size and modification time."""
     try:
         status = path.stat()
     except OSError as error:
@@ -207,7 +207,7 @@ def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.ui
 
 
 def _amplified(scene: Scene, window: tuple[slice, slice]) -> NDArray[np.float32]:
-    """Return a part of the mosaic that begins at a period, black at 0 and clipped at 1."""
+    """Return a window of the mosaic aligned to the filter, amplified, black at 0, clipped at 1."""
     side = len(scene.cfa)
     result = scene.mosaic[window].astype(np.float32)
     colours = np.minimum(scene.cfa, 3)
@@ -230,12 +230,12 @@ _SECONDS = re.compile(r"_(\d+(?:\.\d+)?)s\.\w+$")
 
 
 def read_pairs(path: Path) -> list[RawPair]:
-    """Read a list: a line for each pair with the short and the long file, and what else there is.
+    """Read a list of pairs: on each line the short file, the long file, and anything else.
 
-    Paths are relative to the list. Exposure times stand in the names, as in ``00001_00_0.1s.ARW``.
+    Paths are relative to the list. File names state exposure times, as in ``00001_00_0.1s.ARW``.
 
     Raises:
-        UsageError: no such file, nothing in it, or a line that makes no sense.
+        UsageError: the list is missing or empty, or a line is invalid.
     """
     try:
         lines = path.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""How good a learned image signal processor is: on pictures made dark, and on real pairs."""
+"""Evaluation of learned image signal processors, on simulated dark pictures and on real pairs."""
 
 import importlib.util
 import io
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 CAMERA = "Canon 5D4"
-"""Whose noise is added; shipped networks were trained on the noise of others."""
+"""Camera whose noise is added; the shipped networks were trained on the noise of others."""
 
 NETWORK, LIBRAW, NON_LOCAL_MEANS = "network", "LibRaw", "LibRaw, NLM"
 
@@ -55,25 +55,25 @@ PROTOCOL = (
     f"multiple; {MEASURES}"
 )
 
-# Demosaicking spreads noise over neighbours, which estimates from small patches do not see.
+# Demosaicking correlates the noise of neighbours, so that estimates from small patches are low.
 _NLM_STRENGTH = 3.0
 
 _LIBRAW_LEAST_PX = 512
-"""LibRaw refuses to demosaic X-Trans pictures of less."""
+"""Smallest side of an X-Trans picture that LibRaw demosaics."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DarkScore:
-    """One picture at one ratio by one method.
+    """The score of one picture at one ratio with one method.
 
     Attributes:
-        path: the clean picture.
-        ratio: how many times too dark the RAW file was.
-        method: one of ``methods()``.
-        psnr: in dB, of sRGB samples.
-        ssim: of sRGB samples.
-        seconds: that the method took.
-        record: the enhancer's own account, for the network.
+        path: Path of the clean picture.
+        ratio: Factor by which the RAW file was too dark.
+        method: One of ``methods()``.
+        psnr: PSNR in dB of sRGB samples.
+        ssim: SSIM of sRGB samples.
+        seconds: Time of the method in seconds.
+        record: Record of the enhancer; empty for other methods.
     """
 
     path: Path
@@ -87,7 +87,7 @@ class DarkScore:
 
 @cache
 def methods() -> tuple[str, ...]:
-    """Return what is compared; non-local means only where OpenCV is installed."""
+    """Return the methods to compare; non-local means only where OpenCV is installed."""
     has_opencv = importlib.util.find_spec("cv2") is not None
     return (NETWORK, LIBRAW, NON_LOCAL_MEANS) if has_opencv else (NETWORK, LIBRAW)
 
@@ -184,7 +184,7 @@ def _demosaicked(raw: RawPicture) -> NDArray[np.float32]:
 
 
 def _enlarged(raw: RawPicture) -> RawPicture:
-    """Repeat the last period of a mosaic that LibRaw takes to be too small."""
+    """Extend a mosaic that is too small for LibRaw by repeating its last period."""
     period = len(raw.cfa)
 
     def places(size: int) -> NDArray[np.intp]:
@@ -219,15 +219,15 @@ PAIRS_PROTOCOL = (
 
 @dataclass(frozen=True, kw_only=True)
 class PairScore:
-    """One pair.
+    """The score of one pair.
 
     Attributes:
-        path: the short exposure.
-        ratio: amplification.
-        psnr: in dB.
-        ssim: mean of the channels.
-        seconds: that the enhancer took.
-        record: the enhancer's own account.
+        path: Path of the short exposure.
+        ratio: Amplification.
+        psnr: PSNR in dB.
+        ssim: SSIM, mean of the channels.
+        seconds: Time of the enhancer in seconds.
+        record: Record of the enhancer.
     """
 
     path: Path

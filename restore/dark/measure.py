@@ -1,4 +1,4 @@
-"""How weights of learned image signal processors are measured and tried out."""
+"""The precision measurement and the trial run of weights of learned image signal processors."""
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ def _dark(weights: Weights, clean: Tensor, ratio: float, seed: int) -> Example:
 
 
 def trial(weights: Weights) -> Trial:
-    """Return what develops a random mosaic."""
+    """Return a trial that develops a random mosaic."""
     runner = Runner(weights, Placement(device="cpu", precision="fp32"))
     scale = weights.config.scale
 
@@ -58,7 +58,7 @@ def trial(weights: Weights) -> Trial:
 
 
 def training_noise(weights: Weights) -> str:
-    """Return the noise that weights are for, as far as the file says."""
+    """Return the noise that weights were trained for, if the file states it."""
     recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"

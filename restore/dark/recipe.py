@@ -1,4 +1,4 @@
-"""What a learned image signal processor is trained as."""
+"""The training recipe of a learned image signal processor."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["DarkRecipe"]
 
 @dataclass(frozen=True, kw_only=True)
 class DarkRecipe(Recipe):
-    """All that decides what a learned image signal processor becomes.
+    """All settings that determine a trained image signal processor.
 
     Attributes:
         xtrans: for X-Trans mosaics instead of Bayer ones.
@@ -34,7 +34,7 @@ class DarkRecipe(Recipe):
     loss: str = "l1"
 
     def __post_init__(self) -> None:
-        """Refuse a recipe that cannot be followed."""
+        """Refuse an invalid recipe."""
         super().__post_init__()
         low, high = self.ratio
         unknown = sorted(set(self.cameras) - set(CAMERAS))
@@ -53,7 +53,7 @@ class DarkRecipe(Recipe):
         """Return the untrained network.
 
         Raises:
-            UsageError: the patch does not fit.
+            UsageError: the patch is not a multiple of ``step``.
         """
         planes = 9 if self.xtrans else 4
         if self.patch % self.step:
@@ -62,5 +62,5 @@ class DarkRecipe(Recipe):
 
     @property
     def step(self) -> int:
-        """Sides of crops are multiples of this, in pixels of the mosaic."""
+        """Number of mosaic pixels of which the sides of crops must be multiples."""
         return IspUNet.multiple * (3 if self.xtrans else 2)

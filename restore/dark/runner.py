@@ -47,16 +47,16 @@ _MOST_STOPS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Enhanced:
-    """A result and how it came about.
+    """A developed picture, and the record of how it was made.
 
     Attributes:
-        colour: float32 ``[3, H, W]`` as the network made it: white-balanced camera RGB behind
-            sRGB's curve, or finished sRGB where ``to_srgb`` is None; not turned upright.
-        raw: the file it was made of.
-        gains: white balance for red, green and blue that is in ``colour``, at least 1.
-        to_srgb: ``[3, 3]`` from camera RGB to linear sRGB, or None.
+        colour: float32 ``[3, H, W]``, output of the network: white-balanced camera RGB, encoded
+            with sRGB's curve, or finished sRGB where ``to_srgb`` is None; not rotated upright.
+        raw: RAW picture that it was made from.
+        gains: white-balance factors of red, green and blue applied to ``colour``, at least 1.
+        to_srgb: matrix ``[3, 3]`` from camera RGB to linear sRGB, or None.
         output_color: srgb, or linear for scene-linear light in sRGB's primaries.
-        ratio: amplification that is in ``colour``.
+        ratio: amplification applied to ``colour``.
         record: model, device, precision, tile, ratio, white balance, megapixels, seconds. Plain
             values, ready for JSON.
 
@@ -101,9 +101,9 @@ class Enhanced:
 
     @property
     def before(self) -> NDArray[np.uint8]:
-        """What the sensor measured, amplified and developed alike: uint8 ``[H, W, 3]``, upright.
+        """The mosaic amplified and developed in the same way: uint8 ``[H, W, 3]``, upright.
 
-        Each pixel has the colours of its own cell of the mosaic, and all of its noise.
+        Each pixel has the colours of its own cell of the mosaic, and nothing is denoised.
         """
         packed = pack(normalised(self.raw), self.raw.cfa)
         scale = 2 if len(packed.planes) == 4 else 3
@@ -136,14 +136,14 @@ class DarkEnhancer(Reopened):
     """Develops dark RAW files with one network for Bayer and one for X-Trans sensors.
 
     Args:
-        model: ``auto`` takes the shipped network for each file's sensor; or a name or a file.
+        model: ``auto`` for the shipped network of each sensor, a shipped name, or a weight file.
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``, in pixels of the mosaic.
 
     Raises:
         WeightsError: the weights are missing, damaged or for another task.
-        UsageError: an option that does not exist.
+        UsageError: an option is invalid.
         DeviceError: the device is not on this machine.
 
     It can be pickled: another process opens the networks anew.
@@ -186,7 +186,7 @@ class DarkEnhancer(Reopened):
 
     @property
     def lanes(self) -> int:
-        """How many pictures it works on at once when it is called from several threads."""
+        """Number of pictures processed at once when it is called from several threads."""
         return max(runner.lanes for runner in self._runners.values())
 
     def __call__(
@@ -198,7 +198,7 @@ class DarkEnhancer(Reopened):
         white_balance: WhiteBalance = "camera",
         output_color: OutputColor = "srgb",
     ) -> Enhanced:
-        """Make a photograph of a mosaic.
+        """Develop a mosaic into a photograph.
 
         Args:
             source: ``RawPicture`` of any size, or the path of a camera's RAW file.
@@ -254,17 +254,17 @@ class DarkEnhancer(Reopened):
             kind = "an X-Trans" if raw.is_xtrans else "a Bayer"
             names = ", ".join(one.name for one in self._runners.values())
             raise UnsupportedImage(
-                f"is of {kind} sensor, for which {names} was not trained; give other weights "
+                f"is from {kind} sensor, for which {names} was not trained; give other weights "
                 "with --model (`imrestore train dark-enhance` makes them)"
             )
         return runner
 
 
 def _lowest(weights: Weights) -> float:
-    """Return the least sample that a network was trained on.
+    """Return the lowest sample that a network was trained on.
 
-    Chen et al. (CVPR 2018) cut off the noise below black, and so do all ports of their code; it is
-    kept for networks that were trained here.
+    Chen et al. (CVPR 2018) and all ports of their code clip noise below black; networks trained
+    here see it.
     """
     return 0.0 if "converted_from" in weights.provenance else -math.inf
 
@@ -300,7 +300,7 @@ def _balance(
 def _developed(
     colour: NDArray[np.float32], to_srgb: NDArray[np.float32] | None, *, linear: bool
 ) -> NDArray[np.float32]:
-    """Return sRGB samples, or light, of what the network made; a few rows at a time."""
+    """Convert the network's output to sRGB samples or linear light, a few rows at a time."""
     result = np.empty_like(colour)
     for top in range(0, colour.shape[1], _ROWS_AT_ONCE):
         rows = slice(top, top + _ROWS_AT_ONCE)

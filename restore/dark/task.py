@@ -1,4 +1,4 @@
-"""What the floors below must know of dark RAW files."""
+"""The task record of dark RAW files, for the layers below."""
 
 from restore.weights.task import Task
 

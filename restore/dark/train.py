@@ -1,4 +1,4 @@
-"""Training a learned image signal processor on pictures that are made dark, or on real pairs."""
+"""Training a learned image signal processor on simulated dark pictures, or on real pairs."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -49,17 +49,17 @@ def train_dark_enhancer(
         recipe: what to train and how.
         output: the weight file.
         clean: folders (trees) of clean pictures; pictures in linear light serve too.
-        pairs: instead, a list of short and long exposures (see ``read_pairs``). While it trains,
-            the decoded files lie in the folder ``NAME.pairs`` beside the output.
+        pairs: instead, a list of short and long exposures (see ``read_pairs``). During training,
+            decoded files are kept in the folder ``NAME.pairs`` beside the output.
         start_from: weights to begin with.
         settings: where and how to run.
         report: called after every step.
-        warn: told one line about everything left out.
-        should_stop: asked after every step.
+        warn: called with one line about everything left out.
+        should_stop: called after every step; True stops the training.
 
     Raises:
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
-        TrainingStopped: ``should_stop`` said so.
+        TrainingStopped: ``should_stop`` returned True.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
         UsageError: a recipe, folders or weights that do not fit each other.
     """
@@ -119,7 +119,7 @@ def _started_from(network: IspUNet, weights: Weights, warn: Callable[[str], None
 
 @dataclass(frozen=True, kw_only=True)
 class _TrainingData:
-    """What to learn from, what to be judged by, and what it is."""
+    """Training batches, validation examples, and a description of the data."""
 
     batches: Callable[[Randomness], Darkened]
     held_out: list[Darkened]

@@ -1,4 +1,4 @@
-"""One step's worth of noisy crops and of what they should become."""
+"""Training batches of noisy crops with their clean targets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Batch", "PairedCrops"]
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """One step's worth of examples.
+    """One batch of training examples.
 
     Attributes:
         noisy, clean: float32 ``(B, C, P, P)``; clean in [0, 1].
@@ -32,7 +32,7 @@ class Batch:
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor]:
-        """What a denoiser is called with."""
+        """Arguments of the denoiser."""
         return self.noisy, self.sigma
 
     @property

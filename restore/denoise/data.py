@@ -1,4 +1,4 @@
-"""Where training examples come from: clean pictures with made noise, or pairs of pictures."""
+"""Training examples: clean pictures with synthetic noise, or pairs of noisy and clean pictures."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ _VALIDATION_SIGMA = 25 / 255
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Examples to learn from and examples to be judged by.
+    """Training and validation examples.
 
     Attributes:
-        batches: draws a training batch.
-        held_out: batches of one picture's centre each, never trained on.
-        description: what the examples are, for the weight file.
+        batches: Function that draws a training batch.
+        held_out: Validation batches, each the centre of one held-out picture.
+        description: Description of the data for the weight file.
     """
 
     batches: Callable[[Randomness], Batch]
@@ -51,19 +51,19 @@ def open_training_data(
     multiple: int,
     warn: Callable[[str], None],
 ) -> TrainingData:
-    """Read the pictures of folders, or of two folders of pairs.
+    """Read clean pictures from folders, or pairs from a noisy and a clean folder.
 
     Args:
-        recipe: what the pictures are for.
+        recipe: recipe of the training.
         clean: folders (trees) of clean pictures, or none with ``pairs``.
         pairs: folders of noisy and of clean pictures.
         batch: crops per call of ``batches``.
         multiple: what the sides of the network's inputs must be multiples of.
-        warn: told one line about everything left out.
+        warn: called with one line about everything left out.
 
     Raises:
         UsageError: not exactly one of ``clean`` and ``pairs`` is given, or no folder of pictures.
-        TrainingError: nothing usable is there, or a pair differs in size.
+        TrainingError: there are no usable pictures, or those of a pair differ in size.
     """
     if clean and pairs is None:
         return _from_clean(recipe, clean, batch, multiple, warn)
@@ -80,7 +80,7 @@ def _from_clean(
     warn: Callable[[str], None],
 ) -> TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
-    # A camera's noise is made in colour, whoever sees it.
+    # Camera noise is simulated in colour, for gray networks too.
     in_luma = recipe.channels == 1 and "camera" in recipe.noise
     pictures = list(
         load_pictures(
@@ -116,7 +116,7 @@ def _from_clean(
 
 
 def _for_validation(kind: Degradation) -> Degradation:
-    """Return Gaussian noise at the level that papers compare, other noise as it is."""
+    """Return Gaussian noise at sigma 25, the level that papers compare; other noise as it is."""
     if not isinstance(kind, Gaussian):
         return kind
     sigma = min(max(_VALIDATION_SIGMA, kind.low), kind.high)

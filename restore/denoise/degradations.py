@@ -1,4 +1,4 @@
-"""What makes clean crops noisy: the choices of ``--noise``, alone or mixed."""
+"""The kinds of noise added to clean crops: the choices of ``--noise``, alone or mixed."""
 
 import re
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ class Jpeg:
 class Drawn:
     """Text, line art and test patterns: most of them clean, the others noisy.
 
-    A network that knows photographs only takes fine patterns for noise.
+    A network trained on photographs alone mistakes fine patterns for noise.
     """
 
     clean_share: float = 0.6
@@ -89,8 +89,8 @@ class Degraded:
     """Batches of clean crops with one kind of noise each, drawn with equal chances.
 
     Args:
-        crops: draws clean crops.
-        kinds: of noise.
+        crops: source of clean crops.
+        kinds: kinds of noise.
     """
 
     def __init__(self, crops: RandomCrops, kinds: Sequence[Degradation]) -> None:
@@ -119,10 +119,10 @@ def parse_degradation(text: str, sigma: tuple[float, float], *, gray: bool = Fal
     Args:
         text: as given to ``--noise``.
         sigma: range of the level of ``awgn``, 0..255.
-        gray: for networks of gray pictures.
+        gray: whether the network takes gray pictures.
 
     Raises:
-        UsageError: anything else.
+        UsageError: an unknown name.
     """
     if text == "awgn":
         return Gaussian(sigma[0] / 255, sigma[1] / 255)

@@ -1,4 +1,4 @@
-"""How good a denoiser is on degraded pictures, and how good finished outputs are."""
+"""Evaluation of denoisers on degraded pictures, and of finished outputs."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,15 +42,15 @@ class Distortion(Protocol):
 
     @property
     def condition(self) -> Mapping[str, float]:
-        """What sets it apart from other trials, as in ``{"sigma": 25.0}``."""
+        """Parameters that distinguish this trial, as in ``{"sigma": 25.0}``."""
 
     def __call__(self, clean: Picture, path: Path, index: int, /) -> tuple[Picture, Sigma]:
         """Return the degraded picture and the noise level that the denoiser is told.
 
         Args:
-            clean: the picture.
-            path: where it is.
-            index: its place in sorted order.
+            clean: Clean picture.
+            path: Path of the clean picture.
+            index: Index of the picture in sorted order.
 
         Raises:
             InputError: there is no degraded picture.
@@ -62,13 +62,13 @@ class Score:
     """One clean picture in one trial.
 
     Attributes:
-        path: the clean picture.
-        condition: of the trial.
+        path: Path of the clean picture.
+        condition: Condition of the trial.
         psnr_noisy: PSNR in dB before denoising; infinite where nothing was degraded.
         psnr: PSNR in dB of the result.
         ssim: SSIM of the result.
-        seconds: time the denoiser took.
-        record: the denoiser's own account: model, device, precision, sigma it was given.
+        seconds: Time of the denoiser in seconds.
+        record: Record of the denoiser: model, device, precision, sigma it was given.
     """
 
     path: Path
@@ -122,16 +122,16 @@ GAUSSIAN_PROTOCOL = (
     "clipped nor quantised, from numpy's default generator seeded with the seed plus the "
     f"picture's index in sorted order; {MEASURES}"
 )
-"""What figures under ``GaussianNoise`` mean."""
+"""Protocol of figures under ``GaussianNoise``."""
 
 JPEG_PROTOCOL = (
     "clean picture as decoded, compressed by libjpeg at the quality, chroma at full resolution, "
     f"decoded to 8 bits and scaled to [0, 1]; {MEASURES}"
 )
-"""What figures under ``JpegCompression`` mean."""
+"""Protocol of figures under ``JpegCompression``."""
 
 CAPTURED_PROTOCOL = f"both pictures as decoded, scaled to [0, 1]; {MEASURES}"
-"""What figures under ``CapturedNoise`` mean."""
+"""Protocol of figures under ``CapturedNoise``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +178,7 @@ class JpegCompression:
 
 
 class CapturedNoise:
-    """Noisy pictures of the same names, as a camera took them (see ``CAPTURED_PROTOCOL``).
+    """Noisy photographs with the names of the clean ones (see ``CAPTURED_PROTOCOL``).
 
     Args:
         clean: folder of the clean pictures.
@@ -216,7 +216,7 @@ class CapturedNoise:
 
 
 OUTPUT_PROTOCOL = f"outputs as decoded, scaled to [0, 1]; {MEASURES}"
-"""What the figures of ``score_outputs`` mean."""
+"""Protocol of the figures of ``score_outputs``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,8 +64,8 @@ def denoise(
             rounded, floats unrounded and clipped; NaN stays where it was.
         model: as for ``Denoiser``, which is kept for the next call.
         sigma: noise level in 0..255, or auto.
-        strength: 0 to 1.
-        detail: 0 to 1.
+        strength: share of the denoised result, 0 to 1.
+        detail: share of the finest luminance texture that is put back, 0 to 1.
         device: as for ``Denoiser``.
         precision: as for ``Denoiser``.
         tile: as for ``Denoiser``.
@@ -83,7 +83,7 @@ def denoise(
     ((48, 64), dtype('uint8'), True)
     """
     pictures = as_pictures(image)
-    # As strings, because lists and the like cannot be looked up and deserve a sentence.
+    # As strings: a list is not hashable, and should be refused with a clear message.
     denoiser = _denoiser(str(model), str(device), str(precision), str(tile))
     return like(
         image,

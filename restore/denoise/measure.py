@@ -1,4 +1,4 @@
-"""How weights of denoisers are measured and tried out."""
+"""The precision measurement and the trial run of denoiser weights."""
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ def _noisy(_weights: Weights, clean: Tensor, sigma: float, seed: int) -> Example
 
 
 def trial(weights: Weights) -> Trial:
-    """Return what denoises a random picture."""
+    """Return a trial that denoises a random picture."""
     runner = Runner(weights, Placement(device="cpu", precision="fp32"))
 
     def run(
@@ -46,7 +46,7 @@ def trial(weights: Weights) -> Trial:
 
 
 def training_noise(weights: Weights) -> str:
-    """Return the noise that weights are for, as far as the file says."""
+    """Return the noise that weights were trained for, if the file states it."""
     recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"

@@ -60,9 +60,9 @@ def denoise_out_of_core(
 
     Args:
         source: what to denoise.
-        runner: runs the network.
-        per_tile: denoises a tile.
-        keeps_midtones: give the midtones of each channel the mean that they had, see ``Midtones``.
+        runner: runner of the network.
+        per_tile: function that denoises a tile.
+        keeps_midtones: whether to restore the mean of each channel's midtones, see ``Midtones``.
         strength: as for ``finish``; at 0 the result is the source.
         detail: as for ``finish``.
 
@@ -111,16 +111,16 @@ def _opened_unchanged(source: OutOfCorePicture) -> Iterator[ReadRows]:
 
 
 class Scratch:
-    """A picture ``[C, H, W]`` in float32 on disk; gone when it is closed, or the program ends.
+    """A float32 picture ``[C, H, W]`` on disk, deleted when it is closed or the program ends.
 
     Args:
-        folder: Where the file goes; it never shows a name.
+        folder: Folder of the unnamed temporary file.
         channels: Number of channels.
         height: Height in pixels.
         width: Width in pixels.
 
     Raises:
-        OutputError: the folder has not enough room.
+        OutputError: the folder does not have enough room.
     """
 
     def __init__(self, folder: Path, channels: int, height: int, width: int) -> None:
@@ -160,7 +160,7 @@ class Scratch:
         return np.array(self._mapped(start, stop)).swapaxes(0, 1)
 
     def close(self) -> None:
-        """Give the room back."""
+        """Delete the file."""
         self._file.close()
 
     @property
@@ -168,7 +168,7 @@ class Scratch:
         return self._channels * self._width * np.dtype(np.float32).itemsize
 
     def _mapped(self, start: int, stop: int) -> Pixels:
-        """Map rows as ``[h, C, W]``; no more than these, since pages that were touched stay."""
+        """Map only these rows, as ``[h, C, W]``, since pages once touched stay in memory."""
         try:
             return np.memmap(
                 self._file,
@@ -186,7 +186,7 @@ class Scratch:
 
 
 def _reserve(file: BinaryIO, size: int) -> None:
-    """Make room for ``size`` bytes: to write into a mapped hole of a full disk ends the process.
+    """Allocate ``size`` bytes: writing to a mapped hole on a full disk would kill the process.
 
     Raises:
         OSError: the disk is full.
@@ -211,7 +211,7 @@ def _opened(
     finishing: Callable[[Pixels, Pixels], None],
     reach: int,
 ) -> Iterator[ReadRows]:
-    """Return what reads the finished rows; the working file is gone afterwards."""
+    """Yield a function that reads finished rows, and delete the working file afterwards."""
 
     def rows(start: int, stop: int) -> Picture:
         top, bottom = max(0, start - reach), min(source.height, stop + reach)

@@ -1,4 +1,4 @@
-"""Degradations of whole photographs: by a camera, and by film, scanners and what the web does."""
+"""Degradations of whole photographs: by cameras, film, scanners and processing for the web."""
 
 import math
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ class SceneSampling:
     """Which scenes are photographed, and at which scale.
 
     Scenes are often enlarged first: training pictures were scaled down to a megapixel or less and
-    are sharp from pixel to pixel, as nothing is that a lens draws on twenty megapixels. Of such a
-    photograph, most crops show one wall, sky or skin: so many scenes lose contrast, too. A network
-    that knows only pictures full of detail takes much noise for it.
+    are sharper per pixel than any lens on a sensor of twenty megapixels. Most crops of such a
+    photograph show a plain wall, sky or skin, so many scenes lose contrast, too. A network trained
+    on detailed pictures alone mistakes much noise for detail.
 
     Attributes:
-        shrunk_share: of batches that are made smaller after noise was added, as for the web.
-        smallest: factor by which they are made smaller, at least.
-        enlarged_share: of batches whose scenes are enlarged before.
-        largest: factor by which they are enlarged, at most.
-        flat_share: of crops that lose contrast.
-        least_contrast: that is left, as a share.
+        shrunk_share: Share of batches that are scaled down after noise was added, as for the web.
+        smallest: Smallest factor by which they are scaled down, in (0, 1).
+        enlarged_share: Share of batches whose scenes are enlarged before noise is added.
+        largest: Largest factor by which they are enlarged.
+        flat_share: Share of crops that lose contrast.
+        least_contrast: Smallest share of contrast that is left.
     """
 
     shrunk_share: float
@@ -43,7 +43,7 @@ class SceneSampling:
     least_contrast: float
 
     def drawn(self, crops: RandomCrops, count: int, rng: Randomness) -> Tensor:
-        """Return ``count`` scenes ``(B, C, S, S)``, S from ``crops.patch`` on."""
+        """Return ``count`` scenes ``(B, C, S, S)``, S at least ``crops.patch``."""
         before, after = self._scales(rng)
         side = min(math.ceil(crops.patch / after), crops.largest)
         scenes = self._flattened(crops(rng, count=count, side=math.ceil(side / before)), rng)
@@ -57,7 +57,7 @@ class SceneSampling:
         return mean + kept * (scenes - mean)
 
     def _scales(self, rng: Randomness) -> tuple[float, float]:
-        """Return by how much a scene is enlarged before, and made smaller after it is taken."""
+        """Return the factors by which scenes are enlarged before noise and scaled down after."""
         chance, place = torch.rand(2, generator=rng.host, dtype=torch.float64).tolist()
         if chance < self.shrunk_share:
             return 1.0, self.smallest + (1 - self.smallest) * place
@@ -68,7 +68,7 @@ class SceneSampling:
 
 @dataclass(frozen=True)
 class CameraNoise:
-    """Photographs by random digital cameras, at times made smaller afterwards."""
+    """Photographs by random digital cameras, sometimes scaled down afterwards."""
 
     scenes: SceneSampling = SceneSampling(
         shrunk_share=0.15,
@@ -87,14 +87,14 @@ class CameraNoise:
 
 @dataclass(frozen=True)
 class CameraInGray:
-    """The luma of what ``camera`` makes of the colours of crops, for networks of gray pictures."""
+    """Camera noise for gray networks: simulated in colour by ``camera``, then reduced to luma."""
 
     camera: CameraNoise = CameraNoise()
 
     def __call__(self, crops: RandomCrops, count: int, rng: Randomness) -> Batch:
-        """Draw ``count`` crops, which must know their colours, and photograph them."""
+        """Draw ``count`` crops from ``LumaCrops`` and photograph them in colour."""
         if not isinstance(crops, LumaCrops):
-            raise TypeError("gray crops without their colours")
+            raise TypeError(f"camera noise in gray needs LumaCrops, got {type(crops).__name__}")
         colour = self.camera(crops.colour, count, rng)
         noisy, clean = (luma_and_chroma(each)[0] for each in (colour.noisy, colour.clean))
         return Batch.of(noisy, clean)
@@ -102,10 +102,10 @@ class CameraInGray:
 
 @dataclass(frozen=True)
 class Grain:
-    """Film, scans, and cameras whose noise reduction left luminance noise; then what the web does.
+    """Grain of film, scans and cameras with noise reduction, then processing as for the web.
 
-    A picture may be made smaller after it became noisy, sharpened, and stored as JPEG once or
-    twice. Some have neither noise nor compression, so that a network leaves clean pictures alone.
+    A noisy picture may be scaled down, sharpened, and compressed as JPEG once or twice. Some
+    pictures get neither noise nor compression, so that a network leaves clean pictures alone.
     """
 
     scenes: SceneSampling = SceneSampling(
@@ -156,7 +156,7 @@ class Grain:
         return sharpened(noisy), sharpened(clean)
 
     def _as_jpegs(self, noisy: Tensor, clean: Tensor, rng: Randomness) -> tuple[Tensor, Tensor]:
-        """Compress some; take from the targets what colour lost by it but no more."""
+        """Compress some; where that halved the chroma resolution, halve that of the target."""
         count = len(noisy)
         is_jpeg = _chance(self.jpeg_share, count, rng)
         is_twice = _chance(self.twice_share, count, rng)

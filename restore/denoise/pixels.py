@@ -1,4 +1,4 @@
-"""What denoising does to pixels: before, in and after the network, to a picture or a part of it."""
+"""Pixel operations before, around and after the network, on a picture or a part of it."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ __all__ = [
 ]
 
 DETAIL_REACH = 4
-"""Rows above and below that ``finish`` looks at where detail is put back."""
+"""Rows above and below that ``finish`` needs to put detail back."""
 
 _MIDTONES = (0.1, 0.9)
 _LEAST_SHARE = 0.01
@@ -31,7 +31,7 @@ _BAND = 64
 def encoded_for_network(
     picture: Picture,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return the pixels as the networks know them, and where they are finite if not everywhere."""
+    """Return sRGB-encoded pixels for the network, and a mask of finite ones unless all are."""
     pixels, finite = picture.pixels, None
     if picture.is_float:
         everywhere = np.isfinite(pixels)
@@ -46,7 +46,7 @@ def encoded_for_network(
 def decoded(
     picture: Picture, encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
 ) -> Picture:
-    """Return ``picture`` with the pixels ``encoded``, the other way round."""
+    """Undo ``encoded_for_network``: return ``picture`` with the pixels ``encoded``."""
     pixels = encoded
     if picture.transfer is Transfer.LINEAR:
         pixels = srgb_to_linear(pixels)
@@ -65,13 +65,13 @@ def only_finite(
 
 
 class Midtones:
-    """The shift of each channel after which its midtones have the mean that they had with noise.
+    """The shift of each channel that restores the mean of its midtones before denoising.
 
-    A camera's noise has no mean but near black and white, where clipping gives it one that is
-    rightly taken away. A network that was trained on both would shift colours a little elsewhere.
+    Camera noise has zero mean except near black and white, where clipping biases it and the network
+    rightly removes the bias. Trained on both, a network shifts colours slightly in between.
 
     Args:
-        channels: of the picture.
+        channels: Number of channels of the picture.
     """
 
     def __init__(self, channels: int) -> None:
@@ -80,7 +80,7 @@ class Midtones:
         self._pixels = 0
 
     def add(self, noisy: NDArray[np.float32], restored: NDArray[np.float32]) -> None:
-        """Look at a part of the picture, ``[C, h, w]``."""
+        """Accumulate a part of the picture, ``[C, h, w]``."""
         self._pixels += restored[0].size
         for channel, (theirs, ours) in enumerate(zip(noisy, restored, strict=True)):
             # In bands that stay in the cache from one step to the next.
@@ -106,11 +106,11 @@ class Midtones:
 def finish(
     restored: NDArray[np.float32], encoded: NDArray[np.float32], *, strength: float, detail: float
 ) -> None:
-    """Blend ``restored`` in place with what it was made of, and put fine texture back.
+    """Blend ``restored`` in place with the noisy input, and put fine texture back.
 
     Args:
         restored: ``[C, H, W]``.
-        encoded: the same part of the picture before.
+        encoded: noisy input of the same shape.
         strength: 0 to 1, the share of ``restored``.
         detail: 0 to 1, the share of the finest luminance texture.
     """
@@ -126,7 +126,7 @@ _RADIUS_PX = 1.0
 
 
 def finest_luminance(removed: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the luminance of ``removed`` without what a Gaussian of one pixel leaves of it.
+    """Return the luminance of ``removed`` minus its Gaussian blur, sigma one pixel.
 
     Grain at the scale of single pixels passes for texture; coarser noise shows as blotches, and
     coloured noise as specks, whatever their strength.
@@ -148,24 +148,24 @@ def finest_luminance(removed: NDArray[np.float32]) -> NDArray[np.float32]:
 
 Pixels = NDArray[np.float32]
 
-# No sample of Gaussian noise in ten thousand lies further out.
+# Fewer than one sample of Gaussian noise in ten thousand lies further out.
 _MARGIN_SIGMAS = 4.0
-# For blind networks, whose noise may be stronger than we were told.
+# For blind networks: the noise may be stronger than sigma says.
 _LEAST_MARGIN = 0.25
 
 
 @dataclass(frozen=True)
 class Tile:
-    """Denoises a tile ``[C, h, w]``, gray or RGB, with a network for either; see ``PerTile``.
+    """Denoises a tile ``[C, h, w]``, gray or RGB, with a gray or colour network; see ``PerTile``.
 
     A gray network takes the channels of a colour picture one by one, and a colour network sees a
     gray picture as three equal channels. Noise may reach beyond [0, 1]; what lies further out
     (highlights of float pictures) is clipped for the network, whose correction is then added to the
-    value as it came.
+    original value.
 
     Attributes:
         sigma: noise level in [0, 1], used by networks that take it.
-        channels: of the network.
+        channels: channels of the network, 1 or 3.
     """
 
     sigma: float
@@ -184,7 +184,7 @@ class Tile:
     def _restored(self, run: Run, patch: Pixels) -> Pixels:
         margin = max(_LEAST_MARGIN, _MARGIN_SIGMAS * self.sigma)
         level = np.full(1, self.sigma, np.float32)
-        # Mostly there is nothing to clip, and each pass over a picture takes as long as a GPU.
+        # Usually nothing needs clipping, and an extra pass takes as long as the network on a GPU.
         if patch.min() >= -margin and patch.max() <= 1 + margin:
             restored: Pixels = run(patch[None], level)[0]
             return restored

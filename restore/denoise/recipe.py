@@ -1,4 +1,4 @@
-"""What a denoiser is trained as."""
+"""The training recipe of a denoiser."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ __all__ = ["DenoiseRecipe"]
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseRecipe(Recipe):
-    """All that decides what a denoiser becomes.
+    """All settings that determine a trained denoiser.
 
     Attributes:
         model: dncnn or resunet.
@@ -22,7 +22,7 @@ class DenoiseRecipe(Recipe):
         depth: layers of a DnCNN.
         widths: feature channels: one number for a DnCNN, one per level for a ResUNet.
         batch_norm: train a DnCNN with batch normalisation, as the paper does.
-        blind: a ResUNet is not told the noise level; a DnCNN never is.
+        blind: whether a ResUNet works without the noise level; a DnCNN always does.
         noise: kinds of noise, mixed in equal parts: awgn, camera, grain, drawn, jpeg:Q,
             jpeg:LOW-HIGH.
         sigma: range of the level of awgn, 0..255.
@@ -40,7 +40,7 @@ class DenoiseRecipe(Recipe):
     loss: str = "l1"
 
     def __post_init__(self) -> None:
-        """Refuse a recipe that cannot be followed."""
+        """Refuse an invalid recipe."""
         super().__post_init__()
         low, high = self.sigma
         self.check(

@@ -36,18 +36,18 @@ Sigma = float | Literal["auto"]
 
 _AUTO = "auto"
 _KINDS = {1: "gray", 3: "color"}
-_UNTOLD = {channels: TASK.default_weights[kind] for channels, kind in _KINDS.items()}
-_TOLD = {
+_DEFAULTS = {channels: TASK.default_weights[kind] for channels, kind in _KINDS.items()}
+_DEFAULTS_WITH_SIGMA = {
     channels: TASK.default_weights[f"{kind}, sigma given"] for channels, kind in _KINDS.items()
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Denoised:
-    """A result and how it came about.
+    """A denoised picture, and the record of how it was made.
 
     Attributes:
-        picture: the denoised picture; all but its pixels is as in the input.
+        picture: the denoised picture; only its pixels differ from the input.
         record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
             strength, detail, megapixels, seconds. Plain values, ready for JSON.
 
@@ -83,7 +83,7 @@ class Denoiser(Reopened):
 
     Raises:
         WeightsError: the weights are missing, damaged or for another task.
-        UsageError: an option that does not exist.
+        UsageError: an option is invalid.
         DeviceError: the device is not on this machine.
 
     It may be called from several threads, and pickled: another process opens the networks anew.
@@ -105,7 +105,7 @@ class Denoiser(Reopened):
         tile: str | int = "auto",
     ) -> None:
         self._names = _names_by_channels(model)
-        self._names_told = _TOLD if str(model) == _AUTO else self._names
+        self._names_with_sigma = _DEFAULTS_WITH_SIGMA if str(model) == _AUTO else self._names
         self._placement = Placement(device=device, precision=precision, tile=tile)
         self._networks: dict[str, _Network] = {}
         self._opening = Lock()
@@ -114,7 +114,7 @@ class Denoiser(Reopened):
 
     @property
     def lanes(self) -> int:
-        """How many pictures it works on at once when it is called from several threads."""
+        """Number of pictures processed at once when it is called from several threads."""
         return max(network.runner.lanes for network in self._networks.values())
 
     def __call__(
@@ -137,12 +137,12 @@ class Denoiser(Reopened):
 
         Raises:
             UsageError: sigma, strength or detail out of range.
-            InputError: the image is of no such kind, or cannot be read.
+            InputError: the image is of an unsupported type, or cannot be read.
         """
         sigma, strength, detail = _checked(sigma, strength, detail)
         picture = as_picture(image)
         started = time.perf_counter()
-        names = self._names if sigma == "auto" else self._names_told
+        names = self._names if sigma == "auto" else self._names_with_sigma
         network = self._network(names[picture.channels])
         level = 0.0
         if strength > 0:
@@ -175,7 +175,7 @@ class Denoiser(Reopened):
         """Denoise a picture that does not fit into memory, to the same result.
 
         Args:
-            source: what to denoise; the folder that it names gets a working file without a name.
+            source: picture to denoise; its ``workplace`` holds an unnamed temporary file meanwhile.
             sigma: as for calling.
             strength: as for calling.
             detail: as for calling.
@@ -187,7 +187,7 @@ class Denoiser(Reopened):
         """
         sigma, strength, detail = _checked(sigma, strength, detail)
         started = time.perf_counter()
-        names = self._names if sigma == "auto" else self._names_told
+        names = self._names if sigma == "auto" else self._names_with_sigma
         network = self._network(names[source.like.channels])
         level = 0.0 if sigma == "auto" else float(sigma)
         if strength > 0 and sigma == "auto":
@@ -214,11 +214,11 @@ class Denoiser(Reopened):
 
 @dataclass(frozen=True)
 class _Network:
-    """A network, and what its training tells of how to use it.
+    """A network, and how its training requires it to be used.
 
     Attributes:
-        runner: runs it.
-        keeps_midtones: it was trained on the noise of cameras, and may shift colours.
+        runner: runner of the network.
+        keeps_midtones: whether to restore midtones: training on camera noise may shift colours.
     """
 
     runner: Runner
@@ -256,9 +256,9 @@ def _record(
 
 
 def _names_by_channels(model: str | Path) -> dict[int, str]:
-    """Return which weights serve gray (1) and colour (3) pictures of unknown noise."""
+    """Return the weights for gray (1) and colour (3) pictures of unknown noise level."""
     if str(model) == _AUTO:
-        return _UNTOLD
+        return _DEFAULTS
     name = str(model)
     known = set(shipped())
     own = next((kind for kind in _KINDS.values() if name.endswith(f"-{kind}")), "")

@@ -1,4 +1,4 @@
-"""What the floors below must know of denoising."""
+"""The task record of denoising, for the layers below."""
 
 from restore.weights.task import Task
 

@@ -50,15 +50,15 @@ def train_denoiser(
         clean: folders (trees) of clean pictures, to which the recipe's noise is added.
         pairs: instead, folders of noisy and clean pictures with the same relative names.
         start_from: weights to begin with; see ``started_from``.
-        teacher: weights whose results are learned instead of the clean pictures.
+        teacher: weights of a teacher whose results replace the clean targets.
         settings: where and how to run.
         report: called after every step.
-        warn: told one line about everything left out.
-        should_stop: asked after every step.
+        warn: called with one line about everything left out.
+        should_stop: called after every step; True stops the training.
 
     Raises:
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
-        TrainingStopped: ``should_stop`` said so.
+        TrainingStopped: ``should_stop`` returned True.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
         UsageError: a recipe, sources or weights that do not fit each other.
     """
@@ -125,16 +125,16 @@ _SIZE = 2**-7
 
 
 def add_rounding_noise(convolutions: Iterable[nn.Conv2d], rng: Randomness) -> None:
-    """Multiply what the convolutions are given in training by 1 plus or minus 1/128, at random.
+    """Multiply the inputs of the convolutions in training by 1 plus or minus 1/128, at random.
 
-    Rounding to bfloat16 moves a number by up to 1/256 of itself, so that a feature which lies far
-    from zero and varies little loses most of what it says. The gradient of a rounded feature does
-    not know of that; the gradient of a noisy one does, and moves features to where they are safe.
-    Evaluation is left as it is.
+    Rounding to bfloat16 moves a number by up to 1/256 of itself, so that a feature that lies far
+    from zero and varies little loses most of its information. Gradients through rounding ignore
+    this loss; gradients through noise see it and move features to where rounding does no harm.
+    Evaluation is unaffected.
 
     Args:
-        convolutions: between feature maps, ``(B, C, H, W)``.
-        rng: where the noise comes from.
+        convolutions: convolutions between feature maps ``(B, C, H, W)``.
+        rng: source of the noise.
     """
     noise = _Noise(rng)
     for convolution in convolutions:
@@ -142,7 +142,7 @@ def add_rounding_noise(convolutions: Iterable[nn.Conv2d], rng: Randomness) -> No
 
 
 class _Noise:
-    """The same long strip of random factors for all layers, each beginning somewhere in it."""
+    """A hook that multiplies features by a long strip of factors, from a random start."""
 
     def __init__(self, rng: Randomness) -> None:
         self.rng = rng
@@ -190,9 +190,9 @@ def teacher_for(weights: Weights, *, channels: int, patch: int) -> nn.Module:
 class Distilled:
     """Batches whose target is a teacher's result (Hinton et al., 2015).
 
-    No network can predict all of a clean picture from a noisy one; what nobody can predict only
-    adds noise to the gradients. A teacher's result leaves it out, so that a student comes close to
-    its teacher in far fewer steps than it would learn from clean pictures.
+    No network can predict a clean picture entirely from a noisy one; the unpredictable part only
+    adds noise to the gradients. A teacher's result lacks that part, so that a student approaches
+    its teacher in far fewer steps than it needs with clean targets.
 
     Args:
         batches: draws batches with clean targets.

@@ -1,4 +1,4 @@
-"""Beginning a denoiser with what another one has learned."""
+"""Initialising a denoiser with the weights of another."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,14 +20,14 @@ N = TypeVar("N", bound=nn.Module)
 def started_from(network: N, weights: Weights, warn: Callable[[str], None]) -> N:
     """Return ``network`` with the tensors of ``weights``, as far as they fit.
 
-    A shallower DnCNN grows. In DnCNNs and ResUNets the first and last layers are adapted between
-    gray and colour, so that gray pictures give the results they gave, and the input for the noise
-    level is left out or starts at zero. Everything else of another shape starts afresh.
+    A shallower DnCNN is deepened. In DnCNNs and ResUNets the first and last layers are converted
+    between gray and colour so that gray pictures give the same results; the input for the noise
+    level is dropped, or added with zero weights. Any other tensor of another shape starts afresh.
 
     Args:
-        network: freshly made.
-        weights: of the same architecture.
-        warn: told how many tensors start afresh, and how many are left out.
+        network: network with its initial weights.
+        weights: weights of the same architecture.
+        warn: called with the numbers of tensors that start afresh and that are left out.
 
     Raises:
         UsageError: the architectures differ, or one predicts the noise and the other the picture.
@@ -40,7 +40,7 @@ def started_from(network: N, weights: Weights, warn: Callable[[str], None]) -> N
     known = old.state_dict()
     if isinstance(network, DnCNN | ResUNet):
         if weights.config.residual is not network.config.residual:
-            raise UsageError(f"{weights.name} predicts the picture; trained here is what noise is")
+            raise UsageError(f"{weights.name} predicts the picture; this recipe predicts the noise")
         _adapt_ends(known, network, weights.channels)
     return continued(network, known, weights.name, warn)
 

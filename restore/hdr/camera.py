@@ -1,4 +1,4 @@
-"""A camera and a network as one thing to be trained, and how good the pair is."""
+"""Camera and network as one trainable module, and its validation."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -29,13 +29,13 @@ _MOST_ROWS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class HdrBatch:
-    """One step's worth of scenes, and the chance of the exposures.
+    """One batch of scenes, with the random numbers of their exposures.
 
     Attributes:
-        scene: radiance ``(B, 3, H, W)`` in units of white, with a margin around the crops.
-        noise: standard normal, ``(B, 3, P, P)``, for the crops.
-        read_noise: standard deviation of each exposure's, ``(B, 1, 1, 1)``.
-        height_error: ``(N, N)`` in [-1, 1], of the element's making.
+        scene: Radiance ``(B, 3, H, W)`` in units of white, with a margin around the crops.
+        noise: Standard normal noise of the crops, ``(B, 3, P, P)``.
+        read_noise: Standard deviation of the read noise of each exposure, ``(B, 1, 1, 1)``.
+        height_error: Fabrication error of the element, ``(N, N)`` in [-1, 1].
     """
 
     scene: Tensor
@@ -45,17 +45,17 @@ class HdrBatch:
 
 
 class Coded(nn.Module):
-    """A scene through the element and the sensor, and back through the network.
+    """Captures scenes through the element and the sensor, and restores them with the network.
 
-    Without an element nothing is blurred, and the network decides the saturated pixels only, with
-    a soft transition: all others were measured.
+    Without an element nothing is blurred, and the network replaces saturated pixels only, with a
+    soft transition: all others keep their measured values.
 
     Args:
-        recipe: for camera and sensor.
-        network: with room for the element.
-        margin: pixels around the crops that give light to them and are not restored.
-        psf: ``(3, P, Q)`` of an element that is there already.
-        height_map: of an element that is learned.
+        recipe: Recipe that defines camera and sensor.
+        network: Network with room for the element.
+        margin: Pixels around the crops that contribute light to them and are not restored.
+        psf: PSF ``(3, P, Q)`` of a given element.
+        height_map: Height map of a learned element.
     """
 
     psf: Tensor | None
@@ -90,7 +90,7 @@ class Coded(nn.Module):
         """Return the restored crops ``(B, 3, P, P)`` of scenes; see ``HdrBatch``."""
         with torch.autocast(scene.device.type, enabled=False):
             capture = self.capture(scene, noise, read_noise, height_error)
-            # Whoever decodes knows the element as it was designed.
+            # The network knows the element as designed, without its fabrication error.
             designed = self.spread()
         restored: Tensor = self.network(capture, psf=designed).float()
         if self.has_element:
@@ -116,13 +116,13 @@ class Coded(nn.Module):
             return self.psf
         heights = self.height_map()
         if self.is_resting:
-            # Not detached: processes that train together wait for every gradient.
+            # Not merely detached: distributed training waits for the gradient of every parameter.
             heights = heights.detach() + 0 * heights
         made = fabricated(heights, self.recipe.camera, height_error)
         return point_spread(made, self.recipe.camera, self.recipe.psf_size).psf
 
     def begin_with(self, height_m: Tensor) -> None:
-        """Begin with heights that a network can decode: the element need not rest.
+        """Begin with the heights of a trained element, which then learns from the first step.
 
         Raises:
             UsageError: another number of cells.
@@ -133,10 +133,10 @@ class Coded(nn.Module):
         self.rest = 0.0
 
     def pace(self, progress: float) -> Iterable[nn.Parameter]:
-        """Let the element learn from its share of the training on.
+        """Freeze the element during the first part of the training.
 
         Returns:
-            The parameters that do not learn yet.
+            The parameters that are still frozen.
         """
         self.is_resting = progress < self.rest
         if self.height_map is None or not self.is_resting:
@@ -171,7 +171,7 @@ class Coded(nn.Module):
 
 
 def make_height_map(recipe: HdrRecipe) -> HeightMap:
-    """Return the random start of a learned element."""
+    """Return a learned element with random initial heights."""
     return HEIGHT_MAPS[recipe.element](recipe.camera, recipe.cells)
 
 
@@ -204,7 +204,7 @@ class HdrValidation:
     def __call__(self, network: nn.Module) -> float:
         """Return the mean of a ``Coded`` pair, which is left in evaluation mode."""
         if not isinstance(network, Coded):
-            raise TypeError(f"a camera with its network is judged, not {type(network).__name__}")
+            raise TypeError(f"the network must be a Coded module, not {type(network).__name__}")
         network.eval()
         scores, self._rows = [], []
         with torch.inference_mode():

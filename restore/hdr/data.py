@@ -48,9 +48,9 @@ class Library:
         return len(self.panoramas) + len(self.pictures) + len(self.photographs)
 
     def split(self) -> tuple["Library", "Library"]:
-        """Return the library without every eighth panorama and HDR picture, and these.
+        """Return a training and a validation library: every eighth panorama and HDR picture.
 
-        Photographs, whose lights are made, are judged by only where there is nothing else.
+        Photographs, whose highlights are synthetic, validate only where there is nothing else.
         """
         photographs = [self.photographs, ()]
         if not (self.panoramas or self.pictures):
@@ -73,12 +73,12 @@ def open_library(
     """Read the pictures of folders and their subfolders, until ``MOST_BYTES`` are in memory.
 
     Linear pictures that are twice as wide as high are taken for panoramas, other linear pictures
-    for ordinary HDR pictures, and all else for photographs, which need light to be added.
+    for ordinary HDR pictures, and all else for photographs, whose highlights are synthesised.
 
     Args:
         folders: trees of pictures.
         least_size: side in pixels that scenes will have; smaller pictures are left out.
-        warn: told one line about everything left out.
+        warn: called with one line about everything left out.
 
     Raises:
         UsageError: no such folder, or no pictures in it.
@@ -126,12 +126,12 @@ def _kept(picture: Picture, *, is_hdr: bool, is_panorama: bool) -> Tensor:
 class Scenes:
     """Draws scenes: views of random direction and angle, or random crops, mirrored and tinted.
 
-    Of a few proposals for every scene the one with the brightest lights is taken: most directions
-    hold nothing that would saturate a sensor by much.
+    Of a few proposals for every scene, the one with the brightest lights is taken: most directions
+    contain nothing far above saturation.
 
     Args:
-        library: where from.
-        side: of the scenes in pixels.
+        library: Library to draw from.
+        side: Side of the scenes in pixels.
     """
 
     def __init__(self, library: Library, *, side: int) -> None:
@@ -223,11 +223,11 @@ def view(
     Args:
         panorama: ``(C, H, 2 H + 2)`` as ``wrapped`` returns it; the middle is straight ahead, the
             top above.
-        yaw: to the right.
-        pitch: upwards.
-        roll: clockwise.
-        fov: horizontal angle of view; all angles in radians.
-        side: of the view in pixels.
+        yaw: Rotation to the right in radians.
+        pitch: Rotation upwards in radians.
+        roll: Clockwise rotation in radians.
+        fov: Horizontal angle of view in radians.
+        side: Side of the view in pixels.
 
     Returns:
         ``(C, side, side)``, bilinearly sampled.
@@ -256,7 +256,7 @@ def view(
 
 
 def wrapped(panorama: Tensor) -> Tensor:
-    """Return a panorama with its last column before its first and its first after its last.
+    """Return a panorama padded by its last column on the left and its first on the right.
 
     Views across the seam are then as smooth as any.
     """

@@ -1,4 +1,4 @@
-"""A learned optical element in files: for those who make it, and for those who want to see it."""
+"""Files of a learned optical element, for fabrication and for viewing."""
 
 import io
 from pathlib import Path

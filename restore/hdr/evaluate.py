@@ -1,4 +1,4 @@
-"""How much of the light that saturation takes a network for high dynamic range finds again."""
+"""Evaluation of HDR networks: how well they recover the light that saturation clipped."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 NOTHING = "the exposure itself"
-"""The name of the row that tells what there is to be won."""
+"""Name of the baseline: the exposure without reconstruction."""
 
 _MARGIN = 64
 _FOV_DEGREES, _PITCH_DEGREES = 75.0, 10.0
@@ -38,16 +38,16 @@ _FOV_DEGREES, _PITCH_DEGREES = 75.0, 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What scenes are cut and how they are exposed.
+    """The scenes of an evaluation, and their exposure.
 
     Attributes:
-        size: side of the scenes in pixels.
-        views: into each panorama, at equal angles; other pictures give their centre.
-        saturated: share of the pixels above white.
-        bits: of the sensor.
-        read_noise: standard deviation, of white.
-        peak_nits: luminance of 64 times white for PU21.
-        seed: of the noise.
+        size: Side of the scenes in pixels.
+        views: Views into each panorama, at equal angles; other pictures give their centre.
+        saturated: Share of the pixels above white.
+        bits: Bits per sample of the sensor.
+        read_noise: Standard deviation of the read noise, relative to white.
+        peak_nits: Luminance of 64 times white in cd/m^2, for PU21.
+        seed: Seed of the noise.
     """
 
     size: int = 320
@@ -75,7 +75,7 @@ def protocol(conditions: Conditions) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class HdrResult:
-    """One network on one scene; all pixels, and those that saturated."""
+    """The scores of one network on one scene, over all pixels and over saturated ones."""
 
     path: Path
     view: int
@@ -130,7 +130,7 @@ def evaluate_hdr(
     Args:
         contenders: networks, compared on the same scenes.
         paths: HDR pictures and panoramas.
-        conditions: see there.
+        conditions: scenes and exposure.
     """
     seeds = count(conditions.seed)
     for path in paths:

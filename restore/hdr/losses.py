@@ -1,4 +1,4 @@
-"""What training for high dynamic range minimises."""
+"""The training losses of high dynamic range."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,23 +18,23 @@ _SLOPE_AT_ZERO = MU / PEAK / math.log1p(MU)
 def hdr_loss(
     name: str, result: Tensor, scene: Tensor, *, saturated: Tensor, highlight_weight: float
 ) -> Tensor:
-    """Return the mean difference over all pixels and, weighted, over the saturated ones.
+    """Return the mean difference over all pixels plus the weighted mean over saturated ones.
 
     Args:
         name: one of ``HDR_LOSSES``.
         result: radiance ``(B, C, H, W)`` in units of white.
-        scene: the radiance to be restored, likewise.
+        scene: true radiance, of the same shape and unit.
         saturated: bool ``(B, 1, H, W)``, the pixels above the sensor's white.
-        highlight_weight: of the second mean.
+        highlight_weight: weight of the second mean.
     """
     if name == "gamma":
-        # The paper's: the root of the mean square, which lets highlights weigh by themselves.
+        # The paper's loss: the root mean square, in which highlights weigh more by themselves.
         difference = _root(result) - _root(scene)
         return difference.square().mean().clamp(min=1e-12).sqrt()
     difference = _DIFFERENCES[name](result, scene)
     loss = difference.mean()
     if highlight_weight:
-        # Sums and not a choice of pixels: a GPU need not be waited for.
+        # A masked sum instead of indexing, which would wait for the GPU.
         share = saturated.float().mean().clamp(min=1e-12)
         loss = loss + highlight_weight * (difference * saturated).mean() / share
     return loss
@@ -51,7 +51,7 @@ def _pu21_difference(result: Tensor, scene: Tensor) -> Tensor:
 
 
 def _below_zero(result: Tensor) -> Tensor:
-    """Return how far light is below zero: encodings end there, and with them the gradients."""
+    """Return a penalty on negative light, where the encodings have no gradients."""
     return -_SLOPE_AT_ZERO * result.clamp(max=0)
 
 

@@ -1,4 +1,4 @@
-"""How weights for high dynamic range are measured and tried out."""
+"""The precision measurement and the trial run of weights for high dynamic range."""
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ def _saturated(weights: Weights, clean: Tensor, share: float, seed: int) -> Exam
 
 
 def trial(weights: Weights) -> Trial:
-    """Return what reconstructs the light of a random exposure."""
+    """Return a trial that reconstructs the light of a random exposure."""
     runner = Runner(weights, Placement(device="cpu", precision="fp32"))
 
     def run(

@@ -1,4 +1,4 @@
-"""How close reconstructed radiance is to the scene."""
+"""PSNR of reconstructed radiance: linear, mu-law and PU21."""
 
 import math
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class HdrScore:
     """Peak signal-to-noise ratios in dB.
 
     Attributes:
-        linear: of radiance, the peak at 64 times white.
-        mu: of mu-law values (mu = 5000), the same peak.
-        pu21: of PU21 values, the peak at that of 100 cd/m^2.
+        linear: PSNR of radiance, with the peak at 64 times white.
+        mu: PSNR of mu-law values (mu = 5000), with the same peak.
+        pu21: PSNR of PU21 values, with the peak at that of 100 cd/m^2.
     """
 
     linear: float
@@ -44,7 +44,7 @@ def hdr_score(
 
     Args:
         result: ``(C, H, W)`` in units of white; clipped to 0..64.
-        scene: likewise.
+        scene: true radiance, of the same shape and unit.
         mask: bool ``(H, W)``, the pixels that count; None for all.
         peak_nits: luminance in cd/m^2 that 64 times white is shown at.
 

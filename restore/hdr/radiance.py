@@ -1,4 +1,4 @@
-"""Linear light, what is known of each of its pixels, and the files that it becomes."""
+"""Linear light, the origin of each pixel's value, and the files that hold it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -35,22 +35,22 @@ __all__ = [
 ]
 
 BESIDE: Mapping[str, str] = {"preview": "preview.jpg", "write-mask": "mask.png"}
-"""What may be written beside the result, by its option, and how the file's name ends."""
+"""Additional output files: command-line option to the end of the file's name."""
 
 
 class Known(IntEnum):
-    """How the value of a pixel came about; the numbers are those in a mask."""
+    """The origin of a pixel's value; the numbers are those in a mask."""
 
     GUESSED = 0
-    """Saturated, and nothing but its surroundings says by how much."""
+    """Saturated; estimated from its surroundings alone."""
     DECODED = 128
-    """Saturated, and found again from the light that the element throws elsewhere."""
+    """Saturated; recovered from the light that the element spreads to other pixels."""
     MEASURED = 255
     """Within the sensor's range."""
 
 
 def guessed_where(lost: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Return ``Known`` for pixels of which some are lost and all others were measured."""
+    """Return ``Known`` codes: guessed where ``lost``, measured elsewhere."""
     known = np.full(lost.shape, Known.MEASURED, dtype=np.uint8)
     known[lost] = Known.GUESSED
     return known
@@ -63,8 +63,8 @@ class Radiance:
     Attributes:
         picture: scene-linear float32, 1 the sensor's white.
         known: uint8 ``[H, W]``, see ``Known``; stored in the picture's own orientation.
-        record: how it came about, in plain values.
-        attributes: entries for the header of an EXR file.
+        record: record of how it was made, as plain values.
+        attributes: header attributes of an EXR file.
 
     >>> import numpy as np
     >>> import restore
@@ -113,7 +113,7 @@ _LARGEST = 10_000 / 203
 
 
 def write_gain_map(picture: Picture, *, quality: int | None = None) -> bytes:
-    """Encode linear light of any range; libultrahdr makes the tone-mapped picture in it.
+    """Encode linear light of any range; libultrahdr tone-maps the base picture.
 
     Raises:
         OutputError: this build of imagecodecs has no libultrahdr, or the picture is too small.

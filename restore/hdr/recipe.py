@@ -1,4 +1,4 @@
-"""What a network for high dynamic range is trained as."""
+"""The training recipe of a network for high dynamic range."""
 
 from dataclasses import asdict, dataclass, field
 
@@ -20,26 +20,27 @@ HdrNetwork = HdrUNet | HdrResUNet
 
 @dataclass(frozen=True, kw_only=True)
 class HdrRecipe(Recipe):
-    """All that decides what a network for high dynamic range becomes.
+    """All settings that determine a trained network for high dynamic range.
 
     Attributes:
-        optics: learn an element with the network, train for a fixed PSF, or for none.
+        optics: learn (an element with the network), fixed (a given PSF) or none.
         model: resunet, or unet as published.
-        widths: feature channels: one per level for resunet, one number for unet.
-        blocks: residual blocks a level of a resunet.
-        element: how the heights of a learned element are described: a key of ``HEIGHT_MAPS``.
-        cells: side of a learned height map; its cells are the aperture over this.
-        psf_size: side of the PSF of a learned element in pixels, odd.
-        rest: share of the training during which a learned element stays as it started. A network
-            that cannot decode yet has only one wish for it: to do nothing, for a sharper picture.
-        smoothness: weight of the mean squared Laplacian of the heights (in micrometres).
-        saturated: range of the share of pixels above white.
+        widths: Feature channels: one per level for resunet, one number for unet.
+        blocks: Residual blocks per level of a resunet.
+        element: Parametrisation of the heights of a learned element: a key of ``HEIGHT_MAPS``.
+        cells: Side of a learned height map in cells, which span the aperture.
+        psf_size: Side of the PSF of a learned element in pixels, odd.
+        rest: Share of the training during which a learned element stays fixed. Until the network
+            can decode, gradients only push the element to do nothing, for a sharper picture.
+        smoothness: Weight of the mean squared Laplacian of the heights (in micrometres).
+        saturated: Range of the share of pixels above white.
         loss: mu, pu21 or gamma.
-        highlight_weight: weight of the mean over the saturated pixels beside that over all.
-        bits: of the sensor's samples.
-        read_noise: upper end of its standard deviation, of white; every crop has its own.
-        full_well: electrons at white, for the noise of counting; 0 for none.
-        camera: that an element is learned for.
+        highlight_weight: Weight of the mean over the saturated pixels beside that over all.
+        bits: Bits per sample of the sensor.
+        read_noise: Largest standard deviation of the read noise, relative to white; every crop has
+            its own.
+        full_well: Electrons at white, for shot noise; 0 for none.
+        camera: Camera that an element is learned for.
     """
 
     patch: int = 192
@@ -62,7 +63,7 @@ class HdrRecipe(Recipe):
     camera: LensDesign = field(default_factory=LensDesign)
 
     def __post_init__(self) -> None:
-        """Refuse a recipe that cannot be followed."""
+        """Refuse an invalid recipe."""
         super().__post_init__()
         low, high = self.saturated
         self.check(
@@ -76,7 +77,7 @@ class HdrRecipe(Recipe):
                 "a height map has at least 8 cells": self.cells >= 8,
                 "the PSF's size is odd and at least 3 pixels": self.psf_size % 2 == 1
                 and self.psf_size >= 3,
-                "the rest of an element is a share from 0 to 1": 0 <= self.rest <= 1,
+                "rest must be a share from 0 to 1": 0 <= self.rest <= 1,
                 "smoothness and weights cannot be negative": min(
                     self.smoothness, self.highlight_weight
                 )

@@ -1,4 +1,4 @@
-"""Radiance from one exposure: an ordinary one, or one through an element that encodes."""
+"""Radiance from one exposure, ordinary or through an encoding optical element."""
 
 import hashlib
 import time
@@ -46,20 +46,19 @@ _BAND_PX = 512
 
 
 class HdrReconstructor(Reopened):
-    """Finds the light that one exposure lost to saturation.
+    """Recovers the light that one exposure lost to saturation.
 
     Args:
         mode: single for ordinary pictures; optics for captures through an encoding element.
         model: a shipped name, a weight file, or auto for the mode's own.
-        psf: ``(3, P, Q)`` of the element that captures are made with, where it is not certain to
-            be the one that the weights were trained for.
+        psf: PSF ``(3, P, Q)`` of the captures' element, to check it against that of the weights.
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``.
 
     Raises:
         WeightsError: the weights are missing, damaged, or for another task or mode.
-        UsageError: an option that does not exist, or another PSF than that of the weights.
+        UsageError: an option is invalid, or another PSF than that of the weights.
         DeviceError: the device is not on this machine.
 
     It can be pickled: another process opens the network anew.
@@ -96,7 +95,7 @@ class HdrReconstructor(Reopened):
 
     @property
     def lanes(self) -> int:
-        """How many pictures it works on at once when it is called from several threads."""
+        """Number of pictures processed at once when it is called from several threads."""
         return self._runner.lanes
 
     def __call__(
@@ -111,22 +110,22 @@ class HdrReconstructor(Reopened):
 
         Args:
             image: ``Picture``, path, PIL image, array or tensor of one picture; see
-                ``restore.denoise``. 8- to 16-bit, or linear floating point; gray is taken for three
+                ``restore.denoise``. 8- to 16-bit, or linear floating point; gray counts as three
                 equal colours.
-            saturation: the sample value in (0, 1] from which on a channel is saturated; None to
-                find it (single), or for 1 (optics).
+            saturation: sample value in (0, 1] from which a channel is saturated; None to detect it
+                (single), or for 1 (optics).
             is_linear: whether integer samples are linear; None to take them for sRGB.
-            exposure_stops: the result is brightened by this much.
+            exposure_stops: stops by which the result is brightened.
 
         Returns:
             Scene-linear light in sRGB's primaries (or the file's own), 1 where the sensor
-            saturates. In mode single, pixels that are neither saturated nor within three pixels of
-            one that is and near white are the picture's own, linearised.
+            saturates. Mode single changes saturated pixels, and pixels near white within three
+            pixels of one; all others are only linearised.
 
         Raises:
-            InputError: no such kind of image, not to be read, or floating point with light above
-                its white: it is HDR already.
-            UsageError: a saturation or exposure that makes no sense.
+            InputError: the image is of an unsupported type or unreadable, or is floating point with
+                light above white: it is HDR already.
+            UsageError: saturation or exposure out of range.
         """
         if saturation is not None:
             checked_number("saturation", saturation, 0, 1, "a sample value up to 1", above=True)
@@ -201,7 +200,7 @@ class HdrReconstructor(Reopened):
         tile = _Tile(usable, needed_above=1 - _KNEE)
         restored = self._runner.tiled(light, tile, channels=len(usable))
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
-        # What saturated is at least as bright as it was stored.
+        # A saturated pixel is at least as bright as its stored value.
         for channel, measured, level in zip(restored, light, white, strict=True):
             np.maximum(channel, measured, out=channel, where=saturated & (measured >= level))
         touched = mask > 0
@@ -219,7 +218,7 @@ class HdrReconstructor(Reopened):
         linear: Callable[[NDArray[np.float32]], NDArray[np.float32]],
         white: NDArray[np.float32],
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        # Light is made tile by tile: a whole picture of it would be one more in memory.
+        # Linearised tile by tile, to avoid another whole picture in memory.
         tile = _Tile(white, light_of=lambda patch: as_colour(linear(patch)))
         restored = self._runner.tiled(samples, tile, channels=len(white))
         np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
@@ -238,9 +237,9 @@ class _Tile:
     """Reconstructs the light ``[3, h, w]`` of a tile, in the unit of the light; see ``PerTile``.
 
     Attributes:
-        white: ``[3]``, where each channel of light saturates.
-        light_of: returns linear light ``[3, h, w]`` of samples.
-        needed_above: tiles that are darker than this share of white come back as they are.
+        white: light ``[3]`` at which each channel saturates.
+        light_of: function from samples to linear light ``[3, h, w]``.
+        needed_above: share of white; tiles that stay below it come back unchanged.
     """
 
     white: NDArray[np.float32]
@@ -274,7 +273,7 @@ def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | N
         return None
     if own is None and (psf is None or "converted_from" not in weights.provenance):
         raise WeightsError(
-            f"{weights.name}: knows no optical element; use --mode single, or weights trained "
+            f"{weights.name}: has no optical element; use --mode single, or weights trained "
             "with --optics learn or fixed"
         )
     if own is None or psf is None:
@@ -291,9 +290,9 @@ def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | N
 
 
 def _evidence(saturated: NDArray[np.bool_], psf: Tensor) -> NDArray[np.float32]:
-    """Return which share of each pixel's light falls on pixels that the sensor could measure.
+    """Return the share of each pixel's light that falls on unsaturated pixels, ``[H, W]``.
 
-    The core of the PSF is left out: it falls where the pixel itself is.
+    The core of the PSF is left out: it falls on the pixel itself.
     """
     spread = psf.mean(dim=0)
     rows, columns = (size // 2 for size in spread.shape)

@@ -1,4 +1,4 @@
-"""What a camera with an encoding element makes of a scene."""
+"""Simulated captures of scenes through an encoding optical element."""
 
 import time
 from pathlib import Path
@@ -24,12 +24,12 @@ _MOST_SAMPLES = 4_000_000
 
 
 class CaptureSimulator:
-    """Takes pictures through an element.
+    """Simulates captures through an optical element.
 
     Args:
-        model: weights whose element is used, a shipped name, or auto for hdr-optics.
-        psf: another element's, ``(3, P, Q)``.
-        bits: of the sensor, 8, 10 or 12.
+        model: Weights whose element is used, a shipped name, or auto for hdr-optics.
+        psf: PSF ``(3, P, Q)`` of another element.
+        bits: Bits per sample of the sensor: 8, 10 or 12.
 
     Raises:
         WeightsError: weights without an element, and no ``psf``.
@@ -46,7 +46,7 @@ class CaptureSimulator:
             )
             psf = psf_of(weights.tensors)
             if psf is None:
-                raise WeightsError(f"{weights.name}: knows no optical element; give one with --psf")
+                raise WeightsError(f"{weights.name}: has no optical element; give one with --psf")
         self._psf = psf.numpy()
 
     def __call__(
@@ -56,11 +56,11 @@ class CaptureSimulator:
         exposure_stops: float | None = None,
         is_linear: bool | None = None,
     ) -> Radiance:
-        """Return the capture: linear samples in [0, 1], in steps of the sensor; no noise.
+        """Return the capture: linear samples in [0, 1], quantised by the sensor, without noise.
 
         Args:
-            picture: a scene in colour, of high dynamic range for it to make sense.
-            exposure_stops: how much brighter than the picture says the scene is exposed; None to
+            picture: scene in colour, usually of high dynamic range.
+            exposure_stops: stops by which the scene is brightened before the exposure; None to
                 let 1.5 % of the pixels saturate.
             is_linear: whether integer samples are linear; None to take them for sRGB.
 
@@ -69,7 +69,7 @@ class CaptureSimulator:
         """
         started = time.perf_counter()
         if picture.channels != 3:
-            raise UsageError("a gray picture: the element treats every colour in its own way")
+            raise UsageError("a gray picture: the element spreads each colour differently")
         light = linear_light(picture, is_linear=is_linear)
         scale = 2**exposure_stops if exposure_stops is not None else 1 / _white(light)
         light *= np.float32(scale)

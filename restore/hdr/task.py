@@ -1,4 +1,4 @@
-"""What the floors below must know of high dynamic range."""
+"""The task record of high dynamic range, for the layers below."""
 
 from restore.weights.task import Task
 

@@ -1,4 +1,4 @@
-"""Training for high dynamic range: from folders of scenes to a network and, if wanted, a lens."""
+"""Training for high dynamic range: from folders of scenes to a network and an optical element."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -62,23 +62,23 @@ def train_hdr(
         recipe: what to train and how.
         output: the weight file.
         folders: trees of HDR pictures, panoramas and photographs; see ``open_library``.
-        psf: of the element, for ``optics="fixed"``.
+        psf: file with the PSF of the element, for ``optics="fixed"``.
         start_from: weights of the same network to begin with; a learned element begins with
             theirs, if they have one.
         settings: where and how to run.
         report: called after every step.
-        warn: told one line about everything left out.
-        should_stop: asked after every step.
+        warn: called with one line about everything left out.
+        should_stop: called after every step; True stops the training.
 
     Raises:
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
-        TrainingStopped: ``should_stop`` said so.
+        TrainingStopped: ``should_stop`` returned True.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
         UsageError: a recipe, a PSF or weights that do not fit each other.
         InputError: a file that holds no PSF.
     """
     if (recipe.optics == "fixed") != (psf is not None):
-        raise UsageError("--psf goes with --optics fixed, which cannot do without")
+        raise UsageError("--optics fixed needs --psf, and --psf needs --optics fixed")
     places = [folders] if isinstance(folders, Path) else folders
 
     def prepare(context: Context) -> Lesson[HdrBatch]:
@@ -177,7 +177,7 @@ def _coded(recipe: HdrRecipe, psf_file: Path | None) -> Coded:
 
 
 def _start(coded: Coded, weights: Weights) -> None:
-    """Give the network what ``weights`` have learned, and a learned element their heights.
+    """Load ``weights`` into the network, and their heights into a learned element.
 
     Raises:
         UsageError: another architecture, or other widths.
@@ -185,7 +185,7 @@ def _start(coded: Coded, weights: Weights) -> None:
     own = coded.network.state_dict()
     theirs = {key: value for key, value in weights.tensors.items() if key not in _ELEMENT}
     transports = {key for key in own.keys() ^ theirs.keys() if key.startswith(_TRANSPORTS)}
-    # Where one of the two sees through no element, it has nothing to gather and to scatter.
+    # A network without an element has no gathering and scattering layers.
     theirs = {key: value for key, value in theirs.items() if key not in transports}
     wanted = {key: own[key].shape for key in own.keys() - transports - _ELEMENT}
     if wanted != {key: value.shape for key, value in theirs.items()}:
@@ -197,7 +197,7 @@ def _start(coded: Coded, weights: Weights) -> None:
 
 
 def _held_out_scenes(library: Library, recipe: HdrRecipe, side: int, margin: int) -> list[Tensor]:
-    """Return scenes, the same for the same library and seed, one by one."""
+    """Return validation scenes, each ``(1, 3, H, W)``, reproducible from library and seed."""
     rng = torch.Generator().manual_seed(recipe.seed)
     scenes = Scenes(library, side=side)
     share = torch.full((1,), sum(recipe.saturated) / 2)

@@ -1,4 +1,4 @@
-"""What a codec is: how a format of files is recognised, what it holds, who reads and writes it."""
+"""The description of a file format: how to recognise, read and write it, and what it can hold."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Alpha(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
-    """What may be asked of a file that is written.
+    """Options for writing a file.
 
     Attributes:
         bit_depth: bits per sample; None keeps the picture's own where the container can hold it.
@@ -47,7 +47,7 @@ class WriteOptions:
 
 
 AS_IT_CAME = WriteOptions()
-"""Depth, blocks and notes of the picture, and the container's default quality."""
+"""Default options: the picture's own depth, metadata and notes; the container's default quality."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,18 +66,18 @@ class SampleEncoding:
 
 
 CheckSize = Callable[[int, int], None]
-"""Refuses a width and height before memory is taken for them."""
+"""A function that refuses a width and height before memory is allocated for them."""
 
 
 class Reader(Protocol):
-    """Decodes a file that stands at its beginning."""
+    """Decodes a file from its start."""
 
     def __call__(self, file: BinaryIO, check_size: CheckSize, /) -> "Picture":
-        """Return the picture; whatever is raised tells that the file is damaged."""
+        """Return the picture; any exception means that the file is damaged."""
 
 
 class Writer(Protocol):
-    """Encodes a picture whose samples have the values that are to be stored."""
+    """Encodes a picture whose samples already have the values to store."""
 
     def __call__(self, picture: "Picture", encoding: SampleEncoding, /) -> bytes:
         """Return the bytes of a file."""
@@ -85,25 +85,26 @@ class Writer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """One row of the table.
+    """One row of the table of formats.
 
     Attributes:
-        name: of the format, as people write it.
-        suffixes: of file names, lower case; outputs get the first.
-        recognise: whether the first ``HEAD_BYTES`` bytes of a file begin this format.
-        reader: where the ``Reader`` is, as ``module:function``; "" if the format is not read.
-        writer: where the ``Writer`` is; "" if pictures are not written in this format.
-        bit_depths: bits per sample that it is written with; 32 is floating point.
-        samples: the kind of numbers in it.
-        alpha: the kind of alpha in it.
-        is_lossy: whether decoding gives other samples than were encoded.
-        default_quality: of lossy formats, 1 to 100; else None.
-        holds_metadata: whether it holds ICC, EXIF and XMP.
-        holds_orientation: whether it states the orientation outside of EXIF.
-        holds_primaries: whether it states the primaries of linear light by itself.
-        holds_light: whether it holds scene-linear light.
-        holds_gain_map: whether it holds such light as sRGB and what to multiply it by.
-        is_for_raw: whether photographs made of RAW files are written in it.
+        name: Name of the format as users know it.
+        suffixes: File-name suffixes in lower case; outputs get the first.
+        recognise: Function that tells from the first ``HEAD_BYTES`` bytes whether a file has this
+            format.
+        reader: Import path of the ``Reader``, ``module:function``; "" if the format is not read.
+        writer: Import path of the ``Writer``; "" if pictures are not written in this format.
+        bit_depths: Supported bits per sample when writing; 32 is floating point.
+        samples: Kind of numbers that it stores.
+        alpha: Kind of alpha that it stores.
+        is_lossy: Whether decoding returns other samples than were encoded.
+        default_quality: Default quality of a lossy format, 1 to 100; else None.
+        holds_metadata: Whether it holds ICC, EXIF and XMP.
+        holds_orientation: Whether it states the orientation outside EXIF.
+        holds_primaries: Whether it states the primaries of linear light without an ICC profile.
+        holds_light: Whether it holds scene-linear light.
+        holds_gain_map: Whether it holds scene-linear light as sRGB with a gain map.
+        is_for_raw: Whether photographs developed from RAW files are written in it.
     """
 
     name: str
@@ -124,11 +125,11 @@ class Codec:
     is_for_raw: bool = False
 
     def read(self, file: BinaryIO, check_size: CheckSize) -> "Picture":
-        """Decode a file that stands at its beginning, as ``reader`` does."""
+        """Decode a file from its start with ``reader``."""
         reader: Reader = resolve_name(self.reader)
         return reader(file, check_size)
 
     def write(self, picture: "Picture", encoding: SampleEncoding) -> bytes:
-        """Encode a picture, as ``writer`` does."""
+        """Encode a picture with ``writer``."""
         writer: Writer = resolve_name(self.writer)
         return writer(picture, encoding)

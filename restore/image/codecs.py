@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 HEAD_BYTES = 64
-"""As many bytes at the start of a file tell its format."""
+"""Number of bytes at the start of a file from which its format is recognised."""
 
 
 class ImageFormat(StrEnum):
-    """A container of pictures. BMP is only read; DNG is only written, and only of RAW files.
+    """An image file format. BMP is only read; DNG is only written, and only from RAW files.
 
     >>> import restore
     >>> restore.ImageFormat("jpeg") is restore.ImageFormat.JPEG
@@ -165,7 +165,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
         holds_metadata=False,
         holds_light=True,
     ),
-    # Read as RAW, and written from what the sensor measured: not a Picture either way.
+    # Read as RAW, and written from sensor data: never a Picture.
     ImageFormat.DNG: Codec(
         name="DNG",
         suffixes=(".dng",),
@@ -183,10 +183,10 @@ PICTURE_SUFFIXES = frozenset(
 """Suffixes by which finished pictures are found in folders."""
 
 WRITTEN = {each: codec.suffixes[0] for each, codec in CODECS.items() if codec.writer}
-"""The formats that pictures are written in, each with the suffix that its files get."""
+"""Formats that pictures are written in, each with the suffix of its files."""
 
 WRITTEN_OF_RAW = {each: codec.suffixes[0] for each, codec in CODECS.items() if codec.is_for_raw}
-"""The same for photographs made of RAW files."""
+"""The same for photographs developed from RAW files."""
 
 WRITTEN_OF_LIGHT = {
     each: suffix
@@ -203,14 +203,14 @@ _RAW_MAGIC = (
 
 
 def sniff(head: bytes) -> ImageFormat | None:
-    """Return the format that ``head``, ``HEAD_BYTES`` of a file, begins; None if it is not read."""
+    """Return the readable format of a file from its first ``HEAD_BYTES`` bytes, or None."""
     return next((each for each, codec in CODECS.items() if codec.recognise(head)), None)
 
 
 def has_raw_head(head: bytes) -> bool:
-    """Return whether ``head`` begins a container of camera RAW files, and of nothing else.
+    """Return whether ``head`` has a signature that only camera RAW files have.
 
-    Most RAW files are TIFF, which their head does not tell from pictures.
+    Most RAW files are TIFF files and share the signature of TIFF pictures.
     """
     return head.startswith(_RAW_MAGIC) or head[4:12] == b"ftypcrx "
 
@@ -221,5 +221,5 @@ def format_of_suffix(suffix: str) -> ImageFormat | None:
 
 
 def is_lossy(image_format: ImageFormat | None) -> bool:
-    """Return whether pictures of a format, None for unknown, went through lossy compression."""
+    """Return whether a format compresses with loss; False for None, an unknown format."""
     return image_format is not None and CODECS[image_format].is_lossy

@@ -1,6 +1,6 @@
-"""What callers of the library hand over as an image, to a Picture, and back to their kind.
+"""Converting whatever a caller passes as an image to a Picture, and results back to its type.
 
-PyTorch and Pillow are imported only where a caller hands over an object of theirs.
+PyTorch and Pillow are imported only if the caller passes one of their objects.
 """
 
 import sys
@@ -31,7 +31,7 @@ ImageLike: TypeAlias = "Picture | str | PathLike[str] | Image.Image | NDArray[An
 - array ``[H, W]``, ``[H, W, 1]`` or ``[H, W, 3]`` of uint8, uint16 or floats in [0, 1]
 - float tensor ``(1 or 3, H, W)`` or ``(B, 1 or 3, H, W)`` in [0, 1]
 
-But for pictures and files, samples are taken for sRGB-encoded.
+Arrays, tensors and PIL images are taken to be sRGB-encoded.
 """
 
 _KINDS = "give a Picture, a path, a PIL image, a numpy array or a torch tensor"
@@ -41,18 +41,18 @@ _PIL_DEPTHS = {"1": 8, "L": 8, "LA": 8, "P": 8, "RGB": 8, "RGBA": 8, "I;16": 16,
 
 _MEANS = (-0.5, 1.5)
 _MOST = 16.0
-"""Of floats in [0, 1], whatever their noise; those in 0..255 have more unless they are black."""
+"""Largest value accepted for noisy floats in [0, 1]; floats in 0..255 exceed it unless black."""
 
 
 def as_picture(image: ImageLike, name: str = "image") -> Picture:
-    """Return the one picture that ``image`` is.
+    """Return ``image`` as a single picture.
 
     Args:
-        image: see ``ImageLike``; a batch must hold one picture.
-        name: what messages call it.
+        image: Image of any supported type, see ``ImageLike``; a batch must hold one picture.
+        name: Name of the image in error messages.
 
     Raises:
-        UnsupportedImage: another kind of object, shape, dtype or range, or no pixels.
+        UnsupportedImage: the type, shape, dtype or range is not supported, or there are no pixels.
         InputError: the file cannot be read; see ``decode``.
     """
     pictures = as_pictures(image, name)
@@ -87,10 +87,10 @@ def as_pictures(image: ImageLike, name: str = "image") -> list[Picture]:
 
 
 def like(image: ImageLike, results: Sequence[Picture]) -> Any:
-    """Return what was made of ``as_pictures(image)`` as the kind of object that ``image`` is.
+    """Return ``results``, made from ``as_pictures(image)``, in the type of ``image``.
 
     Integer samples are rounded and clipped, floats of arrays and tensors clipped to [0, 1]; NaN
-    stays where it was. Tensors come back on their device. A file gives a ``Picture``. PIL images
+    stays where it was. Tensors come back on their device. A path gives a ``Picture``. PIL images
     keep their ``info``; those of mode 1 come back as L, those of mode P as RGB or RGBA.
     """
     if isinstance(image, np.ndarray):
@@ -149,9 +149,9 @@ def _from_tensor(image: "torch.Tensor", name: str) -> list[Picture]:
         if len(shape) in (3, 4) and shape[-1] in (1, 3) and shape[-3] not in (1, 3):
             hint = ", which looks like (H, W, C): move the channels to the front"
         elif not image.is_floating_point():
-            hint = ", of levels: divide by the largest"
+            hint = ", not of floats: divide by the largest code"
         raise UnsupportedImage(f"{name}: a {what} tensor of shape {shape}{hint}; {_TENSORS}")
-    # In float32 before NumPy, which knows no bfloat16.
+    # To float32 first: NumPy has no bfloat16.
     pixels: NDArray[np.float32] = image.detach().to("cpu").float().numpy()
     _check_floats(pixels, name)
     batch = pixels if pixels.ndim == 4 else pixels[None]
@@ -178,7 +178,7 @@ def _from_pil(image: "Image.Image", name: str) -> Picture:
     try:
         samples = np.asarray(_without_palette(image))
     except Exception as error:
-        # Pillow decodes now, and its decoders raise whatever damaged data make of them.
+        # Pillow decodes only now, and its decoders may raise anything on damaged data.
         raise CorruptImage(f"{name}: a PIL image that cannot be decoded ({error})") from error
     is_float = depth == 32
     if is_float:
@@ -221,7 +221,7 @@ def _to_pil(image: "Image.Image", result: Picture) -> "Image.Image":
 
 
 def _check_floats(values: NDArray[Any], name: str) -> None:
-    """Refuse what is not in [0, 1], which clipped would be white."""
+    """Refuse floats that are clearly not in [0, 1]: clipping would turn them white."""
     finite = values[np.isfinite(values)]
     if not finite.size:
         return

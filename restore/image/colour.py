@@ -1,4 +1,4 @@
-"""Primaries and transfer curves: sRGB as numbers, and light of other primaries brought to it."""
+"""Primaries and transfer curves: the constants of sRGB, and conversion from other primaries."""
 
 from dataclasses import replace
 
@@ -24,10 +24,10 @@ __all__ = [
 ]
 
 REC601_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
-"""Red, green and blue samples to luma: the gray of BSD68 and of nearly every denoising paper."""
+"""Weights of red, green and blue samples in luma, the gray of BSD68 and most denoising papers."""
 
 REC709_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)
-"""Red, green and blue light in sRGB's primaries to luminance."""
+"""Weights of red, green and blue light, in sRGB's primaries, in luminance."""
 
 SRGB_PRIMARIES = "0.64 0.33 0.3 0.6 0.15 0.06 0.3127 0.329"
 """Chromaticities of sRGB as ``Picture`` holds them: x and y of red, green, blue and white."""
@@ -42,7 +42,7 @@ SRGB_TO_XYZ = np.array(
 """Linear sRGB to CIE XYZ under D65 (IEC 61966-2-1)."""
 
 D50 = np.array([0.9642, 1.0, 0.8249])
-"""The white of colour profiles in CIE XYZ."""
+"""The white point of ICC profiles, CIE XYZ."""
 
 _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
@@ -50,7 +50,7 @@ _BRADFORD = np.array(
 
 
 def adaptation_to_d50(white: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the matrix ``[3, 3]`` from colours in XYZ under ``white`` to what they are under D50.
+    """Return the chromatic adaptation matrix ``[3, 3]`` from ``white`` to D50, in CIE XYZ.
 
     The linear Bradford transform, as in colour profiles (ICC.1:2022, annex E).
     """
@@ -59,18 +59,18 @@ def adaptation_to_d50(white: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def in_srgb_primaries(light: Picture) -> Picture:
-    """Return a linear picture whose colours are those of ``light``.
+    """Convert linear light to sRGB's primaries.
 
-    What sRGB cannot show becomes negative or brighter than white in some channel. Primaries that
-    are no colours are taken for sRGB's.
+    Colours outside sRGB's gamut get negative values, or values above white, in some channel.
+    Invalid primaries are taken to be sRGB's.
 
     Args:
-        light: linear; one without ``primaries`` is in sRGB's already.
+        light: Linear picture; without ``primaries`` it is in sRGB's already.
     """
     if light.primaries in ("", SRGB_PRIMARIES) or light.channels == 1:
         return light
     try:
-        with np.errstate(all="ignore"):  # what comes of zeros is no number
+        with np.errstate(all="ignore"):  # division by zero gives NaN, checked below
             matrix = np.linalg.inv(_to_xyz(SRGB_PRIMARIES)) @ _to_xyz(light.primaries)
     except np.linalg.LinAlgError:
         return light
@@ -81,7 +81,7 @@ def in_srgb_primaries(light: Picture) -> Picture:
 
 
 def _to_xyz(primaries: str) -> NDArray[np.float64]:
-    """Return the matrix ``[3, 3]`` from light of these primaries to XYZ under D50."""
+    """Return the matrix ``[3, 3]`` from linear RGB of these primaries to XYZ under D50."""
     x, y = np.array(primaries.split(), dtype=np.float64).reshape(4, 2).T
     *colours, white = (np.stack([x, y, 1 - x - y]) / y).T
     columns = np.stack(colours, axis=1)
@@ -89,8 +89,8 @@ def _to_xyz(primaries: str) -> NDArray[np.float64]:
     return np.asarray(adaptation_to_d50(white) @ scaled)
 
 
-# Light up to the knee is multiplied by the slope; above it stands (1 + offset) x^(1 / exponent) -
-# offset (IEC 61966-2-1).
+# Light up to the knee is multiplied by the slope; above it the curve is
+# (1 + offset) x^(1 / exponent) - offset (IEC 61966-2-1).
 SRGB_KNEE = 0.0031308
 SRGB_SLOPE = 12.92
 SRGB_OFFSET = 0.055
@@ -100,7 +100,7 @@ SRGB_EXPONENT = 2.4
 def linear_to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     """Encode light as sRGB samples (IEC 61966-2-1), any shape.
 
-    The curve goes on above 1, and is odd around 0, so that nothing is clipped.
+    The curve continues above 1 and is odd around 0, so that nothing is clipped.
     """
     light = np.abs(linear)
     curve = (1 + SRGB_OFFSET) * np.power(light, 1 / SRGB_EXPONENT) - SRGB_OFFSET

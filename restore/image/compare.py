@@ -1,4 +1,4 @@
-"""A picture of before and after, to be looked at."""
+"""Before-and-after comparison pictures."""
 
 from io import BytesIO
 
@@ -17,9 +17,9 @@ _ROWS_AT_ONCE = 256
 
 
 def viewable(picture: Picture) -> NDArray[np.uint8]:
-    """Return the pixels for a screen: ``[H, W, C]``, linear light encoded as sRGB, no alpha.
+    """Return pixels for display: ``[H, W, C]``, linear light encoded as sRGB, without alpha.
 
-    A quarter of the memory of ``picture``, which need not be kept for ``compare_png``.
+    They take a quarter of the memory of ``picture``, which ``compare_png`` does not need.
     """
     shown = np.empty((picture.height, picture.width, picture.channels), np.uint8)
     for top in range(0, picture.height, _ROWS_AT_ONCE):
@@ -34,13 +34,13 @@ def viewable(picture: Picture) -> NDArray[np.uint8]:
 def compare_png(before: NDArray[np.uint8], after: NDArray[np.uint8], like: Picture) -> bytes:
     """Return an 8-bit PNG of both, pixel for pixel and upright, with a white seam between.
 
-    Pictures up to 1280 pixels wide stand side by side, before on the left. Of wider ones one
-    picture is made, its left half from before and its right half from after.
+    Pictures up to 1280 pixels wide are placed side by side, ``before`` on the left. Wider ones
+    share one picture: its left half from ``before``, its right half from ``after``.
 
     Args:
         before: ``[H, W, C]`` as ``viewable`` makes it.
         after: the same, of the same size.
-        like: gives the orientation, and the ICC profile if its pixels are not linear.
+        like: picture that gives the orientation, and the ICC profile if its pixels are not linear.
     """
     left, right = (_upright(pixels, like.orientation) for pixels in (before, after))
     width, height = left.size

@@ -1,4 +1,4 @@
-"""Any supported file to a Picture: an allowlist of decoders, chosen by content."""
+"""Decoding any supported file to a Picture, with an allowlist of decoders chosen by content."""
 
 import io
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ __all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors", "size_check"]
 
 DEFAULT_MAX_PIXELS = 500_000_000
 
-_KNOWN_STRANGERS = (
+_UNSUPPORTED_MAGIC = (
     (b"GIF8", "is a GIF"),
     (b"\xff\x0a", "is a JPEG XL"),
     (b"\x00\x00\x00\x0cJXL ", "is a JPEG XL"),
@@ -34,17 +34,17 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
     """Read one picture.
 
     Args:
-        source: a file, or a file's bytes (standard input).
-        max_pixels: refuse larger pictures before memory is taken for them.
+        source: Path of a file, or a file's bytes (standard input).
+        max_pixels: Number of pixels above which a picture is refused before memory is allocated.
 
     Returns:
-        The picture in the file's own colour space and orientation, with its blocks.
+        The picture in the file's own colour space and orientation, with its metadata.
 
     Raises:
-        UnsupportedImage: not a picture, or a kind that is not read.
-        CorruptImage: damaged or cut short. Damage within the data of a JPEG that still has its end
-            marker cannot be noticed: JPEG has no checksums.
-        ImageTooLarge: more than ``max_pixels``.
+        UnsupportedImage: the file is not a picture, or its format is not supported.
+        CorruptImage: the file is damaged or truncated. Damage inside a JPEG that still has its end
+            marker goes unnoticed: JPEG has no checksums.
+        ImageTooLarge: the picture has more than ``max_pixels``.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
     """
@@ -57,7 +57,7 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
 
 
 def size_check(max_pixels: int) -> CheckSize:
-    """Return what refuses, by width and height, pictures of no pixels and of more than allowed."""
+    """Return a check that refuses pictures without pixels, or with more than ``max_pixels``."""
 
     def check_size(width: int, height: int) -> None:
         if width < 1 or height < 1:
@@ -76,8 +76,9 @@ def named_errors(name: str) -> Iterator[None]:
     """Turn whatever decoders raise into a sentence that begins with ``name``.
 
     Raises:
-        InputError: as it was; or CorruptImage, ImageTooLarge where memory ran out, or InputError
-            where the file cannot be read.
+        InputError: the original InputError with the name; or the file cannot be read.
+        CorruptImage: a decoder failed.
+        ImageTooLarge: memory ran out.
     """
     try:
         yield
@@ -88,7 +89,7 @@ def named_errors(name: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"{name}: cannot be read: {error.strerror}") from error
-        # The decoders are other people's: whatever they raise on hostile data, the data is bad.
+        # Third-party decoders may raise anything on hostile data; in any case, the data is bad.
         raise CorruptImage(f"{name}: is damaged or cut short ({_brief(error)})") from error
 
 
@@ -110,7 +111,7 @@ def _advice(head: bytes) -> str:
         return "is empty"
     if has_raw_head(head):
         return f"is a camera RAW file; {_SUPPORTED}"
-    for magic, what in _KNOWN_STRANGERS:
+    for magic, what in _UNSUPPORTED_MAGIC:
         if head.startswith(magic):
             return f"{what}; {_SUPPORTED}"
     if head[4:8] == b"ftyp":
@@ -122,7 +123,7 @@ def _kind_of_brand(brand: bytes) -> str:
     if brand in _HEIF_BRANDS:
         return "is a HEIC or HEIF"
     name = "".join(character for character in brand.decode("latin-1") if character.isalnum())
-    return f"is a film or a file of the kind {name}"
+    return f"is a video or a file of type {name}"
 
 
 def _brief(error: Exception) -> str:

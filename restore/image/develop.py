@@ -1,4 +1,4 @@
-"""From a camera's own colours to those of a screen."""
+"""From camera RGB to sRGB: colour matrix, white balance and exposure."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ def camera_to_srgb(raw: RawPicture) -> NDArray[np.float32]:
     """Return the matrix ``[3, 3]`` from white-balanced camera RGB to linear sRGB.
 
     White stays white, as in every RAW converter. Where the file states no colour matrix, camera
-    colours are taken for sRGB's.
+    RGB is taken to be sRGB.
     """
     if raw.xyz_to_camera is None:
         return np.eye(3, dtype=np.float32)
@@ -26,16 +26,16 @@ def camera_to_srgb(raw: RawPicture) -> NDArray[np.float32]:
 
 
 def gains_of(white_balance: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Return factors for red, green and blue of which the least is 1.
+    """Return the white balance scaled so that its smallest factor is 1, ``[3]``.
 
-    A sensor that is saturated in all colours then comes out white, never tinted.
+    A pixel that saturates in all colours then comes out white, never tinted.
     """
     least = min(white_balance)
     return np.array([factor / least for factor in white_balance], dtype=np.float32)
 
 
 def gray_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
-    """Return the white balance under which the mean of the picture is gray, green 1.
+    """Return the white balance that makes the mean of the picture gray, with green 1.
 
     Buchsbaum, "A Spatial Processor Model for Object Colour Perception", 1980.
 
@@ -52,7 +52,7 @@ def gray_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
 
 
 MOST_RATIO = 300.0
-"""What networks are trained for, and the most that ``auto_ratio`` asks for."""
+"""Highest amplification that networks are trained for, and that ``auto_ratio`` returns."""
 
 _CLIPPED_SHARE = 0.005
 _MIDDLE_GRAY = 0.18
@@ -60,11 +60,11 @@ _CELL = 4
 
 
 def auto_ratio(planes: NDArray[np.float32]) -> float:
-    """Return the amplification under which a picture is well exposed.
+    """Return the amplification that exposes a picture well.
 
     It brings the mean of the picture to middle gray (18 % of white), unless more than 0.5 % of the
     picture would then be clipped: if so, the brightest 0.5 % just reach white. It lies between 1
-    and 300. All is measured on means of cells of 4x4 packed pixels, in which noise weighs little.
+    and 300. Both are measured on the means of cells of 4x4 packed pixels, which suppress noise.
 
     Args:
         planes: ``[4 or 9, h, w]``, black at 0, sensor white at 1, white balanced.
@@ -80,7 +80,7 @@ def auto_ratio(planes: NDArray[np.float32]) -> float:
 
 
 def _cell_means(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return means over cells, whole ones where the picture is large enough for any."""
+    """Return the means over complete cells of 4x4, smaller only where the picture is."""
     count, height, width = planes.shape
     rows, columns = (min(_CELL, size) for size in (height, width))
     inside = planes[:, : height // rows * rows, : width // columns * columns]

@@ -28,7 +28,7 @@ _DENOMINATOR = 10_000
 
 
 def write_cfa_dng(raw: RawPicture) -> bytes:
-    """Encode a mosaic with all that is known of it.
+    """Encode a mosaic with its metadata.
 
     Adobe's Digital Negative specification 1.4, uncompressed, one 16-bit sample per pixel.
     """
@@ -52,7 +52,7 @@ def write_linear_dng(linear: NDArray[np.float32], raw: RawPicture) -> bytes:
 
     Args:
         linear: ``[3, H, W]`` in [0, 1], black at 0 and sensor white at 1.
-        raw: the file it was made of: colour matrix, white balance, orientation and EXIF.
+        raw: RAW picture that gives the colour matrix, white balance, orientation and EXIF.
     """
     samples = np.rint(np.clip(linear, 0, 1) * np.float32(65535)).astype(np.uint16)
     interleaved = np.ascontiguousarray(np.moveaxis(samples, 0, -1))
@@ -101,7 +101,7 @@ def _written(
 
 
 def _fractions(values: NDArray[np.floating[Any]]) -> tuple[int, ...]:
-    """Return numerators and denominators in turn."""
+    """Return each value as a numerator followed by its denominator."""
     return tuple(
         number for value in values for number in (round(float(value) * _DENOMINATOR), _DENOMINATOR)
     )

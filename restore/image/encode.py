@@ -1,4 +1,4 @@
-"""A Picture to the bytes of a file."""
+"""Encoding a Picture as the bytes of a file."""
 
 import struct
 from collections.abc import Callable, Iterator
@@ -23,16 +23,16 @@ __all__ = ["check_depth", "encode", "encode_as", "encode_rows"]
 def check_depth(
     image_format: ImageFormat, bit_depth: int | None, *, is_light: bool = False
 ) -> None:
-    """Refuse a number of bits per sample that a container is not written with.
+    """Refuse a bit depth that a format is not written with.
 
     Args:
-        image_format: any.
-        bit_depth: what is asked for, if anything.
-        is_light: what is written is scene-linear light, of which integers would lose all that is
-            brighter than white.
+        image_format: Format to write.
+        bit_depth: Requested bits per sample, or None.
+        is_light: Whether scene-linear light is written, of which integers would lose everything
+            above white.
 
     Raises:
-        UsageError: says what it holds.
+        UsageError: the format is not written with this depth; the message names those that it is.
     """
     if bit_depth is None:
         return
@@ -55,13 +55,13 @@ def encode(
 ) -> bytes:
     """Return the bytes of a file.
 
-    Samples that come unchanged from ``decode`` go into a lossless container of the same depth
-    unchanged. Linear light is sRGB-encoded and clipped for integer samples, sRGB is decoded for
-    floating point ones other than those of a TIFF whose profile says that they are encoded; the ICC
-    profile, which then no longer applies, is left out, and colours get sRGB's primaries where the
-    container cannot state theirs. Colour is multiplied by alpha in OpenEXR, in TIFF as it was, and
-    nowhere else. Where a container cannot hold the orientation, the pixels are turned and EXIF and
-    XMP, which might tell viewers to turn them again, are left out.
+    Samples that come unchanged from ``decode`` are stored unchanged in a lossless container of the
+    same depth. For integer samples, linear light is sRGB-encoded and clipped; for floating point
+    samples, sRGB is linearised, except in a TIFF whose profile says that its samples are encoded.
+    The ICC profile, which then no longer applies, is left out, and colours are converted to sRGB's
+    primaries where the container cannot state theirs. Alpha is premultiplied in OpenEXR, straight
+    elsewhere; TIFF keeps it as it was. Where a container cannot hold the orientation, the pixels
+    are rotated, and EXIF and XMP are left out: viewers might rotate the pixels again.
 
     Args:
         picture: what to write.
@@ -105,14 +105,15 @@ def encode_rows(
     rows: Callable[[int, int], Picture],
     options: WriteOptions,
 ) -> None:
-    """Write a picture that need not be in memory to a TIFF: the bytes that ``encode`` returns.
+    """Write a picture to a TIFF some rows at a time; the bytes are those that ``encode`` returns.
 
     Args:
-        file: empty, to be written and read at any place.
-        like: has all but the rows of the picture.
-        height: how many rows there are.
-        rows: returns those from a first to, exclusive, a last one; called from top to bottom.
-        options: as for ``encode_as``; metadata can be stripped of pictures that are stored upright.
+        file: Empty seekable file, open for reading and writing.
+        like: Picture without rows that gives everything else.
+        height: Height of the picture in pixels.
+        rows: Function that returns the rows from ``start`` up to, but not including, ``stop``;
+            called from top to bottom.
+        options: As for ``encode_as``; metadata can only be stripped from upright pictures.
 
     Raises:
         OutputError: TIFF cannot hold this picture.
@@ -175,7 +176,7 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
     """Return the picture with the kind of alpha that the container holds.
 
     Raises:
-        OutputError: it holds none, and something shows through.
+        OutputError: the container holds no alpha, and the picture is not opaque.
     """
     codec = CODECS[image_format]
     if codec.alpha is Alpha.NONE:
@@ -189,16 +190,16 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
         return picture
     if not picture.alpha_is_opacity and not is_opaque(picture):
         raise OutputError(
-            f"{image_format.upper()} would take the fourth channel for opacity, which it is not "
-            "said to be; use --format tiff"
+            f"{image_format.upper()} would take the fourth channel for opacity, but the file does "
+            "not declare it so; use --format tiff"
         )
     return with_alpha_kind(picture, premultiplied=codec.alpha is Alpha.PREMULTIPLIED)
 
 
 def _with_transfer(picture: Picture, codec: Codec, *, linear: bool) -> Picture:
-    """Return samples that are linear or encoded, of primaries that the file will state."""
+    """Return linear or encoded samples in primaries that the file can state."""
     is_linear = picture.transfer is Transfer.LINEAR
-    # Other containers of encoded samples hold the profile, which states them.
+    # In other containers of encoded samples, the ICC profile states the primaries.
     is_bare = linear or not codec.holds_metadata
     if linear == is_linear and (not is_bare or _states_primaries(picture, codec)):
         return picture
@@ -218,5 +219,5 @@ def _states_primaries(light: Picture, codec: Codec) -> bool:
 def _recoded(
     picture: Picture, curve: Callable[[NDArray[np.float32]], NDArray[np.float32]], to: Transfer
 ) -> Picture:
-    """Return other samples of the same colours, which the profile does not describe any more."""
+    """Return the same colours with re-encoded samples, which the profile no longer describes."""
     return replace(picture, pixels=curve(picture.pixels), transfer=to, icc=None, png_chunks=b"")

@@ -63,7 +63,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class ExrHeader:
-    """What decides whether and how a file is read.
+    """The part of an OpenEXR header that decides whether and how a file is read.
 
     Windows are the inclusive corners ``(left, top, right, bottom)``.
     """
@@ -106,7 +106,7 @@ def _primaries(header: ExrHeader) -> str:
 
 
 def _display_window(header: ExrHeader) -> tuple[int, int, int, int] | None:
-    """Return the display window relative to the first pixel, or None where both are one."""
+    """Return the display window relative to the data window, or None where they are equal."""
     if header.display_window == header.data_window:
         return None
     x, y = header.data_window[:2]
@@ -124,8 +124,8 @@ def write_exr(
 
     Args:
         picture: linear light.
-        encoding: of 16 or 32 bits.
-        attributes: more entries for the header, by name.
+        encoding: encoding with 16 or 32 bits per sample.
+        attributes: additional header attributes by name.
     """
     names = ["Y"] if picture.channels == 1 else ["R", "G", "B"]
     channels = dict(zip(names, picture.pixels, strict=True))
@@ -156,8 +156,8 @@ def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
     return np.array([left, top], np.int32), np.array([right, bottom], np.int32)
 
 
-# The library can read a header alone, but does not say where the table of chunks is. Without a look
-# at it, of files that are cut short the library would print on standard output.
+# The library can read a header alone, but does not say where the chunk table is. Unless the table
+# is checked first, the library prints to standard output when a file is truncated.
 _TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000
 _MOST_ATTRIBUTES, _MOST_ATTRIBUTE_BYTES = 4096, 16 << 20
 _ONE_LEVEL = 0

@@ -1,4 +1,4 @@
-"""What a colour profile says in numbers: its primaries, and whether samples are linear light."""
+"""Reading ICC profiles: their primaries, and whether samples are linear light."""
 
 import struct
 
@@ -34,7 +34,7 @@ def check_profile(size: int) -> None:
 
 
 def is_encoded(icc: bytes | None) -> bool:
-    """Return whether a profile says, by its curve of green or gray, that samples are not light."""
+    """Return whether the tone curve of a profile, for green or gray, is not linear."""
     curve = _tag(icc, b"gTRC") or _tag(icc, b"kTRC")
     try:
         if curve[:4] == b"curv":
@@ -53,15 +53,15 @@ def is_encoded(icc: bytes | None) -> bool:
 
 
 def other_primaries(icc: bytes | None) -> str:
-    """Return the chromaticities of a profile as ``Picture`` holds them.
+    """Return the primaries of a profile as ``Picture`` holds them.
 
     Returns:
-        x and y of red, green, blue and white; "" where they are sRGB's, or the profile, by tables
-        or for want of colours, has none.
+        x and y of red, green, blue and white; "" where they are sRGB's, or where the profile has
+        none because it is gray or table-based.
     """
     try:
         colours = [_fixed(_tag(icc, name), 8, 3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-        with np.errstate(all="ignore"):  # what comes of zeros is no number
+        with np.errstate(all="ignore"):  # division by zero gives NaN, checked below
             from_d50 = np.linalg.inv(_adaptation(icc))
             points = [from_d50 @ each for each in (*colours, D50)]
             values = np.concatenate([(point / point.sum())[:2] for point in points])
@@ -74,14 +74,14 @@ def other_primaries(icc: bytes | None) -> str:
 
 
 def _adaptation(icc: bytes | None) -> NDArray[np.float64]:
-    """Return what took the colours from the display's white to D50, in which profiles are."""
+    """Return the matrix that adapted colours from the display's white to the profile's D50."""
     if adapted := _tag(icc, b"chad"):
         return _fixed(adapted, 8, 9).reshape(3, 3)
     return adaptation_to_d50(_fixed(_tag(icc, b"wtpt"), 8, 3))
 
 
 def _fixed(tag: bytes, start: int, count: int) -> NDArray[np.float64]:
-    """Return numbers in 16.16 bits."""
+    """Return ``count`` fixed-point numbers of 16.16 bits as floats."""
     return np.array(struct.unpack_from(f">{count}i", tag, start)) / 65536
 
 

@@ -1,4 +1,4 @@
-"""JPEG with its blocks: EXIF and XMP of one segment of 64 kilobytes each, IPTC and comments."""
+"""JPEG with its metadata: EXIF and XMP of one 64 kB segment each, IPTC and comments."""
 
 import logging
 import struct
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
-    """Read a JPEG; of one that holds several pictures (MPO) the first.
+    """Read a JPEG, or the first picture of a multi-picture file (MPO).
 
     Raises:
         UnsupportedImage: CMYK.
@@ -50,7 +50,7 @@ def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
 
 
 def write_jpeg(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture`` without subsampling of colours, with the segments of the JPEG it was.
+    """Encode ``picture`` without chroma subsampling; what was read from JPEG keeps its segments.
 
     Raises:
         OutputError: the picture is too large.
@@ -70,7 +70,7 @@ def write_jpeg(picture: Picture, encoding: SampleEncoding) -> bytes:
 def _exif(exif: bytes | None) -> bytes | None:
     """Return an EXIF block that fits: without its thumbnail, then without the maker's notes.
 
-    Where that is still too much, what is left says how the picture is to be turned.
+    If it still does not fit, only the orientation is kept.
     """
     if not exif or _fits(exif):
         return exif
@@ -110,16 +110,16 @@ _START = b"\xff\xd8"
 _JFIF_MARKER, _IPTC_MARKER, _COMMENT_MARKER = b"\xff\xe0", b"\xff\xed", b"\xff\xfe"
 _JFIF, _IPTC = b"JFIF\x00", b"Photoshop 3.0\x00"
 _JFIF_BYTES = 18
-"""Of the segment with its marker and length, as libjpeg writes it."""
+"""Length of the JFIF segment that libjpeg writes, with its marker and length field."""
 _DENSITY = slice(11, 16)
-"""Of those: the unit, and how many pixels it has in each direction."""
+"""Bytes of the density in it: the unit, and pixels per unit in each direction."""
 
 
 def kept_segments(found: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return the segments that hold the density, IPTC with what Photoshop adds, and comments.
+    """Return the segments that hold the density, Photoshop's IPTC block, and comments.
 
     Args:
-        found: names and contents, as Pillow lists them.
+        found: names and contents of the segments, as Pillow lists them.
     """
     header, kept = b"", []
     for name, content in found:
@@ -134,9 +134,9 @@ def kept_segments(found: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def _with_segments(jpeg: bytes, segments: bytes) -> bytes:
-    """Return a file of libjpeg with ``kept_segments`` of another.
+    """Return a JPEG written by libjpeg with ``kept_segments`` of another file inserted.
 
-    They come behind EXIF, which readers look for in front.
+    They follow EXIF, which readers expect first.
     """
     if not segments or jpeg[2:4] != _JFIF_MARKER:
         return jpeg

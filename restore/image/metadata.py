@@ -1,4 +1,4 @@
-"""Blocks that travel with the pixels: EXIF, and what it says about orientation."""
+"""EXIF blocks: reading, repairing, and the orientation in them."""
 
 import struct
 import warnings
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 EXIF_HEADER = b"Exif\x00\x00"
-"""What JPEG puts before an EXIF block; we keep blocks without it."""
+"""Prefix of an EXIF block in JPEG; blocks are kept without it."""
 
 DESCRIPTIVE_TAGS = frozenset(
     {0x010E, 0x010F, 0x0110, 0x0112, 0x011A, 0x011B, 0x0128, 0x0131, 0x0132, 0x013B, 0x8298}
@@ -52,7 +52,7 @@ _filters = Lock()
 
 @contextmanager
 def quiet_pillow() -> Iterator[None]:
-    """Silence what Pillow warns of in damaged EXIF: such a block is kept, but says less.
+    """Silence Pillow's warnings about damaged EXIF: such a block is read as far as possible.
 
     One thread at a time, since warning filters belong to the process.
     """
@@ -67,7 +67,7 @@ def bare_exif(block: bytes | None) -> bytes | None:
 
 
 def orientation_of(exif: bytes | None) -> int:
-    """Return the EXIF orientation 1..8; 1 where the block says nothing sensible."""
+    """Return the EXIF orientation 1..8; 1 where the block states no valid one."""
     place = _orientation_place(exif)
     if exif is None or place is None:
         return 1
@@ -76,7 +76,7 @@ def orientation_of(exif: bytes | None) -> int:
 
 
 def with_orientation(exif: bytes, orientation: int) -> bytes:
-    """Return the block with another orientation, if it states one; nothing else is touched."""
+    """Return the block with its orientation replaced, if it states one; nothing else changes."""
     place = _orientation_place(exif)
     if place is None:
         return exif
@@ -89,7 +89,7 @@ def _byte_order(exif: bytes) -> str | None:
 
 
 def _orientation_place(exif: bytes | None) -> int | None:
-    """Return where the value of the orientation is; None where a damaged block does not say."""
+    """Return the offset of the orientation's value, or None if there is none or it is damaged."""
     order = _byte_order(exif) if exif else None
     if exif is None or order is None:
         return None
@@ -126,10 +126,10 @@ def exif_directories(
 
 
 def movable_entries(directory: Mapping[int, Any]) -> dict[int, Any]:
-    """Return the entries of a directory in a form that Pillow writes elsewhere unharmed.
+    """Return the entries of a directory in a form that Pillow can write to another file.
 
-    Pillow reads text as Latin-1 but writes ASCII, so other text becomes bytes; the pointer to a
-    directory within is left out, as an offset is of no use elsewhere.
+    Pillow reads text as Latin-1 but writes ASCII, so other text becomes bytes. The pointer to the
+    interoperability directory is left out: its offset has no meaning in another file.
     """
     return {
         tag: value.encode("latin-1", "replace")
@@ -141,7 +141,7 @@ def movable_entries(directory: Mapping[int, Any]) -> dict[int, Any]:
 
 
 def well_formed_exif(exif: bytes) -> bytes | None:
-    """Return the block as Pillow writes what it understands of it, None if that is nothing."""
+    """Return the block rewritten by Pillow with the entries that it understands, None if none."""
     parsed = Image.Exif()
     with quiet_pillow(), suppress(*EXIF_ERRORS):
         parsed.load(EXIF_HEADER + exif)

@@ -1,4 +1,4 @@
-"""How close a result is to its reference; ``restore.api`` measures any kind of image."""
+"""PSNR and SSIM of arrays; ``restore.api`` measures any kind of image."""
 
 import math
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def psnr_chw(result: NDArray[np.float32], reference: NDArray[np.float32]) -> flo
         ``10 log10(1 / mean squared error)``; infinite when both are equal.
 
     Raises:
-        ValueError: the shapes differ or are no picture's.
+        ValueError: the shapes differ or are not ``[C, H, W]``.
     """
     _check_shapes(result, reference)
     error = np.subtract(result, reference, dtype=np.float64)
@@ -48,7 +48,7 @@ def ssim_chw(result: NDArray[np.float32], reference: NDArray[np.float32]) -> flo
         reference: the same shape and range.
 
     Raises:
-        ValueError: the shapes differ or are no picture's.
+        ValueError: the shapes differ or are not ``[C, H, W]``.
         UnsupportedImage: the picture is smaller than the window.
     """
     _check_shapes(result, reference)
@@ -83,7 +83,7 @@ MEASURES = (
     "result clamped to [0, 1]; PSNR over all pixels and channels; SSIM of Wang et al. 2004 "
     "(11x11 Gaussian window, sigma 1.5), mean of the channels; means over pictures"
 )
-"""How all figures are taken; to be printed beside them."""
+"""How all figures are measured; to be printed beside them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +107,11 @@ def to_luma(picture: Picture) -> Picture:
 
 
 def clean_picture(path: Path, *, gray: bool = False) -> Picture:
-    """Read a picture that figures are defined on.
+    """Read a clean reference picture.
 
     Raises:
-        InputError: it cannot be read, is linear, leaves [0, 1] or is smaller than SSIM's window.
+        InputError: it cannot be read, is linear, has values outside [0, 1] or is smaller than
+            SSIM's window.
     """
     picture = decode(path)
     if picture.transfer is Transfer.LINEAR:

@@ -1,4 +1,4 @@
-"""A decoded picture: pixels as the networks want them, and all else that must survive."""
+"""A decoded picture: pixels as the networks expect them, and everything else to write back."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -40,28 +40,28 @@ class Picture:
     Attributes:
         pixels: float32 ``[C, H, W]``, C = 1 (gray) or 3 (RGB), in the file's own colour space.
             Integer files are scaled so that the largest code is 1.0; float files keep their values.
-        alpha: float32 ``[H, W]`` scaled alike, or None. Never touched by a network.
+        alpha: float32 ``[H, W]`` on the same scale, or None; networks never change it.
         alpha_is_premultiplied: whether colour was multiplied by alpha (associated alpha).
-        alpha_is_opacity: False for a fourth channel in TIFF that is not said to be opacity.
+        alpha_is_opacity: False for an extra TIFF channel that is not declared to be opacity.
         bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
         is_float: whether the file holds floating point samples.
         transfer: how sample values relate to light.
         format: the container it came from, or None if it was made in memory.
-        is_lossless: whether a WebP was stored without loss, as it then is again.
+        is_lossless: whether it came from a lossless WebP, and becomes one again by default.
         icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
             (EXIF starts with the TIFF header ``II*`` or ``MM``).
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
-        primaries: chromaticities where the container states them, or its profile does and they are
-            not sRGB's: eight numbers, x and y of red, green, blue and white; else "".
-        display_window: where OpenEXR shows another part than it stores: left, top, right and
-            bottom (inclusive) counted from the first stored pixel; else None.
-        png_chunks: the chunks of PNG that say what colours and pixels mean (gamma, chromaticities,
-            pixels per metre), whole; they go back into PNG.
-        notes: what else is kept of its own container, ``format``, and goes back there: text chunks
-            of a PNG; ``kept_segments`` of a JPEG, with IPTC, comments and pixels per inch.
+        primaries: x and y of red, green, blue and white, eight numbers, where the container states
+            them or a profile states others than sRGB's; else "".
+        display_window: display window of OpenEXR where it differs from the data window: left, top,
+            right and bottom (inclusive), counted from the first stored pixel; else None.
+        png_chunks: complete PNG chunks that define colours and pixel size (gamma, chromaticities,
+            pixels per metre); written back to PNG.
+        notes: other data that is written back to the same ``format`` only: text chunks of a PNG;
+            ``kept_segments`` of a JPEG (IPTC, comments, pixels per inch).
 
     Raises:
-        UsageError: pixels or alpha of another type or shape.
+        UsageError: pixels or alpha have the wrong type or shape.
 
     >>> import numpy as np
     >>> import restore
@@ -121,7 +121,7 @@ class Picture:
         return replace(self, pixels=pixels, **changes)
 
     def rows(self, start: int, stop: int) -> "Picture":
-        """Return the picture of rows ``start`` to ``stop``, exclusive, which shares its pixels."""
+        """Return rows ``start`` to ``stop``, exclusive, as a picture that shares these pixels."""
         return replace(
             self,
             pixels=self.pixels[:, start:stop],
@@ -130,7 +130,7 @@ class Picture:
 
 
 def is_opaque(picture: Picture) -> bool:
-    """Whether nothing shows through: there is no alpha, or it is 1 everywhere."""
+    """Return whether the picture is opaque: it has no alpha, or alpha is 1 everywhere."""
     return picture.alpha is None or bool((picture.alpha == 1).all())
 
 
@@ -150,7 +150,7 @@ def with_alpha_kind(picture: Picture, *, premultiplied: bool) -> Picture:
 
 
 def upright_plane(plane: NDArray[Any], orientation: int) -> NDArray[Any]:
-    """Turn the last two axes ``[..., H, W]`` as EXIF orientation 1..8 asks for."""
+    """Rotate and mirror the last two axes ``[..., H, W]`` as EXIF orientation 1..8 requires."""
     if orientation in (5, 6, 7, 8):
         plane = plane.swapaxes(-1, -2)
     if orientation in (2, 3, 6, 7):
@@ -161,9 +161,9 @@ def upright_plane(plane: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def upright(picture: Picture) -> Picture:
-    """Return the picture as it is to be looked at, with orientation 1.
+    """Return the picture rotated upright, with orientation 1.
 
-    EXIF and XMP are dropped: both may still tell viewers to turn it.
+    EXIF and XMP are dropped: both may still tell viewers to rotate it.
     """
     alpha = picture.alpha
     return replace(

@@ -1,4 +1,4 @@
-"""What is common to the 8-bit containers that Pillow reads and writes; AVIF and BMP entirely."""
+"""Reading and writing 8-bit formats with Pillow: the common part, and all of AVIF and BMP."""
 
 import io
 import os
@@ -39,14 +39,14 @@ __all__ = [
     "write_with_pillow",
 ]
 
-# The classes and not Image.open: the container is already known, and our limit on pixels holds.
+# Plugin classes instead of Image.open: the format is known already, and our pixel limit applies.
 READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     ImageFormat.JPEG: JpegImageFile,
     ImageFormat.WEBP: WebPImageFile,
     ImageFormat.AVIF: AvifImageFile,
     ImageFormat.BMP: BmpImageFile,
 }
-"""Containers that are decoded by Pillow, and what opens them."""
+"""Formats that Pillow decodes, each with the class that opens it."""
 
 _LONGEST_AVIF_SIDE = 65536
 
@@ -78,14 +78,14 @@ def read_with_pillow(
     is_lossless: bool = False,
     notes_of: Callable[[Image.Image], bytes] = lambda _image: b"",
 ) -> Picture:
-    """Read an 8-bit picture; of a JPEG that holds several (MPO) the first.
+    """Read an 8-bit picture, or the first of a multi-picture JPEG (MPO).
 
     Args:
-        file: at its beginning.
-        image_format: one of ``READERS``.
-        check_size: called with width and height before any pixel is decoded.
-        is_lossless: as ``Picture`` has it.
-        notes_of: returns ``Picture.notes`` of a decoded file.
+        file: File positioned at its start.
+        image_format: One of ``READERS``.
+        check_size: Called with width and height before any pixel is decoded.
+        is_lossless: Value of ``Picture.is_lossless``.
+        notes_of: Function that returns ``Picture.notes`` of a decoded file.
 
     Raises:
         UnsupportedImage: CMYK, or more than one frame.
@@ -117,7 +117,7 @@ def _decoded(
 ) -> tuple[NDArray[np.uint8], dict[Any, Any], bytes]:
     """Return samples, metadata and ``Picture.notes``.
 
-    A function of its own, so that Pillow's copy dies with it.
+    A separate function, so that Pillow's copy is freed when it returns.
     """
     with quiet_pillow():
         opened = READERS[image_format](file)
@@ -141,18 +141,18 @@ def _gray_or_rgb(image: Image.Image) -> Image.Image:
             return image.convert("RGB")
         case "CMYK":
             raise UnsupportedImage(
-                "is CMYK, whose inks no network here knows; convert it to RGB first"
+                "is CMYK, which the networks do not support; convert it to RGB first"
             )
-    raise UnsupportedImage(f"has pixels of the kind {image.mode}; convert it to RGB first")
+    raise UnsupportedImage(f"has pixels of mode {image.mode}; convert it to RGB first")
 
 
 def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture`` without subsampling of colours.
+    """Encode ``picture`` without chroma subsampling.
 
     Raises:
         OutputError: the picture is too large.
     """
-    # Pillow takes the orientation out of EXIF.
+    # Pillow moves the orientation from EXIF to AVIF's own properties: EXIF must be well formed.
     exif = well_formed_exif(picture.exif) if picture.exif else None
     options = pillow_options(replace(picture, exif=exif), ImageFormat.AVIF, encoding.quality)
     return write_with_pillow(
@@ -166,10 +166,10 @@ def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
 def pillow_options(
     blocks: Picture, image_format: ImageFormat, quality: int | None
 ) -> dict[str, Any]:
-    """Return quality and blocks as Pillow takes them.
+    """Return quality and metadata as options of Pillow's ``Image.save``.
 
     Args:
-        blocks: has the ICC profile, EXIF and XMP to be written.
+        blocks: picture whose ICC profile, EXIF and XMP are written.
         image_format: one of those that Pillow writes.
         quality: 1 to 100; None for the format's default.
     """
@@ -193,7 +193,7 @@ def write_with_pillow(
         picture: sRGB-like samples in [0, 1], without alpha for JPEG.
         image_format: one of those that Pillow writes.
         options: as ``Image.save`` takes them.
-        longest_side: the most pixels a side that the container holds.
+        longest_side: longest side in pixels that the container supports.
 
     Raises:
         OutputError: the container cannot hold this picture.
@@ -216,9 +216,9 @@ def write_with_pillow(
 
 
 def memory_file() -> BinaryIO:
-    """Return an empty file in memory, of the system's where it has such files.
+    """Return an empty file in memory, provided by the operating system where it can.
 
-    Pillow writes JPEG to those while other threads work, and to Python's own while they wait.
+    Other threads run while Pillow writes JPEG to such a file; they wait while it writes to BytesIO.
     """
     if hasattr(os, "memfd_create"):
         try:

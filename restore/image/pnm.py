@@ -29,7 +29,7 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a PGM (P2, P5) or PPM (P3, P6).
 
     Raises:
-        CorruptImage: the header makes no sense, or samples are missing.
+        CorruptImage: the header is invalid, or samples are missing.
     """
     header = _HEADER.match(file.read(_LONGEST_HEADER))
     if not header:

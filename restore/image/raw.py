@@ -30,9 +30,9 @@ RAW_SUFFIXES = frozenset(
         "x3f",
     )
 )
-"""Suffixes by which RAW files are found in folders; the content decides whether one is."""
+"""Suffixes by which RAW files are found in folders; the content decides whether a file is RAW."""
 
-# How RAW files begin that other files may begin like, too.
+# Signatures that RAW files share with other files.
 _SHARED_MAGIC = (b"II*\x00", b"MM\x00*", b"IIII", b"MMMM")
 _SINGULAR = 1e-9
 
@@ -46,15 +46,15 @@ _MOST_ISO = 65535
 
 
 def is_raw(path: Path) -> bool:
-    """Whether a file is a camera's RAW file by its name."""
+    """Return whether a file has the suffix of a camera RAW file."""
     return path.suffix.lower() in RAW_SUFFIXES
 
 
 def as_raw(source: RawPicture | str | PathLike[str]) -> RawPicture:
-    """Return the RAW picture that ``source`` is, or the file of it.
+    """Return ``source``, or the RAW picture read from the file that it names.
 
     Raises:
-        UnsupportedImage: another kind of object, or no RAW file.
+        UnsupportedImage: neither a RawPicture nor a path, or not a RAW file.
         InputError: as ``read_raw``.
     """
     return source if isinstance(source, RawPicture) else read_raw(source)
@@ -73,15 +73,15 @@ def read_raw(
     hangs is replaced by another for the next file.
 
     Args:
-        path: the file.
-        max_pixels: refuse larger sensors before memory is taken.
-        seconds: time limit.
-        name: what messages call the file; None for its path.
+        path: Path of the file.
+        max_pixels: Number of pixels above which a file is refused before memory is allocated.
+        seconds: Time limit in seconds.
+        name: Name of the file in error messages; None for its path.
 
     Raises:
-        UnsupportedImage: no RAW file, or one without a Bayer or X-Trans mosaic.
-        CorruptImage: damaged, cut short, or the end of the child.
-        ImageTooLarge: more than ``max_pixels``.
+        UnsupportedImage: not a RAW file, or one without a Bayer or X-Trans mosaic.
+        CorruptImage: the file is damaged or truncated, or the child crashed or timed out.
+        ImageTooLarge: the sensor has more than ``max_pixels``.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
 
@@ -111,7 +111,7 @@ def develop_raw(
 ) -> NDArray[np.uint16]:
     """Return LibRaw's own development of a RAW file, with the camera's white balance.
 
-    Brightness is left as it is, and the picture as it lies on the sensor.
+    Brightness is not adjusted, and the picture is not rotated.
 
     Args:
         path: the file.
@@ -121,7 +121,7 @@ def develop_raw(
         seconds: time limit.
 
     Returns:
-        ``[3, H, W]``.
+        uint16 ``[3, H, W]``.
 
     Raises:
         InputError: as ``read_raw``.
@@ -152,7 +152,7 @@ def _asked(
 
 
 def _may_be_raw(head: bytes) -> bool:
-    # LibRaw takes files of certain sizes for RAW files without a head: these have one.
+    # LibRaw takes any file of certain sizes for a headerless RAW file: require a known signature.
     return has_raw_head(head) or head.startswith(_SHARED_MAGIC)
 
 
@@ -206,7 +206,7 @@ def _balance(header: dict[str, Any]) -> tuple[float, float, float]:
 
 
 def _exif(path: Path, header: dict[str, Any]) -> bytes | None:
-    """Return the EXIF block of a file built like a TIFF, else one of what LibRaw found."""
+    """Return the EXIF block of a TIFF-based file, else one built from what LibRaw found."""
     with path.open("rb") as file:
         own = exif_of_tiff(file)
     return own or _exif_of_header(header)

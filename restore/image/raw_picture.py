@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 RED, GREEN, BLUE, SECOND_GREEN = range(4)
-"""What a filter lets through; the greens of a Bayer sensor's odd and even rows are told apart."""
+"""Codes of the filter colours; the greens in odd and even rows of a Bayer sensor differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +34,14 @@ class RawPicture:
 
     Attributes:
         mosaic: uint16 ``[H, W]``, the visible part of the sensor as stored.
-        cfa: uint8 ``[P, P]`` with P = 2 (Bayer) or 6 (X-Trans): the colour filter over the first
-            pixels of ``mosaic``, which repeats over the whole.
-        black_level: digital number of no light, for red, green, blue and second green.
+        cfa: uint8 ``[P, P]`` with P = 2 (Bayer) or 6 (X-Trans): colour filter array over the first
+            pixels of ``mosaic``, repeated over the sensor.
+        black_level: digital numbers that stand for no light, for red, green, blue and second green.
         white_level: digital number at which the sensor saturates.
-        white_balance: factors for red, green and blue that make gray gray as the camera saw it,
-            green 1.
-        xyz_to_camera: float32 ``[3, 3]``, CIE XYZ (D65) to camera RGB, or None if nothing is known.
+        white_balance: the camera's own factors for red, green and blue, with green 1.
+        xyz_to_camera: float32 ``[3, 3]``, CIE XYZ (D65) to camera RGB, or None if unknown.
         orientation: EXIF orientation 1..8.
-        exposure_time_s, iso, aperture: of the exposure, or None; aperture is the f-number.
+        exposure_time_s, iso, aperture: exposure time, ISO speed and f-number, or None.
         exif: an EXIF block (see ``Picture``), or None.
 
     >>> import numpy as np
@@ -100,7 +99,7 @@ class RawPicture:
 
 
 _BAYER = np.array([[0, 1], [3, 2]], dtype=np.uint8)
-# Chen et al. (CVPR 2018) begin X-Trans sensors here: R B G B R G / G G R G G B / G G B G G R / ...
+# The phase in which Chen et al. (CVPR 2018) pack X-Trans: R B G B R G / G G R G G B / G G B ...
 _XTRANS = np.array(
     [
         [0, 2, 1, 2, 0, 1],
@@ -112,7 +111,7 @@ _XTRANS = np.array(
     ],
     dtype=np.uint8,
 )
-# Where each plane finds its samples: (row, column) in the period, for the packed pixels of it.
+# For each plane, the (row, column) in the period of each of the plane's packed pixels.
 _BAYER_PLACES = [[[(0, 0)]], [[(0, 1)]], [[(1, 1)]], [[(1, 0)]]]
 _XTRANS_PLACES = [
     [[(0, 0), (0, 4)], [(3, 1), (3, 3)]],
@@ -130,7 +129,7 @@ _XTRANS_PLACES = [
 _PLACES = {2: _BAYER_PLACES, 6: _XTRANS_PLACES}
 
 REFERENCE_CFA = {2: _BAYER, 6: _XTRANS}
-"""Period to the filter in the phase that planes are packed in, see ``RawPicture``."""
+"""Period to the colour filter array in the phase in which planes are packed."""
 
 
 PLANE_COLOURS = {2: (0, 1, 2, 1), 6: (0, 1, 2, 0, 2, 1, 1, 1, 1)}
@@ -144,8 +143,8 @@ class Packed:
     Attributes:
         planes: float32 ``[4, h, w]`` red, green, blue, second green at half the size (Bayer), or
             ``[9, h, w]`` at a third (X-Trans).
-        top, left: rows and columns that were put before the mosaic to bring it into phase.
-        height, width: of the mosaic.
+        top, left: rows and columns added before the mosaic to bring it into phase.
+        height, width: size of the mosaic in pixels.
     """
 
     planes: NDArray[np.float32]
@@ -158,8 +157,8 @@ class Packed:
 def normalised(raw: RawPicture) -> NDArray[np.float32]:
     """Return the mosaic as float32 ``[H, W]``, black at 0 and sensor white at 1.
 
-    Each channel's own black level is taken off. Noise around black stays, below 0 too: cut off,
-    it would make shadows brighter than they are.
+    Each channel's own black level is subtracted. Noise below black stays negative: clipping it
+    would brighten the shadows.
     """
     side = raw.cfa.shape[0]
     result = np.empty(raw.mosaic.shape, dtype=np.float32)
@@ -172,7 +171,7 @@ def normalised(raw: RawPicture) -> NDArray[np.float32]:
 
 
 def pack(mosaic: NDArray[np.float32], cfa: NDArray[np.uint8]) -> Packed:
-    """Return the mosaic as planes.
+    """Pack a mosaic into planes of one colour each.
 
     Args:
         mosaic: ``[H, W]``.
@@ -213,13 +212,13 @@ def fill_planes(planes: Any, mosaic: Any, side: int) -> None:
 
 
 def unpack(colour: NDArray[np.float32], packed: Packed) -> NDArray[np.float32]:
-    """Cut what a network made of ``packed.planes``, ``[..., h * scale, w * scale]``, to size."""
+    """Crop a network's result for ``packed.planes``, ``[..., h * scale, w * scale]``, to size."""
     rows = slice(packed.top, packed.top + packed.height)
     return colour[..., rows, packed.left : packed.left + packed.width]
 
 
 def phase_of(cfa: NDArray[np.uint8]) -> tuple[int, int]:
-    """Return how many rows and columns must be put before a filter to bring it into phase.
+    """Return how many rows and columns must be added before a mosaic to bring it into phase.
 
     Raises:
         UnsupportedImage: a filter of this size that is neither Bayer nor X-Trans.
@@ -235,9 +234,9 @@ def phase_of(cfa: NDArray[np.uint8]) -> tuple[int, int]:
 
 
 def _extended(size: int, before: int, side: int) -> NDArray[np.intp]:
-    """Return indices of whole periods, pixels outside taken from one period further inside.
+    """Return indices extended to whole periods; those outside are moved inwards by one period.
 
-    A mosaic smaller than a period has no such pixel: its last one stands for all.
+    In a mosaic smaller than a period, they are clipped instead.
     """
     indices = np.arange(-before, size + (-size - before) % side)
     indices = np.where(indices < 0, indices + side, indices)

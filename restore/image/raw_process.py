@@ -1,4 +1,4 @@
-"""A small pool of child processes in which LibRaw reads files, which a hostile file may end."""
+"""A small pool of child processes in which LibRaw reads files: a hostile file ends only a child."""
 
 import atexit
 import json
@@ -24,18 +24,18 @@ _ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
 
 
 def ask(request: dict[str, Any], *, seconds: float) -> tuple[dict[str, Any], bytes]:
-    """Return what a child found out about a file, and the samples of it.
+    """Return the header and the samples that a child process reads from a file.
 
-    Waits for a child where all are at work.
+    Waits while all children are busy.
 
     Args:
-        request: as ``raw_worker`` takes it.
-        seconds: time limit of the child.
+        request: Request as ``raw_worker`` takes it.
+        seconds: Time limit in seconds.
 
     Raises:
-        UnsupportedImage: no RAW file, or one of a kind that is not read.
-        CorruptImage: damaged, or the end of the child.
-        ImageTooLarge: more pixels than the request allows.
+        UnsupportedImage: not a RAW file, or one of an unsupported kind.
+        CorruptImage: the file is damaged, or the child crashed or timed out.
+        ImageTooLarge: the sensor has more pixels than the request allows.
     """
     with _pool.child() as child:
         return child.ask(request, seconds)
@@ -45,23 +45,23 @@ class _Child:
     """A process that reads one file after another."""
 
     def __init__(self) -> None:
-        # -P: the modules beside the script are not for it.
+        # -P: the script must not import the modules beside it.
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(Path(__file__).with_name("raw_worker.py"))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            process_group=0,  # so that a Ctrl-C ends what is asked for, not the answer
+            process_group=0,  # so that Ctrl-C interrupts this process, not the child
         )
         self.idle_since = 0.0
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the process runs."""
         return self.process.poll() is None
 
     def ask(self, request: dict[str, Any], seconds: float) -> tuple[dict[str, Any], bytes]:
-        """Return what it found out about a file, and the samples of it."""
+        """Return the header and the samples of a file."""
         watch = threading.Timer(seconds, self.process.kill)
         watch.daemon = True
         watch.start()
@@ -69,7 +69,9 @@ class _Child:
             return self._answer(request)
         except (BrokenPipeError, EOFError) as error:
             self.end()
-            reason = "broke the decoder" if watch.is_alive() else f"took longer than {seconds:g} s"
+            reason = (
+                "crashed the decoder" if watch.is_alive() else f"took longer than {seconds:g} s"
+            )
             raise CorruptImage(f"is damaged: it {reason}") from error
         finally:
             watch.cancel()
@@ -98,10 +100,10 @@ class _Child:
 
 
 class _Pool:
-    """Children that are shared by all threads, and end when nobody has needed them for a while.
+    """Child processes that all threads share; idle ones end after a while.
 
     Args:
-        most: as many children are at work at once.
+        most: maximum number of children at work at once.
         idle_s: seconds after which an idle child ends.
     """
 
@@ -114,7 +116,7 @@ class _Pool:
 
     @contextmanager
     def child(self) -> Iterator[_Child]:
-        """Lend a child; one that is not known to be ready for the next request is ended."""
+        """Lend a child, and end it afterwards unless it is ready for another request."""
         child = self._taken()
         is_ready = False
         try:
@@ -138,7 +140,7 @@ class _Pool:
         with self._changed:
             self._changed.wait_for(lambda: len(self._working) < self._most)
             while self._idle:
-                # The last one: those that are not needed are left to grow old.
+                # The most recently used one, so that surplus children become idle and end.
                 child = self._idle.pop()
                 if child.is_alive:
                     break

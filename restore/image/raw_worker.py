@@ -36,7 +36,7 @@ class _TooLarge(Exception):
 
 def main() -> None:
     """Answer requests until standard input ends."""
-    # LibRaw may print; our answers go where it cannot.
+    # LibRaw may print to standard output: it is redirected, and answers go to a duplicate of it.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -52,7 +52,7 @@ def main() -> None:
         except _TooLarge as error:
             header = {"error": "large", "message": str(error)}
         except MemoryError:
-            header = {"error": "corrupt", "message": "asks for too much memory"}
+            header = {"error": "corrupt", "message": "needs too much memory"}
         except rawpy.LibRawFileUnsupportedError:
             header = {"error": "unsupported", "message": _UNKNOWN}
         except rawpy.LibRawError as error:

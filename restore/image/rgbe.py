@@ -35,10 +35,10 @@ def read_rgbe(file: BinaryIO, check_size: CheckSize) -> Picture:
         raise CorruptImage("has a damaged header")
     size = _SIZE.fullmatch(header[1])
     if not size or b"32-bit_rle_xyze" in header[0]:
-        raise UnsupportedImage("is a Radiance picture of an unusual kind; RGBE rows are read")
+        raise UnsupportedImage("has XYZ colours or an unusual row order; top-down RGBE is read")
     width, height = int(size[2]), int(size[1])
     check_size(width, height)
-    # The codec looks for the size by itself: with a header of ours it finds the one just checked.
+    # The codec parses the size itself: a header of ours makes it read the size just checked.
     plain = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % (height, width)
     pixels, _ = planes(imagecodecs.rgbe_decode(plain + data[header.end() :]), 1.0)
     return Picture(

@@ -1,4 +1,4 @@
-"""Between stored samples ``[H, W, S]`` and planes ``[C, H, W]`` in float32."""
+"""Conversion between stored samples ``[H, W, S]`` and float32 planes ``[C, H, W]``."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def planes(
         second copy of the whole picture is made.
 
     Raises:
-        UnsupportedImage: another number of samples.
+        UnsupportedImage: not one to four samples per pixel.
     """
     if samples.ndim == 2:
         samples = samples[..., None]
@@ -47,7 +47,7 @@ def planes(
 
 
 def quantised(plane: NDArray[np.float32], peak: int) -> NDArray[Any]:
-    """Round ``plane`` in [0, 1] to integers in 0..peak; what lies outside is clipped, NaN is 0."""
+    """Round ``plane`` in [0, 1] to integers in 0..peak; values outside are clipped, NaN is 0."""
     scaled = np.fmax(plane, np.float32(0))
     np.minimum(scaled, np.float32(1), out=scaled)
     scaled *= np.float32(peak)
@@ -56,7 +56,7 @@ def quantised(plane: NDArray[np.float32], peak: int) -> NDArray[Any]:
 
 
 def as_half(plane: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Round to half precision; what is too large becomes 65504, infinity stays what it is."""
+    """Round to half precision; finite values are clipped to +-65504, infinity is kept."""
     within = np.clip(plane, -_LARGEST_HALF, _LARGEST_HALF)
     return np.where(np.isinf(plane), plane, within).astype(np.float16)
 

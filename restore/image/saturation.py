@@ -1,4 +1,4 @@
-"""Where the samples of a finished picture stop to follow the light."""
+"""The sample values at which the channels of a finished picture saturate."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,10 @@ _LOSSY_SPREAD = 3 / 255
 
 
 def saturation_levels(pixels: NDArray[np.float32], *, is_lossy: bool) -> NDArray[np.float32]:
-    """Return for each channel the sample value from which on it is saturated; infinity for never.
+    """Return for each channel the sample value from which it is saturated; infinity for never.
 
-    A channel that reaches the highest code is saturated there. One that ends below, because it
-    was edited or its camera keeps a margin, is taken for saturated where its histogram ends in a
+    A channel that reaches the highest code is saturated there. One that ends below, because of
+    editing or a margin that the camera keeps, counts as saturated where its histogram ends in a
     spike: many more samples in the last two of 256 bins than in those before. Lossy compression
     spreads the samples of a flat white by a few codes, which then count as saturated too.
 

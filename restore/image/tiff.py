@@ -1,4 +1,4 @@
-"""TIFF files, checked before their pixels are decoded: tifffile forgives more than we may."""
+"""Reading TIFF, checked before pixels are decoded: tifffile tolerates more damage than we may."""
 
 import logging
 import math
@@ -45,10 +45,10 @@ _JPEG2000_START = b"\xff\x4f\xff\x51"
 
 
 def check_directory(tiff: tifffile.TiffFile, page: Any) -> None:
-    """Check that no tag that matters was damaged: tifffile would go on without it.
+    """Check that no relevant tag is damaged: tifffile would silently skip it.
 
     Raises:
-        CorruptImage: one was.
+        CorruptImage: a relevant tag is damaged.
     """
     count_format, entry_bytes = ("Q", 20) if tiff.is_bigtiff else ("H", 12)
     file, order = tiff.filehandle, tiff.byteorder
@@ -61,10 +61,10 @@ def check_directory(tiff: tifffile.TiffFile, page: Any) -> None:
 
 
 def check_segments(tiff: tifffile.TiffFile, page: Any) -> None:
-    """Check that all strips or tiles lie in the file, and decode to no more than they should.
+    """Check that all strips or tiles lie in the file, and do not decode to more than expected.
 
     Raises:
-        CorruptImage: one is missing, which tifffile would fill with zeros, or is too large.
+        CorruptImage: a strip or tile is missing (tifffile would fill it with zeros) or too large.
         UnsupportedImage: a compression that cannot be checked.
     """
     if max(page.tilewidth, page.tilelength) > 2 * max(page.imagewidth, page.imagelength) + 1024:
@@ -74,7 +74,7 @@ def check_segments(tiff: tifffile.TiffFile, page: Any) -> None:
     counts = np.asarray(page.databytecounts, dtype=np.uint64)
     expected = math.prod(page.chunked)
     if len(offsets) != expected or len(counts) != expected:
-        raise CorruptImage("has another number of strips or tiles than its size asks for")
+        raise CorruptImage("has a number of strips or tiles that does not match its size")
     if not (offsets.all() and counts.all()):
         raise CorruptImage("lacks some of its strips or tiles")
     if (offsets > file_size).any() or (counts > file_size - offsets).any():
@@ -129,7 +129,7 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-# Decoders take memory at once for the width and height that compressed data state.
+# Decoders allocate memory at once for the width and height stated in compressed data.
 _SIZES = {
     7: _jpeg_size,
     33003: _jpeg2000_size,
@@ -146,7 +146,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = 7
 _UNSIGNED, _FLOAT = 1, 3
 _MOST_PAGES = 32
-# tifffile reports every oddity of a file; what matters comes as an exception.
+# tifffile logs every oddity of a file; what matters is raised as an exception.
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 
@@ -166,7 +166,7 @@ def read_tiff(file: BinaryIO, check_size: CheckSize) -> Picture:
 
 
 def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
-    """Return the directory of the one picture in a file, which holds what it says.
+    """Return the page of the only picture in a file, checked.
 
     Raises:
         UnsupportedImage: as ``read_tiff``.
@@ -182,7 +182,7 @@ def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
 
 
 def described(tiff: tifffile.TiffFile, page: Any, file: BinaryIO) -> Picture:
-    """Return what a checked page says of its picture, as a picture of no rows."""
+    """Return a picture without rows that holds everything but the pixels of a checked page."""
     bits, (_, is_float) = page.bitspersample, _sample_kind(page)
     stored_orientation = page.tags.valueof(ORIENTATION)
     extra = next(iter(page.extrasamples), None)
@@ -273,7 +273,7 @@ def _decoded(page: Any) -> NDArray[Any]:
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)
     if samples.shape[:2] != (page.imagelength, page.imagewidth):
-        raise CorruptImage("holds other pixels than it says")
+        raise CorruptImage("has pixels that do not match the size that it states")
     return black_at_zero(page, samples)
 
 

@@ -1,4 +1,4 @@
-"""EXIF in TIFF: read as one block, and written as texts and as directories of their own."""
+"""EXIF in TIFF: read as one block, and written as text tags and separate directories."""
 
 import io
 import math
@@ -32,7 +32,7 @@ _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 
 
 def exif_of_tiff(file: BinaryIO) -> bytes | None:
-    """Return the descriptive part of a TIFF, or of a RAW file built like one, or None."""
+    """Return the descriptive tags of a TIFF, or of a TIFF-based RAW file, as EXIF, or None."""
     file.seek(0)
     with quiet_pillow():
         try:
@@ -48,14 +48,14 @@ def exif_of_tiff(file: BinaryIO) -> bytes | None:
                     block.get_ifd(pointer).update(directory)
             if block.get(_X_RESOLUTION) == block.get(_Y_RESOLUTION) == 1:
                 for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
-                    block.pop(tag, None)  # what writers put who know of no resolution
+                    block.pop(tag, None)  # written where the resolution is unknown
             return bare_exif(block.tobytes()) if len(block) else None
         except EXIF_ERRORS:
             return None
 
 
 _ASCII, _LONG = 2, 4
-# tifffile writes no directory pointers itself: these unused neighbours keep their places.
+# tifffile cannot write directory pointers: unused tags are written as placeholders for them.
 _PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
 
 
@@ -79,11 +79,11 @@ def directory_places(codes: Iterable[int]) -> list[ExtraTag]:
 
 
 def append_directories(buffer: BinaryIO, directories: Mapping[int, dict[int, Any]]) -> None:
-    """Append directories to a classic little-endian TIFF and let their places point to them.
+    """Append directories to a classic little-endian TIFF and make their placeholders pointers.
 
     Args:
         buffer: the file, written with ``directory_places``.
-        directories: ``EXIF_IFD`` or ``GPS_IFD`` to tag and value.
+        directories: entries of each directory, tag to value, by ``EXIF_IFD`` or ``GPS_IFD``.
     """
     for code, entries in directories.items():
         _append_directory(buffer, code, entries)

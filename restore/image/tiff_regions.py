@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 MEMORY_BUDGET_BYTES = 2 << 30
-"""What a picture may take while it is restored before it is worked on part by part."""
+"""Memory that restoring a picture may take; larger pictures are processed part by part."""
 
 # Measured: the picture as it was, its result, and what the steps between and encoding take.
 _BYTES_PER_SAMPLE = 13
@@ -32,18 +32,18 @@ _MOST_OF_BUDGET_FOR_A_BAND = 8
 _LEAST_SIDE = 32
 
 ReadRegion = Callable[[tuple[slice, slice]], Picture]
-"""Returns the picture of some rows and columns."""
+"""A function that reads the given rows and columns as a picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class OutOfCorePicture:
-    """A TIFF that was looked into, but not read.
+    """A TIFF of which only the header was read.
 
     Attributes:
-        path: the file.
-        height: of the picture.
-        like: the picture without its rows: all that stands beside the pixels.
-        workplace: a folder with room for files that are as large as the picture in float32.
+        path: Path of the file.
+        height: Height in pixels.
+        like: Picture without rows that holds everything but the pixels.
+        workplace: Folder for temporary files as large as the picture in float32.
     """
 
     path: Path
@@ -58,7 +58,7 @@ class OutOfCorePicture:
 
     @contextmanager
     def opened(self) -> Iterator[ReadRegion]:
-        """Open the file, and return what reads parts of it, best from top to bottom.
+        """Open the file and yield a function that reads parts, fastest from top to bottom.
 
         Raises:
             InputError: the file cannot be read or is damaged, also from reading a part.
@@ -81,10 +81,10 @@ class OutOfCorePicture:
 def open_out_of_core(
     path: Path, *, workplace: Path, max_pixels: int, budget_bytes: int | None = None
 ) -> OutOfCorePicture | None:
-    """Return a picture that is to be read part by part, or None for all others.
+    """Return a picture that is to be read part by part, or None if it is to be read whole.
 
-    Those are what fits the budget, what is not TIFF, has less than 8 bits, or is compressed in
-    strips that do not fit themselves.
+    None means that it fits the budget, is not TIFF, has fewer than 8 bits per sample, or is
+    compressed in strips that are too large themselves.
 
     Args:
         path: a file.
@@ -161,7 +161,7 @@ class _Regions:
         return black_at_zero(self._page, samples[..., 0] if samples.shape[2] == 1 else samples)
 
     def _band(self, index: int) -> NDArray[Any]:
-        """Return as many full rows as a strip or tile has, ``[h, W, S]``."""
+        """Return one strip, or one row of tiles, decoded: full rows ``[h, W, S]``."""
         page = self._page
         top = index * self._band_rows
         height = min(self._band_rows, page.imagelength - top)
@@ -207,7 +207,7 @@ class _Regions:
 
 
 def band_bytes(page: Any) -> int:
-    """Return what the rows of one strip or of a row of tiles take in memory, decoded."""
+    """Return the number of bytes of one strip, or of one row of tiles, decoded."""
     row = page.imagewidth * page.samplesperpixel * page.dtype.itemsize
     return int(row * min(_band_rows(page), page.imagelength))
 

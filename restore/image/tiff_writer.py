@@ -1,4 +1,4 @@
-"""Writing TIFF with its blocks: ICC and XMP as they are, EXIF as directories of its own."""
+"""Writing TIFF with its metadata: ICC and XMP unchanged, EXIF as separate directories."""
 
 import io
 import math
@@ -40,7 +40,7 @@ _DTYPES: dict[tuple[int, bool], type[np.generic]] = {
 
 
 def write_tiff(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture`` as a deflated TIFF, beyond 4 GB of samples as BigTIFF without EXIF.
+    """Encode ``picture`` as TIFF with deflate; beyond 4 GB of samples as BigTIFF without EXIF.
 
     Args:
         picture: samples in the values to be stored.
@@ -58,14 +58,15 @@ def write_tiff_rows(
     rows: Callable[[int, int], Picture],
     encoding: SampleEncoding,
 ) -> None:
-    """Write a picture that need not be in memory as ``write_tiff`` does.
+    """Write a picture some rows at a time, with the result of ``write_tiff``.
 
     Args:
-        file: empty, to be written and read at any place.
-        like: has all but the rows of the picture.
-        height: how many rows there are.
-        rows: returns those from a first to, exclusive, a last one; called from top to bottom.
-        encoding: as for ``write_tiff``.
+        file: Empty seekable file, open for reading and writing.
+        like: Picture without rows that gives everything else.
+        height: Height of the picture in pixels.
+        rows: Function that returns the rows from ``start`` up to, but not including, ``stop``;
+            called from top to bottom.
+        encoding: As for ``write_tiff``.
     """
     bit_depth, as_float = encoding.bit_depth, encoding.is_float
     dtype = _DTYPES[bit_depth, as_float]

@@ -1,4 +1,4 @@
-"""WebP: lossy and lossless, told apart so that a lossless picture stays one."""
+"""Lossy and lossless WebP; lossless files stay lossless."""
 
 import struct
 from typing import BinaryIO
@@ -22,7 +22,7 @@ def read_webp(file: BinaryIO, check_size: CheckSize) -> Picture:
         CorruptImage: a damaged header.
         Exception: whatever Pillow raises on damaged data.
     """
-    # Pillow takes memory for the canvas as soon as it opens a file.
+    # Pillow allocates the canvas as soon as it opens a file.
     check_size(*webp_size(file.read(30)))
     file.seek(0)
     is_lossless = _is_lossless(file)
@@ -31,7 +31,7 @@ def read_webp(file: BinaryIO, check_size: CheckSize) -> Picture:
 
 
 def write_webp(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture``; quality 100 is lossless, and so is none for what came from such a WebP.
+    """Encode ``picture``; quality 100 is lossless, and so is None if it came from lossless WebP.
 
     Raises:
         OutputError: the picture is too large.
@@ -51,7 +51,7 @@ def webp_size(data: bytes) -> tuple[int, int]:
     """Return width and height from the first 30 bytes of a WebP file.
 
     Raises:
-        CorruptImage: they are not there.
+        CorruptImage: there are fewer bytes.
     """
     if len(data) < 30:
         raise CorruptImage("is cut short")

@@ -36,8 +36,8 @@ def test_too_few_scores_say_what_they_can_promise() -> None:
     few = Calibration(scores=(3.0, 1.0, 2.0), target_fpr=0.01)
     assert few.threshold() == 3.0
     assert few.least_rate == 0.25
-    assert "3 held-out good parts cannot promise 0.01" in few.shortfall()
-    assert "takes 99 of them" in few.shortfall()
+    assert "3 held-out good parts cannot guarantee a false-alarm rate of 0.01" in few.shortfall()
+    assert "needs 99 parts" in few.shortfall()
     assert few.shortfall(0.25) == ""
 
 
@@ -52,7 +52,7 @@ def test_survives_json() -> None:
      {"scores": [math.nan], "target_fpr": 0.1}, {"scores": [1.0], "target_fpr": 2}],
 )  # fmt: skip
 def test_nonsense_in_a_file_is_refused(values: dict[str, object]) -> None:
-    with pytest.raises(WeightsError, match="makes no sense"):
+    with pytest.raises(WeightsError, match="is invalid"):
         Calibration.from_mapping(values)
 
 

@@ -95,7 +95,7 @@ def test_sensor_without_weights_fails_alone(run: Run, isp_weights: Models, senso
     Path("nights/x.dng").write_bytes(write_cfa_dng(sensor("xtrans", size=(48, 48))))
     ended = run("dark-enhance", "nights", "-o", "out", "--model", str(isp_weights["bayer"]))
     assert ended.code == 1
-    assert "nights/x.dng: is of an X-Trans sensor" in ended.err
+    assert "nights/x.dng: is from an X-Trans sensor" in ended.err
     assert Path("out/a.png").exists()
 
 

@@ -1,4 +1,4 @@
-"""Registration of exposures: how one frame must be moved to lie on another."""
+"""Registration of the exposures of a bracket."""
 
 from importlib import import_module
 from typing import Any, cast
@@ -26,10 +26,10 @@ _LEAST_USABLE = 0.05
 def registration(moving: NDArray[np.float32], reference: NDArray[np.float32]) -> Matrix:
     """Return the matrix ``[3, 3]`` from places ``(x, y, 1)`` in ``reference`` to ``moving``.
 
-    Both are compared as local structure, which exposure does not change, where neither frame is
-    black or white. A translation is found by phase correlation, a rotation with it by matched
-    ORB features (Rublee et al., ICCV 2011) and RANSAC; whichever aligns edges best is taken, and
-    none where they are no better than no motion.
+    Frames are compared by local structure, which exposure does not change, where neither is black
+    or white. Phase correlation proposes a translation; matched ORB features (Rublee et al., ICCV
+    2011) with RANSAC propose a rotation and translation. The one that aligns structure best is
+    taken, or neither if none is better than no motion.
 
     Args:
         moving: gamma-encoded luminance ``[H, W]`` in [0, 1].
@@ -50,7 +50,7 @@ def registration(moving: NDArray[np.float32], reference: NDArray[np.float32]) ->
 
 
 def warped(plane: NDArray[np.float32], matrix: Matrix, *, fill: float) -> NDArray[np.float32]:
-    """Return ``plane`` as it lies on the reference; ``fill`` where it does not reach.
+    """Return ``plane`` resampled onto the reference; ``fill`` where it does not reach.
 
     Args:
         plane: ``[H, W]``.
@@ -117,7 +117,7 @@ def _features(moving: NDArray[np.float32], reference: NDArray[np.float32]) -> li
         structure = _structure(frame)
         try:
             detector.detect_and_extract(0.5 + structure / 8)
-        except (RuntimeError, ValueError):  # nothing to hold on to, or a line of pixels
+        except (RuntimeError, ValueError):  # no keypoints, or a line of pixels
             return []
         found.append((detector.keypoints[:, ::-1], detector.descriptors))
     matches = feature.match_descriptors(found[0][1], found[1][1], cross_check=True, max_ratio=0.9)

@@ -1,4 +1,4 @@
-"""Exposures of one scene: which files they are, how they were exposed, and how they are read."""
+"""Bracketed exposures of one scene: reading their EXIF, grouping them, and naming their files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -45,13 +45,13 @@ class Exposure:
     """How one frame was taken.
 
     Attributes:
-        path: the file.
-        light: what is proportional to the samples of a given scene: seconds times ISO over the
-            square of the f-number, or seconds alone; None if not known.
-        seconds: of the exposure, 0 if not known.
-        taken: seconds since an arbitrary day, or None.
-        camera: its model, or "".
-        error: why the file cannot be read, or "".
+        path: Path of the file.
+        light: Relative exposure, to which linear samples are proportional: seconds times ISO over
+            the square of the f-number, or seconds alone; None if unknown.
+        seconds: Exposure time in seconds, 0 if unknown.
+        taken: Time of the exposure in seconds since an arbitrary day, or None.
+        camera: Model of the camera, or "".
+        error: Reason why the file cannot be read, or "".
     """
 
     path: Path
@@ -92,15 +92,15 @@ def read_exposure(path: Path) -> Exposure:
 
 
 def grouped(exposures: Sequence[Exposure], *, gap_s: float) -> list[list[Exposure]]:
-    """Return brackets: frames of one folder and camera that follow each other.
+    """Group frames into brackets: consecutive frames of one folder and camera.
 
-    A pause, or an exposure that the bracket has already, begins the next one. Frames without a
-    time follow in the order of their names. RAW files and finished pictures do not mix, and a file
-    that cannot be read stands alone.
+    A pause, or a repeated exposure, starts the next bracket. Frames without a time follow in the
+    order of their names. RAW files and finished pictures do not mix, and a file that cannot be
+    read stands alone.
 
     Args:
-        exposures: in any order.
-        gap_s: a longer pause, beyond the exposure itself, parts two brackets.
+        exposures: Exposures in any order.
+        gap_s: Longest pause within a bracket in seconds, beyond the exposure times.
     """
     ordered = sorted(
         exposures,
@@ -189,7 +189,7 @@ def _fraction(text: str) -> float:
     return float(over) / float(under) if slash else float(over)
 
 
-# Pillow is not trusted with the pixels of PNG, but with what stands before them.
+# Pillow does not decode the pixels of PNG here, but it may read the chunks before them.
 _HEADER_READERS = {**READERS, ImageFormat.PNG: PngImageFile}
 
 
@@ -197,7 +197,7 @@ def exif_of(file: BinaryIO) -> bytes | None:
     """Return the EXIF block of a picture, or None where there is none or it cannot be found.
 
     Args:
-        file: at its beginning; only of WebP memory of the size of the picture is taken.
+        file: file at its start; only WebP allocates memory for the whole picture.
 
     Raises:
         OSError: it cannot be read.
@@ -235,12 +235,12 @@ class Bracket:
 
     @property
     def height(self) -> int:
-        """Rows in memory yet: none."""
+        """Always 0: no rows are in memory yet."""
         return 0
 
     @property
     def width(self) -> int:
-        """Columns in memory yet: none."""
+        """Always 0: no columns are in memory yet."""
         return 0
 
 
@@ -249,10 +249,10 @@ FRAME_SUFFIXES = PICTURE_SUFFIXES | RAW_SUFFIXES
 
 
 def bracket_files(brackets: Mapping[Path, Sequence[Exposure]]) -> FileKind[Bracket, Radiance]:
-    """Return the kind of files that are read as brackets.
+    """Return the file kind of brackets.
 
     Args:
-        brackets: the file that stands for each bracket to its frames.
+        brackets: frames of each bracket, by the path that stands for it.
     """
 
     def read(source: Path | bytes, max_pixels: int) -> Bracket:

@@ -30,13 +30,13 @@ class Frame:
     """One exposure in memory.
 
     Attributes:
-        light: linear ``[3, H, W]``, 1 the sensor's white.
-        use: ``[H, W]``, 1 where no channel is near saturation, falling to 0.
+        light: Linear light ``[3, H, W]``, 1 the sensor's white.
+        use: Weight ``[H, W]``, 1 where no channel is near saturation, falling to 0 at it.
         inside: bool ``[H, W]``, where the frame reaches after alignment.
-        read_noise: standard deviation of dark samples.
-        exif: block of the file, or None.
-        orientation: EXIF's.
-        primaries: of the light, as ``Picture`` holds them.
+        read_noise: Standard deviation of dark samples.
+        exif: EXIF block of the file, or None.
+        orientation: EXIF orientation 1..8.
+        primaries: Primaries of the light, as ``Picture`` holds them.
     """
 
     light: NDArray[np.float32]
@@ -53,9 +53,9 @@ class FrameReader:
     """Reads frames.
 
     Attributes:
-        is_linear: integer samples are linear.
-        max_pixels: larger frames are refused.
-        white_balance: of RAW files; None for what each states itself.
+        is_linear: Whether integer samples are linear.
+        max_pixels: Number of pixels above which frames are refused.
+        white_balance: White balance of RAW files; None for each file's own.
     """
 
     is_linear: bool
@@ -65,7 +65,7 @@ class FrameReader:
     def balanced_as(self, path: Path) -> "FrameReader":
         """Return a reader that gives all RAW files the white balance of one.
 
-        A camera that chooses it for every frame would colour light by its exposure.
+        Chosen by the camera for every frame, it would tint light by exposure.
         """
         if not is_raw(path):
             return self
@@ -73,7 +73,7 @@ class FrameReader:
         return replace(self, white_balance=raw.white_balance)
 
     def picture(self, path: Path) -> tuple[Picture, bool]:
-        """Return a frame, interpolated where it is RAW, and whether its samples are linear."""
+        """Return a frame, demosaicked if it is RAW, and whether its samples are linear."""
         if is_raw(path):
             return self._developed(path)[0], True
         picture = decode(path, max_pixels=self.max_pixels)
@@ -98,9 +98,9 @@ class FrameReader:
         )
 
     def _developed(self, path: Path) -> tuple[Picture, NDArray[np.float32]]:
-        """Return a RAW file's light, and ``[H, W]`` which share of the sensor's white it took.
+        """Return a RAW file's light, and its brightest channel over the sensor's white, ``[H, W]``.
 
-        White balance and colour matrix come after the sensor: beyond 1, light may be measured well.
+        White balance and colour matrix come after the sensor: light above 1 may be well measured.
         """
         raw = read_raw(path, max_pixels=self.max_pixels)
         camera = demosaiced(raw)
@@ -124,7 +124,7 @@ class FrameReader:
 def _light(
     picture: Picture, response: Response | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return ``[3, H, W]`` light of samples, linear without a response, and its share of white."""
+    """Return light ``[3, H, W]`` and its share of white; without a response, samples are linear."""
     levels = saturation_levels(picture.pixels, is_lossy=is_lossy(picture.format))
     samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
     whites = np.broadcast_to(np.minimum(levels, _LARGEST), (3,))
@@ -150,9 +150,9 @@ def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
 
 
 def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
-    """Return a frame as it lies on the reference; its light is moved in place.
+    """Return a frame resampled onto the reference; its light is resampled in place.
 
-    Beyond its edges it says nothing.
+    Beyond its edges its weight is 0.
     """
     for plane in frame.light:
         plane[...] = warped(plane, matrix, fill=0.0)
@@ -174,8 +174,8 @@ _XTRANS = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
 def demosaiced(raw: RawPicture) -> NDArray[np.float32]:
     """Return linear camera RGB ``[3, H, W]``, black at 0 and the sensor's white at 1.
 
-    Each colour is the weighted mean of its nearest samples, of every filter pattern: bilinear
-    interpolation on Bayer sensors. What was measured stays as it is.
+    Each missing colour is the weighted mean of its nearest samples, for any filter pattern: on
+    Bayer sensors, bilinear interpolation. Measured samples are kept.
     """
     height, width = raw.mosaic.shape
     tiles = (-(-height // len(raw.cfa)), -(-width // len(raw.cfa)))

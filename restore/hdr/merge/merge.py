@@ -1,4 +1,4 @@
-"""Several exposures of a scene in, its radiance out."""
+"""Merging the exposures of a bracket into radiance."""
 
 import math
 import time
@@ -25,7 +25,7 @@ __all__ = ["merge_bracket"]
 _LEAST_USE = 1e-6
 _LEAST_STOPS = 0.1
 _CELLS, _PLAIN = 160, 0.06
-# Less may be a cloud's, or a lamp's that flickers.
+# Smaller contradictions may come from a cloud or a flickering lamp.
 _MUCH, _DARKER = 2**1.4, 0.9
 
 
@@ -43,17 +43,16 @@ def merge_bracket(
     bracket, see ``estimate_response``; RAW files by black level, the white balance of the middle
     exposure, interpolation and the camera's matrix), registered to the middle exposure, and
     averaged with the weights of the least noise: each sample counts by the square of its exposure
-    over its variance, which is that of counting plus that of reading (Hasinoff et al.,
-    "Noise-optimal capture for high dynamic range photography", CVPR 2010), and fades out towards
-    the sensor's saturation.
-    Where every frame saturates the shortest exposure is taken. Things that move are not treated.
+    over its variance, shot noise plus read noise (Hasinoff et al., "Noise-optimal capture for high
+    dynamic range photography", CVPR 2010), and fades out towards the sensor's saturation.
+    Where every frame saturates, the shortest exposure is taken. Moving objects are not handled.
 
     Args:
-        exposures: of at least two frames, all with ``light``.
-        align: register the frames.
-        is_linear: whether integer samples are linear.
-        exposure_stops: the result is brightened by this much.
-        max_pixels: larger frames are refused.
+        exposures: Exposures of at least two frames, all with ``light``.
+        align: Whether to register the frames.
+        is_linear: Whether integer samples are linear.
+        exposure_stops: Stops by which the result is brightened.
+        max_pixels: Number of pixels above which frames are refused.
 
     Returns:
         Scene-linear light, 1 the white of the middle exposure.
@@ -119,7 +118,7 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
     lights = []
     for one in exposures:
         if one.light is None:
-            raise InputError(f"{one.path}: its EXIF says nothing of its exposure; give --exposures")
+            raise InputError(f"{one.path}: its EXIF states no exposure; give --exposures")
         lights.append(one.light)
     if math.log2(max(lights) / min(lights)) < _LEAST_STOPS:
         raise InputError(f"{first}: it and the others of its bracket are exposed alike")
@@ -128,15 +127,15 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Surveyed:
-    """What a first look at a frame found.
+    """What the first pass over a frame found.
 
     Attributes:
         cells: ``[3, h, w]``, means of the samples over cells, as they lie on the reference; None
             for frames that are linear.
         usable: bool ``[h, w]``, cells without edges that the frame reaches.
-        matrix: from the reference to the frame.
-        distance: by which the corners were off, in pixels.
-        brightness: mean of its gamma-encoded luminance.
+        matrix: registration matrix from the reference to the frame, ``[3, 3]``.
+        distance: largest displacement of a corner in pixels.
+        brightness: mean of the gamma-encoded luminance.
     """
 
     cells: NDArray[np.float32] | None
@@ -181,7 +180,7 @@ def _surveyed(
 def _check_order(
     exposures: Sequence[Exposure], lights: Sequence[float], survey: Sequence[_Surveyed]
 ) -> None:
-    """Refuse a frame that is darker than one of much less light: its exposure is another's."""
+    """Refuse a frame that is darker than one of much less exposure: one of them is misstated."""
     for shorter, longer in permutations(range(len(lights)), 2):
         if (
             lights[longer] > lights[shorter] * _MUCH
@@ -189,7 +188,7 @@ def _check_order(
         ):
             raise InputError(
                 f"{exposures[longer].path}: is darker than {exposures[shorter].path}, though its "
-                "exposure is said to be longer; see that --exposures, or its EXIF, are right"
+                "exposure is said to be longer; check --exposures, or its EXIF"
             )
 
 
@@ -240,11 +239,10 @@ def _summed(
     reader: FrameReader,
     response: Response | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Frame]:
-    """Return the weighted sum of all frames, the sum of the weights, and the middle frame.
+    """Return the weighted sum of all frames, the sum of the weights, and two more values.
 
-    Before the frame: how usable the best sample of each pixel is.
-
-    One frame is in memory at a time; the middle one is the last, and its light is summed already.
+    These are the ``use`` of the best sample of each pixel, and the middle frame. One frame is in
+    memory at a time; the middle one comes last, and its light is summed already.
     """
     order = _by_light(lights)
     middle = order[(len(order) - 1) // 2]
@@ -254,8 +252,8 @@ def _summed(
         frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
         if sums is None:
             sums = np.zeros_like(frame.light), np.zeros_like(frame.use), np.zeros_like(frame.use)
-        # Where all are white the shortest is the least wrong, and where it does not reach the
-        # one that all others were moved onto.
+        # Where all frames saturate, the shortest is the least wrong; beyond its edges, the
+        # reference is.
         last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
         total, weights, use = sums
         _add(frame, lights[index] / lights[middle], total, weights, least=last_resort * least)
@@ -275,7 +273,7 @@ def _add(
 ) -> None:
     """Add a frame's radiance to the weighted sums, in place.
 
-    ``least`` is the weight that all its pixels have.
+    ``least`` is the smallest weight of a pixel inside the frame.
     """
     signal = np.clip(frame.light.mean(axis=0), 0, None)
     variance = signal / 1000 + np.float32(frame.read_noise**2)

@@ -1,4 +1,4 @@
-"""How a camera turns light into the samples of its finished pictures."""
+"""The response of a camera: from light to the samples of its finished pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,14 +55,13 @@ def estimate_response(
 ) -> Response:
     """Return the curve that explains how the samples of a bracket rise with its exposure.
 
-    Where sRGB's curve explains them it is taken; cameras give their finished pictures more
-    contrast, and then the curve is solved for (Debevec and Malik, "Recovering High Dynamic Range
-    Radiance Maps from Photographs", SIGGRAPH 1997), each channel with middle gray where sRGB has
-    it, so that gray stays gray.
+    Where sRGB's curve explains them, it is taken. Cameras often add contrast; then the curve is
+    solved for (Debevec and Malik, "Recovering High Dynamic Range Radiance Maps from Photographs",
+    SIGGRAPH 1997), with middle gray of each channel where sRGB has it, so that gray stays gray.
 
     Args:
         frames: ``[3, h, w]`` samples in [0, 1] of the same places, one for each exposure.
-        lights: what each exposure let in, in any unit.
+        lights: relative exposure of each frame, in any unit.
         usable: bool ``[h, w]``, the places that all frames show without edges or motion.
     """
     logs = np.log(np.asarray(lights, dtype=np.float64))
@@ -116,7 +115,7 @@ def _solved(samples: NDArray[np.float32], logs: NDArray[np.float64]) -> NDArray[
     target[-1] = 1e3 * np.log(_srgb_curve()[_MIDDLE])
     solution = np.linalg.lstsq(matrix, target, rcond=None)[0][:_CODES]
     curve = np.maximum.accumulate(np.exp(solution))
-    # The code of black says only that there was little light.
+    # Code 0 only says that there was little light: it becomes 0.
     curve -= curve[0]
     return curve if np.isfinite(curve).all() and curve[-1] > curve[_MIDDLE] else None
 

@@ -1,4 +1,4 @@
-"""Optical elements as heights over the aperture that gradients can shape."""
+"""Optical elements as differentiable height maps over the aperture."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -22,8 +22,8 @@ __all__ = [
 
 _MICROMETRE = 1e-6
 _GAIN = 4.0
-"""Parameters are this much smaller than what they stand for: Adam's steps, which are as large
-for every parameter, then cross the range of heights in a thousand steps and not in ten thousand."""
+"""Factor by which parameters are smaller than the values they stand for: Adam's steps, equally
+large for all, then cross the range of heights in a thousand steps instead of ten thousand."""
 _START = 0.7
 _GRATING_START = 0.75
 _PERIODS = 32
@@ -34,8 +34,8 @@ class HeightMap(nn.Module):
     """Heights of an element, ``(N, N)`` in metres, from 0 to the camera's limit.
 
     Args:
-        camera: for the limit.
-        cells: N.
+        camera: Camera that gives the limit.
+        cells: Side N in cells.
     """
 
     def __init__(self, camera: LensDesign, cells: int) -> None:
@@ -52,15 +52,15 @@ class HeightMap(nn.Module):
         raise NotImplementedError
 
     def begin_with(self, height_m: Tensor) -> None:
-        """Take the parameters whose heights come nearest to ``height_m`` ``(N, N)``."""
+        """Set the parameters whose heights come nearest to ``height_m`` ``(N, N)``."""
         raise NotImplementedError
 
 
 class FreeForm(HeightMap):
     """``h = s^2`` for every cell, from ``s`` uniform in [0, 0.0007] (metres^(1/2)).
 
-    In the paper it begins up to 0.001, where a tenth of the light is left in the core of the PSF,
-    and a short training spends its time on finding the picture again; here it is about half.
+    The paper starts with up to 0.001, which leaves a tenth of the light in the core of the PSF, so
+    that a short training is spent on recovering the picture; here about half is left.
     """
 
     def __init__(self, camera: LensDesign, cells: int) -> None:
@@ -81,9 +81,9 @@ class FreeForm(HeightMap):
 class Grating(HeightMap):
     """A unit cell of ``h = s^2``, repeated 32 times in both directions, from ``s`` up to 0.00075.
 
-    Light goes to the orders of a grating, which are as sharp as the lens alone would draw: from the
-    first step on there are copies to decode, and what is learned is how much light each one gets.
-    Every parameter moves a thousand cells: their steps need no gain.
+    A grating sends light into orders that are as sharp as the image of the lens alone: there are
+    copies to decode from the first step, and training learns how much light each one gets. Every
+    parameter moves a thousand cells, so that its steps need no gain.
     """
 
     def __init__(self, camera: LensDesign, cells: int) -> None:
@@ -161,19 +161,19 @@ HEIGHT_MAPS: Mapping[str, Callable[[LensDesign, int], HeightMap]] = {
     "rank1": RankOne,
     "zernike": ZernikeForm,
 }
-"""Name to the way in which heights are described."""
+"""Parametrisations of height maps by name."""
 
 
 def fabricated(height_m: Tensor, camera: LensDesign, error: Tensor | None = None) -> Tensor:
-    """Return heights as they can be made: in steps, and with errors.
+    """Return heights as fabricated: quantised to steps, and with errors.
 
     Gradients pass the steps unchanged (straight-through).
 
     Args:
         height_m: ``(N, N)``.
-        camera: for step, error and limit.
-        error: ``(N, N)`` in [-1, 1], of the camera's height error; None for an element that is
-            made as well as the steps allow.
+        camera: camera that gives step, error and limit.
+        error: ``(N, N)`` in [-1, 1], relative to the camera's height error; None for no error
+            beyond the steps.
     """
     made = height_m
     if camera.height_step_m > 0:

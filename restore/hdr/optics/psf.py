@@ -23,14 +23,14 @@ class LensDesign:
     The lens is focused at infinity and the element lies in its aperture.
 
     Attributes:
-        focal_length_m: of the lens.
-        aperture_m: diameter of the round aperture.
-        pixel_pitch_m: between the centres of neighbouring pixels.
-        wavelengths_m: of red, green and blue.
-        refractive_indices: of the element's material at these wavelengths.
-        height_limit_m: the element is nowhere higher.
-        height_step_m: between neighbouring heights that can be made; 0 for any height.
-        height_error_m: made heights are off by at most this, to either side.
+        focal_length_m: Focal length of the lens in metres.
+        aperture_m: Diameter of the round aperture in metres.
+        pixel_pitch_m: Distance between the centres of neighbouring pixels in metres.
+        wavelengths_m: Wavelengths of red, green and blue in metres.
+        refractive_indices: Refractive indices of the element's material at these wavelengths.
+        height_limit_m: Largest height of the element in metres.
+        height_step_m: Step between heights that can be fabricated; 0 for any height.
+        height_error_m: Largest fabrication error of a height, to either side.
     """
 
     focal_length_m: float = 35e-3
@@ -43,7 +43,7 @@ class LensDesign:
     height_error_m: float = 20e-9
 
     def __post_init__(self) -> None:
-        """Refuse what no camera can be."""
+        """Refuse impossible values."""
         lengths = (
             self.focal_length_m,
             self.aperture_m,
@@ -64,13 +64,13 @@ class LensDesign:
 
 _COVERAGE_SAMPLES = 8
 _OVERSAMPLING = 3
-"""Light varies within pixels as fine as f-number times wavelength: taken at their centres alone,
-a fifth of what the default camera sees is put elsewhere, and with 3 points a fortieth."""
+"""Light varies within pixels at the scale of f-number times wavelength: sampled at their centres
+alone, a fifth of the default camera's light is misplaced, and with 3 points a fortieth."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PointSpread:
-    """The image of a point.
+    """A point spread function, and the share of the light in it.
 
     Attributes:
         psf: ``(C, P, P)``, a channel per wavelength, each with the sum 1.
@@ -185,7 +185,7 @@ def load_psf(path: Path) -> Tensor:
 
     Returns:
         float32 ``(3, P, Q)``, odd sides, each channel with the sum 1. An even side loses a row or
-        column, the first where the brightest point is then in the middle, else the last.
+        column: the first if that centres the brightest point, else the last.
 
     Raises:
         InputError: no such file, or nothing in it that is a point spread function.
@@ -198,7 +198,7 @@ def load_psf(path: Path) -> Tensor:
     if max(height, width) > _LARGEST_SIDE:
         raise InputError(f"{path}: a point spread function of {width}x{height} is too large")
     if not planes.size or not np.isfinite(planes).all() or planes.min() < 0:
-        raise InputError(f"{path}: a point spread function holds no negative or missing values")
+        raise InputError(f"{path}: the point spread function has negative or missing values")
     planes = planes[:, *_odd_part(planes.sum(axis=0))]
     total = planes.sum(axis=(1, 2), keepdims=True)
     if total.min() <= 0:

@@ -18,12 +18,12 @@ _BITS = (8, 10, 12)
 
 
 def expose(radiance: Tensor, saturated: Tensor, *, margin: int = 0) -> Tensor:
-    """Scale scenes so that a share of their pixels lies above white, and cut them to six stops.
+    """Scale scenes so that a share of their pixels lies above white, and clip at six stops above.
 
     Args:
         radiance: ``(B, C, H, W)``, linear, in any unit.
         saturated: ``(B,)``, the share of the pixels with a channel above 1, in (0, 1).
-        margin: pixels along the edges that do not count.
+        margin: pixels along the edges that are ignored.
 
     Returns:
         ``(B, C, H, W)`` in units of white, from ``LEAST_RADIANCE`` to ``LARGEST_RADIANCE``.
@@ -77,9 +77,9 @@ class Sensor:
     """A sensor that saturates at 1.
 
     Attributes:
-        bits: 8, 10 or 12 per sample; 0 for samples that are not rounded.
-        read_noise: standard deviation, of white.
-        full_well: electrons at white, whose number has the noise of counting; 0 for none.
+        bits: Bits per sample, 8, 10 or 12; 0 for samples that are not rounded.
+        read_noise: Standard deviation of the read noise, relative to white.
+        full_well: Electrons at white, for shot noise; 0 for none.
     """
 
     bits: int = 8
@@ -87,7 +87,7 @@ class Sensor:
     full_well: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what no sensor can be."""
+        """Refuse impossible values."""
         if self.bits not in (0, *_BITS):
             raise UsageError(f"a sensor of {self.bits} bits: use 8, 10 or 12")
         if min(self.read_noise, self.full_well) < 0:
@@ -104,14 +104,15 @@ class Sensor:
             light: of any shape, in units of white.
             noise: standard normal numbers of the same shape, drawn afresh for every exposure;
                 None for a sensor without noise.
-            read_noise: another standard deviation for every exposure, broadcast over ``light``.
+            read_noise: standard deviation of each exposure, broadcast over ``light``; None for the
+                sensor's own.
         """
         signal = light
         if noise is not None:
             deviation = light.new_tensor(self.read_noise) if read_noise is None else read_noise
             if self.full_well:
                 counted = light.clamp(min=0) / self.full_well
-                # A root has no gradient at 0.
+                # The gradient of a root is infinite at 0.
                 deviation = (deviation.square() + counted).clamp(min=1e-12).sqrt()
             signal = light + noise * deviation
         samples: Tensor = signal.clamp(0, 1)

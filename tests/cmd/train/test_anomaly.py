@@ -80,14 +80,14 @@ def test_thresholds_come_from_parts_that_were_not_trained_on(run: Run, parts: Pa
 
 @pytest.mark.parametrize(
     ("rate", "advice"),
-    [("0.01", "which would promise 0.091"), ("0.1", "which is enough")],
+    [("0.01", "which would guarantee 0.091"), ("0.1", "which is enough")],
 )
 def test_few_parts_are_warned_about(run: Run, parts: Parts, rate: str, advice: str) -> None:
     parts(10)
     arguments = ("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY)
     ended = run(*arguments, "--target-fpr", rate)
     assert ended.code == 0
-    assert f"3 held-out good parts cannot promise {rate} false alarms per part" in ended.err
+    assert f"3 held-out good parts cannot guarantee a false-alarm rate of {rate}" in ended.err
     assert f"; with --folds all 10 parts count, {advice}" in ended.err
 
 
@@ -305,7 +305,7 @@ def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts) -> None:
         (["--defect-size", "small"], "--defect-size small"),
         (["--loss", "l1"], "loss 'l1'"),
         (["--beta", "-1"], "beta -1"),
-        (["--latent", "0"], "at least one number"),
+        (["--latent", "0"], "latent must be at least 1"),
         (["--folds", "1"], "1 folds: give 0, or a number from 2 to 10"),
         (["--good", "nowhere"], "nowhere: not a folder"),
     ],
