@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
-from restore.errors import OutputExists, TrainingError, TrainingStopped, UsageError
+from restore.errors import OutputExists, TrainingError, UsageError
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.recipe import Recipe
@@ -198,7 +198,7 @@ def train(
         try:
             with _memory_errors():
                 trained, progress = trainer.run(resume=resume)
-        except TrainingStopped:
+        except TrainingError:
             if team.leads:
                 history.close()
             raise
