@@ -71,8 +71,8 @@ class Denoiser(Reopened):
 
     Args:
         model: ``auto``, a shipped name, or a weight file. Auto takes ``photo``, made for the noise
-            of cameras, for colour pictures, ``resunet-color`` for those whose noise level is given,
-            and ``resunet-gray`` for gray ones. A shipped name with a twin for the other kind of
+            of cameras, scans and film, or, where the noise level is given, ``resunet-color`` and
+            ``resunet-gray``. A shipped name with a twin for the other kind of
             picture (``dncnn-gray`` and ``dncnn-color``), or the bare family name (``dncnn``), sends
             each picture through the network of its kind. With a single file, a gray network takes
             the channels of a colour picture one by one, and a colour network sees a gray picture

@@ -17,7 +17,7 @@ TASK = Task(
     trial="restore.denoise.measure:trial",
     training_noise="restore.denoise.measure:training_noise",
     default_weights={
-        "gray": "resunet-gray",
+        "gray": "photo",
         "color": "photo",
         "gray, sigma given": "resunet-gray",
         "color, sigma given": "resunet-color",

@@ -175,7 +175,7 @@ def test_photo_keeps_the_colours_of_clean_and_of_noisy_pictures(
     [
         (3, "auto", "photo"),
         (3, 25.0, "resunet-color"),
-        (1, "auto", "resunet-gray"),
+        (1, "auto", "photo"),
         (1, 25.0, "resunet-gray"),
     ],
 )
