@@ -27,12 +27,15 @@ class Ended:
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """Let processes that tests start be interrupted, even where the tests run in the background.
+    """Let signals end the processes that tests start, even where the tests run in the background.
 
-    A shell lets what it starts there ignore SIGINT, and children inherit that.
+    There a shell lets what it starts ignore SIGINT, and ``nohup`` lets it ignore SIGHUP; children
+    inherit that, but not a handler.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
 @pytest.fixture(scope="session")
