@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError
-from restore.hdr.optics.sensor import brightened
+from restore.hdr.optics.sensor import brightened, uniform
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.training.crops import MOST_BYTES
@@ -153,7 +153,7 @@ class Scenes:
         scenes = []
         for kind in kinds:
             scene = self._kinds[kind][0](rng)
-            turned = scene.flip(2) if _uniform(rng) < 0.5 else scene
+            turned = scene.flip(2) if uniform(rng) < 0.5 else scene
             tint = 1 + _TINT * (2 * torch.rand((3, 1, 1), generator=rng) - 1)
             scenes.append(turned * tint)
         return torch.stack(scenes)
@@ -188,23 +188,19 @@ def _every(items: Sequence[Tensor], kept: bool) -> list[Tensor]:
     return [item for index, item in enumerate(items) if (index % _HOLD_OUT == 0) == kept]
 
 
-def _uniform(rng: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
-    return low + (high - low) * float(torch.rand((), generator=rng))
-
-
 def _pick(items: Sequence[Tensor], rng: torch.Generator) -> Tensor:
     return items[int(torch.randint(len(items), (), generator=rng))]
 
 
 def _direction(rng: torch.Generator) -> tuple[float, float, float, float]:
-    yaw = _uniform(rng, -math.pi, math.pi)
-    pitch = math.radians(_uniform(rng, -_PITCH_DEGREES, _PITCH_DEGREES))
-    roll = math.radians(_uniform(rng, -_ROLL_DEGREES, _ROLL_DEGREES))
-    return yaw, pitch, roll, math.radians(_uniform(rng, *_FOV_DEGREES))
+    yaw = uniform(rng, -math.pi, math.pi)
+    pitch = math.radians(uniform(rng, -_PITCH_DEGREES, _PITCH_DEGREES))
+    roll = math.radians(uniform(rng, -_ROLL_DEGREES, _ROLL_DEGREES))
+    return yaw, pitch, roll, math.radians(uniform(rng, *_FOV_DEGREES))
 
 
 def _crop(picture: Tensor, side: int, rng: torch.Generator) -> Tensor:
-    top, left = (int(_uniform(rng) * (size - side + 1)) for size in picture.shape[1:])
+    top, left = (int(uniform(rng) * (size - side + 1)) for size in picture.shape[1:])
     return picture[:, top : top + side, left : left + side]
 
 

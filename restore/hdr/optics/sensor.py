@@ -9,7 +9,15 @@ from torch import Tensor
 from restore.errors import UsageError
 from restore.image.colour import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE
 
-__all__ = ["LARGEST_RADIANCE", "LEAST_RADIANCE", "Sensor", "blurred", "brightened", "expose"]
+__all__ = [
+    "LARGEST_RADIANCE",
+    "LEAST_RADIANCE",
+    "Sensor",
+    "blurred",
+    "brightened",
+    "expose",
+    "uniform",
+]
 
 LEAST_RADIANCE, LARGEST_RADIANCE = 1e-5, 64.0
 """The range of a scene relative to the sensor's white: six stops above it."""
@@ -160,8 +168,8 @@ def brightened(photograph: Tensor, rng: torch.Generator) -> Tensor:
     low = photograph / SRGB_SLOPE
     curve = ((photograph + SRGB_OFFSET) / (1 + SRGB_OFFSET)).pow(SRGB_EXPONENT)
     linear = torch.where(photograph <= SRGB_SLOPE * SRGB_KNEE, low, curve)
-    peak = math.exp(_uniform(rng, 0.0, math.log(_LARGEST_PEAK)))
-    power = _uniform(rng, 1.0, 8.0)
+    peak = math.exp(uniform(rng, 0.0, math.log(_LARGEST_PEAK)))
+    power = uniform(rng, 1.0, 8.0)
     value = linear.amax(dim=0, keepdim=True)
     radiance = linear / (1 - (1 - 1 / peak) * value.pow(power))
     for _ in range(int(torch.randint(_MOST_LIGHTS + 1, (), generator=rng))):
@@ -171,20 +179,21 @@ def brightened(photograph: Tensor, rng: torch.Generator) -> Tensor:
 
 def _light(height: int, width: int, rng: torch.Generator) -> Tensor:
     side = min(height, width)
-    y, x = _uniform(rng) * height, _uniform(rng) * width
+    y, x = uniform(rng) * height, uniform(rng) * width
     low, high = (math.log(radius * side) for radius in _LIGHT_RADIUS)
-    radii = [math.exp(_uniform(rng, low, high)) for _ in range(2)]
-    angle = _uniform(rng, 0, math.pi)
+    radii = [math.exp(uniform(rng, low, high)) for _ in range(2)]
+    angle = uniform(rng, 0, math.pi)
     rows = torch.arange(height, dtype=torch.float32)[:, None] - y
     columns = torch.arange(width, dtype=torch.float32) - x
     along = (rows * math.cos(angle) + columns * math.sin(angle)) / radii[0]
     across = (columns * math.cos(angle) - rows * math.sin(angle)) / radii[1]
     distance = along.square() + across.square()
-    hardness = math.exp(_uniform(rng, 0.0, math.log(8.0)))
+    hardness = math.exp(uniform(rng, 0.0, math.log(8.0)))
     shape = torch.exp(-distance.pow(hardness))
-    colour = 1 - _uniform(rng, 0.0, 0.7) * torch.rand((3, 1, 1), generator=rng)
-    return 2 ** _uniform(rng, *_LIGHT_STOPS) * colour * shape
+    colour = 1 - uniform(rng, 0.0, 0.7) * torch.rand((3, 1, 1), generator=rng)
+    return 2 ** uniform(rng, *_LIGHT_STOPS) * colour * shape
 
 
-def _uniform(rng: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+def uniform(rng: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
+    """Return a random number from ``low`` to ``high``."""
     return low + (high - low) * float(torch.rand((), generator=rng))
