@@ -142,8 +142,7 @@ class Denoiser(Reopened):
         sigma, strength, detail = _checked(sigma, strength, detail)
         picture = as_picture(image)
         started = time.perf_counter()
-        names = self._names if sigma == "auto" else self._names_with_sigma
-        network = self._network(names[picture.channels])
+        network = self._network_for(picture, sigma)
         level = 0.0
         if strength > 0:
             encoded, finite = encoded_for_network(picture)
@@ -187,8 +186,7 @@ class Denoiser(Reopened):
         """
         sigma, strength, detail = _checked(sigma, strength, detail)
         started = time.perf_counter()
-        names = self._names if sigma == "auto" else self._names_with_sigma
-        network = self._network(names[source.like.channels])
+        network = self._network_for(source.like, sigma)
         level = 0.0 if sigma == "auto" else float(sigma)
         if strength > 0 and sigma == "auto":
             level = min(255 * sigma_out_of_core(source), 255.0)
@@ -204,6 +202,10 @@ class Denoiser(Reopened):
         return OutOfCoreResult(
             picture=source.like, height=source.height, record=record, opened=opened
         )
+
+    def _network_for(self, picture: Picture, sigma: Sigma) -> "_Network":
+        names = self._names if sigma == "auto" else self._names_with_sigma
+        return self._network(names[picture.channels])
 
     def _network(self, name: str) -> "_Network":
         with self._opening:
