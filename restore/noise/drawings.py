@@ -98,6 +98,7 @@ def _write(rng: np.random.Generator, draw: Any, side: int, colour: tuple[int, ..
     size = int(rng.integers(8, _LARGEST_LETTERS_PX))
     font = ImageFont.load_default(size)
     for top in range(-int(rng.integers(size)), side, int(1.25 * size)):
+        # Written without one letter, which becomes the spaces between words.
         letters = "".join(rng.choice(_LETTERS, 3 * side // size))
         left = -int(rng.integers(size))
         draw.text((left, top), letters.replace("e", " "), fill=colour, font=font)
