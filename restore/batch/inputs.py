@@ -2,14 +2,22 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from restore.errors import InputError, UsageError
 from restore.image.codecs import PICTURE_SUFFIXES
 
-__all__ = ["STANDARD_STREAM", "Found", "by_stem", "counterpart", "find_pictures", "pictures_in"]
+__all__ = [
+    "STANDARD_STREAM",
+    "Found",
+    "by_stem",
+    "counterpart",
+    "find_pictures",
+    "names_of",
+    "pictures_in",
+]
 
 STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
@@ -52,6 +60,11 @@ def find_pictures(
         else:
             found.append(Found(path, PurePath(path.name)))
     return found, closed
+
+
+def names_of(folders: Iterable[Path]) -> str:
+    """Return the names of folders, without their paths, as a weight file states them."""
+    return ", ".join(folder.resolve().name for folder in folders)
 
 
 def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:

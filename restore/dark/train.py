@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from restore.batch.inputs import pictures_in
+from restore.batch.inputs import names_of, pictures_in
 from restore.dark.darkening import Darkened, darkened
 from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
 from restore.dark.recipe import DarkRecipe
@@ -148,7 +148,7 @@ def _from_clean(
             for picture in kept
         ],
         description={
-            "folder": ", ".join(folder.resolve().name for folder in folders),
+            "folder": names_of(folders),
             "pictures": len(pictures),
         },
     )

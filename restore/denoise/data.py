@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from restore.batch.inputs import by_stem, counterpart, pictures_in
+from restore.batch.inputs import by_stem, counterpart, names_of, pictures_in
 from restore.denoise.crops import Batch, PairedCrops
 from restore.denoise.degradations import Degradation, Degraded, Gaussian
 from restore.denoise.recipe import DenoiseRecipe
@@ -109,7 +109,7 @@ def _from_clean(
         batches=Degraded(crops, kinds),
         held_out=held_out,
         description={
-            "folder": ", ".join(folder.resolve().name for folder in folders),
+            "folder": names_of(folders),
             "pictures": len(pictures),
         },
     )

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from restore.batch.inputs import names_of
 from restore.errors import UsageError
 from restore.hdr.camera import (
     Coded,
@@ -206,7 +207,7 @@ def _held_out_scenes(library: Library, recipe: HdrRecipe, side: int, margin: int
 
 def _description(folders: Sequence[Path], library: Library) -> dict[str, str | int]:
     return {
-        "folder": ", ".join(folder.resolve().name for folder in folders),
+        "folder": names_of(folders),
         "panoramas": len(library.panoramas),
         "pictures": len(library.pictures),
         "photographs": len(library.photographs),
