@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.batch.out_of_core import ReadRows
+from restore.denoise.low_frequencies import LowFrequencies
 from restore.denoise.pixels import (
     DETAIL_REACH,
-    Midtones,
     decoded,
     encoded_for_network,
     finish,
@@ -49,20 +49,20 @@ def denoise_out_of_core(
     runner: Runner,
     per_tile: PerTile,
     *,
-    keeps_midtones: bool,
+    keeps_low_frequencies: bool,
     strength: float,
     detail: float,
 ) -> Callable[[], AbstractContextManager[ReadRows]]:
     """Run the network over ``source``, and return a function that opens the result once.
 
-    The network's result goes to a working file, since the shift of the midtones is known only at
-    its end; all other steps are done while the result is read.
+    The network's result goes to a working file, since its low frequencies are known only at its
+    end; all other steps are done while the result is read.
 
     Args:
         source: what to denoise.
         runner: runner of the network.
         per_tile: function that denoises a tile.
-        keeps_midtones: whether to restore the mean of each channel's midtones, see ``Midtones``.
+        keeps_low_frequencies: whether to give them back, see ``LowFrequencies``.
         strength: as for ``finish``; at 0 the result is the source.
         detail: as for ``finish``.
 
@@ -74,15 +74,16 @@ def denoise_out_of_core(
         return partial(_opened_unchanged, source)
     channels = source.like.channels
     scratch = Scratch(source.workplace, channels, source.height, source.width)
-    midtones = Midtones(channels)
+    low_frequencies: LowFrequencies | None = None
 
     def begin() -> Callable[[Area, Pixels, Pixels], None]:
-        nonlocal midtones
-        midtones = seen = Midtones(channels)
+        nonlocal low_frequencies
+        seen = LowFrequencies(channels, source.height, source.width)
+        low_frequencies = seen if keeps_low_frequencies else None
 
         def take(part: Area, noisy: Pixels, restored: Pixels) -> None:
-            if keeps_midtones:
-                seen.add(noisy, restored)
+            if keeps_low_frequencies:
+                seen.add(part, noisy, restored)
             scratch.write(part, restored)
 
         return take
@@ -101,7 +102,7 @@ def denoise_out_of_core(
         raise
     finishing = partial(finish, strength=strength, detail=detail)
     reach = DETAIL_REACH if detail > 0 else 0
-    return partial(_opened, source, scratch, midtones.shifts(), finishing, reach)
+    return partial(_opened, source, scratch, low_frequencies, finishing, reach)
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def _reserve(file: BinaryIO, size: int) -> None:
 def _opened(
     source: OutOfCorePicture,
     scratch: Scratch,
-    shifts: Pixels,
+    low_frequencies: LowFrequencies | None,
     finishing: Callable[[Pixels, Pixels], None],
     reach: int,
 ) -> Iterator[ReadRows]:
@@ -218,7 +219,8 @@ def _opened(
         picture = _rows(source, read, top, bottom)
         encoded, finite = encoded_for_network(picture)
         restored = scratch.read(top, bottom)
-        restored += shifts
+        if low_frequencies is not None:
+            low_frequencies.give_back(restored, top)
         finishing(restored, encoded)
         return decoded(picture, restored, finite).rows(start - top, stop - top)
 

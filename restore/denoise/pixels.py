@@ -11,7 +11,6 @@ from restore.image.picture import Picture, Transfer
 
 __all__ = [
     "DETAIL_REACH",
-    "Midtones",
     "Tile",
     "decoded",
     "encoded_for_network",
@@ -22,10 +21,6 @@ __all__ = [
 
 DETAIL_REACH = 4
 """Rows above and below that ``finish`` needs to put detail back."""
-
-_MIDTONES = (0.1, 0.9)
-_LEAST_SHARE = 0.01
-_BAND = 64
 
 
 def encoded_for_network(
@@ -62,45 +57,6 @@ def only_finite(
 ) -> NDArray[np.float32]:
     """Return ``encoded`` with NaN where the picture was not finite: its noise is unknown there."""
     return encoded if finite is None else np.where(finite, encoded, np.float32(np.nan))
-
-
-class Midtones:
-    """The shift of each channel that restores the mean of its midtones before denoising.
-
-    Camera noise has zero mean except near black and white, where clipping biases it and the network
-    rightly removes the bias. Trained on both, a network shifts colours slightly in between.
-
-    Args:
-        channels: Number of channels of the picture.
-    """
-
-    def __init__(self, channels: int) -> None:
-        self._sums = np.zeros(channels)
-        self._inside = np.zeros(channels, np.int64)
-        self._pixels = 0
-
-    def add(self, noisy: NDArray[np.float32], restored: NDArray[np.float32]) -> None:
-        """Accumulate a part of the picture, ``[C, h, w]``."""
-        self._pixels += restored[0].size
-        for channel, (theirs, ours) in enumerate(zip(noisy, restored, strict=True)):
-            # In bands that stay in the cache from one step to the next.
-            for top in range(0, len(ours), _BAND):
-                band = slice(top, top + _BAND)
-                self._add(channel, theirs[band], ours[band])
-
-    def _add(self, channel: int, theirs: NDArray[np.float32], ours: NDArray[np.float32]) -> None:
-        low, high = _MIDTONES
-        inside = (ours > low) & (ours < high)
-        self._inside[channel] += np.count_nonzero(inside)
-        differences = np.where(inside, theirs - ours, np.float32(0))
-        self._sums[channel] += np.sum(differences, dtype=np.float64)
-
-    def shifts(self) -> NDArray[np.float32]:
-        """Return what to add to the restored channels, ``[C, 1, 1]``."""
-        shifts = np.zeros_like(self._sums)
-        enough = self._inside > _LEAST_SHARE * self._pixels
-        np.divide(self._sums, self._inside, out=shifts, where=enough)
-        return shifts.astype(np.float32)[:, None, None]
 
 
 def finish(

@@ -8,9 +8,9 @@ from typing import Literal
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.checks import checked_number
+from restore.denoise.low_frequencies import LowFrequencies
 from restore.denoise.out_of_core import denoise_out_of_core, sigma_out_of_core
 from restore.denoise.pixels import (
-    Midtones,
     Tile,
     decoded,
     encoded_for_network,
@@ -152,10 +152,12 @@ class Denoiser(Reopened):
                 else float(sigma)
             )
             restored = network.runner.tiled(encoded, network.tile(level / 255))
-            if network.keeps_midtones:
-                midtones = Midtones(picture.channels)
-                midtones.add(encoded, restored)
-                restored += midtones.shifts()
+            if network.keeps_low_frequencies:
+                low_frequencies = LowFrequencies(*encoded.shape)
+                low_frequencies.add(
+                    (slice(0, picture.height), slice(0, picture.width)), encoded, restored
+                )
+                low_frequencies.give_back(restored)
             finish(restored, encoded, strength=strength, detail=detail)
             picture = decoded(picture, restored, finite)
         elif sigma != "auto":
@@ -194,7 +196,7 @@ class Denoiser(Reopened):
             source,
             network.runner,
             network.tile(level / 255),
-            keeps_midtones=network.keeps_midtones,
+            keeps_low_frequencies=network.keeps_low_frequencies,
             strength=strength,
             detail=detail,
         )
@@ -220,11 +222,12 @@ class _Network:
 
     Attributes:
         runner: runner of the network.
-        keeps_midtones: whether to restore midtones: training on camera noise may shift colours.
+        keeps_low_frequencies: whether to give them back, since training on camera noise shifts
+            colours.
     """
 
     runner: Runner
-    keeps_midtones: bool
+    keeps_low_frequencies: bool
 
     @classmethod
     def opened(cls, name: str, placement: Placement) -> "_Network":

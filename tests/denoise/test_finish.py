@@ -1,36 +1,9 @@
-"""What is done to a network's result: midtones keep their mean, texture comes back."""
+"""What is done to a network's result: it is blended, and texture comes back."""
 
 import numpy as np
 import pytest
 
-from restore.denoise.pixels import Midtones, finest_luminance, finish
-
-
-def test_midtones_are_shifted_by_what_they_lost() -> None:
-    """Of ten pixels two are midtones: 0.02 and 0.04 were taken from them, 0.5 from those beside."""
-    restored = np.float32([0.05, 0.95, 0.5, 0.6, 0.0, 1.0, 0.02, 0.98, 0.1, 0.9])
-    taken = np.float32([0.5, 0.5, 0.02, 0.04, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
-    midtones = Midtones(1)
-    midtones.add((restored + taken)[None, None], restored[None, None])
-    assert midtones.shifts().shape == (1, 1, 1)
-    assert midtones.shifts().item() == pytest.approx(0.03)
-
-
-def test_each_channel_is_shifted_by_itself_over_all_parts() -> None:
-    midtones = Midtones(2)
-    for taken in (0.1, 0.3):
-        restored = np.full((2, 70, 3), 0.5, np.float32)
-        midtones.add(restored + np.float32([taken, -taken])[:, None, None], restored)
-    np.testing.assert_allclose(midtones.shifts().flatten(), [0.2, -0.2], rtol=1e-5)
-
-
-@pytest.mark.parametrize(("midtone_pixels", "shift"), [(9, 0.0), (11, 0.1), (500, 0.1)])
-def test_less_than_a_hundredth_of_midtones_tells_nothing(midtone_pixels: int, shift: float) -> None:
-    restored = np.zeros((1, 1, 1000), np.float32)
-    restored[0, 0, :midtone_pixels] = 0.5
-    midtones = Midtones(1)
-    midtones.add(restored + np.float32(0.1), restored)
-    assert midtones.shifts().item() == pytest.approx(shift)
+from restore.denoise.pixels import finest_luminance, finish
 
 
 def test_detail_goes_back_towards_the_picture() -> None:

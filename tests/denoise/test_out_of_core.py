@@ -97,17 +97,19 @@ def test_the_same_result_for_light_with_holes(tmp_path: Path, color_model: Path)
     assert_same(Denoiser(color_model, device="cpu", tile=64), write(tmp_path / "a.tif", light))
 
 
-def test_midtones_keep_the_mean_of_the_whole_picture(tmp_path: Path, color_model: Path) -> None:
+def test_low_frequencies_of_the_whole_picture_are_given_back(
+    tmp_path: Path, color_model: Path
+) -> None:
     denoiser = Denoiser(color_model, device="cpu", tile=64)
-    keeping_midtones(denoiser)
+    keeping_low_frequencies(denoiser)
     source = write(tmp_path / "a.tif", np.rint(noisy() * 255).astype(np.uint8))
     assert_same(denoiser, source, detail=0.3)
 
 
-def keeping_midtones(denoiser: Denoiser) -> Runner:
+def keeping_low_frequencies(denoiser: Denoiser) -> Runner:
     """Let a denoiser take its network for one that was trained on the noise of cameras."""
     ((name, network),) = denoiser._networks.items()
-    denoiser._networks[name] = replace(network, keeps_midtones=True)
+    denoiser._networks[name] = replace(network, keeps_low_frequencies=True)
     return network.runner
 
 
@@ -115,7 +117,7 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
     tmp_path: Path, color_model: Path
 ) -> None:
     denoiser = Denoiser(color_model, device="cpu", tile=256)
-    runner = keeping_midtones(denoiser)
+    runner = keeping_low_frequencies(denoiser)
     network, calls = runner._first, []
 
     class Small:
