@@ -63,6 +63,8 @@ class Report(ProgressBar):
         elif self._verbose:
             done = self._describe(outcome.record) if outcome.record else str(outcome.status)
             self.bar.write(visible(f"{_arrow(outcome.item)}: {done}"), file=sys.stderr)
+        if not self._quiet:
+            self._say_remarks(outcome)
         if self._as_json:
             error = {"error": outcome.error} if outcome.error else {}
             _print_record(outcome.item, status=str(outcome.status), **error, **outcome.record)
@@ -89,6 +91,13 @@ class Report(ProgressBar):
             say("stopped; what was not reached is as before: the same command does all of it again")
         else:
             say("stopped; the same command with --skip-existing does the rest")
+
+    def _say_remarks(self, outcome: "Outcome") -> None:
+        """Print what of the picture was guessed, and what is not in its result."""
+        for key, before in (("remarks", ""), ("lost", "lost: ")):
+            found = outcome.record.get(key)
+            for each in found if isinstance(found, list) else ():
+                self.say(f"{outcome.item.source_name}: {before}{each}")
 
     def _say_error(self, outcome: "Outcome") -> None:
         bug = " (a bug: please report it; run with --debug for the traceback)"

@@ -27,6 +27,7 @@ from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png, viewable
 from restore.image.decode import DEFAULT_MAX_PIXELS
+from restore.image.losses import losses
 from restore.image.picture import Picture
 
 __all__ = ["Loaded", "PictureStages", "Result", "prepare_folders", "readable", "size_of"]
@@ -119,7 +120,8 @@ class PictureStages(Generic[Input, Output]):
             self._save_compare(item.compare, result.before, result.restored.picture, stopping)
         for kind, path in item.beside:
             self._save_beside(kind, path, result.restored, stopping)
-        data = self._encoded(item, result.restored)
+        with losses() as lost:
+            data = self._encoded(item, result.restored)
         if item.destination is None:
             _write_stream(self.standard_output, data)
         else:
@@ -129,7 +131,8 @@ class PictureStages(Generic[Input, Output]):
                 if self.existing is not Existing.SKIP:
                     raise
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
-        return Outcome(item=item, status=Status.DONE, record=result.restored.record)
+        record = {**result.restored.record, **({"lost": lost} if lost else {})}
+        return Outcome(item=item, status=Status.DONE, record=record)
 
     def _encoded(self, item: Item, restored: Output) -> bytes:
         try:

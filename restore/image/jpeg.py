@@ -1,6 +1,5 @@
 """JPEG with its metadata: EXIF and XMP of one 64 kB segment each, IPTC and comments."""
 
-import logging
 import struct
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,6 +10,7 @@ from PIL import Image
 
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.losses import note_loss
 from restore.image.metadata import (
     EXIF_ERRORS,
     EXIF_HEADER,
@@ -30,8 +30,6 @@ _LONGEST_SIDE = 65500
 _SEGMENT = 65_533
 _XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
 _MAKER_NOTE = 0x927C
-
-log = logging.getLogger(__name__)
 
 
 def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -77,9 +75,9 @@ def _exif(exif: bytes | None) -> bytes | None:
     for what, shorter in (("thumbnail", well_formed_exif), ("maker's notes", _without_notes)):
         block = shorter(exif)
         if block and _fits(block):
-            log.warning("EXIF is too long for a JPEG: its %s is left out", what)
+            note_loss(f"the {what} of its EXIF, which is too long for a JPEG")
             return block
-    log.warning("EXIF is too long for a JPEG: it is left out")
+    note_loss("its EXIF, which is too long for a JPEG")
     turned = Image.Exif()
     turned[ORIENTATION] = orientation_of(exif)
     return bare_exif(turned.tobytes())
@@ -88,7 +86,7 @@ def _exif(exif: bytes | None) -> bytes | None:
 def _xmp(xmp: bytes | None) -> bytes | None:
     """Return an XMP packet if it fits."""
     if xmp and len(_XMP_HEADER) + len(xmp) > _SEGMENT:
-        log.warning("XMP is too long for a JPEG: it is left out")
+        note_loss("its XMP, which is too long for a JPEG")
         return None
     return xmp
 
