@@ -102,6 +102,7 @@ class Codec:
         holds_metadata: Whether it holds ICC, EXIF and XMP.
         holds_orientation: Whether it states the orientation outside EXIF.
         holds_primaries: Whether it states the primaries of linear light without an ICC profile.
+        holds_cicp: Whether it states colour spaces in code points that all its viewers know.
         holds_light: Whether it holds scene-linear light.
         holds_gain_map: Whether it holds scene-linear light as sRGB with a gain map.
         is_for_raw: Whether photographs developed from RAW files are written in it.
@@ -120,6 +121,7 @@ class Codec:
     holds_metadata: bool = True
     holds_orientation: bool = False
     holds_primaries: bool = False
+    holds_cicp: bool = False
     holds_light: bool = False
     holds_gain_map: bool = False
     is_for_raw: bool = False

@@ -1,6 +1,7 @@
 """Primaries and transfer curves: the constants of sRGB, and conversion from other primaries."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,12 @@ __all__ = [
     "adaptation_to_d50",
     "in_srgb_primaries",
     "linear_to_srgb",
+    "rgb_to_xyz",
     "srgb_to_linear",
+    "white_adaptation",
 ]
+
+_Float = TypeVar("_Float", bound=np.floating)
 
 REC601_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 """Weights of red, green and blue samples in luma, the gray of BSD68 and most denoising papers."""
@@ -71,7 +76,7 @@ def in_srgb_primaries(light: Picture) -> Picture:
         return light
     try:
         with np.errstate(all="ignore"):  # division by zero gives NaN, checked below
-            matrix = np.linalg.inv(_to_xyz(SRGB_PRIMARIES)) @ _to_xyz(light.primaries)
+            matrix = np.linalg.inv(rgb_to_xyz(SRGB_PRIMARIES)) @ rgb_to_xyz(light.primaries)
     except np.linalg.LinAlgError:
         return light
     if not np.isfinite(matrix).all():
@@ -80,13 +85,27 @@ def in_srgb_primaries(light: Picture) -> Picture:
     return replace(light, pixels=pixels, primaries="")
 
 
-def _to_xyz(primaries: str) -> NDArray[np.float64]:
-    """Return the matrix ``[3, 3]`` from linear RGB of these primaries to XYZ under D50."""
-    x, y = np.array(primaries.split(), dtype=np.float64).reshape(4, 2).T
-    *colours, white = (np.stack([x, y, 1 - x - y]) / y).T
+def rgb_to_xyz(primaries: str) -> NDArray[np.float64]:
+    """Return the matrix ``[3, 3]`` from linear RGB of these primaries to XYZ under D50.
+
+    Raises:
+        LinAlgError: the primaries lie on a line.
+    """
+    *colours, white = _points(primaries)
     columns = np.stack(colours, axis=1)
     scaled = columns * np.linalg.solve(columns, white)
     return np.asarray(adaptation_to_d50(white) @ scaled)
+
+
+def white_adaptation(primaries: str) -> NDArray[np.float64]:
+    """Return the chromatic adaptation matrix from the white of these primaries to D50."""
+    return adaptation_to_d50(_points(primaries)[-1])
+
+
+def _points(primaries: str) -> NDArray[np.float64]:
+    """Return XYZ of red, green, blue and white, ``[4, 3]``, each of luminance 1."""
+    x, y = np.array(primaries.split(), dtype=np.float64).reshape(4, 2).T
+    return np.asarray((np.stack([x, y, 1 - x - y]) / y).T)
 
 
 # Light up to the knee is multiplied by the slope; above it the curve is
@@ -97,7 +116,7 @@ SRGB_OFFSET = 0.055
 SRGB_EXPONENT = 2.4
 
 
-def linear_to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+def linear_to_srgb(linear: NDArray[_Float]) -> NDArray[_Float]:
     """Encode light as sRGB samples (IEC 61966-2-1), any shape.
 
     The curve continues above 1 and is odd around 0, so that nothing is clipped.
@@ -105,12 +124,14 @@ def linear_to_srgb(linear: NDArray[np.float32]) -> NDArray[np.float32]:
     light = np.abs(linear)
     curve = (1 + SRGB_OFFSET) * np.power(light, 1 / SRGB_EXPONENT) - SRGB_OFFSET
     encoded = np.where(light <= SRGB_KNEE, SRGB_SLOPE * light, curve)
-    return np.copysign(encoded, linear).astype(np.float32, copy=False)
+    signed: NDArray[_Float] = np.copysign(encoded, linear).astype(linear.dtype, copy=False)
+    return signed
 
 
-def srgb_to_linear(encoded: NDArray[np.float32]) -> NDArray[np.float32]:
+def srgb_to_linear(encoded: NDArray[_Float]) -> NDArray[_Float]:
     """Decode sRGB samples to light: the inverse of ``linear_to_srgb``."""
     sample = np.abs(encoded)
     curve = np.power((sample + SRGB_OFFSET) / (1 + SRGB_OFFSET), SRGB_EXPONENT)
     linear = np.where(sample <= SRGB_SLOPE * SRGB_KNEE, sample / SRGB_SLOPE, curve)
-    return np.copysign(linear, encoded).astype(np.float32, copy=False)
+    signed: NDArray[_Float] = np.copysign(linear, encoded).astype(encoded.dtype, copy=False)
+    return signed

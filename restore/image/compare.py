@@ -8,6 +8,7 @@ from PIL import Image
 
 from restore.image.colour import linear_to_srgb
 from restore.image.picture import Picture, Transfer, upright_plane
+from restore.image.stated import stated_profile
 
 __all__ = ["compare_png", "viewable"]
 
@@ -53,7 +54,7 @@ def compare_png(before: NDArray[np.uint8], after: NDArray[np.uint8], like: Pictu
         canvas.paste(left.crop((0, 0, middle, height)), (0, 0))
         canvas.paste("white", (middle - _SEAM // 2, 0, middle + _SEAM // 2, height))
     file = BytesIO()
-    icc = None if like.transfer is Transfer.LINEAR else like.icc
+    icc = None if like.transfer is Transfer.LINEAR else (like.icc or stated_profile(like))
     canvas.save(file, "PNG", icc_profile=icc, compress_level=3)
     return file.getvalue()
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from restore.errors import OutputError, UsageError
 from restore.image.codec import Alpha, Codec, SampleEncoding, Samples, WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
-from restore.image.colour import in_srgb_primaries, linear_to_srgb, srgb_to_linear
+from restore.image.colour import in_srgb_primaries, linear_to_srgb
+from restore.image.losses import note_loss
 from restore.image.metadata import orientation_of
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
+from restore.image.stated import stated_profile
 from restore.image.tiff_writer import write_tiff_rows
+from restore.image.tone import light_of, tone_of
 
 __all__ = ["check_depth", "encode", "encode_as", "encode_rows"]
 
@@ -145,14 +148,27 @@ def _stored_form(
     keeps_float = bit_depth is None and picture.is_float and codec.samples is Samples.EITHER
     depth = bit_depth or _own_depth(picture, codec)
     as_float = keeps_float or depth == 32 or codec.samples is Samples.FLOAT
+    if picture.format is not None and bit_depth is None:
+        _note_lost_depth(picture, codec, depth, as_float=as_float)
     if options.strip_metadata or not _holds_orientation(picture, codec):
         picture = upright(picture)
     if options.strip_metadata:
         picture = replace(picture, notes=b"")
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
     picture = _with_transfer(_with_alpha(picture, image_format), codec, linear=linear)
+    if picture.format is not image_format:
+        picture = _with_profile(picture, codec)
     encoding = SampleEncoding(bit_depth=depth, is_float=as_float, quality=options.quality)
     return picture, encoding
+
+
+def _note_lost_depth(picture: Picture, codec: Codec, depth: int, *, as_float: bool) -> None:
+    if as_float:
+        return
+    if picture.is_float:
+        note_loss(f"floating point: {codec.name} holds {depth} bits, from black to white")
+    elif depth < picture.bit_depth:
+        note_loss(f"{picture.bit_depth} bits: {codec.name} holds {depth}")
 
 
 def _own_depth(picture: Picture, codec: Codec) -> int:
@@ -163,7 +179,8 @@ def _own_depth(picture: Picture, codec: Codec) -> int:
         return 16 if fits_half and 16 in depths else 32
     if picture.is_float and codec.samples is Samples.INTEGER:
         return depths[-1]
-    return picture.bit_depth if picture.bit_depth in depths else depths[0]
+    enough = [depth for depth in depths if depth >= picture.bit_depth and depth < 32]
+    return enough[0] if enough else depths[-1]
 
 
 def _holds_orientation(picture: Picture, codec: Codec) -> bool:
@@ -197,18 +214,33 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
 
 
 def _with_transfer(picture: Picture, codec: Codec, *, linear: bool) -> Picture:
-    """Return linear or encoded samples in primaries that the file can state."""
+    """Return linear or encoded samples in a colour space that the file can state."""
     is_linear = picture.transfer is Transfer.LINEAR
-    # In other containers of encoded samples, the ICC profile states the primaries.
+    # In other containers of encoded samples, the ICC profile states the colour space.
     is_bare = linear or not codec.holds_metadata
-    if linear == is_linear and (not is_bare or _states_primaries(picture, codec)):
+    is_stated = _states_primaries(picture, codec) and (is_linear or tone_of(picture) is None)
+    if linear == is_linear and (not is_bare or is_stated):
         return picture
+    if not (linear or is_linear):
+        note_loss(f"its colour space: {codec.name} is in sRGB")
     straight = with_alpha_kind(picture, premultiplied=False)
-    light = straight if is_linear else _recoded(straight, srgb_to_linear, Transfer.LINEAR)
+    light = _recoded(straight, light_of(straight), Transfer.LINEAR)
     if not codec.holds_primaries:
         light = in_srgb_primaries(light)
-    stored = light if linear else _recoded(light, linear_to_srgb, Transfer.SRGB)
+    stored = light if linear else _recoded(light, linear_to_srgb(light.pixels), Transfer.SRGB)
     return with_alpha_kind(stored, premultiplied=picture.alpha_is_premultiplied)
+
+
+def _with_profile(picture: Picture, codec: Codec) -> Picture:
+    """Return the picture with an ICC profile for what another container stated by other means."""
+    is_stated = not codec.holds_metadata or (codec.holds_cicp and picture.cicp)
+    if picture.icc or is_stated or picture.transfer is Transfer.LINEAR:
+        return picture
+    profile = stated_profile(picture)
+    if profile is None and picture.cicp and not picture.cicp.is_srgb:
+        codes = f"{picture.cicp.primaries}/{picture.cicp.transfer}"
+        note_loss(f"its colour space, code points {codes}, for which there is no profile")
+    return replace(picture, icc=profile)
 
 
 def _states_primaries(light: Picture, codec: Codec) -> bool:
@@ -216,8 +248,6 @@ def _states_primaries(light: Picture, codec: Codec) -> bool:
     return not light.primaries or codec.holds_primaries or has_profile
 
 
-def _recoded(
-    picture: Picture, curve: Callable[[NDArray[np.float32]], NDArray[np.float32]], to: Transfer
-) -> Picture:
-    """Return the same colours with re-encoded samples, which the profile no longer describes."""
-    return replace(picture, pixels=curve(picture.pixels), transfer=to, icc=None, png_chunks=b"")
+def _recoded(picture: Picture, pixels: NDArray[np.float32], to: Transfer) -> Picture:
+    """Return the same colours in other samples, which the file's statements do not describe."""
+    return replace(picture, pixels=pixels, transfer=to, icc=None, cicp=None, png_chunks=b"")

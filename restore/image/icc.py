@@ -1,4 +1,4 @@
-"""Reading ICC profiles: their primaries, and whether samples are linear light."""
+"""Reading ICC profiles: their primaries and tone curves."""
 
 import struct
 
@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from restore.errors import UnsupportedImage
 from restore.image.colour import D50, SRGB_PRIMARIES, adaptation_to_d50
 
-__all__ = ["LONGEST_PROFILE", "check_profile", "is_encoded", "other_primaries"]
+__all__ = [
+    "LONGEST_PROFILE",
+    "check_profile",
+    "code_points",
+    "is_encoded",
+    "other_primaries",
+    "tone_curves",
+]
 
 _HEADER = 128
 _MOST_TAGS = 100
@@ -50,6 +57,61 @@ def is_encoded(icc: bytes | None) -> bool:
     except (struct.error, ValueError, IndexError):
         pass
     return False
+
+
+def tone_curves(icc: bytes | None, samples: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return the light that a profile's tone curves give to samples.
+
+    Args:
+        icc: Profile.
+        samples: Values in [0, 1].
+
+    Returns:
+        An array for gray, or one each for red, green and blue, not checked for sense; none where
+        the profile has only tables of colours, or its curves are damaged.
+    """
+    tags = [_tag(icc, name) for name in (b"rTRC", b"gTRC", b"bTRC")]
+    if gray := _tag(icc, b"kTRC"):
+        tags = [gray]
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is found by who uses it
+            return [_light(tag, samples) for tag in tags]
+    except (struct.error, ValueError, IndexError):
+        return []
+
+
+def _light(curve: bytes, samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the light of samples under one curve (ICC.1:2022, 10.6 and 10.18)."""
+    if curve[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", curve, 8)
+        values = np.frombuffer(curve, ">u2", count, 12)
+        if count == 0:
+            return samples
+        if count == 1:
+            return np.asarray(samples ** (values[0] / 256))
+        return np.interp(samples, np.linspace(0, 1, count), values / 65535)
+    if curve[:4] != b"para":
+        raise ValueError("not a curve")
+    (kind,) = struct.unpack_from(">H", curve, 8)
+    g, *rest = _fixed(curve, 12, (1, 3, 4, 5, 7)[kind])
+    if kind == 0:
+        return np.asarray(samples**g)
+    a, b, *rest = rest
+    # Types 1 and 2 are those of a curve whose line is flat; type 4 has an offset above and below.
+    slope, start, above, below = 0.0, -b / a, 0.0, 0.0
+    if kind == 2:
+        above = below = rest[0]
+    elif kind >= 3:
+        slope, start = rest[:2]
+        above, below = rest[2:] or (0.0, 0.0)
+    power = np.maximum(a * samples + b, 0) ** g + above
+    return np.where(samples >= start, power, slope * samples + below)
+
+
+def code_points(icc: bytes | None) -> tuple[int, int] | None:
+    """Return primaries and transfer of a profile's tag ``cicp`` (ICC.1:2022, 9.2.17), or None."""
+    tag = _tag(icc, b"cicp")
+    return (tag[8], tag[9]) if len(tag) >= 12 else None
 
 
 def other_primaries(icc: bytes | None) -> str:

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UsageError
 from restore.image.codecs import ImageFormat
+
+if TYPE_CHECKING:
+    from restore.image.cicp import Cicp
 
 __all__ = [
     "Picture",
@@ -43,7 +46,7 @@ class Picture:
         alpha: float32 ``[H, W]`` on the same scale, or None; networks never change it.
         alpha_is_premultiplied: whether colour was multiplied by alpha (associated alpha).
         alpha_is_opacity: False for an extra TIFF channel that is not declared to be opacity.
-        bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
+        bit_depth: 8, 10, 12 or 16 for integer samples, 16 or 32 for floating point.
         is_float: whether the file holds floating point samples.
         transfer: how sample values relate to light.
         format: the container it came from, or None if it was made in memory.
@@ -51,12 +54,13 @@ class Picture:
         icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
             (EXIF starts with the TIFF header ``II*`` or ``MM``).
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
+        cicp: colour space in code points, where the container states it so (nclx, cICP).
         primaries: x and y of red, green, blue and white, eight numbers, where the container states
             them or a profile states others than sRGB's; else "".
         display_window: display window of OpenEXR where it differs from the data window: left, top,
             right and bottom (inclusive), counted from the first stored pixel; else None.
         png_chunks: complete PNG chunks that define colours and pixel size (gamma, chromaticities,
-            pixels per metre); written back to PNG.
+            pixels per metre), but for cICP; written back to PNG.
         notes: other data that is written back to the same ``format`` only: text chunks of a PNG;
             ``kept_segments`` of a JPEG (IPTC, comments, pixels per inch).
 
@@ -83,6 +87,7 @@ class Picture:
     exif: bytes | None = None
     xmp: bytes | None = None
     orientation: int = 1
+    cicp: "Cicp | None" = None
     primaries: str = ""
     display_window: tuple[int, int, int, int] | None = None
     png_chunks: bytes = b""

@@ -1,9 +1,8 @@
-"""Reading and writing 8-bit formats with Pillow: the common part, and all of AVIF and BMP."""
+"""Reading and writing 8-bit formats with Pillow: the common part, and all of BMP."""
 
 import io
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from restore.errors import OutputError, UnsupportedImage
-from restore.image.codec import CheckSize, SampleEncoding
+from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc import other_primaries
 from restore.image.metadata import (
@@ -23,7 +22,6 @@ from restore.image.metadata import (
     bare_exif,
     orientation_of,
     quiet_pillow,
-    well_formed_exif,
 )
 from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
@@ -32,10 +30,8 @@ __all__ = [
     "READERS",
     "memory_file",
     "pillow_options",
-    "read_avif",
     "read_bmp",
     "read_with_pillow",
-    "write_avif",
     "write_with_pillow",
 ]
 
@@ -47,18 +43,6 @@ READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     ImageFormat.BMP: BmpImageFile,
 }
 """Formats that Pillow decodes, each with the class that opens it."""
-
-_LONGEST_AVIF_SIDE = 65536
-
-
-def read_avif(file: BinaryIO, check_size: CheckSize) -> Picture:
-    """Read an AVIF of one frame.
-
-    Raises:
-        UnsupportedImage: an animation.
-        Exception: whatever Pillow raises on damaged data.
-    """
-    return read_with_pillow(file, ImageFormat.AVIF, check_size)
 
 
 def read_bmp(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -144,23 +128,6 @@ def _gray_or_rgb(image: Image.Image) -> Image.Image:
                 "is CMYK, which the networks do not support; convert it to RGB first"
             )
     raise UnsupportedImage(f"has pixels of mode {image.mode}; convert it to RGB first")
-
-
-def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture`` without chroma subsampling.
-
-    Raises:
-        OutputError: the picture is too large.
-    """
-    # Pillow moves the orientation from EXIF to AVIF's own properties: EXIF must be well formed.
-    exif = well_formed_exif(picture.exif) if picture.exif else None
-    options = pillow_options(replace(picture, exif=exif), ImageFormat.AVIF, encoding.quality)
-    return write_with_pillow(
-        picture,
-        ImageFormat.AVIF,
-        options | {"subsampling": "4:4:4"},
-        longest_side=_LONGEST_AVIF_SIDE,
-    )
 
 
 def pillow_options(

@@ -7,7 +7,7 @@ rows are missing.
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, OutputError, UnsupportedImage
+from restore.image.cicp import Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.icc import LONGEST_PROFILE, check_profile, other_primaries
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
+from restore.image.stated import stated_profile
 
 __all__ = ["compressed_rows", "read_png", "write_png"]
 
@@ -39,7 +41,7 @@ _SAMPLES = {_GRAY: 1, _RGB: 3, _PALETTE: 1, _GRAY_ALPHA: 2, _RGB_ALPHA: 4}
 _PASSES = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)
 )  # fmt: skip
-_COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"pHYs")
+_COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"mDCV", b"mDCv", b"cLLI", b"cLLi", b"pHYs")
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_BLOCK_BYTES = 64 << 20
@@ -60,6 +62,7 @@ class _Chunks:
     transparency: bytes = b""
     pixels: list[memoryview] = field(default_factory=list)
     icc: bytes | None = None
+    cicp: Cicp | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     colour_chunks: list[bytes] = field(default_factory=list)
@@ -82,19 +85,20 @@ def read_png(file: BinaryIO, check_size: CheckSize) -> Picture:
     samples = _deinterlaced(chunks) if chunks.is_interlaced else _decoded(chunks, chunks.pixels)
     is_deep = chunks.bit_depth == 16
     pixels, alpha = planes(samples, 65535 if is_deep else 255)
-    return Picture(
+    picture = Picture(
         pixels=pixels,
         alpha=alpha,
         bit_depth=16 if is_deep else 8,
         format=ImageFormat.PNG,
         icc=chunks.icc,
-        primaries=other_primaries(chunks.icc),
+        cicp=chunks.cicp,
         exif=chunks.exif,
         xmp=chunks.xmp,
         orientation=orientation_of(chunks.exif),
         png_chunks=b"".join(chunks.colour_chunks),
         notes=b"".join(chunks.text_chunks),
     )
+    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
 
 
 def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
@@ -111,6 +115,11 @@ def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
     colour = {count: colour for colour, count in _SAMPLES.items() if colour != _PALETTE}[count]
     chunks = [_chunk(b"IHDR", _HEADER.pack(width, height, bit_depth, colour, 0, 0, 0))]
     chunks.append(picture.png_chunks)
+    if picture.cicp:
+        # Only of a PNG does the range tell about samples that we hold; other decoders widen it.
+        full_range = picture.cicp.is_full_range or picture.format is not ImageFormat.PNG
+        codes = (picture.cicp.primaries, picture.cicp.transfer, 0, full_range)
+        chunks.append(_chunk(b"cICP", bytes(codes)))
     if picture.icc:
         chunks.append(_chunk(b"iCCP", b"ICC profile\x00\x00" + zlib.compress(picture.icc)))
     if picture.exif:
@@ -147,6 +156,9 @@ def _read_chunks(data: bytes, check_size: CheckSize) -> _Chunks:
                     raise CorruptImage("has two colour profiles")
                 found.icc = _inflated(bytes(body).partition(b"\x00")[2][1:], LONGEST_PROFILE + 1)
                 check_profile(len(found.icc or b""))
+            case b"cICP" if len(body) == 4:
+                primaries, transfer, matrix, is_full_range = body
+                found.cicp = Cicp(primaries, transfer, matrix, bool(is_full_range))
             case b"eXIf":
                 found.exif = bare_exif(bytes(body))
             case b"iTXt" if bytes(body[: len(_XMP_KEYWORD) + 1]) == _XMP_KEYWORD + b"\x00":

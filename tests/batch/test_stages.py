@@ -1,7 +1,7 @@
 """Decoding, writing and the folders between, on real files."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,17 @@ def test_a_picture_goes_through_unchanged(tmp_path: Path) -> None:
     assert save(PictureStages(kind=PICTURES, restore=Unchanged), item).status is Status.DONE
     with Image.open(tmp_path / "a.png") as before, Image.open(tmp_path / "b.png") as after:
         np.testing.assert_array_equal(before, after)
+
+
+def test_what_is_lost_stands_in_the_record(tmp_path: Path) -> None:
+    """A PNG of 16 bits becomes a JPEG."""
+    picture = Picture(pixels=np.zeros((3, 8, 8), np.float32), bit_depth=16)
+    (tmp_path / "a.png").write_bytes(encode_as(picture, ImageFormat.PNG, WriteOptions()))
+    item = Item(source=tmp_path / "a.png", destination=tmp_path / "b.jpg", format=ImageFormat.JPEG)
+    asked = PictureStages(kind=PICTURES, restore=Unchanged, options=WriteOptions(bit_depth=8))
+    assert "lost" not in save(asked, replace(item, destination=tmp_path / "c.jpg")).record
+    stages = PictureStages(kind=PICTURES, restore=Unchanged)
+    assert save(stages, item).record["lost"] == ["16 bits: JPEG holds 8"]
 
 
 @pytest.mark.parametrize(
