@@ -288,7 +288,8 @@ def _check_output(report: Path) -> None:
 
 
 def _describe(record: Mapping[str, object]) -> str:
-    return (
+    line = (
         "{verdict}, score {score}, threshold {threshold}, {region_count} places, "
         "{model} on {device}, {precision}, {seconds} s"
     ).format_map(record)
+    return line + (", gray stored as RGB" if record.get("gray_stored_as_rgb") else "")

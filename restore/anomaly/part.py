@@ -1,7 +1,7 @@
 """Pictures for inspection: any number of channels, upright, in [0, 1]."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage, UsageE
 from restore.image.codecs import ImageFormat, sniff
 from restore.image.coerce import ImageLike, as_picture
 from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
+from restore.image.gray import LOSSY_GRAY, is_gray
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, upright, upright_plane
 from restore.image.tiff import check_directory, check_segments
@@ -58,6 +59,15 @@ class Part:
     def channels(self) -> int:
         """Number of planes."""
         return int(self.pixels.shape[0])
+
+    def fitted_to(self, channels: int) -> "Part":
+        """Return the gray part where one channel is asked for and the three are equal.
+
+        Every other part stays as it is.
+        """
+        if (self.channels, channels) == (3, 1) and is_gray(self.pixels, LOSSY_GRAY):
+            return replace(self, pixels=self.pixels[1:2])
+        return self
 
 
 def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Part:

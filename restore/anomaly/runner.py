@@ -163,7 +163,8 @@ class Detector(Reopened):
         """Inspect one part.
 
         Args:
-            image: ``Part`` of as many channels as the network was trained for; or, of 1 or 3,
+            image: ``Part`` of as many channels as the network was trained for, or gray stored as
+                RGB for a network trained on gray; or, of 1 or 3,
                 ``Picture``, path, PIL image, array or tensor of one picture; see
                 ``restore.denoise``. Pictures that say so, and files, are turned upright.
             name: Name of the picture in messages.
@@ -171,7 +172,7 @@ class Detector(Reopened):
         Raises:
             InputError: another number of channels, an unsupported type, or an unreadable file.
         """
-        part = as_part(image, name)
+        part = as_part(image, name).fitted_to(self.weights.channels)
         if part.channels != self.weights.channels:
             raise InputError(
                 f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "

@@ -46,6 +46,7 @@ class _Result:
     picture: NDArray[np.uint8]
     inspection: Inspection
     bit_depth: int
+    is_gray_as_rgb: bool
     seconds: float
 
 
@@ -89,6 +90,7 @@ class InspectionStages:
             picture=viewable_part(loaded.part.pixels),
             inspection=inspection,
             bit_depth=loaded.part.bit_depth,
+            is_gray_as_rgb=loaded.part.channels != len(inspection.reconstruction),
             seconds=time.perf_counter() - started,
         )
 
@@ -116,7 +118,7 @@ class InspectionStages:
         return Outcome(
             item=item,
             status=Status.DONE,
-            record=_described(record.as_mapping(), self.detector, result.seconds),
+            record=_described(record.as_mapping(), self.detector, result),
         )
 
     def _write(self, path: Path, data: bytes) -> None:
@@ -142,16 +144,21 @@ def reconstruction_bytes(pixels: NDArray[np.float32], bit_depth: int) -> bytes:
 
 
 def _described(
-    record: Mapping[str, object], detector: Detector, seconds: float
+    record: Mapping[str, object], detector: Detector, result: _Result
 ) -> dict[str, object]:
     """Return the record of a picture with device, precision, tile and time, without its name."""
     runner = detector.network.runner
-    return {key: value for key, value in record.items() if key != "source"} | {
-        "device": runner.device,
-        "precision": runner.precision,
-        "tile": runner.tile,
-        "seconds": round(seconds, 4),
-    }
+    gray = {"gray_stored_as_rgb": True} if result.is_gray_as_rgb else {}
+    return (
+        {key: value for key, value in record.items() if key != "source"}
+        | gray
+        | {
+            "device": runner.device,
+            "precision": runner.precision,
+            "tile": runner.tile,
+            "seconds": round(result.seconds, 4),
+        }
+    )
 
 
 def _score_map(scores: NDArray[np.float32]) -> bytes:

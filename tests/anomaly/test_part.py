@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,16 @@ def test_gray_and_colour_are_read_as_ever(tmp_path: Path) -> None:
     Image.fromarray(values[..., 0]).save(tmp_path / "gray.tif")
     assert read_part(tmp_path / "colour.png").pixels.shape == (3, 4, 5)
     assert read_part(tmp_path / "gray.tif").pixels.shape == (1, 4, 5)
+
+
+def test_gray_stored_as_rgb_fits_a_gray_network(tmp_path: Path) -> None:
+    gray = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    Image.fromarray(np.stack([gray] * 3, axis=-1)).save(tmp_path / "rgb.png")
+    part = read_part(tmp_path / "rgb.png")
+    np.testing.assert_array_equal(part.fitted_to(1).pixels, gray[None] / np.float32(255))
+    assert part.fitted_to(3) is part
+    tinted = replace(part, pixels=part.pixels + np.float32([0, 0, 0.02])[:, None, None])
+    assert tinted.fitted_to(1) is tinted
 
 
 def test_pictures_are_turned_upright(tmp_path: Path) -> None:
