@@ -124,11 +124,13 @@ def estimate_sigma(image: ImageLike) -> float:
     True
     """
     # SciPy takes as long to import as a small picture takes to be measured.
-    from restore.denoise.pixels import encoded_for_network, only_finite
+    from restore.denoise.domain import domain_of
+    from restore.denoise.pixels import encoded_for_network, only_known
     from restore.noise.estimate import estimate_sigma_chw
 
     pictures = as_pictures(image)
-    levels = [estimate_sigma_chw(only_finite(*encoded_for_network(each))) for each in pictures]
+    presented = [domain_of(each).entered(each) for each in pictures]
+    levels = [estimate_sigma_chw(only_known(*encoded_for_network(each))) for each in presented]
     # Light far above white can seem noisier than any picture.
     return min(255 * math.hypot(*levels) / math.sqrt(len(levels)), 255.0)
 

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["denoise"]
 
 
+_TONES = {
+    "pq": "denoised as PQ",
+    "hlg": "denoised as HLG",
+    "profile": "denoised as sRGB in place of its profile's curve",
+}
+
+
 def _sigma(value: str) -> str:
     try:
         valid = value == "auto" or 0 <= float(value) <= 255
@@ -106,4 +113,7 @@ def _describe(record: Mapping[str, object]) -> str:
     speed = ""
     if isinstance(megapixels, float) and isinstance(seconds, float) and seconds > 0:
         speed = f", {megapixels / seconds:.3g} megapixels/s"
-    return "{model} on {device}, {precision}, tile {tile}, sigma {sigma}".format_map(record) + speed
+    line = "{model} on {device}, {precision}, tile {tile}, sigma {sigma}".format_map(record)
+    gray = ", gray stored as RGB" if record.get("gray_stored_as_rgb") else ""
+    tone = f", {_TONES[str(record['tone_curve'])]}" if record.get("tone_curve") else ""
+    return line + gray + tone + speed

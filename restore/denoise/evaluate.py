@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ class Score:
     psnr: float
     ssim: float
     seconds: float
-    record: Mapping[str, str | float | int | bool]
+    record: Mapping[str, Any]
 
 
 def evaluate_denoiser(

@@ -20,7 +20,8 @@ from restore.denoise.pixels import (
     decoded,
     encoded_for_network,
     finish,
-    only_finite,
+    only_known,
+    reach_of,
 )
 from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Area
@@ -39,7 +40,7 @@ def sigma_out_of_core(source: OutOfCorePicture) -> float:
     with source.opened() as read:
 
         def encoded(start: int, stop: int) -> Pixels:
-            return only_finite(*encoded_for_network(_rows(source, read, start, stop)))
+            return only_known(*encoded_for_network(_rows(source, read, start, stop)))
 
         return estimate_sigma_of_rows(encoded, source.height, source.width)
 
@@ -91,7 +92,7 @@ def denoise_out_of_core(
     try:
         with source.opened() as read:
             runner.by_tiles(
-                lambda part: encoded_for_network(read(part))[0],
+                partial(_encoded, source, read),
                 begin,
                 per_tile,
                 height=source.height,
@@ -101,7 +102,7 @@ def denoise_out_of_core(
         scratch.close()
         raise
     finishing = partial(finish, strength=strength, detail=detail)
-    reach = DETAIL_REACH if detail > 0 else 0
+    reach = DETAIL_REACH + reach_of(source.like) if detail > 0 else 0
     return partial(_opened, source, scratch, low_frequencies, finishing, reach)
 
 
@@ -217,18 +218,33 @@ def _opened(
     def rows(start: int, stop: int) -> Picture:
         top, bottom = max(0, start - reach), min(source.height, stop + reach)
         picture = _rows(source, read, top, bottom)
-        encoded, finite = encoded_for_network(picture)
+        encoded, known = encoded_for_network(picture)
         restored = scratch.read(top, bottom)
         if low_frequencies is not None:
             low_frequencies.give_back(restored, top)
         finishing(restored, encoded)
-        return decoded(picture, restored, finite).rows(start - top, stop - top)
+        return decoded(picture, restored, known).rows(start - top, stop - top)
 
     try:
         with source.opened() as read:
             yield rows
     finally:
         scratch.close()
+
+
+def _encoded(source: OutOfCorePicture, read: ReadRegion, part: Area) -> Pixels:
+    """Return a part as the network gets it."""
+    reach = reach_of(source.like)
+    rows, columns = part
+    top, left = max(0, rows.start - reach), max(0, columns.start - reach)
+    around = (
+        slice(top, min(source.height, rows.stop + reach)),
+        slice(left, min(source.width, columns.stop + reach)),
+    )
+    encoded, _ = encoded_for_network(read(around))
+    return encoded[
+        :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+    ]
 
 
 def _rows(source: OutOfCorePicture, read: ReadRegion, start: int, stop: int) -> Picture:

@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from restore.engine.runner import Run
 from restore.image.colour import REC601_LUMA, linear_to_srgb, srgb_to_linear
+from restore.image.fill import FILL_REACH, filled
 from restore.image.picture import Picture, Transfer
+from restore.image.tone import tone_of
 
 __all__ = [
     "DETAIL_REACH",
@@ -16,47 +18,86 @@ __all__ = [
     "encoded_for_network",
     "finest_luminance",
     "finish",
-    "only_finite",
+    "only_known",
+    "reach_of",
 ]
 
 DETAIL_REACH = 4
 """Rows above and below that ``finish`` needs to put detail back."""
 
+_LEAST_ALPHA = 8 / 255
+"""Premultiplied colour of pixels up to this alpha is neither used nor changed."""
+
 
 def encoded_for_network(
     picture: Picture,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-    """Return sRGB-encoded pixels for the network, and a mask of finite ones unless all are."""
-    pixels, finite = picture.pixels, None
-    if picture.is_float:
-        everywhere = np.isfinite(pixels)
-        if not everywhere.all():
-            finite = everywhere
-            pixels = np.where(finite, pixels, np.float32(0))
+    """Return sRGB-encoded pixels for the network, and a mask of those that it may change.
+
+    Samples of PQ and HLG stay, since they are as even to the eye as sRGB's. What is not finite or
+    transparent is replaced from around it; premultiplied colour is divided by alpha.
+
+    Returns:
+        Pixels ``[C, H, W]``, and the mask, ``[1 or C, H, W]``, or None for all.
+    """
+    known = _known(picture)
+    pixels = picture.pixels
+    if known is not None:
+        pixels = np.where(known, pixels, np.float32(0))
+        if picture.alpha_is_premultiplied and picture.alpha is not None:
+            pixels = np.divide(pixels, picture.alpha, out=pixels, where=known)
     if picture.transfer is Transfer.LINEAR:
         pixels = linear_to_srgb(pixels)
-    return pixels, finite
+    elif tone := tone_of(picture):
+        pixels = tone.encoded(pixels)
+    return (pixels if known is None else filled(pixels, known)), known
+
+
+def reach_of(picture: Picture) -> int:
+    """Return how many pixels around a part ``encoded_for_network`` needs for the same result."""
+    may_be_unknown = picture.is_float or picture.alpha is not None
+    return FILL_REACH if may_be_unknown else 0
 
 
 def decoded(
-    picture: Picture, encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
+    picture: Picture, encoded: NDArray[np.float32], known: NDArray[np.bool_] | None
 ) -> Picture:
     """Undo ``encoded_for_network``: return ``picture`` with the pixels ``encoded``."""
     pixels = encoded
     if picture.transfer is Transfer.LINEAR:
         pixels = srgb_to_linear(pixels)
-    if finite is not None:
-        pixels = np.where(finite, pixels, picture.pixels)
+    elif tone := tone_of(picture):
+        pixels = tone.decoded(pixels)
+    if known is not None:
+        if picture.alpha_is_premultiplied and picture.alpha is not None:
+            pixels = pixels * picture.alpha
+        pixels = np.where(known, pixels, picture.pixels)
     if not picture.is_float:
         np.clip(pixels, 0, 1, out=pixels)
     return picture.with_pixels(pixels)
 
 
-def only_finite(
-    encoded: NDArray[np.float32], finite: NDArray[np.bool_] | None
+def only_known(
+    encoded: NDArray[np.float32], known: NDArray[np.bool_] | None
 ) -> NDArray[np.float32]:
-    """Return ``encoded`` with NaN where the picture was not finite: its noise is unknown there."""
-    return encoded if finite is None else np.where(finite, encoded, np.float32(np.nan))
+    """Return ``encoded`` with NaN where the mask is False: the noise is unknown there."""
+    return encoded if known is None else np.where(known, encoded, np.float32(np.nan))
+
+
+def _known(picture: Picture) -> NDArray[np.bool_] | None:
+    """Return where pixels are finite and visible, ``[1 or C, H, W]``; None for everywhere."""
+    known: NDArray[np.bool_] | None = None
+    if picture.alpha is not None and picture.alpha_is_opacity:
+        # Divided by a small alpha, rounding becomes noise.
+        least = _LEAST_ALPHA if picture.alpha_is_premultiplied else 0
+        visible = picture.alpha[None] > least
+        is_changed = picture.alpha_is_premultiplied and not (picture.alpha == 1).all()
+        known = visible if is_changed or not visible.all() else None
+    if picture.is_float:
+        finite = np.isfinite(picture.pixels)
+        if not finite.all():
+            known = finite if known is None else finite & known
+    return known
 
 
 def finish(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.checks import checked_number
+from restore.denoise.domain import AS_STORED, Presented, domain_of, domain_out_of_core
 from restore.denoise.low_frequencies import LowFrequencies
 from restore.denoise.out_of_core import denoise_out_of_core, sigma_out_of_core
 from restore.denoise.pixels import (
@@ -15,7 +16,7 @@ from restore.denoise.pixels import (
     decoded,
     encoded_for_network,
     finish,
-    only_finite,
+    only_known,
 )
 from restore.denoise.task import TASK
 from restore.engine.placement import Placement
@@ -49,7 +50,9 @@ class Denoised:
     Attributes:
         picture: the denoised picture; only its pixels differ from the input.
         record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
-            strength, detail, megapixels, seconds. Plain values, ready for JSON.
+            strength, detail, megapixels, seconds; where it is so, that it is gray stored as RGB,
+            its tone curve, and the scale of its samples with a remark. Plain values, ready for
+            JSON.
 
     >>> import numpy as np
     >>> import restore
@@ -59,7 +62,7 @@ class Denoised:
     """
 
     picture: Picture
-    record: dict[str, str | float | int | bool]
+    record: dict[str, object]
 
     def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
         """Return the bytes of a file, as ``encode`` does."""
@@ -129,8 +132,10 @@ class Denoiser(Reopened):
 
         Args:
             image: ``Picture``, path, PIL image, array or tensor of one picture of any size; see
-                ``restore.denoise``. Linear pictures are denoised as sRGB-encoded values, and what
-                lies outside [0, 1] keeps its distance to that range.
+                ``restore.denoise``. Linear pictures, and those of a profile with another curve,
+                are denoised as sRGB-encoded values, but for PQ and HLG; what lies outside [0, 1]
+                keeps its distance to that range. Three equal channels are denoised as gray.
+                Pixels that are transparent or not finite stay as they are.
             sigma: noise level in 0..255, or auto to estimate it.
             strength: 0 returns the picture bit for bit, 1 the full result, between is a blend.
             detail: share of the finest luminance texture that is put back, 0 to 1.
@@ -140,14 +145,16 @@ class Denoiser(Reopened):
             InputError: the image is of an unsupported type, or cannot be read.
         """
         sigma, strength, detail = _checked(sigma, strength, detail)
-        picture = as_picture(image)
+        original = as_picture(image)
         started = time.perf_counter()
+        domain = domain_of(original) if strength > 0 else AS_STORED
+        picture = domain.entered(original)
         network = self._network_for(picture, sigma)
         level = 0.0
         if strength > 0:
-            encoded, finite = encoded_for_network(picture)
+            encoded, known = encoded_for_network(picture)
             level = (
-                min(255 * estimate_sigma_chw(only_finite(encoded, finite)), 255.0)
+                min(255 * estimate_sigma_chw(only_known(encoded, known)), 255.0)
                 if sigma == "auto"
                 else float(sigma)
             )
@@ -159,11 +166,12 @@ class Denoiser(Reopened):
                 )
                 low_frequencies.give_back(restored)
             finish(restored, encoded, strength=strength, detail=detail)
-            picture = decoded(picture, restored, finite)
+            picture = decoded(picture, restored, known)
         elif sigma != "auto":
             level = float(sigma)
         record = _record(network.runner, picture, started, level, sigma, strength, detail)
-        return Denoised(picture=picture, record=record)
+        picture = domain.left(picture, original)
+        return Denoised(picture=picture, record=record | domain.record)
 
     def out_of_core(
         self,
@@ -188,12 +196,14 @@ class Denoiser(Reopened):
         """
         sigma, strength, detail = _checked(sigma, strength, detail)
         started = time.perf_counter()
-        network = self._network_for(source.like, sigma)
+        domain = domain_out_of_core(source) if strength > 0 else AS_STORED
+        presented = Presented.of(source, domain)
+        network = self._network_for(presented.like, sigma)
         level = 0.0 if sigma == "auto" else float(sigma)
         if strength > 0 and sigma == "auto":
-            level = min(255 * sigma_out_of_core(source), 255.0)
+            level = min(255 * sigma_out_of_core(presented), 255.0)
         opened = denoise_out_of_core(
-            source,
+            presented,
             network.runner,
             network.tile(level / 255),
             keeps_low_frequencies=network.keeps_low_frequencies,
@@ -202,7 +212,10 @@ class Denoiser(Reopened):
         )
         record = _record(network.runner, source, started, level, sigma, strength, detail)
         return OutOfCoreResult(
-            picture=source.like, height=source.height, record=record, opened=opened
+            picture=source.like,
+            height=source.height,
+            record=record | domain.record,
+            opened=presented.left(opened),
         )
 
     def _network_for(self, picture: Picture, sigma: Sigma) -> "_Network":
@@ -248,7 +261,7 @@ def _record(
     sigma: Sigma,
     strength: float,
     detail: float,
-) -> dict[str, str | float | int | bool]:
+) -> dict[str, object]:
     return {
         **runner.record(),
         "sigma": round(level, 3),

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import tifffile
 from PIL import Image
 
 Run = Callable[..., SimpleNamespace]
@@ -128,3 +129,16 @@ def test_the_container_changes_on_demand_only(run: Run, photo: Photo, tiny_weigh
     options = ("--format", "tiff", "--model", tiny_weights)
     assert run("denoise", "in", "-o", "tiffs", *options).code == 0
     assert sorted(path.name for path in Path("tiffs").iterdir()) == ["a.tif", "b.tif", "c.tif"]
+
+
+def test_what_was_guessed_and_lost_is_a_line_and_in_the_record(run: Run, tiny_weights: str) -> None:
+    codes = np.random.default_rng(0).random((20, 30, 3), np.float32) * 255
+    tifffile.imwrite("a.tif", codes, photometric="rgb")
+    command = ("denoise", "a.tif", "-o", "out", "--format", "jpeg", "--model", tiny_weights)
+    ended = run(*command, "--json")
+    guessed = "was taken for sRGB-encoded codes from 0 to 255"
+    lost = "floating point: JPEG holds 8 bits, from black to white"
+    record = json.loads(ended.out)
+    assert (record["remarks"], record["lost"], record["scale"]) == ([guessed], [lost], 255)
+    assert f"imrestore: a.tif: {guessed}\nimrestore: a.tif: lost: {lost}\n" in ended.err
+    assert run(*command, "--overwrite", "--quiet").err == ""
