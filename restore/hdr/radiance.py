@@ -1,8 +1,9 @@
 """Linear light, the origin of each pixel's value, and the files that hold it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import TypeAlias
 
 import imagecodecs
 import numpy as np
@@ -20,19 +21,22 @@ from restore.image.colour import (
 from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
+from restore.image.tone import tone_of
 
 __all__ = [
     "BESIDE",
     "Known",
     "Radiance",
     "as_colour",
+    "curve_to_light",
     "guessed_where",
-    "is_encoded",
     "linear_light",
     "linearised",
     "tone_mapped",
     "write_gain_map",
 ]
+
+ToLight: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 BESIDE: Mapping[str, str] = {"preview": "preview.jpg", "write-mask": "mask.png"}
 """Additional output files: command-line option to the end of the file's name."""
@@ -201,26 +205,28 @@ def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[
     """Return linear samples ``[C, H, W]``, finite and not negative; a copy.
 
     Args:
-        picture: floating point pictures say themselves whether they are linear.
-        is_linear: whether integer samples are; None to take them for sRGB.
+        picture: floating point pictures, and profiles, say themselves what curve they have.
+        is_linear: whether integer samples are linear; None to take them for what a profile says,
+            or else for sRGB.
     """
-    return linearised(picture.pixels, encoded=is_encoded(picture, is_linear))
+    return linearised(picture.pixels, curve_to_light(picture, is_linear))
 
 
-def linearised(samples: NDArray[np.float32], *, encoded: bool) -> NDArray[np.float32]:
-    """Return ``samples``, sRGB-encoded or not, as linear ones, finite and not negative; a copy."""
-    light = np.array(samples)
+def linearised(samples: NDArray[np.float32], to_light: ToLight) -> NDArray[np.float32]:
+    """Return the light of ``samples``, finite and not negative; a copy."""
+    light = np.array(to_light(samples))
     for channel in light:
-        if encoded:
-            channel[...] = srgb_to_linear(channel)
         np.nan_to_num(channel, copy=False, nan=0.0, neginf=0.0)
         np.maximum(channel, 0, out=channel)
     return light
 
 
-def is_encoded(picture: Picture, is_linear: bool | None) -> bool:
-    """Whether samples are sRGB-encoded; ``is_linear`` as for ``linear_light``."""
-    return picture.transfer is not Transfer.LINEAR and not is_linear
+def curve_to_light(picture: Picture, is_linear: bool | None) -> ToLight:
+    """Return the function from samples ``[C, h, w]`` to light; arguments as ``linear_light``."""
+    if is_linear or picture.transfer is Transfer.LINEAR:
+        return lambda samples: samples
+    tone = tone_of(picture)
+    return srgb_to_linear if tone is None else tone.to_light
 
 
 def as_colour(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -20,11 +20,19 @@ from restore.engine.runner import Run, Runner
 from restore.errors import InputError, UsageError, WeightsError
 from restore.hdr.optics.psf import resized
 from restore.hdr.optics.sensor import LARGEST_RADIANCE
-from restore.hdr.radiance import Known, Radiance, as_colour, guessed_where, is_encoded, linearised
+from restore.hdr.radiance import (
+    Known,
+    Radiance,
+    as_colour,
+    curve_to_light,
+    guessed_where,
+    linearised,
+)
 from restore.hdr.task import TASK
 from restore.image.codecs import is_lossy
 from restore.image.coerce import ImageLike, as_picture
-from restore.image.colour import SRGB_PRIMARIES, srgb_to_linear
+from restore.image.colour import SRGB_PRIMARIES
+from restore.image.gray import LOSSY_GRAY, is_gray
 from restore.image.picture import Picture, Transfer, with_alpha_kind
 from restore.image.saturation import saturation_levels
 from restore.models.optical_element import psf_of
@@ -114,7 +122,8 @@ class HdrReconstructor(Reopened):
                 equal colours.
             saturation: sample value in (0, 1] from which a channel is saturated; None to detect it
                 (single), or for 1 (optics).
-            is_linear: whether integer samples are linear; None to take them for sRGB.
+            is_linear: whether integer samples are linear; None to take them for what a profile
+                says, or else for sRGB.
             exposure_stops: stops by which the result is brightened.
 
         Returns:
@@ -136,10 +145,17 @@ class HdrReconstructor(Reopened):
         picture = with_alpha_kind(picture, premultiplied=False)
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
             raise InputError("has light above white, so it is of high dynamic range already")
+        gray_as_rgb = picture.channels == 3 and is_gray(
+            picture.pixels, LOSSY_GRAY if is_lossy(picture.format) else 0
+        )
+        if gray_as_rgb:
+            picture = picture.with_pixels(picture.pixels[1:2])
         levels = self._levels(picture, saturation)
-        encoded = is_encoded(picture, is_linear)
-        linear = partial(linearised, encoded=encoded)
-        white = as_colour(srgb_to_linear(levels) if encoded else levels)
+        to_light = curve_to_light(picture, is_linear)
+        linear = partial(linearised, to_light=to_light)
+        white = as_colour(
+            np.where(np.isinf(levels), levels, to_light(levels[:, None, None])[:, 0, 0])
+        )
         if self._mode == "single":
             restored, known = self._single(as_colour(linear(picture.pixels)), white)
         else:
@@ -147,6 +163,8 @@ class HdrReconstructor(Reopened):
         if picture.channels == 1:
             # In float64 the mean of three equal values is that value.
             restored = restored.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+        if gray_as_rgb:
+            restored = np.repeat(restored, 3, axis=0)
         if exposure_stops:
             restored *= np.float32(2**exposure_stops)
         level = float(white[np.isfinite(white)].min()) if np.isfinite(white).any() else 1.0
@@ -160,6 +178,7 @@ class HdrReconstructor(Reopened):
             "exposure_stops": exposure_stops,
             "megapixels": round(picture.width * picture.height / 1e6, 6),
             "seconds": round(time.perf_counter() - started, 4),
+            **({"gray_stored_as_rgb": True} if gray_as_rgb else {}),
         }
         return Radiance(
             picture=_result(picture, restored),
@@ -324,6 +343,7 @@ def _result(picture: Picture, light: NDArray[np.float32]) -> Picture:
         is_float=True,
         transfer=Transfer.LINEAR,
         icc=None,
+        cicp=None,
         png_chunks=b"",
         primaries=picture.primaries or SRGB_PRIMARIES,
     )

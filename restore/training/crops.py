@@ -13,6 +13,7 @@ from restore.errors import InputError, TrainingError
 from restore.image.colour import REC601_LUMA, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
+from restore.image.tone import tone_of
 from restore.noise.jpeg import luma_and_chroma
 from restore.training.state import Randomness
 
@@ -77,9 +78,10 @@ def load_pictures(
 
 
 def _exposed(picture: Picture) -> NDArray[np.float32]:
-    """Return gamma-encoded pixels."""
+    """Return pixels encoded as sRGB."""
     if picture.transfer is not Transfer.LINEAR:
-        return picture.pixels
+        tone = tone_of(picture)
+        return picture.pixels if tone is None else tone.encoded(picture.pixels)
     light = np.nan_to_num(picture.pixels, nan=0.0, posinf=0.0, neginf=0.0)
     white = np.float32(np.quantile(light, 1 - _WHITE_SHARE))
     return linear_to_srgb(light / white if white > 0 else light)

@@ -10,8 +10,9 @@ from restore.hdr.radiance import Known
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.simulate import CaptureSimulator
 from restore.image.codecs import ImageFormat
-from restore.image.colour import linear_to_srgb, srgb_to_linear
+from restore.image.colour import SRGB_PRIMARIES, linear_to_srgb, srgb_to_linear
 from restore.image.decode import decode
+from restore.image.icc_writer import written_profile
 from restore.image.picture import Picture, Transfer
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.optical_element import set_element
@@ -98,6 +99,23 @@ def test_a_picture_without_saturation_comes_back_as_it_is(plain: Path) -> None:
     result = HdrReconstructor("single", plain, device="cpu")(picture)
     np.testing.assert_array_equal(result.picture.pixels, srgb_to_linear(picture.pixels))
     assert (result.known == Known.MEASURED).all()
+
+
+def test_a_profile_says_what_curve_samples_have(plain: Path) -> None:
+    icc = written_profile(SRGB_PRIMARIES, (1.8,), 3)
+    picture = replace(_photograph(), icc=icc)
+    picture = picture.with_pixels(picture.pixels * np.float32(0.6))
+    result = HdrReconstructor("single", plain, device="cpu")(picture)
+    np.testing.assert_allclose(result.picture.pixels, picture.pixels**1.8, atol=1e-4)
+
+
+def test_gray_stored_as_rgb_stays_gray(plain: Path) -> None:
+    gray = _photograph(1)
+    reconstruct = HdrReconstructor("single", plain, device="cpu")
+    stored = reconstruct(gray.with_pixels(gray.pixels.repeat(3, 0)))
+    assert stored.record["gray_stored_as_rgb"] is True
+    expected = reconstruct(gray).picture.pixels
+    np.testing.assert_array_equal(stored.picture.pixels, expected.repeat(3, 0))
 
 
 def test_the_level_of_saturation_can_be_told(plain: Path) -> None:

@@ -17,6 +17,7 @@ from restore.image.picture import Picture, Transfer
 from restore.image.raw import is_raw, read_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, normalised
 from restore.image.saturation import saturation_levels
+from restore.image.tone import light_of, tone_of
 
 __all__ = ["Frame", "FrameReader", "demosaiced", "linear_srgb", "luminance", "moved"]
 
@@ -77,6 +78,8 @@ class FrameReader:
         if is_raw(path):
             return self._developed(path)[0], True
         picture = decode(path, max_pixels=self.max_pixels)
+        if tone_of(picture) is not None:
+            picture = replace(picture, pixels=light_of(picture), transfer=Transfer.LINEAR)
         return picture, self.is_linear or picture.transfer is Transfer.LINEAR
 
     def frame(self, path: Path, response: Response | None) -> Frame:
