@@ -14,6 +14,8 @@ RestoreError
     └── TrainingStopped   it was asked to stop; the checkpoint holds all of it
 """
 
+import re
+
 __all__ = [
     "CorruptImage",
     "DeviceError",
@@ -27,7 +29,25 @@ __all__ = [
     "UnsupportedImage",
     "UsageError",
     "WeightsError",
+    "one_line",
 ]
+
+_LONGEST = 280
+"""Characters of a message whose words come from a file."""
+_LINE_BREAKS = re.compile(r"[^\S ]+\s*")
+
+
+def one_line(text: str, most: int = _LONGEST) -> str:
+    """Return ``text`` on one line, without its middle if it has more than ``most`` characters.
+
+    >>> one_line("encoder.0.0.conv1.weight", 15)
+    'encod ... eight'
+    """
+    line = _LINE_BREAKS.sub(" ", text.strip())
+    if len(line) <= most:
+        return line
+    half = (most - 5) // 2
+    return f"{line[:half]} ... {line[-half:]}"
 
 
 class RestoreError(Exception):
@@ -71,7 +91,13 @@ class OutputExists(OutputError):
 
 
 class WeightsError(RestoreError):
-    """A weight file is missing, damaged, hostile or of an unknown layout."""
+    """A weight file is missing, damaged, hostile or of an unknown layout.
+
+    Names and texts in such a file may be of any length; the message is ``one_line`` of them.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class DeviceError(RestoreError):

@@ -85,7 +85,7 @@ class Calibration:
                 scores=tuple(float(score) for score in values["scores"]),
                 target_fpr=float(values["target_fpr"]),
             )
-        except (KeyError, TypeError, ValueError, UsageError) as error:
+        except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
             raise WeightsError(f"its calibration is invalid: {error}") from error
 
 

@@ -147,4 +147,6 @@ def _finished(stage: Stage) -> Weights:
     weights = TASK.load(stage.output)
     if weights.provenance.get("recipe") != asdict(stage.recipe):
         raise UsageError(f"{stage.output}: has another recipe; use --overwrite to start again")
+    if not all(isinstance(weights.provenance.get(key), dict) for key in ("calibration", "data")):
+        raise UsageError(f"{stage.output}: is no finished fold; use --overwrite to start again")
     return weights

@@ -8,6 +8,7 @@ from torch import Tensor
 from restore.dark.darkening import darkened
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
+from restore.weights.file import stored_list
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
 from restore.weights.verify import Trial
@@ -58,10 +59,15 @@ def trial(weights: Weights) -> Trial:
 
 
 def training_noise(weights: Weights) -> str:
-    """Return the noise that weights were trained for, if the file states it."""
-    recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
+    """Return the noise that weights were trained for, if the file states it.
+
+    Raises:
+        WeightsError: the recipe holds something else in its place.
+    """
+    data = weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
-    if isinstance(recipe, dict) and isinstance(recipe.get("ratio"), list):
-        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in recipe['ratio'])}"
+    ratios = stored_list(weights.name, weights.provenance, "recipe", "ratio", float)
+    if ratios is not None:
+        return f"in the dark, ratio {'-'.join(f'{ratio:g}' for ratio in ratios)}"
     return "not said"

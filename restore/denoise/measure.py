@@ -8,6 +8,7 @@ from torch import Tensor
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.noise.sensor import add_gaussian_noise
+from restore.weights.file import stored_list
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
 from restore.weights.verify import Trial
@@ -46,12 +47,17 @@ def trial(weights: Weights) -> Trial:
 
 
 def training_noise(weights: Weights) -> str:
-    """Return the noise that weights were trained for, if the file states it."""
-    recipe, data = weights.provenance.get("recipe"), weights.provenance.get("data")
+    """Return the noise that weights were trained for, if the file states it.
+
+    Raises:
+        WeightsError: the recipe holds something else in its place.
+    """
+    data = weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
-    if isinstance(recipe, dict) and isinstance(recipe.get("sigma"), list):
-        gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in recipe['sigma'])}"
-        kinds = recipe.get("noise", ["awgn"])
-        return ", ".join(gaussian if kind == "awgn" else str(kind) for kind in kinds)
+    levels = stored_list(weights.name, weights.provenance, "recipe", "sigma", float)
+    if levels is not None:
+        gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in levels)}"
+        kinds = stored_list(weights.name, weights.provenance, "recipe", "noise", str)
+        return ", ".join(gaussian if kind == "awgn" else kind for kind in kinds or ["awgn"])
     return "Gaussian, sigma given" if weights.takes_sigma else "not said"

@@ -29,7 +29,7 @@ from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.estimate import estimate_sigma_chw
 from restore.reopen import Reopened
-from restore.weights.file import shipped
+from restore.weights.file import shipped, stored_list
 
 __all__ = ["Denoised", "Denoiser"]
 
@@ -245,9 +245,8 @@ class _Network:
     @classmethod
     def opened(cls, name: str, placement: Placement) -> "_Network":
         model = TASK.open(name)
-        recipe = model.provenance.get("recipe")
-        is_for_cameras = isinstance(recipe, dict) and "camera" in recipe.get("noise", ())
-        return cls(Runner(model, placement), is_for_cameras)
+        noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
+        return cls(Runner(model, placement), "camera" in noise)
 
     def tile(self, sigma: float) -> Tile:
         return Tile(sigma, self.runner.traits.channels)

@@ -1,8 +1,8 @@
 """Weight files: finding them and reading their metadata, without PyTorch.
 
 A safetensors file holds ``architecture``, ``config`` (JSON), ``task``, ``format_version``,
-``provenance`` (JSON: recipe, data, training time) and ``precision_loss_db`` (JSON: dtype ->
-sigma -> loss in dB against float32) in its metadata.
+``provenance`` (JSON: recipe, data, training time), ``precision_loss_db`` (JSON: dtype -> sigma ->
+loss in dB against float32) and ``tensors_sha256`` in its metadata.
 """
 
 import hashlib
@@ -19,21 +19,27 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from restore.errors import UsageError, WeightsError
+from restore.errors import UsageError, WeightsError, one_line
+from restore.weights.header import HASH_KEY, Header, hash_of, read_header
 
 __all__ = [
     "FORMAT_VERSION",
     "WeightFile",
-    "described",
+    "check_hash",
     "digest",
     "find",
     "opened",
     "read_weight_file",
     "shipped",
+    "stored_list",
     "weights_folder",
 ]
 
 FORMAT_VERSION = "1"
+
+_DEEPEST = 16
+"""Levels of lists and objects in JSON; more than printing them could stand are refused."""
+_LARGEST_NUMBER = 10**300
 
 _DIGEST_FORMAT = "4"
 """Changed whenever the same weights yield other cached contents, such as traits or graphs."""
@@ -50,9 +56,11 @@ class WeightFile:
         task: the subcommand that the network is for.
         provenance: recipe, data and measurements, as written by training or conversion.
         precision_loss_db: dtype name -> sigma (0..255) -> loss in dB against float32.
+        header: names, dtypes and shapes of the tensors.
     """
 
     path: Path
+    header: Header
     architecture: str
     settings: dict[str, Any]
     task: str
@@ -63,6 +71,11 @@ class WeightFile:
     def name(self) -> str:
         """Shipped name or the file's stem."""
         return self.path.stem
+
+    @property
+    def has_hash(self) -> bool:
+        """Whether it says which tensors were written; see ``check_hash``."""
+        return HASH_KEY in self.header.metadata
 
     def fingerprint(self, version: str) -> str | None:
         """Return a cache key for the network as converted by ``version`` of an engine.
@@ -100,8 +113,26 @@ def read_weight_file(name_or_path: str | Path) -> WeightFile:
         WeightsError: unknown name, not a safetensors file, or invalid metadata.
     """
     path = find(name_or_path)
-    with opened(path, "np") as file:
-        return described(path, file.metadata() or {})
+    with _reading(path), path.open("rb") as file:
+        header = read_header(file)
+    return _described(path, header)
+
+
+def check_hash(file: WeightFile) -> None:
+    """Check that the tensors are those that were written, if the file says which.
+
+    Raises:
+        WeightsError: they are others, or the file cannot be read.
+    """
+    if not file.has_hash:
+        return
+    with _reading(file.path), file.path.open("rb") as stream:
+        found = hash_of(stream, file.header)
+    if found != file.header.metadata[HASH_KEY]:
+        raise WeightsError(
+            f"{file.path}: its tensors are damaged: they are not those that were written; get "
+            "the file again"
+        )
 
 
 @contextmanager
@@ -115,9 +146,14 @@ def opened(path: Path, framework: str) -> Iterator[Any]:
     Raises:
         WeightsError: not a safetensors file, or it cannot be read.
     """
+    with _reading(path), safe_open(path, framework=framework) as file:
+        yield file
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
     try:
-        with safe_open(path, framework=framework) as file:
-            yield file
+        yield
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a weight file of imrestore ({error}); "
@@ -125,17 +161,19 @@ def opened(path: Path, framework: str) -> Iterator[Any]:
         ) from error
 
 
-def described(path: Path, metadata: Mapping[str, str]) -> WeightFile:
+def _described(path: Path, header: Header) -> WeightFile:
     """Return the parsed metadata of the file ``path``.
 
     Raises:
         WeightsError: missing or invalid metadata.
     """
+    metadata = header.metadata
     try:
         if metadata["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format version {metadata['format_version']} is not known")
         return WeightFile(
             path=path,
+            header=header,
             architecture=metadata["architecture"],
             settings=_mapping(metadata, "config"),
             task=metadata["task"],
@@ -155,16 +193,62 @@ def _mapping(metadata: Mapping[str, str], key: str) -> dict[str, Any]:
     value = json.loads(metadata.get(key, "{}"))
     if not isinstance(value, dict):
         raise ValueError(f"{key} is not a JSON object")
+    if _is_nested(value, _DEEPEST):
+        raise ValueError(f"{key} is nested more than {_DEEPEST} levels deep")
     return value
+
+
+def _is_nested(value: object, levels: int) -> bool:
+    """Whether JSON holds more than so many levels of lists and objects."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_nested(each, levels - 1) for each in inner)
 
 
 def _losses(metadata: Mapping[str, str]) -> dict[str, dict[str, float]]:
     losses = _mapping(metadata, "precision_loss_db")
     for by_sigma in losses.values():
-        values = by_sigma.values() if isinstance(by_sigma, dict) else [by_sigma]
-        if not all(isinstance(loss, int | float) and math.isfinite(loss) for loss in values):
+        if not isinstance(by_sigma, dict) or not all(map(_is_number, by_sigma.values())):
             raise ValueError("precision_loss_db holds something that is not a number of dB")
     return losses
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return type(value) is int and abs(value) < _LARGEST_NUMBER
+
+
+def stored_list(
+    name: str, provenance: Mapping[str, Any], part: str, key: str, kind: type
+) -> list[Any] | None:
+    """Return the list ``key`` of a part of a provenance, such as of its recipe.
+
+    Args:
+        name: name of the weights.
+        provenance: recipe, data and measurements.
+        part: recipe, data or another part.
+        key: name of the list.
+        kind: str, or float for numbers of any type.
+
+    Returns:
+        The list, or None if the provenance has none.
+
+    Raises:
+        WeightsError: something else is stored under these names.
+
+    >>> stored_list("mine", {"recipe": {"noise": ["awgn"]}}, "recipe", "noise", str)
+    ['awgn']
+    """
+    stored = provenance.get(part)
+    values = stored.get(key) if isinstance(stored, dict) else stored
+    if values is None:
+        return None
+    is_sound = _is_number if kind is float else lambda value: isinstance(value, kind)
+    if isinstance(values, list) and all(map(is_sound, values)):
+        return values
+    raise WeightsError(f"{name}: metadata that make no sense: {part}.{key} is {values!r}")
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -184,8 +268,8 @@ def find(name_or_path: str | Path) -> Path:
         if candidate.is_file():
             return candidate
     raise WeightsError(
-        f"{name_or_path}: no such weights; shipped are {', '.join(shipped()) or 'none'}, "
-        "or give the path of a .safetensors file"
+        f"{one_line(str(name_or_path), 60)}: no such weights; shipped are "
+        f"{', '.join(shipped()) or 'none'}, or give the path of a .safetensors file"
     )
 
 

@@ -5,7 +5,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from inspect import get_annotations
 from pathlib import Path
@@ -14,23 +14,34 @@ from typing import Any, Protocol, cast
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
-from restore.errors import OutputError, OutputExists, UsageError, WeightsError
+from restore.errors import OutputError, OutputExists, UsageError, WeightsError, one_line
 from restore.files import identity_of, write_atomically
 from restore.weights.file import (
     FORMAT_VERSION,
     WeightFile,
-    described,
+    check_hash,
     digest,
-    find,
     opened,
+    read_weight_file,
 )
+from restore.weights.header import sealed
 from restore.weights.task import Task
 
-__all__ = ["Network", "Weights", "check_new_file", "load", "save_weights", "weights_of"]
+__all__ = [
+    "Network",
+    "Weights",
+    "add_hash",
+    "check_new_file",
+    "load",
+    "save_weights",
+    "weights_of",
+]
 
 _LARGEST_SETTING = 10_000
-"""Upper limit on any setting: a hostile file could demand a network that takes days to build."""
+"""Upper limit on any setting; ``_Frugal`` limits what several together ask for."""
+_DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 
 
 class Network(Protocol):
@@ -112,15 +123,10 @@ class Weights:
         Raises:
             WeightsError: the tensors do not fit the architecture, or one is not finite.
         """
+        shapes = {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
+        network = _fitting(self.name, self.network, self.config, shapes)
         tensors = {key: tensor.detach().clone() for key, tensor in self.tensors.items()}
-        # On the meta device, a config that asks for more than the tensors takes no memory.
-        with torch.device("meta"):
-            network = self.network(self.config)
-        try:
-            network.load_state_dict(tensors, strict=True, assign=True)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())
-            raise WeightsError(f"{self.name}: tensors do not fit: {reason}") from error
+        network.load_state_dict(tensors, strict=True, assign=True)
         for key, tensor in self.tensors.items():
             if not torch.isfinite(tensor).all():
                 raise WeightsError(f"{self.name}: tensor {key} holds values that are not finite")
@@ -154,6 +160,8 @@ def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str
 def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> None:
     """Write ``weights`` to ``path`` in ``weights.stored_dtype``, atomically.
 
+    The metadata hold the SHA-256 of the tensors, which loading and ``weights verify`` check.
+
     Raises:
         OutputError: ``path`` exists (without ``overwrite``) or cannot be written.
     """
@@ -170,7 +178,16 @@ def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> No
         key: tensor.detach().to("cpu", weights.stored_dtype).contiguous()
         for key, tensor in weights.tensors.items()
     }
-    write_atomically(path, save(tensors, metadata), overwrite=overwrite)
+    write_atomically(path, sealed(save(tensors, metadata)), overwrite=overwrite)
+
+
+def add_hash(path: Path) -> None:
+    """Add the SHA-256 of its tensors to a weight file that was written without; they stay the same.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    write_atomically(path, sealed(path.read_bytes()), overwrite=True)
 
 
 def check_new_file(
@@ -206,29 +223,33 @@ def check_new_file(
 def load(name_or_path: str | Path, task: Task) -> Weights:
     """Read shipped weights by name, or a file.
 
+    Nothing is built, and no tensor read, before the header shows that both fit each other.
+
     Args:
         name_or_path: shipped name, or path of a weight file.
         task: task that the weights must be for.
 
     Raises:
-        WeightsError: unknown name, not a safetensors file, weights for another task, or invalid
-            metadata.
+        WeightsError: unknown name, not a safetensors file, weights for another task, invalid
+            metadata, or tensors that do not fit the network or were damaged.
     """
-    path = find(name_or_path)
-    with opened(path, "pt") as file:
-        weight_file = task.check(described(path, file.metadata() or {}))
-        stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    dtypes = {tensor.dtype for tensor in stored.values()}
-    network, config = _network(weight_file, task)
+    file = task.check(read_weight_file(name_or_path))
+    network, config = _network(file, task)
+    stored = file.header.tensors
+    _fitting(str(file.path), network, config, {key: each.shape for key, each in stored.items()})
+    check_hash(file)
+    with opened(file.path, "pt") as tensors:
+        read = {key: tensors.get_tensor(key).float() for key in stored}
+    dtypes = {each.dtype for each in stored.values()}
     return Weights(
-        name=weight_file.name,
+        name=file.name,
         network=network,
         config=config,
-        task=weight_file.task,
-        tensors={key: tensor.float() for key, tensor in stored.items()},
-        provenance=weight_file.provenance,
-        precision_loss_db=weight_file.precision_loss_db,
-        stored_dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32,
+        task=file.task,
+        tensors=read,
+        provenance=file.provenance,
+        precision_loss_db=file.precision_loss_db,
+        stored_dtype=_DTYPES.get(dtypes.pop() if len(dtypes) == 1 else "", torch.float32),
     )
 
 
@@ -245,6 +266,55 @@ def _network(file: WeightFile, task: Task) -> tuple[type[nn.Module], Any]:
         raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
 
 
+class _Frugal(TorchFunctionMode):
+    """Refuses a network with more parameters than there are tensors for, while it is built.
+
+    A few numbers of a config can ask for layers that take hours to make.
+    """
+
+    def __init__(self, name: str, tensors: int) -> None:
+        super().__init__()
+        self.name, self.tensors, self.made = name, tensors, 0
+
+    def __torch_function__(
+        self, function: Any, _types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function is torch.empty:  # as every layer makes its parameters
+            self.made += 1
+            if self.made > self.tensors:
+                raise WeightsError(
+                    f"{self.name}: tensors do not fit: its config asks for more than the "
+                    f"{self.tensors} that it holds"
+                )
+        return function(*args, **(kwargs or {}))
+
+
+def _fitting(
+    name: str, network: type[nn.Module], config: Any, shapes: Mapping[str, tuple[int, ...]]
+) -> nn.Module:
+    """Return the network without numbers (on the meta device), for tensors of these shapes.
+
+    Raises:
+        WeightsError: tensors are missing, too many, or of other shapes.
+    """
+    # On the meta device, a config that asks for more than the tensors takes no memory.
+    with torch.device("meta"), _Frugal(name, len(shapes)):
+        built = network(config)
+    expected = {key: tuple(tensor.shape) for key, tensor in built.state_dict().items()}
+    odd = [key for key in {**expected, **shapes} if expected.get(key) != shapes.get(key)]
+    if odd:
+        found, due = (_shape(each.get(odd[0])) for each in (shapes, expected))
+        more = f", and {len(odd) - 1:,} more" if len(odd) > 1 else ""
+        raise WeightsError(
+            f"{name}: tensors do not fit: {one_line(odd[0], 60)} is {found}, not {due}{more}"
+        )
+    return built
+
+
+def _shape(shape: tuple[int, ...] | None) -> str:
+    return "missing" if shape is None else one_line(str(list(shape)), 40)
+
+
 def _check_setting(name: str, value: Any, kind: type | None) -> None:
     """Refuse what a config's own checks do not expect from JSON.
 
@@ -256,4 +326,4 @@ def _check_setting(name: str, value: Any, kind: type | None) -> None:
     for one in values:
         is_huge = isinstance(one, int) and abs(one) > _LARGEST_SETTING
         if type(one) is not expected or is_huge:
-            raise ValueError(f"{name} cannot be {str(value)[:40]}")
+            raise ValueError(f"{one_line(name, 40)} cannot be {one_line(str(value), 40)}")

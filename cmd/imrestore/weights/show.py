@@ -73,8 +73,16 @@ def verify(
             show_default="all weights that come with imrestore",
         ),
     ] = None,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Store the SHA-256 of the tensors in files that pass and lack it."
+        ),
+    ] = False,
 ) -> None:
     """Check that weight files are intact and that their networks run; one line for each.
+
+    The tensors must be those whose SHA-256 was stored when the file was written.
 
     Exit codes: 0 all pass; 1 at least one fails.
 
@@ -82,10 +90,12 @@ def verify(
     Examples:
       imrestore weights verify
       imrestore weights verify mine.safetensors
+      imrestore weights verify old.safetensors --write
     """  # noqa: D301
     from restore.errors import WeightsError
     from restore.tasks import load, task_called
-    from restore.weights.file import shipped
+    from restore.weights.file import read_weight_file, shipped
+    from restore.weights.store import add_hash
     from restore.weights.verify import verify as verify_weights
 
     failed = False
@@ -96,8 +106,15 @@ def verify(
         except WeightsError as error:
             failed = True
             print_line(f"FAILED {error}")
-        else:
-            print_line(f"ok {weights.name}: {described(weights)}")
+            continue
+        hashed = ""
+        file = read_weight_file(one)
+        if not file.has_hash and write:
+            add_hash(file.path)
+            hashed = "; SHA-256 stored"
+        elif not file.has_hash:
+            hashed = "; no SHA-256 to check the tensors against: store it with --write"
+        print_line(f"ok {weights.name}: {described(weights)}{hashed}")
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import nn
 from typer.testing import CliRunner
 
@@ -14,7 +16,8 @@ from imrestore.weights import app
 from restore.errors import OutputExists, UsageError, WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.tasks import load
-from restore.weights.file import shipped
+from restore.weights.file import read_weight_file, shipped
+from restore.weights.header import HASH_KEY
 from restore.weights.store import Weights, save_weights
 
 LOSSES = {name: {str(sigma): 0.001 for sigma in (5, 15, 25, 50)} for name in ("fp16", "bf16")}
@@ -108,6 +111,20 @@ def test_every_shipped_network_passes() -> None:
     assert result.stdout.count("\n") == len(shipped())
 
 
+def test_verify_stores_the_hash_that_a_file_lacks(tiny: Path) -> None:
+    metadata = dict(read_weight_file(tiny).header.metadata)
+    del metadata[HASH_KEY]
+    save_file(load_file(tiny), tiny, metadata)
+    assert "store it with --write" in _run("verify", tiny).stdout
+    assert not read_weight_file(tiny).has_hash
+    assert _run("verify", tiny, "--write").stdout.endswith("; SHA-256 stored\n")
+    assert _run("verify", tiny).stdout.endswith("stored as float32\n")
+    tiny.write_bytes(tiny.read_bytes()[:-8] + b"\0\0\0\0\0\0\0\0")
+    damaged = _run("verify", tiny, "--write")
+    assert damaged.exit_code == 1
+    assert "its tensors are damaged" in damaged.stdout
+
+
 def _nan(weights: Weights) -> Weights:
     weights.tensors["convs.1.bias"][0] = torch.nan
     return weights
@@ -128,7 +145,7 @@ def test_spoilt_weights_fail_in_one_line(
     save_weights(spoil(load(tiny)), tiny, overwrite=True)
     result = _run("verify", tiny)
     assert (result.exit_code, result.stdout.count("\n")) == (1, 1)
-    assert result.stdout.startswith("FAILED tiny: ")
+    assert re.match(r"FAILED \S*tiny", result.stdout)
     assert words in result.stdout
 
 
