@@ -12,15 +12,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-__all__ = ["HASH_KEY", "Header", "StoredTensor", "hash_of", "read_header", "sealed"]
+__all__ = [
+    "HASH_KEY",
+    "MOST_TENSORS",
+    "MOST_VALUES",
+    "Header",
+    "StoredTensor",
+    "hash_of",
+    "read_header",
+    "sealed",
+]
 
 HASH_KEY = "tensors_sha256"
 """Key of the metadata under which ``sealed`` stores what ``hash_of`` returns."""
 
 _LENGTH_BYTES = 8
 _LONGEST_HEADER = 1 << 20
-_MOST_TENSORS = 4096
-_MOST_VALUES = 1 << 26
+MOST_TENSORS = 4096
+MOST_VALUES = 1 << 26
 """Twice as many as the largest network of this library has, and 256 MiB in float32."""
 _METADATA = "__metadata__"
 _BLOCK = 1 << 20
@@ -91,8 +100,8 @@ def read_header(file: BinaryIO) -> Header:
 
 
 def _tensors(fields: Mapping[str, Any], data_bytes: int) -> dict[str, StoredTensor]:
-    if len(fields) > _MOST_TENSORS:
-        raise ValueError(f"{len(fields):,} tensors; at most {_MOST_TENSORS:,} are read")
+    if len(fields) > MOST_TENSORS:
+        raise ValueError(f"{len(fields):,} tensors; at most {MOST_TENSORS:,} are read")
     stored = {name: _tensor(name, field) for name, field in fields.items()}
     stored = dict(sorted(stored.items(), key=lambda item: (item[1].begin, item[1].end)))
     end = 0
@@ -103,8 +112,8 @@ def _tensors(fields: Mapping[str, Any], data_bytes: int) -> dict[str, StoredTens
     if end != data_bytes:
         raise ValueError(f"{data_bytes:,} bytes of tensors, not {end:,}: cut short or damaged")
     values = sum(math.prod(tensor.shape) for tensor in stored.values())
-    if values > _MOST_VALUES:
-        raise ValueError(f"{values:,} values; at most {_MOST_VALUES:,} are read")
+    if values > MOST_VALUES:
+        raise ValueError(f"{values:,} values; at most {MOST_VALUES:,} are read")
     return stored
 
 

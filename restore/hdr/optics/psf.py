@@ -1,6 +1,5 @@
 """The camera that an optical element is designed for, and its point spread function."""
 
-import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restore.errors import InputError, UsageError
+from restore.archives import checked_size, open_archive, read_array
+from restore.errors import InputError, UsageError, one_line
 from restore.image.decode import decode
 
 __all__ = ["LensDesign", "PointSpread", "aperture", "load_psf", "point_spread", "resized"]
@@ -174,6 +174,7 @@ def _centred(count: int) -> Tensor:
 
 _MEASURED = "psf_val"
 _LARGEST_SIDE = 2047
+_MOST_BYTES = 3 * 8 * _LARGEST_SIDE**2 + 4096
 
 
 def load_psf(path: Path) -> Tensor:
@@ -188,21 +189,26 @@ def load_psf(path: Path) -> Tensor:
         column: the first if that centres the brightest point, else the last.
 
     Raises:
-        InputError: no such file, or nothing in it that is a point spread function.
+        UsageError: no such file, or nothing in it that is a point spread function.
     """
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
     try:
         planes = _planes(path)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a point spread function ({error})") from error
+    except InputError as error:
+        raise UsageError(str(error)) from error
+    except Exception as error:  # a damaged file can raise anything
+        reason = one_line(str(error) or type(error).__name__, 120)
+        raise UsageError(f"{path}: not a point spread function ({reason})") from error
     height, width = planes.shape[1:]
     if max(height, width) > _LARGEST_SIDE:
-        raise InputError(f"{path}: a point spread function of {width}x{height} is too large")
+        raise UsageError(f"{path}: a point spread function of {width}x{height} is too large")
     if not planes.size or not np.isfinite(planes).all() or planes.min() < 0:
-        raise InputError(f"{path}: the point spread function has negative or missing values")
+        raise UsageError(f"{path}: the point spread function has negative or missing values")
     planes = planes[:, *_odd_part(planes.sum(axis=0))]
     total = planes.sum(axis=(1, 2), keepdims=True)
-    if total.min() <= 0:
-        raise InputError(f"{path}: a channel of the point spread function is dark")
+    if not planes.size or total.min() <= 0 or not np.isfinite(total).all():
+        raise UsageError(f"{path}: a channel of the point spread function is dark or too bright")
     return torch.from_numpy((planes / total).astype(np.float32))
 
 
@@ -218,13 +224,19 @@ def _odd_part(light: NDArray[np.float64]) -> tuple[slice, slice]:
 
 def _planes(path: Path) -> NDArray[np.float64]:
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            values = archive[_MEASURED if _MEASURED in names else names[0]]
+        with open_archive(path) as archive:
+            members = {member.filename: member for member in archive.infolist()}
+            if not members:
+                raise ValueError("an empty archive")
+            member = members.get(f"{_MEASURED}.npy") or next(iter(members.values()))
+            size = checked_size(member, most_bytes=_MOST_BYTES)
+            with archive.open(member) as file:
+                values = read_array(file, size)
     elif path.suffix == ".npy":
-        values = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            values = read_array(file, min(path.stat().st_size, _MOST_BYTES))
     else:
-        values = decode(path).pixels
+        values = decode(path, max_pixels=_LARGEST_SIDE**2).pixels
     values = np.asarray(values, dtype=np.float64)
     if values.ndim == 4 and values.shape[2] == 1:
         values = values[:, :, 0]

@@ -8,6 +8,7 @@ networks.py converts it to one of ours, with batch normalisation folded into con
 import hashlib
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from restore.archives import open_archive
 from restore.errors import WeightsError
 from restore.weights.convert.layouts import recognise
 from restore.weights.convert.matlab import is_matlab, read_matlab, recognise_matconvnet
 from restore.weights.convert.metzler import is_npz, metzler_unet, read_npz_list, with_psf
 from restore.weights.convert.networks import Recognised
+from restore.weights.header import MOST_TENSORS, MOST_VALUES, read_header
 from restore.weights.store import Weights
 
 __all__ = ["Converted", "convert", "read_state_dict"]
@@ -95,6 +98,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "params_ema", "params", "netG", "
 """Keys under which training programs store the state dict; the averaged before the plain one."""
 
 _DEEPEST_WRAPPER = 3
+_LARGEST_FILE = 1 << 29
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -108,12 +112,19 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         OSError: the file cannot be read.
     """
     stored = _read_safetensors(path) if _is_safetensors(path) else _unwrapped(_unpickled(path))
+    if len(stored) > MOST_TENSORS:
+        raise WeightsError(f"{len(stored):,} tensors; at most {MOST_TENSORS:,} are read")
     tensors = {}
+    values = 0
     for key, value in stored.items():
         name = key
         while name.startswith("module."):
             name = name.removeprefix("module.")
         if not name.endswith("num_batches_tracked"):
+            # Many tensors can share their bytes, which copies do not.
+            values += value.numel() if _is_plain(value) else 0
+            if values > MOST_VALUES:
+                raise WeightsError(f"more than {MOST_VALUES:,} values")
             tensors[name] = _checked(key, value)
     return tensors
 
@@ -127,15 +138,20 @@ def _is_safetensors(path: Path) -> bool:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
+        with path.open("rb") as stream:
+            header = read_header(stream)
+        if header.metadata.get("format") == "imrestore":
+            raise WeightsError("is a weight file of imrestore already")
         with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("format") == "imrestore":
-                raise WeightsError("is a weight file of imrestore already")
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return {key: file.get_tensor(key) for key in header.tensors}
     except (SafetensorError, ValueError) as error:
         raise WeightsError(f"damaged safetensors ({error})") from error
 
 
 def _unpickled(path: Path) -> Any:
+    if path.stat().st_size > _LARGEST_FILE:
+        raise WeightsError(f"a checkpoint of more than {_LARGEST_FILE:,} bytes")
+    _check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -148,6 +164,24 @@ def _unpickled(path: Path) -> Any:
         raise WeightsError("not a checkpoint, or one that holds more than tensors") from error
     except Exception as error:  # a damaged file can raise anything
         raise WeightsError("not a checkpoint, or a damaged one") from error
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive that PyTorch would not have written; older checkpoints are none.
+
+    Raises:
+        WeightsError: members are compressed or overlap, and so may hold more than the file has.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with open_archive(path) as archive:
+            members = archive.infolist()
+    except ValueError as error:
+        raise WeightsError(f"not a checkpoint, or a damaged one: {error}") from error
+    is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
+    if not is_stored or sum(member.file_size for member in members) > path.stat().st_size:
+        raise WeightsError("not a checkpoint: its members are compressed or overlap")
 
 
 def _unwrapped(value: Any) -> dict[str, Any]:
@@ -165,11 +199,17 @@ def _unwrapped(value: Any) -> dict[str, Any]:
     return dict(value)
 
 
+def _is_plain(value: object) -> bool:
+    if not isinstance(value, Tensor) or value.is_nested or value.is_quantized:
+        return False
+    return value.layout == torch.strided and value.device.type == "cpu"
+
+
 def _checked(key: str, value: Any) -> Tensor:
     if not isinstance(value, Tensor):
         raise WeightsError(f"holds a {type(value).__name__} under {key!r}, not a tensor")
-    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized:
-        raise WeightsError(f"tensor {key} is sparse, quantised or without data")
+    if not _is_plain(value):
+        raise WeightsError(f"tensor {key} is nested, sparse, quantised or without data")
     # A view can claim more values than are stored, and would fill the memory when copied.
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
         raise WeightsError(f"tensor {key} is larger than its data")

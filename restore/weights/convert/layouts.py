@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from restore.errors import WeightsError
+from restore.errors import WeightsError, one_line
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.weights.convert.networks import (
@@ -138,7 +138,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
 
 
 def _unknown(names: Iterable[str]) -> WeightsError:
-    first = ", ".join(name[:60] for name in list(names)[:4])
+    first = ", ".join(one_line(name, 30) for name in list(names)[:3])
     return WeightsError(
         f"an unknown layout; its first keys are {first}. Supported are DnCNN (KAIR, SaoYan, "
         "cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR, deepinv) and the U-Net of "
@@ -222,6 +222,11 @@ def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
         raise WeightsError("a DRUNet with biases; only the published form, without, is read")
     levels = _count(r"m_down\d+\.0\.res\.0\.weight", tensors)
     blocks = _count(r"m_body\.\d+\.res\.0\.weight", tensors)
+    if 2 + 2 * levels + 2 * (2 * levels + 1) * blocks != len(tensors):
+        raise WeightsError(
+            f"a DRUNet of an unknown form: tensors of {levels} levels of {blocks} blocks are "
+            "missing or unexpected"
+        )
     names = _drunet_names(levels, blocks)
     odd = sorted(set(names) ^ set(tensors))
     if odd:

@@ -4,7 +4,6 @@ import io
 import math
 import pickle
 import pickletools
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.archives import checked_size, open_archive
 from restore.errors import UsageError, WeightsError
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.optical_element import set_element
@@ -40,16 +40,19 @@ def metzler_unet(arrays: Sequence[NDArray[np.float32]]) -> Recognised:
             f"a list of {len(arrays)} arrays; the HDR network of Metzler et al. has {len(names)}"
         )
     config = HdrUNetConfig(width=arrays[0].shape[3])
-    tensors = dict(HdrUNet(config).state_dict())
+    with torch.device("meta"):  # a few wide arrays do not make a wide network
+        expected = HdrUNet(config).state_dict()
+    tensors = {}
     for name, array in zip(names, arrays, strict=True):
         tensor = torch.from_numpy(array)
         if tensor.ndim == 4:
             tensor = tensor.permute(3, 2, 0, 1)
-        if tensor.shape != tensors[name].shape:
+        if tensor.shape != expected[name].shape:
             raise WeightsError(
-                f"{name} of shape {list(tensor.shape)}, not {list(tensors[name].shape)}"
+                f"{name} of shape {list(tensor.shape)}, not {list(expected[name].shape)}"
             )
         tensors[name] = tensor.contiguous()
+    tensors = dict(HdrUNet(config).state_dict()) | tensors
     return Recognised(
         network=HdrUNet,
         config=config,
@@ -89,7 +92,10 @@ def _norm(name: str) -> list[str]:
     return [f"{name}.{part}" for part in ("bias", "weight", "running_mean", "running_var")]
 
 
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 26
+"""Eighteen times as many as the published network has."""
+_MOST_RATIO = 20.0
+"""Numbers of a trained network hardly compress."""
 _MOST_REMEMBERED = 1 << 16
 _DTYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
 
@@ -97,10 +103,11 @@ _DTYPES = {"f2": np.float16, "f4": np.float32, "f8": np.float64}
 def is_npz(path: Path) -> bool:
     """Whether the file is a zip of ``.npy`` files, and no checkpoint of PyTorch."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            return all(name.endswith(".npy") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError):
+        with open_archive(path) as archive:
+            names = archive.namelist()
+    except ValueError:
         return False
+    return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def read_npz_list(path: Path) -> list[NDArray[np.float32]]:
@@ -111,10 +118,14 @@ def read_npz_list(path: Path) -> list[NDArray[np.float32]]:
         OSError: the file cannot be read.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             members = archive.infolist()
-            if len(members) != 1 or members[0].file_size > _MOST_BYTES:
+            if len(members) != 1:
                 raise WeightsError(f"an .npz of {len(members)} arrays; one list of arrays is read")
+            try:
+                checked_size(members[0], most_bytes=_MOST_BYTES, most_ratio=_MOST_RATIO)
+            except ValueError as error:
+                raise WeightsError(f"an .npz of {error}") from error
             stored = archive.read(members[0])
         return _arrays(stored)
     except (WeightsError, OSError):
@@ -221,7 +232,7 @@ class _Unpickler(pickle.Unpickler):
         """
         self._taken += count
         if self._taken > _MOST_BYTES:
-            raise WeightsError("arrays of more than 1 GiB")
+            raise WeightsError(f"arrays of more than {_MOST_BYTES:,} bytes")
 
     def _array(self, *_arguments: Any) -> _Array:
         return _Array(self)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from restore.errors import InputError
 from restore.hdr.optics.psf import (
     LensDesign,
     PointSpread,
@@ -198,5 +197,5 @@ def test_even_sides_lose_what_leaves_the_peak_in_the_middle(
 def test_what_is_no_psf_is_refused_with_its_name(tmp_path: Path, values: np.ndarray) -> None:
     path = tmp_path / "spot.npy"
     np.save(path, values)
-    with pytest.raises(InputError, match=r"spot\.npy"):
+    with pytest.raises(UsageError, match=r"spot\.npy"):
         load_psf(path)
