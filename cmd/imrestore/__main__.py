@@ -85,8 +85,11 @@ def run(arguments: list[str]) -> int:
     except command_line_error as error:
         _explain(error)
         return ExitCode.USAGE
-    except typer.Abort:
-        return ExitCode.SOME_FAILED
+    except typer.Abort as abort:
+        # Typer takes the end of any file for that of its questions, which are never asked here.
+        log.debug("", exc_info=abort)
+        say_bug(abort.__cause__ if isinstance(abort.__cause__, Exception) else abort)
+        return ExitCode.BUG
     except RestoreError as error:
         log.debug("", exc_info=error)
         say(str(error))

@@ -1,38 +1,27 @@
-"""Networks run by OpenVINO on x86 processors, and a cache of their converted graphs."""
+"""Networks run by OpenVINO on x86 processors."""
 
-import hashlib
-import json
 import os
 import platform
-import struct
 import sys
 import threading
 import warnings
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from errno import ENOSPC
 from functools import cache
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.cache import ExportedNetwork, load_network, scratch_folder, store_network
 from restore.engine.lane import Model, TileTooLarge, Traits, is_out_of_memory, traits_of
 from restore.engine.placement import Placement, choose_precision
-from restore.errors import OutputError
-from restore.files import remove_stale_parts, write_atomically
 
 __all__ = [
-    "ExportedNetwork",
     "OpenVinoLane",
-    "cache_folder",
     "can_serve",
-    "load_network",
     "openvino_lanes",
     "serving_lanes",
-    "store_network",
 ]
 
 _MOST_LANES = 2
@@ -103,8 +92,8 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
+        OutputError: the temporary folder is full, which an export needs.
     """
-    exported = _exported(model)
     threads = _threads()
     lanes = min(_MOST_LANES, threads)
     options: dict[str, Any] = {
@@ -114,10 +103,14 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
         # A pinned thread would wait while a decoding thread occupies its core.
         "ENABLE_CPU_PINNING": False,
     }
-    core = _core()
-    tensors = np.frombuffer(exported.tensors, np.uint8)
-    model = core.read_model(model=exported.graph, weights=_openvino().Tensor(tensors))
-    compiled = core.compile_model(model, "CPU", options)
+    name = model.fingerprint(_openvino().__version__)
+    exported = load_network(name) if name else None
+    compiled = _compiled_if_sound(exported, options) if exported else None
+    if exported is None or compiled is None:
+        exported = _export(model)
+        compiled = _compiled(exported, options)
+        if name:
+            store_network(name, exported)
     return [OpenVinoLane(compiled, exported.traits, precision) for _ in range(lanes)]
 
 
@@ -134,6 +127,7 @@ def serving_lanes(model: Model, placement: Placement) -> list[OpenVinoLane]:
     Raises:
         UsageError: no such precision.
         WeightsError: the tensors do not fit the architecture.
+        OutputError: as ``openvino_lanes``.
     """
     if not can_serve(placement.device):
         return []
@@ -168,29 +162,28 @@ def _has_fast_bf16() -> bool:
     return "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-@dataclass(frozen=True)
-class ExportedNetwork:
-    """A network in OpenVINO's own format.
-
-    Attributes:
-        traits: properties of the network.
-        graph: layers, as XML.
-        tensors: parameters, as the bytes of OpenVINO's ``.bin`` file.
-    """
-
-    traits: Traits
-    graph: bytes
-    tensors: bytes
+def _compiled(exported: ExportedNetwork, options: dict[str, Any]) -> Any:
+    core = _core()
+    tensors = np.frombuffer(exported.tensors, np.uint8)
+    graph = core.read_model(model=exported.graph, weights=_openvino().Tensor(tensors))
+    return core.compile_model(graph, "CPU", options)
 
 
-def _exported(model: Model) -> ExportedNetwork:
-    name = model.fingerprint(_openvino().__version__)
-    found = load_network(name) if name else None
-    if found is None:
-        found = _export(model)
-        if name:
-            store_network(name, found)
-    return found
+def _compiled_if_sound(exported: ExportedNetwork, options: dict[str, Any]) -> Any | None:
+    """Return a compiled cache entry, None if OpenVINO cannot make sense of it."""
+    try:
+        compiled = _compiled(exported, options)
+    except (RuntimeError, TypeError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
+        return None
+    shapes = [each.get_partial_shape() for each in (*compiled.inputs, *compiled.outputs)]
+    ranks = [len(shape) if shape.rank.is_static else None for shape in shapes]
+    if ranks not in ([4, 4], [4, 1, 4]):
+        return None
+    channels = shapes[-1][1]
+    is_fit = channels.is_dynamic or channels.get_length() == exported.traits.channels
+    return compiled if is_fit else None
 
 
 def _export(model: Model) -> ExportedNetwork:
@@ -223,64 +216,10 @@ def _traced(network: Any, inputs: tuple[Any, ...]) -> tuple[bytes, bytes]:
     shapes = [list(each.shape) for each in inputs]
     shapes[0][2:] = [-1, -1]
     model.reshape({i: openvino.PartialShape(shape) for i, shape in enumerate(shapes)})
-    with TemporaryDirectory(prefix="imrestore-") as folder:
-        path = Path(folder) / "network.xml"
-        openvino.serialize(model, path, path.with_suffix(".bin"))
+    with scratch_folder() as folder:
+        path = folder / "network.xml"
+        try:
+            openvino.serialize(model, path, path.with_suffix(".bin"))
+        except RuntimeError as error:
+            raise OSError(ENOSPC, "no room for the network", str(folder)) from error
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()
-
-
-_SUFFIX = ".network"
-_MOST_ENTRIES = 32
-_LENGTHS = struct.Struct("<QQ")
-
-
-def cache_folder() -> Path:
-    """Return this program's folder in the user's cache directory.
-
-    Raises:
-        RuntimeError: the user has no home directory, and no variable names a cache directory.
-    """
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "imrestore"
-
-
-def load_network(name: str) -> ExportedNetwork | None:
-    """Return the cache entry ``name``, or None if it is missing or damaged."""
-    try:
-        path = cache_folder() / f"{name}{_SUFFIX}"
-        data = path.read_bytes()
-        os.utime(path)  # so that entries in use are not evicted
-    except (OSError, RuntimeError):
-        return None
-    checksum, body = data[:32], memoryview(data)[32:]
-    if hashlib.sha256(body).digest() != checksum:
-        return None
-    traits_size, graph_size = _LENGTHS.unpack_from(body)
-    body = body[_LENGTHS.size :]
-    graph_end = traits_size + graph_size
-    return ExportedNetwork(
-        traits=Traits(**json.loads(bytes(body[:traits_size]))),
-        graph=bytes(body[traits_size:graph_end]),
-        tensors=bytes(body[graph_end:]),
-    )
-
-
-def store_network(name: str, network: ExportedNetwork) -> None:
-    """Store a cache entry, keeping the 32 used last; do nothing if the folder is not writable."""
-    traits = json.dumps(asdict(network.traits)).encode()
-    lengths = _LENGTHS.pack(len(traits), len(network.graph))
-    body = b"".join((lengths, traits, network.graph, network.tensors))
-    with suppress(OSError, RuntimeError, OutputError):
-        folder = cache_folder()
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_stale_parts(folder)
-        parts = (hashlib.sha256(body).digest(), body)
-        write_atomically(folder / f"{name}{_SUFFIX}", parts, overwrite=True)
-        entries = sorted(folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime)
-        for path in entries[:-_MOST_ENTRIES]:
-            path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
+from restore.models.layers import awaits_tensors
 from restore.models.optical_element import carry_element, check_element
 
 __all__ = ["HdrUNet", "HdrUNetConfig"]
@@ -74,6 +75,8 @@ class HdrUNet(nn.Module):
 
     def reset_parameters(self) -> None:
         """Start fusions as additions and steps up as bilinear interpolation, as in the paper."""
+        if awaits_tensors(self):
+            return
         with torch.no_grad():
             for fusion in (*self.fuse, self.last):
                 outputs = fusion.weight.shape[0]

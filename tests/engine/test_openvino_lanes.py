@@ -12,17 +12,16 @@ import pytest
 import torch
 
 from restore.denoise.task import TASK as DENOISE
+from restore.engine.cache import cache_folder, load_network, store_network
 from restore.engine.openvino_lanes import (
-    cache_folder,
     can_serve,
-    load_network,
     openvino_lanes,
     serving_lanes,
 )
 from restore.engine.placement import Placement
 from restore.engine.runner import ENGINE_VARIABLE
 from restore.engine.torch_lanes import open_lanes
-from restore.errors import DeviceError, UsageError
+from restore.errors import DeviceError, OutputError, UsageError
 from restore.image.metrics import psnr_chw
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
@@ -231,6 +230,43 @@ def test_a_damaged_entry_is_made_again(stored: Path, damage: str) -> None:
     result = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
     np.testing.assert_array_equal(result, expected)
     assert load_network(entries()[0].stem) is not None
+
+
+@pytest.mark.parametrize("planted", ["text", "another network", "no tensors"])
+def test_a_planted_entry_is_made_again(stored: Path, planted: str) -> None:
+    expected = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
+    name = entries()[0].stem
+    own = load_network(name)
+    assert own is not None
+    coloured = weights_of(DnCNN(DnCNNConfig(channels=3, depth=3, width=4)))
+    openvino_lanes(coloured, "fp32")
+    (other,) = {path.stem for path in entries()} - {name}
+    foreign = load_network(other)
+    assert foreign is not None
+    content = {
+        "text": replace(own, graph=b"no graph"),
+        "another network": replace(foreign, traits=own.traits),
+        "no tensors": replace(own, tensors=b""),
+    }[planted]
+    store_network(name, content)
+    result = openvino_lanes(DENOISE.open(stored), "fp32")[0](noise(1, 8, 8))
+    np.testing.assert_array_equal(result, expected)
+    again = load_network(name)
+    assert again is not None
+    assert again.tensors == own.tensors
+
+
+def test_a_full_temporary_folder_is_said_in_one_line(
+    weights: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import openvino
+
+    def full(*_: object) -> None:
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(openvino, "serialize", full)
+    with pytest.raises(OutputError, match="no room for the network; let TMPDIR"):
+        openvino_lanes(weights, "fp32")
 
 
 def test_the_cache_does_not_grow_for_ever(stored: Path) -> None:

@@ -174,6 +174,7 @@ def _centred(count: int) -> Tensor:
 
 _MEASURED = "psf_val"
 _LARGEST_SIDE = 2047
+_BRIGHTEST = 1e30
 _MOST_BYTES = 3 * 8 * _LARGEST_SIDE**2 + 4096
 
 
@@ -205,10 +206,12 @@ def load_psf(path: Path) -> Tensor:
         raise UsageError(f"{path}: a point spread function of {width}x{height} is too large")
     if not planes.size or not np.isfinite(planes).all() or planes.min() < 0:
         raise UsageError(f"{path}: the point spread function has negative or missing values")
+    if planes.max() > _BRIGHTEST:
+        raise UsageError(f"{path}: the point spread function has values above {_BRIGHTEST:g}")
     planes = planes[:, *_odd_part(planes.sum(axis=0))]
     total = planes.sum(axis=(1, 2), keepdims=True)
-    if not planes.size or total.min() <= 0 or not np.isfinite(total).all():
-        raise UsageError(f"{path}: a channel of the point spread function is dark or too bright")
+    if not planes.size or total.min() <= 0:
+        raise UsageError(f"{path}: a channel of the point spread function is dark")
     return torch.from_numpy((planes / total).astype(np.float32))
 
 

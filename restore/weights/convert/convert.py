@@ -59,6 +59,8 @@ def convert(path: Path, *, psf: Tensor | None = None) -> Converted:
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
     try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise WeightsError(f"a checkpoint of more than {_LARGEST_FILE:,} bytes")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         recognised = _recognised(path)
@@ -149,8 +151,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _unpickled(path: Path) -> Any:
-    if path.stat().st_size > _LARGEST_FILE:
-        raise WeightsError(f"a checkpoint of more than {_LARGEST_FILE:,} bytes")
     _check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -169,18 +169,25 @@ def _unpickled(path: Path) -> Any:
 def _check_archive(path: Path) -> None:
     """Refuse a zip archive that PyTorch would not have written; older checkpoints are none.
 
+    Without a comment at its end, no two readers find different directories in it.
+
     Raises:
         WeightsError: members are compressed or overlap, and so may hold more than the file has.
     """
-    if not zipfile.is_zipfile(path):
-        return
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\3\4":
+            return
     try:
         with open_archive(path) as archive:
-            members = archive.infolist()
+            members, comment = archive.infolist(), archive.comment
     except ValueError as error:
         raise WeightsError(f"not a checkpoint, or a damaged one: {error}") from error
     is_stored = all(member.compress_type == zipfile.ZIP_STORED for member in members)
-    if not is_stored or sum(member.file_size for member in members) > path.stat().st_size:
+    if (
+        comment
+        or not is_stored
+        or sum(member.file_size for member in members) > path.stat().st_size
+    ):
         raise WeightsError("not a checkpoint: its members are compressed or overlap")
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from restore.errors import UsageError
 from restore.hdr.optics.psf import (
     LensDesign,
     PointSpread,
