@@ -164,8 +164,10 @@ def scratch_folder() -> Iterator[Path]:
     """
     try:
         _remove_abandoned(Path(gettempdir()))
-        with TemporaryDirectory(prefix=_SCRATCH) as name, open(Path(name, _LOCK), "wb") as lock:
+        with TemporaryDirectory(prefix=_SCRATCH) as name, open(Path(name, "lock"), "wb") as lock:
             _try_to_lock(lock.fileno())
+            if os.name == "posix":  # under its name it is locked from the beginning
+                os.rename(lock.name, Path(name, _LOCK))
             yield Path(name)
     except OSError as error:
         raise OutputError(

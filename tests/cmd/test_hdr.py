@@ -139,10 +139,14 @@ def test_what_does_not_fit_is_said_in_one_line(
     psf = np.zeros((9, 9))
     psf[0, 0] = 1
     np.save(workplace / "other.npy", psf)
+    (workplace / "empty.npz").touch()
+    (workplace / "empty.npy").touch()
     for arguments, hint in (
         (["--model", coded], "--mode optics"),
         (["--model", plain, "--mode", "optics"], "--mode single"),
         (["--model", coded, "--mode", "optics", "--psf", "other.npy"], "--optics fixed --psf"),
+        (["--model", coded, "--mode", "optics", "--psf", "empty.npz"], "empty.npz: not a point"),
+        (["--model", coded, "--mode", "optics", "--psf", "empty.npy"], "empty.npy: not a point"),
         (["--model", plain, "--psf", "other.npy"], "--psf goes with"),
         (["--model", plain, "--exposures", "1,2"], "--mode merge"),
         (["--mode", "merge", "--simulate"], "--simulate"),

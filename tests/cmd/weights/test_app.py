@@ -246,3 +246,16 @@ def test_round_writes_bf16_numbers_and_what_they_cost(
     assert isinstance(_run("round", tiny, pictures, "-o", output).exception, OutputExists)
     onto_itself = _run("round", output, pictures, "-o", output, "--overwrite").exception
     assert "is the input" in str(onto_itself)
+
+
+def test_the_end_of_a_file_is_no_silent_end_of_the_program(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from imrestore.__main__ import run
+
+    def end(_: object) -> None:
+        raise EOFError("No data left in file")
+
+    monkeypatch.setattr("restore.tasks.load", end)
+    assert run(["weights", "show", str(tiny)]) == 70
+    assert "a bug: EOFError: No data left in file" in capsys.readouterr().err
