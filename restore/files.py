@@ -1,17 +1,31 @@
-"""Atomic file writes: a reader sees either no file or the complete one."""
+"""Atomic file writes: a reader sees either no file or the complete one.
+
+A file is written to a temporary file beside it, its part, which stays locked as long as a process
+writes it. So the next run can tell the parts of killed runs from those in use, whatever processes
+have got their numbers since.
+"""
 
 import contextlib
+import hashlib
 import os
+import platform
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from restore.errors import OutputError, OutputExists
+from restore.errors import OutputError, OutputExists, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a file that is open cannot be removed
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = [
+    "check_name",
     "identity_of",
     "open_atomically",
     "remove_own_parts",
@@ -21,7 +35,9 @@ __all__ = [
 
 _PREFIX, _SUFFIX = ".imrestore-", ".part"
 _STALE_AFTER_S = 3600.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _being_written: set[Path] = set()
+_swept: set[Path] = set()
 
 
 def write_atomically(
@@ -51,15 +67,21 @@ def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
         OutputError: as ``write_atomically``; however the block ends, no temporary file is left
             behind.
     """
+    if path.parent not in _swept:
+        _swept.add(path.parent)
+        remove_stale_parts(path.parent)
     # A short name of its own: the final name plus a suffix could exceed the file system's limit.
-    part = path.parent / f"{_PREFIX}{token_hex(8)}{_SUFFIX}"
+    part = path.parent / f"{_PREFIX}{_kernel()}-{token_hex(8)}{_SUFFIX}"
     _being_written.add(part)
     try:
-        with part.open("x+b") as file:
+        with _created(part) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _publish(part, path, overwrite=overwrite)
+            if fcntl:  # under its final name before the lock is given up
+                _publish(part, path, overwrite=overwrite)
+        if not fcntl:
+            _publish(part, path, overwrite=overwrite)
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot be written: {reason}") from error
@@ -67,6 +89,29 @@ def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         _being_written.discard(part)
+
+
+def _created(part: Path) -> BinaryIO:
+    """Create ``part`` and lock it, where the file system has locks."""
+    while True:
+        file = part.open("x+b")
+        if not fcntl:
+            return file
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()  # another process saw it before it was locked, and removed it
+
+
+@cache
+def _kernel() -> str:
+    """Return what parts of processes that see each other's locks for certain have in common."""
+    try:
+        name = _BOOT_ID.read_text()
+    except OSError:
+        name = platform.node()
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def remove_own_parts() -> None:
@@ -93,13 +138,61 @@ def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
 
 
 def remove_stale_parts(folder: Path) -> None:
-    """Remove what a killed run left in ``folder``; files younger than an hour may be in use."""
-    oldest_in_use = time.time() - _STALE_AFTER_S
+    """Remove the parts in ``folder`` that no living process writes.
+
+    On a shared drive, locks of other machines may be invisible: their parts are removed once they
+    have not changed for an hour.
+    """
     with contextlib.suppress(OSError):
         for part in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
             with contextlib.suppress(OSError):
-                if part.stat().st_mtime < oldest_in_use:
+                if part not in _being_written and _is_abandoned(part):
                     part.unlink()
+
+
+def _is_abandoned(part: Path) -> bool:
+    """Return whether the process that wrote ``part`` is gone.
+
+    Raises:
+        OSError: the file cannot be opened for writing, or is gone.
+    """
+    status = part.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    if fcntl:
+        with part.open("r+b") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            except OSError:  # a file system without locks
+                pass
+            else:
+                if part.name.startswith(f"{_PREFIX}{_kernel()}-"):
+                    return True
+    return status.st_mtime < time.time() - _STALE_AFTER_S
+
+
+def check_name(path: Path) -> None:
+    """Check that the file system takes a file of this name.
+
+    Raises:
+        UsageError: the name is too long.
+    """
+    name = path.name if os.name == "nt" else os.fsencode(path.name)
+    if len(name) > (limit := _longest_name(path.parent)):
+        raise UsageError(
+            f"{path}: this name is too long by {len(name) - limit}: a name has at most {limit} "
+            f"{'characters' if os.name == 'nt' else 'bytes'} here; give the file a shorter one"
+        )
+
+
+def _longest_name(folder: Path) -> int:
+    """Return the limit in ``folder``, or, if it is still to be made, where it will be."""
+    for known in (folder, *folder.absolute().parents):
+        with contextlib.suppress(OSError, AttributeError):
+            return os.pathconf(known, "PC_NAME_MAX")
+    return 255
 
 
 def identity_of(path: Path) -> tuple[int, int] | None:

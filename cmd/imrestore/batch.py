@@ -143,9 +143,12 @@ def _work(
     from restore.batch.out_of_core import OutOfCoreStages
     from restore.batch.stages import PictureStages, prepare_folders
     from restore.batch.stream import Outcome, Status
+    from restore.files import remove_stale_parts
     from restore.image.codec import WriteOptions
 
     if all(item.skip for item in plan.items):
+        for folder in plan.folders:
+            remove_stale_parts(folder)
         for item in plan.items:
             report.add(Outcome(item=item, status=Status.SKIPPED))
         return

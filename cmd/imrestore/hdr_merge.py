@@ -95,6 +95,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
         recursive=files.recursive,
         output=Path(files.output),
         suffixes=FRAME_SUFFIXES,
+        warn=lambda _: None,  # the plan searches again
     )
     paths = list(dict.fromkeys(one.source for one in found if one.source is not None))
     if not paths or (closed and not _is_folder(files.output)):

@@ -1,8 +1,9 @@
 """Expansion of the paths on a command line to pictures."""
 
+import logging
 import os
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -18,6 +19,8 @@ __all__ = [
     "names_of",
     "pictures_in",
 ]
+
+log = logging.getLogger("restore")
 
 STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
@@ -37,14 +40,20 @@ class Found:
 
 
 def find_pictures(
-    inputs: Sequence[str], *, recursive: bool, output: Path | None, suffixes: Collection[str]
+    inputs: Sequence[str],
+    *,
+    recursive: bool,
+    output: Path | None,
+    suffixes: Collection[str],
+    warn: Callable[[str], None] = log.warning,
 ) -> tuple[list[Found], list[str]]:
     """Return the pictures behind ``inputs``, and one sentence for every folder that cannot be read.
 
     A named file is taken whatever its suffix and whether it exists or not; a folder gives the
     files directly in it with one of ``suffixes`` (lower case), and with ``recursive`` those of
-    its whole tree. Links to folders are followed, except in cycles. Hidden names (``.thumbnails``,
-    ``._IMG_1.jpg``) and the folder ``output`` are left out.
+    its whole tree. Links to folders are followed; a folder that is reached in several ways is taken
+    once, and ``warn`` is told about the others. Hidden names (``.thumbnails``, ``._IMG_1.jpg``) and
+    the folder ``output`` are left out.
     """
     found: list[Found] = []
     closed: list[str] = []
@@ -55,7 +64,7 @@ def find_pictures(
         elif os.path.isdir(path):
             found += (
                 Found(source, source.relative_to(path))
-                for source in _walk(path, recursive, output, suffixes, closed)
+                for source in _walk(path, recursive, output, suffixes, closed, warn)
             )
         else:
             found.append(Found(path, PurePath(path.name)))
@@ -93,11 +102,18 @@ def _walk(
     output: Path | None,
     suffixes: Collection[str],
     closed: list[str],
+    warn: Callable[[str], None],
 ) -> Iterator[Path]:
     left_out = os.path.realpath(output) if output else None
-    todo: list[tuple[Path, tuple[str, ...]]] = [(root, (os.path.realpath(root),))]
-    while todo:
-        folder, ancestors = todo.pop()
+    taken = {os.path.realpath(root): root}
+    folders, links = [root], deque[Path]()
+    while folders or links:
+        # Links last: a folder that is reached in several ways is taken where it really is.
+        folder = folders.pop() if folders else links.popleft()
+        real = os.path.realpath(folder)
+        if taken.setdefault(real, folder) != folder:
+            warn(f"{folder}: leads to {taken[real]}, which is taken already; left out")
+            continue
         try:
             paths = sorted(folder.iterdir())
         except OSError as error:
@@ -108,9 +124,8 @@ def _walk(
                 continue
             # Unlike Path's methods, those of os.path return False where access is denied.
             if os.path.isdir(path):
-                real = os.path.realpath(path)
-                if recursive and real != left_out and real not in ancestors:
-                    todo.append((path, (*ancestors, real)))
+                if recursive and os.path.realpath(path) != left_out:
+                    (links if os.path.islink(path) else folders).append(path)
             elif path.suffix.lower() in suffixes and _may_be_a_picture(path):
                 yield path
 

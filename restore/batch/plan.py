@@ -12,7 +12,7 @@ from typing import Any
 from restore.batch.inputs import STANDARD_STREAM, Found, find_pictures
 from restore.batch.kinds import PICTURES, FileKind
 from restore.errors import UsageError
-from restore.files import identity_of
+from restore.files import check_name, identity_of
 from restore.image.codecs import ImageFormat, format_of_suffix
 
 __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "Shard", "make_plan", "parse_shard"]
@@ -143,8 +143,9 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     """Return what will be read and written, without touching any file.
 
     Raises:
-        UsageError: nothing to do; two results with the same name; an output that is an input; an
-            output that exists; or inputs and output that do not go together.
+        UsageError: nothing to do; two results with the same name; a name that is too long; an
+            output that is an input; an output that exists; or inputs and output that do not go
+            together.
     """
     _check_names(request)
     into_folder = _is_folder(request.inputs, request.output)
@@ -159,6 +160,8 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         items = [_with_compare(item, stems) for item in items]
     items = [_with_beside(item, request.beside) for item in items]
     items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
+    for path in (path for item in items for path in item.outputs):
+        check_name(path)
     _refuse_collisions(items)
     _refuse_inputs_as_outputs(items, request.also_read)
     if request.shard:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from restore.errors import OutputError, OutputExists, UsageError, WeightsError, one_line
-from restore.files import identity_of, write_atomically
+from restore.files import check_name, identity_of, write_atomically
 from restore.weights.file import (
     FORMAT_VERSION,
     WeightFile,
@@ -200,8 +200,8 @@ def check_new_file(
     """Check that weights may be written to ``path``, before the work starts.
 
     Raises:
-        UsageError: ``path`` has another suffix or no parent folder, is a folder, or is one of
-            ``inputs``.
+        UsageError: ``path`` has another suffix, too long a name or no parent folder, is a folder, or
+            is one of ``inputs``.
         OutputError: the folder cannot be written.
         OutputExists: ``path`` exists and may not be replaced.
     """
@@ -209,6 +209,7 @@ def check_new_file(
         raise UsageError(f"{path}: the name of the output must end in {suffix}")
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such folder")
+    check_name(path)
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise OutputError(f"{path.parent}: this folder cannot be written")
     if path.is_dir():
