@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imrestore.exits import Stopped
+from imrestore.exits import noted_signals
 from imrestore.options import FileOptions, RunOptions, exclusive
 from imrestore.report import Describe, Report, print_plan
 
@@ -209,20 +209,26 @@ def work_through(
     """
     from restore.batch.stream import Stream
 
-    stream = Stream(items, stages, jobs=jobs or min(4, os.cpu_count() or 1), lanes=lanes)
-
     def add(outcome: "Outcome") -> None:
         note(outcome)
         report.add(outcome)
 
-    try:
-        for outcome in stream:
-            add(outcome)
-    except Stopped:
-        for outcome in stream.stop(grace_s=_GRACE_S):
-            add(outcome)
-        report.stopped()
-        raise
-    except BaseException:
-        stream.stop(grace_s=_GRACE_S)
-        raise
+    # An exception between a result and its report would lose the report.
+    with noted_signals(at_once=True) as signalled:
+        stream = Stream(
+            items,
+            stages,
+            jobs=jobs or min(4, os.cpu_count() or 1),
+            lanes=lanes,
+            should_stop=signalled,
+        )
+        try:
+            for outcome in stream:
+                add(outcome)
+        except BaseException:
+            stream.stop(grace_s=_GRACE_S)
+            raise
+        if signalled():
+            for outcome in stream.stop(grace_s=_GRACE_S):
+                add(outcome)
+            report.stopped()

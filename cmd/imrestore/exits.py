@@ -3,20 +3,24 @@
 import os
 import signal
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NoReturn
 
 __all__ = [
     "ExitCode",
+    "Signalled",
     "Stopped",
-    "heeded_signals",
     "leave_at_once",
+    "noted_signals",
     "raise_on_signals",
 ]
 
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, *filter(None, [getattr(signal, "SIGHUP", None)]))
 """What ends a run in good order; SIGHUP comes when the terminal is closed."""
+_LONGEST_END_S = 1.9
 
 
 class ExitCode(IntEnum):
@@ -38,18 +42,65 @@ class Stopped(BaseException):
         self.exit_code = 128 + number
 
 
-def heeded_signals() -> list[signal.Signals]:
-    """Return which of SIGINT, SIGTERM and SIGHUP end this process."""
+class Signalled:
+    """Whether a signal came; the first question means that the work has begun."""
+
+    def __init__(self) -> None:
+        self.number, self.is_asked_for = 0, False
+
+    def __call__(self) -> bool:
+        self.is_asked_for = True
+        return self.number != 0
+
+
+@contextmanager
+def noted_signals(*others: signal.Signals, at_once: bool) -> Iterator[Signalled]:
+    """Note signals instead of raising ``Stopped``, so that the work can be brought to an end.
+
+    Before the work begins there is nothing to bring to an end: a signal raises ``Stopped``, as a
+    second one does at any time.
+
+    Args:
+        others: signals to note beside SIGINT, SIGTERM and SIGHUP.
+        at_once: whether to raise ``Stopped`` at the end, and to end the process within two seconds
+            after the signal in any case.
+
+    Raises:
+        Stopped: as said above.
+    """
+    signalled = Signalled()
+
+    def note(number: int, _frame: Any) -> None:
+        signalled.number = number
+        for known, handler in before.items():
+            signal.signal(known, handler)
+        if not signalled.is_asked_for:
+            raise Stopped(number)
+        if at_once:
+            _end_in_time(number)
+
+    before = {number: signal.signal(number, note) for number in _heeded((*_ENDING, *others))}
+    try:
+        yield signalled
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if at_once and signalled.number:
+        raise Stopped(signalled.number)
+
+
+def _heeded(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
+    """Return which signals this process was not started to ignore."""
     return [
         number
-        for number in _ENDING
+        for number in numbers
         if signal.getsignal(number) is not signal.SIG_IGN  # as `nohup` and `&` in scripts set it
     ]
 
 
 def raise_on_signals() -> None:
     """Turn the first SIGINT, SIGTERM or SIGHUP into ``Stopped``; a second one ends it at once."""
-    numbers = heeded_signals()
+    numbers = _heeded(_ENDING)
 
     def end(number: int, _frame: Any) -> NoReturn:
         os._exit(128 + number)
@@ -57,10 +108,26 @@ def raise_on_signals() -> None:
     def stop(number: int, _frame: Any) -> NoReturn:
         for each in numbers:
             signal.signal(each, end)
+        _end_in_time(number)
         raise Stopped(number)
 
     for number in numbers:
         signal.signal(number, stop)
+
+
+def _end_in_time(number: int) -> None:
+    """End the process soon, even where it waits for a reader of its output that does not read."""
+    if not hasattr(signal, "setitimer"):
+        return
+
+    def end(_number: int, _frame: Any) -> NoReturn:
+        from restore.files import remove_own_parts
+
+        remove_own_parts()
+        os._exit(128 + number)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_END_S)
 
 
 def leave_at_once(code: int) -> NoReturn:

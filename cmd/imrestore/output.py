@@ -6,7 +6,8 @@ import math
 import re
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -39,8 +40,8 @@ class _Sayer(logging.Handler):
         say(record.getMessage())
 
 
-_LINE_BREAKS = re.compile(r"[^\S ]+\s*")
-"""Of messages of several lines; runs of blanks in a name stay as they are."""
+_LINE_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+\s*")
+"""Of messages of several lines; blanks in a name, of any width, stay as they are."""
 
 
 def say_warnings() -> None:
@@ -50,7 +51,19 @@ def say_warnings() -> None:
 
 def say(message: str) -> None:
     """Print one line about the run to standard error."""
-    print(f"imrestore: {visible(message)}", file=sys.stderr)
+    with _dropped_if_unwritable():
+        print(f"imrestore: {visible(message)}", file=sys.stderr)
+
+
+@contextmanager
+def _dropped_if_unwritable() -> Iterator[None]:
+    """Let the run go on where a message cannot be written: to a closed terminal or a full disk."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def say_bug(error: Exception) -> None:
@@ -61,8 +74,8 @@ def say_bug(error: Exception) -> None:
 
 def visible(text: str) -> str:
     """Return ``text`` on one line, with the characters that control a terminal escaped."""
-    line = _LINE_BREAKS.sub(" ", text.strip())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    line = _LINE_BREAKS.sub(" ", text.strip("\r\n"))
+    return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in line)
 
 
 def print_line(line: str) -> None:
@@ -137,7 +150,12 @@ class ProgressBar:
 
     def say(self, message: str) -> None:
         """Print one line about the run to standard error, without tearing the bar."""
-        self.bar.write(visible(f"imrestore: {message}"), file=sys.stderr)
+        self.write(f"imrestore: {message}")
+
+    def write(self, line: str) -> None:
+        """Print one line to standard error, without tearing the bar."""
+        with _dropped_if_unwritable():
+            self.bar.write(visible(line), file=sys.stderr)
 
     def __enter__(self) -> Self:
         """Return the bar, which is shown already."""

@@ -1,6 +1,5 @@
 """The report of a run: a bar, a line or a JSON record per picture, and a summary at the end."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -62,7 +61,7 @@ class Report(ProgressBar):
             self._say_error(outcome)
         elif self._verbose:
             done = self._describe(outcome.record) if outcome.record else str(outcome.status)
-            self.bar.write(visible(f"{_arrow(outcome.item)}: {done}"), file=sys.stderr)
+            self.write(f"{_arrow(outcome.item)}: {done}")
         if not self._quiet:
             self._say_remarks(outcome)
         if self._as_json:

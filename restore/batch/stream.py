@@ -13,13 +13,15 @@ from typing import Generic, Protocol, TypeVar
 from restore.batch.plan import Item
 from restore.engine.lane import is_out_of_memory
 from restore.errors import RestoreError
+from restore.files import remove_own_parts
 
 __all__ = ["Outcome", "Stages", "Status", "Stopping", "Stream"]
 
 Loaded = TypeVar("Loaded")
 Result = TypeVar("Result")
 
-_LONGEST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 0.2
+_LAST_WAIT_S = 0.2
 
 
 class Status(StrEnum):
@@ -81,6 +83,7 @@ class _Ticket:
 
     item: Item
     megapixels: float = 0.0
+    is_saving: bool = False
     finished: bool = False
     outcome: Outcome | None = None
 
@@ -88,8 +91,8 @@ class _Ticket:
 class Stream(Generic[Loaded, Result]):
     """Runs items through ``stages`` and yields their outcomes in the order of the items.
 
-    The caller's thread only waits, so that a signal reaches it at any time, even while a network
-    is in the middle of a big picture.
+    The caller's thread only waits, and asks ``should_stop`` several times a second, even while a
+    network is in the middle of a big picture.
 
     Args:
         items: items to process.
@@ -98,6 +101,7 @@ class Stream(Generic[Loaded, Result]):
             most 12.5 megapixels per job, but at least 50, or are one larger picture alone.
         lanes: number of lanes of the task. With one, pictures are processed one by one; with
             several, ``max(lanes, jobs)`` at once.
+        should_stop: whether to yield no more outcomes; ``stop`` then returns what is left.
     """
 
     def __init__(
@@ -107,6 +111,7 @@ class Stream(Generic[Loaded, Result]):
         *,
         jobs: int = 4,
         lanes: int = 1,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         at_once = max(lanes, jobs) if lanes > 1 else 1
         self._items = items
@@ -115,8 +120,8 @@ class Stream(Generic[Loaded, Result]):
         self._most_under_way = 2 * (jobs + at_once)
         self._changed = Condition()
         self._under_way: deque[_Ticket] = deque()
-        self._saving = 0
-        self._stopping = False
+        self._should_stop = should_stop
+        self._stopping = self._dropping = False
         self._broken_pipe: BrokenPipeError | None = None
         self._largest_file, self._most_megapixels = -1.0, 0.0
         self._loaders = ThreadPoolExecutor(jobs, "load")
@@ -131,7 +136,7 @@ class Stream(Generic[Loaded, Result]):
         """
         waiting = deque(self._items)
         try:
-            while not self._stopping and (waiting or self._under_way):
+            while (waiting or self._under_way) and not (self._stopping or self._should_stop()):
                 outcome = self._next(waiting)
                 if outcome:
                     yield outcome
@@ -142,13 +147,21 @@ class Stream(Generic[Loaded, Result]):
         """Stop; wait up to ``grace_s`` seconds until files being written are finished or dropped.
 
         Returns:
-            The outcomes that were ready but not yet yielded. Threads may still be in the middle
-            of a picture; they end by themselves and write nothing.
+            The outcomes that were ready but not yet yielded: every file that was written is among
+            them or was yielded. Threads may still be in the middle of a picture; they end by
+            themselves and write nothing.
         """
         self._shut_down()
         with self._changed:
-            self._changed.wait_for(lambda: self._saving == 0, grace_s)
+            self._changed.wait_for(self._is_nothing_saved, grace_s)
+            self._dropping = True
+        remove_own_parts()  # what has not got its name by now gets none
+        with self._changed:
+            self._changed.wait_for(self._is_nothing_saved, _LAST_WAIT_S)
             return [ticket.outcome for ticket in self._under_way if ticket.outcome]
+
+    def _is_nothing_saved(self) -> bool:
+        return not any(each.is_saving and not each.finished for each in self._under_way)
 
     def _shut_down(self) -> None:
         with self._changed:
@@ -162,7 +175,6 @@ class Stream(Generic[Loaded, Result]):
             while waiting and self._fits(waiting[0]):
                 self._start(waiting.popleft())
             if not self._under_way[0].finished:
-                # The timeout is for systems where a signal does not interrupt a wait.
                 self._changed.wait(_LONGEST_WAIT_S)
             if self._broken_pipe:
                 raise self._broken_pipe
@@ -207,7 +219,7 @@ class Stream(Generic[Loaded, Result]):
             self._broken_pipe = error
             self._finish(ticket, None)
         except Exception as error:
-            self._finish(ticket, _failure(ticket.item, error))
+            self._finish(ticket, None if self._dropping else _failure(ticket.item, error))
 
     def _load(self, ticket: _Ticket) -> None:
         loaded = self._stages.load(ticket.item)
@@ -224,13 +236,8 @@ class Stream(Generic[Loaded, Result]):
         self._hand_on(self._savers, ticket, self._save, self._stages.process(loaded))
 
     def _save(self, ticket: _Ticket, result: Result) -> None:
-        with self._changed:
-            self._saving += 1
-        try:
-            outcome = self._stages.save(ticket.item, result, lambda: self._stopping)
-        finally:
-            with self._changed:
-                self._saving -= 1
+        ticket.is_saving = True
+        outcome = self._stages.save(ticket.item, result, lambda: self._stopping)
         self._finish(ticket, outcome)
 
     def _hand_on(

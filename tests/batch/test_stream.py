@@ -11,6 +11,7 @@ import pytest
 from restore.batch.plan import Item
 from restore.batch.stream import Outcome, Status, Stopping, Stream
 from restore.errors import CorruptImage, OutputError
+from restore.files import open_atomically, write_atomically
 
 
 def items(count: int) -> list[Item]:
@@ -227,3 +228,52 @@ def test_a_closed_pipe_ends_the_stream() -> None:
     stages = FakeStages(errors={1: ("save", BrokenPipeError())})
     with pytest.raises(BrokenPipeError):
         list(Stream(items(3), stages, jobs=1))
+
+
+def test_a_file_that_was_written_is_never_missing_from_the_outcomes(tmp_path: Path) -> None:
+    """Even if its thread is slow to say so after the grace is over."""
+    named, may_end = threading.Event(), threading.Event()
+
+    class Slow(FakeStages):
+        def save(self, item: Item, result: object, stopping: Callable[[], bool]) -> Outcome:
+            del result, stopping
+            n = number(item)
+            if n == 0:
+                write_atomically(tmp_path / "0", b"")
+                named.set()
+                may_end.wait(5)
+                time.sleep(0.05)
+            else:
+                with open_atomically(tmp_path / str(n)):
+                    named.wait(5)
+                    may_end.wait(5)
+            return Outcome(item=item, status=Status.DONE, record={"n": n})
+
+    stop = threading.Event()
+    stream = Stream(items(2), Slow(), jobs=2, should_stop=stop.is_set)
+    reader = threading.Thread(target=lambda: list(stream), daemon=True)
+    reader.start()
+    named.wait(5)
+    while len(list(tmp_path.iterdir())) < 2:
+        time.sleep(0.01)
+    stop.set()
+    reader.join(5)
+    threading.Timer(0.15, may_end.set).start()
+    outcomes = stream.stop(grace_s=0.1)
+    assert [outcome.record["n"] for outcome in outcomes] == [0]
+    time.sleep(0.2)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_a_stream_that_should_stop_yields_no_more_and_hands_out_the_rest() -> None:
+    stop = threading.Event()
+    stream = Stream(items(6), FakeStages(), jobs=3, should_stop=stop.is_set)
+    yielded = []
+    for outcome in stream:
+        yielded.append(outcome.record["n"])
+        time.sleep(0.05)
+        stop.set()
+    rest = [outcome.record["n"] for outcome in stream.stop(grace_s=1.0)]
+    assert yielded == [0]
+    assert rest == sorted(rest)
+    assert rest

@@ -35,7 +35,8 @@ def test_json_is_rounded_only_where_it_is_asked_for() -> None:
 
 
 def test_names_keep_their_blanks_and_messages_stay_on_one_line() -> None:
-    assert visible("a  b.jpg") == "a  b.jpg"
+    for name in ("a  b.jpg", " a.jpg", "\u5199\u3000\u3000\u771f.jpg", "a\u00a0\u00a0b.jpg"):
+        assert visible(name) == name
     assert visible("first\n  second\tthird") == "first second third"
     assert visible("\x1b[31mred") == "\\x1b[31mred"
 

@@ -6,17 +6,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from imrestore.exits import Stopped, heeded_signals
+from imrestore.exits import noted_signals
 from imrestore.output import say
 
 if TYPE_CHECKING:
     from restore.training.schedule import Progress
 
 __all__ = ["Supervision", "supervised"]
+
+_WARNINGS = tuple(filter(None, [getattr(signal, "SIGUSR1", None)]))
+"""What comes before the end, as Slurm sends it with ``--signal``."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def supervised(*, quiet: bool) -> Iterator[Supervision]:
 
     is_first = os.environ.get("RANK", "0") == "0"
     quiet = quiet or not is_first
-    with _stop_on_signal() as signalled, _progress(quiet) as report:
+    with noted_signals(*_WARNINGS, at_once=False) as signalled, _progress(quiet) as report:
         try:
             yield Supervision(
                 report=report,
@@ -56,41 +59,6 @@ def supervised(*, quiet: bool) -> Iterator[Supervision]:
                 say(str(stopped))
             # Another process of the team may have caught the signal.
             raise typer.Exit(128 + (signalled.number or signal.SIGTERM)) from stopped
-
-
-class _Signalled:
-    """Whether a signal came; the first question means that the loop is running."""
-
-    def __init__(self) -> None:
-        self.number, self.is_asked_for = 0, False
-
-    def __call__(self) -> bool:
-        self.is_asked_for = True
-        return self.number != 0
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[_Signalled]:
-    """Note SIGINT, SIGTERM and SIGHUP, so that the loop can write its checkpoint first.
-
-    While pictures are read, before the loop runs, there is nothing to write: a signal ends the
-    run at once, as a second one does at any time.
-    """
-    signalled = _Signalled()
-
-    def note(number: int, _frame: Any) -> None:
-        signalled.number = number
-        for known, handler in before.items():
-            signal.signal(known, handler)
-        if not signalled.is_asked_for:
-            raise Stopped(number)
-
-    before = {number: signal.signal(number, note) for number in heeded_signals()}
-    try:
-        yield signalled
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
