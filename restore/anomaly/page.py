@@ -22,6 +22,7 @@ from restore.anomaly.runner import Detector
 __all__ = ["Page", "histogram", "page_of"]
 
 _MOST_SHOWN = 200
+_LARGEST_THUMBNAIL = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +71,21 @@ def page_of(page: Page) -> str:
 
 def _thumbnail(record: Record, report: Path) -> str:
     path = thumbnail_of(record, report)
-    try:
-        data = path.read_bytes() if path else b""
-    except OSError:
-        data = b""
+    data = _jpeg_inside(path, report) if path else b""
     return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _jpeg_inside(path: Path, report: Path) -> bytes:
+    """Return a thumbnail; nothing if a link leads out of the report, or if it is something else."""
+    try:
+        real = path.resolve(strict=True)
+        if not real.is_relative_to(report.resolve()) or not real.is_file():
+            return b""
+        with real.open("rb") as file:
+            data = file.read(_LARGEST_THUMBNAIL)
+    except OSError:
+        return b""
+    return data if data.startswith(b"\xff\xd8\xff") else b""
 
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM, _TOP = 720, 200, 40, 10, 30, 14

@@ -2,15 +2,18 @@
 
 import csv
 import io
+import itertools
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from restore.anomaly.runner import Detector, Inspection, Region
 
-__all__ = ["Record", "as_csv", "as_jsonl", "is_jsonl", "read_jsonl", "record_of"]
+__all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
 
 _COLUMNS = (
     "source", "verdict", "score", "relative_score", "threshold", "model", "width", "height",
@@ -18,6 +21,10 @@ _COLUMNS = (
 )  # fmt: skip
 _FILES = ("map", "mask", "overlay", "reconstruction")
 _DIGITS = 6
+_LARGEST_COUNT = 2**53
+_LONGEST_LINE = 1 << 20
+"""Bytes; a record of a thousand regions has a tenth of it."""
+_FORMULA_STARTS = tuple("=+-@\t\r\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,18 +95,74 @@ class Record:
         """Return the record that ``as_mapping`` described; other keys are left out.
 
         Raises:
-            KeyError, TypeError: the values are not a record.
+            ValueError: the values are not a record; says why.
         """
-        plain = {
-            each.name: values[each.name]
-            for each in fields(cls)
-            if each.name in values and each.name not in ("regions", "files")
-        }
+        source = _text(values, "source")
+        if values.get("verdict") == "failed":
+            return cls(source=source, verdict="failed", error=_text(values, "error"))
+        score, threshold = _number(values, "score"), _number(values, "threshold")
+        is_possible = {"good": score <= threshold, "defective": score >= threshold}
+        verdict = _text(values, "verdict")
+        if not is_possible.get(verdict):
+            raise ValueError("verdict does not follow from score and threshold")
         return cls(
-            **plain,
-            regions=tuple(Region(**region) for region in values.get("regions", ())),
-            files={kind: str(values[kind]) for kind in _FILES if kind in values},
+            source=source,
+            verdict=verdict,
+            score=score,
+            relative_score=_number(values, "relative_score") if threshold > 0 else None,
+            threshold=threshold,
+            model=_text(values, "model"),
+            weights=_text(values, "weights"),
+            width=_count(values, "width"),
+            height=_count(values, "height"),
+            regions=_regions(values),
+            region_count=_count(values, "region_count"),
+            largest_area=_count(values, "largest_area"),
+            files={kind: _path(values, kind) for kind in _FILES if kind in values},
         )
+
+
+def _text(values: Mapping[str, Any], key: str) -> str:
+    value = values.get(key)
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError(f"{key} is not a text")
+
+
+def _number(values: Mapping[str, Any], key: str) -> float:
+    value = values.get(key)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and 0 <= value <= sys.float_info.max:
+        return float(value)
+    raise ValueError(f"{key} is not a number of 0 or more")
+
+
+def _count(values: Mapping[str, Any], key: str) -> int:
+    value = values.get(key)
+    if type(value) is int and 0 <= value <= _LARGEST_COUNT:
+        return value
+    raise ValueError(f"{key} is not a count")
+
+
+def _regions(values: Mapping[str, Any]) -> tuple[Region, ...]:
+    regions = values.get("regions")
+    if not isinstance(regions, list) or not all(isinstance(one, dict) for one in regions):
+        raise ValueError("regions are not a list of regions")
+    counts = ("left", "top", "width", "height", "area")
+    return tuple(
+        Region(**{key: _count(one, key) for key in counts}, peak=_number(one, "peak"))
+        for one in regions
+    )
+
+
+def _path(values: Mapping[str, Any], kind: str) -> str:
+    """Return the path of a file of a kind, which lies in that kind's folder of the report."""
+    text = _text(values, kind)
+    folder, *below = text.split("/")
+    names = [name for part in below for name in part.split(os.sep)]
+    if folder != f"{kind}s" or not names or "\0" in text or {"", ".", ".."} & set(names):
+        raise ValueError(f"{kind} is not a file in the folder {kind}s of the report")
+    return text
 
 
 def record_of(
@@ -133,6 +196,7 @@ def as_csv(records: Iterable[Record]) -> str:
     """Return a table with a line per picture.
 
     The column regions counts them, and boxes holds them as JSON. What is not known is left empty.
+    A text that a spreadsheet would take for a formula begins with an apostrophe.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -142,36 +206,44 @@ def as_csv(records: Iterable[Record]) -> str:
         if not record.error:
             values["boxes"] = json.dumps(values["regions"])
             values["regions"] = values["region_count"]
-        writer.writerow(values)
+        writer.writerow({key: _cell(value) for key, value in values.items()})
     return text.getvalue()
 
 
+def _cell(value: object) -> object:
+    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
+    return f"'{value}" if is_formula else value
+
+
 def read_jsonl(path: Path) -> list[Record]:
-    """Return the records of an earlier run; a line that a killed run cut short is left out."""
-    return [record for _, record in _lines_of(path) if record]
+    """Return the records of an earlier run; a last line that a killed run cut short is left out.
+
+    Raises:
+        ValueError: the file holds something else; says what.
+        OSError: it cannot be read.
+    """
+    records = []
+    with path.open("rb") as file:
+        for number in itertools.count(1):
+            line = file.readline(_LONGEST_LINE)
+            if not line:
+                return records
+            try:
+                records.append(_record_in(line))
+            except ValueError as error:
+                if line.endswith(b"\n") or len(line) == _LONGEST_LINE:
+                    raise ValueError(f"line {number}: {error}") from error
+    return records
 
 
-def is_jsonl(path: Path) -> bool:
-    """Return whether ``path`` is what an inspection wrote: records, the last one maybe cut."""
-    return path.is_file() and all(
-        record or not line.endswith(b"\n") for line, record in _lines_of(path)
-    )
-
-
-def _lines_of(path: Path) -> list[tuple[bytes, Record | None]]:
-    """Return the lines of a file, each with its end, and the records that they are."""
+def _record_in(line: bytes) -> Record:
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except OSError:
-        return []
-    return [(line, _record_in(line)) for line in lines]
-
-
-def _record_in(line: bytes) -> Record | None:
-    try:
-        return Record.from_mapping(json.loads(line))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
+        values = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("not JSON") from error
+    if not isinstance(values, dict):
+        raise ValueError("not a JSON object")
+    return Record.from_mapping(values)
 
 
 def _rounded(value: float | None) -> float | None:

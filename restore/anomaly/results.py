@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.anomaly.files import report_stem
 from restore.anomaly.page import Page, page_of
-from restore.anomaly.records import Record, as_csv, as_jsonl, is_jsonl, read_jsonl
+from restore.anomaly.records import Record, as_csv, as_jsonl, read_jsonl
 from restore.anomaly.runner import Detector
 from restore.batch.plan import Existing, Item, Shard
 from restore.batch.stream import Outcome, Status
@@ -51,7 +51,7 @@ class Results:
                 f"{there[0]}: exists already; --overwrite replaces the report, --skip-existing "
                 "adds what is missing"
             )
-        if there and existing is Existing.SKIP and not is_jsonl(self._lines):
+        if there and existing is Existing.SKIP and not self._lines.is_file():
             raise UsageError(
                 f"{there[0]}: exists already, and {self._lines.name} has no records of an "
                 "inspection to go on with; use --overwrite or another folder"
@@ -73,8 +73,23 @@ class Results:
         return sum(not record.error for record in self._records.values())
 
     def recorded(self) -> list[Record]:
-        """Return what earlier runs recorded."""
-        return read_jsonl(self._lines)
+        """Return what earlier runs recorded.
+
+        Raises:
+            UsageError: the file cannot be read, or holds something else than such records.
+        """
+        if not self._lines.is_file():
+            return []
+        try:
+            return read_jsonl(self._lines)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsageError(f"{self._lines}: cannot be read: {reason}") from error
+        except ValueError as error:
+            raise UsageError(
+                f"{self._lines}: {error}; these are no records of an inspection to go on with: use "
+                "--overwrite or another folder"
+            ) from error
 
     def begin(self, kept: Iterable[Record] = ()) -> None:
         """Start the files anew, with what is kept of earlier runs.

@@ -91,7 +91,9 @@ class Inspection:
     @property
     def relative_score(self) -> float | None:
         """Score over threshold, above 1 for a defect; None where the threshold is 0."""
-        return self.score / self.threshold if self.threshold > 0 else None
+        if not self.threshold > 0:
+            return None
+        return min(self.score / self.threshold, _LARGEST_SCORE)
 
 
 class Detector(Reopened):

@@ -198,11 +198,20 @@ def _name(path: Path, kind: str) -> str:
 
 
 def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.uint16]:
-    if not path.exists():
-        # Processes that train together may all be the first: the last to finish wins.
-        with open_atomically(path, overwrite=True) as file:
-            np.save(file, make())
-    mapped: NDArray[np.uint16] = np.load(path, mmap_mode="r")
+    try:
+        return _opened(path)
+    except (OSError, ValueError):  # not made yet, or damaged since
+        pass
+    # Processes that train together may all be the first: the last to finish wins.
+    with open_atomically(path, overwrite=True) as file:
+        np.save(file, make())
+    return _opened(path)
+
+
+def _opened(path: Path) -> NDArray[np.uint16]:
+    mapped: NDArray[np.uint16] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+    if mapped.dtype != np.uint16 or mapped.ndim not in (2, 3):
+        raise ValueError("holds something else")
     return mapped
 
 

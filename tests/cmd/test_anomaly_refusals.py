@@ -139,6 +139,31 @@ def test_files_of_the_users_own_are_not_taken_for_a_report(
     assert run("anomaly", "a.png", "--model", model, "-o", "r", "--overwrite").code == 0
 
 
+@pytest.mark.parametrize(
+    ("was", "planted"),
+    [
+        ('"verdict": "good"', '"verdict": "<script>alert(1)</script>"'),
+        ('"map": "maps/a.tif"', '"map": "maps/../../x.tif"'),
+        ('"score": ', '"score": [], "was": '),
+    ],
+)
+def test_records_that_were_tampered_with_are_not_believed(
+    run: Run, part: Part, model: str, tree: Tree, was: str, planted: str
+) -> None:
+    part("a.png")
+    run("anomaly", "a.png", "--model", model, "-o", "r")
+    lines = Path("r/results.jsonl")
+    assert was in lines.read_text()
+    lines.write_text(lines.read_text().replace(was, planted))
+    before = tree("r")
+    ended = run("anomaly", "a.png", "--model", model, "-o", "r", "--skip-existing")
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert "r/results.jsonl: line 1: " in line
+    assert "use --overwrite or another folder" in line
+    assert tree("r") == before
+
+
 @pytest.mark.parametrize("name", ["maps/a.tif", "masks/a.png", "thumbnails/a.jpg"])
 def test_results_that_exist_are_refused_before_work(
     run: Run, part: Part, model: str, name: str
