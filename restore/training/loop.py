@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from restore.engine.device import has_fast_bf16
+from restore.engine.lane import is_out_of_memory
 from restore.errors import TrainingError, TrainingStopped
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
-from restore.training.state import Randomness, load_checkpoint, save_checkpoint
+from restore.training.state import Randomness, load_checkpoint, save_checkpoint, unusable
 from restore.training.team import Team
 from restore.weights.half import Rounded
 
@@ -23,6 +24,9 @@ __all__ = ["Forward", "Trainer"]
 B = TypeVar("B")
 
 Forward = Callable[..., Tensor]
+
+_MISFITS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What PyTorch raises when it is given a state of something else."""
 
 
 class Trainer(Generic[B]):
@@ -241,11 +245,31 @@ class Trainer(Generic[B]):
         state = load_checkpoint(self.checkpoint)
         if state["recipe"] != self.recipe:
             raise TrainingError(f"{self.checkpoint}: {_difference(state['recipe'], self.recipe)}")
+        try:
+            self._take(state)
+        except _MISFITS as error:
+            if is_out_of_memory(error):
+                raise
+            raise unusable(self.checkpoint) from error
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``.
+
+        Raises:
+            Exception: one of ``_MISFITS`` where it is not the state of such a run.
+        """
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.step, self.seconds, self.loss, self.reached, self.most, self.best = (
             state[key] for key in ("step", "seconds", "loss", "psnr", "best_psnr", "best")
         )
+        figures = [each for each in (self.reached, self.most) if each is not None]
+        if type(self.step) is not int or not all(
+            isinstance(each, float | int) for each in (self.seconds, self.loss, *figures)
+        ):
+            raise TypeError("steps, seconds, loss and figures are numbers")
+        if self.best:  # taken at the end: a tensor that does not fit would cost the run
+            deepcopy(self.average).load_state_dict(self.best)
         self.rng.restore(state["rngs"][self.team.rank])
 
     def _broken(self) -> str:

@@ -45,9 +45,29 @@ class Optimizers:
         return {str(index): part.state_dict() for index, part in enumerate(self._parts)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore a ``state_dict``."""
+        """Restore what the steps of a ``state_dict`` have gathered; the settings stay.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not the state of such optimisers.
+        """
         for index, part in enumerate(self._parts):
-            part.load_state_dict(state[str(index)])
+            own = part.state_dict()
+            part.load_state_dict(own | {"state": state[str(index)]["state"]})
+            for parameter, gathered in part.state.items():
+                _check_gathered(parameter, gathered, is_adam=isinstance(part, Adam))
+
+
+def _check_gathered(parameter: Tensor, gathered: Mapping[str, Tensor], *, is_adam: bool) -> None:
+    shape = parameter.shape
+    expected = (
+        {"step": (), "exp_avg": shape, "exp_avg_sq": shape}
+        if is_adam
+        else {"momentum": shape, "input_mean": shape[1:2]}
+    )
+    if any(tensor.shape != expected[key] for key, tensor in gathered.items()):
+        raise ValueError("the state of an optimiser does not fit its parameters")
+    if is_adam and gathered and (len(gathered) < len(expected) or gathered["step"] < 1):
+        raise ValueError("the state of an optimiser is incomplete")
 
 
 def _adam(network: nn.Module) -> Optimizers:

@@ -1,9 +1,9 @@
 """The state that a stopped run resumes from: random generators and checkpoint."""
 
 import io
-import pickle
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from torch import Tensor
 from restore.errors import TrainingError
 from restore.files import write_atomically
 
-__all__ = ["Randomness", "checkpoint_path", "load_checkpoint", "save_checkpoint"]
+__all__ = ["Randomness", "checkpoint_path", "load_checkpoint", "save_checkpoint", "unusable"]
 
 _RANK_STRIDE = 1_000_003
 
@@ -75,14 +75,28 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint; executes no code.
 
     Raises:
-        TrainingError: there is none, or it is not a checkpoint.
+        TrainingError: there is none, or it is damaged or something else.
     """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, "cpu", weights_only=True) if _is_sound(path) else None
     except FileNotFoundError as error:
         raise TrainingError(f"{path}: no checkpoint to resume from") from error
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError) as error:
-        raise TrainingError(f"{path}: not a checkpoint of imrestore") from error
-    if not isinstance(state, dict) or "step" not in state:
-        raise TrainingError(f"{path}: not a checkpoint of imrestore")
+    except Exception as error:  # damaged bytes are unpickled to anything
+        raise unusable(path) from error
+    if not isinstance(state, dict) or not isinstance(state.get("recipe"), dict):
+        raise unusable(path)
     return state
+
+
+def _is_sound(path: Path) -> bool:
+    """Compare the checksums in a checkpoint, which PyTorch writes but does not compare."""
+    with ZipFile(path) as members:
+        is_stored = all(member.compress_type == ZIP_STORED for member in members.infolist())
+        return is_stored and members.testzip() is None
+
+
+def unusable(path: Path) -> TrainingError:
+    """Return what to raise about a checkpoint that does not hold the state of a run."""
+    return TrainingError(
+        f"{path}: is damaged, or not a checkpoint of imrestore; start again with --overwrite"
+    )
