@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from restore.training.schedule import PSNR, Figure, Progress
 
 __all__ = ["History"]
 
+log = logging.getLogger("restore")
+
 _ROWS = 200
+_LONGEST_TABLE = 1 << 20
 _SECONDS_BETWEEN_CURVES = 30.0
 
 
@@ -46,10 +50,8 @@ class History:
         self._figure = figure
         self._table = output.with_name(f"{output.stem}.history.csv")
         self._curve = self._table.with_suffix(".png")
-        self._rows: list[dict[str, str]] = []
-        if resume and self._table.exists():
-            with self._table.open(newline="") as file:
-                self._rows = list(csv.DictReader(file))
+        self._columns = ("step", "seconds", "loss", "learning_rate", figure.key)
+        self._rows = self._earlier_rows() if resume and self._table.exists() else []
         self._last = -1
         self._drawn_at = 0.0
         self._sheet = sheet
@@ -90,6 +92,25 @@ class History:
         if self._board:
             self._board.close()
 
+    def _earlier_rows(self) -> list[dict[str, str]]:
+        """Return the rows of the stopped run; none, and a warning, if they are something else."""
+        try:
+            if self._table.stat().st_size > _LONGEST_TABLE:
+                raise ValueError("it is too long")
+            with self._table.open(newline="") as file:
+                return [self._checked(row) for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError, KeyError, csv.Error):
+            log.warning("%s: is no history of this run; it begins anew", self._table)
+            return []
+
+    def _checked(self, row: dict[str, str]) -> dict[str, str]:
+        kept = {key: row[key] for key in self._columns}
+        if int(kept["step"]) < 0:
+            raise ValueError("steps are counted from 0")
+        for number in filter(None, kept.values()):
+            float(number)
+        return kept
+
     def _begin(self, step: int) -> None:
         self._rows = [row for row in self._rows if int(row["step"]) < step]
         if importlib.util.find_spec("tensorboard"):
@@ -99,8 +120,7 @@ class History:
 
     def _write(self) -> None:
         table = io.StringIO(newline="")
-        columns = ("step", "seconds", "loss", "learning_rate", self._figure.key)
-        writer = csv.DictWriter(table, columns)
+        writer = csv.DictWriter(table, self._columns)
         writer.writeheader()
         writer.writerows(self._rows)
         write_atomically(self._table, table.getvalue().encode(), overwrite=True)

@@ -10,9 +10,9 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from restore.errors import UsageError
+from restore.errors import TrainingError, UsageError
 
-__all__ = ["Team", "assembled", "team_size"]
+__all__ = ["Team", "assembled", "team_rank", "team_size"]
 
 
 @dataclass(frozen=True)
@@ -83,29 +83,77 @@ class Team:
 
 
 def team_size() -> int:
-    """Return how many processes `torchrun` started, 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Return how many processes `torchrun` started, 1 without it.
+
+    Raises:
+        UsageError: ``WORLD_SIZE`` is not a number of processes.
+    """
+    return _variable("WORLD_SIZE", 1, 1)
+
+
+def team_rank() -> int:
+    """Return the rank of this process, 0 without `torchrun`, whatever ``RANK`` says then.
+
+    Raises:
+        UsageError: there are several processes, and ``RANK`` is none of theirs.
+    """
+    size = team_size()
+    rank = _variable("RANK", -1, 0) if size > 1 else 0
+    if not 0 <= rank < size:
+        raise UsageError(
+            f"WORLD_SIZE is {size}, but RANK is {os.environ.get('RANK') or 'not set'}: start the "
+            "processes with torchrun, or unset WORLD_SIZE to train with this one"
+        )
+    return rank
+
+
+def _variable(name: str, absent: int, least: int) -> int:
+    text = os.environ.get(name)
+    if not text:
+        return absent
+    if text.isdecimal() and len(text) < 10 and int(text) >= least:
+        return int(text)
+    raise UsageError(f"{name} is {text[:40]}: set it to a number from {least} on, or unset it")
 
 
 @contextmanager
 def assembled() -> Iterator[Team]:
     """Join the processes that `torchrun` started; without it, the team is this process alone."""
-    size = team_size()
+    size, rank = team_size(), team_rank()
     if size == 1:
         yield Team()
         return
-    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    # torchrun keeps its store across restarts: a prefix for each start hides the addresses of
-    # processes that are gone.
-    store, rank, _ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
-    distributed.init_process_group(
-        # Agreements are a few numbers on the host; gradients travel between GPUs.
-        "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-        store=distributed.PrefixStore(f"start-{restarts}", store),  # type: ignore[attr-defined]
-        rank=rank,
-        world_size=size,
-    )
+    restarts = _variable("TORCHELASTIC_RESTART_COUNT", 0, 0)
+    try:
+        # torchrun keeps its store across restarts: a prefix for each start hides the addresses of
+        # processes that are gone.
+        store, _, _ = next(distributed.rendezvous("env://"))  # type: ignore[attr-defined]
+        distributed.init_process_group(
+            # Agreements are a few numbers on the host; gradients travel between GPUs.
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+            store=distributed.PrefixStore(f"start-{restarts}", store),  # type: ignore[attr-defined]
+            rank=rank,
+            world_size=size,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"the {size} processes of this run did not find each other; start them with torchrun: "
+            f"{str(error).partition(chr(10))[0]}"
+        ) from error
     try:
         yield Team(rank=rank, size=size, restarts=restarts)
+    except RuntimeError as error:
+        if not _is_loss_of_another(error):
+            raise
+        raise TrainingError(
+            "another process of this run was lost; continue from the checkpoint with --resume"
+        ) from error
     finally:
         distributed.destroy_process_group()
+
+
+def _is_loss_of_another(error: RuntimeError) -> bool:
+    """Return whether an error says that a connection between processes is gone."""
+    return isinstance(error, distributed.DistError) or any(
+        sign in str(error) for sign in ("gloo", "Connection closed", "Connection reset")
+    )

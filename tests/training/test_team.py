@@ -3,7 +3,7 @@ import torch
 
 from restore.errors import TrainingError, UsageError
 from restore.training.state import Randomness
-from restore.training.team import Team
+from restore.training.team import Team, team_rank, team_size
 
 
 def test_every_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,3 +43,33 @@ def test_processes_of_a_run_draw_crops_and_noise_of_their_own() -> None:
     values = drawn(first), drawn(second)
     assert values[1] == drawn(again)
     assert len({*values[0], *values[1]}) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "expected"),
+    [(None, None, (1, 0)), ("", None, (1, 0)), ("1", "1", (1, 0)), (None, "1", (1, 0)),
+     ("2", "1", (2, 1))],
+)  # fmt: skip
+def test_a_process_without_others_leads(
+    monkeypatch: pytest.MonkeyPatch, size: str | None, rank: str | None, expected: tuple[int, int]
+) -> None:
+    for name, value in (("WORLD_SIZE", size), ("RANK", rank)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert (team_size(), team_rank()) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "rank", "message"),
+    [("2", "", "WORLD_SIZE is 2, but RANK is not set"), ("2", "2", "but RANK is 2"),
+     ("2", "x", "RANK is x"), ("two", "0", "WORLD_SIZE is two"), ("0", "0", "WORLD_SIZE is 0"),
+     ("2", "-1", "RANK is -1")],
+)  # fmt: skip
+def test_a_place_in_no_team_is_refused(
+    monkeypatch: pytest.MonkeyPatch, size: str, rank: str, message: str
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", size)
+    monkeypatch.setenv("RANK", rank)
+    with pytest.raises(UsageError, match=message):
+        team_rank()

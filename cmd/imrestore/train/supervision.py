@@ -1,6 +1,5 @@
 """A training under supervision: its progress is shown, and a signal stops it in order."""
 
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -44,8 +43,9 @@ def supervised(*, quiet: bool) -> Iterator[Supervision]:
         typer.Exit: a signal stopped the training.
     """
     from restore.errors import TrainingStopped
+    from restore.training.team import team_rank
 
-    is_first = os.environ.get("RANK", "0") == "0"
+    is_first = team_rank() == 0
     quiet = quiet or not is_first
     with noted_signals(*_WARNINGS, at_once=False) as signalled, _progress(quiet) as report:
         try:
