@@ -4,7 +4,10 @@ from numbers import Real
 
 from restore.errors import UsageError
 
-__all__ = ["checked_number"]
+__all__ = ["LARGEST_SEED", "checked_number"]
+
+LARGEST_SEED = 2**63 - 1
+"""Random generators take seeds below 2**64; processes and pictures count on from the one given."""
 
 
 def checked_number(

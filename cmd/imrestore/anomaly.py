@@ -13,6 +13,7 @@ from imrestore.exits import ExitCode
 from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options
 from imrestore.output import say
 from imrestore.report import Report, print_plan
+from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
     from restore.anomaly.records import Record
@@ -113,11 +114,14 @@ def anomaly(
         typer.Option(
             metavar="N",
             min=1,
+            max=1000,
             help="Inspect nothing; draw N pictures from the latent space of a vae into REPORT.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of --sample.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=LARGEST_SEED, help="Seed of --sample.")
+    ] = 0,
 ) -> None:
     """Inspect parts with a detector that was trained on good ones.
 

@@ -11,8 +11,9 @@ from restore.anomaly.data import Fold
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.anomaly.task import TASK
 from restore.errors import OutputExists, UsageError
+from restore.files import check_name
 from restore.training.session import Settings
-from restore.training.state import checkpoint_path
+from restore.training.state import best_path, checkpoint_path
 from restore.training.team import team_size
 from restore.weights.store import Weights, check_new_file
 
@@ -97,6 +98,8 @@ def train_in_folds(
         output.with_name(f"{output.stem}.fold{index + 1}.safetensors")
         for index in range(recipe.folds)
     ]
+    for path in paths:
+        check_name(best_path(path))
     _treat_stopped([*paths, output], settings)
     seconds = recipe.seconds and recipe.seconds / (recipe.folds + 1)
     recipe = replace(recipe, seconds=seconds)

@@ -14,6 +14,8 @@ ANOMALY_MODELS = ("draem", "ssim-ae", "vae")
 _DEFECT_PX = 8
 """A defect covers at least this many pixels across, where the network sees it."""
 _LEAST_TARGET_FPR = 1e-4
+_LARGEST_SCALE = 1000
+_LONGEST_LATENT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +50,12 @@ class AnomalyRecipe(Recipe):
                 in ANOMALY_MODELS,
                 f"size {self.patch}: give a multiple of 16": self.patch % 16 == 0,
                 "size must be at least 64 pixels": self.patch >= 64,
-                "scale must be at least 1": self.scale >= 1,
-                "latent must be at least 1": self.latent >= 1,
+                f"pictures reduced {self.scale} times: give 1 to {_LARGEST_SCALE}": 1
+                <= self.scale
+                <= _LARGEST_SCALE,
+                f"latent {self.latent}: give a number from 1 to {_LONGEST_LATENT}": 1
+                <= self.latent
+                <= _LONGEST_LATENT,
                 f"loss {self.loss!r}: use l2 or ssim": self.loss in ("l2", "ssim"),
                 f"beta {self.beta:g}: give a number that is not negative": 0
                 <= self.beta

@@ -132,7 +132,7 @@ def _text(values: Mapping[str, Any], key: str) -> str:
 def _number(values: Mapping[str, Any], key: str) -> float:
     value = values.get(key)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number and 0 <= value <= sys.float_info.max:
+    if is_number and value is not None and 0 <= value <= sys.float_info.max:
         return float(value)
     raise ValueError(f"{key} is not a number of 0 or more")
 
@@ -222,7 +222,7 @@ def read_jsonl(path: Path) -> list[Record]:
         ValueError: the file holds something else; says what.
         OSError: it cannot be read.
     """
-    records = []
+    records: list[Record] = []
     with path.open("rb") as file:
         for number in itertools.count(1):
             line = file.readline(_LONGEST_LINE)

@@ -18,8 +18,8 @@ from restore.anomaly.part import Part, read_part
 from restore.anomaly.records import record_of
 from restore.anomaly.runner import Detector, Inspection
 from restore.batch.plan import Item
-from restore.batch.stages import readable, size_of
-from restore.batch.stream import Outcome, Status, Stopping
+from restore.batch.stages import readable, size_of, stoppable
+from restore.batch.stream import Outcome, Status
 from restore.errors import OutputExists
 from restore.files import write_atomically
 from restore.image.codecs import ImageFormat
@@ -111,9 +111,7 @@ class InspectionStages:
             ("map", lambda: _score_map(inspection.scores)),
         ]
         for kind, data in made:
-            if stopping():
-                raise Stopping
-            self._write(files.path(kind, channels=channels), data())
+            self._write(files.path(kind, channels=channels), data(), stopping)
         record = record_of(item.source_name, inspection, self.detector, files.names(channels))
         return Outcome(
             item=item,
@@ -121,9 +119,9 @@ class InspectionStages:
             record=_described(record.as_mapping(), self.detector, result),
         )
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
         try:
-            write_atomically(path, data, overwrite=self.overwrite)
+            write_atomically(path, stoppable(data, stopping), overwrite=self.overwrite)
         except OutputExists as error:
             raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from error
 

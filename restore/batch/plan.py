@@ -1,6 +1,7 @@
 """The plan of a batch: every output name and every refusal is known before work starts."""
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -95,10 +96,11 @@ def parse_shard(text: str) -> Shard:
     Raises:
         UsageError: not two whole numbers with 1 <= I <= N.
     """
-    index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count):
-        return Shard(int(index), int(count))
-    raise UsageError(f"shard {text}: give I/N with 1 <= I <= N, as in 2/8")
+    if re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text):
+        index, count = map(int, text.split("/"))
+        if 1 <= index <= count:
+            return Shard(index, count)
+    raise UsageError(f"shard {text[:40]}: give I/N with 1 <= I <= N, as in 2/8")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,7 +30,15 @@ from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.losses import losses
 from restore.image.picture import Picture
 
-__all__ = ["Loaded", "PictureStages", "Result", "prepare_folders", "readable", "size_of"]
+__all__ = [
+    "Loaded",
+    "PictureStages",
+    "Result",
+    "prepare_folders",
+    "readable",
+    "size_of",
+    "stoppable",
+]
 
 _CHUNK = 4 << 20
 _STREAM_BYTES_PER_PIXEL = 16
@@ -168,7 +176,7 @@ class PictureStages(Generic[Input, Output]):
 
     def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:
         overwrite = self.existing is Existing.OVERWRITE
-        write_atomically(path, _chunks(data, stopping), overwrite=overwrite)
+        write_atomically(path, stoppable(data, stopping), overwrite=overwrite)
 
 
 def prepare_folders(plan: BatchPlan) -> dict[Path, str]:
@@ -205,8 +213,8 @@ def _output_format(item: Item, picture: Picture) -> ImageFormat:
     return ImageFormat.PNG
 
 
-def _chunks(data: bytes, stopping: Callable[[], bool]) -> Iterator[memoryview]:
-    """Split ``data`` so that writing a large file can be interrupted."""
+def stoppable(data: bytes, stopping: Callable[[], bool]) -> Iterator[memoryview]:
+    """Split ``data`` so that writing it can be given up, with ``Stopping``, before every part."""
     view = memoryview(data)
     for start in range(0, len(view), _CHUNK):
         if stopping():

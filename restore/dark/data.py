@@ -209,7 +209,7 @@ def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.ui
 
 
 def _opened(path: Path) -> NDArray[np.uint16]:
-    mapped: NDArray[np.uint16] = np.lib.format.open_memmap(path, mode="r")  # type: ignore[no-untyped-call]
+    mapped: NDArray[np.uint16] = np.lib.format.open_memmap(path, mode="r")
     if mapped.dtype != np.uint16 or mapped.ndim not in (2, 3):
         raise ValueError("holds something else")
     return mapped

@@ -132,7 +132,7 @@ def parse_degradation(text: str, sigma: tuple[float, float], *, gray: bool = Fal
         return Grain()
     if text == "drawn":
         return Drawn()
-    match = re.fullmatch(r"jpeg:(\d+)(?:-(\d+))?", text)
+    match = re.fullmatch(r"jpeg:(\d{1,3})(?:-(\d{1,3}))?", text)
     if match:
         worst = int(match[1])
         best = int(match[2] or worst)

@@ -11,6 +11,8 @@ from restore.training.recipe import Recipe
 
 __all__ = ["DenoiseRecipe"]
 
+_MOST_LAYERS = 200
+
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseRecipe(Recipe):
@@ -43,12 +45,16 @@ class DenoiseRecipe(Recipe):
         """Refuse an invalid recipe."""
         super().__post_init__()
         low, high = self.sigma
+        self.check_widths(self.widths)
         self.check(
             {
                 f"model {self.model!r}: use dncnn or resunet": self.model in ("dncnn", "resunet"),
                 f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
                 f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
                 "give at least one kind of noise": len(self.noise) > 0,
+                f"depth {self.depth}: give a number from 2 to {_MOST_LAYERS}": 2
+                <= self.depth
+                <= _MOST_LAYERS,
             }
         )
         self.degradations()

@@ -140,7 +140,7 @@ def serving_lanes(model: Model, placement: Placement) -> list[OpenVinoLane]:
 
 def _threads() -> int:
     told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told) > 0:
+    if told.isdecimal() and len(told) < 10 and int(told) > 0:
         return int(told)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))

@@ -14,6 +14,9 @@ from restore.training.recipe import Recipe
 __all__ = ["OPTICS", "HdrNetwork", "HdrRecipe"]
 
 OPTICS = ("learn", "fixed", "none")
+_MOST_BLOCKS = 32
+_MOST_CELLS = 4096
+_LARGEST_PSF = 1023
 
 HdrNetwork = HdrUNet | HdrResUNet
 
@@ -66,6 +69,7 @@ class HdrRecipe(Recipe):
         """Refuse an invalid recipe."""
         super().__post_init__()
         low, high = self.saturated
+        self.check_widths(self.widths)
         self.check(
             {
                 f"optics {self.optics!r}: use {', '.join(OPTICS)}": self.optics in OPTICS,
@@ -74,9 +78,15 @@ class HdrRecipe(Recipe):
                 in HEIGHT_MAPS,
                 f"loss {self.loss!r}: use {', '.join(HDR_LOSSES)}": self.loss in HDR_LOSSES,
                 f"saturated {low:g}:{high:g}: must rise within 0 to 1": 0 < low <= high < 1,
-                "a height map has at least 8 cells": self.cells >= 8,
-                "the PSF's size is odd and at least 3 pixels": self.psf_size % 2 == 1
-                and self.psf_size >= 3,
+                f"{self.blocks} blocks: give a number from 1 to {_MOST_BLOCKS}": 1
+                <= self.blocks
+                <= _MOST_BLOCKS,
+                f"{self.cells} cells: give a number from 8 to {_MOST_CELLS}": 8
+                <= self.cells
+                <= _MOST_CELLS,
+                f"PSF of {self.psf_size} pixels: give an odd number from 3 to {_LARGEST_PSF}": (
+                    self.psf_size % 2 == 1 and 3 <= self.psf_size <= _LARGEST_PSF
+                ),
                 "rest must be a share from 0 to 1": 0 <= self.rest <= 1,
                 "smoothness and weights cannot be negative": min(
                     self.smoothness, self.highlight_weight

@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass
 
+from restore.checks import LARGEST_SEED
 from restore.errors import UsageError
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.schedule import SCHEDULES
 
 __all__ = ["Recipe"]
+
+_MOST_STEPS = 10**9
+_LONGEST_S = 10 * 365 * 86400.0
+_LARGEST_BATCH = 65_536
+_LARGEST_PATCH = 4096
+_MOST_LEVELS, _MOST_CHANNELS = 8, 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,16 +50,41 @@ class Recipe:
             {
                 "give either --steps, a number of them, or --time, as in 2h": (self.steps is None)
                 != (self.seconds is None),
-                "steps and time must be positive": (self.steps or self.seconds or 0) > 0,
+                f"steps {self.steps}: give a number from 1 to {_MOST_STEPS:,}": self.steps is None
+                or 1 <= self.steps <= _MOST_STEPS,
+                "the time must be positive, and at most ten years": self.seconds is None
+                or 0 < self.seconds <= _LONGEST_S,
                 f"optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}": self.optimizer
                 in OPTIMIZERS,
-                "the learning rate must be positive": self.learning_rate > 0,
+                f"learning rate {self.learning_rate:g}: give a number above 0, up to 10": 0
+                < self.learning_rate
+                <= 10,
                 f"schedule {self.schedule!r}: use {' or '.join(SCHEDULES)}": self.schedule
                 in SCHEDULES,
-                "batch must be at least 1": self.batch >= 1,
-                "accumulate must be at least 1": self.accumulate >= 1,
-                "patch must be at least 16 pixels": self.patch >= 16,
+                f"batch {self.batch}: give a number from 1 to {_LARGEST_BATCH:,}": 1
+                <= self.batch
+                <= _LARGEST_BATCH,
+                f"accumulate {self.accumulate}: give a number from 1 to the batch": 1
+                <= self.accumulate
+                <= self.batch,
+                f"crops of {self.patch} pixels: give a side from 16 to {_LARGEST_PATCH} pixels": 16
+                <= self.patch
+                <= _LARGEST_PATCH,
+                f"seed {self.seed}: give a number from 0 to {LARGEST_SEED}": 0
+                <= self.seed
+                <= LARGEST_SEED,
                 "the average's decay must lie in [0, 1)": 0 <= self.ema < 1,
+            }
+        )
+
+    def check_widths(self, widths: tuple[int, ...]) -> None:
+        """Raise a UsageError where the feature channels of a network's levels are out of range."""
+        self.check(
+            {
+                f"{len(widths)} widths: give at most {_MOST_LEVELS}": len(widths) <= _MOST_LEVELS,
+                f"width: give numbers from 1 to {_MOST_CHANNELS}": all(
+                    1 <= width <= _MOST_CHANNELS for width in widths
+                ),
             }
         )
 

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
 from restore.errors import OutputExists, TrainingError, UsageError
+from restore.files import check_name
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.recipe import Recipe
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
-from restore.training.state import Randomness, checkpoint_path
+from restore.training.state import Randomness, best_path, checkpoint_path
 from restore.training.team import Team, assembled
 from restore.weights.store import Weights, check_new_file, save_weights, weights_of
 from restore.weights.task import Task
@@ -161,7 +162,7 @@ def train(
         lesson = prepare(context)
         untrained = deepcopy(lesson.network)
         lesson.check(lesson.weights_of(untrained, output.stem, lesson.provenance))
-        best = output.with_name(f"{output.stem}.best.safetensors")
+        best = best_path(output)
         if team.leads and not resume:
             # Files of another run could later be resumed, or named as the last good state.
             for former in (checkpoint, best):
@@ -236,6 +237,7 @@ def _memory_errors() -> Iterator[None]:
 
 def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:
     check_new_file(output, overwrite=overwrite)
+    check_name(best_path(output))  # the longest of the names beside the output
     if checkpoint.exists() and not resume and not overwrite:
         raise OutputExists(
             f"{checkpoint}: a stopped run is there; use --resume to continue it "

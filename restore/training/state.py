@@ -11,7 +11,14 @@ from torch import Tensor
 from restore.errors import TrainingError
 from restore.files import write_atomically
 
-__all__ = ["Randomness", "checkpoint_path", "load_checkpoint", "save_checkpoint", "unusable"]
+__all__ = [
+    "Randomness",
+    "best_path",
+    "checkpoint_path",
+    "load_checkpoint",
+    "save_checkpoint",
+    "unusable",
+]
 
 _RANK_STRIDE = 1_000_003
 
@@ -62,6 +69,11 @@ class Randomness:
 def checkpoint_path(output: Path) -> Path:
     """Return the checkpoint's path for the run that will write ``output``."""
     return output.with_name(f"{output.stem}.checkpoint")
+
+
+def best_path(output: Path) -> Path:
+    """Return the path of the best weights so far, for the run that will write ``output``."""
+    return output.with_name(f"{output.stem}.best.safetensors")
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

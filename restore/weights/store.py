@@ -200,8 +200,8 @@ def check_new_file(
     """Check that weights may be written to ``path``, before the work starts.
 
     Raises:
-        UsageError: ``path`` has another suffix, too long a name or no parent folder, is a folder, or
-            is one of ``inputs``.
+        UsageError: ``path`` has another suffix, too long a name or no parent folder, is a folder,
+            or is one of ``inputs``.
         OutputError: the folder cannot be written.
         OutputExists: ``path`` exists and may not be replaced.
     """

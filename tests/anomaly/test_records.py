@@ -77,7 +77,7 @@ def test_a_record_with_a_wrong_field_is_refused(
 def test_what_is_no_record_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "r.jsonl"
     path.write_text(text)
-    with pytest.raises(ValueError, match="line 1: not (JSON|a JSON object)"):
+    with pytest.raises(ValueError, match=r"line 1: not (JSON|a JSON object)"):
         read_jsonl(path)
 
 

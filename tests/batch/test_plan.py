@@ -289,7 +289,9 @@ def test_a_shard_does_not_mind_what_another_has_written() -> None:
     assert planned(["in/a.png"], "elsewhere/", shard=Shard(2, 2)).items == ()
 
 
-@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3", "1.5/2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3", "1.5/2", "1/" + "9" * 5000]
+)
 def test_nonsense_is_no_shard(text: str) -> None:
     with pytest.raises(UsageError, match="I/N"):
         parse_shard(text)

@@ -1,6 +1,7 @@
 """Where `imrestore denoise` writes, and what it leaves alone."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -142,3 +143,16 @@ def test_what_was_guessed_and_lost_is_a_line_and_in_the_record(run: Run, tiny_we
     assert (record["remarks"], record["lost"], record["scale"]) == ([guessed], [lost], 255)
     assert f"imrestore: a.tif: {guessed}\nimrestore: a.tif: lost: {lost}\n" in ended.err
     assert run(*command, "--overwrite", "--quiet").err == ""
+
+
+def test_parts_of_killed_runs_go_even_when_nothing_is_left_to_do(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    options = ("denoise", "in", "-o", "out", "--model", tiny_weights, "--skip-existing")
+    assert run(*options).code == 0
+    part = Path("out/.imrestore-0badcafe-0123.part")
+    part.write_bytes(b"half of a picture")
+    os.utime(part, (0, 0))
+    assert "0 done, 1 skipped" in run(*options).err
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]

@@ -1,5 +1,6 @@
 """The console script as a process: pipes, signals, exit codes, imports."""
 
+import fcntl
 import json
 import os
 import resource
@@ -182,6 +183,42 @@ def test_a_signal_in_the_middle_of_a_big_picture_ends_within_two_seconds(
     assert out == b""
     assert b"--skip-existing" in err
     assert b"Traceback" not in err
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a pipe of 4 KiB")
+def test_a_signal_ends_a_run_whose_output_nobody_reads(
+    spawn: Spawn, photo: Photo, tiny_weights: str
+) -> None:
+    for n in range(40):
+        photo(f"in/{n}.png")
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = spawn("denoise", "in", "-o", "out", "--json", "--model", tiny_weights, stdout=writer)
+    os.close(writer)
+    counts = [-1, 0]
+    while counts[-1] != counts[-2] or not counts[-1]:
+        assert process.poll() is None
+        time.sleep(1)
+        counts.append(len(list(Path("out").glob("*.png"))))
+    sent = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert time.monotonic() - sent < 2.5
+    os.close(reader)
+    assert all(path.suffix == ".png" for path in Path("out").iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_messages_that_cannot_be_written_do_not_end_a_run(
+    spawn: Spawn, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    Path("in/b.png").write_text("not a picture")
+    with Path("/dev/full").open("wb") as full:
+        process = spawn("denoise", "in", "-o", "out", "-v", "--model", tiny_weights, stderr=full)
+        process.communicate()
+    assert process.returncode == 1
     assert [path.name for path in Path("out").iterdir()] == ["a.png"]
 
 

@@ -91,3 +91,20 @@ def test_tensorboard_gets_numbers_and_pictures(tmp_path: Path) -> None:
     ]
     (picture,) = events.Images("noisy, restored, clean")
     assert (picture.width, picture.height) == (60, 20)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"\xff\xfe", b"step,seconds\n", b"step,seconds,loss,learning_rate,validation_psnr_db\nx,,,,\n",
+     b"step,seconds,loss,learning_rate,validation_psnr_db\n1,0,0,=cmd,\n", b"0" * (2 << 20)],
+    ids=["bytes", "columns", "words", "formula", "long"],
+)  # fmt: skip
+def test_a_table_of_something_else_is_not_continued(
+    tmp_path: Path, text: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "net.history.csv").write_bytes(text)
+    history = History(tmp_path / "net.safetensors", resume=True)
+    history(progress(5))
+    if text != b"step,seconds\n":
+        assert "is no history of this run; it begins anew" in caplog.text
+    assert [row["step"] for row in rows(tmp_path)] == ["5"]

@@ -13,6 +13,7 @@ from imrestore.evaluate.scores import (
     scored_pictures,
 )
 from imrestore.options import NetworkOptions, with_options, without_effect
+from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
     from restore.dark.evaluate import DarkScore, PairScore
@@ -56,6 +57,7 @@ def dark_enhance(
         typer.Option(
             metavar="N",
             min=0,
+            max=LARGEST_SEED,
             help="Seed of camera and noise of the first picture.",
             show_default="0",
         ),

@@ -16,6 +16,7 @@ from imrestore.evaluate.scores import (
     scored_pictures,
 )
 from imrestore.options import NetworkOptions, with_options
+from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
     from restore.denoise.evaluate import Distortion, OutputScore, Score
@@ -69,7 +70,10 @@ def denoise(
         ),
     ] = False,
     seed: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Seed of the noise of the first picture.")
+        int,
+        typer.Option(
+            metavar="N", min=0, max=LARGEST_SEED, help="Seed of the noise of the first picture."
+        ),
     ] = 0,
     reference: Annotated[
         Path | None,
@@ -137,7 +141,7 @@ def _compressed(text: str) -> _Trials:
     from restore.errors import UsageError
 
     parts = text.split(",")
-    if not all(part.isdecimal() and 1 <= int(part) <= 100 for part in parts):
+    if not all(part.isdecimal() and len(part) <= 3 and 1 <= int(part) <= 100 for part in parts):
         raise UsageError(f"--jpeg {text}: give qualities from 1 to 100, as in 10,20,30,40")
     qualities = list(dict.fromkeys(map(int, parts)))
     return _Trials(

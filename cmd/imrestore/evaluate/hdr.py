@@ -50,9 +50,14 @@ def hdr(
         float, typer.Option(metavar="PERCENT", help="Share of the pixels above the sensor's white.")
     ] = 1.5,
     size: Annotated[
-        int, typer.Option(metavar="PX", min=32, help="Side of the scenes cut from the pictures.")
+        int,
+        typer.Option(
+            metavar="PX", min=32, max=4096, help="Side of the scenes cut from the pictures."
+        ),
     ] = 320,
-    views: Annotated[int, typer.Option(metavar="N", min=1, help="Views into each panorama.")] = 4,
+    views: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="Views into each panorama.")
+    ] = 4,
     bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = 8,
     read_noise: Annotated[
         float,
@@ -62,7 +67,12 @@ def hdr(
     ] = 0.0,
     peak_luminance: Annotated[
         float,
-        typer.Option(metavar="NITS", min=1, help="Luminance of 64 times white for PU21, in cd/m2."),
+        typer.Option(
+            metavar="NITS",
+            min=1,
+            max=1_000_000,
+            help="Luminance of 64 times white for PU21, in cd/m2.",
+        ),
     ] = 4000.0,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:N|:all]|mps", help="Where the networks run.")

@@ -153,6 +153,6 @@ def _pixels(text: str) -> int | None:
 
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--defect-size {text}: give a number of pixels, or auto")
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        raise UsageError(f"--defect-size {text[:40]}: give a number of pixels, or auto")
     return int(text)

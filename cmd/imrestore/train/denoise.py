@@ -96,8 +96,8 @@ def denoise(
 
     NAME.history.csv and .png beside the output show the progress; NAME.best.safetensors holds the
     best weights so far. A checkpoint is written every two minutes and when the run is stopped
-    (Ctrl-C, SIGTERM); --resume continues from it. On several GPUs or machines, start it with
-    `torchrun --nproc-per-node N -m imrestore train ...`.
+    (Ctrl-C, SIGTERM, SIGHUP, Slurm's SIGUSR1); --resume continues from it. On several GPUs or
+    machines, start it with `torchrun --nproc-per-node N -m imrestore train ...`.
 
     \b
     Examples:

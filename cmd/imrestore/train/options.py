@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore.checks import LARGEST_SEED
+
 if TYPE_CHECKING:
     from restore.training.session import Settings
 
@@ -61,7 +63,10 @@ class TrainingOptions:
             "run and a hundredth from 90 %.",
         ),
     ] = "cosine"
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of all random numbers.")] = 0
+    seed: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, max=LARGEST_SEED, help="Seed of all random numbers."),
+    ] = 0
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to train.")
     ] = "auto"

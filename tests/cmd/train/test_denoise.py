@@ -71,7 +71,9 @@ def test_a_signal_ends_the_process_with_a_checkpoint(
     assert train(*arguments).code == 2, "the stopped run is not thrown away"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1], ids=str
+)
 def test_a_run_that_a_signal_stopped_is_resumed(
     train: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
@@ -86,11 +88,34 @@ def test_a_run_that_a_signal_stopped_is_resumed(
 
     with monkeypatch.context() as patched:
         patched.setattr(History, "__call__", interrupt)
-        assert train(photos, "-o", output, *arguments).code == 128 + number
+        stopped = train(photos, "-o", output, *arguments)
+    assert stopped.code == 128 + number
+    assert "stopped after 9 steps; continue with --resume" in stopped.err
     resumed = train(photos, "-o", output, *arguments, "--resume")
     assert resumed.code == 0, resumed.err
     assert train(photos, "-o", whole, *arguments).code == 0
     assert_same_weights(whole, output)
+
+
+def test_a_rank_without_other_processes_speaks(
+    train: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    output = tmp_path / "mine.safetensors"
+    result = train(photos, "-o", output, *TINY, "--steps", "1")
+    assert result.code == 0, result.err
+    assert f"{output}: " in result.err
+
+
+def test_processes_without_a_rank_are_refused_in_one_line(
+    train: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    result = train(photos, "-o", tmp_path / "mine.safetensors", *TINY, "--steps", "1")
+    assert result.code == 2
+    (line,) = result.err.splitlines()
+    assert "WORLD_SIZE is 2, but RANK is not set: start the processes with torchrun" in line
 
 
 def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
@@ -109,6 +134,14 @@ def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
         (["--time", "soon"], "--time soon"),
         (["--steps", "5", "--sigma", "a:b"], "--sigma a:b"),
         (["--steps", "5", "--width", "x"], "--width x"),
+        (["--steps", "5", "--width", "9999999"], "width: give numbers from 1 to 2048"),
+        (["--steps", "5", "--seed", str(2**64)], "not in the range"),
+        (["--steps", "5", "--batch", "9999999"], "batch 9999999"),
+        (["--steps", "5", "--patch", "9999999"], "crops of 9999999 pixels"),
+        (["--steps", "5", "--model", "dncnn", "--depth", "9999999"], "depth 9999999"),
+        (["--steps", "5", "--learning-rate", "nan"], "learning rate nan"),
+        (["--steps", str(10**30)], "steps 1000"),
+        (["--time", "9" * 400 + "d"], "at most ten years"),
         (["--steps", "5", "--model", "gan"], "model 'gan'"),
         (["--steps", "5", "--device", "abacus"], "device 'abacus'"),
         (["--steps", "5", "--device", "cuda:all"], "torchrun --nproc-per-node N"),
