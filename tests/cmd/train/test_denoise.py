@@ -90,7 +90,7 @@ def test_a_run_that_a_signal_stopped_is_resumed(
         patched.setattr(History, "__call__", interrupt)
         stopped = train(photos, "-o", output, *arguments)
     assert stopped.code == 128 + number
-    assert "stopped after 9 steps; continue with --resume" in stopped.err
+    assert "stopped after 10 steps; continue with --resume" in stopped.err
     resumed = train(photos, "-o", output, *arguments, "--resume")
     assert resumed.code == 0, resumed.err
     assert train(photos, "-o", whole, *arguments).code == 0
@@ -135,7 +135,7 @@ def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
         (["--steps", "5", "--sigma", "a:b"], "--sigma a:b"),
         (["--steps", "5", "--width", "x"], "--width x"),
         (["--steps", "5", "--width", "9999999"], "width: give numbers from 1 to 2048"),
-        (["--steps", "5", "--seed", str(2**64)], "not in the range"),
+        (["--steps", "5", "--seed", str(2**64)], "less than or equal to 9223372036854775807"),
         (["--steps", "5", "--batch", "9999999"], "batch 9999999"),
         (["--steps", "5", "--patch", "9999999"], "crops of 9999999 pixels"),
         (["--steps", "5", "--model", "dncnn", "--depth", "9999999"], "depth 9999999"),
