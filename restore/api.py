@@ -19,24 +19,24 @@ from restore.checks import checked_number
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.codecs import WRITTEN, ImageFormat
 from restore.image.coerce import ImageLike, as_picture, as_pictures
-from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.metrics import psnr_chw, ssim_chw
 from restore.image.picture import Picture, Transfer
 
 __all__ = ["decode", "encode", "estimate_sigma", "psnr", "ssim"]
 
 
-def decode(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def decode(source: str | PathLike[str] | bytes, *, max_pixels: int | None = None) -> Picture:
     """Read one picture, with its colour profile, metadata and alpha.
 
     Args:
         source: Path of a file, or a file's bytes.
-        max_pixels: Largest number of pixels accepted, checked before memory is allocated.
+        max_pixels: Largest number of pixels accepted, checked before memory is allocated; None for
+            500 million, and no more than memory holds.
 
     Raises:
         UnsupportedImage: not a picture, or an unsupported format.
         CorruptImage: damaged or cut short.
-        ImageTooLarge: more than ``max_pixels``.
+        ImageTooLarge: more than ``max_pixels``, or than memory holds.
         InputError: the file cannot be opened.
         UsageError: ``max_pixels`` is negative or not a number.
 
@@ -45,7 +45,8 @@ def decode(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX
     >>> picture.pixels.shape == (3, picture.height, picture.width)
     True
     """
-    checked_number("max_pixels", max_pixels, 0, math.inf, "a number of pixels")
+    if max_pixels is not None:
+        checked_number("max_pixels", max_pixels, 0, math.inf, "a number of pixels")
     if isinstance(source, bytes):
         return restore.image.decode.decode(source, max_pixels=max_pixels)
     path = fspath(source) if isinstance(source, str | PathLike) else None

@@ -10,7 +10,7 @@ import typer
 
 from imrestore import batch
 from imrestore.exits import ExitCode
-from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options
+from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options, with_pixel_limit
 from imrestore.output import say
 from imrestore.report import Report, print_plan
 from restore.checks import LARGEST_SEED
@@ -99,6 +99,7 @@ class ThresholdOptions:
         )
 
 
+@with_pixel_limit
 @with_options
 def anomaly(
     files: InspectionOptions,
@@ -209,7 +210,6 @@ def _work(
         detector=detector,
         report=files.output,
         overwrite=files.overwrite or files.skip_existing,
-        max_pixels=files.max_pixels,
         standard_input=sys.stdin.buffer,
     )
     batch.work_through(

@@ -162,7 +162,6 @@ def _work(
             quality=options.quality,
             strip_metadata=options.strip_metadata,
         ),
-        max_pixels=options.max_pixels,
         closed=prepare_folders(plan),
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imrestore import batch
-from imrestore.options import FileOptions, NetworkOptions, with_options
+from imrestore.options import FileOptions, NetworkOptions, with_options, with_pixel_limit
 
 if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult
@@ -39,6 +39,7 @@ def _share(value: float) -> float:
     return value
 
 
+@with_pixel_limit
 @with_options
 def denoise(
     files: FileOptions,

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore import batch
-from imrestore.options import FileOptions, NetworkOptions, complete, one_of, with_options
+from imrestore.options import (
+    FileOptions,
+    NetworkOptions,
+    complete,
+    one_of,
+    with_options,
+    with_pixel_limit,
+)
 from restore.image.codecs import WRITTEN_OF_LIGHT
 
 if TYPE_CHECKING:
@@ -75,6 +82,7 @@ class LightFileOptions(FileOptions):
     ] = None
 
 
+@with_pixel_limit
 @with_options
 def hdr(
     files: LightFileOptions,

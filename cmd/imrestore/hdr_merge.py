@@ -53,7 +53,6 @@ def merge(
                 align=align,
                 is_linear=is_linear,
                 exposure_stops=exposure_stops,
-                max_pixels=bracket.max_pixels,
             )
 
         return batch.Work(merge_one)

@@ -19,6 +19,7 @@ __all__ = [
     "exclusive",
     "one_of",
     "with_options",
+    "with_pixel_limit",
     "without_effect",
 ]
 
@@ -69,10 +70,6 @@ class RunOptions:
         bool,
         typer.Option("--skip-existing", help="Keep results that exist: resumes a stopped run."),
     ] = False
-    max_pixels: Annotated[
-        int,
-        typer.Option(metavar="N", min=1, help="Refuse pictures with more than N pixels."),
-    ] = 500_000_000
     jobs: Annotated[
         int | None,
         typer.Option(
@@ -268,6 +265,42 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     expanded.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in by_name}
     return expanded
+
+
+_MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Refuse pictures with more than N pixels, whatever memory there is.",
+        show_default="500 million, and no more than memory holds",
+    ),
+]
+
+
+def with_pixel_limit(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--max-pixels``, which holds for every picture that it decodes."""
+
+    @wraps(command)
+    def limiting(max_pixels: int | None = None, **values: Any) -> None:
+        from restore.image.limits import limited
+
+        with limited(max_pixels):
+            command(**values)
+
+    signature = inspect.signature(command)
+    option = inspect.Parameter(
+        "max_pixels", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_MaxPixels
+    )
+    shown = [*signature.parameters.values(), option]
+    hints = get_type_hints(command, include_extras=True) | {"max_pixels": _MaxPixels}
+    by_name = [
+        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
+        for each in shown
+    ]
+    limiting.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
+    limiting.__annotations__ = {each.name: each.annotation for each in by_name}
+    return limiting
 
 
 def exclusive(values: object, names: Sequence[str]) -> None:

@@ -9,14 +9,16 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.errors import CorruptImage, ImageTooLarge, UnsupportedImage, UsageError
+from restore.errors import CorruptImage, UnsupportedImage, UsageError
+from restore.image.codec import CheckSize
 from restore.image.codecs import ImageFormat, sniff
 from restore.image.coerce import ImageLike, as_picture
-from restore.image.decode import DEFAULT_MAX_PIXELS, decode, named_errors
+from restore.image.decode import decode, named_errors
 from restore.image.gray import LOSSY_GRAY, is_gray
+from restore.image.limits import decoding
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, upright, upright_plane
-from restore.image.tiff import check_directory, check_segments
+from restore.image.tiff import READ_BYTES, check_directory, check_segments
 
 __all__ = ["Part", "as_part", "read_part"]
 
@@ -70,14 +72,15 @@ class Part:
         return self
 
 
-def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Part:
+def read_part(source: str | PathLike[str] | bytes, *, max_pixels: int | None = None) -> Part:
     """Read whatever ``decode`` reads, and TIFF files with other numbers of channels.
 
     Alpha is left out; a fourth channel that is not declared to be opacity counts as a channel.
 
     Args:
         source: Path of a file, or a file's bytes.
-        max_pixels: Number of pixels above which a picture is refused before memory is taken.
+        max_pixels: Number of pixels above which a picture is refused before memory is taken;
+            None as for ``decode``.
 
     Raises:
         InputError: as ``decode`` does.
@@ -119,7 +122,7 @@ def _part_of(picture: Picture) -> Part:
     return Part(pixels=picture.pixels, bit_depth=picture.bit_depth)
 
 
-def _bands(source: Path | bytes, max_pixels: int) -> Part | None:
+def _bands(source: Path | bytes, max_pixels: int | None) -> Part | None:
     """Return a TIFF of several bands that are not colours, or None for any other file."""
     name = "standard input" if isinstance(source, bytes) else str(source)
     with (
@@ -129,11 +132,11 @@ def _bands(source: Path | bytes, max_pixels: int) -> Part | None:
         if sniff(file.read(_HEAD_BYTES)) is not ImageFormat.TIFF:
             return None
         file.seek(0)
-        with tifffile.TiffFile(file) as tiff:
-            return _read_bands(tiff, max_pixels)
+        with tifffile.TiffFile(file) as tiff, decoding(max_pixels) as check_size:
+            return _read_bands(tiff, check_size)
 
 
-def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:
+def _read_bands(tiff: tifffile.TiffFile, check_size: CheckSize) -> Part | None:
     page = tiff.pages.first
     count = int(page.samplesperpixel)
     is_colour = page.photometric not in (0, 1) and count in (1, 3, 4)
@@ -141,17 +144,15 @@ def _read_bands(tiff: tifffile.TiffFile, max_pixels: int) -> Part | None:
         return None
     if count > _MOST_BANDS or len(tiff.pages) > 1:
         raise UnsupportedImage(f"has {count} channels on {len(tiff.pages)} pages")
-    if page.imagewidth * page.imagelength * count > 3 * max_pixels:
-        raise ImageTooLarge(
-            f"has {page.imagewidth}x{page.imagelength} pixels of {count} channels; "
-            "raise the limit with --max-pixels"
-        )
     bits, kind = int(page.bitspersample), int(page.sampleformat)
     if not (kind == _UNSIGNED and bits in (8, 16)) and not (kind == _FLOAT and bits == 32):
         raise UnsupportedImage(f"has {count} channels of {bits} bits; 8, 16 or float 32 are read")
     check_directory(tiff, page)
+    if not page.imagewidth or not page.imagelength:
+        raise CorruptImage("has no pixels")
     check_segments(tiff, page)
-    samples = page.asarray(maxworkers=1)
+    check_size(page.imagewidth, page.imagelength, count)
+    samples = page.asarray(maxworkers=1, buffersize=READ_BYTES)
     if page.planarconfig != tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, -1, 0)
     if samples.shape != (count, page.imagelength, page.imagewidth):

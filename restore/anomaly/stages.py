@@ -23,7 +23,6 @@ from restore.batch.stream import Outcome, Status
 from restore.errors import OutputExists
 from restore.files import write_atomically
 from restore.image.codecs import ImageFormat
-from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
 
@@ -58,14 +57,12 @@ class InspectionStages:
         detector: inspects.
         report: folder of the report.
         overwrite: replace results that exist.
-        max_pixels: larger pictures are refused.
         standard_input: where an item without a file is read.
     """
 
     detector: Detector
     report: Path
     overwrite: bool = False
-    max_pixels: int = DEFAULT_MAX_PIXELS
     standard_input: BinaryIO | None = None
 
     def file_size(self, item: Item) -> float:
@@ -74,8 +71,7 @@ class InspectionStages:
 
     def load(self, item: Item) -> _Loaded:
         """Decode."""
-        source = readable(item, self.standard_input, self.max_pixels)
-        return _Loaded(item.source_name, read_part(source, max_pixels=self.max_pixels))
+        return _Loaded(item.source_name, read_part(readable(item, self.standard_input)))
 
     def megapixels(self, loaded: _Loaded) -> float:
         """Return the size of the loaded picture in megapixels."""

@@ -76,7 +76,7 @@ class FileKind(Generic[Input, Output]):
     Attributes:
         suffixes: lower-case suffixes by which inputs are found in folders.
         noun: name of the inputs in messages, plural.
-        read: decodes a file, or a file's bytes, given the largest number of pixels accepted.
+        read: decodes a file, or a file's bytes.
         before: returns the picture ``[H, W, C]`` to compare a result with, given input and result.
         beside: returns the bytes of an additional output file, given a result and the file's kind.
         written: output formats, each with the suffix of its files.
@@ -87,17 +87,13 @@ class FileKind(Generic[Input, Output]):
 
     suffixes: Collection[str]
     noun: str
-    read: Callable[[Path | bytes, int], Input]
+    read: Callable[[Path | bytes], Input]
     before: Callable[[Input, Output], NDArray[np.uint8]]
     beside: Callable[[Output, str], bytes] | None = None
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
     is_light: bool = False
     is_any_size: bool = False
-
-
-def _read_picture(source: Path | bytes, max_pixels: int) -> Picture:
-    return decode(source, max_pixels=max_pixels)
 
 
 def _picture_before(source: Picture, _result: TaskResult) -> NDArray[np.uint8]:
@@ -107,7 +103,7 @@ def _picture_before(source: Picture, _result: TaskResult) -> NDArray[np.uint8]:
 PICTURES: FileKind[Any, Any] = FileKind(
     suffixes=PICTURE_SUFFIXES,
     noun="pictures",
-    read=_read_picture,
+    read=decode,
     before=_picture_before,
     written=WRITTEN,
     is_any_size=True,
@@ -129,7 +125,7 @@ def _beside_light(result: _Light, kind: str) -> bytes:
 PICTURES_TO_LIGHT: FileKind[Any, Any] = FileKind(
     suffixes=PICTURE_SUFFIXES,
     noun="pictures",
-    read=_read_picture,
+    read=decode,
     before=_picture_before,
     beside=_beside_light,
     written=WRITTEN_OF_LIGHT,
@@ -147,15 +143,15 @@ class _Photograph(TaskResult, Protocol):
         """The input as a picture ``[H, W, C]``."""
 
 
-def _read_raw(source: Path | bytes, max_pixels: int) -> RawPicture:
+def _read_raw(source: Path | bytes) -> RawPicture:
     if isinstance(source, Path):
-        return read_raw(source, max_pixels=max_pixels)
+        return read_raw(source)
     # LibRaw's child process reads files only.
     try:
         with TemporaryDirectory(prefix="imrestore-") as folder:
             path = Path(folder) / "standard-input"
             path.write_bytes(source)
-            return read_raw(path, max_pixels=max_pixels, name="standard input")
+            return read_raw(path, name="standard input")
     except OSError as error:
         raise InputError(f"standard input: cannot be kept on disk: {error.strerror}") from error
 

@@ -79,7 +79,7 @@ class OutOfCoreStages(PictureStages[Any, Any]):
         if not os.path.isfile(item.source):  # a pipe is not seekable
             return None
         workplace = item.destination.parent
-        opened = open_out_of_core(item.source, workplace=workplace, max_pixels=self.max_pixels)
+        opened = open_out_of_core(item.source, workplace=workplace)
         is_turned = opened is not None and opened.like.orientation != 1
         return None if self.options.strip_metadata and is_turned else opened
 

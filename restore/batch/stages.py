@@ -26,7 +26,7 @@ from restore.files import remove_stale_parts, write_atomically
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png, viewable
-from restore.image.decode import DEFAULT_MAX_PIXELS
+from restore.image.limits import max_pixels_of_process
 from restore.image.losses import losses
 from restore.image.picture import Picture
 
@@ -72,7 +72,6 @@ class PictureStages(Generic[Input, Output]):
         restore: function of the task.
         existing: how the plan treats outputs that exist already.
         options: how files are written.
-        max_pixels: larger pictures are refused.
         closed: folders that cannot be written, as ``prepare_folders`` returns them.
         standard_input, standard_output: where items without a file read and write.
     """
@@ -81,7 +80,6 @@ class PictureStages(Generic[Input, Output]):
     restore: Callable[[Input], Output]
     existing: Existing = Existing.REFUSE
     options: WriteOptions = AS_IT_CAME
-    max_pixels: int = DEFAULT_MAX_PIXELS
     closed: Mapping[Path, str] = field(default_factory=dict)
     standard_input: BinaryIO | None = None
     standard_output: BinaryIO | None = None
@@ -93,10 +91,7 @@ class PictureStages(Generic[Input, Output]):
     def load(self, item: Item) -> Loaded[Input]:
         """Decode."""
         self.check_folder(item)
-        source = self.kind.read(
-            readable(item, self.standard_input, self.max_pixels), self.max_pixels
-        )
-        return Loaded(item, source)
+        return Loaded(item, self.kind.read(readable(item, self.standard_input)))
 
     def check_folder(self, item: Item) -> None:
         """Refuse items whose results cannot be written.
@@ -244,7 +239,7 @@ def size_of(item: Item) -> float:
     return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
 
 
-def readable(item: Item, standard_input: BinaryIO | None, max_pixels: int) -> Path | bytes:
+def readable(item: Item, standard_input: BinaryIO | None) -> Path | bytes:
     """Return the file of an item, or the bytes of what is not seekable, as decoders seek.
 
     Raises:
@@ -252,24 +247,24 @@ def readable(item: Item, standard_input: BinaryIO | None, max_pixels: int) -> Pa
     """
     try:
         if item.source is None:
-            return _read_stream(item, standard_input, max_pixels) if standard_input else b""
+            return _read_stream(item, standard_input) if standard_input else b""
         # A pipe is not seekable.
         if stat.S_ISREG(item.source.stat().st_mode):
             return item.source
         with item.source.open("rb") as file:
-            return _read_stream(item, file, max_pixels)
+            return _read_stream(item, file)
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
 
 
-def _read_stream(item: Item, stream: BinaryIO, max_pixels: int) -> bytes:
-    """Read what may never end, but no more than pictures of so many pixels can take.
+def _read_stream(item: Item, stream: BinaryIO) -> bytes:
+    """Read what may never end, but no more than pictures that are not refused can take.
 
     Raises:
         ImageTooLarge: it is longer.
     """
-    longest = _STREAM_BYTES_PER_PIXEL * max_pixels + _LONGEST_METADATA
+    longest = _STREAM_BYTES_PER_PIXEL * max_pixels_of_process() + _LONGEST_METADATA
     parts: list[bytes] = []
     size = 0
     while part := stream.read(_CHUNK):

@@ -41,6 +41,8 @@ _MATRICES = (_IDENTITY, 1, 4, 5, _BT601, 7, _BT2020)
 def read_avif(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read an AVIF of one frame.
 
+    How many pixels its bytes can hold is not checked: flat pictures take next to nothing in AV1.
+
     Raises:
         UnsupportedImage: an animation.
         CorruptImage: damaged boxes.
@@ -48,7 +50,7 @@ def read_avif(file: BinaryIO, check_size: CheckSize) -> Picture:
     """
     data = file.read()
     with quiet_pillow(), READERS[ImageFormat.AVIF](io.BytesIO(data)) as opened:
-        check_size(*opened.size)
+        check_size(*opened.size, len(opened.getbands()))
         frames = getattr(opened, "n_frames", 1)
     if frames > 1:
         raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")

@@ -65,8 +65,9 @@ class SampleEncoding:
     quality: int | None = None
 
 
-CheckSize = Callable[[int, int], None]
-"""A function that refuses a width and height before memory is allocated for them."""
+CheckSize = Callable[[int, int, int], None]
+"""A function that refuses a width, height and number of samples per pixel before memory is
+allocated for them."""
 
 
 class Reader(Protocol):

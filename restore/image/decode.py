@@ -10,11 +10,10 @@ from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedI
 from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
 from restore.image.icc import check_profile
+from restore.image.limits import decoding
 from restore.image.picture import Picture
 
-__all__ = ["DEFAULT_MAX_PIXELS", "decode", "named_errors", "size_check"]
-
-DEFAULT_MAX_PIXELS = 500_000_000
+__all__ = ["decode", "named_errors"]
 
 _UNSUPPORTED_MAGIC = (
     (b"GIF8", "is a GIF"),
@@ -30,12 +29,14 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _SUPPORTED = f"{', '.join(_NAMES)} and {_LAST_NAME} are read"
 
 
-def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Picture:
+def decode(source: Path | str | bytes, *, max_pixels: int | None = None) -> Picture:
     """Read one picture.
 
     Args:
         source: Path of a file, or a file's bytes (standard input).
-        max_pixels: Number of pixels above which a picture is refused before memory is allocated.
+        max_pixels: Number of pixels above which a picture is refused before memory is allocated;
+            None for the limit of the process, by default ``DEFAULT_MAX_PIXELS`` and no more than
+            memory holds.
 
     Returns:
         The picture in the file's own colour space and orientation, with its metadata.
@@ -44,31 +45,16 @@ def decode(source: Path | str | bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) 
         UnsupportedImage: the file is not a picture, or its format is not supported.
         CorruptImage: the file is damaged or truncated. Damage inside a JPEG that still has its end
             marker goes unnoticed: JPEG has no checksums.
-        ImageTooLarge: the picture has more than ``max_pixels``.
+        ImageTooLarge: the picture has more than ``max_pixels``, or more than memory holds.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
     """
     name = "standard input" if isinstance(source, bytes) else str(source)
 
-    with named_errors(name), _opened(source) as file:
+    with named_errors(name), _opened(source) as file, decoding(max_pixels) as check_size:
         head = file.read(HEAD_BYTES)
         file.seek(0)
-        return _read(file, head, size_check(max_pixels))
-
-
-def size_check(max_pixels: int) -> CheckSize:
-    """Return a check that refuses pictures without pixels, or with more than ``max_pixels``."""
-
-    def check_size(width: int, height: int) -> None:
-        if width < 1 or height < 1:
-            raise CorruptImage("has no pixels")
-        if width * height > max_pixels:
-            raise ImageTooLarge(
-                f"has {width}x{height} pixels, the limit is {max_pixels:,}; "
-                "raise it with --max-pixels"
-            )
-
-    return check_size
+        return _read(file, head, check_size)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def read_exr(file: BinaryIO, check_size: CheckSize) -> Picture:
         Exception: whatever the library raises on damaged data.
     """
     header = read_exr_header(file)
-    check_size(header.width, header.height)
+    check_size(header.width, header.height, len(header.channels))
     colours = _colours(header)
     file.seek(0)
     with OpenEXR.File(file, separate_channels=True) as opened:

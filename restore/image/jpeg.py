@@ -10,6 +10,8 @@ from PIL import Image
 
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.jpeg_frame import read_frame
+from restore.image.limits import check_least_bytes
 from restore.image.losses import note_loss
 from restore.image.metadata import (
     EXIF_ERRORS,
@@ -37,8 +39,12 @@ def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
 
     Raises:
         UnsupportedImage: CMYK.
+        CorruptImage: no frame header, or one of more pixels than the file can hold.
         Exception: whatever Pillow raises on damaged data.
     """
+    frame = read_frame(file)
+    check_least_bytes(frame.width, frame.height, frame.least_bytes, file.seek(0, 2))
+    file.seek(0)
     return read_with_pillow(
         file,
         ImageFormat.JPEG,

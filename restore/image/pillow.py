@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
 
@@ -13,10 +14,11 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from restore.errors import OutputError, UnsupportedImage
+from restore.errors import CorruptImage, OutputError, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc import other_primaries
+from restore.image.limits import check_least_bytes
 from restore.image.metadata import (
     EXIF_HEADER,
     bare_exif,
@@ -45,12 +47,19 @@ READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
 """Formats that Pillow decodes, each with the class that opens it."""
 
 
+
 def read_bmp(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a BMP.
 
     Raises:
+        CorruptImage: a damaged header, or one of more pixels than the file can hold.
         Exception: whatever Pillow raises on damaged data.
     """
+    size = file.seek(0, 2)
+    file.seek(0)
+    width, height, least = _bmp_size(file.read(_BMP_HEAD_BYTES))
+    check_least_bytes(width, height, least, size)
+    file.seek(0)
     return read_with_pillow(file, ImageFormat.BMP, check_size)
 
 
@@ -106,13 +115,38 @@ def _decoded(
     with quiet_pillow():
         opened = READERS[image_format](file)
     with opened as image:
-        check_size(*image.size)
+        check_size(*image.size, _SAMPLES.get(image.mode, 4))
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
         image.load()
         notes = notes_of(image)
         return np.asarray(_gray_or_rgb(image)), dict(image.info), notes
+
+
+_SAMPLES = {"1": 1, "L": 1, "RGB": 3, "P": 3}
+
+_BMP_HEAD_BYTES = 34
+_BMP_CORE_HEADER = 12
+_BMP_RLE = (1, 2)
+_MOST_SKIPPED = 255
+"""Rows, and pixels of a row, that one escape of four bytes skips in a run-length coded BMP."""
+
+
+def _bmp_size(head: bytes) -> tuple[int, int, float]:
+    """Return width, height, and the bytes that the file takes at least, from its first bytes."""
+    try:
+        if struct.unpack_from("<I", head, 14)[0] == _BMP_CORE_HEADER:
+            width, height, _, bits = struct.unpack_from("<4H", head, 18)
+            compression = 0
+        else:
+            width, height, _, bits, compression = struct.unpack_from("<2i2HI", head, 18)
+    except struct.error as error:
+        raise CorruptImage("is cut short") from error
+    width, height = abs(width), abs(height)
+    if compression in _BMP_RLE:
+        return width, height, 4 * width * height / (_MOST_SKIPPED * (width + 1))
+    return width, height, width * height * bits / 8
 
 
 def _gray_or_rgb(image: Image.Image) -> Image.Image:

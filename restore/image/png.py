@@ -19,6 +19,7 @@ from restore.image.cicp import Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.icc import LONGEST_PROFILE, check_profile, other_primaries
+from restore.image.limits import check_least_bytes
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
@@ -47,6 +48,8 @@ _XMP_KEYWORD = b"XML:com.adobe.xmp"
 _MOST_BLOCK_BYTES = 64 << 20
 _LONGEST_SIDE = 1_000_000  # of libpng
 _IDAT_BYTES = 1 << 20
+_MOST_INFLATED = 1032
+"""Bytes that a byte of deflate yields at most: 258 for every two bits."""
 
 
 @dataclass
@@ -78,11 +81,12 @@ def read_png(file: BinaryIO, check_size: CheckSize) -> Picture:
 
     Raises:
         CorruptImage: a chunk does not match its checksum, or the header is invalid.
+            Or there are more pixels than the file can hold.
         UnsupportedImage: an animation, or a side of more than a million pixels.
         Exception: whatever libpng raises on damaged pixels.
     """
     chunks = _read_chunks(file.read(), check_size)
-    samples = _deinterlaced(chunks) if chunks.is_interlaced else _decoded(chunks, chunks.pixels)
+    samples = _deinterlaced(chunks) if chunks.is_interlaced else _whole(chunks)
     is_deep = chunks.bit_depth == 16
     pixels, alpha = planes(samples, 65535 if is_deep else 255)
     picture = Picture(
@@ -142,7 +146,7 @@ def _read_chunks(data: bytes, check_size: CheckSize) -> _Chunks:
         match kind:
             case b"IHDR":
                 _read_header(found, body)
-                check_size(found.width, found.height)
+                _check_size(found, len(data), check_size)
             case b"PLTE" if found.colour == _PALETTE:
                 found.palette = bytes(body)
             case b"tRNS":
@@ -187,6 +191,13 @@ def _read_header(found: _Chunks, body: memoryview) -> None:
     found.is_interlaced = interlacing == 1
 
 
+def _check_size(found: _Chunks, file_size: int, check_size: CheckSize) -> None:
+    width, height = found.width, found.height
+    least = width * height * found.row_bits_per_column / 8 / _MOST_INFLATED
+    check_least_bytes(width, height, least, file_size)
+    check_size(width, height, 3 if found.colour == _PALETTE else _SAMPLES[found.colour])
+
+
 def _verified(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     """Yield kind and body of every chunk up to IEND.
 
@@ -209,17 +220,22 @@ def _verified(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
     raise CorruptImage("is cut short")
 
 
-def _decoded(
-    chunks: _Chunks, bodies: Sequence[bytes | memoryview], size: tuple[int, int] | None = None
-) -> NDArray[np.generic]:
-    """Decode the compressed rows of a picture, or of one pass with its own ``(width, height)``.
+def _whole(chunks: _Chunks) -> NDArray[np.generic]:
+    """Decode a picture that is not interlaced; its compressed pixels are freed before."""
+    png = _cleaned(chunks, chunks.pixels, chunks.width, chunks.height)
+    chunks.pixels.clear()
+    return _decoded(png, chunks.width, chunks.height)
 
-    libpng gets only the chunks that define pixels, cleaned so that it prints no warnings. Returns
-    ``[H, W]`` or ``[H, W, S]``.
+
+def _cleaned(
+    chunks: _Chunks, bodies: Sequence[bytes | memoryview], width: int, height: int
+) -> bytes:
+    """Return a PNG of compressed rows with only the chunks that define pixels.
+
+    Cleaned so that libpng prints no warnings.
     """
-    width, height = size or (chunks.width, chunks.height)
     header = _HEADER.pack(width, height, chunks.bit_depth, chunks.colour, 0, 0, 0)
-    parts = [_SIGNATURE, _chunk(b"IHDR", header)]
+    parts: list[bytes | memoryview] = [_SIGNATURE, _chunk(b"IHDR", header)]
     transparency = chunks.transparency
     if chunks.colour == _PALETTE:
         entries = 1 << chunks.bit_depth
@@ -228,9 +244,15 @@ def _decoded(
     expected = {_GRAY: 2, _RGB: 6, _PALETTE: len(transparency)}.get(chunks.colour)
     if transparency and len(transparency) == expected:
         parts.append(_chunk(b"tRNS", transparency))
-    parts += [_chunk(b"IDAT", body) for body in bodies]
+    for body in bodies:
+        parts += _chunk_parts(b"IDAT", body)
     parts.append(_chunk(b"IEND", b""))
-    samples: NDArray[np.generic] = imagecodecs.png_decode(b"".join(parts))
+    return b"".join(parts)
+
+
+def _decoded(png: bytes, width: int, height: int) -> NDArray[np.generic]:
+    """Decode ``[H, W]`` or ``[H, W, S]``."""
+    samples: NDArray[np.generic] = imagecodecs.png_decode(png)
     if samples.shape[:2] != (height, width):
         raise CorruptImage("has pixels that do not match the size in its header")
     return samples
@@ -247,27 +269,31 @@ def _deinterlaced(chunks: _Chunks) -> NDArray[np.generic]:
             passes.append(
                 (slice(y, None, step_y), slice(x, None, step_x), width, height, row_bytes)
             )
-    total = sum(height * row_bytes for *_, height, row_bytes in passes)
-    rows = zlib.decompressobj().decompress(b"".join(chunks.pixels), total)
-    if len(rows) < total:
-        raise CorruptImage("is cut short")
+    inflater, stream = zlib.decompressobj(), b"".join(chunks.pixels)
+    chunks.pixels.clear()
     samples: NDArray[np.generic] | None = None
-    position = 0
     for row_slice, column_slice, width, height, row_bytes in passes:
-        end = position + height * row_bytes
-        part = _decoded(chunks, [zlib.compress(rows[position:end], 0)], (width, height))
+        rows = inflater.decompress(stream, height * row_bytes)
+        stream = inflater.unconsumed_tail
+        if len(rows) < height * row_bytes:
+            raise CorruptImage("is cut short")
+        rows = zlib.compress(rows, 0)
+        part = _decoded(_cleaned(chunks, [rows], width, height), width, height)
         if samples is None:
             samples = np.empty((chunks.height, chunks.width, *part.shape[2:]), part.dtype)
         samples[row_slice, column_slice] = part
-        position = end
     if samples is None:
         raise CorruptImage("has no pixels")
     return samples
 
 
 def _chunk(kind: bytes, body: bytes | memoryview) -> bytes:
+    return b"".join(_chunk_parts(kind, body))
+
+
+def _chunk_parts(kind: bytes, body: bytes | memoryview) -> list[bytes | memoryview]:
     checksum = struct.pack(">I", zlib.crc32(body, zlib.crc32(kind)))
-    return b"".join([struct.pack(">I", len(body)), kind, body, checksum])
+    return [struct.pack(">I", len(body)), kind, body, checksum]
 
 
 def _inflated(data: bytes, most: int = _MOST_BLOCK_BYTES) -> bytes | None:

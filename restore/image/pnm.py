@@ -1,7 +1,7 @@
 """PGM and PPM, plain and raw, 8 and 16 bits: Pillow reads 16-bit PPM as 8 bits."""
 
 import re
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from restore.errors import CorruptImage
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.limits import check_least_bytes
 from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
 
@@ -17,7 +18,10 @@ __all__ = ["read_pnm", "write_pnm"]
 _LONGEST_HEADER = 1 << 16
 """Bytes, comments included; of whole files of blanks a match would take minutes and memory."""
 _LONGEST_NUMBER = 16
-"""Bytes of a plain sample with the blanks around it, on average."""
+"""Digits of a plain sample, with zeros in front."""
+_PART = 1 << 20
+"""Bytes of plain samples that are parsed at once; as numbers they take several times as many."""
+_DIGITS, _BLANKS = b"0123456789", b" \t\n\v\f\r"
 _TOKEN = rb"(?:\s|#[^\n]*\n)*"
 _HEADER = re.compile(
     rb"P([2356])(?=\s)" + _TOKEN + rb"(\d{1,9})(?=[\s#])" + _TOKEN + rb"(\d{1,9})(?=[\s#])"
@@ -37,30 +41,51 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     kind, width, height, peak = (int(group) for group in header.groups())
     if not (width and height and 0 < peak < 65536):
         raise CorruptImage("has a damaged header")
-    check_size(width, height)
-    channels = 3 if kind in (3, 6) else 1
+    is_plain, channels = kind in (2, 3), 3 if kind in (3, 6) else 1
+    dtype = np.dtype(">u2" if peak > 255 else np.uint8)
     count = width * height * channels
+    # Plain samples take a digit each, and a blank between them.
+    least = 2 * count - 1 if is_plain else count * dtype.itemsize
+    check_least_bytes(width, height, least, file.seek(0, 2) - header.end())
+    check_size(width, height, channels)
     file.seek(header.end())
-    if kind in (2, 3):
-        samples = _plain_samples(file.read(_LONGEST_NUMBER * count + _LONGEST_HEADER), count)
+    if is_plain:
+        samples = _plain_samples(file, count, peak)
     else:
-        dtype = np.dtype(">u2" if peak > 255 else np.uint8)
-        body = file.read(count * dtype.itemsize)
-        samples = np.frombuffer(body, dtype, len(body) // dtype.itemsize)
+        samples = np.frombuffer(file.read(least), dtype)
+        _check_peak(samples, peak)
     if len(samples) < count:
         raise CorruptImage("is cut short")
-    if samples.max() > peak:
-        raise CorruptImage(f"has samples above {peak}, the maximum that it states")
     pixels, _ = planes(samples.reshape(height, width, channels), peak)
     return Picture(pixels=pixels, bit_depth=16 if peak > 255 else 8, format=ImageFormat.PPM)
 
 
-def _plain_samples(text: bytes, count: int) -> NDArray[np.uint64]:
-    if text.translate(None, b"0123456789 \t\n\v\f\r"):
+def _plain_samples(file: BinaryIO, count: int, peak: int) -> NDArray[np.uint16]:
+    samples = np.empty(count, np.uint16)
+    found, rest = 0, b""
+    while found < count and (text := rest + (part := file.read(_PART))):
+        end = len(text.rstrip(_DIGITS)) if part else len(text)  # the last number may go on
+        numbers, rest = _numbers(text[:end], peak)[: count - found], text[end:]
+        if len(rest) > _LONGEST_NUMBER:
+            raise CorruptImage("has samples that are not numbers")
+        samples[found : found + len(numbers)] = numbers
+        found += len(numbers)
+    return samples[:found]
+
+
+def _numbers(text: bytes, peak: int) -> NDArray[np.uint64]:
+    if text.translate(None, _DIGITS + _BLANKS):
         raise CorruptImage("has samples that are not numbers")
-    if text.isspace() or not text:
+    if not text or text.isspace():
         return np.empty(0, np.uint64)  # where numpy would find a zero
-    return np.fromstring(text, dtype=np.uint64, sep=" ")[:count]
+    numbers = np.fromstring(text, dtype=np.uint64, sep=" ")
+    _check_peak(numbers, peak)
+    return numbers
+
+
+def _check_peak(samples: NDArray[Any], peak: int) -> None:
+    if samples.max() > peak:
+        raise CorruptImage(f"has samples above {peak}, the maximum that it states")
 
 
 def write_pnm(picture: Picture, encoding: SampleEncoding) -> bytes:

@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import IFDRational
 from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
 from restore.image.colour import SRGB_TO_XYZ
+from restore.image.limits import most_pixels
 from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
 from restore.image.raw_picture import RawPicture
 from restore.image.raw_process import ask
@@ -37,8 +38,8 @@ _SHARED_MAGIC = (b"II*\x00", b"MM\x00*", b"IIII", b"MMMM")
 _SINGULAR = 1e-9
 
 _SECONDS = 60.0
+_SAMPLES = 3
 _BYTES_PER_PIXEL, _LEAST_BYTES = 24, 2 << 30
-_DEFAULT_MAX_PIXELS = 500_000_000
 _DATE_TIME = 306
 _EXPOSURE_TIME, _F_NUMBER, _ISO, _DATE_TIME_ORIGINAL = 33434, 33437, 34855, 36867
 _FOCAL_LENGTH, _LENS_MODEL = 37386, 42036
@@ -63,7 +64,7 @@ def as_raw(source: RawPicture | str | PathLike[str]) -> RawPicture:
 def read_raw(
     path: str | PathLike[str],
     *,
-    max_pixels: int = _DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     seconds: float = _SECONDS,
     name: str | None = None,
 ) -> RawPicture:
@@ -74,14 +75,15 @@ def read_raw(
 
     Args:
         path: Path of the file.
-        max_pixels: Number of pixels above which a file is refused before memory is allocated.
+        max_pixels: Number of pixels above which a file is refused before memory is allocated;
+            None for 500 million, and no more than memory holds.
         seconds: Time limit in seconds.
         name: Name of the file in error messages; None for its path.
 
     Raises:
         UnsupportedImage: not a RAW file, or one without a Bayer or X-Trans mosaic.
         CorruptImage: the file is damaged or truncated, or the child crashed or timed out.
-        ImageTooLarge: the sensor has more than ``max_pixels``.
+        ImageTooLarge: the sensor has more than ``max_pixels``, or more than memory holds.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
 
@@ -106,7 +108,6 @@ def develop_raw(
     path: Path,
     look: Look,
     *,
-    max_pixels: int = _DEFAULT_MAX_PIXELS,
     seconds: float = _SECONDS,
 ) -> NDArray[np.uint16]:
     """Return LibRaw's own development of a RAW file, with the camera's white balance.
@@ -117,7 +118,6 @@ def develop_raw(
         path: the file.
         look: libraw for sRGB with LibRaw's own curve (BT.709), the reference of Learning to See in
             the Dark; srgb for sRGB's curve; camera for linear camera RGB.
-        max_pixels: refuse larger sensors before memory is taken.
         seconds: time limit.
 
     Returns:
@@ -126,22 +126,24 @@ def develop_raw(
     Raises:
         InputError: as ``read_raw``.
     """
-    header, samples = _asked(path, max_pixels, seconds, str(path), look=look)
+    header, samples = _asked(path, None, seconds, str(path), look=look)
     return np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
 
 
 def _asked(
-    path: Path, max_pixels: int, seconds: float, name: str, *, look: Look | None
+    path: Path, max_pixels: int | None, seconds: float, name: str, *, look: Look | None
 ) -> tuple[dict[str, Any], bytes]:
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             if not _may_be_raw(head):
                 raise UnsupportedImage(f"is not a camera RAW file{_advice(head)}")
+        most, limit = most_pixels(_SAMPLES, max_pixels)
         request = {
             "path": str(path.resolve()),
-            "max_pixels": max_pixels,
-            "max_bytes": _LEAST_BYTES + _BYTES_PER_PIXEL * max_pixels,
+            "max_pixels": most,
+            "limit": limit,
+            "max_bytes": _LEAST_BYTES + _BYTES_PER_PIXEL * most,
             "look": look,
         }
         return ask(request, seconds=seconds)

@@ -91,10 +91,7 @@ class _Child:
         header: dict[str, Any] = json.loads(_exactly(self.process.stdout, length))
         if "error" in header:
             if header["error"] == "large":
-                raise ImageTooLarge(
-                    f"has {header['message']} pixels, more than the limit of "
-                    f"{request['max_pixels']:,}; raise it with --max-pixels"
-                )
+                raise ImageTooLarge(f"has {header['message']} pixels, more than {request['limit']}")
             raise _ERRORS[header["error"]](header["message"])
         return header, _exactly(self.process.stdout, 2 * math.prod(header["shape"]))
 

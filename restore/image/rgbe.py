@@ -9,6 +9,7 @@ import numpy as np
 from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.limits import check_least_bytes
 from restore.image.picture import Picture, Transfer
 from restore.image.samples import planes
 
@@ -19,6 +20,8 @@ _HEADER = re.compile(rb"#\?[^\n]*\n(?:[^\n]+\n)*\n([^\n]{1,80})\n")
 _SIZE = re.compile(rb"-Y +(\d{1,9}) +\+X +(\d{1,9})\s*")
 _ANY_SIZE = re.compile(rb"[-+][XY] +\d+ +[-+][XY] +\d+\s*")
 _LARGEST = 1.6e38  # just below what the largest exponent holds
+_LONGEST_RUN = 127
+"""Samples that two bytes repeat, in each of the four planes of a row."""
 
 
 def read_rgbe(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -26,7 +29,7 @@ def read_rgbe(file: BinaryIO, check_size: CheckSize) -> Picture:
 
     Raises:
         UnsupportedImage: another row order, or XYZ colours.
-        CorruptImage: a damaged header.
+        CorruptImage: a damaged header, or one of more pixels than the file can hold.
         Exception: whatever the codec raises on damaged data.
     """
     data = file.read()
@@ -37,10 +40,15 @@ def read_rgbe(file: BinaryIO, check_size: CheckSize) -> Picture:
     if not size or b"32-bit_rle_xyze" in header[0]:
         raise UnsupportedImage("has XYZ colours or an unusual row order; top-down RGBE is read")
     width, height = int(size[2]), int(size[1])
-    check_size(width, height)
+    check_least_bytes(width, height, 8 * width * height / _LONGEST_RUN, len(data) - header.end())
+    check_size(width, height, 3)
     # The codec parses the size itself: a header of ours makes it read the size just checked.
     plain = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % (height, width)
-    pixels, _ = planes(imagecodecs.rgbe_decode(plain + data[header.end() :]), 1.0)
+    data = b"".join([plain, memoryview(data)[header.end() :]])
+    del header  # it holds the file
+    samples = imagecodecs.rgbe_decode(data)
+    del data
+    pixels, _ = planes(samples, 1.0)
     return Picture(
         pixels=pixels,
         bit_depth=32,

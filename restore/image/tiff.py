@@ -1,5 +1,6 @@
 """Reading TIFF, checked before pixels are decoded: tifffile tolerates more damage than we may."""
 
+import io
 import logging
 import math
 import struct
@@ -15,13 +16,17 @@ from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import ImageFormat
 from restore.image.icc import is_encoded, other_primaries
+from restore.image.jpeg_frame import read_frame
+from restore.image.limits import check_least_bytes
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, Transfer
 from restore.image.samples import planes
 from restore.image.tiff_exif import exif_of_tiff
-from restore.image.webp import webp_size
+from restore.image.tiff_least import least_bytes, stored_bytes
+from restore.image.webp import least_webp_bytes, webp_size
 
 __all__ = [
+    "READ_BYTES",
     "black_at_zero",
     "check_directory",
     "check_segments",
@@ -37,10 +42,9 @@ _TAGS_THAT_MATTER = {
     *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320),
     *(322, 323, 324, 325, 338, 339, 347, 700, 34675),
 }
-# None, CCITT, LZW, deflate, PackBits, LZMA, Zstandard: they fill a strip and no more.
-_PLAIN_COMPRESSIONS = {1, 2, 3, 4, 5, 8, 32773, 32946, 34925, 50000}
 _HEAD_BYTES = 1 << 16
-_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+READ_BYTES = 16 << 20
+"""Compressed strips or tiles that are in memory at once; tifffile's default is 256 MiB."""
 _JPEG2000_START = b"\xff\x4f\xff\x51"
 
 
@@ -64,7 +68,8 @@ def check_segments(tiff: tifffile.TiffFile, page: Any) -> None:
     """Check that all strips or tiles lie in the file, and do not decode to more than expected.
 
     Raises:
-        CorruptImage: a strip or tile is missing (tifffile would fill it with zeros) or too large.
+        CorruptImage: a strip or tile is missing (tifffile would fill it with zeros) or too large,
+            or all of them together have too few bytes for the picture.
         UnsupportedImage: a compression that cannot be checked.
     """
     if max(page.tilewidth, page.tilelength) > 2 * max(page.imagewidth, page.imagelength) + 1024:
@@ -79,42 +84,34 @@ def check_segments(tiff: tifffile.TiffFile, page: Any) -> None:
         raise CorruptImage("lacks some of its strips or tiles")
     if (offsets > file_size).any() or (counts > file_size - offsets).any():
         raise CorruptImage("is cut short")
-    if page.compression in _PLAIN_COMPRESSIONS:
+    least, there = least_bytes(page), stored_bytes(offsets, counts)
+    if least is not None:
+        # Fills a strip and no more.
+        check_least_bytes(page.imagewidth, page.imagelength, least, there)
         return
     size_of = _SIZES.get(int(page.compression))
     if size_of is None:
         name = getattr(page.compression, "name", str(page.compression))
         raise UnsupportedImage(f"is compressed as {name}; save it with LZW or deflate first")
-    most = 2 * math.prod(page.chunks) + 4096
+    most, least = 2 * math.prod(page.chunks) + 4096, 0
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         tiff.filehandle.seek(offset)
-        width, height = size_of(tiff.filehandle.read(min(count, _HEAD_BYTES)))
+        width, height, own = size_of(tiff.filehandle.read(min(count, _HEAD_BYTES)))
         if width * height > most:
             raise CorruptImage("has a strip or tile that is larger than it says")
+        least += own
+    check_least_bytes(page.imagewidth, page.imagelength, least, there)
 
 
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Return width and height from the start of a JPEG stream.
-
-    Raises:
-        CorruptImage: there is no frame.
-    """
-    position = 2
-    while position + 9 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # filling
-            position += 1
-            continue
-        if marker in _START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", data, position + 5)
-            return width, height
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        position += 2 + length
-    raise CorruptImage("has damaged JPEG data")
+def _jpeg_size(data: bytes) -> tuple[int, int, int]:
+    frame = read_frame(io.BytesIO(data))
+    return frame.width, frame.height, frame.least_bytes
 
 
-def _jpeg2000_size(data: bytes) -> tuple[int, int]:
-    """Return width and height from the start of JPEG 2000 data.
+def _jpeg2000_size(data: bytes) -> tuple[int, int, int]:
+    """Return width, height and the least bytes from the start of JPEG 2000 data.
+
+    Flat pictures take next to nothing.
 
     Raises:
         CorruptImage: there is no code stream, or one of more than four components.
@@ -126,7 +123,12 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int]:
     (components,) = struct.unpack_from(">H", data, start + 40)
     if components > 4:
         raise CorruptImage("has damaged JPEG 2000 data")
-    return width, height
+    return width, height, 0
+
+
+def _webp_size(data: bytes) -> tuple[int, int, int]:
+    width, height = webp_size(data)
+    return width, height, least_webp_bytes(io.BytesIO(data), width, height)
 
 
 # Decoders allocate memory at once for the width and height stated in compressed data.
@@ -135,7 +137,7 @@ _SIZES = {
     33003: _jpeg2000_size,
     33005: _jpeg2000_size,
     34712: _jpeg2000_size,
-    50001: webp_size,
+    50001: _webp_size,
 }
 
 
@@ -174,10 +176,13 @@ def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
     """
     page = _only_page(tiff)
     check_directory(tiff, page)
-    check_size(page.imagewidth, page.imagelength)
     _sample_kind(page)
     _check_colours(page)
+    if not page.imagewidth or not page.imagelength:
+        raise CorruptImage("has no pixels")
     check_segments(tiff, page)
+    samples = 3 if page.photometric == _PALETTE else page.samplesperpixel
+    check_size(page.imagewidth, page.imagelength, samples)
     return page
 
 
@@ -269,7 +274,7 @@ def _check_colours(page: Any) -> None:
 
 def _decoded(page: Any) -> NDArray[Any]:
     """Return the samples of one page, ``[H, W]`` or ``[H, W, S]``, black at 0."""
-    samples: NDArray[Any] = page.asarray(maxworkers=1)
+    samples: NDArray[Any] = page.asarray(maxworkers=1, buffersize=READ_BYTES)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)
     if samples.shape[:2] != (page.imagelength, page.imagewidth):

@@ -11,7 +11,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
-from restore.image.decode import named_errors, size_check
+from restore.image.decode import named_errors
+from restore.image.limits import BYTES_PER_SAMPLE, pixel_check
 from restore.image.picture import Picture
 from restore.image.samples import planes
 from restore.image.tiff import black_at_zero, checked_page, described, peak_of
@@ -26,8 +27,6 @@ __all__ = [
 MEMORY_BUDGET_BYTES = 2 << 30
 """Memory that restoring a picture may take; larger pictures are processed part by part."""
 
-# Measured: the picture as it was, its result, and what the steps between and encoding take.
-_BYTES_PER_SAMPLE = 13
 _MOST_OF_BUDGET_FOR_A_BAND = 8
 _LEAST_SIDE = 32
 
@@ -67,7 +66,7 @@ class OutOfCorePicture:
             tiff = tifffile.TiffFile(self.path)
         with tiff:
             with named_errors(str(self.path)):
-                page = checked_page(tiff, lambda _width, _height: None)
+                page = checked_page(tiff, pixel_check())
                 parts, peak = _Regions(tiff, page), peak_of(page)
 
             def read(part: tuple[slice, slice]) -> Picture:
@@ -79,7 +78,7 @@ class OutOfCorePicture:
 
 
 def open_out_of_core(
-    path: Path, *, workplace: Path, max_pixels: int, budget_bytes: int | None = None
+    path: Path, *, workplace: Path, budget_bytes: int | None = None
 ) -> OutOfCorePicture | None:
     """Return a picture that is to be read part by part, or None if it is to be read whole.
 
@@ -89,7 +88,6 @@ def open_out_of_core(
     Args:
         path: a file.
         workplace: as for ``OutOfCorePicture``.
-        max_pixels: refuse larger pictures.
         budget_bytes: None for ``MEMORY_BUDGET_BYTES``.
 
     Raises:
@@ -101,7 +99,7 @@ def open_out_of_core(
             return None
         file.seek(0)
         with tifffile.TiffFile(file) as tiff:
-            page: Any = checked_page(tiff, size_check(max_pixels))
+            page: Any = checked_page(tiff, pixel_check())
             if not _is_large(page, budget) or not _comes_in_parts(page, budget):
                 return None
             like = described(tiff, page, file)
@@ -110,7 +108,7 @@ def open_out_of_core(
 
 def _is_large(page: Any, budget: int) -> bool:
     samples = page.imagelength * page.imagewidth * page.samplesperpixel
-    return bool(samples * _BYTES_PER_SAMPLE > budget)
+    return bool(samples * BYTES_PER_SAMPLE > budget)
 
 
 def _comes_in_parts(page: Any, budget: int) -> bool:

@@ -14,4 +14,4 @@ def test_without_room_on_the_disk_standard_input_is_refused(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(InputError, match="standard input: cannot be kept on disk: No such file"):
-        RAW_FILES.read(b"RAW", 1000)
+        RAW_FILES.read(b"RAW")

@@ -7,9 +7,7 @@ import pytest
 import typer
 
 from imrestore.app import app
-from imrestore.options import FileOptions
 from restore.image.codecs import WRITTEN, WRITTEN_OF_LIGHT, WRITTEN_OF_RAW
-from restore.image.decode import DEFAULT_MAX_PIXELS
 
 
 def commands(command: Any, path: str = "imrestore") -> Iterator[tuple[str, Any]]:
@@ -46,8 +44,13 @@ def test_formats_are_those_of_the_table() -> None:
     }
 
 
-def test_the_copy_of_a_constant_that_takes_long_to_import_is_right() -> None:
-    assert FileOptions(inputs=[], output="").max_pixels == DEFAULT_MAX_PIXELS
+WITHOUT_PICTURES = {"imrestore weights " + name for name in ("list", "show", "verify", "export")}
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if not hasattr(ALL[path], "commands")])
+def test_every_command_that_reads_pictures_limits_their_pixels(path: str) -> None:
+    names = {name for parameter in ALL[path].params for name in parameter.opts}
+    assert ("--max-pixels" in names) is (path not in WITHOUT_PICTURES)
 
 
 def test_denoise_has_the_options_of_the_contract() -> None:

@@ -44,7 +44,7 @@ def write(path: Path, samples: np.ndarray) -> OutOfCorePicture:
     options = {"extrasamples": ["unassalpha"]} if samples.shape[2] in (2, 4) else {}
     samples = samples[..., 0] if samples.shape[2] == 1 else samples
     tifffile.imwrite(path, samples, photometric=photometric, tile=(16, 32), **options)
-    source = open_out_of_core(path, workplace=path.parent, max_pixels=10**6, budget_bytes=900_000)
+    source = open_out_of_core(path, workplace=path.parent, budget_bytes=900_000)
     assert source is not None
     return source
 

@@ -13,6 +13,7 @@ from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode, encode_rows
+from restore.image.limits import limited
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 
@@ -32,10 +33,8 @@ def samples(count: int, dtype: str = "uint8") -> np.ndarray:
     return values.astype(dtype)[..., 0] if count == 1 else values.astype(dtype)
 
 
-def out_of_core(
-    path: Path, *, max_pixels: int = 10**7, budget: int = 900_000
-) -> OutOfCorePicture | None:
-    return open_out_of_core(path, workplace=path.parent, max_pixels=max_pixels, budget_bytes=budget)
+def out_of_core(path: Path, *, budget: int = 900_000) -> OutOfCorePicture | None:
+    return open_out_of_core(path, workplace=path.parent, budget_bytes=budget)
 
 
 def assert_reads_as_whole(path: Path) -> None:
@@ -161,8 +160,11 @@ def test_what_is_small_or_does_not_come_in_parts_is_left_to_decode(tmp_path: Pat
 
 def test_the_limit_on_pixels_holds(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", samples(3), photometric="rgb", rowsperstrip=8)
-    with pytest.raises(ImageTooLarge, match=r"a\.tif: has 250x300 pixels, the limit is 70,000"):
-        out_of_core(tmp_path / "a.tif", max_pixels=70_000)
+    with (
+        limited(70_000),
+        pytest.raises(ImageTooLarge, match=r"a\.tif: has 250x300 pixels, the limit is 70,000"),
+    ):
+        out_of_core(tmp_path / "a.tif")
 
 
 def test_a_damaged_strip_is_an_error_that_names_the_file(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from restore.image.metadata import EXIF_ERRORS, bare_exif, exif_directories, qui
 from restore.image.pillow import READERS
 from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
 from restore.image.tiff_exif import exif_of_tiff
+from restore.image.webp import webp_exif
 
 __all__ = [
     "FRAME_SUFFIXES",
@@ -197,7 +198,7 @@ def exif_of(file: BinaryIO) -> bytes | None:
     """Return the EXIF block of a picture, or None where there is none or it cannot be found.
 
     Args:
-        file: file at its start; only WebP allocates memory for the whole picture.
+        file: file at its start.
 
     Raises:
         OSError: it cannot be read.
@@ -206,6 +207,8 @@ def exif_of(file: BinaryIO) -> bytes | None:
     file.seek(0)
     if image_format is ImageFormat.TIFF:
         return exif_of_tiff(file)
+    if image_format is ImageFormat.WEBP:
+        return webp_exif(file)
     reader = _HEADER_READERS.get(image_format) if image_format else None
     if reader is None:
         return None
@@ -227,11 +230,9 @@ class Bracket:
 
     Attributes:
         exposures: the frames.
-        max_pixels: larger frames are refused.
     """
 
     exposures: Sequence[Exposure]
-    max_pixels: int
 
     @property
     def height(self) -> int:
@@ -255,16 +256,16 @@ def bracket_files(brackets: Mapping[Path, Sequence[Exposure]]) -> FileKind[Brack
         brackets: frames of each bracket, by the path that stands for it.
     """
 
-    def read(source: Path | bytes, max_pixels: int) -> Bracket:
+    def read(source: Path | bytes) -> Bracket:
         if isinstance(source, bytes):
             raise InputError("standard input holds no bracket")
-        return Bracket(exposures=brackets[source], max_pixels=max_pixels)
+        return Bracket(exposures=brackets[source])
 
     return replace(PICTURES_TO_LIGHT, suffixes=FRAME_SUFFIXES, read=read, before=_middle_exposure)
 
 
-def _middle_exposure(bracket: Bracket, merged: Radiance) -> NDArray[np.uint8]:
+def _middle_exposure(_bracket: Bracket, merged: Radiance) -> NDArray[np.uint8]:
     """Return the frame that the others were aligned to."""
     path = Path(str(merged.record["reference"]))
-    reader = FrameReader(is_linear=False, max_pixels=bracket.max_pixels)
+    reader = FrameReader(is_linear=False)
     return viewable(reader.picture(path)[0])

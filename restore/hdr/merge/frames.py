@@ -55,12 +55,10 @@ class FrameReader:
 
     Attributes:
         is_linear: Whether integer samples are linear.
-        max_pixels: Number of pixels above which frames are refused.
         white_balance: White balance of RAW files; None for each file's own.
     """
 
     is_linear: bool
-    max_pixels: int
     white_balance: tuple[float, float, float] | None = None
 
     def balanced_as(self, path: Path) -> "FrameReader":
@@ -70,14 +68,14 @@ class FrameReader:
         """
         if not is_raw(path):
             return self
-        raw = read_raw(path, max_pixels=self.max_pixels)
+        raw = read_raw(path)
         return replace(self, white_balance=raw.white_balance)
 
     def picture(self, path: Path) -> tuple[Picture, bool]:
         """Return a frame, demosaicked if it is RAW, and whether its samples are linear."""
         if is_raw(path):
             return self._developed(path)[0], True
-        picture = decode(path, max_pixels=self.max_pixels)
+        picture = decode(path)
         if tone_of(picture) is not None:
             picture = replace(picture, pixels=light_of(picture), transfer=Transfer.LINEAR)
         return picture, self.is_linear or picture.transfer is Transfer.LINEAR
@@ -105,7 +103,7 @@ class FrameReader:
 
         White balance and colour matrix come after the sensor: light above 1 may be well measured.
         """
-        raw = read_raw(path, max_pixels=self.max_pixels)
+        raw = read_raw(path)
         camera = demosaiced(raw)
         share = camera.max(axis=0)
         light = linear_srgb(

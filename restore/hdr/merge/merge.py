@@ -17,7 +17,6 @@ from restore.hdr.merge.frames import Frame, FrameReader, luminance, moved
 from restore.hdr.merge.response import SRGB, Response, estimate_response
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.image.colour import SRGB_PRIMARIES
-from restore.image.decode import DEFAULT_MAX_PIXELS
 from restore.image.picture import Picture, Transfer
 
 __all__ = ["merge_bracket"]
@@ -35,7 +34,6 @@ def merge_bracket(
     align: bool = True,
     is_linear: bool = False,
     exposure_stops: float = 0.0,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> Radiance:
     """Merge a bracket.
 
@@ -52,7 +50,6 @@ def merge_bracket(
         align: Whether to register the frames.
         is_linear: Whether integer samples are linear.
         exposure_stops: Stops by which the result is brightened.
-        max_pixels: Number of pixels above which frames are refused.
 
     Returns:
         Scene-linear light, 1 the white of the middle exposure.
@@ -64,9 +61,7 @@ def merge_bracket(
     started = time.perf_counter()
     lights = _checked(exposures)
     middle = _by_light(lights)[(len(lights) - 1) // 2]
-    reader = FrameReader(is_linear=is_linear, max_pixels=max_pixels).balanced_as(
-        exposures[middle].path
-    )
+    reader = FrameReader(is_linear=is_linear).balanced_as(exposures[middle].path)
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     _check_order(exposures, lights, survey)
     response = _response(survey, lights)
