@@ -12,6 +12,7 @@ import OpenEXR
 from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.limits import check_least_bytes
 from restore.image.picture import Picture, Transfer
 from restore.image.samples import as_half
 
@@ -164,6 +165,9 @@ _ONE_LEVEL = 0
 # Rows per chunk of scan lines by the number of the compression: none, RLE, ZIPS, ZIP, PIZ, PXR24,
 # B44, B44A, DWAA, DWAB. Chunks of other compressions are not checked.
 _ROWS_PER_CHUNK = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
+# Bytes that a compressed byte yields at most: runs of 128; deflate (PXR24 drops a byte of four);
+# Huffman codes with runs of 256; blocks of 16 half samples in 14 or 3 bytes; deflated blocks of 64.
+_MOST_DECODED = (1, 64, 1032, 1032, 512, 1376, 3, 11, 1 << 17, 1 << 17)
 
 
 def read_exr_header(file: BinaryIO) -> ExrHeader:
@@ -171,7 +175,7 @@ def read_exr_header(file: BinaryIO) -> ExrHeader:
 
     Raises:
         UnsupportedImage: several parts or deep data.
-        CorruptImage: a damaged header, or a file that is cut short.
+        CorruptImage: a damaged header, a file that is cut short, or more pixels than it can hold.
     """
     try:
         return _read(file)
@@ -195,8 +199,18 @@ def _read(file: BinaryIO) -> ExrHeader:
         chromaticities=struct.unpack("<8f", attributes.get("chromaticities", bytes(32))),
     )
     if header.width > 0 and header.height > 0:
-        _check_chunks(file, size, _chunk_count(header, attributes, flags), bool(flags & _TILED))
+        count = _chunk_count(header, attributes, flags)
+        held = _check_chunks(file, size, count, bool(flags & _TILED)) if count else size
+        _check_held(header, attributes["compression"][0], held)
     return header
+
+
+def _check_held(header: ExrHeader, compression: int, held: int) -> None:
+    if compression < len(_MOST_DECODED):
+        pixel_bytes = sum(2 if each.kind == _HALF else 4 for each in header.channels.values())
+        samplings = [each.x_sampling * each.y_sampling for each in header.channels.values()]
+        decoded = header.width * header.height * pixel_bytes / max([1, *samplings])
+        check_least_bytes(header.width, header.height, decoded / _MOST_DECODED[compression], held)
 
 
 def _attributes(file: BinaryIO) -> dict[str, bytes]:
@@ -245,12 +259,14 @@ def _chunk_count(header: ExrHeader, attributes: dict[str, bytes], flags: int) ->
     return -(-header.height // _ROWS_PER_CHUNK[compression])
 
 
-def _check_chunks(file: BinaryIO, size: int, count: int, is_tiled: bool) -> None:
+def _check_chunks(file: BinaryIO, size: int, count: int, is_tiled: bool) -> int:
+    """Return the bytes of all chunks; those at one place count once."""
     table = file.read(8 * count)
     if len(table) < 8 * count:
         raise CorruptImage("is cut short")
     leader = struct.Struct("<16xi" if is_tiled else "<4xi")
     first = file.tell()
+    held: dict[int, int] = {}
     for (offset,) in struct.iter_unpack("<Q", table):
         if not first <= offset <= size - leader.size:
             raise CorruptImage("is cut short")
@@ -258,3 +274,5 @@ def _check_chunks(file: BinaryIO, size: int, count: int, is_tiled: bool) -> None
         (length,) = leader.unpack(file.read(leader.size))
         if not 0 <= length <= size - offset - leader.size:
             raise CorruptImage("is cut short")
+        held[offset] = length
+    return sum(held.values())

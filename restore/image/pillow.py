@@ -129,12 +129,13 @@ _SAMPLES = {"1": 1, "L": 1, "RGB": 3, "P": 3}
 _BMP_HEAD_BYTES = 34
 _BMP_CORE_HEADER = 12
 _BMP_RLE = (1, 2)
-_MOST_SKIPPED = 255
-"""Rows, and pixels of a row, that one escape of four bytes skips in a run-length coded BMP."""
 
 
 def _bmp_size(head: bytes) -> tuple[int, int, float]:
-    """Return width, height, and the bytes that the file takes at least, from its first bytes."""
+    """Return width, height, and the bytes that the file takes at least, from its first bytes.
+
+    Of run-length coding there is no such bound: it can leave out whole rows.
+    """
     try:
         if struct.unpack_from("<I", head, 14)[0] == _BMP_CORE_HEADER:
             width, height, _, bits = struct.unpack_from("<4H", head, 18)
@@ -144,9 +145,7 @@ def _bmp_size(head: bytes) -> tuple[int, int, float]:
     except struct.error as error:
         raise CorruptImage("is cut short") from error
     width, height = abs(width), abs(height)
-    if compression in _BMP_RLE:
-        return width, height, 4 * width * height / (_MOST_SKIPPED * (width + 1))
-    return width, height, width * height * bits / 8
+    return width, height, 0 if compression in _BMP_RLE else width * height * bits / 8
 
 
 def _gray_or_rgb(image: Image.Image) -> Image.Image:
