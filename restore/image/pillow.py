@@ -47,7 +47,6 @@ READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
 """Formats that Pillow decodes, each with the class that opens it."""
 
 
-
 def read_bmp(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a BMP.
 
