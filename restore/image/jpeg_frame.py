@@ -9,6 +9,8 @@ from restore.errors import CorruptImage
 __all__ = ["Frame", "read_frame"]
 
 _BLOCK = 8
+_MOST_FILLING = 1 << 12
+"""Bytes between two segments; decoders pass over some, but not over a whole file of them."""
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}
@@ -51,12 +53,14 @@ def read_frame(file: BinaryIO) -> Frame:
 
 
 def _next_marker(file: BinaryIO) -> int:
-    """Return the next marker; as in libjpeg, anything else before it is passed over."""
-    while _exactly(file, 1) != b"\xff":
-        pass
-    while (byte := _exactly(file, 1)) == b"\xff":
-        pass
-    return byte[0] or _next_marker(file)
+    """Return the next marker; a little of anything else before it is passed over."""
+    before = b""
+    for _ in range(_MOST_FILLING):
+        byte = _exactly(file, 1)
+        if before == b"\xff" and byte not in (b"\xff", b"\x00"):
+            return byte[0]
+        before = byte
+    raise CorruptImage("has damaged JPEG data")
 
 
 def _frame(marker: int, header: bytes) -> Frame:

@@ -188,11 +188,14 @@ def test_the_bound_of_jpeg_is_close_to_what_the_smallest_files_have(
     assert least < len(data) < (2.5 if progressive else 1.1) * least + 700
 
 
-def test_bytes_before_a_marker_are_passed_over_as_in_libjpeg() -> None:
+def test_some_bytes_before_a_marker_are_passed_over() -> None:
     data = pillow("L", "JPEG")(24, 16)
-    padded = data[:2] + b"filling" + b"\xff\xff\xff" + data[2:]
+    padded = data[:2] + b"filling" + b"\xff\x00\xff\xff\xff" + data[2:]
     frame = read_frame(io.BytesIO(padded))
     assert (frame.width, frame.height, frame.components) == (24, 16, 1)
+    for byte in (b"\x00", b"\xff"):
+        with pytest.raises(CorruptImage):
+            read_frame(io.BytesIO(data[:2] + 10_000 * byte + data[2:]))
 
 
 def test_a_jpeg_without_a_whole_frame_header_is_damaged() -> None:
