@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import restore
+from restore.hdr.optics.psf import load_psf
 from restore.image.codec import SampleEncoding
 from restore.image.dng import write_cfa_dng
 from restore.image.exr import write_exr
@@ -113,6 +114,8 @@ def test_functions_that_take_paths_refuse_larger_pictures(color_model: Path) -> 
                 read("photos/00.png")
         with pytest.raises(restore.RestoreError, match="the limit of 1,000"):
             restore.read_raw("raw.dng")
+        with pytest.raises(restore.RestoreError, match="the limit is 1,000"):
+            load_psf(Path("light/a.exr"))
     assert restore.decode("photos/00.png").width == 50
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from restore.archives import checked_size, open_archive, read_array
 from restore.errors import InputError, UsageError, one_line
 from restore.image.decode import decode
+from restore.image.limits import max_pixels_of_process
 
 __all__ = ["LensDesign", "PointSpread", "aperture", "load_psf", "point_spread", "resized"]
 
@@ -239,7 +240,8 @@ def _planes(path: Path) -> NDArray[np.float64]:
         with path.open("rb") as file:
             values = read_array(file, min(path.stat().st_size, _MOST_BYTES))
     else:
-        values = decode(path, max_pixels=_LARGEST_SIDE**2).pixels
+        most = min(_LARGEST_SIDE**2, max_pixels_of_process())
+        values = decode(path, max_pixels=most).pixels
     values = np.asarray(values, dtype=np.float64)
     if values.ndim == 4 and values.shape[2] == 1:
         values = values[:, :, 0]
