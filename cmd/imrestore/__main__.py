@@ -1,22 +1,23 @@
 """The entry of `imrestore` and of `python -m imrestore`."""
 
-import io
 import os
 import sys
 from typing import Any
 
 from imrestore.exits import ExitCode, Stopped, leave_at_once, raise_on_signals
 from imrestore.output import log, print_tracebacks, say, say_bug, say_warnings
+from imrestore.streams import keep_libraries_off, open_streams, wants_library_messages
 
 
 def main() -> None:
     """Run the command line of this process and exit."""
     _leave_out_the_converter()
-    _open_streams()
-    raise_on_signals()
-    say_warnings()
+    open_streams()
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    keep_libraries_off(shown=wants_library_messages(options))
+    raise_on_signals()
+    say_warnings()
     if "--debug" in options:
         print_tracebacks()
     kept = [argument for argument in options if argument != "--debug"]
@@ -44,23 +45,6 @@ def _leave_out_the_converter() -> None:
     """
     modules: dict[str, Any] = sys.modules
     modules["openvino.tools.ovc"] = None
-
-
-def _open_streams() -> None:
-    """Give the process the standard streams that it was started without, as daemons are.
-
-    Nothing comes in and messages are dropped, but what is written to standard output is missed.
-    A name that the terminal cannot show does not end a run.
-    """
-    if sys.stdin is None:
-        sys.stdin = open(os.devnull)  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:

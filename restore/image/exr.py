@@ -34,6 +34,8 @@ def read_exr(file: BinaryIO, check_size: CheckSize) -> Picture:
     colours = _colours(header)
     file.seek(0)
     with OpenEXR.File(file, separate_channels=True) as opened:
+        if not opened.parts:  # the binding prints what is wrong, and goes on without the pixels
+            raise CorruptImage("has damaged pixels")
         stored = {name: channel.pixels for name, channel in opened.channels().items()}
     pixels = np.empty((len(colours), header.height, header.width), dtype=np.float32)
     for plane, name in zip(pixels, colours, strict=True):
