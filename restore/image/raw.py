@@ -39,7 +39,6 @@ _SINGULAR = 1e-9
 
 _SECONDS = 60.0
 _SAMPLES = 3
-_BYTES_PER_PIXEL, _LEAST_BYTES = 24, 2 << 30
 _DATE_TIME = 306
 _EXPOSURE_TIME, _F_NUMBER, _ISO, _DATE_TIME_ORIGINAL = 33434, 33437, 34855, 36867
 _FOCAL_LENGTH, _LENS_MODEL = 37386, 42036
@@ -70,8 +69,9 @@ def read_raw(
 ) -> RawPicture:
     """Read a RAW file of any camera that LibRaw knows.
 
-    The file is parsed in a child process with a memory and a time limit; a child that dies or
-    hangs is replaced by another for the next file.
+    The file is parsed in a child process with limits for memory and processor time that follow
+    from the size that the file states, and with a time limit; a child that dies or hangs is
+    replaced by another for the next file.
 
     Args:
         path: Path of the file.
@@ -143,7 +143,6 @@ def _asked(
             "path": str(path.resolve()),
             "max_pixels": most,
             "limit": limit,
-            "max_bytes": _LEAST_BYTES + _BYTES_PER_PIXEL * most,
             "look": look,
         }
         return ask(request, seconds=seconds)

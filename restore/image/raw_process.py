@@ -4,14 +4,17 @@ import atexit
 import json
 import math
 import os
+import signal
 import struct
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
@@ -21,6 +24,10 @@ __all__ = ["ask"]
 _MOST_CHILDREN = max(4, os.cpu_count() or 1)
 _IDLE_S = 30.0
 _ERRORS = {"unsupported": UnsupportedImage, "corrupt": CorruptImage}
+_SCRIPT = Path(__file__).with_name("raw_worker.py")
+# Each arena reserves address space, which the child's limit counts as memory.
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1"}
+_OUT_OF_TIME = -getattr(signal, "SIGXCPU", 0) or None  # the exit code
 
 
 def ask(request: dict[str, Any], *, seconds: float) -> tuple[dict[str, Any], bytes]:
@@ -38,7 +45,58 @@ def ask(request: dict[str, Any], *, seconds: float) -> tuple[dict[str, Any], byt
         ImageTooLarge: the sensor has more pixels than the request allows.
     """
     with _pool.child() as child:
+        was_used = child.was_used
+        try:
+            return child.ask(request, seconds)
+        except _Crashed:
+            if not was_used:
+                raise
+    # What it read before may have damaged its memory: a file is judged by itself.
+    with _pool.child(is_new=True) as child:
         return child.ask(request, seconds)
+
+
+class _Crashed(CorruptImage):
+    """The child ended before it answered."""
+
+
+class _Starter:
+    """A thread that starts processes, for Linux kills a child when the thread that started it ends.
+
+    ``raw_worker`` asks for that, so that no child survives this process.
+    """
+
+    def __init__(self) -> None:
+        self._requests: SimpleQueue[tuple[list[str], Future[subprocess.Popen[bytes]]]] = (
+            SimpleQueue()
+        )
+        self._thread: threading.Thread | None = None
+
+    def start(self, command: list[str]) -> "subprocess.Popen[bytes]":
+        """Start a process with pipes for standard input and output; call with a lock held."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, daemon=True)
+            self._thread.start()
+        future: Future[subprocess.Popen[bytes]] = Future()
+        self._requests.put((command, future))
+        return future.result()
+
+    def _work(self) -> None:
+        while True:
+            command, future = self._requests.get()
+            try:
+                future.set_result(
+                    subprocess.Popen(
+                        command,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        stderr=subprocess.DEVNULL,
+                        env=os.environ | _ENVIRONMENT,
+                        process_group=0,  # so that Ctrl-C interrupts this process, not the child
+                    )
+                )
+            except BaseException as error:  # raised where the result is awaited
+                future.set_exception(error)
 
 
 class _Child:
@@ -46,13 +104,8 @@ class _Child:
 
     def __init__(self) -> None:
         # -P: the script must not import the modules beside it.
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", str(Path(__file__).with_name("raw_worker.py"))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            process_group=0,  # so that Ctrl-C interrupts this process, not the child
-        )
+        self.process = _pool.starter.start([sys.executable, "-P", str(_SCRIPT), str(os.getpid())])
+        self.was_used = False
         self.idle_since = 0.0
 
     @property
@@ -65,14 +118,17 @@ class _Child:
         watch = threading.Timer(seconds, self.process.kill)
         watch.daemon = True
         watch.start()
+        self.was_used = True
         try:
             return self._answer(request)
         except (BrokenPipeError, EOFError) as error:
+            is_late = not watch.is_alive()
             self.end()
-            reason = (
-                "crashed the decoder" if watch.is_alive() else f"took longer than {seconds:g} s"
-            )
-            raise CorruptImage(f"is damaged: it {reason}") from error
+            if is_late:
+                raise CorruptImage(f"is damaged: it took longer than {seconds:g} s") from error
+            if self.process.returncode == _OUT_OF_TIME:
+                raise CorruptImage("is damaged: it took too much processor time") from error
+            raise _Crashed("is damaged: it crashed the decoder") from error
         finally:
             watch.cancel()
 
@@ -110,11 +166,12 @@ class _Pool:
         self._idle: list[_Child] = []
         self._working: set[_Child] = set()
         self._reaper: threading.Thread | None = None
+        self.starter = _Starter()
 
     @contextmanager
-    def child(self) -> Iterator[_Child]:
+    def child(self, *, is_new: bool = False) -> Iterator[_Child]:
         """Lend a child, and end it afterwards unless it is ready for another request."""
-        child = self._taken()
+        child = self._taken(is_new=is_new)
         is_ready = False
         try:
             yield child
@@ -133,10 +190,10 @@ class _Pool:
             self._idle.clear()
             self._changed.notify_all()
 
-    def _taken(self) -> _Child:
+    def _taken(self, *, is_new: bool) -> _Child:
         with self._changed:
             self._changed.wait_for(lambda: len(self._working) < self._most)
-            while self._idle:
+            while self._idle and not is_new:
                 # The most recently used one, so that surplus children become idle and end.
                 child = self._idle.pop()
                 if child.is_alive:

@@ -5,10 +5,15 @@ a JSON header (eight bytes, little-endian), the header, and the mosaic's samples
 """
 
 import contextlib
+import ctypes
 import json
+import math
 import os
+import signal
 import struct
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +30,16 @@ _EPOCH_YEAR = 1970  # stands for a date that is not known
 _UNKNOWN = "is no RAW file of a known camera; for finished pictures there is `imrestore denoise`"
 _ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}
 
+# To parse a file, and to decode it: what LibRaw was seen to take, several times over. The stacks of
+# its threads count as memory.
+_OPENING_BYTES, _OPENING_S = (256 << 20) + (16 << 20) * (os.cpu_count() or 1), 10.0
+_READING_BYTES, _READING_S = 24, 2e-6  # per pixel
+_DEVELOPING_BYTES, _DEVELOPING_S = 64, 20e-6
+_MOST_PIXELS_PER_BYTE = 512
+"""The best of the compressions in RAW files, deflate, makes 512 samples of 16 bits of one byte."""
+
+_PR_SET_PDEATHSIG = 1
+
 
 class _Refused(Exception):
     """The file is whole, but of a kind that is not read."""
@@ -35,54 +50,97 @@ class _TooLarge(Exception):
 
 
 def main() -> None:
-    """Answer requests until standard input ends."""
+    """Answer requests until standard input ends, or the parent does."""
+    _end_with(parent=int(sys.argv[1]))
     # LibRaw may print to standard output: it is redirected, and answers go to a duplicate of it.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     for line in sys.stdin:
-        request = json.loads(line)
-        _limit_memory(request["max_bytes"])
-        header: dict[str, Any]
-        samples = b""
-        try:
-            read = _develop if request["look"] else _read
-            header, samples = read(request)
-        except _Refused as error:
-            header = {"error": "unsupported", "message": str(error)}
-        except _TooLarge as error:
-            header = {"error": "large", "message": str(error)}
-        except MemoryError:
-            header = {"error": "corrupt", "message": "needs too much memory"}
-        except rawpy.LibRawFileUnsupportedError:
-            header = {"error": "unsupported", "message": _UNKNOWN}
-        except rawpy.LibRawError as error:
-            reason = error.args[0] if error.args else type(error).__name__
-            text = reason.decode() if isinstance(reason, bytes) else str(reason)
-            header = {"error": "corrupt", "message": f"is damaged ({text})"}
+        header, samples = _answer(json.loads(line))
         encoded = json.dumps(header).encode()
         answers.write(struct.pack("<Q", len(encoded)) + encoded)
         answers.write(samples)
         answers.flush()
 
 
-def _limit_memory(most_bytes: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):  # not on Windows
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    try:
+        return (_develop if request["look"] else _read)(request)
+    except _Refused as error:
+        return {"error": "unsupported", "message": str(error)}, b""
+    except _TooLarge as error:
+        return {"error": "large", "message": str(error)}, b""
+    except MemoryError:
+        return {"error": "corrupt", "message": "needs too much memory"}, b""
+    except rawpy.LibRawFileUnsupportedError:
+        return {"error": "unsupported", "message": _UNKNOWN}, b""
+    except Exception as error:  # of LibRaw, of rawpy, or for values that no camera writes
+        reason = error.args[0] if error.args else type(error).__name__
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        return {"error": "corrupt", "message": f"is damaged ({text:.120})"}, b""
+
+
+def _end_with(parent: int) -> None:
+    """End this process when ``parent`` ends, also in the middle of a file."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended already
+            sys.exit()
+    elif sys.platform != "win32":
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
+
+
+def _limit(most_bytes: int, seconds: float) -> None:
+    """Limit the memory and the processor time that this process may take from now on."""
+    with contextlib.suppress(ImportError):  # not on Windows
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (most_bytes, resource.RLIM_INFINITY))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        cpu = math.ceil(used.ru_utime + used.ru_stime + seconds)
+        for kind, value in (
+            (resource.RLIMIT_AS, _address_space() + most_bytes),
+            (resource.RLIMIT_CPU, cpu),
+        ):
+            _, hard = resource.getrlimit(kind)
+            most = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            with contextlib.suppress(ValueError, OSError):  # systems that do not know the limit
+                resource.setrlimit(kind, (most, hard))
+
+
+def _address_space() -> int:
+    """Return the bytes of address space in use."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux: with room for what Python and its modules take
+        return 2 << 30
 
 
 @contextlib.contextmanager
 def _opened(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
+    size = os.stat(request["path"]).st_size
+    _limit(_OPENING_BYTES + 2 * size, _OPENING_S)
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(rawpy.RawPy())
         try:
             raw.open_file(request["path"])
         except UnicodeEncodeError:  # rawpy passes on names in UTF-8 only
             raw.open_buffer(stack.enter_context(open(request["path"], "rb")))
-        sizes = raw.sizes
-        if sizes.raw_width * sizes.raw_height > request["max_pixels"]:
-            raise _TooLarge(f"{sizes.raw_width}x{sizes.raw_height}")
+        pixels = raw.sizes.raw_width * raw.sizes.raw_height
+        if pixels > request["max_pixels"]:
+            raise _TooLarge(f"{raw.sizes.raw_width}x{raw.sizes.raw_height}")
+        if pixels > _MOST_PIXELS_PER_BYTE * size:
+            raise ValueError("it is too short for its pixels")
+        per_pixel = (
+            (_DEVELOPING_BYTES, _DEVELOPING_S) if request["look"] else (_READING_BYTES, _READING_S)
+        )
+        _limit(_OPENING_BYTES + size + per_pixel[0] * pixels, _OPENING_S + per_pixel[1] * pixels)
         raw.unpack()
         yield raw
 

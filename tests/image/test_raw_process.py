@@ -1,5 +1,6 @@
 """Child processes that read RAW files: replaced when they fail, few, and gone when idle."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import tifffile
 
 from restore.errors import CorruptImage
 from restore.image import raw_process
@@ -133,6 +135,103 @@ def test_many_threads_leave_few_children_and_in_the_end_none(
         assert time.monotonic() < deadline, "idle children did not end"
         time.sleep(0.05)
     assert read_raw(path).width == 132
+
+
+def test_whatever_a_file_raises_leaves_the_child_in_place(
+    path: Path, pool: raw_process._Pool
+) -> None:
+    pool._idle_s = 60.0
+    read_raw(path)
+    first = idle_process(pool)
+    request = {"path": str(path), "max_pixels": 10**6, "look": "unknown"}
+    with pytest.raises(CorruptImage, match="unknown"):
+        raw_process.ask(request, seconds=60)
+    assert idle_process(pool) is first
+
+
+def test_a_file_is_not_blamed_for_what_its_neighbours_left_behind(
+    path: Path, pool: raw_process._Pool
+) -> None:
+    """As if memory that an earlier file damaged ended the child while it reads another."""
+    pool._idle_s = 60.0
+    read_raw(path)
+    with pytest.MonkeyPatch.context() as patched:
+        answer = raw_process._Child._answer
+
+        def crashing(child: raw_process._Child, request: dict[str, object]) -> object:
+            if child is used:
+                child.process.kill()
+            return answer(child, request)
+
+        (used,) = pool._idle
+        patched.setattr(raw_process._Child, "_answer", crashing)
+        assert read_raw(path).width == 132
+
+
+def test_a_child_survives_the_thread_that_asked_for_it(path: Path, pool: raw_process._Pool) -> None:
+    pool._idle_s = 60.0
+    in_threads(1, lambda: read_raw(path))
+    first = idle_process(pool)
+    time.sleep(0.2)
+    assert first.poll() is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_child_does_not_outlive_its_parent(path: Path) -> None:
+    """Even in the middle of a file, where it does not look at its standard input."""
+    script = f"""
+import os, signal, time
+from pathlib import Path
+from restore.image import raw_process
+from restore.image.raw import read_raw
+
+read_raw(Path({str(path)!r}))
+(child,) = raw_process._pool._idle
+os.kill(child.process.pid, signal.SIGSTOP)
+print(child.process.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        status = Path("/proc", parent.stdout.readline().decode().strip(), "stat")
+        assert status.exists()
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while status.exists() and ") Z" not in status.read_text():
+        assert time.monotonic() < deadline, "the child goes on"
+        time.sleep(0.02)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_memory_and_processor_time_are_limited_from_now_on() -> None:
+    program = f"""
+import runpy
+limit = runpy.run_path({str(raw_process._SCRIPT)!r})["_limit"]
+limit(1 << 30, 60)
+kept = bytearray(900 << 20)
+limit(100 << 20, 60)
+try:
+    bytearray(200 << 20)
+    print("not limited", flush=True)
+except MemoryError:
+    limit(100 << 20, 0.1)
+    while True:
+        pass
+"""
+    child = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=60, check=False
+    )
+    assert (child.returncode, child.stdout) == (-signal.SIGXCPU, b"")
+
+
+def test_files_too_short_for_their_pixels_are_refused(tmp_path: Path, sensor: Sensor) -> None:
+    """Of some cameras LibRaw would read zeros."""
+    whole = write_cfa_dng(sensor(size=(2000, 3000)))
+    start = tifffile.TiffFile(io.BytesIO(whole)).pages.first.dataoffsets[0]
+    path = tmp_path / "short.dng"
+    path.write_bytes(whole[: start + 1000])
+    with pytest.raises(CorruptImage, match="too short for its pixels"):
+        read_raw(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
