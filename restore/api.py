@@ -25,13 +25,20 @@ from restore.image.picture import Picture, Transfer
 __all__ = ["decode", "encode", "estimate_sigma", "psnr", "ssim"]
 
 
-def decode(source: str | PathLike[str] | bytes, *, max_pixels: int | None = None) -> Picture:
+def decode(
+    source: str | PathLike[str] | bytes,
+    *,
+    max_pixels: int | None = None,
+    keep_damaged: bool = False,
+) -> Picture:
     """Read one picture, with its colour profile, metadata and alpha.
 
     Args:
         source: Path of a file, or a file's bytes.
         max_pixels: Largest number of pixels accepted, checked before memory is allocated; None for
             500 million, and no more than memory holds.
+        keep_damaged: Take what can be decoded of a damaged picture; its ``damaged`` says what is
+            missing.
 
     Raises:
         UnsupportedImage: not a picture, or an unsupported format.
@@ -48,11 +55,11 @@ def decode(source: str | PathLike[str] | bytes, *, max_pixels: int | None = None
     if max_pixels is not None:
         checked_number("max_pixels", max_pixels, 0, math.inf, "a number of pixels")
     if isinstance(source, bytes):
-        return restore.image.decode.decode(source, max_pixels=max_pixels)
+        return restore.image.decode.decode(source, max_pixels=max_pixels, keep_damaged=keep_damaged)
     path = fspath(source) if isinstance(source, str | PathLike) else None
     if not isinstance(path, str):
         raise UnsupportedImage(f"{source!r:.80}: give the path of a file, or a file's bytes")
-    return restore.image.decode.decode(Path(path), max_pixels=max_pixels)
+    return restore.image.decode.decode(Path(path), max_pixels=max_pixels, keep_damaged=keep_damaged)
 
 
 def encode(

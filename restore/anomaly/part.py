@@ -13,12 +13,14 @@ from restore.errors import CorruptImage, UnsupportedImage, UsageError
 from restore.image.codec import CheckSize
 from restore.image.codecs import ImageFormat, sniff
 from restore.image.coerce import ImageLike, as_picture
+from restore.image.damage import checked_damage
 from restore.image.decode import decode, named_errors
 from restore.image.gray import LOSSY_GRAY, is_gray
 from restore.image.limits import decoding
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, upright, upright_plane
-from restore.image.tiff import READ_BYTES, check_directory, check_segments
+from restore.image.tiff import check_directory, check_segments
+from restore.image.tiff_damage import decode_page
 
 __all__ = ["Part", "as_part", "read_part"]
 
@@ -133,10 +135,10 @@ def _bands(source: Path | bytes, max_pixels: int | None) -> Part | None:
             return None
         file.seek(0)
         with tifffile.TiffFile(file) as tiff, decoding(max_pixels) as check_size:
-            return _read_bands(tiff, check_size)
+            return _read_bands(tiff, check_size, name)
 
 
-def _read_bands(tiff: tifffile.TiffFile, check_size: CheckSize) -> Part | None:
+def _read_bands(tiff: tifffile.TiffFile, check_size: CheckSize, name: str) -> Part | None:
     page = tiff.pages.first
     count = int(page.samplesperpixel)
     is_colour = page.photometric not in (0, 1) and count in (1, 3, 4)
@@ -152,7 +154,8 @@ def _read_bands(tiff: tifffile.TiffFile, check_size: CheckSize) -> Part | None:
         raise CorruptImage("has no pixels")
     check_segments(tiff, page)
     check_size(page.imagewidth, page.imagelength, count)
-    samples = page.asarray(maxworkers=1, buffersize=READ_BYTES)
+    samples, damaged = decode_page(page)
+    checked_damage(name, damaged)
     if page.planarconfig != tifffile.PLANARCONFIG.SEPARATE:
         samples = np.moveaxis(samples, -1, 0)
     if samples.shape != (count, page.imagelength, page.imagewidth):

@@ -18,11 +18,12 @@ from restore.anomaly.part import Part, read_part
 from restore.anomaly.records import record_of
 from restore.anomaly.runner import Detector, Inspection
 from restore.batch.plan import Item
-from restore.batch.stages import readable, size_of, stoppable
+from restore.batch.stages import damage_record, readable, size_of, stoppable
 from restore.batch.stream import Outcome, Status
 from restore.errors import OutputExists
 from restore.files import write_atomically
 from restore.image.codecs import ImageFormat
+from restore.image.damage import noting_damage
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
 
@@ -38,6 +39,7 @@ _SEAM = (128, 128, 128)
 class _Loaded:
     name: str
     part: Part
+    damaged: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class _Result:
     inspection: Inspection
     bit_depth: int
     is_gray_as_rgb: bool
+    damaged: dict[str, str]
     seconds: float
 
 
@@ -71,7 +74,9 @@ class InspectionStages:
 
     def load(self, item: Item) -> _Loaded:
         """Decode."""
-        return _Loaded(item.source_name, read_part(readable(item, self.standard_input)))
+        with noting_damage() as damaged:
+            part = read_part(readable(item, self.standard_input))
+        return _Loaded(item.source_name, part, damaged)
 
     def megapixels(self, loaded: _Loaded) -> float:
         """Return the size of the loaded picture in megapixels."""
@@ -87,6 +92,7 @@ class InspectionStages:
             inspection=inspection,
             bit_depth=loaded.part.bit_depth,
             is_gray_as_rgb=loaded.part.channels != len(inspection.reconstruction),
+            damaged=loaded.damaged,
             seconds=time.perf_counter() - started,
         )
 
@@ -112,7 +118,8 @@ class InspectionStages:
         return Outcome(
             item=item,
             status=Status.DONE,
-            record=_described(record.as_mapping(), self.detector, result),
+            record=_described(record.as_mapping(), self.detector, result)
+            | damage_record(item, result.damaged),
         )
 
     def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:

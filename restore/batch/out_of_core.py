@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from restore.batch.plan import Existing, Item
-from restore.batch.stages import Loaded, PictureStages, Result
+from restore.batch.stages import Loaded, PictureStages, Result, damage_record
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import OutputError, OutputExists
 from restore.files import open_atomically
 from restore.image.codecs import ImageFormat
+from restore.image.damage import noting_damage
 from restore.image.encode import encode_rows
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
@@ -53,8 +54,9 @@ class OutOfCoreStages(PictureStages[Any, Any]):
     def load(self, item: Item) -> Loaded[Any]:
         """Decode, or only open a file that is too large."""
         self.check_folder(item)
-        too_large = self._opened_if_too_large(item)
-        return super().load(item) if too_large is None else Loaded(item, too_large)
+        with noting_damage() as damaged:
+            too_large = self._opened_if_too_large(item)
+        return super().load(item) if too_large is None else Loaded(item, too_large, damaged)
 
     def save(self, item: Item, result: Result[Any], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; a picture that is too large is written strip by strip."""
@@ -69,7 +71,8 @@ class OutOfCoreStages(PictureStages[Any, Any]):
             if self.existing is not Existing.SKIP:
                 raise
             return Outcome(item=item, status=Status.SKIPPED)
-        return Outcome(item=item, status=Status.DONE, record=restored.record)
+        record = {**restored.record, **damage_record(item, result.damaged)}
+        return Outcome(item=item, status=Status.DONE, record=record)
 
     def _opened_if_too_large(self, item: Item) -> OutOfCorePicture | None:
         if item.destination is None or item.source is None or item.compare or item.beside:

@@ -26,6 +26,7 @@ from restore.files import remove_stale_parts, write_atomically
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png, viewable
+from restore.image.damage import noting_damage
 from restore.image.limits import max_pixels_of_process
 from restore.image.losses import losses
 from restore.image.picture import Picture
@@ -34,6 +35,7 @@ __all__ = [
     "Loaded",
     "PictureStages",
     "Result",
+    "damage_record",
     "prepare_folders",
     "readable",
     "size_of",
@@ -49,18 +51,23 @@ _LONGEST_STREAM = 2 << 30
 
 @dataclass(frozen=True)
 class Loaded(Generic[Input]):
-    """An item and its decoded source."""
+    """An item, its decoded source, and what is damaged in it, as ``noting_damage`` has it."""
 
     item: Item
     source: Input
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Result(Generic[Output]):
-    """A task's result, and the picture to compare it with if a comparison is requested."""
+    """A task's result, the picture to compare it with if a comparison is requested, and damage.
+
+    ``damaged`` is what is damaged in the sources, by name, as ``noting_damage`` has it.
+    """
 
     restored: Output
     before: NDArray[np.uint8] | None
+    damaged: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +98,9 @@ class PictureStages(Generic[Input, Output]):
     def load(self, item: Item) -> Loaded[Input]:
         """Decode."""
         self.check_folder(item)
-        return Loaded(item, self.kind.read(readable(item, self.standard_input)))
+        with noting_damage() as damaged:
+            source = self.kind.read(readable(item, self.standard_input))
+        return Loaded(item, source, damaged)
 
     def check_folder(self, item: Item) -> None:
         """Refuse items whose results cannot be written.
@@ -109,13 +118,14 @@ class PictureStages(Generic[Input, Output]):
     def process(self, loaded: Loaded[Input]) -> Result[Output]:
         """Run the task, and keep the input for a before/after picture."""
         try:
-            restored = self.restore(loaded.source)
+            with noting_damage() as damaged:  # of further files
+                restored = self.restore(loaded.source)
         except RestoreError as error:
             # Tasks that read further files already name the file.
             name = f"{loaded.item.source_name}: "
             raise type(error)(name + str(error).removeprefix(name)) from error
         before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
-        return Result(restored, before)
+        return Result(restored, before, {**loaded.damaged, **damaged})
 
     def save(self, item: Item, result: Result[Output], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; the result comes last, so that its presence means all is done."""
@@ -134,7 +144,11 @@ class PictureStages(Generic[Input, Output]):
                 if self.existing is not Existing.SKIP:
                     raise
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
-        record = {**result.restored.record, **({"lost": lost} if lost else {})}
+        record = {
+            **result.restored.record,
+            **damage_record(item, result.damaged),
+            **({"lost": lost} if lost else {}),
+        }
         return Outcome(item=item, status=Status.DONE, record=record)
 
     def _encoded(self, item: Item, restored: Output) -> bytes:
@@ -228,6 +242,18 @@ def _write_stream(stream: BinaryIO | None, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"standard output: cannot be written: {reason}") from error
+
+
+def damage_record(item: Item, damaged: Mapping[str, str]) -> dict[str, str]:
+    """Return what a record says of damaged sources: nothing, or ``damaged`` in a sentence.
+
+    Args:
+        item: The item.
+        damaged: What is damaged, by the names of files, as ``noting_damage`` has it.
+    """
+    own = (item.source_name, str(item.source))
+    sentences = [text if name in own else f"{name}: {text}" for name, text in damaged.items()]
+    return {"damaged": "; ".join(sentences)} if sentences else {}
 
 
 def size_of(item: Item) -> float:

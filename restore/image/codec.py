@@ -74,7 +74,10 @@ class Reader(Protocol):
     """Decodes a file from its start."""
 
     def __call__(self, file: BinaryIO, check_size: CheckSize, /) -> "Picture":
-        """Return the picture; any exception means that the file is damaged."""
+        """Return the picture; any exception means that the file is damaged.
+
+        If only a part of its pixels can be decoded, the picture says so in ``damaged``.
+        """
 
 
 class Writer(Protocol):

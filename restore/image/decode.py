@@ -9,6 +9,7 @@ from typing import BinaryIO
 from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
+from restore.image.damage import checked_damage
 from restore.image.icc import check_profile
 from restore.image.limits import decoding
 from restore.image.picture import Picture
@@ -29,7 +30,12 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _SUPPORTED = f"{', '.join(_NAMES)} and {_LAST_NAME} are read"
 
 
-def decode(source: Path | str | bytes, *, max_pixels: int | None = None) -> Picture:
+def decode(
+    source: Path | str | bytes,
+    *,
+    max_pixels: int | None = None,
+    keep_damaged: bool | None = None,
+) -> Picture:
     """Read one picture.
 
     Args:
@@ -37,14 +43,16 @@ def decode(source: Path | str | bytes, *, max_pixels: int | None = None) -> Pict
         max_pixels: Number of pixels above which a picture is refused before memory is allocated;
             None for the limit of the process, by default ``DEFAULT_MAX_PIXELS`` and no more than
             memory holds.
+        keep_damaged: Whether to take what can be decoded of a damaged picture, which then says so
+            in ``damaged``, and to log a warning; None for what ``keeping_damaged`` has set.
 
     Returns:
         The picture in the file's own colour space and orientation, with its metadata.
 
     Raises:
         UnsupportedImage: the file is not a picture, or its format is not supported.
-        CorruptImage: the file is damaged or truncated. Damage inside a JPEG that still has its end
-            marker goes unnoticed: JPEG has no checksums.
+        CorruptImage: the file is damaged or truncated. JPEG and WebP have no checksums: damage
+            that still makes sense to the decoder goes unnoticed.
         ImageTooLarge: the picture has more than ``max_pixels``, or more than memory holds.
         InputError: the file cannot be opened.
         Each message begins with the file's name.
@@ -54,7 +62,9 @@ def decode(source: Path | str | bytes, *, max_pixels: int | None = None) -> Pict
     with named_errors(name), _opened(source) as file, decoding(max_pixels) as check_size:
         head = file.read(HEAD_BYTES)
         file.seek(0)
-        return _read(file, head, check_size)
+        picture = _read(file, head, check_size)
+        checked_damage(name, picture.damaged, keep=keep_damaged)
+    return picture
 
 
 @contextmanager

@@ -6,11 +6,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.jpeg_frame import read_frame
+from restore.image.jpeg_samples import decode_jpeg
 from restore.image.limits import check_least_bytes
 from restore.image.losses import note_loss
 from restore.image.metadata import (
@@ -24,7 +27,13 @@ from restore.image.metadata import (
     well_formed_exif,
 )
 from restore.image.picture import Picture
-from restore.image.pillow import pillow_options, read_with_pillow, write_with_pillow
+from restore.image.pillow import (
+    gray_or_rgb,
+    loaded_samples,
+    pillow_options,
+    read_with_pillow,
+    write_with_pillow,
+)
 
 __all__ = ["kept_segments", "read_jpeg", "write_jpeg"]
 
@@ -45,10 +54,20 @@ def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
     frame = read_frame(file)
     check_least_bytes(frame.width, frame.height, frame.least_bytes, file.seek(0, 2))
     file.seek(0)
+
+    def samples_of(image: Image.Image) -> tuple[NDArray[np.uint8], str]:
+        file.seek(0)
+        try:
+            return decode_jpeg(file.read(), "GRAY" if gray_or_rgb(image).mode == "L" else "RGB")
+        except ValueError:  # an unusual sampling of the colours, or not JPEG at all
+            file.seek(0)
+            return loaded_samples(image)
+
     return read_with_pillow(
         file,
         ImageFormat.JPEG,
         check_size,
+        samples_of=samples_of,
         notes_of=lambda image: kept_segments(getattr(image, "applist", ())),
     )
 

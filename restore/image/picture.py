@@ -63,6 +63,7 @@ class Picture:
             pixels per metre), but for cICP; written back to PNG.
         notes: other data that is written back to the same ``format`` only: text chunks of a PNG;
             ``kept_segments`` of a JPEG (IPTC, comments, pixels per inch).
+        damaged: what was not in the file where it was damaged or cut short; else "".
 
     Raises:
         UsageError: pixels or alpha have the wrong type or shape.
@@ -92,6 +93,7 @@ class Picture:
     display_window: tuple[int, int, int, int] | None = None
     png_chunks: bytes = b""
     notes: bytes = b""
+    damaged: str = ""
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""

@@ -30,6 +30,9 @@ from restore.image.samples import planes, stored_samples
 
 __all__ = [
     "READERS",
+    "SamplesOf",
+    "gray_or_rgb",
+    "loaded_samples",
     "memory_file",
     "pillow_options",
     "read_bmp",
@@ -45,6 +48,9 @@ READERS: Mapping[ImageFormat, Callable[[BinaryIO], ImageFile.ImageFile]] = {
     ImageFormat.BMP: BmpImageFile,
 }
 """Formats that Pillow decodes, each with the class that opens it."""
+
+SamplesOf = Callable[[Image.Image], tuple[NDArray[np.uint8], str]]
+"""A function that decodes an opened file, and says what is damaged, or ""."""
 
 
 def read_bmp(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -62,12 +68,24 @@ def read_bmp(file: BinaryIO, check_size: CheckSize) -> Picture:
     return read_with_pillow(file, ImageFormat.BMP, check_size)
 
 
+def loaded_samples(image: Image.Image) -> tuple[NDArray[np.uint8], str]:
+    """Return the samples ``[H, W]`` or ``[H, W, S]`` as Pillow decodes them, or raises.
+
+    Raises:
+        UnsupportedImage: CMYK.
+        Exception: whatever Pillow raises on damaged data.
+    """
+    image.load()
+    return np.asarray(gray_or_rgb(image)), ""
+
+
 def read_with_pillow(
     file: BinaryIO,
     image_format: ImageFormat,
     check_size: CheckSize,
     *,
     is_lossless: bool = False,
+    samples_of: SamplesOf = loaded_samples,
     notes_of: Callable[[Image.Image], bytes] = lambda _image: b"",
 ) -> Picture:
     """Read an 8-bit picture, or the first of a multi-picture JPEG (MPO).
@@ -77,13 +95,14 @@ def read_with_pillow(
         image_format: One of ``READERS``.
         check_size: Called with width and height before any pixel is decoded.
         is_lossless: Value of ``Picture.is_lossless``.
+        samples_of: Function that decodes.
         notes_of: Function that returns ``Picture.notes`` of a decoded file.
 
     Raises:
         UnsupportedImage: CMYK, or more than one frame.
         Exception: whatever Pillow raises on damaged data.
     """
-    samples, info, notes = _decoded(file, image_format, check_size, notes_of)
+    samples, damaged, info, notes = _decoded(file, image_format, check_size, samples_of, notes_of)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
     icc = info.get("icc_profile") or None
@@ -98,6 +117,7 @@ def read_with_pillow(
         xmp=info.get("xmp") or None,
         orientation=orientation_of(exif),
         notes=notes,
+        damaged=damaged,
     )
 
 
@@ -105,9 +125,10 @@ def _decoded(
     file: BinaryIO,
     image_format: ImageFormat,
     check_size: CheckSize,
+    samples_of: SamplesOf,
     notes_of: Callable[[Image.Image], bytes],
-) -> tuple[NDArray[np.uint8], dict[Any, Any], bytes]:
-    """Return samples, metadata and ``Picture.notes``.
+) -> tuple[NDArray[np.uint8], str, dict[Any, Any], bytes]:
+    """Return samples, what is damaged, metadata and ``Picture.notes``.
 
     A separate function, so that Pillow's copy is freed when it returns.
     """
@@ -118,9 +139,8 @@ def _decoded(
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
-        image.load()
-        notes = notes_of(image)
-        return np.asarray(_gray_or_rgb(image)), dict(image.info), notes
+        samples, damaged = samples_of(image)
+        return samples, damaged, dict(image.info), notes_of(image)
 
 
 _SAMPLES = {"1": 1, "L": 1, "RGB": 3, "P": 3}
@@ -147,7 +167,12 @@ def _bmp_size(head: bytes) -> tuple[int, int, float]:
     return width, height, 0 if compression in _BMP_RLE else width * height * bits / 8
 
 
-def _gray_or_rgb(image: Image.Image) -> Image.Image:
+def gray_or_rgb(image: Image.Image) -> Image.Image:
+    """Return an image in one of the modes L, RGB and RGBA.
+
+    Raises:
+        UnsupportedImage: it has another kind of samples, such as CMYK.
+    """
     match image.mode:
         case "L" | "RGB" | "RGBA":
             return image

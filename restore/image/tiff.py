@@ -21,12 +21,12 @@ from restore.image.limits import check_least_bytes
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, Transfer
 from restore.image.samples import planes
+from restore.image.tiff_damage import decode_page
 from restore.image.tiff_exif import exif_of_tiff
 from restore.image.tiff_least import least_bytes, stored_bytes
 from restore.image.webp import least_webp_bytes, webp_size
 
 __all__ = [
-    "READ_BYTES",
     "black_at_zero",
     "check_directory",
     "check_segments",
@@ -43,8 +43,6 @@ _TAGS_THAT_MATTER = {
     *(322, 323, 324, 325, 338, 339, 347, 700, 34675),
 }
 _HEAD_BYTES = 1 << 16
-READ_BYTES = 16 << 20
-"""Compressed strips or tiles that are in memory at once; tifffile's default is 256 MiB."""
 _JPEG2000_START = b"\xff\x4f\xff\x51"
 
 
@@ -163,8 +161,9 @@ def read_tiff(file: BinaryIO, check_size: CheckSize) -> Picture:
     with tifffile.TiffFile(file) as tiff:
         page = checked_page(tiff, check_size)
         like = described(tiff, page, file)
-        pixels, alpha = planes(_decoded(page), peak_of(page))
-    return replace(like, pixels=pixels, alpha=alpha)
+        samples, damaged = _decoded(page)
+        pixels, alpha = planes(samples, peak_of(page))
+    return replace(like, pixels=pixels, alpha=alpha, damaged=damaged)
 
 
 def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
@@ -272,14 +271,14 @@ def _check_colours(page: Any) -> None:
         )
 
 
-def _decoded(page: Any) -> NDArray[Any]:
-    """Return the samples of one page, ``[H, W]`` or ``[H, W, S]``, black at 0."""
-    samples: NDArray[Any] = page.asarray(maxworkers=1, buffersize=READ_BYTES)
+def _decoded(page: Any) -> tuple[NDArray[Any], str]:
+    """Return the samples, ``[H, W]`` or ``[H, W, S]``, black at 0, and what is damaged, or ""."""
+    samples, damaged = decode_page(page)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:
         samples = np.moveaxis(samples, 0, -1)
     if samples.shape[:2] != (page.imagelength, page.imagewidth):
         raise CorruptImage("has pixels that do not match the size that it states")
-    return black_at_zero(page, samples)
+    return black_at_zero(page, samples), damaged
 
 
 def black_at_zero(page: Any, samples: NDArray[Any]) -> NDArray[Any]:

@@ -11,11 +11,13 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
+from restore.image.damage import checked_damage
 from restore.image.decode import named_errors
 from restore.image.limits import BYTES_PER_SAMPLE, pixel_check
 from restore.image.picture import Picture
 from restore.image.samples import planes
 from restore.image.tiff import black_at_zero, checked_page, described, peak_of
+from restore.image.tiff_damage import damage_of
 
 __all__ = [
     "MEMORY_BUDGET_BYTES",
@@ -102,7 +104,8 @@ def open_out_of_core(
             page: Any = checked_page(tiff, pixel_check())
             if not _is_large(page, budget) or not _comes_in_parts(page, budget):
                 return None
-            like = described(tiff, page, file)
+            like = replace(described(tiff, page, file), damaged=damage_of(page))
+        checked_damage(str(path), like.damaged)
     return OutOfCorePicture(path=path, height=int(page.imagelength), like=like, workplace=workplace)
 
 
