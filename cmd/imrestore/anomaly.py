@@ -10,7 +10,13 @@ import typer
 
 from imrestore import batch
 from imrestore.exits import ExitCode
-from imrestore.options import NetworkOptions, RunOptions, exclusive, with_options, with_pixel_limit
+from imrestore.options import (
+    NetworkOptions,
+    RunOptions,
+    exclusive,
+    with_decoding_options,
+    with_options,
+)
 from imrestore.output import say
 from imrestore.report import Report, print_plan
 from restore.checks import LARGEST_SEED
@@ -99,7 +105,7 @@ class ThresholdOptions:
         )
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def anomaly(
     files: InspectionOptions,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imrestore import batch
-from imrestore.options import NetworkOptions, RawFileOptions, with_options, with_pixel_limit
+from imrestore.options import NetworkOptions, RawFileOptions, with_decoding_options, with_options
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
@@ -45,7 +45,7 @@ def _output_color(value: str) -> str:
     return value
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def dark_enhance(
     files: RawFileOptions,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imrestore import batch
-from imrestore.options import FileOptions, NetworkOptions, with_options, with_pixel_limit
+from imrestore.options import FileOptions, NetworkOptions, with_decoding_options, with_options
 
 if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult
@@ -39,7 +39,7 @@ def _share(value: float) -> float:
     return value
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def denoise(
     files: FileOptions,

@@ -13,8 +13,8 @@ from imrestore.options import (
     NetworkOptions,
     complete,
     one_of,
+    with_decoding_options,
     with_options,
-    with_pixel_limit,
 )
 from restore.image.codecs import WRITTEN_OF_LIGHT
 
@@ -82,7 +82,7 @@ class LightFileOptions(FileOptions):
     ] = None
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def hdr(
     files: LightFileOptions,

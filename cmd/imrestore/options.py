@@ -18,8 +18,8 @@ __all__ = [
     "complete",
     "exclusive",
     "one_of",
+    "with_decoding_options",
     "with_options",
-    "with_pixel_limit",
     "without_effect",
 ]
 
@@ -278,29 +278,43 @@ _MaxPixels = Annotated[
 ]
 
 
-def with_pixel_limit(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--max-pixels``, which holds for every picture that it decodes."""
+_KeepDamaged = Annotated[
+    bool,
+    typer.Option(
+        "--keep-damaged",
+        help="Take what can be decoded of pictures that are damaged or cut short, and say so; else "
+        "they are refused.",
+    ),
+]
+
+
+def with_decoding_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command ``--max-pixels`` and ``--keep-damaged``, for every picture that it decodes."""
 
     @wraps(command)
-    def limiting(max_pixels: int | None = None, **values: Any) -> None:
+    def decoding(max_pixels: int | None = None, keep_damaged: bool = False, **values: Any) -> None:
+        from restore.image.damage import keeping_damaged
         from restore.image.limits import limited
 
-        with limited(max_pixels):
+        with limited(max_pixels), keeping_damaged(keep_damaged):
             command(**values)
 
-    signature = inspect.signature(command)
-    option = inspect.Parameter(
-        "max_pixels", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_MaxPixels
-    )
-    shown = [*signature.parameters.values(), option]
-    hints = get_type_hints(command, include_extras=True) | {"max_pixels": _MaxPixels}
-    by_name = [
-        each.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[each.name])
-        for each in shown
+    added = {"max_pixels": (_MaxPixels, None), "keep_damaged": (_KeepDamaged, False)}
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        for name, (hint, default) in added.items()
     ]
-    limiting.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
-    limiting.__annotations__ = {each.name: each.annotation for each in by_name}
-    return limiting
+    signature = inspect.signature(command)
+    hints = get_type_hints(command, include_extras=True)
+    by_name = [
+        each.replace(
+            kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints.get(each.name, each.annotation)
+        )
+        for each in (*signature.parameters.values(), *options)
+    ]
+    decoding.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
+    decoding.__annotations__ = {each.name: each.annotation for each in by_name}
+    return decoding
 
 
 def exclusive(values: object, names: Sequence[str]) -> None:

@@ -48,9 +48,10 @@ WITHOUT_PICTURES = {"imrestore weights " + name for name in ("list", "show", "ve
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if not hasattr(ALL[path], "commands")])
-def test_every_command_that_reads_pictures_limits_their_pixels(path: str) -> None:
+def test_every_command_that_reads_pictures_has_the_options_of_decoding(path: str) -> None:
     names = {name for parameter in ALL[path].params for name in parameter.opts}
     assert ("--max-pixels" in names) is (path not in WITHOUT_PICTURES)
+    assert ("--keep-damaged" in names) is (path not in WITHOUT_PICTURES)
 
 
 def test_denoise_has_the_options_of_the_contract() -> None:

@@ -10,7 +10,7 @@ import typer
 from imrestore.anomaly import ThresholdOptions
 from imrestore.evaluate.scores import Quiet
 from imrestore.exits import ExitCode
-from imrestore.options import NetworkOptions, with_options, with_pixel_limit
+from imrestore.options import NetworkOptions, with_decoding_options, with_options
 from imrestore.output import ProgressBar, json_of, print_table, say, visible
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Measured:
         return {"model": self.name, "device": runner.device, "precision": runner.precision}
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def anomaly(
     folder: Annotated[

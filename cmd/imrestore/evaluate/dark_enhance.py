@@ -12,7 +12,7 @@ from imrestore.evaluate.scores import (
     report_scores,
     scored_pictures,
 )
-from imrestore.options import NetworkOptions, with_options, with_pixel_limit, without_effect
+from imrestore.options import NetworkOptions, with_decoding_options, with_options, without_effect
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["dark_enhance"]
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def dark_enhance(
     folder: Annotated[

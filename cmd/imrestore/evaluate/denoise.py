@@ -15,7 +15,7 @@ from imrestore.evaluate.scores import (
     report_scores,
     scored_pictures,
 )
-from imrestore.options import NetworkOptions, with_options, with_pixel_limit
+from imrestore.options import NetworkOptions, with_decoding_options, with_options
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["denoise"]
 _SIGMAS = "15,25,50"
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def denoise(
     folder: Annotated[

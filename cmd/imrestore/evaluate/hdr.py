@@ -10,7 +10,7 @@ import typer
 
 from imrestore.evaluate.scores import Quiet, Recursive
 from imrestore.exits import ExitCode
-from imrestore.options import with_options, with_pixel_limit
+from imrestore.options import with_decoding_options, with_options
 from imrestore.output import ProgressBar, json_of, print_table, visible
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _MEASURES = ("linear", "mu", "pu21")
 _TWIN = "hdr-single"
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def hdr(
     folder: Annotated[

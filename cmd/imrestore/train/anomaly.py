@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imrestore.options import with_options, with_pixel_limit
+from imrestore.options import with_decoding_options, with_options
 from imrestore.train.options import TrainingOptions
 from imrestore.train.supervision import supervised
 
@@ -32,7 +32,7 @@ class DetectorTrainingOptions(TrainingOptions):
         return self.schedule_values() | {"learning_rate": rate}
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def anomaly(
     *,

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from imrestore.options import with_options, with_pixel_limit, without_effect
+from imrestore.options import with_decoding_options, with_options, without_effect
 from imrestore.train.options import TrainingOptions, number_range
 from imrestore.train.supervision import supervised
 
 __all__ = ["dark_enhance"]
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def dark_enhance(
     folders: Annotated[

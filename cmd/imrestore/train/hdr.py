@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from imrestore.options import with_options, with_pixel_limit, without_effect
+from imrestore.options import with_decoding_options, with_options, without_effect
 from imrestore.train.options import TrainingOptions, layer_widths
 from imrestore.train.supervision import supervised
 
 __all__ = ["hdr"]
 
 
-@with_pixel_limit
+@with_decoding_options
 @with_options
 def hdr(
     folders: Annotated[

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.options import with_pixel_limit
+from imrestore.options import with_decoding_options
 from imrestore.output import json_of, print_line, say
 from imrestore.weights.show import Json, Name, described, print_losses
 
@@ -27,7 +27,7 @@ _Output = Annotated[
 _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 
 
-@with_pixel_limit
+@with_decoding_options
 def convert(
     file: Annotated[
         Path,
@@ -128,7 +128,7 @@ def export(
     print_line(f"{output}: {described(weights)}; {sides}; {checked}")
 
 
-@with_pixel_limit
+@with_decoding_options
 def round_weights(
     name: Name,
     pictures: Annotated[
@@ -174,7 +174,7 @@ def round_weights(
     print_line(f"{output}: {described(rounded)}")
 
 
-@with_pixel_limit
+@with_decoding_options
 def measure(
     name: Name,
     pictures: Annotated[
