@@ -31,14 +31,15 @@ def decode_page(page: Any) -> tuple[NDArray[Any], str]:
         Exception: whatever tifffile raises where none can be decoded.
     """
     try:
-        return page.asarray(maxworkers=1, buffersize=_READ_BYTES), damage_of(page)
+        samples = page.asarray(maxworkers=1, buffersize=_READ_BYTES)
     except MemoryError:
         raise
     except Exception:
         samples, lost = _salvaged(page)
         if lost == len(page.dataoffsets):
             raise
-    return samples, _sentence(page, lost)
+        return samples, _sentence(page, lost)
+    return samples, damage_of(page)
 
 
 def damage_of(page: Any) -> str:
