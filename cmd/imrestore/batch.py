@@ -170,7 +170,7 @@ def _work(
 
 
 def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Report:
-    """Return the report of a run, which tells at once about folders that stayed closed."""
+    """Return the report of a run, which tells at once about what was not taken."""
     report = Report(
         len(plan.items),
         describe,
@@ -181,6 +181,8 @@ def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Rep
     )
     for message in plan.closed:
         report.add_closed_folder(message)
+    if plan.left_out and not options.quiet:
+        report.say(plan.left_out)
     return report
 
 

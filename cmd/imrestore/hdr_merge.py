@@ -89,16 +89,19 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")
-    found, closed = find_pictures(
+    search = find_pictures(
         files.inputs,
         recursive=files.recursive,
         output=Path(files.output),
         suffixes=FRAME_SUFFIXES,
         warn=lambda _: None,  # the plan searches again
     )
-    paths = list(dict.fromkeys(one.source for one in found if one.source is not None))
-    if not paths or (closed and not _is_folder(files.output)):
-        raise UsageError(closed[0] if closed else f"no pictures in {', '.join(files.inputs)}")
+    paths = list(dict.fromkeys(one.source for one in search.found if one.source is not None))
+    if search.closed and (not paths or not _is_folder(files.output)):
+        raise UsageError(search.closed[0])
+    if not paths:
+        others = f"; {search.left_out}" if search.left_out else ""
+        raise UsageError(f"no pictures in {', '.join(files.inputs)}{others}")
     if exposures is not None:
         seconds = parse_exposures(exposures, len(paths))
         return [

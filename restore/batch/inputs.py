@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -13,14 +13,19 @@ from restore.image.codecs import PICTURE_SUFFIXES
 __all__ = [
     "STANDARD_STREAM",
     "Found",
+    "Search",
     "by_stem",
     "counterpart",
     "find_pictures",
+    "named_others",
     "names_of",
     "pictures_in",
 ]
 
 log = logging.getLogger("restore")
+
+_NAMED = 6
+"""Suffixes of files of other kinds that are named."""
 
 STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
@@ -39,6 +44,37 @@ class Found:
     relative: PurePath
 
 
+@dataclass(frozen=True)
+class Search:
+    """What was found behind the paths on a command line.
+
+    Attributes:
+        found: the pictures.
+        closed: one sentence for every folder that cannot be read.
+        others: how many files of other kinds lie in the folders, by suffix.
+    """
+
+    found: list[Found]
+    closed: list[str]
+    others: Counter[str]
+
+    @property
+    def left_out(self) -> str:
+        """The files of other kinds in one phrase; "" if there are none."""
+        return named_others(self.others)
+
+
+def named_others(others: Counter[str]) -> str:
+    """Return, for example, ``4 files of other kinds left out: .gif 3, .mov 1``; "" for none."""
+    count = others.total()
+    if not count:
+        return ""
+    named = [f"{suffix or 'without suffix'} {each}" for suffix, each in others.most_common(_NAMED)]
+    more = ", and others" if len(others) > _NAMED else ""
+    files = "1 file of another kind" if count == 1 else f"{count} files of other kinds"
+    return f"{files} left out: {', '.join(named)}{more}"
+
+
 def find_pictures(
     inputs: Sequence[str],
     *,
@@ -46,8 +82,8 @@ def find_pictures(
     output: Path | None,
     suffixes: Collection[str],
     warn: Callable[[str], None] = log.warning,
-) -> tuple[list[Found], list[str]]:
-    """Return the pictures behind ``inputs``, and one sentence for every folder that cannot be read.
+) -> Search:
+    """Return the pictures behind ``inputs``, and what was not taken.
 
     A named file is taken whatever its suffix and whether it exists or not; a folder gives the
     files directly in it with one of ``suffixes`` (lower case), and with ``recursive`` those of
@@ -55,20 +91,19 @@ def find_pictures(
     once, and ``warn`` is told about the others. Hidden names (``.thumbnails``, ``._IMG_1.jpg``) and
     the folder ``output`` are left out.
     """
-    found: list[Found] = []
-    closed: list[str] = []
+    search = Search([], [], Counter())
     for name in inputs:
         path = Path(name)
         if name == STANDARD_STREAM:
-            found.append(Found(None, PurePath("stdin")))
+            search.found.append(Found(None, PurePath("stdin")))
         elif os.path.isdir(path):
-            found += (
+            search.found.extend(
                 Found(source, source.relative_to(path))
-                for source in _walk(path, recursive, output, suffixes, closed, warn)
+                for source in _walk(path, recursive, output, suffixes, search, warn)
             )
         else:
-            found.append(Found(path, PurePath(path.name)))
-    return found, closed
+            search.found.append(Found(path, PurePath(path.name)))
+    return search
 
 
 def names_of(folders: Iterable[Path]) -> str:
@@ -84,15 +119,18 @@ def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder of pictures")
-    found, closed = find_pictures(
+    search = find_pictures(
         [str(folder)], recursive=recursive, output=None, suffixes=PICTURE_SUFFIXES
     )
-    if closed:
-        raise UsageError(closed[0])
-    paths = sorted(one.source for one in found if one.source is not None)
+    if search.closed:
+        raise UsageError(search.closed[0])
+    paths = sorted(one.source for one in search.found if one.source is not None)
     if not paths:
         hint = "" if recursive else " (folders in it are searched with --recursive)"
-        raise UsageError(f"{folder}: holds no pictures{hint}")
+        others = f"; {search.left_out}" if search.left_out else ""
+        raise UsageError(f"{folder}: holds no pictures{others}{hint}")
+    if search.left_out:
+        log.info("%s: %s", folder, search.left_out)
     return paths
 
 
@@ -101,7 +139,7 @@ def _walk(
     recursive: bool,
     output: Path | None,
     suffixes: Collection[str],
-    closed: list[str],
+    search: Search,
     warn: Callable[[str], None],
 ) -> Iterator[Path]:
     left_out = os.path.realpath(output) if output else None
@@ -117,7 +155,7 @@ def _walk(
         try:
             paths = sorted(folder.iterdir())
         except OSError as error:
-            closed.append(f"{folder}: this folder cannot be read: {error.strerror}")
+            search.closed.append(f"{folder}: this folder cannot be read: {error.strerror}")
             continue
         for path in paths:
             if path.name.startswith("."):
@@ -126,8 +164,12 @@ def _walk(
             if os.path.isdir(path):
                 if recursive and os.path.realpath(path) != left_out:
                     (links if os.path.islink(path) else folders).append(path)
-            elif path.suffix.lower() in suffixes and _may_be_a_picture(path):
+            elif not _may_be_a_picture(path):
+                continue
+            elif path.suffix.lower() in suffixes:
                 yield path
+            else:
+                search.others[path.suffix.lower()] += 1
 
 
 def _may_be_a_picture(path: Path) -> bool:

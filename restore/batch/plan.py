@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any
 
-from restore.batch.inputs import STANDARD_STREAM, Found, find_pictures
+from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
 from restore.batch.kinds import PICTURES, FileKind
 from restore.errors import UsageError
 from restore.files import check_name, identity_of
@@ -71,10 +71,12 @@ class BatchPlan:
     Attributes:
         items: items in the order of the work, which does not depend on the order of the inputs.
         closed: one sentence for every folder that could not be read.
+        left_out: files of other kinds in the folders, in one phrase; "" if there are none.
     """
 
     items: tuple[Item, ...]
     closed: tuple[str, ...] = ()
+    left_out: str = ""
 
     @property
     def folders(self) -> list[Path]:
@@ -151,11 +153,11 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     """
     _check_names(request)
     into_folder = _is_folder(request.inputs, request.output)
-    found, closed = _found(request, into_folder)
+    search = _found(request, into_folder)
     if into_folder:
-        items = [_item_in_folder(one, request) for one in found]
+        items = [_item_in_folder(one, request) for one in search.found]
     else:
-        items = [_item_of_file(found, request)] if found else []
+        items = [_item_of_file(search.found, request)] if search.found else []
     if request.compare:
         names = {item.destination for item in items if item.destination}
         stems = Counter(name.with_suffix("") for name in names)
@@ -168,7 +170,11 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     _refuse_inputs_as_outputs(items, request.also_read)
     if request.shard:
         items = items[request.shard.index - 1 :: request.shard.count]
-    return BatchPlan(items=tuple(_treat_existing(items, request.existing)), closed=tuple(closed))
+    return BatchPlan(
+        items=tuple(_treat_existing(items, request.existing)),
+        closed=tuple(search.closed),
+        left_out=search.left_out,
+    )
 
 
 def _check_names(request: PlanRequest) -> None:
@@ -183,20 +189,21 @@ def _check_names(request: PlanRequest) -> None:
         raise UsageError("standard input (-) can be given only once")
 
 
-def _found(request: PlanRequest, into_folder: bool) -> tuple[list[Found], list[str]]:
-    """Return the inputs that get a result, and a sentence for every folder that cannot be read."""
-    found, closed = find_pictures(
+def _found(request: PlanRequest, into_folder: bool) -> Search:
+    """Return the inputs that get a result, and what was not taken."""
+    search = find_pictures(
         request.inputs,
         recursive=request.recursive,
         output=Path(request.output) if into_folder else None,
         suffixes=request.kind.suffixes,
     )
     if request.only is not None:
-        found = [one for one in found if one.source in request.only]
-    if not found and not closed:
+        search = replace(search, found=[one for one in search.found if one.source in request.only])
+    if not search.found and not search.closed:
+        others = f"; {search.left_out}" if search.left_out else ""
         hint = "" if request.recursive else "; -r looks into subfolders too"
-        raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{hint}")
-    return found, closed
+        raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{others}{hint}")
+    return search
 
 
 def _is_folder(inputs: Sequence[str], output: str) -> bool:
