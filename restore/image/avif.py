@@ -5,8 +5,6 @@ What imagecodecs does not know (profiles, orientation, EXIF, XMP) is in boxes ar
 """
 
 import io
-import struct
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -17,21 +15,18 @@ from restore.errors import OutputError, UnsupportedImage
 from restore.image.cicp import SRGB, Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import CODECS, ImageFormat
-from restore.image.icc import other_primaries
-from restore.image.isobmff import Item, Items, box, read_items, with_items
-from restore.image.metadata import EXIF_HEADER, quiet_pillow, with_orientation
+from restore.image.heif_items import described, items_of, orientation_of_items, properties_of
+from restore.image.isobmff import Items, read_items, with_items
+from restore.image.metadata import quiet_pillow
 from restore.image.picture import Picture
 from restore.image.pillow import READERS
 from restore.image.samples import planes, quantised
-from restore.image.stated import stated_profile
 
-__all__ = ["cicp_of", "exif_of_item", "orientation_of_items", "read_avif", "write_avif"]
+__all__ = ["read_avif", "write_avif"]
 
 _LONGEST_SIDE = 65536
 _SPEED = 6
 """From 0, slow, to 10: libavif's own default, of Pillow as well."""
-_PROFILES = (b"prof", b"rICC")
-_XMP_TYPE = b"application/rdf+xml"
 _UNSPECIFIED = 2
 _BT601, _BT2020, _IDENTITY = 6, 9, 0
 _MATRICES = (_IDENTITY, 1, 4, 5, _BT601, 7, _BT2020)
@@ -58,23 +53,14 @@ def read_avif(file: BinaryIO, check_size: CheckSize) -> Picture:
     samples: NDArray[Any] = imagecodecs.avif_decode(data, numthreads=1)
     depth = 8 if samples.dtype == np.uint8 else _depth(items)
     pixels, alpha = planes(samples, 2**depth - 1)
-    icc = next((profile for name in _PROFILES if (profile := items.property(b"colr", name))), None)
-    exif = next(
-        (exif_of_item(each.data) for each in items.described_by if each.kind == b"Exif"), b""
-    )
-    orientation = orientation_of_items(items)
     picture = Picture(
         pixels=pixels,
         alpha=alpha,
         bit_depth=depth,
         format=ImageFormat.AVIF,
-        icc=icc[4:] if icc else None,
-        cicp=cicp_of(items.property(b"colr", b"nclx")),
-        exif=with_orientation(exif, orientation) or None,
-        xmp=next((e.data for e in items.described_by if e.content_type == _XMP_TYPE), None) or None,
-        orientation=orientation,
+        orientation=orientation_of_items(items),
     )
-    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
+    return described(picture, items)
 
 
 def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
@@ -102,67 +88,7 @@ def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
         matrix=colour.matrix,
         numthreads=1,
     )
-    properties = [box(b"colr", b"prof" + picture.icc)] if picture.icc else []
-    properties += _turning(picture.orientation)
-    items = []
-    if picture.exif:
-        # An offset to the header of TIFF comes first.
-        exif = with_orientation(picture.exif, picture.orientation)
-        items.append(Item(kind=b"Exif", data=bytes(4) + exif))
-    if picture.xmp:
-        items.append(Item(kind=b"mime", content_type=_XMP_TYPE, data=picture.xmp))
-    return with_items(bytes(encoded), properties, items)
-
-
-def cicp_of(colr: bytes | None) -> Cicp | None:
-    """Return the code points in the content of a colr box of type nclx, or None."""
-    if colr is None or len(colr) < 11:
-        return None
-    primaries, transfer, matrix, flags = struct.unpack_from(">HHHB", colr, 4)
-    if primaries == transfer == _UNSPECIFIED:
-        return None
-    return Cicp(primaries, transfer, matrix, bool(flags & 0x80))
-
-
-def exif_of_item(data: bytes) -> bytes:
-    """Return the EXIF block in an item: behind an offset, and perhaps the header of JPEG."""
-    if len(data) < 4:
-        return b""
-    (offset,) = struct.unpack_from(">I", data)
-    is_prefixed = data[4:].startswith(EXIF_HEADER)
-    return data[4 + (len(EXIF_HEADER) if is_prefixed else offset) :]
-
-
-# Quarter turns against the clock, and the axis of the mirror that follows, of each orientation.
-_TURNS: dict[int, tuple[int, int | None]] = {
-    1: (0, None),
-    2: (0, 1),
-    3: (2, None),
-    4: (0, 0),
-    5: (1, 0),
-    6: (3, None),
-    7: (3, 0),
-    8: (1, None),
-}
-# The same eight, where a file says it in the other of two ways.
-_ORIENTATIONS = {turn: each for each, turn in _TURNS.items()} | {
-    (1, 1): 7,
-    (2, 0): 2,
-    (2, 1): 4,
-    (3, 1): 5,
-}
-
-
-def orientation_of_items(items: Items) -> int:
-    """Return the orientation 1..8 that the properties irot and imir mean together."""
-    turn, mirror = items.property(b"irot"), items.property(b"imir")
-    return _ORIENTATIONS[turn[0] & 3 if turn else 0, mirror[0] & 1 if mirror else None]
-
-
-def _turning(orientation: int) -> list[bytes]:
-    turn, axis = _TURNS[orientation]
-    boxes = [box(b"irot", bytes((turn,)))] if turn else []
-    return boxes if axis is None else [*boxes, box(b"imir", bytes((axis,)))]
+    return with_items(bytes(encoded), properties_of(picture), items_of(picture))
 
 
 def _depth(items: Items) -> int:
