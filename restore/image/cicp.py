@@ -7,12 +7,13 @@ from numpy.typing import NDArray
 
 from restore.image.colour import SRGB_PRIMARIES
 
-__all__ = ["HLG", "PQ", "SRGB", "Cicp", "light_of_hlg", "light_of_pq"]
+__all__ = ["HLG", "LINEAR", "PQ", "SRGB", "Cicp", "light_of_hlg", "light_of_pq"]
 
 PQ, HLG = 16, 18
 """Transfer characteristics of HDR: SMPTE ST 2084, and ARIB STD-B67."""
 
-_UNSPECIFIED, _LINEAR = 2, 8
+LINEAR = 8
+_UNSPECIFIED = 2
 _D65, _C = "0.3127 0.329", "0.31 0.316"
 _PRIMARIES = {
     1: SRGB_PRIMARIES,
@@ -36,7 +37,7 @@ _CURVES: dict[int, tuple[float, ...]] = {
     4: (2.2,),
     5: (2.8,),
     7: (1 / 0.45, 1 / 1.1115, 0.1115 / 1.1115, 1 / 4, 0.0913),
-    _LINEAR: (1.0,),
+    LINEAR: (1.0,),
     17: (2.6,),
 }
 

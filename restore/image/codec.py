@@ -103,7 +103,8 @@ class Codec:
         alpha: Kind of alpha that it stores.
         is_lossy: Whether decoding returns other samples than were encoded.
         default_quality: Default quality of a lossy format, 1 to 100; else None.
-        holds_metadata: Whether it holds ICC, EXIF and XMP.
+        holds_metadata: Whether it holds EXIF and XMP, and by default profiles.
+        holds_profile: Whether it holds ICC profiles; where it does not, colours are sRGB's.
         holds_orientation: Whether it states the orientation outside EXIF.
         holds_primaries: Whether it states the primaries of linear light without an ICC profile.
         holds_cicp: Whether it states colour spaces in code points that all its viewers know.
@@ -123,6 +124,7 @@ class Codec:
     is_lossy: bool = False
     default_quality: int | None = None
     holds_metadata: bool = True
+    holds_profile: bool = True
     holds_orientation: bool = False
     holds_primaries: bool = False
     holds_cicp: bool = False

@@ -29,7 +29,7 @@ HEAD_BYTES = 64
 
 
 class ImageFormat(StrEnum):
-    """An image file format. BMP is only read; DNG is only written, and only from RAW files.
+    """An image file format. BMP and JPEG 2000 are only read; DNG only written, from RAW files.
 
     >>> import restore
     >>> restore.ImageFormat("jpeg") is restore.ImageFormat.JPEG
@@ -41,6 +41,9 @@ class ImageFormat(StrEnum):
     JPEG = "jpeg"
     WEBP = "webp"
     AVIF = "avif"
+    HEIC = "heic"
+    JXL = "jxl"
+    JP2 = "jp2"
     BMP = "bmp"
     PPM = "ppm"
     EXR = "exr"
@@ -56,11 +59,23 @@ def _is_webp(head: bytes) -> bool:
     return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
-def _is_avif(head: bytes) -> bool:
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2")
+
+
+def _brands(head: bytes) -> tuple[bytes, ...]:
+    """Return the brands of an ISO base media file, the first the major one."""
     if head[4:8] != b"ftyp":
-        return False
+        return ()
     box = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]
-    return any(box[i : i + 4] in (b"avif", b"avis") for i in range(0, len(box), 4))
+    return tuple(box[i : i + 4] for i in range(0, len(box), 4))
+
+
+def _is_avif(head: bytes) -> bool:
+    return not {b"avif", b"avis"}.isdisjoint(_brands(head))
+
+
+def _is_heif(head: bytes) -> bool:
+    return _brands(head)[:1] != () and _brands(head)[0] in _HEIF_BRANDS and not _is_avif(head)
 
 
 def _is_pnm(head: bytes) -> bool:
@@ -92,7 +107,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ),
     ImageFormat.JPEG: Codec(
         name="JPEG",
-        suffixes=(".jpg", ".jpeg", ".jpe"),
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
         recognise=_begins_with(b"\xff\xd8\xff"),
         reader="restore.image.jpeg:read_jpeg",
         writer="restore.image.jpeg:write_jpeg",
@@ -125,6 +140,38 @@ CODECS: Mapping[ImageFormat, Codec] = {
         holds_orientation=True,
         holds_cicp=True,
     ),
+    ImageFormat.HEIC: Codec(
+        name="HEIC",
+        suffixes=(".heic", ".heif", ".hif"),
+        recognise=_is_heif,
+        reader="restore.image.heif:read_heif",
+        writer="restore.image.heif:write_heif",
+        bit_depths=(8, 10, 12),
+        is_lossy=True,
+        default_quality=90,
+        holds_orientation=True,
+        holds_cicp=True,
+    ),
+    ImageFormat.JXL: Codec(
+        name="JPEG XL",
+        suffixes=(".jxl",),
+        recognise=_begins_with(b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n"),
+        reader="restore.image.jxl:read_jxl",
+        writer="restore.image.jxl:write_jxl",
+        bit_depths=(8, 10, 12, 16, 32),
+        samples=Samples.EITHER,
+        is_lossy=True,
+        default_quality=90,
+        holds_profile=False,
+        holds_light=True,
+    ),
+    ImageFormat.JP2: Codec(
+        name="JPEG 2000",
+        suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+        recognise=_begins_with(b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+        reader="restore.image.jp2:read_jp2",
+        is_lossy=True,
+    ),
     ImageFormat.BMP: Codec(
         name="BMP",
         suffixes=(".bmp", ".dib"),
@@ -140,6 +187,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
         bit_depths=(8, 16),
         alpha=Alpha.NONE,
         holds_metadata=False,
+        holds_profile=False,
     ),
     ImageFormat.EXR: Codec(
         name="OpenEXR",
@@ -151,6 +199,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
         samples=Samples.FLOAT,
         alpha=Alpha.PREMULTIPLIED,
         holds_metadata=False,
+        holds_profile=False,
         holds_primaries=True,
         holds_light=True,
         is_for_raw=True,
@@ -165,6 +214,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
         samples=Samples.FLOAT,
         alpha=Alpha.NONE,
         holds_metadata=False,
+        holds_profile=False,
         holds_light=True,
     ),
     # Read as RAW, and written from sensor data: never a Picture.

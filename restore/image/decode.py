@@ -18,14 +18,9 @@ __all__ = ["decode", "named_errors"]
 
 _UNSUPPORTED_MAGIC = (
     (b"GIF8", "is a GIF"),
-    (b"\xff\x0a", "is a JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "is a JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "is a JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "is a JPEG 2000"),
     (b"8BPS", "is a Photoshop document"),
     (b"%PDF", "is a PDF"),
 )
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 *_NAMES, _LAST_NAME = (codec.name for codec in CODECS.values() if codec.reader)
 _SUPPORTED = f"{', '.join(_NAMES)} and {_LAST_NAME} are read"
 
@@ -116,8 +111,6 @@ def _advice(head: bytes) -> str:
 
 
 def _kind_of_brand(brand: bytes) -> str:
-    if brand in _HEIF_BRANDS:
-        return "is a HEIC or HEIF"
     name = "".join(character for character in brand.decode("latin-1") if character.isalnum())
     return f"is a video or a file of type {name}"
 

@@ -155,6 +155,8 @@ def _stored_form(
     if options.strip_metadata:
         picture = replace(picture, notes=b"")
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
+    for part in picture.left_out:
+        note_loss(part)
     picture = _with_transfer(_with_alpha(picture, image_format), codec, linear=linear)
     if picture.format is not image_format:
         picture = _with_profile(picture, codec)
@@ -217,7 +219,7 @@ def _with_transfer(picture: Picture, codec: Codec, *, linear: bool) -> Picture:
     """Return linear or encoded samples in a colour space that the file can state."""
     is_linear = picture.transfer is Transfer.LINEAR
     # In other containers of encoded samples, the ICC profile states the colour space.
-    is_bare = linear or not codec.holds_metadata
+    is_bare = linear or not codec.holds_profile
     is_stated = _states_primaries(picture, codec) and (is_linear or tone_of(picture) is None)
     if linear == is_linear and (not is_bare or is_stated):
         return picture
@@ -233,7 +235,7 @@ def _with_transfer(picture: Picture, codec: Codec, *, linear: bool) -> Picture:
 
 def _with_profile(picture: Picture, codec: Codec) -> Picture:
     """Return the picture with an ICC profile for what another container stated by other means."""
-    is_stated = not codec.holds_metadata or (codec.holds_cicp and picture.cicp)
+    is_stated = not codec.holds_profile or (codec.holds_cicp and picture.cicp)
     if picture.icc or is_stated or picture.transfer is Transfer.LINEAR:
         return picture
     profile = stated_profile(picture)
@@ -244,7 +246,7 @@ def _with_profile(picture: Picture, codec: Codec) -> Picture:
 
 
 def _states_primaries(light: Picture, codec: Codec) -> bool:
-    has_profile = codec.holds_metadata and light.icc is not None
+    has_profile = codec.holds_profile and light.icc is not None
     return not light.primaries or codec.holds_primaries or has_profile
 
 

@@ -1,5 +1,6 @@
 """A decoded picture: pixels as the networks expect them, and everything else to write back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,7 @@ class Picture:
         notes: other data that is written back to the same ``format`` only: text chunks of a PNG;
             ``kept_segments`` of a JPEG (IPTC, comments, pixels per inch).
         damaged: what was not in the file where it was damaged or cut short; else "".
+        left_out: what else is in the file and is never written, as phrases for ``note_loss``.
 
     Raises:
         UsageError: pixels or alpha have the wrong type or shape.
@@ -94,6 +96,7 @@ class Picture:
     png_chunks: bytes = b""
     notes: bytes = b""
     damaged: str = ""
+    left_out: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""

@@ -1,0 +1,127 @@
+"""JPEG XL comes back exactly where it came without loss."""
+
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from restore.errors import CorruptImage, ImageTooLarge, OutputError, UnsupportedImage
+from restore.image.cicp import Cicp
+from restore.image.decode import decode
+from restore.image.encode import encode
+from restore.image.jxl_header import labelled_srgb, read_jxl_header
+from restore.image.losses import losses
+from restore.image.metrics import psnr_chw
+from restore.image.picture import Picture, Transfer
+
+EXIF = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00Zo\xc3\xab"
+
+
+def noise(channels: int, depth: int) -> np.ndarray:
+    peak = 2**depth - 1
+    codes = np.random.default_rng(0).integers(0, peak + 1, (channels, 30, 40))
+    return (codes / peak).astype(np.float32)
+
+
+@pytest.mark.parametrize("depth", [8, 10, 12, 16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("has_alpha", [False, True])
+def test_without_loss_every_sample_comes_back(channels: int, depth: int, has_alpha: bool) -> None:
+    picture = Picture(
+        pixels=noise(channels, depth),
+        alpha=noise(1, depth)[0] if has_alpha else None,
+        bit_depth=depth,
+        exif=EXIF,
+        xmp=b"<x:xmpmeta/>",
+        is_lossless=True,
+    )
+    result = decode(encode(picture, "jxl"))
+    assert np.array_equal(result.pixels, picture.pixels)
+    if picture.alpha is not None and result.alpha is not None:
+        assert np.array_equal(result.alpha, picture.alpha)
+    assert (result.bit_depth, result.transfer) == (depth, Transfer.SRGB)
+    assert (result.exif, result.xmp) == (EXIF, b"<x:xmpmeta/>")
+    assert result.is_lossless
+    assert result.cicp is None
+
+
+def test_light_comes_back_with_what_is_above_white() -> None:
+    light = np.random.default_rng(0).random((3, 20, 30), np.float32) * 5 - 1
+    picture = Picture(pixels=light, is_float=True, bit_depth=32, transfer=Transfer.LINEAR)
+    result = decode(encode(picture, "jxl"))
+    assert np.array_equal(result.pixels, light)
+    assert (result.is_float, result.transfer) == (True, Transfer.LINEAR)
+
+
+def test_eight_bits_are_written_with_loss_unless_they_came_without() -> None:
+    smooth = np.linspace(0, 1, 40 * 30, dtype=np.float32).reshape(1, 30, 40).repeat(3, 0)
+    picture = Picture(pixels=smooth)
+    lossy, exact = (decode(encode(picture, "jxl", quality=quality)) for quality in (None, 100))
+    assert not lossy.is_lossless
+    assert psnr_chw(lossy.pixels, smooth) > 38
+    assert exact.is_lossless
+    assert np.abs(exact.pixels - smooth).max() < 0.51 / 255
+
+
+def test_quality_is_refused_where_there_is_no_loss() -> None:
+    with pytest.raises(OutputError, match="--bit-depth 8"):
+        encode(Picture(pixels=noise(3, 16), bit_depth=16), "jxl", quality=90)
+
+
+def test_other_colours_are_converted_and_said_to_be() -> None:
+    picture = decode(encode(Picture(pixels=noise(3, 8), cicp=Cicp(12, 13)), "png"))
+    with losses() as lost:
+        result = decode(encode(picture, "jxl"))
+    assert lost == ["its colour space: JPEG XL is in sRGB"]
+    assert result.cicp is None
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 3), (20, 30, 4)])
+def test_a_new_label_leaves_samples_alone(shape: tuple[int, ...]) -> None:
+    """As encoded, 16 bits are declared to be linear; another decoder reads the label as sRGB."""
+    pillow_jxl = pytest.importorskip("pillow_jxl")
+    samples = np.random.default_rng(0).integers(0, 65536, shape).astype(np.uint16)
+    linear = imagecodecs.jpegxl_encode(samples, lossless=True, usecontainer=False)
+    codestream = bytes(linear[linear.find(b"\xff\x0a") :])
+    labelled = labelled_srgb(codestream)
+    assert np.array_equal(imagecodecs.jpegxl_decode(labelled), samples)
+    before, after = (read_jxl_header(each).cicp for each in (codestream, labelled))
+    assert before is not None
+    assert after is not None
+    assert (before.transfer, after.transfer) == (8, 13)
+    profile = pillow_jxl.Decoder(num_threads=0)(labelled)[3]
+    assert b"L\x00i\x00n" not in profile
+
+
+def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(ImageTooLarge, match="40x30"):
+        decode(encode(Picture(pixels=noise(3, 8)), "jxl"), max_pixels=1000)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.02, 0.5, 0.95])
+@pytest.mark.parametrize("exif", [None, EXIF])
+def test_a_file_that_is_cut_short_is_refused(share: float, exif: bytes | None) -> None:
+    encoded = encode(Picture(pixels=noise(3, 16), bit_depth=16, exif=exif), "jxl")
+    with pytest.raises((CorruptImage, UnsupportedImage)):
+        decode(encoded[: max(2, int(share * len(encoded)))])
+
+
+def test_real_files(shared_data: Path) -> None:
+    folder = shared_data / "files/jxl"
+    premultiplied = decode(folder / "alpha_premultiplied.jxl")
+    assert (premultiplied.bit_depth, premultiplied.alpha_is_premultiplied) == (12, True)
+    recompressed = decode(folder / "bench_oriented_brg.jxl")
+    assert (recompressed.width, recompressed.height) == (606, 500)
+    assert recompressed.icc is not None
+    assert recompressed.exif is not None
+    assert recompressed.exif.startswith((b"II", b"MM"))
+    floats = decode(folder / "lossless_pfm.jxl")
+    assert floats.is_float
+    assert floats.is_lossless
+    assert floats.pixels.min() < 0
+    assert decode(folder / "sunset_logo.jxl").bit_depth == 10
+    with pytest.raises(UnsupportedImage, match="animation"):
+        decode(folder / "animation_spline.jxl")
+    with pytest.raises(UnsupportedImage, match="djxl"):
+        decode(folder / "grayscale.jxl")
