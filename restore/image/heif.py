@@ -42,7 +42,7 @@ def read_heif(file: BinaryIO, check_size: CheckSize) -> Picture:
     )
     primary = opened[opened.primary_index]
     info: dict[str, Any] = primary.info
-    check_size(*primary.size)
+    check_size(*primary.size, len(primary.mode.partition(";")[0]))
     depth = int(info["bit_depth"])
     samples: NDArray[Any] = np.asarray(primary)
     pixels, alpha = planes(samples, 2**depth - 1)

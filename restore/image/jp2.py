@@ -39,8 +39,8 @@ def read_jp2(file: BinaryIO, check_size: CheckSize) -> Picture:
     bodies = dict(reversed(boxes))
     if b"jp2c" not in bodies:
         raise CorruptImage("has no picture in it")
-    width, height, depth = _size(bodies[b"jp2c"])
-    check_size(width, height)
+    width, height, samples_per_pixel, depth = _size(bodies[b"jp2c"])
+    check_size(width, height, samples_per_pixel)
     samples: NDArray[Any] = imagecodecs.jpeg2k_decode(data, numthreads=1)
     if samples.dtype not in (np.uint8, np.uint16) or samples.ndim not in (2, 3):
         raise UnsupportedImage("has samples other than 8 to 16 bits without sign")
@@ -84,8 +84,8 @@ def _profile(header: bytes) -> bytes | None:
     return None
 
 
-def _size(codestream: bytes) -> tuple[int, int, int]:
-    """Return width, height and bits per sample from the marker SIZ (ISO/IEC 15444-1, A.5.1).
+def _size(codestream: bytes) -> tuple[int, int, int, int]:
+    """Return width, height, samples per pixel and bits per sample (ISO/IEC 15444-1, A.5.1).
 
     Raises:
         CorruptImage: the codestream is cut short.
@@ -99,4 +99,4 @@ def _size(codestream: bytes) -> tuple[int, int, int]:
         raise CorruptImage("is cut short") from error
     if len(depths) != 1 or (depth := depths.pop() + 1) > 16:
         raise UnsupportedImage("has samples other than 8 to 16 bits without sign")
-    return right - left, bottom - top, depth
+    return right - left, bottom - top, count, depth

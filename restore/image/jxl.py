@@ -45,7 +45,7 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
     boxes = _boxes(data)
     codestream = _codestream(data, boxes)
     header = read_jxl_header(codestream)
-    check_size(header.width, header.height)
+    check_size(header.width, header.height, (1 if header.is_gray else 3) + header.extra_channels)
     if header.is_animation:
         raise UnsupportedImage("is an animation; extract one frame first")
     if header.extra_channels > 1:

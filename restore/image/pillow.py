@@ -3,7 +3,8 @@
 import io
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,6 +21,7 @@ from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc import other_primaries
 from restore.image.limits import check_least_bytes
 from restore.image.metadata import (
+    EXIF_ERRORS,
     EXIF_HEADER,
     bare_exif,
     orientation_of,
@@ -118,7 +120,21 @@ def read_with_pillow(
         orientation=orientation_of(exif),
         notes=notes,
         damaged=damaged,
+        left_out=_further_pictures(info.get("mp")),
     )
+
+
+def _further_pictures(index: bytes | None) -> Sequence[str]:
+    """Say how many pictures follow the first of an MPO, given its index (CIPA DC-007)."""
+    if not index:
+        return ()
+    directory = Image.Exif()
+    with quiet_pillow(), suppress(*EXIF_ERRORS):
+        directory.load(index)
+    count = directory.get(_NUMBER_OF_IMAGES)
+    if not isinstance(count, int) or count < 2:
+        return ()
+    return (f"{count - 1} more picture{'s' if count > 2 else ''} of the file",)
 
 
 def _decoded(
@@ -143,6 +159,7 @@ def _decoded(
         return samples, damaged, dict(image.info), notes_of(image)
 
 
+_NUMBER_OF_IMAGES = 0xB001
 _SAMPLES = {"1": 1, "L": 1, "RGB": 3, "P": 3}
 
 _BMP_HEAD_BYTES = 34

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import CorruptImage
+from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.limits import check_least_bytes
@@ -33,6 +33,7 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a PGM (P2, P5) or PPM (P3, P6).
 
     Raises:
+        UnsupportedImage: another picture follows.
         CorruptImage: the header is invalid, or samples are missing.
     """
     header = _HEADER.match(file.read(_LONGEST_HEADER))
@@ -54,6 +55,8 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     else:
         samples = np.frombuffer(file.read(least), dtype)
         _check_peak(samples, peak)
+        if _HEADER.match(file.read(_LONGEST_HEADER)):
+            raise UnsupportedImage("holds several pictures; send them one by one")
     if len(samples) < count:
         raise CorruptImage("is cut short")
     pixels, _ = planes(samples.reshape(height, width, channels), peak)
