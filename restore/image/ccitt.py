@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 __all__ = ["lacks_rows"]
 
-_END_OF_BLOCK = re.compile("0{11}1(?:1?0{11,}1)+1?0*$")
+_END_OF_BLOCK = re.compile("0{11}1(?:1?0{11}1)+1?0*$")
 """Two or more codes for the end of a line; exactly 11 zeros, as more belong to the code before."""
 _LINE = "000000000001" + "00110101" + "11"
 """The end of a line, a run of no white, and one of two black samples."""

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
@@ -135,7 +135,8 @@ class _Child:
     def end(self) -> None:
         """Stop the process, if it runs."""
         self.process.kill()
-        with self.process:  # closes its pipes and waits
+        # Closes its pipes and waits; what is still to be written to them no longer matters.
+        with suppress(BrokenPipeError), self.process:
             pass
 
     def _answer(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

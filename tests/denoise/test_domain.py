@@ -176,7 +176,7 @@ def test_a_picture_that_is_transparent_everywhere_stays(denoiser: Denoiser) -> N
 
 def out_of_core(path: Path, samples: np.ndarray, **options: object) -> OutOfCorePicture:
     tifffile.imwrite(path, samples, photometric="rgb", tile=(16, 32), **options)
-    source = open_out_of_core(path, workplace=path.parent, max_pixels=10**6, budget_bytes=900_000)
+    source = open_out_of_core(path, workplace=path.parent, budget_bytes=900_000)
     assert source is not None
     return source
 
