@@ -53,13 +53,14 @@ def test_a_suffix_stands_for_one_format() -> None:
 
 def test_outputs_depend_on_what_is_written() -> None:
     assert WRITTEN_OF_RAW.keys() == {"png", "tiff", "jpeg", "exr", "dng"}
-    assert WRITTEN_OF_LIGHT.keys() == {"exr", "hdr", "tiff", "jpeg"}
-    assert {"bmp", "dng"}.isdisjoint(WRITTEN)
+    assert WRITTEN_OF_LIGHT.keys() == {"exr", "hdr", "tiff", "jpeg", "jxl"}
+    assert {"bmp", "dng", "jp2"}.isdisjoint(WRITTEN)
     assert WRITTEN[ImageFormat.TIFF] == ".tif"
 
 
 def test_loss_is_that_of_the_format() -> None:
-    assert [each for each in ImageFormat if is_lossy(each)] == ["jpeg", "webp", "avif"]
+    lossy = {each for each in ImageFormat if is_lossy(each)}
+    assert lossy == {"jpeg", "webp", "avif", "heic", "jxl", "jp2"}
     assert not is_lossy(None)
 
 

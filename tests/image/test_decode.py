@@ -124,9 +124,7 @@ def test_every_cut_is_noticed(kind: str) -> None:
         (b"GIF89a" + b"\x00" * 60, "GIF"),
         (b"8BPS" + b"\x00" * 60, "Photoshop"),
         (b"\x00\x00\x00\x18ftypcrx " + b"\x00" * 60, "camera RAW"),
-        (b"\x00\x00\x00\x18ftypheic" + b"\x00" * 60, "HEIC"),
         (b"\x00\x00\x00\x18ftypisom" + b"\x00" * 60, "a video"),
-        (b"\x00\x00\x00\x0cJXL \r\n" + b"\x00" * 60, "JPEG XL"),
         (b"II*\x00" + b"\x00" * 60, "damaged"),
     ],
 )
