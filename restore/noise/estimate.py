@@ -7,7 +7,14 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["PATCH_SIDE", "ClippingLimits", "estimate_sigma_chw", "patch_places", "patch_variance"]
+__all__ = [
+    "PATCH_SIDE",
+    "ClippingLimits",
+    "estimate_sigma_chw",
+    "patch_places",
+    "patch_variance",
+    "window_places",
+]
 
 PATCH_SIDE = 7
 """Height and width of the patches in pixels."""
@@ -136,9 +143,16 @@ def patch_places(height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np
         height: height of the picture in pixels, at least ``PATCH_SIDE``.
         width: width of the picture in pixels, at least ``PATCH_SIDE``.
     """
-    rows, columns = height - _SIDE + 1, width - _SIDE + 1
+    return window_places(height, width, side=_SIDE, most=_MOST_PATCHES)
+
+
+def window_places(
+    height: int, width: int, *, side: int, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where at most ``most`` square windows begin: rows, in ascending order, and columns."""
+    rows, columns = height - side + 1, width - side + 1
     total = rows * columns
-    places = np.arange(total) if total <= _MOST_PATCHES else _spread(total, _MOST_PATCHES)
+    places = np.arange(total) if total <= most else _spread(total, most)
     return places // columns, places % columns
 
 
