@@ -115,8 +115,9 @@ def encode(
 def estimate_sigma(image: ImageLike) -> float:
     """Return the standard deviation of the noise in 0..255: what ``denoise`` takes as ``sigma``.
 
-    It is the level that ``denoise`` estimates by itself, measured on gamma-encoded samples (Liu,
-    Tanaka and Okutomi, IEEE TIP 2013); 0.0 where nothing can be measured.
+    It is the level that ``denoise`` estimates by itself, measured on gamma-encoded samples; 0.0
+    where nothing can be measured. Of noise that is correlated between neighbouring pixels, it is
+    the standard deviation, too; ``denoise`` tells networks for white noise more than that.
 
     Args:
         image: ``Picture``, path, PIL image, array or tensor; see ``denoise``. For a batch, the root
@@ -134,11 +135,11 @@ def estimate_sigma(image: ImageLike) -> float:
     # SciPy takes as long to import as a small picture takes to be measured.
     from restore.denoise.domain import domain_of
     from restore.denoise.pixels import encoded_for_network, only_known
-    from restore.noise.estimate import estimate_sigma_chw
+    from restore.noise.level import estimate_noise
 
     pictures = as_pictures(image)
     presented = [domain_of(each).entered(each) for each in pictures]
-    levels = [estimate_sigma_chw(only_known(*encoded_for_network(each))) for each in presented]
+    levels = [estimate_noise(only_known(*encoded_for_network(each))).sigma for each in presented]
     # Light far above white can seem noisier than any picture.
     return min(255 * math.hypot(*levels) / math.sqrt(len(levels)), 255.0)
 

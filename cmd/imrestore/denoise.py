@@ -94,10 +94,14 @@ def denoise(
         from restore.denoise.runner import Denoiser
         from restore.image.tiff_regions import OutOfCorePicture
 
-        denoiser = Denoiser(
-            network.model, device=network.device, precision=network.precision, tile=network.tile
-        )
         level: float | Literal["auto"] = "auto" if sigma == "auto" else float(sigma)
+        denoiser = Denoiser(
+            network.model,
+            device=network.device,
+            precision=network.precision,
+            tile=network.tile,
+            sigma=level,
+        )
 
         def restore(picture: "Picture | OutOfCorePicture") -> "Denoised | OutOfCoreResult":
             if isinstance(picture, OutOfCorePicture):
@@ -115,6 +119,7 @@ def _describe(record: Mapping[str, object]) -> str:
     if isinstance(megapixels, float) and isinstance(seconds, float) and seconds > 0:
         speed = f", {megapixels / seconds:.3g} megapixels/s"
     line = "{model} on {device}, {precision}, tile {tile}, sigma {sigma}".format_map(record)
+    kind = f" ({record['noise']} noise)" if "noise" in record else ""
     gray = ", gray stored as RGB" if record.get("gray_stored_as_rgb") else ""
     tone = f", {_TONES[str(record['tone_curve'])]}" if record.get("tone_curve") else ""
-    return line + gray + tone + speed
+    return line + kind + gray + tone + speed

@@ -82,10 +82,16 @@ class Domain:
         if self.tone:
             found["tone_curve"] = self.tone
         if self.scale != 1:
-            what = "sRGB-encoded codes" if self.holds_codes else "samples"
             found["scale"] = self.scale
-            found["remarks"] = [f"was taken for {what} from 0 to {self.scale:g}"]
         return found
+
+    @property
+    def remarks(self) -> list[str]:
+        """What of it was guessed, in words."""
+        if self.scale == 1:
+            return []
+        what = "sRGB-encoded codes" if self.holds_codes else "samples"
+        return [f"was taken for {what} from 0 to {self.scale:g}"]
 
 
 AS_STORED = Domain()

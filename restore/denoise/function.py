@@ -84,7 +84,9 @@ def denoise(
     """
     pictures = as_pictures(image)
     # As strings: a list is not hashable, and should be refused with a clear message.
-    denoiser = _denoiser(str(model), str(device), str(precision), str(tile))
+    denoiser = _denoiser(
+        str(model), str(device), str(precision), str(tile), is_told=not isinstance(sigma, str)
+    )
     return like(
         image,
         [
@@ -95,5 +97,6 @@ def denoise(
 
 
 @lru_cache(maxsize=2)
-def _denoiser(model: str, device: str, precision: str, tile: str) -> Denoiser:
-    return Denoiser(model, device=device, precision=precision, tile=tile)
+def _denoiser(model: str, device: str, precision: str, tile: str, *, is_told: bool) -> Denoiser:
+    sigma: Sigma = 0.0 if is_told else "auto"
+    return Denoiser(model, device=device, precision=precision, tile=tile, sigma=sigma)

@@ -17,6 +17,7 @@ from restore.batch.out_of_core import ReadRows
 from restore.denoise.low_frequencies import LowFrequencies
 from restore.denoise.pixels import (
     DETAIL_REACH,
+    Change,
     decoded,
     encoded_for_network,
     finish,
@@ -28,21 +29,22 @@ from restore.engine.tiles import Area
 from restore.errors import OutputError
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
-from restore.noise.estimate_rows import estimate_sigma_of_rows
+from restore.noise.estimate_rows import estimate_noise_of_rows
+from restore.noise.level import NoiseLevel
 
-__all__ = ["Scratch", "denoise_out_of_core", "sigma_out_of_core"]
+__all__ = ["Scratch", "denoise_out_of_core", "noise_out_of_core"]
 
 Pixels = NDArray[np.float32]
 
 
-def sigma_out_of_core(source: OutOfCorePicture) -> float:
-    """Return the noise level in [0, 1] that ``estimate_sigma`` finds in the whole picture."""
+def noise_out_of_core(source: OutOfCorePicture) -> NoiseLevel:
+    """Return the noise that ``estimate_noise`` finds in the whole picture."""
     with source.opened() as read:
 
         def encoded(start: int, stop: int) -> Pixels:
             return only_known(*encoded_for_network(_rows(source, read, start, stop)))
 
-        return estimate_sigma_of_rows(encoded, source.height, source.width)
+        return estimate_noise_of_rows(encoded, source.height, source.width)
 
 
 def denoise_out_of_core(
@@ -53,7 +55,7 @@ def denoise_out_of_core(
     keeps_low_frequencies: bool,
     strength: float,
     detail: float,
-) -> Callable[[], AbstractContextManager[ReadRows]]:
+) -> tuple[Callable[[], AbstractContextManager[ReadRows]], Change]:
     """Run the network over ``source``, and return a function that opens the result once.
 
     The network's result goes to a working file, since its low frequencies are known only at its
@@ -67,22 +69,28 @@ def denoise_out_of_core(
         strength: as for ``finish``; at 0 the result is the source.
         detail: as for ``finish``.
 
+    Returns:
+        The function, and how much the network changed.
+
     Raises:
         InputError: the file is damaged.
         OutputError: there is no room for the working file.
     """
     if strength == 0:
-        return partial(_opened_unchanged, source)
+        return partial(_opened_unchanged, source), Change()
     channels = source.like.channels
     scratch = Scratch(source.workplace, channels, source.height, source.width)
     low_frequencies: LowFrequencies | None = None
+    change = Change()
 
     def begin() -> Callable[[Area, Pixels, Pixels], None]:
-        nonlocal low_frequencies
+        nonlocal low_frequencies, change
+        change = compared = Change()
         seen = LowFrequencies(channels, source.height, source.width)
         low_frequencies = seen if keeps_low_frequencies else None
 
         def take(part: Area, noisy: Pixels, restored: Pixels) -> None:
+            compared.add(noisy, restored)
             if keeps_low_frequencies:
                 seen.add(part, noisy, restored)
             scratch.write(part, restored)
@@ -103,7 +111,7 @@ def denoise_out_of_core(
         raise
     finishing = partial(finish, strength=strength, detail=detail)
     reach = DETAIL_REACH + reach_of(source.like) if detail > 0 else 0
-    return partial(_opened, source, scratch, low_frequencies, finishing, reach)
+    return partial(_opened, source, scratch, low_frequencies, finishing, reach), change
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from restore.image.tone import tone_of
 
 __all__ = [
     "DETAIL_REACH",
+    "Change",
     "Tile",
     "decoded",
     "encoded_for_network",
@@ -21,6 +22,8 @@ __all__ = [
     "only_known",
     "reach_of",
 ]
+
+_BAND = 64
 
 DETAIL_REACH = 4
 """Rows above and below that ``finish`` needs to put detail back."""
@@ -98,6 +101,27 @@ def _known(picture: Picture) -> NDArray[np.bool_] | None:
         if not finite.all():
             known = finite if known is None else finite & known
     return known
+
+
+class Change:
+    """The mean absolute difference between a picture and the network's result."""
+
+    def __init__(self) -> None:
+        self._sum, self._count = 0.0, 0
+
+    def add(self, noisy: NDArray[np.float32], restored: NDArray[np.float32]) -> None:
+        """Accumulate a part of the picture, ``[C, h, w]``."""
+        self._count += restored.size
+        for theirs, ours in zip(noisy, restored, strict=True):
+            # In bands that stay in the cache from one step to the next.
+            for top in range(0, len(ours), _BAND):
+                difference = theirs[top : top + _BAND] - ours[top : top + _BAND]
+                self._sum += float(np.abs(difference, out=difference).sum(dtype=np.float64))
+
+    @property
+    def mean(self) -> float:
+        """Mean over all pixels and channels, in the units of the pixels."""
+        return self._sum / max(self._count, 1)
 
 
 def finish(

@@ -8,10 +8,11 @@ from typing import Literal
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.checks import checked_number
-from restore.denoise.domain import AS_STORED, Presented, domain_of, domain_out_of_core
+from restore.denoise.domain import AS_STORED, Domain, Presented, domain_of, domain_out_of_core
 from restore.denoise.low_frequencies import LowFrequencies
-from restore.denoise.out_of_core import denoise_out_of_core, sigma_out_of_core
+from restore.denoise.out_of_core import denoise_out_of_core, noise_out_of_core
 from restore.denoise.pixels import (
+    Change,
     Tile,
     decoded,
     encoded_for_network,
@@ -27,16 +28,23 @@ from restore.image.coerce import ImageLike, as_picture
 from restore.image.encode import encode_as
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
-from restore.noise.estimate import estimate_sigma_chw
+from restore.noise.level import NoiseLevel, estimate_noise
 from restore.reopen import Reopened
 from restore.weights.file import shipped, stored_list
+from restore.weights.task import StoredModel
 
 __all__ = ["Denoised", "Denoiser"]
 
 Sigma = float | Literal["auto"]
 
+_UNCHANGED = 0.1 / 255
+"""Mean absolute change below which a picture counts as unchanged."""
+_SURE_OF_NOISE = 3.0
+"""Level, in 0..255, that is seldom found in clean pictures."""
+
 _AUTO = "auto"
-_KINDS = {1: "gray", 3: "color"}
+_COLOUR = 3
+_KINDS = {1: "gray", _COLOUR: "color"}
 _DEFAULTS = {channels: TASK.default_weights[kind] for channels, kind in _KINDS.items()}
 _DEFAULTS_WITH_SIGMA = {
     channels: TASK.default_weights[f"{kind}, sigma given"] for channels, kind in _KINDS.items()
@@ -50,9 +58,11 @@ class Denoised:
     Attributes:
         picture: the denoised picture; only its pixels differ from the input.
         record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
-            strength, detail, megapixels, seconds; where it is so, that it is gray stored as RGB,
-            its tone curve, and the scale of its samples with a remark. Plain values, ready for
-            JSON.
+            strength, detail, megapixels, seconds. Where the level was estimated, the kind of noise
+            (white or correlated), the level that the network was told (0..255), and whether the
+            picture is unchanged (by less than 0.1 of 255 on average) although there is noise, with
+            a remark. Where it is so, that it is gray stored as RGB, its tone curve, and the scale
+            of its samples with a remark. Plain values, ready for JSON.
 
     >>> import numpy as np
     >>> import restore
@@ -83,6 +93,8 @@ class Denoiser(Reopened):
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``.
+        sigma: what calls will mostly give as ``sigma``. The network that is named, or else the one
+            for colour pictures of such a level, is opened at once, others when first needed.
 
     Raises:
         WeightsError: the weights are missing, damaged or for another task.
@@ -106,14 +118,19 @@ class Denoiser(Reopened):
         device: str = "auto",
         precision: str = "auto",
         tile: str | int = "auto",
+        sigma: Sigma = "auto",
     ) -> None:
         self._names = _names_by_channels(model)
         self._names_with_sigma = _DEFAULTS_WITH_SIGMA if str(model) == _AUTO else self._names
+        self._models = {
+            name: TASK.open(name)
+            for name in {*self._names.values(), *self._names_with_sigma.values()}
+        }
         self._placement = Placement(device=device, precision=precision, tile=tile)
         self._networks: dict[str, _Network] = {}
         self._opening = Lock()
-        for name in set(self._names.values()):
-            self._network(name)
+        is_named = str(model) in self._names.values()
+        self._network(str(model) if is_named else self._name(_COLOUR, sigma))
 
     @property
     def lanes(self) -> int:
@@ -149,16 +166,14 @@ class Denoiser(Reopened):
         started = time.perf_counter()
         domain = domain_of(original) if strength > 0 else AS_STORED
         picture = domain.entered(original)
-        network = self._network_for(picture, sigma)
-        level = 0.0
+        network = self._network(self._name(picture.channels, sigma))
+        noise, change = _Noise.given(sigma), Change()
         if strength > 0:
             encoded, known = encoded_for_network(picture)
-            level = (
-                min(255 * estimate_sigma_chw(only_known(encoded, known)), 255.0)
-                if sigma == "auto"
-                else float(sigma)
-            )
-            restored = network.runner.tiled(encoded, network.tile(level / 255))
+            if sigma == "auto":
+                noise = _Noise.found(estimate_noise(only_known(encoded, known)))
+            restored = network.runner.tiled(encoded, network.tile(noise.told))
+            change.add(encoded, restored)
             if network.keeps_low_frequencies:
                 low_frequencies = LowFrequencies(*encoded.shape)
                 low_frequencies.add(
@@ -167,11 +182,8 @@ class Denoiser(Reopened):
                 low_frequencies.give_back(restored)
             finish(restored, encoded, strength=strength, detail=detail)
             picture = decoded(picture, restored, known)
-        elif sigma != "auto":
-            level = float(sigma)
-        record = _record(network.runner, picture, started, level, sigma, strength, detail)
-        picture = domain.left(picture, original)
-        return Denoised(picture=picture, record=record | domain.record)
+        record = _record(network.runner, picture, started, noise, change, domain, strength, detail)
+        return Denoised(picture=domain.left(picture, original), record=record)
 
     def out_of_core(
         self,
@@ -198,34 +210,33 @@ class Denoiser(Reopened):
         started = time.perf_counter()
         domain = domain_out_of_core(source) if strength > 0 else AS_STORED
         presented = Presented.of(source, domain)
-        network = self._network_for(presented.like, sigma)
-        level = 0.0 if sigma == "auto" else float(sigma)
+        network = self._network(self._name(presented.like.channels, sigma))
+        noise = _Noise.given(sigma)
         if strength > 0 and sigma == "auto":
-            level = min(255 * sigma_out_of_core(presented), 255.0)
-        opened = denoise_out_of_core(
+            noise = _Noise.found(noise_out_of_core(presented))
+        opened, change = denoise_out_of_core(
             presented,
             network.runner,
-            network.tile(level / 255),
+            network.tile(noise.told),
             keeps_low_frequencies=network.keeps_low_frequencies,
             strength=strength,
             detail=detail,
         )
-        record = _record(network.runner, source, started, level, sigma, strength, detail)
+        record = _record(network.runner, source, started, noise, change, domain, strength, detail)
         return OutOfCoreResult(
             picture=source.like,
             height=source.height,
-            record=record | domain.record,
+            record=record,
             opened=presented.left(opened),
         )
 
-    def _network_for(self, picture: Picture, sigma: Sigma) -> "_Network":
-        names = self._names if sigma == "auto" else self._names_with_sigma
-        return self._network(names[picture.channels])
+    def _name(self, channels: int, sigma: Sigma) -> str:
+        return (self._names if sigma == "auto" else self._names_with_sigma)[channels]
 
     def _network(self, name: str) -> "_Network":
         with self._opening:
             if name not in self._networks:
-                self._networks[name] = _Network.opened(name, self._placement)
+                self._networks[name] = _Network.opened(self._models[name], self._placement)
             return self._networks[name]
 
 
@@ -243,8 +254,7 @@ class _Network:
     keeps_low_frequencies: bool
 
     @classmethod
-    def opened(cls, name: str, placement: Placement) -> "_Network":
-        model = TASK.open(name)
+    def opened(cls, model: StoredModel, placement: Placement) -> "_Network":
         noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
         return cls(Runner(model, placement), "camera" in noise)
 
@@ -252,23 +262,66 @@ class _Network:
         return Tile(sigma, self.runner.traits.channels)
 
 
+@dataclass(frozen=True)
+class _Noise:
+    """What is known of the noise.
+
+    Attributes:
+        sigma: level that was given or found, in 0..255.
+        told: level that the network is told, in [0, 1].
+        kind: kind of the noise that was found; empty if none was looked for.
+        is_auto: whether the level was to be found.
+    """
+
+    sigma: float
+    told: float
+    kind: str
+    is_auto: bool
+
+    @classmethod
+    def given(cls, sigma: Sigma) -> "_Noise":
+        level = 0.0 if sigma == "auto" else float(sigma)
+        return cls(level, level / 255, "", sigma == "auto")
+
+    @classmethod
+    def found(cls, noise: NoiseLevel) -> "_Noise":
+        # Light far above white can seem noisier than any picture.
+        return cls(min(255 * noise.sigma, 255.0), min(noise.told, 1.0), str(noise.kind), True)
+
+    def leaves(self, change: Change) -> bool:
+        """Return whether there is noise, and the network changed hardly anything."""
+        return bool(self.kind) and self.sigma >= _SURE_OF_NOISE and change.mean < _UNCHANGED
+
+
 def _record(
     runner: Runner,
     source: Picture | OutOfCorePicture,
     started: float,
-    level: float,
-    sigma: Sigma,
+    noise: _Noise,
+    change: Change,
+    domain: Domain,
     strength: float,
     detail: float,
 ) -> dict[str, object]:
+    told, unchanged = round(255 * noise.told, 3), noise.leaves(change)
+    found = {"noise": noise.kind, "sigma_told": told, "unchanged": unchanged}
+    remarks = domain.remarks
+    if unchanged:
+        remarks += [
+            f"hardly changed, although it seems to have {noise.kind} noise of {noise.sigma:.3g}; "
+            f"if you see it, try sigma {told:.0f}"
+        ]
     return {
         **runner.record(),
-        "sigma": round(level, 3),
-        "sigma_estimated": sigma == "auto",
+        "sigma": round(noise.sigma, 3),
+        "sigma_estimated": noise.is_auto,
         "strength": strength,
         "detail": detail,
         "megapixels": round(source.width * source.height / 1e6, 6),
         "seconds": round(time.perf_counter() - started, 4),
+        **(found if noise.kind else {}),
+        **domain.record,
+        **({"remarks": remarks} if remarks else {}),
     }
 
 

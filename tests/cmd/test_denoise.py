@@ -13,6 +13,8 @@ import torch
 from PIL import Image
 
 from restore.engine import runner as engine
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.weights.store import Weights, save_weights
 
 Run = Callable[..., SimpleNamespace]
 Photo = Callable[..., Path]
@@ -88,6 +90,26 @@ def test_verbose_says_how_and_quiet_says_nothing(run: Run, photo: Photo, tiny_we
         assert part in said
     ended = run("denoise", "a.png", "-o", "b.png", "-q", *options)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_a_noisy_picture_that_stays_as_it_is_is_one_line_and_a_field(
+    run: Run, workplace: Path
+) -> None:
+    config = DnCNNConfig(channels=3, depth=2, width=1)
+    tensors = {key: torch.zeros_like(value) for key, value in DnCNN(config).state_dict().items()}
+    weights = Weights(name="nothing", network=DnCNN, config=config, task="denoise", tensors=tensors)
+    save_weights(weights, workplace / "nothing.safetensors")
+    values = np.random.default_rng(0).normal(128, 10, (64, 64, 3)).round().astype(np.uint8)
+    Image.fromarray(values).save("a.png")
+    model = ("--model", "nothing.safetensors", "--overwrite")
+    ended = run("denoise", "a.png", "-o", "b.png", "-v", "--json", *model)
+    (record,) = [json.loads(line) for line in ended.out.splitlines()]
+    assert (ended.code, record["noise"], record["unchanged"]) == (0, "white", True)
+    (line,) = [line for line in ended.err.splitlines() if "hardly changed" in line]
+    assert line.startswith("imrestore: a.png: ")
+    assert "(white noise)" in ended.err
+    assert "hardly" not in run("denoise", "a.png", "-o", "b.png", "--sigma", "5", *model).err
+    assert run("denoise", "a.png", "-o", "b.png", "-q", *model).err == ""
 
 
 def test_an_unknown_model_stops_everything_before_a_folder_is_made(run: Run, photo: Photo) -> None:

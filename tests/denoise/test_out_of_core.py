@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.out_of_core import Scratch
@@ -20,8 +21,8 @@ from restore.engine.runner import Runner
 from restore.errors import OutputError
 from restore.image.decode import decode
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
-from restore.noise.estimate import estimate_sigma_chw
-from restore.noise.estimate_rows import estimate_sigma_of_rows
+from restore.noise.estimate_rows import estimate_noise_of_rows
+from restore.noise.level import NoiseKind, estimate_noise
 from restore.noise.sensor import add_gaussian_noise
 
 HEIGHT, WIDTH = 300, 250
@@ -140,17 +141,22 @@ def test_a_tile_that_is_too_large_is_halved_and_all_is_done_once_more(
         np.testing.assert_allclose(rows(0, HEIGHT).pixels, whole.picture.pixels, atol=1e-5)
 
 
-def test_sigma_of_bands_is_that_of_the_whole() -> None:
-    for pixels in (noisy(), noisy(1) * 0.5 + 0.2):
-        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+@pytest.mark.parametrize("blur", [0, 0.8])
+def test_noise_of_bands_is_that_of_the_whole(blur: float) -> None:
+    for channels in (3, 1):
+        plain = np.full((channels, HEIGHT, WIDTH), 0.5, np.float32)
+        planes = ndimage.gaussian_filter(add_gaussian_noise(plain, 0.1, seed=3), (0, blur, blur))
         planes[:, 50:60, 50:60] = np.nan
-        whole = estimate_sigma_chw(planes)
+        whole = estimate_noise(planes)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("restore.noise.estimate_rows._PIXELS_AT_ONCE", 37 * WIDTH)
-            by_rows = estimate_sigma_of_rows(
+            by_rows = estimate_noise_of_rows(
                 lambda start, stop, planes=planes: planes[:, start:stop], HEIGHT, WIDTH
             )
-        assert by_rows == whole > 0
+        assert by_rows.sigma == pytest.approx(whole.sigma, rel=1e-6)
+        assert by_rows.told == pytest.approx(whole.told, rel=1e-6)
+        assert by_rows.kind is whole.kind
+        assert whole.kind is (NoiseKind.CORRELATED if blur else NoiseKind.WHITE)
 
 
 def test_a_disk_without_room_is_told_before_the_work(tmp_path: Path) -> None:

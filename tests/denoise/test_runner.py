@@ -5,14 +5,18 @@ from typing import Literal
 
 import numpy as np
 import pytest
+import torch
+from scipy import ndimage
 
 from restore.denoise.runner import Denoiser
 from restore.denoise.task import TASK
 from restore.errors import DeviceError, UsageError, WeightsError
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
+from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.ffdnet import FFDNetConfig
 from restore.noise.sensor import add_gaussian_noise
+from restore.weights.store import Weights, save_weights
 
 
 def picture(channels: int = 3, size: tuple[int, int] = (20, 31), **fields: object) -> Picture:
@@ -72,6 +76,43 @@ def test_estimated_sigma_reaches_the_network_and_the_record(color_model: Path) -
     assert automatic.record["sigma_estimated"] is True
     given = denoiser(before, sigma=estimate)
     np.testing.assert_allclose(given.picture.pixels, automatic.picture.pixels, atol=1e-4)
+
+
+def test_correlated_noise_is_told_as_stronger_and_recorded(color_model: Path) -> None:
+    noise = np.random.default_rng(3).standard_normal((3, 128, 128), np.float32)
+    soft = ndimage.gaussian_filter(noise, (0, 0.8, 0.8))
+    before = Picture(pixels=0.5 + np.float32(12 / 255) * soft / soft.std())
+    denoiser = Denoiser(color_model, device="cpu")
+    after = denoiser(before)
+    record = after.record
+    assert record["noise"] == "correlated"
+    assert record["sigma"] == pytest.approx(12, rel=0.25)
+    assert record["sigma_told"] > 1.3 * record["sigma"]
+    told = denoiser(before, sigma=float(record["sigma_told"]))
+    np.testing.assert_allclose(told.picture.pixels, after.picture.pixels, atol=1e-4)
+    assert "noise" not in told.record
+
+
+def test_a_noisy_picture_that_stays_as_it_is_is_recorded(tmp_path: Path) -> None:
+    config = DnCNNConfig(channels=3, depth=2, width=1)
+    tensors = {key: torch.zeros_like(value) for key, value in DnCNN(config).state_dict().items()}
+    weights = Weights(name="nothing", network=DnCNN, config=config, task="denoise", tensors=tensors)
+    path = tmp_path / "nothing.safetensors"
+    save_weights(weights, path)
+    denoiser, clean = Denoiser(path, device="cpu"), np.full((3, 64, 64), 0.5, np.float32)
+    noisy = Picture(pixels=add_gaussian_noise(clean, 10 / 255, seed=0))
+    assert denoiser(noisy).record["unchanged"] is True
+    assert denoiser(Picture(pixels=clean)).record["unchanged"] is False
+    assert "unchanged" not in denoiser(noisy, sigma=10).record
+    assert "unchanged" not in denoiser(noisy, strength=0).record
+
+
+def test_only_the_networks_that_are_used_are_opened() -> None:
+    denoiser = Denoiser(device="cpu", sigma=25)
+    assert set(denoiser._networks) == {"resunet-color"}
+    assert set(Denoiser("dncnn-gray", device="cpu")._networks) == {"dncnn-gray"}
+    assert denoiser(picture(1, size=(8, 8)), sigma=25).record["model"] == "resunet-gray"
+    assert set(denoiser._networks) == {"resunet-color", "resunet-gray"}
 
 
 def test_record_is_plain(gray_model: Path) -> None:

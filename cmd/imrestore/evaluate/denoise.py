@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -125,6 +125,7 @@ class _Trials:
     trials: Sequence["Distortion"]
     headings: list[str]
     conditions: dict[str, object]
+    told: float | Literal["auto"] = "auto"
 
 
 def _gaussian(sigmas: list[float], seed: int, *, known: bool) -> _Trials:
@@ -134,6 +135,7 @@ def _gaussian(sigmas: list[float], seed: int, *, known: bool) -> _Trials:
         trials=[GaussianNoise(sigma=sigma, seed=seed, known=known) for sigma in sigmas],
         headings=[f"sigma {sigma:g}" for sigma in sigmas],
         conditions={"seed": seed, "sigma_known": known, "protocol": GAUSSIAN_PROTOCOL},
+        told=sigmas[0] if known else "auto",
     )
 
 
@@ -175,7 +177,11 @@ def _of_network(
 
     paths = options.pictures_in(folder)
     denoiser = Denoiser(
-        network.model, device=network.device, precision=network.precision, tile=network.tile
+        network.model,
+        device=network.device,
+        precision=network.precision,
+        tile=network.tile,
+        sigma=trials.told,
     )
     return Scores(
         scored=scored_pictures(
@@ -202,7 +208,7 @@ def _of_outputs(folder: Path, reference: Path, options: ScoreOptions, *, gray: b
 def _figures(score: "Score") -> dict[str, float]:
     return {
         **score.condition,
-        "sigma_given": float(score.record["sigma"]),
+        "sigma_given": float(score.record.get("sigma_told", score.record["sigma"])),
         "psnr_noisy": score.psnr_noisy,
         "psnr": score.psnr,
         "ssim": score.ssim,
