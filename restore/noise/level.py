@@ -25,6 +25,8 @@ _LEAST_CORRELATED = 2 / 255
 # they show more, what is coarse is texture, and the noise is white.
 _FINE_BLURS_PX, _FINE_SHARES = (0.3, 0.5, 0.7, 0.9), (0.9, 0.8, 0.5, 0.35)
 _ROUNDING = 0.7 / 255
+# Where they show less, the picture is drawn, and its edges pass for noise.
+_LEAST_FINE, _LEAST_FINE_SHARE = 0.15 / 255, 0.02
 
 # Variances below that of rounding to 8 bits say nothing.
 _FLOOR = 0.1
@@ -102,7 +104,8 @@ def judged(fine: float, spectra: list[NDArray[np.float64] | None]) -> NoiseLevel
         return white
     levels, blurs = _read(np.stack(known))
     coarse = math.sqrt(float(np.square(levels).mean()))
-    if coarse < _LEAST_CORRELATED or fine >= _WHITE_RATIO * coarse:
+    is_drawn = fine < min(_LEAST_FINE, _LEAST_FINE_SHARE * coarse)
+    if coarse < _LEAST_CORRELATED or is_drawn or fine >= _WHITE_RATIO * coarse:
         return white
     blur = float(np.average(blurs, weights=np.square(levels)))
     if fine > float(np.interp(blur, _FINE_BLURS_PX, _FINE_SHARES)) * coarse + _ROUNDING:

@@ -158,3 +158,11 @@ def test_the_card_names_the_file() -> None:
     card = NETWORK.with_suffix(".md").read_text()
     digest = hashlib.sha256(NETWORK.read_bytes()).hexdigest()
     assert re.findall(r"[0-9a-f]{64}", card) == [digest]
+
+
+def test_clean_drawings_are_without_noise() -> None:
+    """Their edges have the spectrum of coarse noise, but between them nothing varies."""
+    drawn = drawings(24, 256, 3, torch.Generator().manual_seed(77)).numpy()
+    codes = np.rint(drawn * 255).astype(np.float32) / 255
+    levels = [255 * estimate_noise(picture).sigma for picture in codes]
+    assert np.quantile(levels, 0.8) < 1
