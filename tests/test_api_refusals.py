@@ -125,8 +125,15 @@ def test_impossible_noise_levels_are_refused(color_model: Path, sigma: Any) -> N
             call(SAMPLES, color_model, sigma=sigma)
 
 
-@pytest.mark.parametrize("name", ["strength", "detail"])
-@pytest.mark.parametrize("value", [None, "1", 1.5, -0.1, math.nan, [1], True])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (name, value)
+        for name in ("strength", "chroma", "detail")
+        for value in (None, "1", 1.5, -0.1, math.nan, [1], True)
+        if (name, value) != ("chroma", None)
+    ],
+)
 def test_impossible_shares_are_refused(color_model: Path, name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"{name} .*give a number from 0 to 1"):
         restore.denoise(SAMPLES, color_model, **{name: value})

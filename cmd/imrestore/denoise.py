@@ -33,8 +33,8 @@ def _sigma(value: str) -> str:
     return value
 
 
-def _share(value: float) -> float:
-    if not 0 <= value <= 1:  # also where it is not a number
+def _share(value: float | None) -> float | None:
+    if value is not None and not 0 <= value <= 1:  # also where it is not a number
         raise typer.BadParameter(f"{value}: give a number from 0 to 1")
     return value
 
@@ -63,6 +63,16 @@ def denoise(
             callback=_share,
         ),
     ] = 1.0,
+    chroma: Annotated[
+        float | None,
+        typer.Option(
+            metavar="0..1",
+            help="The same for colour noise alone: --strength 0.6 --chroma 1 keeps grain and "
+            "removes its colour.",
+            show_default="as --strength",
+            callback=_share,
+        ),
+    ] = None,
     detail: Annotated[
         float,
         typer.Option(
@@ -84,6 +94,7 @@ def denoise(
       imrestore denoise photo.jpg -o clean.jpg
       imrestore denoise photos/ -r -o clean/ --compare
       imrestore denoise *.tif -o clean/ --sigma 15 --strength 0.8
+      imrestore denoise photos/ -o clean/ --strength 0.6 --chroma 1
       imrestore denoise photos/ -o clean/ --detail 0.3           (keeps a little grain)
       imrestore denoise photos/ -r -o clean/ --skip-existing     (goes on after Ctrl-C)
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
@@ -105,8 +116,10 @@ def denoise(
 
         def restore(picture: "Picture | OutOfCorePicture") -> "Denoised | OutOfCoreResult":
             if isinstance(picture, OutOfCorePicture):
-                return denoiser.out_of_core(picture, sigma=level, strength=strength, detail=detail)
-            return denoiser(picture, sigma=level, strength=strength, detail=detail)
+                return denoiser.out_of_core(
+                    picture, sigma=level, strength=strength, chroma=chroma, detail=detail
+                )
+            return denoiser(picture, sigma=level, strength=strength, chroma=chroma, detail=detail)
 
         return batch.Work(restore, denoiser.lanes)
 

@@ -21,6 +21,7 @@ def denoise(
     *,
     sigma: Sigma = "auto",
     strength: float = 1.0,
+    chroma: float | None = None,
     detail: float = 0.0,
     device: str = "auto",
     precision: str = "auto",
@@ -35,6 +36,7 @@ def denoise(
     *,
     sigma: Sigma = "auto",
     strength: float = 1.0,
+    chroma: float | None = None,
     detail: float = 0.0,
     device: str = "auto",
     precision: str = "auto",
@@ -48,6 +50,7 @@ def denoise(
     *,
     sigma: Sigma = "auto",
     strength: float = 1.0,
+    chroma: float | None = None,
     detail: float = 0.0,
     device: str = "auto",
     precision: str = "auto",
@@ -65,6 +68,7 @@ def denoise(
         model: as for ``Denoiser``, which is kept for the next call.
         sigma: noise level in 0..255, or auto.
         strength: share of the denoised result, 0 to 1.
+        chroma: the same for colour noise; None for ``strength``.
         detail: share of the finest luminance texture that is put back, 0 to 1.
         device: as for ``Denoiser``.
         precision: as for ``Denoiser``.
@@ -90,7 +94,7 @@ def denoise(
     return like(
         image,
         [
-            denoiser(picture, sigma=sigma, strength=strength, detail=detail).picture
+            denoiser(picture, sigma=sigma, strength=strength, chroma=chroma, detail=detail).picture
             for picture in pictures
         ],
     )

@@ -54,6 +54,7 @@ def denoise_out_of_core(
     *,
     keeps_low_frequencies: bool,
     strength: float,
+    chroma: float,
     detail: float,
 ) -> tuple[Callable[[], AbstractContextManager[ReadRows]], Change]:
     """Run the network over ``source``, and return a function that opens the result once.
@@ -66,7 +67,8 @@ def denoise_out_of_core(
         runner: runner of the network.
         per_tile: function that denoises a tile.
         keeps_low_frequencies: whether to give them back, see ``LowFrequencies``.
-        strength: as for ``finish``; at 0 the result is the source.
+        strength: as for ``finish``; where it and ``chroma`` are 0, the result is the source.
+        chroma: as for ``finish``.
         detail: as for ``finish``.
 
     Returns:
@@ -76,7 +78,7 @@ def denoise_out_of_core(
         InputError: the file is damaged.
         OutputError: there is no room for the working file.
     """
-    if strength == 0:
+    if max(strength, chroma) == 0:
         return partial(_opened_unchanged, source), Change()
     channels = source.like.channels
     scratch = Scratch(source.workplace, channels, source.height, source.width)
@@ -109,7 +111,7 @@ def denoise_out_of_core(
     except BaseException:
         scratch.close()
         raise
-    finishing = partial(finish, strength=strength, detail=detail)
+    finishing = partial(finish, strength=strength, chroma=chroma, detail=detail)
     reach = DETAIL_REACH + reach_of(source.like) if detail > 0 else 0
     return partial(_opened, source, scratch, low_frequencies, finishing, reach), change
 

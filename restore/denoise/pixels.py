@@ -125,22 +125,40 @@ class Change:
 
 
 def finish(
-    restored: NDArray[np.float32], encoded: NDArray[np.float32], *, strength: float, detail: float
+    restored: NDArray[np.float32],
+    encoded: NDArray[np.float32],
+    *,
+    strength: float,
+    chroma: float,
+    detail: float,
 ) -> None:
     """Blend ``restored`` in place with the noisy input, and put fine texture back.
 
     Args:
         restored: ``[C, H, W]``.
         encoded: noisy input of the same shape.
-        strength: 0 to 1, the share of ``restored``.
+        strength: 0 to 1, the share of ``restored`` in luma.
+        chroma: 0 to 1, its share in the differences of the channels from luma, which is all that
+            colour noise consists of; a gray picture has none.
         detail: 0 to 1, the share of the finest luminance texture.
     """
-    if strength < 1:
+    if min(strength, chroma) < 1:
         restored -= encoded
-        restored *= np.float32(strength)
+        luma = np.float32(strength - chroma) * _luma(restored) if strength != chroma else None
+        restored *= np.float32(chroma)
+        if luma is not None:
+            restored += luma
         restored += encoded
     if detail > 0:
         restored += np.float32(detail) * finest_luminance(encoded - restored)
+
+
+def _luma(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return ``[H, W]`` of ``[C, H, W]`` with one or three channels."""
+    luma: NDArray[np.float32] = (
+        pixels[0].copy() if len(pixels) == 1 else np.tensordot(REC601_LUMA, pixels, axes=1)
+    )
+    return luma
 
 
 _RADIUS_PX = 1.0
@@ -161,7 +179,7 @@ def finest_luminance(removed: NDArray[np.float32]) -> NDArray[np.float32]:
     # SciPy takes as long to import as a small picture takes to be restored.
     from scipy import ndimage
 
-    luminance = removed[0] if len(removed) == 1 else np.tensordot(REC601_LUMA, removed, axes=1)
+    luminance = _luma(removed)
     coarse = ndimage.gaussian_filter(luminance, _RADIUS_PX, mode="nearest")
     finest: NDArray[np.float32] = (luminance - coarse)[None]
     return finest

@@ -1,7 +1,7 @@
 """Denoising: a noisy picture in, a clean one out."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -58,11 +58,11 @@ class Denoised:
     Attributes:
         picture: the denoised picture; only its pixels differ from the input.
         record: model, device, engine, precision, tile, sigma (0..255), whether it was estimated,
-            strength, detail, megapixels, seconds. Where the level was estimated, the kind of noise
-            (white or correlated), the level that the network was told (0..255), and whether the
-            picture is unchanged (by less than 0.1 of 255 on average) although there is noise, with
-            a remark. Where it is so, that it is gray stored as RGB, its tone curve, and the scale
-            of its samples with a remark. Plain values, ready for JSON.
+            strength, chroma, detail, megapixels, seconds. Where the level was estimated, the kind
+            of noise (white or correlated), the level that the network was told (0..255), whether
+            the picture is unchanged (by less than 0.1 of 255 on average) although there is noise,
+            with a remark. Where it is so, that it is gray stored as RGB, its tone curve, and the
+            scale of its samples with a remark. Plain values, ready for JSON.
 
     >>> import numpy as np
     >>> import restore
@@ -143,6 +143,7 @@ class Denoiser(Reopened):
         *,
         sigma: Sigma = "auto",
         strength: float = 1.0,
+        chroma: float | None = None,
         detail: float = 0.0,
     ) -> Denoised:
         """Denoise one image.
@@ -155,20 +156,24 @@ class Denoiser(Reopened):
                 Pixels that are transparent or not finite stay as they are.
             sigma: noise level in 0..255, or auto to estimate it.
             strength: 0 returns the picture bit for bit, 1 the full result, between is a blend.
+            chroma: the same for colour noise, that is for the differences of the channels from
+                luma, while ``strength`` counts for luma; None for the same as ``strength``. Gray
+                pictures have no colour noise.
             detail: share of the finest luminance texture that is put back, 0 to 1.
 
         Raises:
-            UsageError: sigma, strength or detail out of range.
+            UsageError: sigma, strength, chroma or detail out of range.
             InputError: the image is of an unsupported type, or cannot be read.
         """
-        sigma, strength, detail = _checked(sigma, strength, detail)
+        sigma, shares = _checked(sigma, strength, chroma, detail)
         original = as_picture(image)
         started = time.perf_counter()
-        domain = domain_of(original) if strength > 0 else AS_STORED
+        domain = domain_of(original) if shares.changes else AS_STORED
         picture = domain.entered(original)
+        shares = shares.of(picture)
         network = self._network(self._name(picture.channels, sigma))
         noise, change = _Noise.given(sigma), Change()
-        if strength > 0:
+        if shares.changes:
             encoded, known = encoded_for_network(picture)
             if sigma == "auto":
                 noise = _Noise.found(estimate_noise(only_known(encoded, known)))
@@ -180,10 +185,11 @@ class Denoiser(Reopened):
                     (slice(0, picture.height), slice(0, picture.width)), encoded, restored
                 )
                 low_frequencies.give_back(restored)
-            finish(restored, encoded, strength=strength, detail=detail)
+            finish(restored, encoded, **asdict(shares))
             picture = decoded(picture, restored, known)
-        record = _record(network.runner, picture, started, noise, change, domain, strength, detail)
-        return Denoised(picture=domain.left(picture, original), record=record)
+        record = _record(network.runner, picture, started, noise, change, domain, shares)
+        result = domain.left(picture, original) if shares.changes else original
+        return Denoised(picture=result, record=record)
 
     def out_of_core(
         self,
@@ -191,6 +197,7 @@ class Denoiser(Reopened):
         *,
         sigma: Sigma = "auto",
         strength: float = 1.0,
+        chroma: float | None = None,
         detail: float = 0.0,
     ) -> OutOfCoreResult:
         """Denoise a picture that does not fit into memory, to the same result.
@@ -199,6 +206,7 @@ class Denoiser(Reopened):
             source: picture to denoise; its ``workplace`` holds an unnamed temporary file meanwhile.
             sigma: as for calling.
             strength: as for calling.
+            chroma: as for calling.
             detail: as for calling.
 
         Raises:
@@ -206,23 +214,25 @@ class Denoiser(Reopened):
             InputError: the file is damaged.
             OutputError: there is no room for the working file.
         """
-        sigma, strength, detail = _checked(sigma, strength, detail)
+        sigma, shares = _checked(sigma, strength, chroma, detail)
         started = time.perf_counter()
-        domain = domain_out_of_core(source) if strength > 0 else AS_STORED
+        domain = domain_out_of_core(source) if shares.changes else AS_STORED
         presented = Presented.of(source, domain)
+        shares = shares.of(presented.like)
+        if not shares.changes:  # as where the colour noise of a gray picture is to be removed
+            presented = Presented.of(source, AS_STORED)
         network = self._network(self._name(presented.like.channels, sigma))
         noise = _Noise.given(sigma)
-        if strength > 0 and sigma == "auto":
+        if shares.changes and sigma == "auto":
             noise = _Noise.found(noise_out_of_core(presented))
         opened, change = denoise_out_of_core(
             presented,
             network.runner,
             network.tile(noise.told),
             keeps_low_frequencies=network.keeps_low_frequencies,
-            strength=strength,
-            detail=detail,
+            **asdict(shares),
         )
-        record = _record(network.runner, source, started, noise, change, domain, strength, detail)
+        record = _record(network.runner, source, started, noise, change, domain, shares)
         return OutOfCoreResult(
             picture=source.like,
             height=source.height,
@@ -300,8 +310,7 @@ def _record(
     noise: _Noise,
     change: Change,
     domain: Domain,
-    strength: float,
-    detail: float,
+    shares: "_Shares",
 ) -> dict[str, object]:
     told, unchanged = round(255 * noise.told, 3), noise.leaves(change)
     found = {"noise": noise.kind, "sigma_told": told, "unchanged": unchanged}
@@ -315,8 +324,7 @@ def _record(
         **runner.record(),
         "sigma": round(noise.sigma, 3),
         "sigma_estimated": noise.is_auto,
-        "strength": strength,
-        "detail": detail,
+        **asdict(shares),
         "megapixels": round(source.width * source.height / 1e6, 6),
         "seconds": round(time.perf_counter() - started, 4),
         **(found if noise.kind else {}),
@@ -339,8 +347,35 @@ def _names_by_channels(model: str | Path) -> dict[int, str]:
     return dict.fromkeys(_KINDS, name)
 
 
-def _checked(sigma: Sigma, strength: float, detail: float) -> tuple[Sigma, float, float]:
+@dataclass(frozen=True)
+class _Shares:
+    """How much of the network's result is taken; see ``finish``."""
+
+    strength: float
+    chroma: float
+    detail: float
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything of it is taken."""
+        return max(self.strength, self.chroma) > 0
+
+    def of(self, picture: Picture) -> "_Shares":
+        """Return the shares for a picture; a gray one has no colour noise."""
+        return replace(self, chroma=self.strength) if picture.channels == 1 else self
+
+
+def _checked(
+    sigma: Sigma, strength: float, chroma: float | None, detail: float
+) -> tuple[Sigma, _Shares]:
     if not (isinstance(sigma, str) and sigma == "auto"):
         sigma = checked_number("sigma", sigma, 0, 255, "a noise level from 0 to 255, or auto")
-    strength = checked_number("strength", strength, 0, 1, "a number from 0 to 1")
-    return sigma, strength, checked_number("detail", detail, 0, 1, "a number from 0 to 1")
+    strength, chroma, detail = (
+        checked_number(name, value, 0, 1, "a number from 0 to 1")
+        for name, value in (
+            ("strength", strength),
+            ("chroma", strength if chroma is None else chroma),
+            ("detail", detail),
+        )
+    )
+    return sigma, _Shares(strength, chroma, detail)

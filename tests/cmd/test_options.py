@@ -58,5 +58,5 @@ def test_denoise_has_the_options_of_the_contract() -> None:
     names = {name for parameter in ALL["imrestore denoise"].params for name in parameter.opts}
     contract = """-o --output -r --recursive --format --bit-depth --quality --strip-metadata
     --model --device --precision --tile --jobs --shard --dry-run --json -q -v --compare
-    --overwrite --skip-existing --max-pixels --sigma --strength --detail"""
+    --overwrite --skip-existing --max-pixels --sigma --strength --chroma --detail"""
     assert names >= set(contract.split())

@@ -71,6 +71,8 @@ def assert_same(denoiser: Denoiser, source: OutOfCorePicture, **options: float) 
         {"sigma": 10.0},
         {"strength": 0.0},
         {"strength": 0.6, "detail": 0.5},
+        {"strength": 0.0, "chroma": 0.8},
+        {"strength": 0.5, "chroma": 1.0, "detail": 0.2},
         {"detail": 1.0},
     ],
     ids=str,

@@ -38,6 +38,19 @@ def test_strength_blends(color_model: Path) -> None:
     np.testing.assert_allclose(half, (before.pixels + full) / 2, atol=1e-6)
 
 
+def test_colour_noise_alone_is_removed(color_model: Path, gray_model: Path) -> None:
+    """Luma stays as it was. A gray picture has no colour noise, so nothing of it changes."""
+    denoiser, before = Denoiser(color_model, device="cpu"), picture(is_float=True, bit_depth=32)
+    after = denoiser(before, sigma=25, strength=0, chroma=1)
+    change = after.picture.pixels - before.pixels
+    assert np.abs(change).max() > 1e-3
+    luma = np.tensordot(np.float32([0.299, 0.587, 0.114]), change, axes=1)
+    np.testing.assert_allclose(luma, 0, atol=1e-5)
+    assert (after.record["strength"], after.record["chroma"]) == (0.0, 1.0)
+    gray = picture(1)
+    assert Denoiser(gray_model, device="cpu")(gray, strength=0, chroma=1).picture is gray
+
+
 def test_detail_puts_back_the_same_in_every_channel_in_proportion(color_model: Path) -> None:
     denoiser, before = Denoiser(color_model, device="cpu"), picture(is_float=True, bit_depth=32)
     none, half, full = (
@@ -176,7 +189,7 @@ def test_impossible_sigma_is_refused(gray_model: Path, options: dict[str, float]
         Denoiser(gray_model, device="cpu")(picture(1), **options)
 
 
-@pytest.mark.parametrize("name", ["strength", "detail"])
+@pytest.mark.parametrize("name", ["strength", "chroma", "detail"])
 @pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
 def test_impossible_shares_are_refused(gray_model: Path, name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name):
