@@ -95,8 +95,12 @@ def _explain(error: Exception) -> None:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error, file=sys.stderr)
         return
+    from imrestore.configuration import chosen_defaults
+
     message = error.format_message() if hasattr(error, "format_message") else str(error)
-    context = getattr(error, "ctx", None)
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if context and parameter and parameter.name in (defaults := chosen_defaults(context)):
+        message = f"{defaults[parameter.name].origin}: {message}"
     hint = f" (see {context.command_path} --help)" if context else ""
     say(f"{message}{hint}")
 

@@ -1,6 +1,7 @@
 """The options that tasks share, each defined once."""
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -8,6 +9,14 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from imrestore.configuration import (
+    FILE_NAME,
+    PRESET_VARIABLE,
+    Default,
+    chosen_defaults,
+    load_defaults,
+)
+from imrestore.output import say
 from restore.image.codecs import WRITTEN, WRITTEN_OF_RAW
 
 __all__ = [
@@ -236,9 +245,27 @@ class NetworkOptions:
     ] = "auto"
 
 
-def with_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Let a command take option dataclasses, showing Typer their fields in place of them.
+_Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help=f"Take the defaults under [preset.NAME] of {FILE_NAME}.",
+        show_default=False,
+        is_eager=True,
+        callback=load_defaults,
+        envvar=PRESET_VARIABLE,
+        show_envvar=False,
+    ),
+]
+_CONTEXT, _PRESET = "context", "preset"
+_RIVALS = (("overwrite", "skip_existing"), ("quiet", "verbose"))
 
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take option dataclasses, and the user's own defaults.
+
+    Typer is shown the fields of the dataclasses in place of them, and ``--preset``:
     ``def denoise(files: FileOptions, *, sigma: Sigma = "auto")`` gets the options of
     ``FileOptions`` and ``--sigma``.
     """
@@ -252,16 +279,27 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             shown += inspect.signature(hints[name]).parameters.values()
         else:
             shown.append(parameter.replace(annotation=hints[name]))
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    shown += [
+        inspect.Parameter(_CONTEXT, keyword, annotation=typer.Context),
+        inspect.Parameter(_PRESET, keyword, annotation=_Preset, default=None),
+    ]
 
     @wraps(command)
     def expanded(**values: Any) -> None:
+        defaults = chosen_defaults(values.pop(_CONTEXT))
+        del values[_PRESET]
+        _yield_to_rivals(values, defaults)
+        if values.get("verbose"):
+            for default in defaults.values():
+                say(f"--{default.key} {_shown(default)} comes from {default.origin}")
         taken = {
             name: group(**{field.name: values.pop(field.name) for field in fields(group)})
             for name, group in groups.items()
         }
         command(**taken, **values)
 
-    by_name = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in shown]
+    by_name = [parameter.replace(kind=keyword) for parameter in shown]
     expanded.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in by_name}
     return expanded
@@ -315,6 +353,24 @@ def with_decoding_options(command: Callable[..., None]) -> Callable[..., None]:
     decoding.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
     decoding.__annotations__ = {each.name: each.annotation for each in by_name}
     return decoding
+
+
+def _yield_to_rivals(values: dict[str, Any], defaults: dict[str, Default]) -> None:
+    """Turn off flags among the user's defaults that contradict one from a stronger source."""
+    for rivals in _RIVALS:
+        given = [name for name in rivals if values.get(name)]
+        ranks = {name: defaults[name].rank if name in defaults else math.inf for name in given}
+        for name in given:
+            if ranks[name] < max(ranks.values()):
+                values[name] = False
+                del defaults[name]
+
+
+def _shown(default: Default) -> str:
+    value = default.value
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return " ".join(value) if isinstance(value, list) else value
 
 
 def exclusive(values: object, names: Sequence[str]) -> None:

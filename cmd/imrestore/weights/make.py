@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.options import with_decoding_options
+from imrestore.options import with_decoding_options, with_options
 from imrestore.output import json_of, print_line, say
 from imrestore.weights.show import Json, Name, described, print_losses
 
@@ -28,6 +28,7 @@ _Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the outpu
 
 
 @with_decoding_options
+@with_options
 def convert(
     file: Annotated[
         Path,
@@ -84,6 +85,7 @@ def _squared(path: Path) -> "Tensor":
     return resized(psf, max(psf.shape[1:]))
 
 
+@with_options
 def export(
     name: Name,
     output: Annotated[
@@ -129,6 +131,7 @@ def export(
 
 
 @with_decoding_options
+@with_options
 def round_weights(
     name: Name,
     pictures: Annotated[
@@ -175,6 +178,7 @@ def round_weights(
 
 
 @with_decoding_options
+@with_options
 def measure(
     name: Name,
     pictures: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore.exits import ExitCode
+from imrestore.options import with_options
 from imrestore.output import json_of, print_line, print_table, visible
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ Name = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
+@with_options
 def list_weights(as_json: Json = False) -> None:
     """List the weights that come with imrestore.
 
@@ -45,6 +47,7 @@ def list_weights(as_json: Json = False) -> None:
     _print_overview(records)
 
 
+@with_options
 def show(name: Name, as_json: Json = False) -> None:
     """Show the config and origin of weights, and their loss in half precision.
 
@@ -64,6 +67,7 @@ def show(name: Name, as_json: Json = False) -> None:
     _print_record(record)
 
 
+@with_options
 def verify(
     name: Annotated[
         str | None,
