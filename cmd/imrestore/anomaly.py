@@ -10,13 +10,8 @@ import typer
 
 from imrestore import batch
 from imrestore.exits import ExitCode
-from imrestore.options import (
-    NetworkOptions,
-    RunOptions,
-    exclusive,
-    with_decoding_options,
-    with_options,
-)
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import NetworkOptions, RunOptions, exclusive
 from imrestore.output import say
 from imrestore.report import Report, print_plan
 from restore.checks import LARGEST_SEED

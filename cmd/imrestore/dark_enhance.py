@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imrestore import batch
-from imrestore.options import NetworkOptions, RawFileOptions, with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import NetworkOptions, RawFileOptions
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind

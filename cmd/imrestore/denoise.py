@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from imrestore import batch
-from imrestore.options import FileOptions, NetworkOptions, with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import FileOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore import batch
-from imrestore.options import (
-    FileOptions,
-    NetworkOptions,
-    complete,
-    one_of,
-    with_decoding_options,
-    with_options,
-)
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import FileOptions, NetworkOptions, complete, one_of
 from restore.image.codecs import WRITTEN_OF_LIGHT
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import typer
 from imrestore.anomaly import ThresholdOptions
 from imrestore.evaluate.scores import Quiet
 from imrestore.exits import ExitCode
-from imrestore.options import NetworkOptions, with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import NetworkOptions
 from imrestore.output import ProgressBar, json_of, print_table, say, visible
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from imrestore.evaluate.scores import (
     report_scores,
     scored_pictures,
 )
-from imrestore.options import NetworkOptions, with_decoding_options, with_options, without_effect
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import NetworkOptions, without_effect
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:

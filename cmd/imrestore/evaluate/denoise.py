@@ -15,7 +15,8 @@ from imrestore.evaluate.scores import (
     report_scores,
     scored_pictures,
 )
-from imrestore.options import NetworkOptions, with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import NetworkOptions
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:

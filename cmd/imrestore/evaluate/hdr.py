@@ -10,7 +10,7 @@ import typer
 
 from imrestore.evaluate.scores import Quiet, Recursive
 from imrestore.exits import ExitCode
-from imrestore.options import with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
 from imrestore.output import ProgressBar, json_of, print_table, visible
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imrestore.options import with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
 from imrestore.train.options import TrainingOptions
 from imrestore.train.supervision import supervised
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.options import with_decoding_options, with_options
+from imrestore.expansion import with_decoding_options, with_options
 from imrestore.output import json_of, print_line, say
 from imrestore.weights.show import Json, Name, described, print_losses
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore.exits import ExitCode
-from imrestore.options import with_options
+from imrestore.expansion import with_options
 from imrestore.output import json_of, print_line, print_table, visible
 
 if TYPE_CHECKING:
