@@ -19,7 +19,7 @@ from restore.image.codecs import (
     WRITTEN_OF_RAW,
     ImageFormat,
 )
-from restore.image.compare import viewable
+from restore.image.compare import shown_white, viewable
 from restore.image.decode import decode
 from restore.image.picture import Picture
 from restore.image.raw import RAW_SUFFIXES, read_raw
@@ -78,6 +78,7 @@ class FileKind(Generic[Input, Output]):
         noun: name of the inputs in messages, plural.
         read: decodes a file, or a file's bytes.
         before: returns the picture ``[H, W, C]`` to compare a result with, given input and result.
+        after: returns the result as a picture ``[H, W, C]`` of the same scale and size.
         beside: returns the bytes of an additional output file, given a result and the file's kind.
         written: output formats, each with the suffix of its files.
         default_format: output format where none is requested; None for each input's own.
@@ -89,6 +90,7 @@ class FileKind(Generic[Input, Output]):
     noun: str
     read: Callable[[Path | bytes], Input]
     before: Callable[[Input, Output], NDArray[np.uint8]]
+    after: Callable[[Output], NDArray[np.uint8]] = lambda result: viewable(result.picture)
     beside: Callable[[Output, str], bytes] | None = None
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
@@ -111,6 +113,14 @@ PICTURES: FileKind[Any, Any] = FileKind(
 """Finished pictures of any size, by default written in their own format."""
 
 
+def _picture_before_light(source: Picture, result: TaskResult) -> NDArray[np.uint8]:
+    return viewable(source, white=shown_white(result.picture))
+
+
+def _light_after(result: TaskResult) -> NDArray[np.uint8]:
+    return viewable(result.picture, white=shown_white(result.picture))
+
+
 class _Light(TaskResult, Protocol):
     """A result with additional output files."""
 
@@ -126,7 +136,8 @@ PICTURES_TO_LIGHT: FileKind[Any, Any] = FileKind(
     suffixes=PICTURE_SUFFIXES,
     noun="pictures",
     read=decode,
-    before=_picture_before,
+    before=_picture_before_light,
+    after=_light_after,
     beside=_beside_light,
     written=WRITTEN_OF_LIGHT,
     default_format=ImageFormat.EXR,

@@ -25,7 +25,7 @@ from restore.errors import (
 from restore.files import remove_stale_parts, write_atomically
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
-from restore.image.compare import compare_png, viewable
+from restore.image.compare import compare_png
 from restore.image.damage import noting_damage
 from restore.image.limits import max_pixels_of_process
 from restore.image.losses import losses
@@ -130,7 +130,7 @@ class PictureStages(Generic[Input, Output]):
     def save(self, item: Item, result: Result[Output], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; the result comes last, so that its presence means all is done."""
         if item.compare and result.before is not None:
-            self._save_compare(item.compare, result.before, result.restored.picture, stopping)
+            self._save_compare(item.compare, result.before, result.restored, stopping)
         for kind, path in item.beside:
             self._save_beside(kind, path, result.restored, stopping)
         with losses() as lost:
@@ -162,12 +162,13 @@ class PictureStages(Generic[Input, Output]):
         self,
         path: Path,
         before: NDArray[np.uint8],
-        picture: Picture,
+        restored: Output,
         stopping: Callable[[], bool],
     ) -> None:
         if self.existing is Existing.SKIP and os.path.lexists(path):
             return
-        self._write_beside(path, compare_png(before, viewable(picture), picture), stopping)
+        png = compare_png(before, self.kind.after(restored), restored.picture)
+        self._write_beside(path, png, stopping)
 
     def _save_beside(
         self, kind: str, path: Path, restored: Output, stopping: Callable[[], bool]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.image.compare import compare_png, viewable
+from restore.image.compare import compare_png, shown_white, viewable
 from restore.image.picture import Picture, Transfer
 
 
@@ -31,6 +31,32 @@ def test_linear_light_is_encoded_and_what_no_screen_can_show_is_clipped() -> Non
     pixels = np.array([[[0.0, 0.2140, 1.0, 7.0, -1.0, np.nan, np.inf, -np.inf]]], np.float32)
     shown = viewable(Picture(pixels=pixels, is_float=True, transfer=Transfer.LINEAR))
     assert shown[0, :, 0].tolist() == [0, 127, 255, 255, 0, 0, 255, 0]
+
+
+def test_light_above_white_is_told_apart_on_a_scale_of_its_own() -> None:
+    light = np.linspace(0, 8, 1000, dtype=np.float32)[None, None].repeat(3, axis=0)
+    picture = Picture(pixels=light, is_float=True, transfer=Transfer.LINEAR)
+    white = shown_white(picture)
+    assert white == pytest.approx(8, rel=0.01)
+    shown = viewable(picture, white=white)[0, :, 0].astype(int)
+    assert shown[-1] == 255
+    assert len(set(shown[125:])) > 50
+    assert (np.diff(shown) >= 0).all()
+
+
+def test_encoded_samples_are_shown_on_the_scale_of_light() -> None:
+    encoded = Picture(pixels=np.full((3, 1, 1), 0.5, np.float32))
+    light = Picture(
+        pixels=np.full((3, 1, 1), 0.21404, np.float32), is_float=True, transfer=Transfer.LINEAR
+    )
+    assert viewable(encoded, white=4.0).tolist() == viewable(light, white=4.0).tolist()
+    assert viewable(encoded, white=1.0).tolist() == [[[128, 128, 128]]]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, -1.0])
+def test_the_shown_white_is_a_number(value: float) -> None:
+    pixels = np.full((3, 4, 4), value, np.float32)
+    assert 1 <= shown_white(Picture(pixels=pixels, transfer=Transfer.LINEAR)) <= 1e6
 
 
 @pytest.mark.parametrize("channels", [1, 3])

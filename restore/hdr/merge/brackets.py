@@ -16,7 +16,7 @@ from restore.errors import InputError, UsageError
 from restore.hdr.merge.frames import FrameReader
 from restore.hdr.radiance import Radiance
 from restore.image.codecs import HEAD_BYTES, PICTURE_SUFFIXES, ImageFormat, sniff
-from restore.image.compare import viewable
+from restore.image.compare import shown_white, viewable
 from restore.image.metadata import EXIF_ERRORS, bare_exif, exif_directories, quiet_pillow
 from restore.image.pillow import READERS
 from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
@@ -268,4 +268,4 @@ def _middle_exposure(_bracket: Bracket, merged: Radiance) -> NDArray[np.uint8]:
     """Return the frame that the others were aligned to."""
     path = Path(str(merged.record["reference"]))
     reader = FrameReader(is_linear=False)
-    return viewable(reader.picture(path)[0])
+    return viewable(reader.picture(path)[0], white=shown_white(merged.picture))
