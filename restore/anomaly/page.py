@@ -11,13 +11,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from restore.anomaly.files import thumbnail_of
 from restore.anomaly.records import Record
 from restore.anomaly.runner import Detector
+from restore.pages.environment import page_environment
 
 __all__ = ["Page", "histogram", "page_of"]
 
@@ -49,19 +49,14 @@ def page_of(page: Page) -> str:
     failed = [record for record in page.records if record.error]
     scores = [record.score for record in scored if record.score is not None]
     defective = sum(record.verdict == "defective" for record in scored)
-    figures = [("parts", len(scored)), ("defective", defective), ("good", len(scored) - defective)]
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
+    counts = [("parts", len(scored)), ("defective", defective), ("good", len(scored) - defective)]
+    environment = page_environment(Path(__file__).parent)
     # A file name may be bytes that are no UTF-8, which Jinja's own urlencode refuses.
     environment.filters["address"] = lambda path: quote(os.fsencode(path))
     environment.filters["thumbnail"] = partial(_thumbnail, report=page.report)
     return environment.get_template("report.html").render(
         detector=page.detector,
-        figures=[*figures, ("failed", len(failed))] if failed else figures,
+        counts=[*counts, ("failed", len(failed))] if failed else counts,
         histogram=Markup(histogram(scores, page.detector.threshold)) if scores else "",
         failed=failed,
         scored=scored,
