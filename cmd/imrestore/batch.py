@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from imrestore.exits import noted_signals
+from imrestore.exits import ExitCode, noted_signals
 from imrestore.options import FileOptions, RunOptions, exclusive
+from imrestore.output import say
 from imrestore.report import Describe, Report, print_plan
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from restore.batch.kinds import FileKind, TaskResult
     from restore.batch.out_of_core import OutOfCoreResult
+    from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan, Existing, Item
     from restore.batch.stream import Outcome, Stages
 
@@ -51,6 +53,7 @@ def run(
     prepare: Callable[[], Work],
     *,
     describe: Describe,
+    page: "Callable[[], PageText]",
     kind: "Callable[[], FileKind[Any, Any]]" = pictures,
     beside: Mapping[str, str] = MappingProxyType({}),
     only: "Collection[Path] | None" = None,
@@ -62,6 +65,7 @@ def run(
         options: the files.
         prepare: loads the network and returns the task; called once, after the plan is settled.
         describe: the task's record in a few words, for --verbose.
+        page: returns what the page of --report says.
         kind: returns what kind of files is read and written.
         beside: kinds of files that are written beside each result, as ``PlanRequest`` has them.
         only: of the files that are found, those that get a result; None for all.
@@ -73,12 +77,19 @@ def run(
     """
     file_kind = kind()
     plan = _plan(options, file_kind, beside, only, also_read)
+    failure = ""
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
+        elif options.report:
+            failure = _work_with_page(plan, options, prepare, file_kind, report, page())
         else:
             _work(plan, options, prepare, file_kind, report)
+        if not options.dry_run:
             report.summarize()
+    if failure:
+        say(failure)
+        raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     raise typer.Exit(report.exit_code)
 
 
@@ -121,6 +132,10 @@ def _plan(
         # Where the inputs do not decide it, it is known before the work what will be written.
         for written in {item.format for item in plan.items if item.format}:
             check_depth(written, options.bit_depth, is_light=kind.is_light)
+    if options.report:
+        from restore.batch.page import check_page
+
+        check_page(options.report, plan, existing_of(options))
     return plan
 
 
@@ -133,12 +148,38 @@ def existing_of(options: RunOptions) -> "Existing":
     return Existing.SKIP if options.skip_existing else Existing.REFUSE
 
 
+def _work_with_page(
+    plan: "BatchPlan",
+    options: FileOptions,
+    prepare: Callable[[], Work],
+    kind: "FileKind[Any, Any]",
+    report: Report,
+    text: "PageText",
+) -> str:
+    """Work, and write the page of what is done, also on a signal; a sentence if that fails."""
+    from restore.batch.page import RunPage
+    from restore.errors import OutputError
+
+    assert options.report is not None
+    page = RunPage(options.report, text, existing_of(options))
+    failure = ""
+    try:
+        _work(plan, options, prepare, kind, report, page.add)
+    finally:
+        try:
+            page.finish(plan.closed)
+        except OutputError as error:
+            failure = str(error)
+    return failure
+
+
 def _work(
     plan: "BatchPlan",
     options: FileOptions,
     prepare: Callable[[], Work],
     kind: "FileKind[Any, Any]",
     report: Report,
+    note: "Callable[[Outcome], None]" = lambda _: None,
 ) -> None:
     from restore.batch.out_of_core import OutOfCoreStages
     from restore.batch.stages import PictureStages, prepare_folders
@@ -150,7 +191,9 @@ def _work(
         for folder in plan.folders:
             remove_stale_parts(folder)
         for item in plan.items:
-            report.add(Outcome(item=item, status=Status.SKIPPED))
+            outcome = Outcome(item=item, status=Status.SKIPPED)
+            note(outcome)
+            report.add(outcome)
         return
     task = prepare()
     stages = (OutOfCoreStages if kind.is_any_size else PictureStages)(
@@ -165,8 +208,9 @@ def _work(
         closed=prepare_folders(plan),
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,
+        is_shown=options.report is not None,
     )
-    work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes)
+    work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes, note=note)
 
 
 def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Report:

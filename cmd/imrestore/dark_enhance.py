@@ -12,6 +12,7 @@ from imrestore.options import NetworkOptions, RawFileOptions
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
+    from restore.batch.page import PageText
     from restore.dark.runner import Enhanced, OutputColor, WhiteBalance
     from restore.image.raw_picture import RawPicture
 
@@ -119,7 +120,7 @@ def dark_enhance(
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is printed
     kind = _linear_files if is_linear else _raw_files
-    batch.run(files, prepare, describe=_describe, kind=kind)
+    batch.run(files, prepare, describe=_describe, page=_page, kind=kind)
 
 
 def _raw_files() -> "FileKind[RawPicture, Enhanced]":
@@ -141,6 +142,17 @@ def _factors(text: str) -> tuple[float, float, float] | None:
     except ValueError:
         return None
     return (red, green, blue) if min(red, green, blue) > 0 else None
+
+
+def _page() -> "PageText":
+    from restore.batch.page import PageText
+
+    return PageText(
+        title="imrestore dark-enhance",
+        explanation="Before is the RAW file, amplified and developed in the same way without the "
+        "network; after is the result.",
+        difference="Difference \u00d78",
+    )
 
 
 def _describe(record: Mapping[str, object]) -> str:

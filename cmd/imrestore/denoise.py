@@ -11,6 +11,7 @@ from imrestore.options import FileOptions, NetworkOptions
 
 if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult
+    from restore.batch.page import PageText
     from restore.denoise.runner import Denoised
     from restore.image.picture import Picture
 
@@ -124,7 +125,17 @@ def denoise(
 
         return batch.Work(restore, denoiser.lanes)
 
-    batch.run(files, prepare, describe=_describe)
+    batch.run(files, prepare, describe=_describe, page=_page)
+
+
+def _page() -> "PageText":
+    from restore.batch.page import PageText
+
+    return PageText(
+        title="imrestore denoise",
+        explanation="Before is the picture as it came, after is the result.",
+        difference="Removed \u00d78",
+    )
 
 
 def _describe(record: Mapping[str, object]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from restore.batch.kinds import FileKind
+    from restore.batch.page import PageText
     from restore.hdr.radiance import Radiance
     from restore.image.picture import Picture
 
@@ -208,6 +209,7 @@ def hdr(
             files,
             beside=beside,
             describe=_describe,
+            page=_page,
             exposures=exposures,
             gap_s=gap,
             align=align,
@@ -222,7 +224,7 @@ def hdr(
             else _reconstructor(mode, network, psf, exposure, saturation, is_linear=linear)
         )
 
-    batch.run(files, prepare, describe=_describe, kind=_light_files, beside=beside)
+    batch.run(files, prepare, describe=_describe, page=_page, kind=_light_files, beside=beside)
 
 
 def _reconstructor(
@@ -297,6 +299,18 @@ def _check(mode: str, *, is_simulated: bool, options: Sequence[_Option]) -> None
     for option in options:
         if option.is_given and does not in option.goes_with:
             raise UsageError(f"{option.name} goes with {' or '.join(option.goes_with)}")
+
+
+def _page() -> "PageText":
+    from restore.batch.page import PageText
+
+    return PageText(
+        title="imrestore hdr",
+        explanation="Before is the picture as it came, of a bracket the exposure that the others "
+        "were aligned to; after is the result. Both are darkened by one curve that brings the "
+        "light above white onto the screen.",
+        difference="Difference \u00d78",
+    )
 
 
 def _describe(record: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from restore.image.codecs import format_of_suffix
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
+    from restore.batch.page import PageText
     from restore.hdr.merge.brackets import Bracket, Exposure
     from restore.hdr.radiance import Radiance
 
@@ -22,6 +23,7 @@ def merge(
     *,
     beside: Mapping[str, str],
     describe: Callable[[Mapping[str, object]], str],
+    page: "Callable[[], PageText]",
     exposures: str | None,
     gap_s: float,
     align: bool,
@@ -34,6 +36,7 @@ def merge(
         files: Options of the inputs and outputs.
         beside: Kinds of files to write beside each result.
         describe: Returns a record in a few words.
+        page: Returns what the page of --report says.
         exposures: Exposure times of the inputs, which then form one bracket; None to read them.
         gap_s: The longest pause within a bracket in seconds.
         align: Register the exposures.
@@ -68,6 +71,7 @@ def merge(
         files,
         prepare,
         describe=describe,
+        page=page,
         kind=kind,
         beside=beside,
         only=by_first.keys(),

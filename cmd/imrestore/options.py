@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -167,6 +168,15 @@ class FileOptions(RunOptions):
             "or the left and the right half where the picture is wider than 1280 pixels.",
         ),
     ] = False
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html",
+            help="Also write one page that shows all pictures before and after, what was removed, "
+            "and how; it needs no other file, and takes at most 200 kB a picture.",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from restore.batch.plan import Existing, Item
 from restore.batch.stages import Loaded, PictureStages, Result, damage_record
 from restore.batch.stream import Outcome, Status, Stopping
@@ -57,6 +60,12 @@ class OutOfCoreStages(PictureStages[Any, Any]):
         with noting_damage() as damaged:
             too_large = self._opened_if_too_large(item)
         return super().load(item) if too_large is None else Loaded(item, too_large, damaged)
+
+    def shown_before(self, loaded: Loaded[Any], restored: Any) -> NDArray[np.uint8] | None:
+        """Return None for a picture that is too large."""
+        if isinstance(loaded.source, OutOfCorePicture):
+            return None
+        return super().shown_before(loaded, restored)
 
     def save(self, item: Item, result: Result[Any], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; a picture that is too large is written strip by strip."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from restore.batch.kinds import FileKind, Input, Output
 from restore.batch.plan import BatchPlan, Existing, Item
 from restore.batch.stream import Outcome, Status, Stopping
+from restore.batch.views import views_of
 from restore.errors import (
     ImageTooLarge,
     InputError,
@@ -60,7 +61,7 @@ class Loaded(Generic[Input]):
 
 @dataclass(frozen=True)
 class Result(Generic[Output]):
-    """A task's result, the picture to compare it with if a comparison is requested, and damage.
+    """A task's result, the picture to compare it with if that is to be shown, and damage.
 
     ``damaged`` is what is damaged in the sources, by name, as ``noting_damage`` has it.
     """
@@ -81,6 +82,7 @@ class PictureStages(Generic[Input, Output]):
         options: how files are written.
         closed: folders that cannot be written, as ``prepare_folders`` returns them.
         standard_input, standard_output: where items without a file read and write.
+        is_shown: whether outcomes have views, for a page.
     """
 
     kind: FileKind[Input, Output]
@@ -90,6 +92,7 @@ class PictureStages(Generic[Input, Output]):
     closed: Mapping[Path, str] = field(default_factory=dict)
     standard_input: BinaryIO | None = None
     standard_output: BinaryIO | None = None
+    is_shown: bool = False
 
     def file_size(self, item: Item) -> float:
         """Return the bytes that will be read; infinity if unknown."""
@@ -116,7 +119,7 @@ class PictureStages(Generic[Input, Output]):
         return loaded.source.width * loaded.source.height / 1e6
 
     def process(self, loaded: Loaded[Input]) -> Result[Output]:
-        """Run the task, and keep the input for a before/after picture."""
+        """Run the task, and keep the input where it is to be shown beside the result."""
         try:
             with noting_damage() as damaged:  # of further files
                 restored = self.restore(loaded.source)
@@ -124,13 +127,24 @@ class PictureStages(Generic[Input, Output]):
             # Tasks that read further files already name the file.
             name = f"{loaded.item.source_name}: "
             raise type(error)(name + str(error).removeprefix(name)) from error
-        before = self.kind.before(loaded.source, restored) if loaded.item.compare else None
+        before = self.shown_before(loaded, restored)
         return Result(restored, before, {**loaded.damaged, **damaged})
+
+    def shown_before(self, loaded: Loaded[Input], restored: Output) -> NDArray[np.uint8] | None:
+        """Return the input as it is shown beside the result, if it is to be."""
+        if not (self.is_shown or loaded.item.compare):
+            return None
+        return self.kind.before(loaded.source, restored)
 
     def save(self, item: Item, result: Result[Output], stopping: Callable[[], bool]) -> Outcome:
         """Encode and write; the result comes last, so that its presence means all is done."""
-        if item.compare and result.before is not None:
-            self._save_compare(item.compare, result.before, result.restored, stopping)
+        views = None
+        if result.before is not None:
+            after, picture = self.kind.after(result.restored), result.restored.picture
+            if item.compare:
+                self._save_compare(item.compare, result.before, after, picture, stopping)
+            if self.is_shown:
+                views = views_of(result.before, after, picture)
         for kind, path in item.beside:
             self._save_beside(kind, path, result.restored, stopping)
         with losses() as lost:
@@ -149,7 +163,7 @@ class PictureStages(Generic[Input, Output]):
             **damage_record(item, result.damaged),
             **({"lost": lost} if lost else {}),
         }
-        return Outcome(item=item, status=Status.DONE, record=record)
+        return Outcome(item=item, status=Status.DONE, record=record, views=views)
 
     def _encoded(self, item: Item, restored: Output) -> bytes:
         try:
@@ -162,13 +176,13 @@ class PictureStages(Generic[Input, Output]):
         self,
         path: Path,
         before: NDArray[np.uint8],
-        restored: Output,
+        after: NDArray[np.uint8],
+        picture: Picture,
         stopping: Callable[[], bool],
     ) -> None:
         if self.existing is Existing.SKIP and os.path.lexists(path):
             return
-        png = compare_png(before, self.kind.after(restored), restored.picture)
-        self._write_beside(path, png, stopping)
+        self._write_beside(path, compare_png(before, after, picture), stopping)
 
     def _save_beside(
         self, kind: str, path: Path, restored: Output, stopping: Callable[[], bool]

@@ -11,6 +11,7 @@ from threading import Condition
 from typing import Generic, Protocol, TypeVar
 
 from restore.batch.plan import Item
+from restore.batch.views import Views
 from restore.engine.lane import is_out_of_memory
 from restore.errors import RestoreError
 from restore.files import remove_own_parts
@@ -48,6 +49,7 @@ class Outcome:
         is_bug: whether the failure is a bug in this program, not a fault of the input or the
             machine.
         traceback: the failure as Python prints it.
+        views: what a page shows of it, if the run has one.
     """
 
     item: Item
@@ -56,6 +58,7 @@ class Outcome:
     error: str = ""
     is_bug: bool = False
     traceback: str = ""
+    views: Views | None = None
 
 
 class Stages(Protocol[Loaded, Result]):

@@ -1,0 +1,255 @@
+"""The page of a run: every picture before and after, joined from parts that wait on disk."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from restore.batch.plan import BatchPlan, Existing
+from restore.batch.stream import Outcome, Status
+from restore.errors import OutputError, UsageError
+from restore.files import identity_of, write_atomically
+from restore.pages.environment import page_environment
+
+__all__ = ["PageText", "RunPage", "check_page"]
+
+_SUFFIXES = (".html", ".htm")
+_PICTURES = "<!-- pictures -->"
+_GENERATOR = b'<meta name="generator" content="imrestore">'
+_HEAD_BYTES = 4096
+_CHUNK = 4 << 20
+_PICTURE = re.compile(
+    rb'<li class="picture (\w+)" data-key="([^"]*)" data-name="[^"]*" '
+    rb'data-megapixels="([\d.]+)" data-seconds="([\d.]+)">'
+)
+_LONGEST_LINE = 1 << 20
+_LABELS = {"sigma": "noise level, of 255", "sigma_estimated": "noise level estimated"}
+
+
+@dataclass(frozen=True)
+class PageText:
+    """What a page says that depends on the task.
+
+    Attributes:
+        title: Its heading.
+        explanation: What before and after are, in a sentence or two.
+        difference: Name of the view of what was removed.
+    """
+
+    title: str
+    explanation: str
+    difference: str
+
+
+def check_page(path: Path, plan: BatchPlan, existing: Existing) -> None:
+    """Refuse a page that would replace something.
+
+    Raises:
+        UsageError: the name is no page's or taken, by an input, a result or a file that is there.
+    """
+    if path.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"--report {path}: give the name of an HTML file, as in report.html")
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder; a report cannot take its place")
+    identity = identity_of(path)
+    for item in plan.items:
+        if identity is not None and item.source and identity == identity_of(item.source):
+            raise UsageError(f"{path}: is an input; choose another name for the report")
+        if os.path.abspath(path) in map(os.path.abspath, item.outputs):
+            raise UsageError(f"{path}: is a result; choose another name for the report")
+    if not os.path.lexists(path):
+        return
+    if existing is Existing.REFUSE:
+        raise UsageError(
+            f"{path}: exists already; --overwrite replaces the report, --skip-existing adds what "
+            "is missing"
+        )
+    if existing is Existing.SKIP and not _is_page(path):
+        raise UsageError(f"{path}: exists already and is no report; use --overwrite")
+
+
+def _is_page(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _GENERATOR in file.read(_HEAD_BYTES)
+    except OSError:
+        return False
+
+
+@dataclass
+class _Kept:
+    """A picture of an earlier page: where its line is, and whether it is in the new one."""
+
+    start: int
+    is_taken: bool = False
+
+
+class RunPage:
+    """Collects the outcomes of a run and writes them as one page.
+
+    The part of each picture goes to an unnamed file at once, so that memory does not grow with
+    their number.
+
+    Args:
+        path: The page; ``check_page`` has accepted it.
+        text: What depends on the task.
+        existing: With ``SKIP``, pictures of a page that is there are kept.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+
+    def __init__(self, path: Path, text: PageText, existing: Existing) -> None:
+        self._path, self._text = path, text
+        self._counts: Counter[str] = Counter()
+        self._megapixels = self._seconds = 0.0
+        self._failure: OSError | None = None
+        environment = page_environment(Path(__file__).parent)
+        self._page = environment.get_template("page.html")
+        self._part = environment.get_template("picture.html")
+        self._old: BinaryIO | None = None
+        self._kept: dict[bytes, _Kept] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._parts = TemporaryFile(dir=path.parent)  # noqa: SIM115
+            if existing is Existing.SKIP and path.exists():
+                self._old = path.open("rb")
+                self._kept = dict(_pictures(self._old))
+        except OSError as error:
+            raise _failure(path, error) from error
+
+    def add(self, outcome: Outcome) -> None:
+        """Take up what became of a picture; trouble with the disk waits for ``finish``."""
+        key = _encoded(outcome.item.source_name)
+        kept = self._kept.get(key)
+        if kept:
+            kept.is_taken = True
+        if kept and self._old and outcome.status is Status.SKIPPED:
+            self._old.seek(kept.start)
+            line = self._old.readline()
+        else:
+            line = self._rendered(outcome)
+        self._append(line)
+
+    def finish(self, closed: Sequence[str] = ()) -> None:
+        """Write the page.
+
+        Args:
+            closed: Sentences about folders that could not be read.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        try:
+            for kept in self._kept.values():
+                if self._old and not kept.is_taken:
+                    self._old.seek(kept.start)
+                    self._append(self._old.readline())
+            if self._failure:
+                raise _failure(self._path, self._failure) from self._failure
+            write_atomically(self._path, self._joined(closed), overwrite=True)
+        finally:
+            self._parts.close()
+            if self._old:
+                self._old.close()
+
+    def _append(self, line: bytes) -> None:
+        match = _PICTURE.match(line)
+        assert match is not None
+        status, _, megapixels, seconds = match.groups()
+        self._counts[status.decode()] += 1
+        self._megapixels += float(megapixels)
+        self._seconds += float(seconds)
+        try:
+            self._parts.write(line)
+        except OSError as error:
+            self._failure = error
+
+    def _joined(self, closed: Sequence[str]) -> Iterator[bytes]:
+        counts: list[tuple[str, object]] = [("pictures", self._counts[Status.DONE])]
+        counts += [(s, self._counts[s]) for s in (Status.SKIPPED, Status.FAILED) if self._counts[s]]
+        counts += [("megapixels", f"{self._megapixels:.4g}"), ("seconds", f"{self._seconds:.4g}")]
+        html = self._page.render(
+            title=self._text.title,
+            explanation=self._text.explanation,
+            removed=self._text.difference,
+            counts=counts,
+            closed=closed,
+            pictures=_PICTURES,
+        )
+        head, tail = html.split(_PICTURES)
+        yield _encoded(head)
+        self._parts.seek(0)
+        while chunk := self._parts.read(_CHUNK):
+            yield chunk
+        yield _encoded(tail)
+
+    def _rendered(self, outcome: Outcome) -> bytes:
+        record = outcome.record
+        html = self._part.render(
+            status=outcome.status,
+            key=outcome.item.source_name,
+            name=outcome.item.source_name,
+            short_name=Path(outcome.item.source_name).name,
+            megapixels=_number(record.get("megapixels")),
+            seconds=_number(record.get("seconds")),
+            views=outcome.views,
+            facts=list(_facts(outcome)),
+            notes=list(_notes(outcome)),
+        )
+        return _encoded(" ".join(line.strip() for line in html.splitlines()).strip() + "\n")
+
+
+def _pictures(page: BinaryIO) -> Iterator[tuple[bytes, _Kept]]:
+    """Yield the pictures of a page by their keys."""
+    start = 0
+    while line := page.readline(_LONGEST_LINE):
+        if match := _PICTURE.match(line):
+            yield _encoded(unescape(match[2].decode(errors="replace"))), _Kept(start)
+        start += len(line)
+
+
+def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    if outcome.status is Status.DONE:
+        yield "written to", outcome.item.destination_name
+    for name, value in outcome.record.items():
+        if not isinstance(value, list | tuple | Mapping):
+            yield _LABELS.get(name, name.replace("_", " ")), _shown(value)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _notes(outcome: Outcome) -> Iterator[dict[str, str]]:
+    """Yield what a person should know: why it failed, and what was lost, as records list it."""
+    if outcome.error:
+        yield {"kind": "error", "text": outcome.error}
+    for name, value in outcome.record.items():
+        if isinstance(value, list | tuple):
+            label = name.replace("_", " ")
+            yield from ({"kind": "warning", "text": f"{label}: {each}"} for each in value)
+    if outcome.status is Status.SKIPPED:
+        yield {"kind": "note", "text": "Its result was there already and is kept."}
+    if outcome.status is Status.DONE and outcome.views is None:
+        yield {"kind": "note", "text": "Larger than memory: its pixels are not shown here."}
+
+
+def _number(value: object) -> str:
+    return f"{value:.6f}" if isinstance(value, int | float) else "0"
+
+
+def _encoded(text: str) -> bytes:
+    """Return UTF-8; what is none in a file's name is escaped."""
+    return text.encode(errors="backslashreplace")
+
+
+def _failure(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: the report cannot be written: {error.strerror or error}")
