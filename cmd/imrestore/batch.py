@@ -11,7 +11,6 @@ import typer
 
 from imrestore.exits import ExitCode, noted_signals
 from imrestore.options import FileOptions, RunOptions, exclusive
-from imrestore.output import say
 from imrestore.report import Describe, Report, print_plan
 
 if TYPE_CHECKING:
@@ -77,20 +76,17 @@ def run(
     """
     file_kind = kind()
     plan = _plan(options, file_kind, beside, only, also_read)
-    failure = ""
+    has_page = True
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
         elif options.report:
-            failure = _work_with_page(plan, options, prepare, file_kind, report, page())
+            has_page = _work_with_page(plan, options, prepare, file_kind, report, page())
         else:
             _work(plan, options, prepare, file_kind, report)
         if not options.dry_run:
             report.summarize()
-    if failure:
-        say(failure)
-        raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
-    raise typer.Exit(report.exit_code)
+    raise typer.Exit(report.exit_code if has_page else max(report.exit_code, ExitCode.SOME_FAILED))
 
 
 def _plan(
@@ -155,22 +151,23 @@ def _work_with_page(
     kind: "FileKind[Any, Any]",
     report: Report,
     text: "PageText",
-) -> str:
-    """Work, and write the page of what is done, also on a signal; a sentence if that fails."""
+) -> bool:
+    """Work, and write the page of what is done, also on a signal; return whether that worked."""
     from restore.batch.page import RunPage
     from restore.errors import OutputError
 
     assert options.report is not None
     page = RunPage(options.report, text, existing_of(options))
-    failure = ""
+    is_written = False
     try:
         _work(plan, options, prepare, kind, report, page.add)
     finally:
         try:
             page.finish(plan.closed)
+            is_written = True
         except OutputError as error:
-            failure = str(error)
-    return failure
+            report.say(str(error))
+    return is_written
 
 
 def _work(

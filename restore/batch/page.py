@@ -22,7 +22,7 @@ _SUFFIXES = (".html", ".htm")
 _PICTURES = "<!-- pictures -->"
 _GENERATOR = b'<meta name="generator" content="imrestore">'
 _HEAD_BYTES = 4096
-_CHUNK = 4 << 20
+_CHUNK = 1 << 20
 _PICTURE = re.compile(
     rb'<li class="picture (\w+)" data-key="([^"]*)" data-name="[^"]*" '
     rb'data-megapixels="([\d.]+)" data-seconds="([\d.]+)">'
