@@ -1,17 +1,22 @@
 """`imrestore denoise`: noisy pictures in, clean ones out."""
 
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import FileOptions, NetworkOptions
+from imrestore.options import FileOptions, NetworkOptions, without_effect
+from restore.errors import UsageError
 
 if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult
     from restore.batch.page import PageText
+    from restore.denoise.preview import ContactSheet
     from restore.denoise.runner import Denoised
     from restore.image.picture import Picture
 
@@ -41,10 +46,28 @@ def _share(value: float | None) -> float | None:
     return value
 
 
+@dataclass(frozen=True, kw_only=True)
+class DenoisingFileOptions(FileOptions):
+    """The options of files, of which a contact sheet needs no output."""
+
+    output: Annotated[
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="OUT",
+            help="Where results go. A folder if there are several inputs, if one is a folder, if "
+            "OUT ends with / or exists as a folder; else a file. - is standard output, for one "
+            "picture and with --format. May be left out with --preview.",
+            show_default=False,
+        ),
+    ] = ""
+
+
 @with_decoding_options
 @with_options
 def denoise(
-    files: FileOptions,
+    files: DenoisingFileOptions,
     network: NetworkOptions,
     *,
     sigma: Annotated[
@@ -84,6 +107,15 @@ def denoise(
             callback=_share,
         ),
     ] = 0.0,
+    preview: Annotated[
+        bool,
+        typer.Option(
+            "--preview",
+            help="Also write NAME_preview.png, a contact sheet to choose from: places of the "
+            "picture at 1:1 with --strength 0.4 to 1 and --detail 0 and 0.3. Without -o only that, "
+            "of one picture, into the working folder.",
+        ),
+    ] = False,
 ) -> None:
     """Remove noise from photographs.
 
@@ -94,6 +126,7 @@ def denoise(
     \b
     Examples:
       imrestore denoise photo.jpg -o clean.jpg
+      imrestore denoise photo.jpg --preview                      (settings to choose from)
       imrestore denoise photos/ -r -o clean/ --compare
       imrestore denoise *.tif -o clean/ --sigma 15 --strength 0.8
       imrestore denoise photos/ -o clean/ --strength 0.6 --chroma 1
@@ -102,8 +135,14 @@ def denoise(
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
       curl -s URL | imrestore denoise - -o - --format png > clean.png
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    is_sheet_only = preview and not files.output
+    if is_sheet_only:
+        files = _with_name_of_sheet(files)
+    elif not files.output:
+        raise UsageError("give -o OUT, where the results go; only --preview does without")
 
     def prepare() -> batch.Work:
+        from restore.denoise.preview import ContactSheet
         from restore.denoise.runner import Denoiser
         from restore.image.tiff_regions import OutOfCorePicture
 
@@ -116,16 +155,43 @@ def denoise(
             sigma=level,
         )
 
-        def restore(picture: "Picture | OutOfCorePicture") -> "Denoised | OutOfCoreResult":
+        def restore(
+            picture: "Picture | OutOfCorePicture",
+        ) -> "ContactSheet | Denoised | OutOfCoreResult":
             if isinstance(picture, OutOfCorePicture):
                 return denoiser.out_of_core(
                     picture, sigma=level, strength=strength, chroma=chroma, detail=detail
                 )
-            return denoiser(picture, sigma=level, strength=strength, chroma=chroma, detail=detail)
+            denoised = denoiser(
+                picture,
+                sigma=level,
+                strength=strength,
+                chroma=chroma,
+                detail=detail,
+                preview=preview,
+            )
+            if is_sheet_only and denoised.preview:
+                return ContactSheet(denoised.preview, denoised.picture, denoised.record)
+            return denoised
 
         return batch.Work(restore, denoiser.lanes)
 
-    batch.run(files, prepare, describe=_describe, page=_page)
+    beside = {"preview": "preview.png"} if preview and not is_sheet_only else {}
+    batch.run(files, prepare, describe=_describe, page=_page, beside=beside)
+
+
+def _with_name_of_sheet(files: DenoisingFileOptions) -> DenoisingFileOptions:
+    """Return the options for a contact sheet of one picture and nothing else.
+
+    Raises:
+        UsageError: there are several inputs, or options for a result.
+    """
+    reason = "a contact sheet alone is a PNG; give -o OUT to write the result too"
+    options = ("recursive", "format", "bit_depth", "quality", "strip_metadata", "compare", "report")
+    without_effect(**{name: getattr(files, name) and reason for name in options})
+    if len(files.inputs) > 1 or not os.path.isfile(files.inputs[0]):
+        raise UsageError("--preview without -o takes one file; give -o OUT for more")
+    return replace(files, output=f"{Path(files.inputs[0]).stem}_preview.png")
 
 
 def _page() -> "PageText":

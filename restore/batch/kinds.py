@@ -102,11 +102,23 @@ def _picture_before(source: Picture, _result: TaskResult) -> NDArray[np.uint8]:
     return viewable(source)
 
 
+class _WithMore(TaskResult, Protocol):
+    """A result with additional output files."""
+
+    def beside(self, kind: str) -> bytes:
+        """Return the bytes of an additional output file."""
+
+
+def _beside(result: _WithMore, kind: str) -> bytes:
+    return result.beside(kind)
+
+
 PICTURES: FileKind[Any, Any] = FileKind(
     suffixes=PICTURE_SUFFIXES,
     noun="pictures",
     read=decode,
     before=_picture_before,
+    beside=_beside,
     written=WRITTEN,
     is_any_size=True,
 )
@@ -121,24 +133,13 @@ def _light_after(result: TaskResult) -> NDArray[np.uint8]:
     return viewable(result.picture, white=shown_white(result.picture))
 
 
-class _Light(TaskResult, Protocol):
-    """A result with additional output files."""
-
-    def beside(self, kind: str) -> bytes:
-        """Return the bytes of an additional output file."""
-
-
-def _beside_light(result: _Light, kind: str) -> bytes:
-    return result.beside(kind)
-
-
 PICTURES_TO_LIGHT: FileKind[Any, Any] = FileKind(
     suffixes=PICTURE_SUFFIXES,
     noun="pictures",
     read=decode,
     before=_picture_before_light,
     after=_light_after,
-    beside=_beside_light,
+    beside=_beside,
     written=WRITTEN_OF_LIGHT,
     default_format=ImageFormat.EXR,
     is_light=True,

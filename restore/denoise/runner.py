@@ -19,6 +19,7 @@ from restore.denoise.pixels import (
     finish,
     only_known,
 )
+from restore.denoise.preview import Preview, preview_of
 from restore.denoise.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
@@ -63,6 +64,7 @@ class Denoised:
             the picture is unchanged (by less than 0.1 of 255 on average) although there is noise,
             with a remark. Where it is so, that it is gray stored as RGB, its tone curve, and the
             scale of its samples with a remark. Plain values, ready for JSON.
+        preview: what a contact sheet of other settings is made from, if it was asked for.
 
     >>> import numpy as np
     >>> import restore
@@ -73,6 +75,13 @@ class Denoised:
 
     picture: Picture
     record: dict[str, object]
+    preview: Preview | None = None
+
+    def beside(self, _kind: str) -> bytes:
+        """Return the contact sheet of the preview, a PNG."""
+        if self.preview is None:
+            raise ValueError("no preview was asked for")
+        return self.preview.png()
 
     def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
         """Return the bytes of a file, as ``encode`` does."""
@@ -145,6 +154,7 @@ class Denoiser(Reopened):
         strength: float = 1.0,
         chroma: float | None = None,
         detail: float = 0.0,
+        preview: bool = False,
     ) -> Denoised:
         """Denoise one image.
 
@@ -160,6 +170,7 @@ class Denoiser(Reopened):
                 luma, while ``strength`` counts for luma; None for the same as ``strength``. Gray
                 pictures have no colour noise.
             detail: share of the finest luminance texture that is put back, 0 to 1.
+            preview: whether to keep what a contact sheet of other settings is made from.
 
         Raises:
             UsageError: sigma, strength, chroma or detail out of range.
@@ -168,12 +179,13 @@ class Denoiser(Reopened):
         sigma, shares = _checked(sigma, strength, chroma, detail)
         original = as_picture(image)
         started = time.perf_counter()
-        domain = domain_of(original) if shares.changes else AS_STORED
+        domain = domain_of(original) if shares.changes or preview else AS_STORED
         picture = domain.entered(original)
         shares = shares.of(picture)
         network = self._network(self._name(picture.channels, sigma))
         noise, change = _Noise.given(sigma), Change()
-        if shares.changes:
+        previewed = None
+        if shares.changes or preview:
             encoded, known = encoded_for_network(picture)
             if sigma == "auto":
                 noise = _Noise.found(estimate_noise(only_known(encoded, known)))
@@ -185,11 +197,14 @@ class Denoiser(Reopened):
                     (slice(0, picture.height), slice(0, picture.width)), encoded, restored
                 )
                 low_frequencies.give_back(restored)
+            if preview:
+                channels = original.channels
+                previewed = preview_of(picture, encoded, restored, known, channels=channels)
             finish(restored, encoded, **asdict(shares))
             picture = decoded(picture, restored, known)
         record = _record(network.runner, picture, started, noise, change, domain, shares)
         result = domain.left(picture, original) if shares.changes else original
-        return Denoised(picture=result, record=record)
+        return Denoised(picture=result, record=record, preview=previewed)
 
     def out_of_core(
         self,
@@ -219,9 +234,9 @@ class Denoiser(Reopened):
         domain = domain_out_of_core(source) if shares.changes else AS_STORED
         presented = Presented.of(source, domain)
         shares = shares.of(presented.like)
+        network = self._network(self._name(presented.like.channels, sigma))
         if not shares.changes:  # as where the colour noise of a gray picture is to be removed
             presented = Presented.of(source, AS_STORED)
-        network = self._network(self._name(presented.like.channels, sigma))
         noise = _Noise.given(sigma)
         if shares.changes and sigma == "auto":
             noise = _Noise.found(noise_out_of_core(presented))

@@ -156,3 +156,46 @@ def test_parts_of_killed_runs_go_even_when_nothing_is_left_to_do(
     os.utime(part, (0, 0))
     assert "0 done, 1 skipped" in run(*options).err
     assert [path.name for path in Path("out").iterdir()] == ["a.png"]
+
+
+def test_a_preview_alone_is_one_contact_sheet(run: Run, photo: Photo, tiny_weights: str) -> None:
+    photo("in/a.png", width=200, height=150)
+    before = Path("in/a.png").read_bytes()
+    command = ("denoise", "in/a.png", "--preview", "--model", tiny_weights)
+    ended = run(*command)
+    assert ended.code == 0, ended.err
+    with Image.open("a_preview.png") as sheet:
+        assert sheet.format == "PNG"
+        assert sheet.width > 9 * 75
+    assert [path.name for path in Path("in").iterdir()] == ["a.png"]
+    assert Path("in/a.png").read_bytes() == before
+    assert "exists already" in run(*command).err
+    assert run(*command, "--overwrite").code == 0
+
+
+def test_a_preview_stands_beside_the_result(run: Run, photo: Photo, tiny_weights: str) -> None:
+    for name in ("in/a.png", "in/b.jpg"):
+        photo(name)
+    options = ("denoise", "in", "--model", tiny_weights, "--precision", "fp32")
+    assert run(*options, "-o", "plain").code == 0
+    assert run(*options, "-o", "out", "--preview").code == 0
+    names = ["a.png", "a_preview.png", "b.jpg", "b_preview.png"]
+    assert sorted(path.name for path in Path("out").iterdir()) == names
+    assert Path("out/a.png").read_bytes() == Path("plain/a.png").read_bytes()
+
+
+def test_without_an_output_only_one_preview_is_made(run: Run, photo: Photo) -> None:
+    for name in ("in/a.png", "b.png"):
+        photo(name)
+    for arguments, message in (
+        (("b.png",), "give -o OUT"),
+        (("in", "--preview"), "takes one file"),
+        (("b.png", "in/a.png", "--preview"), "takes one file"),
+        (("-", "--preview"), "takes one file"),
+        (("b.png", "--preview", "--format", "jpeg"), "--format does nothing here"),
+        (("b.png", "--preview", "--report", "r.html"), "--report does nothing here"),
+    ):
+        ended = run("denoise", *arguments)
+        assert ended.code == 2, arguments
+        assert message in ended.err
+    assert sorted(path.name for path in Path().iterdir()) == ["b.png", "in"]
