@@ -1,12 +1,15 @@
 """Defaults of the user's own: `IMRESTORE_*` variables, `imrestore.toml`, and its presets."""
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import typer
+
+from imrestore.output import say
 
 __all__ = ["FILE_NAME", "OTHER_VARIABLES", "Default", "chosen_defaults", "load_defaults"]
 
@@ -17,6 +20,7 @@ OTHER_VARIABLES = (PRESET_VARIABLE, "IMRESTORE_ENGINE")
 
 _PREFIX = "IMRESTORE_"
 _PRESET = "preset"
+_ROOT = 0
 _META = "imrestore.defaults"
 _NO_KEYS = ("help", _PRESET)
 
@@ -120,11 +124,26 @@ def _files() -> Iterator[Path]:
         here = Path.cwd()
     except OSError:  # it was deleted
         return
-    nearest = next(
-        (p for folder in (here, *here.parents) if os.path.isfile(p := folder / FILE_NAME)), None
-    )
+    above = (folder / FILE_NAME for folder in (here, *here.parents))
+    nearest = next((p for p in above if os.path.isfile(p) and not _is_planted(p)), None)
     if nearest is not None and nearest != own:
         yield nearest
+
+
+def _is_planted(file: Path) -> bool:
+    """Whether anybody may have put a file there, as into /tmp, for those who work below it."""
+    try:
+        folder, owner = file.parent.stat(), file.stat().st_uid
+    except OSError:
+        return True
+    is_planted = bool(folder.st_mode & stat.S_IWOTH) and owner not in (_ROOT, _user())
+    if is_planted:
+        say(f"{file}: is not read: it is another user's, in a folder that everybody may write to")
+    return is_planted
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else _ROOT
 
 
 def _read(file: Path) -> dict[str, Any]:

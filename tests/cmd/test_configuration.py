@@ -78,6 +78,21 @@ def test_the_nearest_file_above_the_working_folder_counts(
     assert strength() == 0.4
 
 
+def test_what_another_user_left_in_a_folder_for_all_is_not_read(
+    strength: Callable[..., float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("shared/mine").mkdir(parents=True)
+    Path("shared/imrestore.toml").write_text("strength = 0.3")
+    Path("in").rename("shared/mine/in")
+    monkeypatch.chdir("shared/mine")
+    assert strength() == 0.3
+    monkeypatch.setattr("imrestore.configuration._user", lambda: 12345)
+    monkeypatch.setattr("imrestore.configuration._ROOT", 12346)
+    assert strength() == 0.3
+    Path("..").chmod(0o777)
+    assert strength() == 1.0
+
+
 def test_groups_have_tables_of_their_own(run: Run) -> None:
     Path("imrestore.toml").write_text(
         "[train]\nseed = -3.5\nsteps = 1\n[train.denoise]\noutput = 'a.b'"

@@ -53,6 +53,15 @@ def test_a_sheet_has_a_row_for_each_place(
         assert sheet.height >= len(preview.parts) * preview.parts[0].place.width
 
 
+def test_gray_stored_as_rgb_keeps_its_profile(gray_model: Path) -> None:
+    gray = picture(1, icc=b"profile of colours")
+    noisy = gray.with_pixels(gray.pixels.repeat(3, axis=0))
+    preview = Denoiser(gray_model, device="cpu")(noisy, preview=True).preview
+    assert preview is not None
+    with Image.open(BytesIO(preview.png())) as sheet:
+        assert (sheet.mode, sheet.info["icc_profile"]) == ("RGB", gray.icc)
+
+
 def test_without_a_preview_nothing_is_kept(gray_model: Path) -> None:
     denoised = Denoiser(gray_model, device="cpu")(picture(1, (20, 20)))
     assert denoised.preview is None

@@ -47,8 +47,8 @@ def test_colour_noise_alone_is_removed(color_model: Path, gray_model: Path) -> N
     luma = np.tensordot(np.float32([0.299, 0.587, 0.114]), change, axes=1)
     np.testing.assert_allclose(luma, 0, atol=1e-5)
     assert (after.record["strength"], after.record["chroma"]) == (0.0, 1.0)
-    gray = picture(1)
-    assert Denoiser(gray_model, device="cpu")(gray, strength=0, chroma=1).picture is gray
+    for gray in (picture(1), picture(3).with_pixels(picture(1).pixels.repeat(3, axis=0))):
+        assert Denoiser(gray_model, device="cpu")(gray, strength=0, chroma=1).picture is gray
 
 
 def test_detail_puts_back_the_same_in_every_channel_in_proportion(color_model: Path) -> None:
