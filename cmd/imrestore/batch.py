@@ -157,13 +157,13 @@ def _work_with_page(
     from restore.errors import OutputError
 
     assert options.report is not None
-    page = RunPage(options.report, text, existing_of(options))
+    page = RunPage(options.report, text, existing_of(options), plan.closed)
     is_written = False
     try:
         _work(plan, options, prepare, kind, report, page.add)
     finally:
         try:
-            page.finish(plan.closed)
+            page.finish()
             is_written = True
         except OutputError as error:
             report.say(str(error))

@@ -1,28 +1,29 @@
-"""The page of a run: every picture before and after, joined from parts that wait on disk."""
+"""The page of a run: every picture before and after, written while the run goes on."""
 
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from restore.batch.plan import BatchPlan, Existing
 from restore.batch.stream import Outcome, Status
 from restore.errors import OutputError, UsageError
-from restore.files import identity_of, write_atomically
+from restore.files import check_name, identity_of, open_atomically
 from restore.pages.environment import page_environment
 
 __all__ = ["PageText", "RunPage", "check_page"]
 
 _SUFFIXES = (".html", ".htm")
-_PICTURES = "<!-- pictures -->"
+_PICTURES, _COUNTS = "<!-- pictures -->", "<!-- counts -->"
+_COUNTS_BYTES = 1024
+"""Room for the counts, which are known at the end."""
 _GENERATOR = b'<meta name="generator" content="imrestore">'
 _HEAD_BYTES = 4096
-_CHUNK = 1 << 20
 _PICTURE = re.compile(
     rb'<li class="picture (\w+)" data-key="([^"]*)" data-name="[^"]*" '
     rb'data-megapixels="([\d.]+)" data-seconds="([\d.]+)">'
@@ -54,6 +55,7 @@ def check_page(path: Path, plan: BatchPlan, existing: Existing) -> None:
     """
     if path.suffix.lower() not in _SUFFIXES:
         raise UsageError(f"--report {path}: give the name of an HTML file, as in report.html")
+    check_name(path)
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; a report cannot take its place")
     identity = identity_of(path)
@@ -90,73 +92,87 @@ class _Kept:
 
 
 class RunPage:
-    """Collects the outcomes of a run and writes them as one page.
+    """Writes the page of a run.
 
-    The part of each picture goes to an unnamed file at once, so that memory does not grow with
-    their number.
+    Each picture goes to the file at once, so that memory does not grow with their number, and that
+    little is left to do when the run is stopped. The file gets its name at the end.
 
     Args:
         path: The page; ``check_page`` has accepted it.
         text: What depends on the task.
         existing: With ``SKIP``, pictures of a page that is there are kept.
+        closed: Sentences about folders that could not be read.
 
     Raises:
-        OutputError: the folder cannot be written.
+        OutputError: it cannot be written.
     """
 
-    def __init__(self, path: Path, text: PageText, existing: Existing) -> None:
-        self._path, self._text = path, text
+    def __init__(
+        self, path: Path, text: PageText, existing: Existing, closed: Sequence[str] = ()
+    ) -> None:
+        self._path = path
         self._counts: Counter[str] = Counter()
         self._megapixels = self._seconds = 0.0
         self._failure: OSError | None = None
         environment = page_environment(Path(__file__).parent)
-        self._page = environment.get_template("page.html")
         self._part = environment.get_template("picture.html")
+        self._figures = environment.get_template("counts.html")
+        html = environment.get_template("page.html").render(
+            title=text.title,
+            explanation=text.explanation,
+            removed=text.difference,
+            closed=closed,
+            counts=_COUNTS,
+            pictures=_PICTURES,
+        )
+        head, self._tail = map(_encoded, html.split(_PICTURES))
+        start, rest = head.split(_encoded(_COUNTS))
+        self._counts_at = len(start)
         self._old: BinaryIO | None = None
         self._kept: dict[bytes, _Kept] = {}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._parts = TemporaryFile(dir=path.parent)  # noqa: SIM115
-            if existing is Existing.SKIP and path.exists():
-                self._old = path.open("rb")
-                self._kept = dict(_pictures(self._old))
-        except OSError as error:
-            raise _failure(path, error) from error
+        with ExitStack() as stack:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if existing is Existing.SKIP and path.exists():
+                    self._old = stack.enter_context(path.open("rb"))
+                    self._kept = dict(_pictures(self._old))
+                self._file = stack.enter_context(open_atomically(path, overwrite=True))
+                self._file.write(start + b" " * _COUNTS_BYTES + rest)
+            except OSError as error:
+                raise _failure(path, error) from error
+            self._opened = stack.pop_all()
 
     def add(self, outcome: Outcome) -> None:
-        """Take up what became of a picture; trouble with the disk waits for ``finish``."""
+        """Write what became of a picture; trouble with the disk waits for ``finish``."""
         key = _encoded(outcome.item.source_name)
         kept = self._kept.get(key)
         if kept:
             kept.is_taken = True
-        if kept and self._old and outcome.status is Status.SKIPPED:
-            self._old.seek(kept.start)
-            line = self._old.readline()
+        if kept and outcome.status is Status.SKIPPED:
+            self._append(self._line(kept))
         else:
-            line = self._rendered(outcome)
-        self._append(line)
+            self._append(self._rendered(outcome))
 
-    def finish(self, closed: Sequence[str] = ()) -> None:
-        """Write the page.
-
-        Args:
-            closed: Sentences about folders that could not be read.
+    def finish(self) -> None:
+        """Complete the page.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: it cannot be written; nothing is left behind.
         """
-        try:
+        with self._opened:
             for kept in self._kept.values():
-                if self._old and not kept.is_taken:
-                    self._old.seek(kept.start)
-                    self._append(self._old.readline())
+                if not kept.is_taken:
+                    self._append(self._line(kept))
             if self._failure:
                 raise _failure(self._path, self._failure) from self._failure
-            write_atomically(self._path, self._joined(closed), overwrite=True)
-        finally:
-            self._parts.close()
-            if self._old:
-                self._old.close()
+            self._file.write(self._tail)
+            self._file.seek(self._counts_at)
+            self._file.write(self._rendered_counts())
+
+    def _line(self, kept: _Kept) -> bytes:
+        assert self._old is not None
+        self._old.seek(kept.start)
+        return self._old.readline()
 
     def _append(self, line: bytes) -> None:
         match = _PICTURE.match(line)
@@ -166,28 +182,15 @@ class RunPage:
         self._megapixels += float(megapixels)
         self._seconds += float(seconds)
         try:
-            self._parts.write(line)
+            self._file.write(line)
         except OSError as error:
             self._failure = error
 
-    def _joined(self, closed: Sequence[str]) -> Iterator[bytes]:
+    def _rendered_counts(self) -> bytes:
         counts: list[tuple[str, object]] = [("pictures", self._counts[Status.DONE])]
         counts += [(s, self._counts[s]) for s in (Status.SKIPPED, Status.FAILED) if self._counts[s]]
         counts += [("megapixels", f"{self._megapixels:.4g}"), ("seconds", f"{self._seconds:.4g}")]
-        html = self._page.render(
-            title=self._text.title,
-            explanation=self._text.explanation,
-            removed=self._text.difference,
-            counts=counts,
-            closed=closed,
-            pictures=_PICTURES,
-        )
-        head, tail = html.split(_PICTURES)
-        yield _encoded(head)
-        self._parts.seek(0)
-        while chunk := self._parts.read(_CHUNK):
-            yield chunk
-        yield _encoded(tail)
+        return _encoded(self._figures.render(counts=counts))
 
     def _rendered(self, outcome: Outcome) -> bytes:
         record = outcome.record

@@ -95,13 +95,16 @@ def test_what_was_done_before_a_signal_is_in_the_page(
 def test_a_page_that_cannot_be_written_fails_the_run_but_no_picture(
     run: Run, photo: Photo, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from restore.batch import page
+    from restore.batch.page import RunPage
     from restore.errors import OutputError
 
-    def full(path: Path, *_: object, **__: object) -> None:
-        raise OutputError(f"{path}: cannot be written: No space left on device")
+    finish = RunPage.finish
 
-    monkeypatch.setattr(page, "write_atomically", full)
+    def full(page: RunPage) -> None:
+        finish(page)
+        raise OutputError("p.html: cannot be written: No space left on device")
+
+    monkeypatch.setattr(RunPage, "finish", full)
     photo("a.png")
     ended = run("denoise", "a.png", "-o", "b.png", "--report", "p.html", "--model", tiny_weights)
     assert ended.code == 1
