@@ -37,6 +37,7 @@ _PREFIX, _SUFFIX = ".imrestore-", ".part"
 _STALE_AFTER_S = 3600.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _being_written: set[Path] = set()
+_of_run: set[Path] = set()
 _swept: set[Path] = set()
 
 
@@ -59,8 +60,15 @@ def write_atomically(
 
 
 @contextlib.contextmanager
-def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+def open_atomically(
+    path: Path, *, overwrite: bool = False, is_of_run: bool = False
+) -> Iterator[BinaryIO]:
     """Open a seekable file for writing and reading, which gets its name once it is complete.
+
+    Args:
+        path: where it goes.
+        overwrite: whether to replace what is there.
+        is_of_run: whether it is about the whole run, and completed also where that is stopped.
 
     Raises:
         OutputExists: as ``write_atomically``.
@@ -73,6 +81,8 @@ def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
     # A short name of its own: the final name plus a suffix could exceed the file system's limit.
     part = path.parent / f"{_PREFIX}{_kernel()}-{token_hex(8)}{_SUFFIX}"
     _being_written.add(part)
+    if is_of_run:
+        _of_run.add(part)
     try:
         with _created(part) as file:
             yield file
@@ -89,6 +99,7 @@ def open_atomically(path: Path, *, overwrite: bool = False) -> Iterator[BinaryIO
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
         _being_written.discard(part)
+        _of_run.discard(part)
 
 
 def _created(part: Path) -> BinaryIO:
@@ -114,9 +125,13 @@ def _kernel() -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
-def remove_own_parts() -> None:
-    """Remove this process's temporary files, for an exit that does not wait for its threads."""
-    for part in tuple(_being_written):
+def remove_own_parts(*, of_run: bool = True) -> None:
+    """Remove this process's temporary files, for an exit that does not wait for its threads.
+
+    Args:
+        of_run: whether also those about the whole run, see ``open_atomically``.
+    """
+    for part in _being_written - (set() if of_run else _of_run):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
 

@@ -136,7 +136,9 @@ class RunPage:
                 if existing is Existing.SKIP and path.exists():
                     self._old = stack.enter_context(path.open("rb"))
                     self._kept = dict(_pictures(self._old))
-                self._file = stack.enter_context(open_atomically(path, overwrite=True))
+                self._file = stack.enter_context(
+                    open_atomically(path, overwrite=True, is_of_run=True)
+                )
                 self._file.write(start + b" " * _COUNTS_BYTES + rest)
             except OSError as error:
                 raise _failure(path, error) from error

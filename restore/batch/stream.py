@@ -158,7 +158,7 @@ class Stream(Generic[Loaded, Result]):
         with self._changed:
             self._changed.wait_for(self._is_nothing_saved, grace_s)
             self._dropping = True
-        remove_own_parts()  # what has not got its name by now gets none
+        remove_own_parts(of_run=False)  # what has not got its name by now gets none
         with self._changed:
             self._changed.wait_for(self._is_nothing_saved, _LAST_WAIT_S)
             return [ticket.outcome for ticket in self._under_way if ticket.outcome]
