@@ -29,6 +29,7 @@ _PICTURE = re.compile(
     rb'data-megapixels="([\d.]+)" data-seconds="([\d.]+)">'
 )
 _LONGEST_LINE = 1 << 20
+_DAMAGED = "damaged"
 _LABELS = {"sigma": "noise level, of 255", "sigma_estimated": "noise level estimated"}
 
 
@@ -223,7 +224,7 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if outcome.status is Status.DONE:
         yield "written to", outcome.item.destination_name
     for name, value in outcome.record.items():
-        if not isinstance(value, list | tuple | Mapping):
+        if name != _DAMAGED and not isinstance(value, list | tuple | Mapping):
             yield _LABELS.get(name, name.replace("_", " ")), _shown(value)
 
 
@@ -241,6 +242,8 @@ def _notes(outcome: Outcome) -> Iterator[dict[str, str]]:
         if isinstance(value, list | tuple):
             label = name.replace("_", " ")
             yield from ({"kind": "warning", "text": f"{label}: {each}"} for each in value)
+    if _DAMAGED in outcome.record:
+        yield {"kind": "warning", "text": f"damaged: {outcome.record[_DAMAGED]}"}
     if outcome.status is Status.SKIPPED:
         yield {"kind": "note", "text": "Its result was there already and is kept."}
     if outcome.status is Status.DONE and outcome.views is None:

@@ -49,7 +49,13 @@ def names(page: str) -> list[str]:
 
 
 def test_a_page_holds_what_became_of_every_picture(tmp_path: Path, views: Views) -> None:
-    lost = {"lost": ["its video"], "aligned": True, "megapixels": 1.5, "seconds": 0.25}
+    lost = {
+        "lost": ["its video"],
+        "damaged": "cut short",
+        "aligned": True,
+        "megapixels": 1.5,
+        "seconds": 0.25,
+    }
     page = written(
         tmp_path / "deep/page.html",
         outcome("a.png", views),
@@ -62,7 +68,7 @@ def test_a_page_holds_what_became_of_every_picture(tmp_path: Path, views: Views)
     page = page.replace("</dt> <dd>", "</dt><dd>")
     for text in ("noise level, of 255</dt><dd>12.346<", "aligned</dt><dd>yes<", "lost: its video"):
         assert text in page
-    for text in ("c.png: is damaged", "is kept", "Larger than memory"):
+    for text in ("c.png: is damaged", "is kept", "Larger than memory", "damaged: cut short"):
         assert text in page
     figures = page[page.index('class="figures"') : page.index("<nav")]
     for count, name in ((3, "pictures"), (1, "skipped"), (1, "failed"), (4.5, "megapixels")):
