@@ -6,6 +6,7 @@ import math
 import re
 import sys
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -45,8 +46,15 @@ _LINE_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+\s*")
 
 
 def say_warnings() -> None:
-    """Print the warnings of the library, one line each."""
+    """Print the warnings of the library, one line each, and none of those of others.
+
+    PyTorch warns of odd checkpoints and Matplotlib of its fonts: what matters of it is said in the
+    words of this program. With ``-W`` or PYTHONWARNINGS, Python's warnings are still printed.
+    """
     logging.getLogger("restore").addHandler(_Sayer(logging.WARNING))
+    logging.lastResort = None
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
 
 
 def say(message: str) -> None:

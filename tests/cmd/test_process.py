@@ -316,3 +316,16 @@ def test_fish_is_told_whether_there_is_anything_to_complete(words: str, code: in
     script = Path(sys.executable).with_name("imrestore")
     ended = subprocess.run([script], env=os.environ | asked, capture_output=True, check=False)
     assert ended.returncode == code
+
+
+def test_warnings_of_other_libraries_are_not_printed(spawn: Spawn, workplace: Path) -> None:
+    """PyTorch warns of a checkpoint whose pickle is of a protocol that it does not write."""
+    import torch
+
+    path = workplace / "a.pth"
+    torch.save({"a": torch.ones(1)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes().replace(b"\x80\x02", b"\x80\x04"))
+    _, err = (process := spawn("weights", "convert", "a.pth", "-o", "a.safetensors")).communicate()
+    assert process.returncode == 2
+    (line,) = err.decode().splitlines()
+    assert line.startswith("imrestore: a.pth: ")
