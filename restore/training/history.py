@@ -6,11 +6,11 @@ import io
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from restore.files import write_atomically
+from restore.training.board import Board
 from restore.training.schedule import PSNR, Figure, Progress
 
 __all__ = ["History"]
@@ -55,7 +55,7 @@ class History:
         self._last = -1
         self._drawn_at = 0.0
         self._sheet = sheet
-        self._board: Any = None
+        self._board: Board | None = None
         self._board_folder = output.with_name(f"{output.stem}.tensorboard")
 
     def __call__(self, progress: Progress) -> None:
@@ -74,19 +74,19 @@ class History:
         values = {"step": progress.step, "seconds": round(progress.elapsed, 1), **numbers}
         self._rows.append({key: "" if v is None else f"{v:.8g}" for key, v in values.items()})
         self._write()
-        for name, value in numbers.items() if self._board else ():
-            if value is not None:
+        for name, value in numbers.items():
+            if self._board and value is not None:
                 self._board.add_scalar(name, value, progress.step)
         if progress.validated:
             if progress.elapsed - self._drawn_at >= _SECONDS_BETWEEN_CURVES:
                 self._drawn_at = progress.elapsed
                 self._draw()
             sheet = self._sheet() if self._board else None
-            if sheet is not None:
+            if self._board and sheet is not None:
                 self._board.add_image("noisy, restored, clean", sheet, progress.step)
 
     def close(self) -> None:
-        """Draw the curve once more and close TensorBoard's files."""
+        """Draw the curve once more and close TensorBoard's file."""
         if self._rows:
             self._draw()
         if self._board:
@@ -114,9 +114,7 @@ class History:
     def _begin(self, step: int) -> None:
         self._rows = [row for row in self._rows if int(row["step"]) < step]
         if importlib.util.find_spec("tensorboard"):
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board = SummaryWriter(str(self._board_folder), purge_step=step)
+            self._board = Board(self._board_folder, step)
 
     def _write(self) -> None:
         table = io.StringIO(newline="")

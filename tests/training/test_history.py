@@ -108,3 +108,34 @@ def test_a_table_of_something_else_is_not_continued(
     if text != b"step,seconds\n":
         assert "is no history of this run; it begins anew" in caplog.text
     assert [row["step"] for row in rows(tmp_path)] == ["5"]
+
+
+def test_a_full_disk_ends_tensorboard_and_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = pytest.importorskip("tensorboard.summary.writer.record_writer").RecordWriter
+    history = History(tmp_path / "net.safetensors", resume=False)
+    history(progress(10))
+
+    def fail(_self: object, _record: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(writer, "write", fail)
+    for step in (20, 30):
+        history(progress(step))
+    history.close()
+    (line,) = caplog.messages
+    assert line.endswith("training goes on without it: No space left on device")
+    assert [row["step"] for row in rows(tmp_path)] == ["10", "20", "30"]
+
+
+def test_a_folder_that_cannot_be_made_for_tensorboard_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("tensorboard")
+    (tmp_path / "net.tensorboard").write_text("in the way")
+    history = History(tmp_path / "net.safetensors", resume=False)
+    for step in (10, 20):
+        history(progress(step))
+    history.close()
+    assert len(caplog.messages) == 1

@@ -1,0 +1,76 @@
+"""TensorBoard's event files, written in the calling thread.
+
+TensorBoard's own writer has a thread that prints a traceback when the disk is full, and ends the
+training at its next number.
+"""
+
+import logging
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from torch import Tensor
+
+__all__ = ["Board"]
+
+log = logging.getLogger("restore")
+
+
+class Board:
+    """Writes numbers and pictures for TensorBoard; where that fails, warns and writes no more.
+
+    Args:
+        folder: Folder of the event files, made if it is missing.
+        step: First step; entries of a stopped run from there on are replaced.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from tensorboard.compat.proto.event_pb2 import SessionLog
+
+        self._folder = folder
+        self._file: BinaryIO | None = None
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / name).open("ab", buffering=0)
+        except OSError as error:
+            self._give_up(error)
+        self._write(step, file_version="brain.Event:2")
+        self._write(step, session_log=SessionLog(status=SessionLog.START))
+
+    def add_scalar(self, name: str, value: float, step: int) -> None:
+        """Write one point of a curve."""
+        from torch.utils.tensorboard.summary import scalar
+
+        self._write(step, summary=scalar(name, value))
+
+    def add_image(self, name: str, picture: Tensor, step: int) -> None:
+        """Write a picture, ``(3, H, W)`` in [0, 1]."""
+        from torch.utils.tensorboard.summary import image
+
+        self._write(step, summary=image(name, picture, dataformats="CHW"))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    def _write(self, step: int, **content: Any) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        if self._file is None:
+            return
+        event = Event(wall_time=time.time(), step=step, **content)
+        try:
+            RecordWriter(self._file).write(event.SerializeToString())
+        except OSError as error:
+            self.close()
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        reason = error.strerror or error
+        log.warning("%s: cannot be written, training goes on without it: %s", self._folder, reason)
