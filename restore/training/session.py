@@ -215,9 +215,10 @@ def train(
         if team.leads:
             weights = lesson.finish(weights)
             save_weights(weights, output, overwrite=settings.overwrite or again)
-            history.close()
+            # Before the curve, which may fail: with the weights, the run is done.
             for passing in (checkpoint, best):
                 passing.unlink(missing_ok=True)
+            history.close()
         team.wait()
         return weights
 
