@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint coverage figures bench bench-long samples clean
+.PHONY: help demo test test-all lint coverage torture figures bench bench-long samples clean
 
 help:
 	@echo "make demo      denoise the photographs in samples/ into demo/"
@@ -13,6 +13,7 @@ help:
 	@echo "make test-all  all tests, the slow ones too"
 	@echo "make lint      ruff, mypy and import-linter"
 	@echo "make coverage  the quick test suite, with the lines that no test runs"
+	@echo "make torture   damaged files, runs ended at random, failing writes (hours; MUTANTS, KILLS, CORPUS)"
 	@echo "make figures   what the shipped weights reach (test sets in DATA=$(DATA))"
 	@echo "make bench     speed, memory and quality beside PyTorch, OpenCV and BM3D"
 	@echo "make bench-long  24 megapixels, a folder of 200 photographs, and how cost grows (hours)"
@@ -47,6 +48,15 @@ lint: $(INSTALLED)
 
 coverage: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m "not slow" --cov --cov-report=term-missing:skip-covered
+
+MUTANTS ?= 200000
+KILLS ?= 2000
+CORPUS ?=
+SEED ?= 0
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+
+torture: $(INSTALLED)
+	nice $(BIN)/python tests/torture --mutants $(MUTANTS) --kills $(KILLS) --seed $(SEED) --jobs $(JOBS) --corpus $(CORPUS)
 
 figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model dncnn-gray --sigma 15,25,50

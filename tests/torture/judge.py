@@ -92,8 +92,6 @@ class Judge:
             most = _MOST_MEGABYTES + _MOST_BYTES_PER_PIXEL * pixels / 2**20
             if megabytes > most:
                 verdict, why = Verdict.WRONG, f"took {megabytes:.0f} MB, {verdict}: {why}"
-            elif any(printed.texts()) and kind not in _COMMANDS:
-                verdict, why = Verdict.WRONG, f"a library printed: {printed.texts()!r:.200}"
             elif len(why) > _LONGEST_LINE + len(str(path)):
                 verdict, why = Verdict.WRONG, f"a line of {len(why)} characters: {why[:200]}"
         return Result(verdict=verdict, why=why[:400], megabytes=round(megabytes, 1))

@@ -23,7 +23,9 @@ Tree = Mapping[str, bytes]
 """Files below a folder by name."""
 
 _WEIGHTS = "out/mine.safetensors"
-_UNFINISHED = ("results.jsonl", "mine.best.safetensors", "mine.checkpoint")
+_PASSING = ("mine.best.safetensors", "mine.checkpoint")
+_TOLD = ("results.jsonl", "results.csv", "report.html")
+"""Reports, which also tell what failed."""
 _OF_THIS_RUN_ONLY = ("mine.history", "mine.tensorboard")
 _PART = ".imrestore-"
 
@@ -79,7 +81,7 @@ class Run:
         for name, data in self.results(place).items():
             if Path(name).name.startswith(_PART):
                 continue
-            if name in _UNFINISHED:
+            if name in (*_TOLD, *_PASSING):
                 if reason := _unusable(place / "out" / name):
                     return reason
             elif name not in whole:
@@ -93,6 +95,8 @@ class Run:
         if tree(place / "in") != inputs:
             return "an input was changed"
         found = self.results(place)
+        if self.repeated(place) is None:  # it was stopped after its last result
+            found = {name: data for name, data in found.items() if name not in _PASSING}
         if names := sorted(set(whole) ^ set(found)):
             return f"{names[0]} is {'missing' if names[0] in whole else 'left over'}"
         different = [name for name, data in whole.items() if found[name] != data]
@@ -169,7 +173,7 @@ def tree(folder: Path) -> Tree:
 
 
 def _unusable(path: Path) -> str:
-    """Return what is wrong with a file that is for going on, or "".
+    """Return why a file that depends on what was done so far is not whole, or "".
 
     Records of an inspection come one by one: their last line may be cut short.
     """
@@ -178,20 +182,22 @@ def _unusable(path: Path) -> str:
             load_checkpoint(path)
         elif path.suffix == ".safetensors":
             load(path).build()
-        else:
+        elif path.suffix == ".jsonl":
             for line in path.read_bytes().splitlines(keepends=True):
                 if line.endswith(b"\n"):
                     json.loads(line)
+        elif not path.read_bytes().endswith((b"\n", b"</html>")):
+            return f"{path.name} is cut short"
     except (RestoreError, ValueError) as error:
         return f"{path.name} cannot be used: {error}"
     return ""
 
 
 def _without_times(weights: bytes) -> bytes:
-    """Return a weight file without how many hours it took."""
+    """Return a weight file without the hours that it took, its metadata in one order."""
     end = 8 + struct.unpack("<Q", weights[:8])[0]
     head = json.loads(weights[8:end])
     provenance = json.loads(head["__metadata__"]["provenance"])
     provenance.pop("hours", None)
     head["__metadata__"]["provenance"] = json.dumps(provenance)
-    return json.dumps(head).encode() + weights[end:]
+    return json.dumps(head, sort_keys=True).encode() + weights[end:]

@@ -79,6 +79,6 @@ class Table:
             total.add(row.counts, row.megabytes)
         head = ["", "inputs", "accepted", "refused in one line", "crashes"]
         head += [f"> {SLOW_SECONDS:g} s", "tracebacks", "wrong", "largest memory (MB)"]
-        rows = [row.cells(name) for name, row in self._rows.items()] + [total.cells("all")]
+        rows = [row.cells(name) for name, row in sorted(self._rows.items())] + [total.cells("all")]
         lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
         return "\n".join(f"| {' | '.join(line)} |" for line in lines)

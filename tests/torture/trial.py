@@ -80,7 +80,7 @@ class Trial:
 
     def __init__(self, plan: Plan, scratch: Path, table: Table) -> None:
         self._plan, self._scratch, self._table = plan, scratch, table
-        self._seeds = write_seeds(scratch / "seeds", plan.kinds) | self._left_by_stopped_runs()
+        self._seeds = self._written_seeds() if plan.mutants else {}
         self._corpus = [
             _Base(kind, path.resolve(), f"corpus {name}")
             for path, name in corpus_files(plan.corpora)
@@ -159,6 +159,10 @@ class Trial:
         place = self._scratch / "place"
         write_inputs(place)
         return place
+
+    def _written_seeds(self) -> dict[str, list[Path]]:
+        written = write_seeds(self._scratch / "seeds", self._plan.kinds)
+        return written | self._left_by_stopped_runs()
 
     def _left_by_stopped_runs(self) -> dict[str, list[Path]]:
         files = {
