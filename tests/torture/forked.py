@@ -3,6 +3,7 @@
 import gc
 import importlib
 import io
+import multiprocessing
 import os
 import pkgutil
 import signal
@@ -36,6 +37,8 @@ def import_everything() -> None:
         except ImportError:  # an extra
             continue
     _draw_something()
+    for child in multiprocessing.active_children():  # forks cannot wait for them
+        child.join()
     gc.freeze()  # what is shared with forks stays shared
 
 
