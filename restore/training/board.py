@@ -8,8 +8,10 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from pkgutil import resolve_name
+from typing import Any, BinaryIO, cast
 
 from torch import Tensor
 
@@ -42,15 +44,11 @@ class Board:
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         """Write one point of a curve."""
-        from torch.utils.tensorboard.summary import scalar
-
-        self._write(step, summary=scalar(name, value))
+        self._write(step, summary=_summary("scalar")(name, value))
 
     def add_image(self, name: str, picture: Tensor, step: int) -> None:
         """Write a picture, ``(3, H, W)`` in [0, 1]."""
-        from torch.utils.tensorboard.summary import image
-
-        self._write(step, summary=image(name, picture, dataformats="CHW"))
+        self._write(step, summary=_summary("image")(name, picture, dataformats="CHW"))
 
     def close(self) -> None:
         """Close the file."""
@@ -74,3 +72,7 @@ class Board:
     def _give_up(self, error: OSError) -> None:
         reason = error.strerror or error
         log.warning("%s: cannot be written, training goes on without it: %s", self._folder, reason)
+
+
+def _summary(kind: str) -> Callable[..., Any]:
+    return cast(Callable[..., Any], resolve_name(f"torch.utils.tensorboard.summary:{kind}"))
