@@ -26,6 +26,9 @@ KINDS = (
 )
 """What ``Plan.kinds`` may name."""
 
+_SHARES = {"checkpoint": 0.05, "history": 0.05, "weights": 0.3, "verified": 0.3, "results": 0.5}
+"""How often kinds are taken that a whole command has to read; a picture has 1."""
+
 _LARGEST_BASE = 200_000
 _SHARE_OF_BASES = 5
 _FILES_PER_COMMAND = 200
@@ -178,17 +181,18 @@ class Trial:
         return {kind: [stopped / name] for kind, name in files.items() if kind in self._plan.kinds}
 
     def _mutants(self, numbers: Iterable[int]) -> Iterator[Job]:
-        """Return jobs: the seeds in turn, and files of the corpora every fifth time."""
+        """Return jobs: a seed at random, and a file of the corpora every fifth time."""
         seeds = [
             _Base(kind, path, _row(kind, path))
             for kind, paths in self._seeds.items()
             for path in paths
         ]
+        shares = [_SHARES.get(base.kind, 1.0) for base in seeds]
         small = [base for base in self._corpus if base.path.stat().st_size <= _LARGEST_BASE]
         for number in numbers:
             recipe = f"{self._plan.seed}/{number}"
             rng = random.Random(recipe)
-            base = rng.choice(seeds)
+            (base,) = rng.choices(seeds, shares)
             if small and number % _SHARE_OF_BASES == 0:
                 chosen = rng.choice(small)
                 base = _Base(chosen.kind, chosen.path, "mutants of corpora")
