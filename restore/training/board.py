@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -31,14 +31,9 @@ class Board:
     def __init__(self, folder: Path, step: int) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
 
-        self._folder = folder
-        self._file: BinaryIO | None = None
         name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / name).open("ab", buffering=0)
-        except OSError as error:
-            self._give_up(error)
+        self._path = folder / name
+        self._works = True
         self._write(step, file_version="brain.Event:2")
         self._write(step, session_log=SessionLog(status=SessionLog.START))
 
@@ -50,28 +45,24 @@ class Board:
         """Write a picture, ``(3, H, W)`` in [0, 1]."""
         self._write(step, summary=_summary("image")(name, picture, dataformats="CHW"))
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._file:
-            self._file.close()
-            self._file = None
-
     def _write(self, step: int, **content: Any) -> None:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        if self._file is None:
+        if not self._works:
             return
         event = Event(wall_time=time.time(), step=step, **content)
         try:
-            RecordWriter(self._file).write(event.SerializeToString())
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                RecordWriter(file).write(event.SerializeToString())
         except OSError as error:
-            self.close()
-            self._give_up(error)
-
-    def _give_up(self, error: OSError) -> None:
-        reason = error.strerror or error
-        log.warning("%s: cannot be written, training goes on without it: %s", self._folder, reason)
+            self._works = False
+            log.warning(
+                "%s: cannot be written, training goes on without it: %s",
+                self._path.parent,
+                error.strerror or error,
+            )
 
 
 def _summary(kind: str) -> Callable[..., Any]:

@@ -86,11 +86,9 @@ class History:
                 self._board.add_image("noisy, restored, clean", sheet, progress.step)
 
     def close(self) -> None:
-        """Draw the curve once more and close TensorBoard's file."""
+        """Draw the curve once more."""
         if self._rows:
             self._draw()
-        if self._board:
-            self._board.close()
 
     def _earlier_rows(self) -> list[dict[str, str]]:
         """Return the rows of the stopped run; none, and a warning, if they are something else."""
