@@ -40,12 +40,15 @@ def main(folder: Path, memory_mb: int) -> None:
 def _files(folder: Path, memory_mb: int) -> Do:
     """Return what judges files: each job names one, or one to be damaged first."""
     os.environ["IMRESTORE_ENGINE"] = "pytorch"  # OpenVINO would convert each network first
+    from imrestore.output import say_warnings
     from judge import Judge
     from mutate import mutant
 
+    say_warnings()
     most = memory_mb << 20
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     wholes: dict[Path, bytes] = {}
+    known: set[str] = set()
 
     def whole(name: str) -> bytes:
         path = Path(name)
@@ -56,11 +59,15 @@ def _files(folder: Path, memory_mb: int) -> Do:
     def do(job: dict[str, Any]) -> Result:
         path = Path(job["path"])
         os.chdir(job["place"])
+        judge = Judge(folder, Path(job["place"]))
         if job["what"] == "mutant":
+            if job["kind"] not in known:  # what a first file has imported is not its memory
+                known.add(job["kind"])
+                judge(job["kind"], path)
             damaged = mutant(whole(job["path"]), [whole(o) for o in job["others"]], job["recipe"])
             path = folder / f"mutant{path.suffix}"
             path.write_bytes(damaged)
-        return Judge(folder, Path(job["place"]))(job["kind"], path)
+        return judge(job["kind"], path)
 
     return do
 
