@@ -24,7 +24,8 @@ def torture(tmp_path: Path, *arguments: str) -> str:
         check=False,
     )
     log = found / "found.jsonl"
-    assert ended.returncode == 0, log.read_text() if log.exists() else "the suite itself failed"
+    first = log.read_text().partition("\n")[0] if log.exists() else "the suite itself failed"
+    assert ended.returncode == 0, f"{first}\n{ended.stdout}"
     return ended.stdout.splitlines()[-1]
 
 

@@ -28,9 +28,8 @@ __all__ = ["Judge"]
 
 _MOST_MEGABYTES = 300
 _MOST_BYTES_PER_PIXEL = 12
-_MOST_PIXELS_WRITTEN = 1_000_000
+_MOST_PIXELS_OF_MORE = 1_000_000
 _LONGEST_LINE = 400
-_MAX_PIXELS = 500_000_000
 
 
 class _Wrong(Exception):
@@ -67,7 +66,7 @@ class Judge:
                     picture = _decoded(path)
                     pixels = 0 if picture is None else picture.height * picture.width
                     megabytes = cost.megabytes()
-                    if picture is not None and pixels <= _MOST_PIXELS_WRITTEN:
+                    if picture is not None and pixels <= _MOST_PIXELS_OF_MORE:
                         _write(path, picture, self.folder)
                 elif kind == "raw":
                     pixels = read_raw(path).mosaic.size
@@ -178,10 +177,8 @@ def _decoded(path: Path) -> Picture:
 
 
 def _in_parts(path: Path) -> Picture | None:
-    opened = open_out_of_core(
-        path, workplace=path.parent, max_pixels=_MOST_PIXELS_WRITTEN, budget_bytes=1
-    )
-    if opened is None:
+    opened = open_out_of_core(path, workplace=path.parent, budget_bytes=1)
+    if opened is None or opened.height * opened.width > _MOST_PIXELS_OF_MORE:
         return None
     with opened.opened() as read:
         return read((slice(0, opened.height), slice(0, opened.width)))
