@@ -1,21 +1,29 @@
-"""Make docs/pictures/: photographs with a camera's noise, before and after `photo`.
+"""Make docs/pictures/: photographs with a camera's noise before and after `photo`, and a dark one.
 
 Cut from the panoramas of Poly Haven (CC0 1.0) that no network was trained on, with the noise,
-demosaicking, noise reduction and JPEG of random cameras (`--noise camera` of training).
+demosaicking, noise reduction and JPEG of random cameras (`--noise camera` of training). The dark
+one is the RAW file of a simulated Canon 5D Mark IV with a hundredth of the light, before as LibRaw
+develops it with a hundredfold gain, after as `isp-bayer` does.
 
     python benchmarks/make_before_after.py ../shared/data/hdr/panoramas/test docs/pictures
 """
 
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
+import rawpy
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
+from restore.dark.darkening import dark_raw
+from restore.dark.runner import DarkEnhancer
 from restore.denoise.runner import Denoiser
 from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
+from restore.image.dng import write_cfa_dng
 from restore.image.picture import Picture
 from restore.noise.camera import photographed
 
@@ -32,16 +40,49 @@ PLACES = {
 """Panorama to the left edges of its parts, as shares of the free range."""
 
 
-def photograph(panorama: Path, place: float, seed: int) -> Picture:
-    """Return a part near the horizon, tone-mapped (Reinhard et al. 2002) and with noise."""
+DARK = ("vestibule", 0.1)
+RATIO = 100.0
+
+
+def scene(panorama: Path, place: float) -> torch.Tensor:
+    """Return a part near the horizon ``(3, H, W)``, tone-mapped (Reinhard et al. 2002)."""
     light = decode(panorama).pixels
     exposed = light / np.median(light) * MIDDLE
     clean = linear_to_srgb(exposed / (1 + exposed))
     _, height, width = clean.shape
     top, left = (height - HEIGHT) // 2, int(place * (width - WIDTH))
-    part = torch.from_numpy(clean[:, top : top + HEIGHT, left : left + WIDTH].copy())[None]
-    noisy, _ = photographed(part, torch.Generator().manual_seed(seed))
+    return torch.from_numpy(clean[:, top : top + HEIGHT, left : left + WIDTH].copy())
+
+
+def photograph(panorama: Path, place: float, seed: int) -> Picture:
+    """Return a part with the noise of a random camera."""
+    clean = scene(panorama, place)[None]
+    noisy, _ = photographed(clean, torch.Generator().manual_seed(seed))
     return Picture(pixels=noisy[0].numpy())
+
+
+def save(before: NDArray[np.float32], after: NDArray[np.float32], path: Path) -> None:
+    """Write two pictures side by side."""
+    seam = np.ones((3, HEIGHT, SEAM), np.float32)
+    sheet = np.concatenate([before, seam, after], axis=2).clip(0, 1)
+    codes = np.rint(sheet * 255).astype(np.uint8).transpose(1, 2, 0)
+    Image.fromarray(codes).save(path, quality=90, method=6)
+    print(path)
+
+
+def dark(panoramas: Path, path: Path) -> None:
+    """Write a RAW file with too little light before and after `isp-bayer`."""
+    name, place = DARK
+    clean = scene(panoramas / f"{name}_1k.hdr", place)
+    generator = torch.Generator().manual_seed(0)
+    raw, _, amplification = dark_raw(clean, "Canon 5D4", RATIO, generator)
+    with rawpy.imread(io.BytesIO(write_cfa_dng(raw))) as opened:
+        plain = opened.postprocess(
+            use_camera_wb=True, no_auto_bright=True, bright=amplification, gamma=(2.4, 12.92)
+        )
+    before = plain.transpose(2, 0, 1).astype(np.float32) / 255
+    after = DarkEnhancer("isp-bayer", device="cpu")(raw, ratio=amplification).picture
+    save(before, after.pixels, path)
 
 
 def main(panoramas: Path, output: Path) -> None:
@@ -52,12 +93,8 @@ def main(panoramas: Path, output: Path) -> None:
     for number, (name, place) in enumerate(parts, 1):
         before = photograph(panoramas / f"{name}_1k.hdr", place, seed=number)
         after = denoiser(before).picture
-        seam = np.ones((3, HEIGHT, SEAM), np.float32)
-        sheet = np.concatenate([before.pixels, seam, after.pixels], axis=2).clip(0, 1)
-        codes = np.rint(sheet * 255).astype(np.uint8).transpose(1, 2, 0)
-        path = output / f"photo-{number}.webp"
-        Image.fromarray(codes).save(path, quality=90, method=6)
-        print(path)
+        save(before.pixels, after.pixels, output / f"photo-{number}.webp")
+    dark(panoramas, output / "dark.webp")
 
 
 if __name__ == "__main__":
