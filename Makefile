@@ -5,7 +5,7 @@ INSTALLED := $(VENV)/.installed
 DATA ?= ../shared/data
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint coverage torture figures bench bench-long samples clean
+.PHONY: help demo test test-all lint coverage torture docs pages figures bench bench-long samples clean
 
 help:
 	@echo "make demo      denoise the photographs in samples/ into demo/"
@@ -14,6 +14,8 @@ help:
 	@echo "make lint      ruff, mypy and import-linter"
 	@echo "make coverage  the quick test suite, with the lines that no test runs"
 	@echo "make torture   damaged files, runs ended at random, failing writes (hours; MUTANTS, KILLS, CORPUS)"
+	@echo "make docs      this documentation as a web site in site/"
+	@echo "make pages     man/ and the pages of docs/ that are made of the program"
 	@echo "make figures   what the shipped weights reach (test sets in DATA=$(DATA))"
 	@echo "make bench     speed, memory and quality beside PyTorch, OpenCV and BM3D"
 	@echo "make bench-long  24 megapixels, a folder of 200 photographs, and how cost grows (hours)"
@@ -58,6 +60,12 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 torture: $(INSTALLED)
 	nice $(BIN)/python tests/torture --mutants $(MUTANTS) --kills $(KILLS) --seed $(SEED) --jobs $(JOBS) --corpus $(CORPUS)
 
+docs: $(INSTALLED)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+pages: $(INSTALLED)
+	$(BIN)/python docs/generate.py
+
 figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model dncnn-gray --sigma 15,25,50
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/test/bsd68 --model resunet-gray --sigma 15,25,50
@@ -88,4 +96,4 @@ samples: $(INSTALLED)
 	$(BIN)/python benchmarks/make_samples.py $(DATA) samples
 
 clean:
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage coverage.xml
+	rm -rf $(VENV) demo build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage coverage.xml

@@ -84,8 +84,7 @@ def read_raw(
         UnsupportedImage: not a RAW file, or one without a Bayer or X-Trans mosaic.
         CorruptImage: the file is damaged or truncated, or the child crashed or timed out.
         ImageTooLarge: the sensor has more than ``max_pixels``, or more than memory holds.
-        InputError: the file cannot be opened.
-        Each message begins with the file's name.
+        InputError: the file cannot be opened. Each message begins with its name.
 
     >>> import restore
     >>> try:
