@@ -9,7 +9,7 @@ file. They are kept in the repository, and a test compares them with the program
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,11 +153,15 @@ def _writing(codec: Codec) -> str:
         return "no; as PNG"
     if not codec.writer:
         return "by dark-enhance, from RAW files"
-    integers = [str(depth) for depth in codec.bit_depths if depth < 32]
     if codec.samples is Samples.FLOAT:
-        return f"{' or '.join(str(depth) for depth in codec.bit_depths)} bits, float"
+        return f"{_either(codec.bit_depths)} bits, float"
     floats = ", or 32 bits, float" if codec.samples is Samples.EITHER else ""
-    return f"{' or '.join(integers)} bits{floats}"
+    return f"{_either([depth for depth in codec.bit_depths if depth < 32])} bits{floats}"
+
+
+def _either(depths: Sequence[int]) -> str:
+    *others, last = map(str, depths)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _transparency(codec: Codec) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from imrestore.app import app
 
@@ -88,6 +89,15 @@ def test_every_command_is_explained() -> None:
         for page in (PROJECT / "man").iterdir()
     }
     assert not [command for command in sorted(commands) if command not in prose]
+
+
+@pytest.mark.parametrize("words", [[], ["denoise"], ["train"], ["weights", "convert"]])
+def test_help_ends_with_where_the_documentation_is(words: list[str]) -> None:
+    shown = CliRunner().invoke(app, [*words, "--help"]).stdout.strip().splitlines()
+    page = "-".join(["imrestore", *words])
+    ending = " ".join(" ".join(shown[-2:]).split())
+    assert f"Manual: man {page}. Documentation: docs/index.md" in ending
+    assert (PROJECT / "man" / f"{page}.1").is_file()
 
 
 def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

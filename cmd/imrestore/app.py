@@ -26,6 +26,25 @@ app.add_typer(evaluate, name="evaluate")
 app.add_typer(weights, name="weights")
 
 
+def _name_manuals(group: typer.Typer, name: str) -> None:
+    """End the help of a group and of all its commands with where their documentation is."""
+
+    def manual(page: str) -> str:
+        return f"Manual: man {page}. Documentation: docs/index.md of the project, or make docs."
+
+    group.info.epilog = manual(name)
+    for command in group.registered_commands:
+        function = command.callback
+        own = command.name or (function.__name__.replace("_", "-") if function else "")
+        command.epilog = manual(f"{name}-{own}")
+    for inner in group.registered_groups:
+        if inner.typer_instance and inner.name:
+            _name_manuals(inner.typer_instance, f"{name}-{inner.name}")
+
+
+_name_manuals(app, "imrestore")
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
