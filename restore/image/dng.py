@@ -8,14 +8,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.image.colour import SRGB_TO_XYZ
-from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
+from restore.image.metadata import DESCRIPTIVE_TAGS, ORIENTATION
 from restore.image.raw_picture import RawPicture
-from restore.image.tiff_exif import (
-    ExtraTag,
-    append_directories,
-    descriptive_texts,
-    directory_places,
-)
+from restore.image.tiff_exif import front_exif
+from restore.image.tiff_tags import ExtraTag, extra_tags
 
 __all__ = ["write_cfa_dng", "write_linear_dng"]
 
@@ -66,37 +62,34 @@ def write_linear_dng(linear: NDArray[np.float32], raw: RawPicture) -> bytes:
 def _written(
     samples: NDArray[np.uint16], photometric: int, raw: RawPicture, tags: list[ExtraTag]
 ) -> bytes:
-    main, details, gps = exif_directories(raw.exif) if raw.exif else ({}, {}, {})
-    directories = {
-        code: entries for code, entries in ((EXIF_IFD, details), (GPS_IFD, gps)) if entries
-    }
-    model = main.get(_MODEL)
+    exif = front_exif(raw.exif)
+    main = {tag: entry for tag, entry in exif.main.items() if tag in DESCRIPTIVE_TAGS}
+    model = main[_MODEL].data.rstrip(b"\x00") if _MODEL in main else b""
     matrix = np.linalg.inv(SRGB_TO_XYZ) if raw.xyz_to_camera is None else raw.xyz_to_camera
     buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        samples,
-        byteorder="<",
-        photometric=photometric,
-        planarconfig="contig" if samples.ndim == 3 else None,
-        metadata=None,
-        software=False,
-        description=None,
-        extratags=[
-            *descriptive_texts(main),
-            (ORIENTATION, _SHORT, 1, raw.orientation, True),
-            (50706, _BYTE, 4, bytes(_VERSION), True),
-            (50707, _BYTE, 4, bytes(_OLDEST_READER), True),
-            # UniqueCameraModel
-            (50708, _ASCII, 0, model if isinstance(model, str) and model else "imrestore", True),
-            (50721, _SRATIONAL, 9, _fractions(matrix.flatten()), True),  # ColorMatrix1
-            (50728, _RATIONAL, 3, _fractions(1 / np.array(raw.white_balance)), True),
-            (50778, _SHORT, 1, _D65, True),  # CalibrationIlluminant1
-            *tags,
-            *directory_places(directories),
-        ],
-    )
-    append_directories(buffer, directories)
+    with tifffile.TiffWriter(buffer, byteorder=exif.order) as tiff:
+        exif.begin(buffer)
+        tiff.write(
+            samples,
+            photometric=photometric,
+            planarconfig="contig" if samples.ndim == 3 else None,
+            metadata=None,
+            software=False,
+            description=None,
+            extratags=[
+                *extra_tags([(main, exif.order)], exif.order),
+                (ORIENTATION, _SHORT, 1, raw.orientation, True),
+                (50706, _BYTE, 4, bytes(_VERSION), True),
+                (50707, _BYTE, 4, bytes(_OLDEST_READER), True),
+                (50708, _ASCII, 0, model or b"imrestore", True),  # UniqueCameraModel
+                (50721, _SRATIONAL, 9, _fractions(matrix.flatten()), True),  # ColorMatrix1
+                (50728, _RATIONAL, 3, _fractions(1 / np.array(raw.white_balance)), True),
+                (50778, _SHORT, 1, _D65, True),  # CalibrationIlluminant1
+                *tags,
+                *exif.places,
+            ],
+        )
+    exif.finish(buffer)
     return buffer.getvalue()
 
 

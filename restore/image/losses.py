@@ -1,11 +1,11 @@
 """What a container cannot hold, noted while a file is encoded."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["losses", "note_loss"]
+__all__ = ["in_words", "losses", "note_loss"]
 
 log = logging.getLogger(__name__)
 
@@ -33,3 +33,9 @@ def losses() -> Iterator[list[str]]:
         yield noted
     finally:
         _noted.reset(token)
+
+
+def in_words(things: Sequence[str]) -> str:
+    """Return a list as a phrase: "a, b and c"."""
+    *others, last = things
+    return f"{', '.join(others)} and {last}" if others else last

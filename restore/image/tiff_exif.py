@@ -1,118 +1,116 @@
-"""EXIF in TIFF: read as one block, and written as text tags and separate directories."""
+"""EXIF in TIFF: read as one block, and written as the block that it was.
+
+The block goes to the front of the file, where the offsets in it, and in makers' notes, are right as
+they are; its Exif and GPS directories become those of the TIFF.
+"""
 
 import io
-import math
+import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import tifffile
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restore.image.metadata import (
-    DESCRIPTIVE_TAGS,
-    EXIF_ERRORS,
-    EXIF_IFD,
-    GPS_IFD,
-    bare_exif,
-    movable_entries,
-    quiet_pillow,
-)
+from restore.image.exif_block import block_of, exif_parts, is_whole
+from restore.image.ifd import Directory, items_of, layout_of, read_directory, short_or_long
+from restore.image.metadata import DESCRIPTIVE_TAGS, EXIF_IFD, GPS_IFD
 
-__all__ = [
-    "ExtraTag",
-    "append_directories",
-    "descriptive_texts",
-    "directory_places",
-    "exif_of_tiff",
-]
+__all__ = ["FrontExif", "exif_of_tiff", "front_exif"]
 
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-
-
-def exif_of_tiff(file: BinaryIO) -> bytes | None:
-    """Return the descriptive tags of a TIFF, or of a TIFF-based RAW file, as EXIF, or None."""
-    file.seek(0)
-    with quiet_pillow():
-        try:
-            stored = Image.Exif()
-            stored.load_from_fp(file)
-            block = Image.Exif()
-            for tag, value in movable_entries(stored).items():
-                if tag in DESCRIPTIVE_TAGS:
-                    block[tag] = value
-            for pointer in (EXIF_IFD, GPS_IFD):
-                directory = movable_entries(stored.get_ifd(pointer))
-                if directory:
-                    block.get_ifd(pointer).update(directory)
-            if block.get(_X_RESOLUTION) == block.get(_Y_RESOLUTION) == 1:
-                for tag in (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT):
-                    block.pop(tag, None)  # written where the resolution is unknown
-            return bare_exif(block.tobytes()) if len(block) else None
-        except EXIF_ERRORS:
-            return None
-
-
-_ASCII, _LONG = 2, 4
+_LONG = 4
 # tifffile cannot write directory pointers: unused tags are written as placeholders for them.
 _PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
 
 
-ExtraTag = tuple[int, int, int, Any, bool]
-"""A tag as tifffile takes it: code, type, count, value, and that it is written once."""
-
-
-def descriptive_texts(main: Mapping[int, Any]) -> list[ExtraTag]:
-    """Return the texts of a main directory that describe a photograph, as tags for tifffile."""
-    texts = ((code, main[code]) for code in sorted(DESCRIPTIVE_TAGS & main.keys()))
-    return [
-        (code, _ASCII, 0, text, True)
-        for code, text in texts
-        if text and isinstance(text, str | bytes)
-    ]
-
-
-def directory_places(codes: Iterable[int]) -> list[ExtraTag]:
-    """Return tags for tifffile that ``append_directories`` will turn into pointers."""
-    return [(_PLACEHOLDERS[code], _LONG, 1, 0, True) for code in codes]
-
-
-def append_directories(buffer: BinaryIO, directories: Mapping[int, dict[int, Any]]) -> None:
-    """Append directories to a classic little-endian TIFF and make their placeholders pointers.
+def exif_of_tiff(file: BinaryIO, offset: int | None = None) -> bytes | None:
+    """Return the descriptive tags of a TIFF, or of a TIFF-based RAW file, as EXIF, or None.
 
     Args:
-        buffer: the file, written with ``directory_places``.
-        directories: entries of each directory, tag to value, by ``EXIF_IFD`` or ``GPS_IFD``.
+        file: The file.
+        offset: Where the directory of the picture begins; None for the first one.
     """
-    for code, entries in directories.items():
-        _append_directory(buffer, code, entries)
+    parts = exif_parts(file, offset, DESCRIPTIVE_TAGS.__contains__)
+    if parts is None:
+        return None
+    resolution = [
+        items_of(parts.main[tag], parts.order) if tag in parts.main else ()
+        for tag in (_X_RESOLUTION, _Y_RESOLUTION)
+    ]
+    if resolution == [(1, 1), (1, 1)]:  # written where the resolution is unknown
+        unknown = (_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT)
+        parts = replace(
+            parts, main={tag: entry for tag, entry in parts.main.items() if tag not in unknown}
+        )
+    return block_of(parts)
 
 
-def _append_directory(buffer: BinaryIO, code: int, entries: dict[int, Any]) -> None:
-    """Append a directory to a little-endian TIFF and let its placeholder point to it."""
-    buffer.seek(0)
-    with tifffile.TiffFile(buffer) as tiff:
-        page: Any = tiff.pages.first
-        entry = page.tags[_PLACEHOLDERS[code]].offset
-    start = math.ceil(buffer.seek(0, io.SEEK_END) / 2) * 2
-    directory = _serialised(entries, start)
-    buffer.write(bytes(start - buffer.tell()))
-    buffer.write(directory)
-    buffer.seek(entry)
-    buffer.write(struct.pack("<HHII", code, _LONG, 1, start))
+@dataclass(frozen=True, kw_only=True)
+class FrontExif:
+    """An EXIF block to be written at the front of a TIFF.
+
+    Attributes:
+        block: The block, or b"".
+        order: Its byte order, which the TIFF must have, too.
+        main: Its first directory.
+        pointers: Offsets of its Exif and GPS directories by ``EXIF_IFD`` and ``GPS_IFD``.
+    """
+
+    block: bytes = b""
+    order: str = "<"
+    main: Directory = field(default_factory=dict)
+    pointers: Mapping[int, int] = field(default_factory=dict)
+
+    def begin(self, file: BinaryIO) -> None:
+        """Write the block to a file that holds the header of a TIFF only."""
+        file.seek(0, os.SEEK_END)
+        file.write(self.block[8:])
+
+    @property
+    def places(self) -> list[tuple[int, int, int, int, bool]]:
+        """Tags for tifffile that ``finish`` will turn into pointers."""
+        return [(_PLACEHOLDERS[code], _LONG, 1, 0, True) for code in self.pointers]
+
+    def finish(self, file: BinaryIO) -> None:
+        """Turn the placeholders in a complete TIFF into pointers."""
+        if not self.pointers:
+            return
+        file.seek(0)
+        with tifffile.TiffFile(file) as tiff:
+            page: Any = tiff.pages.first
+            entries = {code: page.tags[_PLACEHOLDERS[code]].offset for code in self.pointers}
+        for code, entry in entries.items():
+            file.seek(entry)
+            file.write(struct.pack(f"{self.order}HHII", code, _LONG, 1, self.pointers[code]))
 
 
-def _serialised(entries: dict[int, Any], start: int) -> bytes:
-    """Return a directory at offset ``start``, without the entries that cannot be written."""
-    directory = ImageFileDirectory_v2(ifh=b"II*\x00\x00\x00\x00\x00")
-    with quiet_pillow():
-        for tag, value in entries.items():
-            alone = ImageFileDirectory_v2(ifh=b"II*\x00\x00\x00\x00\x00")
-            try:
-                alone[tag] = value
-                alone.tobytes(start)
-            except EXIF_ERRORS:
-                continue  # damaged before it came here
-            directory[tag] = value
-        return directory.tobytes(start)
+def front_exif(exif: bytes | None, order: str = "<") -> FrontExif:
+    """Return an EXIF block for the front of a TIFF.
+
+    Of a block that is cut short, what lies in it is put together anew: in the TIFF, other data
+    would lie where its offsets point to.
+
+    Args:
+        exif: EXIF block, or None.
+        order: Byte order where there is no block.
+    """
+    if not exif:
+        return FrontExif(order=order)
+    if not is_whole(exif):
+        parts = exif_parts(io.BytesIO(exif))
+        exif = block_of(parts) if parts else None
+        if not exif:
+            return FrontExif(order=order)
+    file = io.BytesIO(exif)
+    layout = layout_of(file)
+    assert layout is not None  # is_whole or block_of has seen to it
+    main, _ = read_directory(file, layout, layout.first)
+    pointers = {tag: short_or_long(main.get(tag), layout.order) for tag in (EXIF_IFD, GPS_IFD)}
+    return FrontExif(
+        block=exif + bytes(len(exif) % 2),
+        order=layout.order,
+        main=main,
+        pointers={tag: place for tag, place in pointers.items() if place},
+    )

@@ -1,4 +1,4 @@
-"""Writing TIFF with its metadata: ICC and XMP unchanged, EXIF as separate directories."""
+"""Writing TIFF with its metadata: ICC, XMP, EXIF and tags of other software unchanged."""
 
 import io
 import math
@@ -10,15 +10,14 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.image.codec import SampleEncoding
-from restore.image.metadata import EXIF_IFD, GPS_IFD, ORIENTATION, exif_directories
+from restore.image.codecs import ImageFormat
+from restore.image.ifd import items_of, short_or_long
+from restore.image.losses import in_words, note_loss
+from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture
 from restore.image.samples import stored_samples
-from restore.image.tiff_exif import (
-    ExtraTag,
-    append_directories,
-    descriptive_texts,
-    directory_places,
-)
+from restore.image.tiff_exif import FrontExif, front_exif
+from restore.image.tiff_tags import extra_tags, lost_tags, tags_of_notes
 
 __all__ = ["write_tiff", "write_tiff_rows"]
 
@@ -74,34 +73,40 @@ def write_tiff_rows(
     samples = like.channels + has_alpha
     shape = (height, like.width, samples) if samples > 1 else (height, like.width)
     is_big = math.prod(shape) * np.dtype(dtype).itemsize > _MOST_CLASSIC_BYTES
-    main, details, gps = exif_directories(like.exif) if like.exif else ({}, {}, {})
-    directories = {} if is_big else {EXIF_IFD: details, GPS_IFD: gps}
-    written = {code: entries for code, entries in directories.items() if entries}
+    own, own_order = tags_of_notes(like.notes if like.format is ImageFormat.TIFF else b"")
+    exif = front_exif(None if is_big else like.exif, own_order)
+    if is_big and like.exif:
+        note_loss("its EXIF, which TIFF holds up to 4 GB only")
+    if lost := lost_tags(own):
+        note_loss(f"its {in_words(lost)}")
     predictor = 0
     if (bit_depth, as_float) != (16, True):
         predictor = _FLOAT_DIFFERENCES if as_float else _DIFFERENCES
     rows_per_strip = max(1, _PIXELS_PER_STRIP // like.width)
-    tifffile.imwrite(
-        file,
-        _strips(height, rows, rows_per_strip, dtype, predictor),
-        shape=shape,
-        dtype=dtype,
-        bigtiff=is_big,
-        byteorder="<",
-        photometric="rgb" if like.channels == 3 else "minisblack",
-        planarconfig="contig" if samples > 1 else None,
-        extrasamples=[_extra_sample(like)] if has_alpha else None,
-        compression="zlib",
-        predictor=predictor or None,
-        rowsperstrip=rows_per_strip,
-        iccprofile=like.icc,
-        metadata=None,
-        software=False,
-        description=None,
-        extratags=_extra_tags(like, main, written),
-        **_resolution(main),
-    )
-    append_directories(file, written)
+    with tifffile.TiffWriter(file, bigtiff=is_big, byteorder=exif.order) as tiff:
+        exif.begin(file)
+        tiff.write(
+            _strips(height, rows, rows_per_strip, dtype, predictor, exif.order),
+            shape=shape,
+            dtype=dtype,
+            photometric="rgb" if like.channels == 3 else "minisblack",
+            planarconfig="contig" if samples > 1 else None,
+            extrasamples=[_extra_sample(like)] if has_alpha else None,
+            compression="zlib",
+            predictor=predictor or None,
+            rowsperstrip=rows_per_strip,
+            iccprofile=like.icc,
+            metadata=None,
+            software=False,
+            description=None,
+            extratags=[
+                *_picture_tags(like),
+                *extra_tags([(exif.main, exif.order), (own, own_order)], exif.order),
+                *exif.places,
+            ],
+            **_resolution(exif),
+        )
+    exif.finish(file)
 
 
 def _strips(
@@ -110,10 +115,13 @@ def _strips(
     rows_per_strip: int,
     dtype: type[np.generic],
     predictor: int,
+    order: str,
 ) -> Iterator[bytes]:
     """Return the strips of a picture, encoded."""
     encode: Any = tifffile.TIFF.COMPRESSORS[_DEFLATE]
     predict: Any = tifffile.TIFF.PREDICTORS[predictor] if predictor else None
+    # Differences of floats are bytes in an order of their own.
+    stored_dtype = None if predictor == _FLOAT_DIFFERENCES else np.dtype(dtype).newbyteorder(order)
     for top in range(0, height, _STRIPS_AT_ONCE * rows_per_strip):
         band = rows(top, min(height, top + _STRIPS_AT_ONCE * rows_per_strip))
         samples: NDArray[Any] = stored_samples(band, dtype)
@@ -123,6 +131,8 @@ def _strips(
             strip = samples[start : start + rows_per_strip]
             if predict is not None:
                 strip = predict(strip, axis=-2)
+            if stored_dtype is not None:
+                strip = np.ascontiguousarray(strip, stored_dtype)
             yield encode(strip, level=_DEFLATE_LEVEL)
 
 
@@ -132,26 +142,21 @@ def _extra_sample(picture: Picture) -> str:
     return "assocalpha" if picture.alpha_is_premultiplied else "unassalpha"
 
 
-def _resolution(main: dict[int, Any]) -> dict[str, Any]:
-    try:
-        x, y = (
-            (int(value.numerator), int(value.denominator))
-            for value in (main[_X_RESOLUTION], main[_Y_RESOLUTION])
-        )
-    except (KeyError, AttributeError, ValueError, TypeError):
+def _resolution(exif: FrontExif) -> dict[str, Any]:
+    x, y = (
+        items_of(exif.main[tag], exif.order) if tag in exif.main else ()
+        for tag in (_X_RESOLUTION, _Y_RESOLUTION)
+    )
+    if not (len(x) == len(y) == 2 and all((*x, *y))):
         return {}
-    if not all(0 < number < 1 << 32 for number in (*x, *y)):
-        return {}
-    unit = main.get(_RESOLUTION_UNIT, 2)
+    unit = short_or_long(exif.main.get(_RESOLUTION_UNIT), exif.order)
     return {"resolution": (x, y), "resolutionunit": unit if unit in (1, 2, 3) else 2}
 
 
-def _extra_tags(
-    picture: Picture, main: dict[int, Any], directories: dict[int, dict[int, Any]]
-) -> list[ExtraTag]:
-    tags: list[ExtraTag] = []
+def _picture_tags(picture: Picture) -> list[Any]:
+    tags: list[Any] = []
     if picture.orientation != 1:
         tags.append((ORIENTATION, _SHORT, 1, picture.orientation, True))
     if picture.xmp:
         tags.append((_XMP, _BYTE, len(picture.xmp), picture.xmp, True))
-    return [*tags, *descriptive_texts(main), *directory_places(directories)]
+    return tags
