@@ -18,6 +18,7 @@ from restore.files import open_atomically
 from restore.image.codecs import ImageFormat
 from restore.image.damage import noting_damage
 from restore.image.encode import encode_rows
+from restore.image.losses import losses
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 
@@ -74,13 +75,17 @@ class OutOfCoreStages(PictureStages[Any, Any]):
             return super().save(item, result, stopping)
         assert item.destination is not None  # load has checked it
         try:
-            with restored.opened() as rows:
+            with restored.opened() as rows, losses() as lost:
                 self._write_rows(item.destination, restored, rows, stopping)
         except OutputExists:
             if self.existing is not Existing.SKIP:
                 raise
             return Outcome(item=item, status=Status.SKIPPED)
-        record = {**restored.record, **damage_record(item, result.damaged)}
+        record = {
+            **restored.record,
+            **damage_record(item, result.damaged),
+            **({"lost": lost} if lost else {}),
+        }
         return Outcome(item=item, status=Status.DONE, record=record)
 
     def _opened_if_too_large(self, item: Item) -> OutOfCorePicture | None:

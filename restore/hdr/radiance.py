@@ -20,6 +20,7 @@ from restore.image.colour import (
 )
 from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
+from restore.image.lost_metadata import with_true_metadata
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
 from restore.image.tone import tone_of
 
@@ -90,6 +91,10 @@ class Radiance:
             OutputError: the picture cannot be written in this format here.
         """
         check_depth(image_format, options.bit_depth, is_light=True)
+        if image_format is ImageFormat.EXR or CODECS[image_format].holds_gain_map:
+            with_true_metadata(
+                self.picture, image_format, holds_blocks=False, strip=options.strip_metadata
+            )
         if image_format is ImageFormat.EXR:
             picture = with_alpha_kind(upright(self.picture), premultiplied=True)
             encoding = SampleEncoding(bit_depth=options.bit_depth or 32, is_float=True)
@@ -104,7 +109,7 @@ class Radiance:
     def beside(self, kind: str) -> bytes:
         """Return the bytes of the tone-mapped preview or of the mask."""
         if kind == "preview":
-            opaque = in_srgb_primaries(replace(self.picture, alpha=None))
+            opaque = in_srgb_primaries(replace(self.picture, alpha=None, notes=b""))
             return encode(upright(tone_mapped(opaque)), ImageFormat.JPEG, quality=92)
         codes = self.known[None].astype(np.float32) / np.float32(255)
         mask = Picture(pixels=codes, orientation=self.picture.orientation)

@@ -14,6 +14,7 @@ from restore.image.codec import Alpha, Codec, SampleEncoding, Samples, WriteOpti
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.colour import in_srgb_primaries, linear_to_srgb
 from restore.image.losses import note_loss
+from restore.image.lost_metadata import stripped_notes, with_true_metadata
 from restore.image.metadata import orientation_of
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
 from restore.image.stated import stated_profile
@@ -70,8 +71,9 @@ def encode(
         picture: what to write.
         image_format: any but BMP and DNG.
         bit_depth: bits per sample; None keeps the picture's own where the container can hold it.
-        quality: 1 to 100 for JPEG (95), WebP (95, or lossless as it was; 100 is lossless) and
-            AVIF (90).
+        quality: 1 to 100 for JPEG (95, or as it was if that is at least 90), WebP (95, or lossless
+            as it was; 100 is lossless) and AVIF (90). Without it, a JPEG whose pixels are unchanged
+            keeps its coded data.
         strip_metadata: leave out EXIF, XMP and the container's notes; orientation is applied to the
             pixels, and the ICC profile stays, since without it the colours would change.
 
@@ -96,7 +98,7 @@ def encode_as(picture: Picture, image_format: ImageFormat, options: WriteOptions
     check_depth(image_format, options.bit_depth)
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UsageError(f"quality {options.quality}: give a number from 1 to 100")
-    stored, encoding = _stored_form(picture, image_format, options)
+    stored, encoding = _stored_form(_true(picture, image_format, options), image_format, options)
     with _named_errors(image_format):
         return codec.write(stored, encoding)
 
@@ -125,6 +127,7 @@ def encode_rows(
     def stored(start: int, stop: int) -> Picture:
         return _stored_form(rows(start, stop), ImageFormat.TIFF, options)[0]
 
+    like = _true(like, ImageFormat.TIFF, options)
     like, encoding = _stored_form(like, ImageFormat.TIFF, options)
     with _named_errors(ImageFormat.TIFF):
         write_tiff_rows(file, like, height, stored, encoding)
@@ -153,7 +156,7 @@ def _stored_form(
     if options.strip_metadata or not _holds_orientation(picture, codec):
         picture = upright(picture)
     if options.strip_metadata:
-        picture = replace(picture, notes=b"")
+        picture = replace(picture, notes=stripped_notes(picture))
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
     for part in picture.left_out:
         note_loss(part)
@@ -162,6 +165,12 @@ def _stored_form(
         picture = _with_profile(picture, codec)
     encoding = SampleEncoding(bit_depth=depth, is_float=as_float, quality=options.quality)
     return picture, encoding
+
+
+def _true(picture: Picture, image_format: ImageFormat, options: WriteOptions) -> Picture:
+    codec, strip = CODECS[image_format], options.strip_metadata
+    holds_blocks = codec.holds_metadata and _holds_orientation(picture, codec)
+    return with_true_metadata(picture, image_format, holds_blocks=holds_blocks, strip=strip)
 
 
 def _note_lost_depth(picture: Picture, codec: Codec, depth: int, *, as_float: bool) -> None:

@@ -7,11 +7,12 @@ was; where that is not possible, the offsets of notes that are plain directories
 import io
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from restore.image.ifd import (
     BYTES_OF_ITEM,
+    ByteOrder,
     Directory,
     Entry,
     ValueType,
@@ -67,7 +68,7 @@ class ExifParts:
         interoperability: Directory that the Exif directory points to.
     """
 
-    order: str
+    order: ByteOrder
     main: Directory = field(default_factory=dict)
     details: Directory = field(default_factory=dict)
     gps: Directory = field(default_factory=dict)
@@ -170,13 +171,15 @@ def is_whole(exif: bytes) -> bool:
 def shortened(exif: bytes, most: int) -> tuple[bytes | None, list[str]]:
     """Return a block of at most so many bytes, and what is not in it any more.
 
-    The thumbnail goes first, then one after another the longest values.
+    The thumbnail goes first, then one after another the longest values. Nothing is left of a block
+    that cannot be read.
     """
-    parts = exif_parts(io.BytesIO(exif))
+    file = io.BytesIO(exif)
+    layout, parts = layout_of(file), exif_parts(file)
     block = block_of(parts) if parts else None
-    if parts is None or block is None:
-        return None, ["EXIF"]
-    lost = ["thumbnail"]
+    if layout is None or parts is None or block is None:
+        return None, ["whole"]
+    lost = ["thumbnail"] if read_directory(file, layout, layout.first)[1] else []
     while block is not None and len(block) > most:
         parts, name = _without_longest(parts)
         lost.append(name)
@@ -185,7 +188,7 @@ def shortened(exif: bytes, most: int) -> tuple[bytes | None, list[str]]:
 
 
 def _without_longest(parts: ExifParts) -> tuple[ExifParts, str]:
-    directories = {
+    directories: dict[str, Directory] = {
         name: getattr(parts, name) for name in ("main", "details", "gps", "interoperability")
     }
     _, name, tag = max(
@@ -193,8 +196,10 @@ def _without_longest(parts: ExifParts) -> tuple[ExifParts, str]:
         for name, directory in directories.items()
         for tag, entry in directory.items()
     )
-    rest = {other: entry for other, entry in directories[name].items() if other != tag}
-    return replace(parts, **{name: rest}), _NAMES.get(tag, f"tag 0x{tag:04X}")
+    directories[name] = {other: entry for other, entry in directories[name].items() if other != tag}
+    main, details, gps, interoperability = directories.values()
+    rest = ExifParts(parts.order, main, details, gps, interoperability)
+    return rest, _NAMES.get(tag, f"tag 0x{tag:04X}")
 
 
 _NAMES = {

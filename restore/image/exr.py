@@ -12,6 +12,7 @@ import OpenEXR
 from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.exr_attributes import noted_attributes, with_attributes
 from restore.image.limits import check_least_bytes
 from restore.image.picture import Picture, Transfer
 from restore.image.samples import as_half
@@ -52,6 +53,7 @@ def read_exr(file: BinaryIO, check_size: CheckSize) -> Picture:
         format=ImageFormat.EXR,
         primaries=_primaries(header),
         display_window=_display_window(header),
+        notes=noted_attributes(header.stored),
     )
 
 
@@ -68,13 +70,15 @@ class Channel:
 class ExrHeader:
     """The part of an OpenEXR header that decides whether and how a file is read.
 
-    Windows are the inclusive corners ``(left, top, right, bottom)``.
+    Windows are the inclusive corners ``(left, top, right, bottom)``; ``stored`` are the bytes of
+    all attributes.
     """
 
     channels: dict[str, Channel]
     data_window: tuple[int, int, int, int]
     display_window: tuple[int, int, int, int]
     chromaticities: tuple[float, ...]
+    stored: bytes
 
     @property
     def width(self) -> int:
@@ -152,7 +156,10 @@ def write_exr(
     buffer = io.BytesIO()
     with OpenEXR.File(header, stored) as file:
         file.write(buffer)
-    return buffer.getvalue()
+    if picture.format is not ImageFormat.EXR or not picture.notes:
+        return buffer.getvalue()
+    chunks = -(-picture.height // _ROWS_PER_CHUNK[_ZIP])
+    return with_attributes(buffer.getvalue(), picture.notes, chunks)
 
 
 def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
@@ -164,6 +171,7 @@ def _box(left: int, top: int, right: int, bottom: int) -> tuple[Any, Any]:
 _TILED, _DEEP, _MULTIPART = 0x200, 0x800, 0x1000
 _MOST_ATTRIBUTES, _MOST_ATTRIBUTE_BYTES = 4096, 16 << 20
 _ONE_LEVEL = 0
+_ZIP = 3
 # Rows per chunk of scan lines by the number of the compression: none, RLE, ZIPS, ZIP, PIZ, PXR24,
 # B44, B44A, DWAA, DWAB. Chunks of other compressions are not checked.
 _ROWS_PER_CHUNK = (1, 1, 1, 16, 32, 16, 32, 32, 32, 256)
@@ -193,12 +201,17 @@ def _read(file: BinaryIO) -> ExrHeader:
         raise UnsupportedImage("has several parts; split it first")
     if flags & _DEEP:
         raise UnsupportedImage("has deep data; flatten it first")
+    start = file.tell()
     attributes = _attributes(file)
+    end = file.tell()
+    file.seek(start)
+    stored = file.read(end - start)
     header = ExrHeader(
         channels=_channels(attributes["channels"]),
         data_window=struct.unpack("<4i", attributes["dataWindow"]),
         display_window=struct.unpack("<4i", attributes["displayWindow"]),
         chromaticities=struct.unpack("<8f", attributes.get("chromaticities", bytes(32))),
+        stored=stored,
     )
     if header.width > 0 and header.height > 0:
         count = _chunk_count(header, attributes, flags)

@@ -8,10 +8,11 @@ of makers' notes.
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 __all__ = [
     "BYTES_OF_ITEM",
+    "ByteOrder",
     "Directory",
     "Entry",
     "Layout",
@@ -24,6 +25,12 @@ __all__ = [
     "short_or_long",
     "tiff_header",
 ]
+
+
+ByteOrder = Literal["<", ">"]
+"""A byte order as ``struct`` has it."""
+
+_ORDERS: dict[bytes, ByteOrder] = {b"II": "<", b"MM": ">"}
 
 
 class ValueType:
@@ -84,12 +91,12 @@ class Layout:
     """How a file stores numbers.
 
     Attributes:
-        order: ``<`` or ``>``, the byte order as ``struct`` has it.
+        order: Byte order.
         is_big: Whether it is a BigTIFF.
         first: Offset of the first directory.
     """
 
-    order: str
+    order: ByteOrder
     is_big: bool
     first: int
 
@@ -101,7 +108,7 @@ def layout_of(file: BinaryIO) -> Layout | None:
     """
     file.seek(0)
     head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    order = _ORDERS.get(head[:2])
     if order is None or len(head) < 8:
         return None
     if struct.unpack_from(f"{order}H", head, 2)[0] == 43:

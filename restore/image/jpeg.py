@@ -1,8 +1,6 @@
-"""JPEG with its metadata: EXIF and XMP of one 64 kB segment each, IPTC and comments."""
+"""JPEG with its metadata; coded pixels are copied where they are unchanged."""
 
-import struct
-from collections.abc import Sequence
-from contextlib import suppress
+import io
 from dataclasses import replace
 from typing import BinaryIO
 
@@ -13,19 +11,10 @@ from PIL import Image
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.jpeg_frame import read_frame
+from restore.image.jpeg_metadata import kept_notes, metadata_segments, video_of, whole_xmp
 from restore.image.jpeg_samples import decode_jpeg
+from restore.image.jpeg_stream import coded_of, end_of_stream, fine_tables, without_metadata
 from restore.image.limits import check_least_bytes
-from restore.image.losses import note_loss
-from restore.image.metadata import (
-    EXIF_ERRORS,
-    EXIF_HEADER,
-    EXIF_IFD,
-    ORIENTATION,
-    bare_exif,
-    orientation_of,
-    quiet_pillow,
-    well_formed_exif,
-)
 from restore.image.picture import Picture
 from restore.image.pillow import (
     gray_or_rgb,
@@ -35,12 +24,11 @@ from restore.image.pillow import (
     write_with_pillow,
 )
 
-__all__ = ["kept_segments", "read_jpeg", "write_jpeg"]
+__all__ = ["read_jpeg", "write_jpeg"]
 
 _LONGEST_SIDE = 65500
-_SEGMENT = 65_533
-_XMP_HEADER = b"http://ns.adobe.com/xap/1.0/\x00"
-_MAKER_NOTE = 0x927C
+_START = b"\xff\xd8"
+_JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
 def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -63,115 +51,59 @@ def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
             file.seek(0)
             return loaded_samples(image)
 
-    return read_with_pillow(
-        file,
-        ImageFormat.JPEG,
-        check_size,
-        samples_of=samples_of,
-        notes_of=lambda image: kept_segments(getattr(image, "applist", ())),
-    )
+    picture = read_with_pillow(file, ImageFormat.JPEG, check_size, samples_of=samples_of)
+    file.seek(0)
+    return _with_stream(picture, file.read())
+
+
+def _with_stream(picture: Picture, data: bytes) -> Picture:
+    """Return a decoded picture with its coded pixels and notes."""
+    end = end_of_stream(data)
+    notes = kept_notes(data, len(data) if end is None else end, picture.xmp)
+    xmp, notes = whole_xmp(picture.xmp, notes)
+    is_whole = end is not None and not picture.damaged
+    coded = coded_of(data[:end], picture.pixels) if is_whole else None
+    return replace(picture, xmp=xmp, notes=notes, coded=coded)
 
 
 def write_jpeg(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture`` without chroma subsampling; what was read from JPEG keeps its segments.
+    """Encode ``picture``; what was read from JPEG keeps its notes and, unchanged, its coded pixels.
+
+    Without a quality, the tables and the chroma subsampling of the JPEG that the picture came from
+    are used where they are as fine as those of quality 90; else quality 95 without subsampling.
 
     Raises:
         OutputError: the picture is too large.
     """
-    blocks = replace(picture, exif=_exif(picture.exif), xmp=_xmp(picture.xmp))
-    options = pillow_options(blocks, ImageFormat.JPEG, encoding.quality)
-    encoded = write_with_pillow(
-        picture,
-        ImageFormat.JPEG,
-        options | {"subsampling": "4:4:4"},
-        longest_side=_LONGEST_SIDE,
-    )
     is_same = picture.format is ImageFormat.JPEG
-    return _with_segments(encoded, picture.notes) if is_same else encoded
+    notes = picture.notes if is_same else b""
+    metadata = metadata_segments(picture, notes)
+    is_free = is_same and encoding.quality is None
+    jpeg = _copied(picture, metadata) if is_free else None
+    if jpeg is None:
+        tables = fine_tables(picture.coded.stream) if is_free and picture.coded else None
+        options = {"subsampling": "4:4:4"} | (
+            {"qtables": tables.quantisation, "subsampling": tables.sampling}
+            if tables
+            else pillow_options(Picture(pixels=picture.pixels), ImageFormat.JPEG, encoding.quality)
+        )
+        stream = write_with_pillow(picture, ImageFormat.JPEG, options, longest_side=_LONGEST_SIDE)
+        jpeg = _assembled(stream, metadata if metadata.startswith(_JFIF[:2]) else _JFIF + metadata)
+    return jpeg + video_of(notes)
 
 
-def _exif(exif: bytes | None) -> bytes | None:
-    """Return an EXIF block that fits: without its thumbnail, then without the maker's notes.
+def _copied(picture: Picture, metadata: bytes) -> bytes | None:
+    """Return the coded pixels that the picture came from with its metadata, or None if they differ.
 
-    If it still does not fit, only the orientation is kept.
+    Without a header of JFIF where there was none: it would change the colours of a JPEG in RGB.
     """
-    if not exif or _fits(exif):
-        return exif
-    for what, shorter in (("thumbnail", well_formed_exif), ("maker's notes", _without_notes)):
-        block = shorter(exif)
-        if block and _fits(block):
-            note_loss(f"the {what} of its EXIF, which is too long for a JPEG")
-            return block
-    note_loss("its EXIF, which is too long for a JPEG")
-    turned = Image.Exif()
-    turned[ORIENTATION] = orientation_of(exif)
-    return bare_exif(turned.tobytes())
-
-
-def _xmp(xmp: bytes | None) -> bytes | None:
-    """Return an XMP packet if it fits."""
-    if xmp and len(_XMP_HEADER) + len(xmp) > _SEGMENT:
-        note_loss("its XMP, which is too long for a JPEG")
+    if picture.coded is None or not picture.coded.may_hold(picture.pixels):
         return None
-    return xmp
+    copied = _assembled(picture.coded.stream, metadata)
+    decoded = read_jpeg(io.BytesIO(copied), lambda *_size: None)
+    return copied if np.array_equal(decoded.pixels, picture.pixels) else None
 
 
-def _fits(exif: bytes) -> bool:
-    return len(EXIF_HEADER) + len(exif) <= _SEGMENT
-
-
-def _without_notes(exif: bytes) -> bytes | None:
-    parsed = Image.Exif()
-    with quiet_pillow(), suppress(*EXIF_ERRORS):
-        parsed.load(EXIF_HEADER + exif)
-        parsed.get_ifd(EXIF_IFD).pop(_MAKER_NOTE, None)
-        return bare_exif(parsed.tobytes())
-    return None
-
-
-_START = b"\xff\xd8"
-_JFIF_MARKER, _IPTC_MARKER, _COMMENT_MARKER = b"\xff\xe0", b"\xff\xed", b"\xff\xfe"
-_JFIF, _IPTC = b"JFIF\x00", b"Photoshop 3.0\x00"
-_JFIF_BYTES = 18
-"""Length of the JFIF segment that libjpeg writes, with its marker and length field."""
-_DENSITY = slice(11, 16)
-"""Bytes of the density in it: the unit, and pixels per unit in each direction."""
-
-
-def kept_segments(found: Sequence[tuple[str, bytes]]) -> bytes:
-    """Return the segments that hold the density, Photoshop's IPTC block, and comments.
-
-    Args:
-        found: names and contents of the segments, as Pillow lists them.
-    """
-    header, kept = b"", []
-    for name, content in found:
-        if name == "APP0" and content.startswith(_JFIF) and len(content) >= 12 and not header:
-            # Without the thumbnail.
-            header = _segment(_JFIF_MARKER, content[:12] + b"\x00\x00")
-        elif name == "APP13" and content.startswith(_IPTC):
-            kept.append(_segment(_IPTC_MARKER, content))
-        elif name == "COM":
-            kept.append(_segment(_COMMENT_MARKER, content))
-    return b"".join([header, *kept])
-
-
-def _with_segments(jpeg: bytes, segments: bytes) -> bytes:
-    """Return a JPEG written by libjpeg with ``kept_segments`` of another file inserted.
-
-    They follow EXIF, which readers expect first.
-    """
-    if not segments or jpeg[2:4] != _JFIF_MARKER:
-        return jpeg
-    header, others = jpeg[2 : 2 + _JFIF_BYTES], segments
-    if segments[:2] == _JFIF_MARKER:
-        header = header[: _DENSITY.start] + segments[_DENSITY] + header[_DENSITY.stop :]
-        others = segments[_JFIF_BYTES:]
-    end = 2 + _JFIF_BYTES
-    while jpeg[end] == 0xFF and 0xE0 <= jpeg[end + 1] <= 0xEF:
-        end += 2 + int(struct.unpack_from(">H", jpeg, end + 2)[0])
-    return b"".join([_START, header, jpeg[2 + _JFIF_BYTES : end], others, jpeg[end:]])
-
-
-def _segment(marker: bytes, content: bytes) -> bytes:
-    return marker + struct.pack(">H", len(content) + 2) + content
+def _assembled(stream: bytes, metadata: bytes) -> bytes:
+    needed, scans = without_metadata(stream)
+    return b"".join([_START, metadata, needed, scans])

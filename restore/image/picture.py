@@ -1,7 +1,7 @@
 """A decoded picture: pixels as the networks expect them, and everything else to write back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from restore.image.codecs import ImageFormat
 
 if TYPE_CHECKING:
     from restore.image.cicp import Cicp
+    from restore.image.jpeg_stream import Coded
 
 __all__ = [
     "Picture",
@@ -63,7 +64,9 @@ class Picture:
         png_chunks: complete PNG chunks that define colours and pixel size (gamma, chromaticities,
             pixels per metre), but for cICP; written back to PNG.
         notes: other data that is written back to the same ``format`` only: text chunks of a PNG;
-            ``kept_segments`` of a JPEG (IPTC, comments, pixels per inch).
+            ``kept_notes`` of a JPEG (IPTC, comments, pixels per inch, a video); ``noted_tags`` of
+            a TIFF; ``noted_attributes`` of an OpenEXR file.
+        coded: the stream of a JPEG, whose tables and, if unchanged, coded pixels are written back.
         damaged: what was not in the file where it was damaged or cut short; else "".
         left_out: what else is in the file and is never written, as phrases for ``note_loss``.
 
@@ -94,7 +97,8 @@ class Picture:
     primaries: str = ""
     display_window: tuple[int, int, int, int] | None = None
     png_chunks: bytes = b""
-    notes: bytes = b""
+    notes: bytes = field(default=b"", repr=False)
+    coded: "Coded | None" = field(default=None, repr=False)
     damaged: str = ""
     left_out: Sequence[str] = ()
 

@@ -161,7 +161,7 @@ def read_tiff(file: BinaryIO, check_size: CheckSize) -> Picture:
     """
     with tifffile.TiffFile(file) as tiff:
         page = checked_page(tiff, check_size)
-        like = described(tiff, page, file)
+        like = described(page, file)
         samples, damaged = _decoded(page)
         pixels, alpha = planes(samples, peak_of(page))
     return replace(like, pixels=pixels, alpha=alpha, damaged=damaged)
@@ -186,7 +186,7 @@ def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
     return page
 
 
-def described(tiff: tifffile.TiffFile, page: Any, file: BinaryIO) -> Picture:
+def described(page: Any, file: BinaryIO) -> Picture:
     """Return a picture without rows that holds everything but the pixels of a checked page."""
     bits, (_, is_float) = page.bitspersample, _sample_kind(page)
     stored_orientation = page.tags.valueof(ORIENTATION)

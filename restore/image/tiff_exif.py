@@ -14,7 +14,14 @@ from typing import Any, BinaryIO
 import tifffile
 
 from restore.image.exif_block import block_of, exif_parts, is_whole
-from restore.image.ifd import Directory, items_of, layout_of, read_directory, short_or_long
+from restore.image.ifd import (
+    ByteOrder,
+    Directory,
+    items_of,
+    layout_of,
+    read_directory,
+    short_or_long,
+)
 from restore.image.metadata import DESCRIPTIVE_TAGS, EXIF_IFD, GPS_IFD
 
 __all__ = ["FrontExif", "exif_of_tiff", "front_exif"]
@@ -59,7 +66,7 @@ class FrontExif:
     """
 
     block: bytes = b""
-    order: str = "<"
+    order: ByteOrder = "<"
     main: Directory = field(default_factory=dict)
     pointers: Mapping[int, int] = field(default_factory=dict)
 
@@ -86,7 +93,7 @@ class FrontExif:
             file.write(struct.pack(f"{self.order}HHII", code, _LONG, 1, self.pointers[code]))
 
 
-def front_exif(exif: bytes | None, order: str = "<") -> FrontExif:
+def front_exif(exif: bytes | None, order: ByteOrder = "<") -> FrontExif:
     """Return an EXIF block for the front of a TIFF.
 
     Of a block that is cut short, what lies in it is put together anew: in the TIFF, other data

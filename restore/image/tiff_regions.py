@@ -104,7 +104,7 @@ def open_out_of_core(
             page: Any = checked_page(tiff, pixel_check())
             if not _is_large(page, budget) or not _comes_in_parts(page, budget):
                 return None
-            like = replace(described(tiff, page, file), damaged=damage_of(page))
+            like = replace(described(page, file), damaged=damage_of(page))
         checked_damage(str(path), like.damaged)
     return OutOfCorePicture(path=path, height=int(page.imagelength), like=like, workplace=workplace)
 

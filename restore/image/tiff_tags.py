@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 from restore.image.exif_block import directory_block, exif_parts
 from restore.image.ifd import (
+    ByteOrder,
     Directory,
     Entry,
     ValueType,
@@ -69,7 +70,7 @@ def noted_tags(file: BinaryIO, offset: int) -> bytes:
     return directory_block(kept, layout.order)
 
 
-def tags_of_notes(notes: bytes) -> tuple[Directory, str]:
+def tags_of_notes(notes: bytes) -> tuple[Directory, ByteOrder]:
     """Return the tags that ``noted_tags`` has stored, and their byte order."""
     parts = exif_parts(io.BytesIO(notes)) if notes else None
     return (parts.main, parts.order) if parts else ({}, "<")

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from restore.image.codec import SampleEncoding
 from restore.image.codecs import ImageFormat
-from restore.image.ifd import items_of, short_or_long
-from restore.image.losses import in_words, note_loss
+from restore.image.ifd import ByteOrder, items_of, short_or_long
+from restore.image.losses import note_loss
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture
 from restore.image.samples import stored_samples
 from restore.image.tiff_exif import FrontExif, front_exif
-from restore.image.tiff_tags import extra_tags, lost_tags, tags_of_notes
+from restore.image.tiff_tags import extra_tags, tags_of_notes
 
 __all__ = ["write_tiff", "write_tiff_rows"]
 
@@ -77,8 +77,6 @@ def write_tiff_rows(
     exif = front_exif(None if is_big else like.exif, own_order)
     if is_big and like.exif:
         note_loss("its EXIF, which TIFF holds up to 4 GB only")
-    if lost := lost_tags(own):
-        note_loss(f"its {in_words(lost)}")
     predictor = 0
     if (bit_depth, as_float) != (16, True):
         predictor = _FLOAT_DIFFERENCES if as_float else _DIFFERENCES
@@ -115,7 +113,7 @@ def _strips(
     rows_per_strip: int,
     dtype: type[np.generic],
     predictor: int,
-    order: str,
+    order: ByteOrder,
 ) -> Iterator[bytes]:
     """Return the strips of a picture, encoded."""
     encode: Any = tifffile.TIFF.COMPRESSORS[_DEFLATE]

@@ -44,23 +44,31 @@ def test_long_notes_of_the_maker_are_left_out(caplog: pytest.LogCaptureFixture) 
     assert "maker's notes" in caplog.text
 
 
-def test_of_a_hopeless_block_the_orientation_is_left() -> None:
-    block = jpeg(exif=exif({USER_COMMENT: b"ASCII\0\0\0" + bytes(70_000)})).exif
+def test_the_longest_value_goes_and_the_rest_stays(caplog: pytest.LogCaptureFixture) -> None:
+    long = exif({USER_COMMENT: b"ASCII\0\0\0" + bytes(70_000), MAKER_NOTE: bytes(1000)})
+    with caplog.at_level(logging.WARNING):
+        block = jpeg(exif=long).exif
     assert block is not None
-    assert orientation_of(block) == 6
-    assert len(block) < 100
+    main, details, _ = exif_directories(block)
+    assert (main[MAKE], details[ISO], orientation_of(block)) == ("Nikon", 6400, 6)
+    assert details[MAKER_NOTE] == bytes(1000)
+    assert USER_COMMENT not in details
+    assert "of its EXIF the user comment" in caplog.text
 
 
-def test_long_xmp_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_long_xmp_goes_on_in_an_extension(caplog: pytest.LogCaptureFixture) -> None:
     packet = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
     assert jpeg(xmp=packet).xmp == packet
+    long = packet[:-2] + b">" + b"<!-- %s -->" % (b"x" * 200_000) + b"</x:xmpmeta>"
+    wrapped = b"<?xpacket begin=''?>\n" + long + b"\n<?xpacket end='w'?>"
     with caplog.at_level(logging.WARNING):
-        assert jpeg(xmp=packet.ljust(70_000)).xmp is None
-    assert "XMP" in caplog.text
+        once = jpeg(xmp=wrapped)
+    assert once.xmp == long
+    assert decode(encode(once, ImageFormat.JPEG)).xmp == long
+    assert not caplog.text
 
 
 def test_segments_are_filled_to_the_last_byte() -> None:
-    """As long as Pillow takes, and not one byte more."""
     longest = 65_533 - 29
     data = encode(
         Picture(pixels=np.zeros((3, 8, 8), np.float32), xmp=b"x" * longest), ImageFormat.JPEG

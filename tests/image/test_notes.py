@@ -13,7 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.jpeg import kept_segments
+from restore.image.jpeg_metadata import kept_notes
+from restore.image.jpeg_stream import segment
 from restore.image.picture import Picture
 
 MakePicture = Callable[..., Picture]
@@ -55,16 +56,18 @@ def test_what_a_container_holds_of_words_goes_back_into_it(image_format: ImageFo
 
 def test_exif_stays_in_front_and_the_density_is_said_once(make_picture: MakePicture) -> None:
     """Readers look for orientation in the segments in front; a comment may be the first of all."""
-    iptc, comment = b"Photoshop 3.0\x00...", b"first"
     jfif = b"JFIF\x00\x01\x02"
     found = [
-        ("COM", comment),
-        ("APP0", jfif),
-        ("APP0", jfif + b"\x01" * 5),
-        ("APP0", jfif + b"\x02" * 5),
+        (0xFE, b"first"),
+        (0xE0, jfif),
+        (0xE0, jfif + b"\x01" * 7),
+        (0xE0, jfif + b"\x02" * 7),
+        (0xED, b"other"),
+        (0xED, b"Photoshop 3.0\x00..."),
     ]
-    segments = kept_segments([*found, ("APP13", b"other"), ("APP13", iptc)])
-    picture = replace(make_picture(3), format=JPEG, notes=segments)
+    file = b"\xff\xd8" + b"".join(segment(*each) for each in found)
+    notes = kept_notes(file, len(file), None)
+    picture = replace(make_picture(3), format=JPEG, notes=notes)
     with Image.open(io.BytesIO(encode(picture, JPEG))) as image:
         image.load()
         assert isinstance(image, JpegImageFile)
