@@ -36,12 +36,12 @@ class _Attribute(NamedTuple):
 
 
 def noted_attributes(header: bytes) -> bytes:
-    """Return ``Picture.notes`` of an OpenEXR file: the attributes to be kept, one after another.
+    """Return ``Picture.notes`` of an OpenEXR file: the attributes to be kept, in order of names.
 
     Args:
         header: The attributes of the file.
     """
-    kept = (each for each in _attributes(header) if each.name not in _OTHERWISE)
+    kept = sorted(each for each in _attributes(header) if each.name not in _OTHERWISE)
     return b"".join(_NO_PREVIEW if each.name == _PREVIEW else each.whole for each in kept)
 
 

@@ -36,7 +36,7 @@ _ORDERS: dict[bytes, ByteOrder] = {b"II": "<", b"MM": ">"}
 class ValueType:
     """Numbers of the types of values."""
 
-    BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
+    LONG, RATIONAL, UNDEFINED, SRATIONAL = 4, 5, 7, 10
     IFD, LONG8, SLONG8, IFD8 = 13, 16, 17, 18
 
 
@@ -60,7 +60,7 @@ BYTES_OF_ITEM = {
 }
 """Size of one item of every type of values."""
 
-_BYTES_OF_NUMBER = BYTES_OF_ITEM | {5: 4, 10: 4}
+_BYTES_OF_NUMBER = BYTES_OF_ITEM | {ValueType.RATIONAL: 4, ValueType.SRATIONAL: 4}
 _MOST_ENTRIES = 4096
 _MOST_BYTES = 256 << 20
 

@@ -1,6 +1,7 @@
 """Tags of a TIFF that say nothing about its samples: kept from TIFF to TIFF, byte for byte."""
 
 import io
+import struct
 from collections.abc import Collection, Iterable
 from typing import Any, BinaryIO
 
@@ -42,6 +43,7 @@ _RESOLUTION = frozenset({282, 283, 296})
 _PHOTOSHOP_LAYERS = 37724
 # Offsets of directories, and numbers that only a BigTIFF has.
 _UNMOVABLE = (ValueType.IFD, ValueType.IFD8, ValueType.LONG8, ValueType.SLONG8)
+_FRACTIONS = {ValueType.RATIONAL: "I", ValueType.SRATIONAL: "i"}
 _NAMES = {
     33723: "IPTC",
     34377: "Photoshop settings",
@@ -92,7 +94,9 @@ def _is_movable(tag: int, entry: Entry) -> bool:
     return tag != _PHOTOSHOP_LAYERS and entry.kind not in _UNMOVABLE
 
 
-def extra_tags(directories: Iterable[tuple[Directory, str]], order: str) -> list[ExtraTag]:
+def extra_tags(
+    directories: Iterable[tuple[Directory, ByteOrder]], order: ByteOrder
+) -> list[ExtraTag]:
     """Return tags for tifffile to write, in another byte order; the first of equal ones counts.
 
     Args:
@@ -105,6 +109,12 @@ def extra_tags(directories: Iterable[tuple[Directory, str]], order: str) -> list
         for tag, entry in directory.items()
         if tag not in _OTHERWISE and tag not in _RESOLUTION and _is_movable(tag, entry)
     }
-    return [
-        (tag, entry.kind, entry.count, entry.data, True) for tag, entry in sorted(found.items())
-    ]
+    return [(tag, *_written(entry, order), True) for tag, entry in sorted(found.items())]
+
+
+def _written(entry: Entry, order: ByteOrder) -> tuple[int, int, Any]:
+    """Return type, count and value as tifffile takes them: it miscounts fractions in bytes."""
+    if entry.kind not in _FRACTIONS:
+        return entry.kind, entry.count, entry.data
+    numbers = struct.unpack(f"{order}{2 * entry.count}{_FRACTIONS[entry.kind]}", entry.data)
+    return entry.kind, entry.count, numbers

@@ -12,6 +12,7 @@ from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedI
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
+from restore.image.losses import losses
 from restore.image.picture import Picture, Transfer
 
 PLANE = np.random.default_rng(0).standard_normal((40, 50)).astype(np.float32)
@@ -117,3 +118,49 @@ def test_names_that_are_not_unicode_are_read(tmp_path: Path) -> None:
     path = tmp_path / b"\xff.exr".decode("utf-8", "surrogateescape")
     path.write_bytes(exr(rgb()))
     assert decode(path).width == 50
+
+
+ATTRIBUTES = {
+    "pixelAspectRatio": 2.0,
+    "owner": "Zoë",
+    "comments": "from the tower",
+    "expTime": 0.01,
+    "capDate": "2020:01:01 00:00:00",
+    "whiteLuminance": 203.0,
+    "studio/shot name of more than 31 letters": "x",
+}
+
+
+def test_attributes_survive_byte_for_byte() -> None:
+    source = exr(rgb(), compression=OpenEXR.PIZ_COMPRESSION, **ATTRIBUTES)
+    picture = decode(source)
+    with losses() as lost:
+        written = encode(picture, ImageFormat.EXR)
+    assert lost == []
+    header = header_of(written)
+    assert {name: header[name] for name in ATTRIBUTES} == {
+        name: header_of(source)[name] for name in ATTRIBUTES
+    }
+    np.testing.assert_array_equal(decode(written).pixels, picture.pixels)
+    again = decode(written)
+    assert again.notes == picture.notes
+    with losses() as lost:
+        encode(picture, ImageFormat.HDR)
+    assert lost == [
+        "its attributes capDate, comments, expTime, owner, pixelAspectRatio, "
+        "studio/shot name of more than 31 letters, whiteLuminance"
+    ]
+
+
+def test_stripped_pixels_keep_their_shape() -> None:
+    header = header_of(
+        encode(decode(exr(rgb(), **ATTRIBUTES)), ImageFormat.EXR, strip_metadata=True)
+    )
+    assert header["pixelAspectRatio"] == 2.0
+    assert "owner" not in header
+
+
+def test_plain_files_lose_nothing() -> None:
+    with losses() as lost:
+        encode(decode(exr(rgb())), ImageFormat.HDR)
+    assert lost == []

@@ -14,7 +14,14 @@ from PIL import Image
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.exif_block import MAKER_NOTE, ExifParts, block_of, exif_parts, is_whole, shortened
+from restore.image.exif_block import (
+    MAKER_NOTE,
+    ExifParts,
+    block_of,
+    exif_parts,
+    is_whole,
+    shortened,
+)
 from restore.image.ifd import ByteOrder, Entry, items_of
 from restore.image.losses import losses
 from restore.image.metadata import orientation_of
@@ -110,7 +117,10 @@ def test_a_tiff_holds_the_block_where_its_offsets_are_right(order: ByteOrder) ->
         np.testing.assert_allclose(read.pixels, picture.pixels, atol=1 / 255)
         assert read.exif is not None
         for twice in (read, decode(encode(read, TIFF))):
-            parts, original = exif_parts(io.BytesIO(twice.exif or b"")), exif_parts(io.BytesIO(block))
+            parts, original = (
+                exif_parts(io.BytesIO(twice.exif or b"")),
+                exif_parts(io.BytesIO(block)),
+            )
             assert parts is not None
             assert original is not None
             assert serial_of(io.BytesIO(twice.exif or b"")) == tuple(range(8))

@@ -34,7 +34,7 @@ def packet(attributes: bytes = b"", *, items: bytes = b"", elements: bytes = b""
     ) % (SPACES, attributes, elements, directory if items else b"")
 
 
-MOTION = b' Camera:MotionPhoto="1"\n Camera:MotionPhotoVersion=\'1\''
+MOTION = b" Camera:MotionPhoto=\"1\"\n Camera:MotionPhotoVersion='1'"
 PRIMARY = ITEM % (b"Primary", b' Item:Mime="image/jpeg"')
 GAIN_MAP = ITEM % (b"GainMap", b' Item:Length="500"')
 MOTION_ITEM = ITEM % (b"MotionPhoto", b' Item:Length="%d"' % len(VIDEO))
