@@ -10,10 +10,17 @@ from PIL import Image
 
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
-from restore.image.jpeg_frame import read_frame
+from restore.image.density import density_of, jfif_header
 from restore.image.jpeg_metadata import kept_notes, metadata_segments, video_of, whole_xmp
+from restore.image.jpeg_stream import (
+    coded_of,
+    end_of_stream,
+    fine_tables,
+    segment,
+    without_metadata,
+)
+from restore.image.jpeg_frame import read_frame
 from restore.image.jpeg_samples import decode_jpeg
-from restore.image.jpeg_stream import coded_of, end_of_stream, fine_tables, without_metadata
 from restore.image.limits import check_least_bytes
 from restore.image.picture import Picture
 from restore.image.pillow import (
@@ -28,7 +35,7 @@ __all__ = ["read_jpeg", "write_jpeg"]
 
 _LONGEST_SIDE = 65500
 _START = b"\xff\xd8"
-_JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+_JFIF_MARKER = 0xE0
 
 
 def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -88,7 +95,9 @@ def write_jpeg(picture: Picture, encoding: SampleEncoding) -> bytes:
             else pillow_options(Picture(pixels=picture.pixels), ImageFormat.JPEG, encoding.quality)
         )
         stream = write_with_pillow(picture, ImageFormat.JPEG, options, longest_side=_LONGEST_SIDE)
-        jpeg = _assembled(stream, metadata if metadata.startswith(_JFIF[:2]) else _JFIF + metadata)
+        if not metadata.startswith(bytes((0xFF, _JFIF_MARKER))):
+            metadata = segment(_JFIF_MARKER, jfif_header(density_of(picture))) + metadata
+        jpeg = _assembled(stream, metadata)
     return jpeg + video_of(notes)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from restore.image.codecs import ImageFormat
+from restore.image.density import density_of, says_resolution
 from restore.image.exr_attributes import geometry_of_notes, names_of_attributes
 from restore.image.jpeg_metadata import extends_xmp, names_of_notes, video_of
 from restore.image.losses import in_words, note_loss
@@ -11,6 +12,10 @@ from restore.image.tiff_tags import lost_tags, names_of_tags, tags_of_notes
 from restore.image.xmp import Claims, claims_of, without_claims
 
 __all__ = ["stripped_notes", "with_true_metadata"]
+
+_HOLD_DENSITY = (ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.TIFF)
+_MEANINGLESS = (72, 72)
+"""Pixels per inch that cameras and software state for want of any."""
 
 
 def with_true_metadata(
@@ -31,6 +36,7 @@ def with_true_metadata(
             blocks = {"EXIF": picture.exif, "XMP": picture.xmp}
             lost += [name for name, block in blocks.items() if block]
         lost += _lost_notes(picture, is_same=is_same)
+        lost += _lost_density(picture, image_format, holds_blocks=holds_blocks)
     claims = claims_of(picture.xmp) if picture.xmp else Claims()
     notes = picture.notes if is_same and image_format is ImageFormat.JPEG else b""
     untrue = Claims(
@@ -53,6 +59,14 @@ def with_true_metadata(
 def stripped_notes(picture: Picture) -> bytes:
     """Return the notes of a picture that has to go without metadata."""
     return geometry_of_notes(picture.notes) if picture.format is ImageFormat.EXR else b""
+
+
+def _lost_density(picture: Picture, image_format: ImageFormat, *, holds_blocks: bool) -> list[str]:
+    density = density_of(picture)
+    is_held = image_format in _HOLD_DENSITY or (holds_blocks and says_resolution(picture.exif))
+    if is_held or density is None or density == _MEANINGLESS:
+        return []
+    return [f"resolution of {density[0]:g} dpi"]
 
 
 def _lost_notes(picture: Picture, *, is_same: bool) -> list[str]:

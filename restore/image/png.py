@@ -18,6 +18,7 @@ from restore.errors import CorruptImage, OutputError, UnsupportedImage
 from restore.image.cicp import Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.density import density_of, pixel_size_chunk_body
 from restore.image.icc import LONGEST_PROFILE, check_profile, other_primaries
 from restore.image.limits import check_least_bytes
 from restore.image.metadata import bare_exif, orientation_of
@@ -119,6 +120,9 @@ def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
     colour = {count: colour for colour, count in _SAMPLES.items() if colour != _PALETTE}[count]
     chunks = [_chunk(b"IHDR", _HEADER.pack(width, height, bit_depth, colour, 0, 0, 0))]
     chunks.append(picture.png_chunks)
+    density = density_of(picture)
+    if density and picture.format is not ImageFormat.PNG:
+        chunks.append(_chunk(b"pHYs", pixel_size_chunk_body(density)))
     if picture.cicp:
         # Only of a PNG does the range tell about samples that we hold; other decoders widen it.
         full_range = picture.cicp.is_full_range or picture.format is not ImageFormat.PNG

@@ -24,7 +24,7 @@ from restore.image.samples import planes
 from restore.image.tiff_damage import decode_page
 from restore.image.tiff_exif import exif_of_tiff
 from restore.image.tiff_least import least_bytes, stored_bytes
-from restore.image.tiff_tags import noted_tags
+from restore.image.tiff_tags import PHOTOSHOP_LAYERS, noted_tags
 from restore.image.webp import least_webp_bytes, webp_size
 
 __all__ = [
@@ -209,7 +209,7 @@ def described(page: Any, file: BinaryIO) -> Picture:
         exif=exif_of_tiff(file, page.offset),
         xmp=_bytes_of(page, _XMP),
         orientation=stored_orientation if stored_orientation in range(1, 9) else 1,
-        notes=noted_tags(file, page.offset),
+        notes=noted_tags(file, page.offset, has_layers=PHOTOSHOP_LAYERS in page.tags),
     )
 
 

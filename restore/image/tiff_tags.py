@@ -18,6 +18,7 @@ from restore.image.ifd import (
 from restore.image.metadata import DESCRIPTIVE_TAGS
 
 __all__ = [
+    "PHOTOSHOP_LAYERS",
     "ExtraTag",
     "extra_tags",
     "lost_tags",
@@ -40,7 +41,9 @@ _OTHERWISE = frozenset(
     }
 )
 _RESOLUTION = frozenset({282, 283, 296})
-_PHOTOSHOP_LAYERS = 37724
+PHOTOSHOP_LAYERS = 37724
+"""Tag of ImageSourceData."""
+
 # Offsets of directories, and numbers that only a BigTIFF has.
 _UNMOVABLE = (ValueType.IFD, ValueType.IFD8, ValueType.LONG8, ValueType.SLONG8)
 _FRACTIONS = {ValueType.RATIONAL: "I", ValueType.SRATIONAL: "i"}
@@ -48,27 +51,28 @@ _NAMES = {
     33723: "IPTC",
     34377: "Photoshop settings",
     285: "page name",
-    _PHOTOSHOP_LAYERS: "Photoshop layers",
+    PHOTOSHOP_LAYERS: "Photoshop layers",
     **dict.fromkeys((33550, 33920, 33922, 34264, 34735, 34736, 34737), "GeoTIFF"),
     **dict.fromkeys((42112, 42113), "GDAL"),
 }
 
 
-def noted_tags(file: BinaryIO, offset: int) -> bytes:
+def noted_tags(file: BinaryIO, offset: int, *, has_layers: bool) -> bytes:
     """Return ``Picture.notes`` of a TIFF: the tags that are neither told elsewhere nor in its EXIF.
 
     Args:
         file: The TIFF.
         offset: Where the directory of the picture begins.
+        has_layers: Whether there are Photoshop's layers, which show the pixels as they were; they
+            are not kept, but ``lost_tags`` names them.
     """
     layout = layout_of(file)
     if layout is None:
         return b""
-    left_out = _OTHERWISE | DESCRIPTIVE_TAGS | {_PHOTOSHOP_LAYERS}
+    left_out = _OTHERWISE | DESCRIPTIVE_TAGS | {PHOTOSHOP_LAYERS}
     kept, _ = read_directory(file, layout, offset, lambda tag: tag not in left_out)
-    found, _ = read_directory(file, layout, offset, lambda tag: tag == _PHOTOSHOP_LAYERS)
-    if found:  # they show the pixels as they were, and are not kept
-        kept[_PHOTOSHOP_LAYERS] = Entry(ValueType.UNDEFINED, 1, b"\x00")
+    if has_layers:
+        kept[PHOTOSHOP_LAYERS] = Entry(ValueType.UNDEFINED, 1, b"\x00")
     return directory_block(kept, layout.order)
 
 
@@ -91,7 +95,7 @@ def lost_tags(tags: Directory) -> list[str]:
 
 
 def _is_movable(tag: int, entry: Entry) -> bool:
-    return tag != _PHOTOSHOP_LAYERS and entry.kind not in _UNMOVABLE
+    return tag != PHOTOSHOP_LAYERS and entry.kind not in _UNMOVABLE
 
 
 def extra_tags(

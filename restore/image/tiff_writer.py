@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from restore.image.codec import SampleEncoding
 from restore.image.codecs import ImageFormat
+from restore.image.density import density_of
 from restore.image.ifd import ByteOrder, items_of, short_or_long
 from restore.image.losses import note_loss
 from restore.image.metadata import ORIENTATION
@@ -102,7 +103,7 @@ def write_tiff_rows(
                 *extra_tags([(exif.main, exif.order), (own, own_order)], exif.order),
                 *exif.places,
             ],
-            **_resolution(exif),
+            **(_resolution(exif) or _stated_density(like)),
         )
     exif.finish(file)
 
@@ -149,6 +150,11 @@ def _resolution(exif: FrontExif) -> dict[str, Any]:
         return {}
     unit = short_or_long(exif.main.get(_RESOLUTION_UNIT), exif.order)
     return {"resolution": (x, y), "resolutionunit": unit if unit in (1, 2, 3) else 2}
+
+
+def _stated_density(picture: Picture) -> dict[str, Any]:
+    density = density_of(picture)
+    return {"resolution": density, "resolutionunit": 2} if density else {}
 
 
 def _picture_tags(picture: Picture) -> list[Any]:

@@ -15,6 +15,7 @@ from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.jpeg_metadata import kept_notes
 from restore.image.jpeg_stream import segment
+from restore.image.losses import losses
 from restore.image.picture import Picture
 
 MakePicture = Callable[..., Picture]
@@ -85,3 +86,21 @@ def test_notes_are_stripped_and_stay_out_of_other_containers(image_format: Image
         assert b"Ada" not in data
         assert b"tower" not in data
         np.testing.assert_allclose(decode(data).pixels, picture.pixels, atol=0.02)
+
+
+@pytest.mark.parametrize("source", [PNG, JPEG])
+@pytest.mark.parametrize("target", [PNG, JPEG, ImageFormat.TIFF])
+def test_pixels_per_inch_go_from_container_to_container(
+    source: ImageFormat, target: ImageFormat
+) -> None:
+    picture = decode(photograph_with_notes(source))
+    with Image.open(io.BytesIO(encode(picture, target))) as image:
+        found = [round(float(each), 1) for each in image.info["dpi"]]
+    assert found == ([300, 240] if source is JPEG else [300, 300])
+
+
+def test_where_they_cannot_be_stated_a_line_says_so() -> None:
+    picture = decode(photograph_with_notes(JPEG))
+    with losses() as lost:
+        encode(picture, ImageFormat.WEBP)
+    assert lost == ["its IPTC, comment and resolution of 300 dpi"]
