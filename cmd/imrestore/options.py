@@ -149,7 +149,8 @@ class FileOptions(RunOptions):
             min=1,
             max=100,
             help="Quality of JPEG, WebP and AVIF results; 100 is lossless in WebP.",
-            show_default="JPEG 95, AVIF 90, WebP 95, or lossless if the input is",
+            show_default="JPEG as the input from 90 on, else 95; AVIF 90; WebP 95, or lossless if "
+            "the input is",
         ),
     ] = None
     strip_metadata: Annotated[

@@ -132,6 +132,19 @@ def test_the_container_changes_on_demand_only(run: Run, photo: Photo, tiny_weigh
     assert sorted(path.name for path in Path("tiffs").iterdir()) == ["a.tif", "b.tif", "c.tif"]
 
 
+def test_without_strength_a_jpeg_keeps_its_coded_data(run: Run, tiny_weights: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x013B] = "Ada"
+    Image.fromarray(noise).save("a.jpg", quality=60, exif=exif)
+    command = ("denoise", "a.jpg", "-o", "out/", "--strength", "0", "--model", tiny_weights)
+    assert run(*command).code == 0
+    assert Path("out/a.jpg").read_bytes() == Path("a.jpg").read_bytes()
+    ended = run(*command, "--format", "ppm", "--json")
+    assert json.loads(ended.out)["lost"] == ["its EXIF"]
+    assert "imrestore: a.jpg: lost: its EXIF\n" in ended.err
+
+
 def test_what_was_guessed_and_lost_is_a_line_and_in_the_record(run: Run, tiny_weights: str) -> None:
     codes = np.random.default_rng(0).random((20, 30, 3), np.float32) * 255
     tifffile.imwrite("a.tif", codes, photometric="rgb")
