@@ -80,6 +80,12 @@ def test_a_large_file_comes_out_as_it_went_in(write: Callable[..., Path]) -> Non
     assert list(result.parent.iterdir()) == [result]
 
 
+def test_what_is_lost_of_a_large_file_is_in_the_record(write: Callable[..., Path]) -> None:
+    source = write(extratags=[(37724, 7, 9, b"Adobe PSD", True)])
+    outcome = save(Item(source=source, destination=source.parent / "out" / "a.tif"))
+    assert outcome.record == {"large": True, "lost": ["its Photoshop layers"]}
+
+
 @pytest.mark.parametrize("bit_depth", [None, 8, 32])
 def test_the_bytes_are_those_of_a_file_that_fits(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, bit_depth: int | None

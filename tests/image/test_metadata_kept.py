@@ -7,8 +7,10 @@ import struct
 import subprocess
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from restore.image.codecs import ImageFormat
@@ -25,7 +27,7 @@ from restore.image.exif_block import (
 from restore.image.ifd import ByteOrder, Entry, items_of
 from restore.image.losses import losses
 from restore.image.metadata import orientation_of
-from restore.image.picture import Picture
+from restore.image.picture import Picture, Transfer
 from restore.image.tiff_exif import exif_of_tiff
 
 TIFF, PNG, JPEG, WEBP, AVIF, PPM = (
@@ -127,6 +129,22 @@ def test_a_tiff_holds_the_block_where_its_offsets_are_right(order: ByteOrder) ->
             assert parts.details[USER_COMMENT].data == original.details[USER_COMMENT].data
             assert parts.main[ARTIST].data == "Zoë".encode() + b"\x00"
             assert (parts.gps[1].data, parts.interoperability[1].data) == (b"N\x00", b"R98\x00")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16, -16, -32])
+def test_other_software_reads_the_samples_in_either_order(bits: int, order: ByteOrder) -> None:
+    samples = np.random.default_rng(0).random((3, 70, 90), dtype=np.float32)
+    peak = 1 if bits < 0 else 2**bits - 1
+    stored = samples.astype(f"f{-bits // 8}") if bits < 0 else np.rint(samples * peak)
+    pixels = (stored / np.float32(peak)).astype(np.float32)
+    kinds = {"bit_depth": abs(bits), "is_float": bits < 0}
+    transfer = Transfer.LINEAR if bits < 0 else Transfer.SRGB
+    picture = Picture(pixels=pixels, exif=exif(order), orientation=6, transfer=transfer, **kinds)
+    data = encode(picture, TIFF)
+    assert data[:2] == (b"II" if order == "<" else b"MM")
+    for read in (tifffile.imread(io.BytesIO(data)), imagecodecs.tiff_decode(data)):
+        np.testing.assert_array_equal(read, stored.transpose(1, 2, 0))
 
 
 def test_a_note_far_back_in_a_tiff_takes_its_offsets_along() -> None:
