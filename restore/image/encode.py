@@ -158,8 +158,6 @@ def _stored_form(
     if options.strip_metadata:
         picture = replace(picture, notes=stripped_notes(picture))
     linear = as_float and not (keeps_float and picture.transfer is Transfer.SRGB)
-    for part in picture.left_out:
-        note_loss(part)
     picture = _with_transfer(_with_alpha(picture, image_format), codec, linear=linear)
     if picture.format is not image_format:
         picture = _with_profile(picture, codec)

@@ -11,7 +11,9 @@ from PIL import Image
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.density import density_of, jfif_header
+from restore.image.jpeg_frame import read_frame
 from restore.image.jpeg_metadata import kept_notes, metadata_segments, video_of, whole_xmp
+from restore.image.jpeg_samples import decode_jpeg
 from restore.image.jpeg_stream import (
     coded_of,
     end_of_stream,
@@ -19,8 +21,6 @@ from restore.image.jpeg_stream import (
     segment,
     without_metadata,
 )
-from restore.image.jpeg_frame import read_frame
-from restore.image.jpeg_samples import decode_jpeg
 from restore.image.limits import check_least_bytes
 from restore.image.picture import Picture
 from restore.image.pillow import (

@@ -1,8 +1,8 @@
-"""EXIF blocks: reading, repairing, and the orientation in them."""
+"""EXIF blocks: reading them, and the orientation in them."""
 
 import struct
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any
@@ -18,10 +18,8 @@ __all__ = [
     "ORIENTATION",
     "bare_exif",
     "exif_directories",
-    "movable_entries",
     "orientation_of",
     "quiet_pillow",
-    "well_formed_exif",
     "with_orientation",
 ]
 
@@ -49,7 +47,6 @@ EXIF_IFD, GPS_IFD = 0x8769, 0x8825
 """Tags of the main directory that point to the Exif and the GPS directory."""
 
 _SHORT = 3
-_INTEROPERABILITY_IFD = 0xA005
 _filters = Lock()
 
 
@@ -122,31 +119,7 @@ def exif_directories(
     parsed = Image.Exif()
     with quiet_pillow(), suppress(*EXIF_ERRORS):
         parsed.load(EXIF_HEADER + exif)
-        main.update(movable_entries(parsed))
-        details.update(movable_entries(parsed.get_ifd(EXIF_IFD)))
-        gps.update(movable_entries(parsed.get_ifd(GPS_IFD)))
+        main.update(parsed)
+        details.update(parsed.get_ifd(EXIF_IFD))
+        gps.update(parsed.get_ifd(GPS_IFD))
     return main, details, gps
-
-
-def movable_entries(directory: Mapping[int, Any]) -> dict[int, Any]:
-    """Return the entries of a directory in a form that Pillow can write to another file.
-
-    Pillow reads text as Latin-1 but writes ASCII, so other text becomes bytes. The pointer to the
-    interoperability directory is left out: its offset has no meaning in another file.
-    """
-    return {
-        tag: value.encode("latin-1", "replace")
-        if isinstance(value, str) and not value.isascii()
-        else value
-        for tag, value in directory.items()
-        if tag != _INTEROPERABILITY_IFD
-    }
-
-
-def well_formed_exif(exif: bytes) -> bytes | None:
-    """Return the block rewritten by Pillow with the entries that it understands, None if none."""
-    parsed = Image.Exif()
-    with quiet_pillow(), suppress(*EXIF_ERRORS):
-        parsed.load(EXIF_HEADER + exif)
-        return bare_exif(parsed.tobytes()) if len(parsed) else None
-    return None

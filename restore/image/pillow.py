@@ -88,7 +88,6 @@ def read_with_pillow(
     *,
     is_lossless: bool = False,
     samples_of: SamplesOf = loaded_samples,
-    notes_of: Callable[[Image.Image], bytes] = lambda _image: b"",
 ) -> Picture:
     """Read an 8-bit picture, or the first of a multi-picture JPEG (MPO).
 
@@ -98,13 +97,12 @@ def read_with_pillow(
         check_size: Called with width and height before any pixel is decoded.
         is_lossless: Value of ``Picture.is_lossless``.
         samples_of: Function that decodes.
-        notes_of: Function that returns ``Picture.notes`` of a decoded file.
 
     Raises:
         UnsupportedImage: CMYK, or more than one frame.
         Exception: whatever Pillow raises on damaged data.
     """
-    samples, damaged, info, notes = _decoded(file, image_format, check_size, samples_of, notes_of)
+    samples, damaged, info = _decoded(file, image_format, check_size, samples_of)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
     icc = info.get("icc_profile") or None
@@ -118,7 +116,6 @@ def read_with_pillow(
         exif=exif,
         xmp=info.get("xmp") or None,
         orientation=orientation_of(exif),
-        notes=notes,
         damaged=damaged,
         left_out=_further_pictures(info.get("mp")),
     )
@@ -142,9 +139,8 @@ def _decoded(
     image_format: ImageFormat,
     check_size: CheckSize,
     samples_of: SamplesOf,
-    notes_of: Callable[[Image.Image], bytes],
-) -> tuple[NDArray[np.uint8], str, dict[Any, Any], bytes]:
-    """Return samples, what is damaged, metadata and ``Picture.notes``.
+) -> tuple[NDArray[np.uint8], str, dict[Any, Any]]:
+    """Return samples, what is damaged, and metadata.
 
     A separate function, so that Pillow's copy is freed when it returns.
     """
@@ -156,7 +152,7 @@ def _decoded(
         if frames > 1:
             raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
         samples, damaged = samples_of(image)
-        return samples, damaged, dict(image.info), notes_of(image)
+        return samples, damaged, dict(image.info)
 
 
 _NUMBER_OF_IMAGES = 0xB001
