@@ -12,7 +12,13 @@ from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.density import density_of, jfif_header
 from restore.image.jpeg_frame import read_frame
-from restore.image.jpeg_metadata import kept_notes, metadata_segments, video_of, whole_xmp
+from restore.image.jpeg_metadata import (
+    has_gain_map,
+    kept_notes,
+    metadata_segments,
+    video_of,
+    whole_xmp,
+)
 from restore.image.jpeg_samples import decode_jpeg
 from restore.image.jpeg_stream import (
     coded_of,
@@ -36,6 +42,8 @@ __all__ = ["read_jpeg", "write_jpeg"]
 _LONGEST_SIDE = 65500
 _START = b"\xff\xd8"
 _JFIF_MARKER = 0xE0
+_ONE_MORE = "1 more picture of the file"
+"""What is said of the further picture that a gain map is."""
 
 
 def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
@@ -70,7 +78,10 @@ def _with_stream(picture: Picture, data: bytes) -> Picture:
     xmp, notes = whole_xmp(picture.xmp, notes)
     is_whole = end is not None and not picture.damaged
     coded = coded_of(data[:end], picture.pixels) if is_whole else None
-    return replace(picture, xmp=xmp, notes=notes, coded=coded)
+    left_out = picture.left_out
+    if len(left_out) == 1 and has_gain_map(data, xmp):
+        left_out = (left_out[0].replace(_ONE_MORE, "its HDR gain map"),)
+    return replace(picture, xmp=xmp, notes=notes, coded=coded, left_out=left_out)
 
 
 def write_jpeg(picture: Picture, encoding: SampleEncoding) -> bytes:

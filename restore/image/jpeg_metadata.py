@@ -12,10 +12,11 @@ from restore.image.jpeg_stream import header_segments, segment
 from restore.image.losses import in_words, note_loss
 from restore.image.metadata import EXIF_HEADER
 from restore.image.picture import Picture
-from restore.image.xmp import extension_of, video_length
+from restore.image.xmp import claims_of, extension_of, video_length
 
 __all__ = [
     "extends_xmp",
+    "has_gain_map",
     "kept_notes",
     "metadata_segments",
     "names_of_notes",
@@ -30,6 +31,7 @@ _JFIF_MARKER, _EXIF_MARKER, _PROFILE_MARKER, _IPTC_MARKER, _COMMENT_MARKER = (
 _JFIF, _IPTC, _PROFILE = b"JFIF\x00", b"Photoshop 3.0\x00", b"ICC_PROFILE\x00"
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\x00"
+_GAIN_MAP = b"urn:iso:std:iso:ts:21496:-1\x00"
 _END = b"\xff\xd9"
 _LONGEST = 65_533
 _PROFILE_PART = _LONGEST - len(_PROFILE) - 2
@@ -83,6 +85,16 @@ def _video(data: bytes, end: int, xmp: bytes | None) -> bytes:
         return data[-length:]
     # Samsung's has a directory at its end whose offsets are counted from there.
     return data[end:] if data.find(_SAMSUNG_VIDEO, end) >= 0 else b""
+
+
+def has_gain_map(data: bytes, xmp: bytes | None) -> bool:
+    """Return whether a JPEG says that a gain map follows it, by XMP or as ISO 21496-1 has it."""
+    if xmp and claims_of(xmp).gain_map:
+        return True
+    return any(
+        each.marker == _PROFILE_MARKER and data.startswith(_GAIN_MAP, each.start + 4)
+        for each in header_segments(data)
+    )
 
 
 def video_of(notes: bytes) -> bytes:

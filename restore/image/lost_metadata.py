@@ -13,8 +13,7 @@ from restore.image.xmp import Claims, claims_of, without_claims
 
 __all__ = ["stripped_notes", "with_true_metadata"]
 
-_GAIN_MAPS = ("1 more picture of the file", "its HDR gain map")
-"""What readers say of a gain map, which XMP calls so, too."""
+_GAIN_MAP = "HDR gain map"
 
 _HOLD_DENSITY = (ImageFormat.PNG, ImageFormat.JPEG, ImageFormat.TIFF)
 _MEANINGLESS = (72, 72)
@@ -47,14 +46,13 @@ def with_true_metadata(
         gain_map=claims.gain_map,
         extension=claims.extension and not extends_xmp(notes),
     )
-    if untrue.gain_map:
-        lost.append("HDR gain map")
+    if untrue.gain_map and f"its {_GAIN_MAP}" not in picture.left_out:
+        lost.append(_GAIN_MAP)
     if not strip:
         lost += ["motion video"] if untrue.video else []
         lost += ["extended XMP"] if untrue.extension else []
     for part in picture.left_out:
-        if not (untrue.gain_map and part in _GAIN_MAPS):
-            note_loss(part)
+        note_loss(part)
     if lost:
         note_loss(f"its {in_words(list(dict.fromkeys(lost)))}")
     if not picture.xmp or untrue == Claims():

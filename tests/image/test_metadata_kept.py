@@ -13,6 +13,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from restore.errors import OutputError
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
@@ -26,7 +27,7 @@ from restore.image.exif_block import (
 )
 from restore.image.ifd import ByteOrder, Entry, items_of
 from restore.image.losses import losses
-from restore.image.metadata import orientation_of
+from restore.image.metadata import orientation_of, with_orientation
 from restore.image.picture import Picture, Transfer
 from restore.image.tiff_exif import exif_of_tiff
 
@@ -96,6 +97,20 @@ def test_a_block_goes_byte_for_byte(image_format: ImageFormat, order: ByteOrder)
     assert once.exif == block
     for other in (PNG, JPEG, WEBP, AVIF):
         assert decode(encode(once, other)).exif == block
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("image_format", [ImageFormat.HEIC, ImageFormat.JXL])
+def test_of_an_upright_picture_only_the_orientation_changes(
+    image_format: ImageFormat, order: ByteOrder
+) -> None:
+    """HEIC and JPEG XL are decoded upright."""
+    for block in (exif(order), exif(order)[:-20]):
+        try:
+            read = decode(encode(picture_with(block), image_format))
+        except OutputError as error:
+            pytest.skip(str(error))
+        assert (read.exif, read.orientation) == (with_orientation(block, 1), 1)
 
 
 @pytest.mark.parametrize("image_format", [PNG, WEBP, AVIF, JPEG])
