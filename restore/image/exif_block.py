@@ -178,7 +178,7 @@ def shortened(exif: bytes, most: int) -> tuple[bytes | None, list[str]]:
     layout, parts = layout_of(file), exif_parts(file)
     block = block_of(parts) if parts else None
     if layout is None or parts is None or block is None:
-        return None, ["whole"]
+        return None, []
     lost = ["thumbnail"] if read_directory(file, layout, layout.first)[1] else []
     while block is not None and len(block) > most:
         parts, name = _without_longest(parts)

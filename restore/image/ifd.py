@@ -62,7 +62,6 @@ BYTES_OF_ITEM = {
 
 _BYTES_OF_NUMBER = BYTES_OF_ITEM | {ValueType.RATIONAL: 4, ValueType.SRATIONAL: 4}
 _MOST_ENTRIES = 4096
-_MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,8 @@ def read_directory(
 ) -> tuple[Directory, int]:
     """Return the entries of a directory, and the offset of the next one or 0.
 
-    Entries that are damaged, or whose values lie outside the file, are left out.
+    Entries that are damaged, or whose values lie outside the file, are left out; together, values
+    take no more memory than the file is long.
 
     Args:
         file: Seekable file.
@@ -141,7 +141,7 @@ def read_directory(
         after = file.read(inline)
     except (struct.error, OSError, OverflowError, ValueError):
         return {}, 0
-    budget = _MOST_BYTES
+    budget = file.seek(0, 2)  # values do not overlap, but for hostile ones
     whole = stored[: len(stored) // entry.size * entry.size]
     for index, (tag, kind, items, value) in enumerate(entry.iter_unpack(whole)):
         size = items * BYTES_OF_ITEM.get(kind, 0)

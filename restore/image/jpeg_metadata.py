@@ -164,7 +164,9 @@ def _exif(exif: bytes | None) -> list[bytes]:
     most = _LONGEST - len(EXIF_HEADER)
     if exif and len(exif) > most:
         exif, lost = shortened(exif, most)
-        if lost:
+        if exif is None:
+            note_loss("its EXIF, which is damaged and too long for a JPEG")
+        elif lost:
             note_loss(f"of its EXIF the {in_words(lost)}: a JPEG holds 64 kB")
     return [segment(_EXIF_MARKER, EXIF_HEADER + exif)] if exif else []
 

@@ -229,6 +229,23 @@ def test_a_long_block_loses_its_thumbnail_first() -> None:
     assert read.exif == main
 
 
+def test_a_long_block_that_cannot_be_read_is_left_out() -> None:
+    with losses() as lost:
+        read = decode(encode(picture_with(bytes(70_000)), JPEG))
+    assert lost == ["its EXIF, which is damaged and too long for a JPEG"]
+    assert read.exif is None
+
+
+def test_values_that_overlap_take_no_more_memory_than_the_file_has() -> None:
+    count, size = 4000, 1 << 20
+    entries = (struct.pack("<HHII", 40_000 + n, UNDEFINED, size, 8) for n in range(count))
+    block = b"II*\x00" + struct.pack("<I", size) + bytes(size - 8)
+    block += struct.pack("<H", count) + b"".join(entries) + bytes(4)
+    parts = exif_parts(io.BytesIO(block))
+    assert parts is not None
+    assert sum(len(entry.data) for entry in parts.main.values()) <= len(block)
+
+
 @pytest.mark.parametrize("image_format", [PPM, ImageFormat.EXR, ImageFormat.HDR])
 def test_what_a_container_does_not_hold_is_one_line(image_format: ImageFormat) -> None:
     picture = picture_with(exif("<"), xmp=b"<x:xmpmeta/>")
