@@ -294,4 +294,7 @@ def _moved_note(note: Entry, place: int, order: str) -> bytes:
             return note.data  # no directory
         if size > 4 and note.place <= offset and offset + size <= note.place + len(data):
             struct.pack_into(f"{order}I", data, at + 8, offset - note.place + place)
+    # Canon's end with their own place.
+    if len(data) >= 8 and data[-8:] == tiff_header(order, note.place):
+        data[-8:] = tiff_header(order, place)
     return bytes(data)

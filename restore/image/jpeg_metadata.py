@@ -24,10 +24,8 @@ __all__ = [
     "whole_xmp",
 ]
 
-_JFIF_MARKER, _EXIF_MARKER, _PROFILE_MARKER, _IPTC_MARKER, _COMMENT_MARKER = (
-    *(0xE0, 0xE1, 0xE2),
-    *(0xED, 0xFE),
-)
+_JFIF_MARKER, _EXIF_MARKER, _PROFILE_MARKER = 0xE0, 0xE1, 0xE2
+_IPTC_MARKER, _COMMENT_MARKER = 0xED, 0xFE
 _JFIF, _IPTC, _PROFILE = b"JFIF\x00", b"Photoshop 3.0\x00", b"ICC_PROFILE\x00"
 _XMP = b"http://ns.adobe.com/xap/1.0/\x00"
 _EXTENSION = b"http://ns.adobe.com/xmp/extension/\x00"
@@ -39,7 +37,6 @@ _GUID_BYTES = 32
 _EXTENSION_HEAD = len(_EXTENSION) + _GUID_BYTES + 8
 _EXTENSION_PART = _LONGEST - _EXTENSION_HEAD
 _LONGEST_XMP = 64 << 20
-_JFIF_BYTES = 14
 _SAMSUNG_VIDEO = b"MotionPhoto_Data"
 _POINTER = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -128,11 +125,11 @@ def whole_xmp(xmp: bytes | None, notes: bytes) -> tuple[bytes | None, bytes]:
     for each in header_segments(notes, 0):
         content = notes[each.start + 4 : each.stop]
         if each.marker == _EXIF_MARKER and len(content) > _EXTENSION_HEAD:
-            size, offset = struct.unpack_from(">II", content, _EXTENSION_HEAD - 8)
-            parts[offset] = size, content[_EXTENSION_HEAD:]
+            (offset,) = struct.unpack_from(">I", content, _EXTENSION_HEAD - 4)
+            parts[offset] = content[_EXTENSION_HEAD:]
         else:
             others.append(notes[each.start : each.stop])
-    packet = b"".join(parts[offset][1] for offset in sorted(parts))
+    packet = b"".join(parts[offset] for offset in sorted(parts))
     if not packet or _guid(packet) != name:
         return xmp, notes
     video = video_of(notes)
@@ -181,17 +178,11 @@ def _xmp(xmp: bytes | None) -> list[bytes]:
         return []
     packet = _without_wrapper(xmp)
     name = _guid(packet)
-    parts = [
-        segment(
-            _EXIF_MARKER,
-            _EXTENSION
-            + name
-            + struct.pack(">II", len(packet), start)
-            + packet[start : start + _EXTENSION_PART],
-        )
-        for start in range(0, len(packet), _EXTENSION_PART)
-    ]
-    return [segment(_EXIF_MARKER, _XMP + _POINTER % name), *parts]
+    parts = [_XMP + _POINTER % name]
+    for start in range(0, len(packet), _EXTENSION_PART):
+        head = _EXTENSION + name + struct.pack(">II", len(packet), start)
+        parts.append(head + packet[start : start + _EXTENSION_PART])
+    return [segment(_EXIF_MARKER, part) for part in parts]
 
 
 def _without_wrapper(xmp: bytes) -> bytes:

@@ -29,7 +29,7 @@ __all__ = ["FrontExif", "exif_of_tiff", "front_exif"]
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _LONG = 4
 # tifffile cannot write directory pointers: unused tags are written as placeholders for them.
-_PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD - 1}
+_PLACEHOLDERS = {EXIF_IFD: EXIF_IFD - 1, GPS_IFD: GPS_IFD + 1}
 
 
 def exif_of_tiff(file: BinaryIO, offset: int | None = None) -> bytes | None:
