@@ -1,11 +1,12 @@
 """Make docs/pictures/: photographs with a camera's noise before and after `photo`, and a dark one.
 
-Cut from the panoramas of Poly Haven (CC0 1.0) that no network was trained on, with the noise,
-demosaicking, noise reduction and JPEG of random cameras (`--noise camera` of training). The dark
-one is the RAW file of a simulated Canon 5D Mark IV with a hundredth of the light, before as LibRaw
-develops it with a hundredfold gain, after as `isp-bayer` does.
+Cut from panoramas of Poly Haven (CC0 1.0) that no denoiser was trained on, with the noise,
+demosaicking, noise reduction and JPEG of random cameras (`--noise camera` of training), or, for
+pictures of other kinds, with grain (`--noise grain`), or with none. The dark one is the RAW file of
+a simulated Canon 5D Mark IV with a hundredth of the light, before as LibRaw develops it with a
+hundredfold gain, after as `isp-bayer` does.
 
-    python benchmarks/make_before_after.py ../shared/data/hdr/panoramas/test docs/pictures
+    python benchmarks/make_before_after.py ../shared/data/hdr/panoramas docs/pictures
 """
 
 import io
@@ -25,7 +26,8 @@ from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
 from restore.image.dng import write_cfa_dng
 from restore.image.picture import Picture
-from restore.noise.camera import photographed
+from restore.noise.camera import photographed, smoothed
+from restore.noise.drawings import drawings
 
 WIDTH, HEIGHT = 360, 270
 SEAM = 4
@@ -40,8 +42,20 @@ PLACES = {
 """Panorama to the left edges of its parts, as shares of the free range."""
 
 
+CAMERA, GRAIN, OLD, NOTHING = "camera", "grain", "old", "nothing"
+KINDS = {
+    "foliage": ("phalzer_forest_01", 0.4, CAMERA),
+    "night": ("st_peters_square_night", 0.4, CAMERA),
+    "film": ("chinese_garden", 0.3, GRAIN),
+    "old": ("leadenhall_market", 0.5, OLD),
+    "text": ("", 0.0, GRAIN),
+    "clean": ("immenstadter_horn", 0.5, NOTHING),
+}
+"""Kind of picture to panorama, left edge and noise; text is drawn."""
 DARK = ("vestibule", 0.1)
 RATIO = 100.0
+GRAIN_LEVEL, GRAIN_BLUR_PX = 11, 0.8
+TEXT_SEED = 18
 
 
 def scene(panorama: Path, place: float) -> torch.Tensor:
@@ -59,6 +73,27 @@ def photograph(panorama: Path, place: float, seed: int) -> Picture:
     clean = scene(panorama, place)[None]
     noisy, _ = photographed(clean, torch.Generator().manual_seed(seed))
     return Picture(pixels=noisy[0].numpy())
+
+
+def of_kind(panoramas: Path, kind: str) -> Picture:
+    """Return a picture of a kind with its noise, in 8 bits."""
+    name, place, noise = KINDS[kind]
+    generator = torch.Generator().manual_seed(len(kind))
+    if name:
+        clean = scene(panoramas / f"{name}_1k.exr", place)[None]
+    else:
+        clean = drawings(1, WIDTH, 3, torch.Generator().manual_seed(TEXT_SEED))[..., :HEIGHT, :]
+    if noise == OLD:
+        clean = (0.15 + 0.6 * clean.mean(dim=1, keepdim=True)).expand(1, 3, -1, -1)
+    if noise == CAMERA:
+        clean, _ = photographed(clean, generator)
+    elif noise != NOTHING:
+        pattern = torch.randn((1, 3, HEIGHT, WIDTH), generator=generator)
+        shared = pattern[:, :1] if noise == OLD else 0.8 * pattern[:, :1] + 0.6 * pattern
+        soft = smoothed(shared.expand_as(clean), torch.tensor([GRAIN_BLUR_PX]))
+        clean = clean + GRAIN_LEVEL / 255 * soft / soft.std()
+    pixels = clean[0].clamp(0, 1).mul(255).round().div(255)
+    return Picture(pixels=np.ascontiguousarray(pixels.numpy(), dtype=np.float32))
 
 
 def save(before: NDArray[np.float32], after: NDArray[np.float32], path: Path) -> None:
@@ -91,10 +126,13 @@ def main(panoramas: Path, output: Path) -> None:
     denoiser = Denoiser("photo", device="cpu", precision="fp32")
     parts = [(name, place) for name, places in PLACES.items() for place in places]
     for number, (name, place) in enumerate(parts, 1):
-        before = photograph(panoramas / f"{name}_1k.hdr", place, seed=number)
+        before = photograph(panoramas / "test" / f"{name}_1k.hdr", place, seed=number)
         after = denoiser(before).picture
         save(before.pixels, after.pixels, output / f"photo-{number}.webp")
-    dark(panoramas, output / "dark.webp")
+    for kind in KINDS:
+        before = of_kind(panoramas / "train", kind)
+        save(before.pixels, denoiser(before).picture.pixels, output / f"kind-{kind}.webp")
+    dark(panoramas / "test", output / "dark.webp")
 
 
 if __name__ == "__main__":
