@@ -1,14 +1,12 @@
 """Denoising: a noisy picture in, a clean one out."""
 
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Literal
 
 from restore.batch.out_of_core import OutOfCoreResult
-from restore.checks import checked_number
-from restore.denoise.domain import AS_STORED, Domain, Presented, domain_of, domain_out_of_core
+from restore.denoise.domain import AS_STORED, Presented, domain_of, domain_out_of_core
 from restore.denoise.low_frequencies import LowFrequencies
 from restore.denoise.out_of_core import denoise_out_of_core, noise_out_of_core
 from restore.denoise.pixels import (
@@ -20,6 +18,8 @@ from restore.denoise.pixels import (
     only_known,
 )
 from restore.denoise.preview import Preview, preview_of
+from restore.denoise.record import Noise, record_of
+from restore.denoise.settings import Sigma, checked_settings
 from restore.denoise.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
@@ -29,19 +29,12 @@ from restore.image.coerce import ImageLike, as_picture
 from restore.image.encode import encode_as
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
-from restore.noise.level import NoiseLevel, estimate_noise
+from restore.noise.level import estimate_noise
 from restore.reopen import Reopened
 from restore.weights.file import shipped, stored_list
 from restore.weights.task import StoredModel
 
 __all__ = ["Denoised", "Denoiser"]
-
-Sigma = float | Literal["auto"]
-
-_UNCHANGED = 0.1 / 255
-"""Mean absolute change below which a picture counts as unchanged."""
-_SURE_OF_NOISE = 3.0
-"""Level, in 0..255, that is seldom found in clean pictures."""
 
 _AUTO = "auto"
 _COLOUR = 3
@@ -176,19 +169,19 @@ class Denoiser(Reopened):
             UsageError: sigma, strength, chroma or detail out of range.
             InputError: the image is of an unsupported type, or cannot be read.
         """
-        sigma, shares = _checked(sigma, strength, chroma, detail)
+        sigma, shares = checked_settings(sigma, strength, chroma, detail)
         original = as_picture(image)
         started = time.perf_counter()
         domain = domain_of(original) if shares.changes or preview else AS_STORED
         picture = domain.entered(original)
         shares = shares.of(picture)
         network = self._network(self._name(picture.channels, sigma))
-        noise, change = _Noise.given(sigma), Change()
+        noise, change = Noise.given(sigma), Change()
         previewed = None
         if shares.changes or preview:
             encoded, known = encoded_for_network(picture)
             if sigma == "auto":
-                noise = _Noise.found(estimate_noise(only_known(encoded, known)))
+                noise = Noise.found(estimate_noise(only_known(encoded, known)))
             restored = network.runner.tiled(encoded, network.tile(noise.told))
             change.add(encoded, restored)
             if network.keeps_low_frequencies:
@@ -202,7 +195,7 @@ class Denoiser(Reopened):
                 previewed = preview_of(picture, encoded, restored, known, channels=channels)
             finish(restored, encoded, **asdict(shares))
             picture = decoded(picture, restored, known)
-        record = _record(network.runner, picture, started, noise, change, domain, shares)
+        record = record_of(network.runner, picture, started, noise, change, domain, shares)
         result = domain.left(picture, original) if shares.changes else original
         return Denoised(picture=result, record=record, preview=previewed)
 
@@ -229,7 +222,7 @@ class Denoiser(Reopened):
             InputError: the file is damaged.
             OutputError: there is no room for the working file.
         """
-        sigma, shares = _checked(sigma, strength, chroma, detail)
+        sigma, shares = checked_settings(sigma, strength, chroma, detail)
         started = time.perf_counter()
         domain = domain_out_of_core(source) if shares.changes else AS_STORED
         presented = Presented.of(source, domain)
@@ -237,9 +230,9 @@ class Denoiser(Reopened):
         network = self._network(self._name(presented.like.channels, sigma))
         if not shares.changes:  # as where the colour noise of a gray picture is to be removed
             presented = Presented.of(source, AS_STORED)
-        noise = _Noise.given(sigma)
+        noise = Noise.given(sigma)
         if shares.changes and sigma == "auto":
-            noise = _Noise.found(noise_out_of_core(presented))
+            noise = Noise.found(noise_out_of_core(presented))
         opened, change = denoise_out_of_core(
             presented,
             network.runner,
@@ -247,7 +240,7 @@ class Denoiser(Reopened):
             keeps_low_frequencies=network.keeps_low_frequencies,
             **asdict(shares),
         )
-        record = _record(network.runner, source, started, noise, change, domain, shares)
+        record = record_of(network.runner, source, started, noise, change, domain, shares)
         return OutOfCoreResult(
             picture=source.like,
             height=source.height,
@@ -287,67 +280,6 @@ class _Network:
         return Tile(sigma, self.runner.traits.channels)
 
 
-@dataclass(frozen=True)
-class _Noise:
-    """What is known of the noise.
-
-    Attributes:
-        sigma: level that was given or found, in 0..255.
-        told: level that the network is told, in [0, 1].
-        kind: kind of the noise that was found; empty if none was looked for.
-        is_auto: whether the level was to be found.
-    """
-
-    sigma: float
-    told: float
-    kind: str
-    is_auto: bool
-
-    @classmethod
-    def given(cls, sigma: Sigma) -> "_Noise":
-        level = 0.0 if sigma == "auto" else float(sigma)
-        return cls(level, level / 255, "", sigma == "auto")
-
-    @classmethod
-    def found(cls, noise: NoiseLevel) -> "_Noise":
-        # Light far above white can seem noisier than any picture.
-        return cls(min(255 * noise.sigma, 255.0), min(noise.told, 1.0), str(noise.kind), True)
-
-    def leaves(self, change: Change) -> bool:
-        """Return whether there is noise, and the network changed hardly anything."""
-        return bool(self.kind) and self.sigma >= _SURE_OF_NOISE and change.mean < _UNCHANGED
-
-
-def _record(
-    runner: Runner,
-    source: Picture | OutOfCorePicture,
-    started: float,
-    noise: _Noise,
-    change: Change,
-    domain: Domain,
-    shares: "_Shares",
-) -> dict[str, object]:
-    told, unchanged = round(255 * noise.told, 3), noise.leaves(change)
-    found = {"noise": noise.kind, "sigma_told": told, "unchanged": unchanged}
-    remarks = domain.remarks
-    if unchanged:
-        remarks += [
-            f"hardly changed, although it seems to have {noise.kind} noise of {noise.sigma:.3g}; "
-            f"if you see it, try sigma {told:.0f}"
-        ]
-    return {
-        **runner.record(),
-        "sigma": round(noise.sigma, 3),
-        "sigma_estimated": noise.is_auto,
-        **asdict(shares),
-        "megapixels": round(source.width * source.height / 1e6, 6),
-        "seconds": round(time.perf_counter() - started, 4),
-        **(found if noise.kind else {}),
-        **domain.record,
-        **({"remarks": remarks} if remarks else {}),
-    }
-
-
 def _names_by_channels(model: str | Path) -> dict[int, str]:
     """Return the weights for gray (1) and colour (3) pictures of unknown noise level."""
     if str(model) == _AUTO:
@@ -360,37 +292,3 @@ def _names_by_channels(model: str | Path) -> dict[int, str]:
     if not Path(name).is_file() and known.issuperset(twins.values()):
         return twins
     return dict.fromkeys(_KINDS, name)
-
-
-@dataclass(frozen=True)
-class _Shares:
-    """How much of the network's result is taken; see ``finish``."""
-
-    strength: float
-    chroma: float
-    detail: float
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything of it is taken."""
-        return max(self.strength, self.chroma) > 0
-
-    def of(self, picture: Picture) -> "_Shares":
-        """Return the shares for a picture; a gray one has no colour noise."""
-        return replace(self, chroma=self.strength) if picture.channels == 1 else self
-
-
-def _checked(
-    sigma: Sigma, strength: float, chroma: float | None, detail: float
-) -> tuple[Sigma, _Shares]:
-    if not (isinstance(sigma, str) and sigma == "auto"):
-        sigma = checked_number("sigma", sigma, 0, 255, "a noise level from 0 to 255, or auto")
-    strength, chroma, detail = (
-        checked_number(name, value, 0, 1, "a number from 0 to 1")
-        for name, value in (
-            ("strength", strength),
-            ("chroma", strength if chroma is None else chroma),
-            ("detail", detail),
-        )
-    )
-    return sigma, _Shares(strength, chroma, detail)
