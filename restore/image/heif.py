@@ -106,8 +106,9 @@ def write_heif(picture: Picture, encoding: SampleEncoding) -> bytes:
         mode += ";16"
     else:
         samples = np.stack([quantised(part, 255) for part in parts], axis=-1)
-    colour = picture.cicp or SRGB
-    stated = (_UNSPECIFIED, _UNSPECIFIED) if picture.icc else (colour.primaries, colour.transfer)
+    # A profile states colours by itself; code points beside it, such as PQ's, stay.
+    unstated = Cicp(_UNSPECIFIED, _UNSPECIFIED, _BT601) if picture.icc else SRGB
+    colour = picture.cicp or unstated
     encoded = io.BytesIO()
     pillow_heif.encode(
         mode,
@@ -118,8 +119,8 @@ def write_heif(picture: Picture, encoding: SampleEncoding) -> bytes:
         chroma=444,
         bit_depth=depth,
         tile_size=0,
-        color_primaries=stated[0],
-        transfer_characteristics=stated[1],
+        color_primaries=colour.primaries,
+        transfer_characteristics=colour.transfer,
         matrix_coefficients=_BT2020 if colour.primaries == _BT2020 else _BT601,
         full_range_flag=1,
     )

@@ -10,7 +10,7 @@ from itertools import count
 
 from restore.errors import CorruptImage
 
-__all__ = ["Item", "Items", "box", "full_box", "read_items", "with_items"]
+__all__ = ["Item", "Items", "box", "boxes_in", "full_box", "read_items", "with_items"]
 
 _MOST_ITEMS = 10_000
 _PICTURES = (b"av01", b"hvc1", b"grid")
@@ -76,11 +76,22 @@ def with_items(data: bytes, properties: Sequence[bytes], items: Sequence[Item]) 
     """Return a file with more properties of its pictures and more items that describe it.
 
     Args:
-        data: File of one picture, and perhaps its alpha, as libavif writes it.
+        data: File of one picture, and perhaps its alpha, as libavif and libheif write it: all
+            items in the file's box mdat.
         properties: Boxes; those that move pixels (irot, imir) apply to alpha, too.
         items: Items that describe the primary picture.
     """
     return _Meta(data).extended(properties, items) if properties or items else data
+
+
+def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of each box of a file of boxes, or of a box of boxes.
+
+    Raises:
+        CorruptImage: a box is longer than what is left.
+    """
+    for kind, start, end in _boxes(data):
+        yield kind, data[start:end]
 
 
 def _boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[bytes, int, int]]:
@@ -301,6 +312,8 @@ def _entry(each: int, item: Item) -> bytes:
 
 def _locations(places: dict[int, _Place], new: dict[int, Item], end: int, moved: int) -> bytes:
     """Return the content of iloc: what was there before, ``moved``, and new items after ``end``."""
+    if any(place.is_inside for place in places.values()):
+        raise CorruptImage("has items in the box idat")
     entries = {each: place.parts for each, place in places.items()}
     for each, item in new.items():
         entries[each] = ((end, len(item.data)),)

@@ -1,7 +1,6 @@
 """JPEG 2000, files and bare codestreams, read by imagecodecs (OpenJPEG)."""
 
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -13,6 +12,7 @@ from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import ImageFormat
 from restore.image.icc import other_primaries
+from restore.image.isobmff import boxes_in
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.samples import planes
@@ -23,6 +23,7 @@ _CODESTREAM = b"\xff\x4f\xff\x51"
 _EXIF_ID = b"JpgTiffExif->JP2"
 _XMP_ID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _RESTRICTED_PROFILE, _ANY_PROFILE = 2, 3
+_CMYK = 12
 _DEPTHS = (8, 10, 12, 16)
 
 
@@ -35,17 +36,24 @@ def read_jp2(file: BinaryIO, check_size: CheckSize) -> Picture:
         Exception: whatever OpenJPEG raises on damaged data.
     """
     data = file.read()
-    boxes = list(_boxes(data)) if not data.startswith(_CODESTREAM) else [(b"jp2c", data)]
+    boxes = list(boxes_in(data)) if not data.startswith(_CODESTREAM) else [(b"jp2c", data)]
     bodies = dict(reversed(boxes))
     if b"jp2c" not in bodies:
         raise CorruptImage("has no picture in it")
     width, height, samples_per_pixel, depth = _size(bodies[b"jp2c"])
     check_size(width, height, samples_per_pixel)
+    header = bodies.get(b"jp2h", b"")
+    if _colour_space(header) == _CMYK:
+        raise UnsupportedImage(
+            "is CMYK, which the networks do not support; convert it to RGB first"
+        )
+    if samples_per_pixel in (2, 4) and b"cdef" not in dict(boxes_in(header)):
+        raise UnsupportedImage("has a channel that it does not declare to be opacity; remove it")
     samples: NDArray[Any] = imagecodecs.jpeg2k_decode(data, numthreads=1)
     if samples.dtype not in (np.uint8, np.uint16) or samples.ndim not in (2, 3):
         raise UnsupportedImage("has samples other than 8 to 16 bits without sign")
     pixels, alpha = planes(samples, 2.0**depth - 1)
-    icc = _profile(bodies.get(b"jp2h", b""))
+    icc = _profile(header)
     exif = bare_exif(next((b[16:] for k, b in boxes if k == b"uuid" and b[:16] == _EXIF_ID), None))
     return replace(
         Picture(
@@ -62,26 +70,19 @@ def read_jp2(file: BinaryIO, check_size: CheckSize) -> Picture:
     )
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    start = 0
-    while start + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, start)
-        head = 8
-        if size == 1 and start + 16 <= len(data):
-            (size,) = struct.unpack_from(">Q", data, start + 8)
-            head = 16
-        end = len(data) if size == 0 else start + size
-        if end < start + head or end > len(data):
-            raise CorruptImage("is cut short, or has damaged boxes")
-        yield kind, data[start + head : end]
-        start = end
-
-
 def _profile(header: bytes) -> bytes | None:
-    for kind, body in _boxes(header):
+    for kind, body in boxes_in(header):
         if kind == b"colr" and body[:1] and body[0] in (_RESTRICTED_PROFILE, _ANY_PROFILE):
             return body[3:] or None
     return None
+
+
+def _colour_space(header: bytes) -> int:
+    """Return the number of an enumerated colour space, or 0."""
+    for kind, body in boxes_in(header):
+        if kind == b"colr" and body[:1] == b"\x01" and len(body) >= 7:
+            return int.from_bytes(body[3:7], "big")
+    return 0
 
 
 def _size(codestream: bytes) -> tuple[int, int, int, int]:

@@ -1,7 +1,5 @@
 """JPEG XL of 8 to 16 bits and floating point, by imagecodecs (libjxl)."""
 
-import struct
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -14,7 +12,8 @@ from restore.image.cicp import LINEAR
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc import other_primaries
-from restore.image.isobmff import box
+from restore.image.icc_writer import written_profile
+from restore.image.isobmff import box, boxes_in
 from restore.image.jxl_header import JxlHeader, labelled_srgb, read_jxl_header
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer
@@ -50,7 +49,11 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
         raise UnsupportedImage("is an animation; extract one frame first")
     if header.extra_channels > 1:
         raise UnsupportedImage("has channels beside colour and alpha; remove them first")
-    icc = _profile(data, header) if header.has_profile else None
+    icc = None
+    if header.has_profile:
+        icc = _profile(data, header)
+    elif header.cicp is None:
+        icc = written_profile(header.primaries, header.curve, 1 if header.is_gray else 3)
     samples: NDArray[Any] = imagecodecs.jpegxl_decode(codestream, numthreads=1)
     peak = 1.0 if header.is_float else 2.0**header.bit_depth - 1
     pixels, alpha = planes(samples, peak)
@@ -162,28 +165,13 @@ def _boxes(data: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     if data.startswith(_CODESTREAM):
         return found
-    for kind, body in _each_box(data):
+    for kind, body in boxes_in(data):
         if kind == b"brob":
             kind, body = body[:4], _unpacked(body[4:]) if body[:4] in (b"Exif", b"xml ") else b""
         if kind == b"jxlp":
             kind, body = b"jxlc", found.get(b"jxlc", b"") + body[4:]
         found[kind] = body
     return found
-
-
-def _each_box(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    start = 0
-    while start + 8 <= len(data):
-        size, kind = struct.unpack_from(">I4s", data, start)
-        head = 8
-        if size == 1 and start + 16 <= len(data):
-            (size,) = struct.unpack_from(">Q", data, start + 8)
-            head = 16
-        end = len(data) if size == 0 else start + size
-        if end < start + head or end > len(data):
-            raise CorruptImage("is cut short, or has damaged boxes")
-        yield kind, data[start + head : end]
-        start = end
 
 
 def _unpacked(packed: bytes) -> bytes:

@@ -17,7 +17,12 @@ _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 
 _GRAY, _ALPHA, _SPOT, _CFA = 1, 0, 2, 5
 _CUSTOM = 2
 _P3, _P3_D65 = 11, 12
-_D65 = 1
+_D65, _EQUAL, _DCI = 1, 10, 11
+_WHITES = {
+    _D65: ["0.3127", "0.329"],
+    _EQUAL: ["0.333333", "0.333333"],
+    _DCI: ["0.314", "0.351"],
+}
 _SRGB = 13
 _RELATIVE = 1
 
@@ -41,7 +46,9 @@ class JxlHeader:
         alpha_is_premultiplied: Whether colours were multiplied by alpha.
         is_gray: Whether there is one colour channel.
         is_xyb: Whether pixels are stored as perceived, as lossy files store them.
-        cicp: Colour space; None for one that no code point names, and for a profile.
+        cicp: Colour space; None for one that no code points name, and for a profile.
+        primaries: x and y of red, green, blue and white, where there are no code points.
+        curve: Exponents of the tone curve as ``Cicp.curve``, where there are no code points.
         has_profile: Whether an ICC profile states the colour space.
         colour_bits: First bit of the colour space, and the first behind it.
         end_bit: First bit behind the header.
@@ -57,6 +64,8 @@ class JxlHeader:
     is_gray: bool = False
     is_xyb: bool = True
     cicp: Cicp | None = field(default=Cicp(1, _SRGB))
+    primaries: str = ""
+    curve: tuple[float, ...] = ()
     has_profile: bool = False
     colour_bits: tuple[int, int] = (0, 0)
     end_bit: int = 0
@@ -202,25 +211,32 @@ def _colour(bits: _Bits) -> dict[str, Any]:
     if has_profile:
         return {"has_profile": True, "is_gray": is_gray, "cicp": None}
     white = bits.number(_ENUM)
-    if white == _CUSTOM:
-        _coordinates(bits, 1)
-    primaries = 1
+    white_xy = _coordinates(bits, 1) if white == _CUSTOM else _WHITES.get(white, _WHITES[_D65])
+    primaries, primaries_xy = 1, Cicp(1, _SRGB).chromaticities.split()[:6]
     if not is_gray:
         primaries = bits.number(_ENUM)
+        named = Cicp(_P3_D65 if primaries == _P3 else primaries, _SRGB).chromaticities
+        primaries_xy = named.split()[:6] or primaries_xy
         if primaries == _CUSTOM:
-            _coordinates(bits, 3)
-    transfer = 0
-    if bits.flag():
-        bits.take(24)
-    else:
-        transfer = bits.number(_ENUM)
+            primaries_xy = _coordinates(bits, 3)
+    has_gamma = bits.flag()
+    gamma = bits.take(24) / 10_000_000 if has_gamma else 0.0
+    transfer = 0 if has_gamma else bits.number(_ENUM)
     bits.number(_ENUM)
     if primaries == _P3 and white == _D65:
         primaries = _P3_D65
-    is_named = transfer and _CUSTOM not in (white, primaries)
-    return {"is_gray": is_gray, "cicp": Cicp(primaries, transfer) if is_named else None}
+    is_named = not has_gamma and _CUSTOM not in (white, primaries) and white in (_D65, _DCI)
+    if is_named and (white == _D65) == (primaries != _P3):
+        return {"is_gray": is_gray, "cicp": Cicp(primaries, transfer)}
+    return {
+        "is_gray": is_gray,
+        "cicp": None,
+        "primaries": " ".join([*primaries_xy, *white_xy]),
+        "curve": (1 / gamma,) if gamma else Cicp(1, transfer).curve,
+    }
 
 
-def _coordinates(bits: _Bits, count: int) -> None:
-    for _ in range(2 * count):
-        bits.number(_COORDINATE)
+def _coordinates(bits: _Bits, count: int) -> list[str]:
+    """Return x and y of ``count`` colours."""
+    packed = [bits.number(_COORDINATE) for _ in range(2 * count)]
+    return [f"{(value >> 1 ^ -(value & 1)) / 1_000_000:.6g}" for value in packed]

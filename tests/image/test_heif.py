@@ -71,6 +71,13 @@ def test_a_profile_and_the_orientation_come_back() -> None:
     assert psnr_chw(result.pixels, np.rot90(turned.pixels, -1, (1, 2))) > 40
 
 
+def test_code_points_stay_beside_a_profile() -> None:
+    """PQ wins over a profile, which is there for viewers that do not know it."""
+    picture = smooth(depth=10)
+    both = Picture(pixels=picture.pixels, bit_depth=10, cicp=Cicp(9, 16, 9), icc=b"\0" * 128)
+    assert decode(encode(both, "heic")).cicp == Cicp(9, 16, 9)
+
+
 def test_other_readers_see_the_same_picture() -> None:
     picture = smooth()
     encoded = encode(picture, "heic", quality=95)

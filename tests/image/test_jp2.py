@@ -54,3 +54,17 @@ def test_a_file_that_is_cut_short_is_refused(codec: str, share: float) -> None:
     )
     with pytest.raises((CorruptImage, UnsupportedImage)):
         decode(encoded[: int(share * len(encoded))])
+
+
+def test_cmyk_is_refused() -> None:
+    encoded = bytes(imagecodecs.jpeg2k_encode(samples((30, 40, 4), np.uint8), codecformat="jp2"))
+    place = encoded.index(b"colr") + 7
+    cmyk = encoded[:place] + struct.pack(">I", 12) + encoded[place + 4 :]
+    with pytest.raises(UnsupportedImage, match="CMYK"):
+        decode(cmyk)
+
+
+def test_a_fourth_channel_that_is_not_declared_is_refused() -> None:
+    encoded = bytes(imagecodecs.jpeg2k_encode(samples((30, 40, 4), np.uint8), codecformat="j2k"))
+    with pytest.raises(UnsupportedImage, match="opacity"):
+        decode(encoded)

@@ -1,5 +1,6 @@
 """JPEG XL comes back exactly where it came without loss."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -14,6 +15,7 @@ from restore.image.jxl_header import labelled_srgb, read_jxl_header
 from restore.image.losses import losses
 from restore.image.metrics import psnr_chw
 from restore.image.picture import Picture, Transfer
+from restore.image.tone import light_of
 
 EXIF = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00Zo\xc3\xab"
 
@@ -125,3 +127,55 @@ def test_real_files(shared_data: Path) -> None:
         decode(folder / "animation_spline.jxl")
     with pytest.raises(UnsupportedImage, match="djxl"):
         decode(folder / "grayscale.jxl")
+
+
+def relabelled(label: list[int]) -> bytes:
+    """Return a codestream of 16 bits whose colour space is stated by these bits."""
+    codestream = bytes(imagecodecs.jpegxl_encode(
+        np.zeros((20, 30, 3), np.uint16), lossless=True, usecontainer=False
+    ))  # fmt: skip
+    codestream = codestream[codestream.index(b"\xff\x0a") :]
+    header = read_jxl_header(codestream)
+    bits = [byte >> place & 1 for byte in codestream[2:64] for place in range(8)]
+    start, end = header.colour_bits
+    packed = bits[:start] + label + bits[end : header.end_bit]
+    packed += [0] * (-len(packed) % 8)
+    head = bytes(
+        sum(bit << place for place, bit in enumerate(packed[index : index + 8]))
+        for index in range(0, len(packed), 8)
+    )
+    return b"\xff\x0a" + head + codestream[2 + -(-header.end_bit // 8) :]
+
+
+def number(value: int, count: int) -> list[int]:
+    return [value >> place & 1 for place in range(count)]
+
+
+def test_a_gamma_becomes_a_profile() -> None:
+    """RGB, white D65, primaries of sRGB, gamma 1/1.8, relative intent."""
+    label = [0, 0, 0, 0, 1, 0, 1, 0, 1, *number(5_555_556, 24), 1, 0]
+    picture = decode(relabelled(label))
+    assert picture.cicp is None
+    assert picture.icc is not None
+    gray = replace(picture, pixels=np.full_like(picture.pixels, 0.5))
+    assert light_of(gray).mean() == pytest.approx(0.5**1.8, abs=1e-3)
+
+
+def test_primaries_of_ones_own_become_a_profile() -> None:
+    """Those of Adobe RGB (1998), with sRGB's curve."""
+    corners = [0.64, 0.33, 0.21, 0.71, 0.15, 0.06]
+    packed = []
+    for corner in corners:
+        value = round(corner * 1_000_000) << 1
+        way, least, count = next(
+            (way, least, count)
+            for way, (least, count) in enumerate(
+                [(0, 19), (1 << 19, 19), (1 << 20, 20), (1 << 21, 21)]
+            )
+            if value - least < 1 << count
+        )
+        packed += [*number(way, 2), *number(value - least, count)]
+    label = [0, 0, 0, 0, 1, 0, 0, 1, *number(0, 4), *packed, 0, 0, 1, *number(11, 4), 1, 0]
+    picture = decode(relabelled(label))
+    assert picture.icc is not None
+    assert picture.primaries.split()[2:4] == ["0.2100", "0.7100"]
