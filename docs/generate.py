@@ -165,7 +165,7 @@ def _either(depths: Sequence[int]) -> str:
 
 
 def _transparency(codec: Codec) -> str:
-    return "no" if codec.alpha is Alpha.NONE or not codec.writer else "yes"
+    return "no" if codec.alpha is Alpha.NONE else "yes"
 
 
 BEGIN, END = "<!-- formats: written by docs/generate.py -->", "<!-- end of formats -->"

@@ -78,9 +78,9 @@ def encode(
     Args:
         image: ``Picture``, path, PIL image, array or tensor of one picture; see ``denoise``. Floats
             of arrays and tensors are taken for sRGB and written with 16 bits where possible.
-        image_format: png, tiff, jpeg, webp, avif, ppm, exr or hdr.
+        image_format: png, tiff, jpeg, webp, avif, heic, jxl, ppm, exr or hdr.
         bit_depth: Bits per sample; None keeps the image's own where the container can hold it.
-        quality: 1 to 100, for JPEG, WebP and AVIF.
+        quality: 1 to 100, for JPEG, WebP, AVIF, HEIC and JPEG XL.
         strip_metadata: Whether EXIF, XMP and the container's notes are left out; orientation is
             then applied to the pixels.
 

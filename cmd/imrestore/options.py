@@ -148,9 +148,10 @@ class FileOptions(RunOptions):
             metavar="1..100",
             min=1,
             max=100,
-            help="Quality of JPEG, WebP and AVIF results; 100 is lossless in WebP.",
-            show_default="JPEG as the input from 90 on, else 95; AVIF 90; WebP 95, or lossless if "
-            "the input is",
+            help="Quality of JPEG, WebP, AVIF, HEIC and JPEG XL results; 100 is lossless in "
+            "WebP and JPEG XL.",
+            show_default="JPEG as the input from 90 on, else 95; AVIF and HEIC 90; WebP and "
+            "JPEG XL 95, or lossless if the input is",
         ),
     ] = None
     strip_metadata: Annotated[

@@ -273,5 +273,5 @@ def format_of_suffix(suffix: str) -> ImageFormat | None:
 
 
 def is_lossy(image_format: ImageFormat | None) -> bool:
-    """Return whether a format compresses with loss; False for None, an unknown format."""
+    """Return whether a format is lossy; False for None, an unknown format."""
     return image_format is not None and CODECS[image_format].is_lossy

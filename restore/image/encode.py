@@ -69,11 +69,11 @@ def encode(
 
     Args:
         picture: what to write.
-        image_format: any but BMP and DNG.
+        image_format: any but BMP, JPEG 2000 and DNG.
         bit_depth: bits per sample; None keeps the picture's own where the container can hold it.
-        quality: 1 to 100 for JPEG (95, or as it was if that is at least 90), WebP (95, or lossless
-            as it was; 100 is lossless) and AVIF (90). Without it, a JPEG whose pixels are unchanged
-            keeps its coded data.
+        quality: 1 to 100 for JPEG (95, or as it was if that is at least 90), WebP and JPEG XL (95,
+            or lossless as it was; 100 is lossless), AVIF and HEIC (90). Without it, a JPEG whose
+            pixels are unchanged keeps its coded data.
         strip_metadata: leave out EXIF, XMP and the container's notes; orientation is applied to the
             pixels, and the ICC profile stays, since without it the colours would change.
 

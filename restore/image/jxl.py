@@ -35,8 +35,8 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a JPEG XL of one frame; the picture comes upright.
 
     Raises:
-        UnsupportedImage: an animation, channels beside colour and alpha, or a profile in a file
-            with loss.
+        UnsupportedImage: an animation, channels beside colour and alpha, or a profile in a lossy
+            file.
         CorruptImage: a damaged header.
         Exception: whatever libjxl raises on damaged data.
     """
@@ -78,19 +78,19 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
 
 
 def write_jxl(picture: Picture, encoding: SampleEncoding) -> bytes:
-    """Encode ``picture``: samples of 8 bits with loss, unless it came without; others without.
+    """Encode ``picture``: 8 bits lossy, unless its source was lossless; more bits lossless.
 
-    Quality 100 is without loss.
+    Quality 100 is lossless.
 
     Raises:
-        OutputError: the picture is too large, or a quality is given where there is no loss.
+        OutputError: the picture is too large, or a quality is given where it is lossless.
     """
     quality, depth = encoding.quality, encoding.bit_depth
     if max(picture.width, picture.height) > _LONGEST_SIDE:
         raise OutputError(f"JPEG XL holds at most {_LONGEST_SIDE} pixels a side")
     if quality is not None and quality < 100 and depth > 8:
         raise OutputError(
-            f"JPEG XL of {depth} bits is written without loss here; leave out --quality, "
+            f"JPEG XL of {depth} bits is always written lossless; leave out --quality, "
             "or add --bit-depth 8"
         )
     is_lossless = depth > 8 or quality == 100 or (quality is None and picture.is_lossless)
@@ -148,7 +148,7 @@ def _profile(data: bytes, header: JxlHeader) -> bytes:
     """
     if header.is_xyb:
         raise UnsupportedImage(
-            "is JPEG XL with loss and an unusual ICC profile; convert it with djxl first"
+            "is a lossy JPEG XL with an unusual ICC profile; convert it with djxl first"
         )
     from pillow_jxl import Decoder
 

@@ -52,7 +52,8 @@ class Picture:
         is_float: whether the file holds floating point samples.
         transfer: how sample values relate to light.
         format: the container it came from, or None if it was made in memory.
-        is_lossless: whether it came from a lossless WebP, and becomes one again by default.
+        is_lossless: whether it came from a lossless WebP or JPEG XL, and becomes one again by
+            default.
         icc, exif, xmp: the embedded blocks, byte for byte, without container prefixes
             (EXIF starts with the TIFF header ``II*`` or ``MM``).
         orientation: EXIF orientation 1..8; the pixels are stored as in the file, not rotated.
