@@ -5,7 +5,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-from restore.denoise.runner import Denoiser, Sigma
+from restore.denoise.runner import Denoiser
+from restore.denoise.settings import Sigma
 from restore.image.coerce import ImageLike, as_pictures, like
 from restore.image.picture import Picture
 
