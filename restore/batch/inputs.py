@@ -11,6 +11,7 @@ from restore.errors import InputError, UsageError
 from restore.image.codecs import PICTURE_SUFFIXES
 
 __all__ = [
+    "OWN_ENDINGS",
     "STANDARD_STREAM",
     "Found",
     "Search",
@@ -26,6 +27,9 @@ log = logging.getLogger("restore")
 
 _NAMED = 6
 """Suffixes of files of other kinds that are named."""
+
+OWN_ENDINGS = ("_compare.png", "_preview.png")
+"""Endings of the pictures that this program makes for people to look at: no inputs of a folder."""
 
 STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
@@ -166,6 +170,8 @@ def _walk(
                     (links if os.path.islink(path) else folders).append(path)
             elif not _may_be_a_picture(path):
                 continue
+            elif own := next((each for each in OWN_ENDINGS if path.name.endswith(each)), ""):
+                search.others[own] += 1
             elif path.suffix.lower() in suffixes:
                 yield path
             else:

@@ -59,5 +59,6 @@ def training_noise(weights: Weights) -> str:
     if levels is not None:
         gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in levels)}"
         kinds = stored_list(weights.name, weights.provenance, "recipe", "noise", str)
-        return ", ".join(gaussian if kind == "awgn" else kind for kind in kinds or ["awgn"])
+        each_once = dict.fromkeys(kinds or ["awgn"])
+        return ", ".join(gaussian if kind == "awgn" else kind for kind in each_once)
     return "Gaussian, sigma given" if weights.takes_sigma else "not said"

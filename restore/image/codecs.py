@@ -162,6 +162,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
         samples=Samples.EITHER,
         is_lossy=True,
         default_quality=90,
+        holds_orientation=True,
         holds_profile=False,
         holds_light=True,
     ),

@@ -101,7 +101,7 @@ def _advice(head: bytes) -> str:
     if not head:
         return "is empty"
     if has_raw_head(head):
-        return f"is a camera RAW file; {_SUPPORTED}"
+        return "is a camera RAW file; `imrestore dark-enhance` develops those"
     for magic, what in _UNSUPPORTED_MAGIC:
         if head.startswith(magic):
             return f"{what}; {_SUPPORTED}"

@@ -231,7 +231,7 @@ def _with_transfer(picture: Picture, codec: Codec, *, linear: bool) -> Picture:
     if linear == is_linear and (not is_bare or is_stated):
         return picture
     if not (linear or is_linear):
-        note_loss(f"its colour space: {codec.name} is in sRGB")
+        note_loss(f"its colour space: {codec.name} is written in sRGB")
     straight = with_alpha_kind(picture, premultiplied=False)
     light = _recoded(straight, light_of(straight), Transfer.LINEAR)
     if not codec.holds_primaries:

@@ -16,7 +16,7 @@ from restore.image.icc_writer import written_profile
 from restore.image.isobmff import box, boxes_in
 from restore.image.jxl_header import JxlHeader, labelled_srgb, read_jxl_header
 from restore.image.metadata import with_orientation
-from restore.image.picture import Picture, Transfer
+from restore.image.picture import Picture, Transfer, turned_upright
 from restore.image.samples import planes, quantised
 from restore.image.stated import stated_profile
 
@@ -85,6 +85,8 @@ def write_jxl(picture: Picture, encoding: SampleEncoding) -> bytes:
     Raises:
         OutputError: the picture is too large, or a quality is given where it is lossless.
     """
+    # Viewers do not look for the orientation in EXIF here.
+    picture = turned_upright(picture)
     quality, depth = encoding.quality, encoding.bit_depth
     if max(picture.width, picture.height) > _LONGEST_SIDE:
         raise OutputError(f"JPEG XL holds at most {_LONGEST_SIDE} pixels a side")

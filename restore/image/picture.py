@@ -19,6 +19,7 @@ __all__ = [
     "Picture",
     "Transfer",
     "is_opaque",
+    "turned_upright",
     "upright",
     "upright_plane",
     "with_alpha_kind",
@@ -180,12 +181,15 @@ def upright(picture: Picture) -> Picture:
 
     EXIF and XMP are dropped: both may still tell viewers to rotate it.
     """
+    return replace(turned_upright(picture), exif=None, xmp=None)
+
+
+def turned_upright(picture: Picture) -> Picture:
+    """Return the picture rotated upright, with orientation 1 and EXIF and XMP as they are."""
     alpha = picture.alpha
     return replace(
         picture,
         pixels=upright_plane(picture.pixels, picture.orientation),
         alpha=None if alpha is None else upright_plane(alpha, picture.orientation),
         orientation=1,
-        exif=None,
-        xmp=None,
     )

@@ -14,7 +14,7 @@ from restore.image.encode import encode
 from restore.image.jxl_header import labelled_srgb, read_jxl_header
 from restore.image.losses import losses
 from restore.image.metrics import psnr_chw
-from restore.image.picture import Picture, Transfer
+from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.tone import light_of
 
 EXIF = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00Zo\xc3\xab"
@@ -71,11 +71,22 @@ def test_quality_is_refused_where_there_is_no_loss() -> None:
         encode(Picture(pixels=noise(3, 16), bit_depth=16), "jxl", quality=90)
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_stored_upright(orientation: int) -> None:
+    """Decoders turn what the header says, and do not look into EXIF."""
+    stored = Picture(
+        pixels=noise(3, 16), bit_depth=16, orientation=orientation, exif=EXIF, xmp=b"<x/>"
+    )
+    result = decode(encode(stored, "jxl"))
+    assert np.array_equal(result.pixels, upright_plane(stored.pixels, orientation))
+    assert (result.orientation, result.exif, result.xmp) == (1, EXIF, b"<x/>")
+
+
 def test_other_colours_are_converted_and_said_to_be() -> None:
     picture = decode(encode(Picture(pixels=noise(3, 8), cicp=Cicp(12, 13)), "png"))
     with losses() as lost:
         result = decode(encode(picture, "jxl"))
-    assert lost == ["its colour space: JPEG XL is in sRGB"]
+    assert lost == ["its colour space: JPEG XL is written in sRGB"]
     assert result.cicp is None
 
 
