@@ -1,6 +1,6 @@
 """Make the picture of a report of an inspection: drawn parts, a training, and a browser.
 
-    python benchmarks/make_inspection.py docs/pictures/inspection.webp --time 6m
+    python benchmarks/make_inspection.py docs/pictures/inspection.webp --time 8m
 
 The parts are drawn (turned discs with a hole, under uneven light, with the noise of a camera), so
 that the picture is free of others' rights; the training and the report are real. Needs Chromium.
@@ -22,7 +22,7 @@ from scipy import ndimage
 PROJECT = Path(__file__).resolve().parents[1]
 SIDE, GOOD, INSPECTED_GOOD = 256, 60, 3
 DEFECTS = ("scratch", "dent", "stain", "burr")
-WINDOW = "1100,1500"
+WINDOW = "1100,1380"
 
 
 def disc(rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -67,7 +67,7 @@ def main() -> None:
     """Draw, train, inspect, and take a picture of the report."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("output", type=Path)
-    parser.add_argument("--time", default="6m", help="how long to train")
+    parser.add_argument("--time", default="8m", help="how long to train")
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     paths = os.pathsep.join([str(PROJECT), str(PROJECT / "cmd")])
@@ -87,7 +87,10 @@ def main() -> None:
             write(disc(rng)[0], folder / f"new/good-{index}.png", rng)
         for kind in DEFECTS:
             write(damaged(disc(rng)[0], kind, rng), folder / f"new/{kind}.png", rng)
-        run("train", "anomaly", "--good", "good", "-o", "disc.safetensors", "--time", options.time)
+        run(
+            *("train", "anomaly", "--good", "good", "-o", "disc.safetensors"),
+            *("--size", "128", "--time", options.time),
+        )
         run("anomaly", "new", "--model", "disc.safetensors", "-o", "report")
         browser = shutil.which("chromium") or shutil.which("google-chrome") or "chromium"
         shot = folder / "shot.png"
