@@ -4,17 +4,18 @@ import math
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Condition
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from restore.batch.plan import Item
 from restore.batch.views import Views
 from restore.engine.lane import is_out_of_memory
 from restore.errors import RestoreError
 from restore.files import remove_own_parts
+from restore.image.reservation import Reservation, WaitGivenUp
 
 __all__ = ["Outcome", "Stages", "Status", "Stopping", "Stream"]
 
@@ -82,13 +83,24 @@ class Stages(Protocol[Loaded, Result]):
 
 @dataclass(eq=False)
 class _Ticket:
-    """An item in progress: ``megapixels`` count against the budget until it is finished."""
+    """An item in progress: ``megapixels`` count against the budget until it is finished.
+
+    ``memory`` is what its picture was promised, and ``between`` what one stage leaves to the next:
+    nothing else refers to that, so that the memory is free once the promise is withdrawn.
+    """
 
     item: Item
+    memory: Reservation
+    between: Any = None
     megapixels: float = 0.0
     is_saving: bool = False
     finished: bool = False
     outcome: Outcome | None = None
+
+    def taken(self) -> Any:
+        """Return what the stage before left, and keep nothing of it."""
+        taken, self.between = self.between, None
+        return taken
 
 
 class Stream(Generic[Loaded, Result]):
@@ -199,65 +211,86 @@ class Stream(Generic[Loaded, Result]):
         return self._most_megapixels if known else math.inf
 
     def _start(self, item: Item) -> None:
-        ticket = _Ticket(item)
+        ticket = _Ticket(item, Reservation(lambda: self._stopping))
         self._under_way.append(ticket)
         if item.skip:
             ticket.outcome = Outcome(item=item, status=Status.SKIPPED)
             ticket.finished = True
         else:
             ticket.megapixels = min(self._budget, self._expected_megapixels(item))
-            self._loaders.submit(self._attempt, ticket, self._load, ())
+            self._submit(self._loaders, ticket, self._load)
 
-    def _attempt(
-        self, ticket: _Ticket, stage: Callable[..., None], arguments: tuple[object, ...]
+    def _submit(
+        self,
+        pool: ThreadPoolExecutor,
+        ticket: _Ticket,
+        stage: Callable[[_Ticket], Outcome | None],
     ) -> None:
+        def release_if_cancelled(future: Future[None]) -> None:
+            if future.cancelled():
+                ticket.taken()
+                ticket.memory.release()
+
+        pool.submit(self._attempt, ticket, stage).add_done_callback(release_if_cancelled)
+
+    def _attempt(self, ticket: _Ticket, stage: Callable[[_Ticket], Outcome | None]) -> None:
         """Run one stage in a pool's thread; whatever happens ends this item and no other."""
+        outcome, is_over = None, True
         try:
             if self._stopping:
                 raise Stopping
-            stage(ticket, *arguments)
-        except Stopping:
-            self._finish(ticket, None)
+            outcome = stage(ticket)
+            is_over = outcome is not None
+        except (Stopping, WaitGivenUp):
+            pass
         except BrokenPipeError as error:
             self._broken_pipe = error
-            self._finish(ticket, None)
         except Exception as error:
-            self._finish(ticket, None if self._dropping else _failure(ticket.item, error))
+            if not self._dropping:
+                outcome = _failure(ticket.item, error)
+        # Not sooner: an error refers to the pictures of the functions that it came through.
+        if is_over:
+            self._finish(ticket, outcome)
 
     def _load(self, ticket: _Ticket) -> None:
-        loaded = self._stages.load(ticket.item)
-        megapixels, file_size = self._stages.megapixels(loaded), self._stages.file_size(ticket.item)
+        with ticket.memory.loading():
+            ticket.between = self._stages.load(ticket.item)
+        megapixels = self._stages.megapixels(ticket.between)
+        file_size = self._stages.file_size(ticket.item)
         with self._changed:
             ticket.megapixels = megapixels
             self._most_megapixels = max(self._most_megapixels, megapixels)
             if math.isfinite(file_size):
                 self._largest_file = max(self._largest_file, file_size)
             self._changed.notify_all()
-        self._hand_on(self._processors, ticket, self._process, loaded)
+        self._hand_on(self._processors, ticket, self._process)
 
-    def _process(self, ticket: _Ticket, loaded: Loaded) -> None:
-        self._hand_on(self._savers, ticket, self._save, self._stages.process(loaded))
+    def _process(self, ticket: _Ticket) -> None:
+        with ticket.memory.working():
+            ticket.between = self._stages.process(ticket.taken())
+        self._hand_on(self._savers, ticket, self._save)
 
-    def _save(self, ticket: _Ticket, result: Result) -> None:
+    def _save(self, ticket: _Ticket) -> Outcome:
         ticket.is_saving = True
-        outcome = self._stages.save(ticket.item, result, lambda: self._stopping)
-        self._finish(ticket, outcome)
+        with ticket.memory.working():
+            return self._stages.save(ticket.item, ticket.taken(), lambda: self._stopping)
 
     def _hand_on(
         self,
         pool: ThreadPoolExecutor,
         ticket: _Ticket,
-        stage: Callable[..., None],
-        argument: object,
+        stage: Callable[[_Ticket], Outcome | None],
     ) -> None:
         if self._stopping:
             raise Stopping
         try:
-            pool.submit(self._attempt, ticket, stage, (argument,))
+            self._submit(pool, ticket, stage)
         except RuntimeError as error:  # shut down since the line above
             raise Stopping from error
 
     def _finish(self, ticket: _Ticket, outcome: Outcome | None) -> None:
+        ticket.taken()
+        ticket.memory.release()
         with self._changed:
             ticket.outcome, ticket.finished = outcome, True
             self._changed.notify_all()

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition
 
 from restore.errors import CorruptImage, ImageTooLarge
 from restore.image.codec import CheckSize
-from restore.image.memory import available_bytes
+from restore.image.reservation import NotEnough, reserving
 
 __all__ = [
     "BYTES_PER_SAMPLE",
@@ -15,7 +14,6 @@ __all__ = [
     "decoding",
     "limited",
     "max_pixels_of_process",
-    "most_pixels",
     "pixel_check",
 ]
 
@@ -25,23 +23,16 @@ BYTES_PER_SAMPLE = 13
 """Memory that restoring a picture takes, per sample: measured were the picture as it was, its
 result, and what decoding, the steps between and encoding take."""
 
-_ALWAYS_THERE = 64 << 20
-"""Bytes that are taken without a look at what there is."""
-
 
 class _Process:
     """What holds for all pictures of this process.
 
     Attributes:
         max_pixels: The limit that was asked for; None for the default, and for what memory holds.
-        promised: Bytes promised to pictures that are being decoded.
-        changed: Lock of ``promised``.
     """
 
     def __init__(self) -> None:
         self.max_pixels: int | None = None
-        self.promised: dict[object, int] = {}
-        self.changed = Condition()
 
 
 _process = _Process()
@@ -91,8 +82,9 @@ def pixel_check(max_pixels: int | None = None) -> CheckSize:
 def decoding(max_pixels: int | None = None) -> Iterator[CheckSize]:
     """Yield a check for one picture that is decoded whole, in this block.
 
-    Pictures that are decoded at the same time share the memory that there is: one that would fit
-    if it were alone waits for the others.
+    Pictures in work share the memory that there is: one that would fit if it were alone waits
+    until others are done. Items of a stream are in work until they are written or have failed,
+    other pictures until they are decoded.
 
     Args:
         max_pixels: Limit in place of all others; None for that of the process, or for the default
@@ -100,77 +92,24 @@ def decoding(max_pixels: int | None = None) -> Iterator[CheckSize]:
     """
     check_pixels = pixel_check(max_pixels)
     insisted = max_pixels is not None or _process.max_pixels is not None
-    ticket = object()
 
-    def check_size(width: int, height: int, samples: int) -> None:
-        check_pixels(width, height, samples)
-        if not insisted:
-            _promise(ticket, width, height, samples)
+    with reserving() as reserve:
 
-    try:
-        yield check_size
-    finally:
-        _withdraw(ticket)
-
-
-def most_pixels(samples: int, max_pixels: int | None = None) -> tuple[int, str]:
-    """Return how many pixels a picture may have now, and that limit in words.
-
-    For decoders that cannot call back; what is being decoded elsewhere counts as taken.
-
-    Args:
-        samples: Samples per pixel.
-        max_pixels: As for ``decoding``.
-    """
-    limit = max_pixels_of_process() if max_pixels is None else max_pixels
-    words = f"the limit of {limit:,}; raise it with --max-pixels"
-    if max_pixels is not None or _process.max_pixels is not None:
-        return limit, words
-    with _process.changed:
-        free = available_bytes()
-        taken = sum(_process.promised.values())
-    if free is None:
-        return limit, words
-    held = max(_ALWAYS_THERE, free - taken) // (BYTES_PER_SAMPLE * samples)
-    if held >= limit:
-        return limit, words
-    return held, f"the {held:,} that memory holds now; {_ADVICE}"
-
-
-_ADVICE = "free some, take fewer --jobs, or insist with --max-pixels"
-
-
-def _promise(ticket: object, width: int, height: int, samples: int) -> None:
-    """Set memory aside for a picture, if need be after others were decoded.
-
-    Raises:
-        ImageTooLarge: there is not enough.
-    """
-    need = width * height * samples * BYTES_PER_SAMPLE
-    if need <= _ALWAYS_THERE:
-        return
-    with _process.changed:
-        while True:
-            # Who waits holds nothing, so that no two wait for each other.
-            if _process.promised.pop(ticket, None) is not None:
-                _process.changed.notify_all()
-            others = sum(_process.promised.values())
-            free = available_bytes()
-            if free is None or need <= free - others:
-                _process.promised[ticket] = need
+        def check_size(width: int, height: int, samples: int) -> None:
+            check_pixels(width, height, samples)
+            if insisted:
                 return
-            if not others:
+            need = width * height * samples * BYTES_PER_SAMPLE
+            try:
+                reserve(need)
+            except NotEnough as error:
                 raise ImageTooLarge(
                     f"has {width}x{height} pixels and needs {_gigabytes(need)} of memory, "
-                    f"{_gigabytes(free)} are free; {_ADVICE} {width * height}"
-                )
-            _process.changed.wait()
+                    f"{_gigabytes(error.free)} are free; free some, take fewer --jobs, or insist "
+                    f"with --max-pixels {width * height}"
+                ) from error
 
-
-def _withdraw(ticket: object) -> None:
-    with _process.changed:
-        if _process.promised.pop(ticket, None) is not None:
-            _process.changed.notify_all()
+        yield check_size
 
 
 def _gigabytes(count: int) -> str:

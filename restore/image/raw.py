@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import IFDRational
 from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
 from restore.image.colour import SRGB_TO_XYZ
-from restore.image.limits import most_pixels
+from restore.image.limits import decoding
 from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
 from restore.image.raw_picture import RawPicture
 from restore.image.raw_process import ask
@@ -137,14 +137,14 @@ def _asked(
             head = file.read(HEAD_BYTES)
             if not _may_be_raw(head):
                 raise UnsupportedImage(f"is not a camera RAW file{_advice(head)}")
-        most, limit = most_pixels(_SAMPLES, max_pixels)
-        request = {
-            "path": str(path.resolve()),
-            "max_pixels": most,
-            "limit": limit,
-            "look": look,
-        }
-        return ask(request, seconds=seconds)
+        file_name = str(path.resolve())
+        # While it waits for memory it must not keep a child from others.
+        sizes, _ = ask({"path": file_name, "only": "size"}, seconds=seconds)
+        with decoding(max_pixels) as check_size:
+            check_size(sizes["width"], sizes["height"], _SAMPLES)
+            most = sizes["width"] * sizes["height"]
+            request = {"path": file_name, "max_pixels": most, "look": look}
+            return ask(request, seconds=seconds)
     except InputError as error:
         raise type(error)(f"{name}: {error}") from error
     except OSError as error:

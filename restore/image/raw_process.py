@@ -33,7 +33,7 @@ _OUT_OF_TIME = -getattr(signal, "SIGXCPU", 0) or None  # the exit code
 def ask(request: dict[str, Any], *, seconds: float) -> tuple[dict[str, Any], bytes]:
     """Return the header and the samples that a child process reads from a file.
 
-    Waits while all children are busy.
+    A request for the size alone has no samples. Waits while all children are busy.
 
     Args:
         request: Request as ``raw_worker`` takes it.
@@ -148,7 +148,9 @@ class _Child:
         header: dict[str, Any] = json.loads(_exactly(self.process.stdout, length))
         if "error" in header:
             if header["error"] == "large":
-                raise ImageTooLarge(f"has {header['message']} pixels, more than {request['limit']}")
+                raise ImageTooLarge(
+                    f"has {header['message']} pixels, more than {request['max_pixels']:,}"
+                )
             raise _ERRORS[header["error"]](header["message"])
         return header, _exactly(self.process.stdout, 2 * math.prod(header["shape"]))
 

@@ -1,7 +1,9 @@
 """The child process that reads RAW files; run as a script, so that it imports next to nothing.
 
 Requests are lines of JSON on standard input. Each is answered on standard output by the length of
-a JSON header (eight bytes, little-endian), the header, and the mosaic's samples if there is one.
+a JSON header (eight bytes, little-endian), the header, and the mosaic's samples if there is one. A
+request holds the path, and either that only the size is asked for, or the most pixels that may be
+read and the look, None for the mosaic.
 """
 
 import contextlib
@@ -65,6 +67,8 @@ def main() -> None:
 
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
+        if request.get("only") == "size":
+            return _size(request)
         return (_develop if request["look"] else _read)(request)
     except _Refused as error:
         return {"error": "unsupported", "message": str(error)}, b""
@@ -123,23 +127,37 @@ def _address_space() -> int:
 
 
 @contextlib.contextmanager
-def _opened(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
-    size = os.stat(request["path"]).st_size
+def _opened(path: str) -> Iterator[rawpy.RawPy]:
+    """Open a file of which no samples are read yet."""
+    size = os.stat(path).st_size
     _limit(_OPENING_BYTES + 2 * size, _OPENING_S)
     with contextlib.ExitStack() as stack:
         raw = stack.enter_context(rawpy.RawPy())
         try:
-            raw.open_file(request["path"])
+            raw.open_file(path)
         except UnicodeEncodeError:  # rawpy passes on names in UTF-8 only
-            raw.open_buffer(stack.enter_context(open(request["path"], "rb")))
-        pixels = raw.sizes.raw_width * raw.sizes.raw_height
-        if pixels > request["max_pixels"]:
-            raise _TooLarge(f"{raw.sizes.raw_width}x{raw.sizes.raw_height}")
-        if pixels > _MOST_PIXELS_PER_BYTE * size:
+            raw.open_buffer(stack.enter_context(open(path, "rb")))
+        if raw.sizes.raw_width * raw.sizes.raw_height > _MOST_PIXELS_PER_BYTE * size:
             raise ValueError("it is too short for its pixels")
+        yield raw
+
+
+def _size(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    with _opened(request["path"]) as raw:
+        sizes = raw.sizes
+        return {"shape": (0,), "width": sizes.raw_width, "height": sizes.raw_height}, b""
+
+
+@contextlib.contextmanager
+def _unpacked(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
+    with _opened(request["path"]) as raw:
+        pixels = raw.sizes.raw_width * raw.sizes.raw_height
+        if pixels > request["max_pixels"]:  # the file is another than the one that was measured
+            raise _TooLarge(f"{raw.sizes.raw_width}x{raw.sizes.raw_height}")
         per_pixel = (
             (_DEVELOPING_BYTES, _DEVELOPING_S) if request["look"] else (_READING_BYTES, _READING_S)
         )
+        size = os.stat(request["path"]).st_size
         _limit(_OPENING_BYTES + size + per_pixel[0] * pixels, _OPENING_S + per_pixel[1] * pixels)
         raw.unpack()
         yield raw
@@ -147,7 +165,7 @@ def _opened(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
 
 def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     """Return LibRaw's own picture, 16 bits, as it lies on the sensor."""
-    with _opened(request) as raw:
+    with _unpacked(request) as raw:
         samples = raw.postprocess(
             **_LOOKS[request["look"]],
             use_camera_wb=True,
@@ -160,7 +178,7 @@ def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    with _opened(request) as raw:
+    with _unpacked(request) as raw:
         sizes = raw.sizes
         pattern = raw.raw_pattern
         if raw.raw_type != rawpy.RawType.Flat or pattern is None:

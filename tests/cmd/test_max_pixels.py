@@ -93,9 +93,7 @@ def test_every_command_refuses_larger_pictures(
     ended = run(*command.format(**models).split(), "--max-pixels", "1000")
     said = ended.err + ended.out
     assert ended.code in (1, 2)
-    assert "the limit is 1,000; raise it with --max-pixels" in said or (
-        "more than the limit of 1,000; raise it with --max-pixels" in said
-    )
+    assert "the limit is 1,000; raise it with --max-pixels" in said
     assert max_pixels_of_process() == DEFAULT_MAX_PIXELS
 
 
@@ -112,7 +110,7 @@ def test_functions_that_take_paths_refuse_larger_pictures(color_model: Path) -> 
         ):
             with pytest.raises(restore.RestoreError, match="the limit is 1,000"):
                 read("photos/00.png")
-        with pytest.raises(restore.RestoreError, match="the limit of 1,000"):
+        with pytest.raises(restore.RestoreError, match="the limit is 1,000"):
             restore.read_raw("raw.dng")
         with pytest.raises(restore.RestoreError, match="the limit is 1,000"):
             load_psf(Path("light/a.exr"))

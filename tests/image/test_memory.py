@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,10 @@ from restore.image.limits import (
     decoding,
     limited,
     max_pixels_of_process,
-    most_pixels,
     pixel_check,
 )
 from restore.image.memory import available_bytes
+from restore.image.raw import read_raw
 
 GIGABYTE = 10**9
 MEGAPIXEL = BYTES_PER_SAMPLE * 3 * 10**6
@@ -116,7 +117,7 @@ def test_where_nothing_is_known_nothing_is_refused(
 ) -> None:
     monkeypatch.delattr("restore.image.memory.os.sysconf", raising=False)
     assert available_bytes(tmp_path) is None
-    monkeypatch.setattr("restore.image.limits.available_bytes", lambda: None)
+    monkeypatch.setattr("restore.image.reservation.available_bytes", lambda: None)
     with decoding() as check_size:
         check_size(20_000, 20_000, 4)
 
@@ -134,7 +135,7 @@ def test_damaged_readings_are_passed_over(system: Callable[..., Path]) -> None:
 def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Set how many bytes are free."""
     return lambda count: monkeypatch.setattr(
-        "restore.image.limits.available_bytes", lambda: int(count)
+        "restore.image.reservation.available_bytes", lambda: int(count)
     )
 
 
@@ -221,16 +222,38 @@ def test_two_that_wait_do_not_wait_for_each_other(free: Callable[[float], None])
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_decoders_that_cannot_ask_are_told_the_limit(free: Callable[[float], None]) -> None:
-    free(100 * MEGAPIXEL)
-    assert most_pixels(3) == (
-        100_000_000,
-        "the 100,000,000 that memory holds now; free some, take fewer --jobs, or insist with "
-        "--max-pixels",
-    )
-    assert most_pixels(3, 10)[0] == 10
-    free(10**6 * GIGABYTE)
-    assert most_pixels(3) == (
-        DEFAULT_MAX_PIXELS,
-        "the limit of 500,000,000; raise it with --max-pixels",
-    )
+def test_a_raw_file_shares_the_memory_too(
+    free: Callable[[float], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "one.dng"
+    path.write_bytes(b"II*\0")
+    asked = []
+    started = threading.Event()
+
+    def ask(request: dict[str, Any], *, seconds: float) -> tuple[dict[str, Any], bytes]:
+        del seconds
+        if "only" in request:
+            started.set()
+            return {"width": 10_000, "height": 10_000}, b""
+        asked.append(request["max_pixels"])
+        raise CorruptImage("is read")
+
+    def read() -> None:
+        with pytest.raises(CorruptImage, match="is read"):
+            read_raw(path)
+
+    monkeypatch.setattr("restore.image.raw.ask", ask)
+    free(99 * MEGAPIXEL)
+    with pytest.raises(ImageTooLarge, match=r"one\.dng: has 10000x10000 pixels and needs 3\.9 GB"):
+        read_raw(path)
+    free(150 * MEGAPIXEL)
+    started.clear()
+    with decoding() as check_size:
+        check_size(10_000, 10_000, 3)
+        thread = threading.Thread(target=read)
+        thread.start()
+        assert started.wait(10)
+        thread.join(0.3)
+        assert asked == []
+    thread.join(10)
+    assert asked == [100_000_000]
