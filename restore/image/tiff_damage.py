@@ -4,17 +4,18 @@ Most decoders raise where data are damaged or end early. Those of JPEG and CCITT
 missing: their data are looked at once more.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.errors import CorruptImage
 from restore.image.ccitt import lacks_rows
 from restore.image.jpeg_samples import jpeg_damage
 
-__all__ = ["damage_of", "decode_page"]
+__all__ = ["damage_of", "decode_page", "decoded_segment"]
 
 _CCITT, _JPEG = (2, 3, 4), 7
 _LEAST_BIT_FIRST = 2
@@ -34,24 +35,40 @@ def decode_page(page: Any) -> tuple[NDArray[Any], str]:
         samples = page.asarray(maxworkers=1, buffersize=_READ_BYTES)
     except MemoryError:
         raise
-    except Exception:
-        samples, lost = _salvaged(page)
-        if lost == len(page.dataoffsets):
-            raise
-        return samples, _sentence(page, lost)
-    return samples, damage_of(page)
+    except Exception:  # decoders may raise anything on damaged data
+        samples = np.zeros(page.shaped, page.dtype)
+        damaged = _damage(page, samples)
+        return samples.reshape(page.shape), damaged
+    made_up = sum(_is_made_up(page, *segment) for segment in _segments(page))
+    return samples, _sentence(page, made_up)
 
 
 def damage_of(page: Any) -> str:
-    """Return how many strips or tiles are damaged of those whose decoders do not tell, or ""."""
-    is_damaged: Callable[[Any, bytes, int], bool]
-    if page.compression in _CCITT:
-        is_damaged = _lacks_rows
-    elif page.compression == _JPEG:
-        is_damaged = _is_damaged_jpeg
-    else:
-        return ""
-    return _sentence(page, sum(is_damaged(page, data, index) for data, index in _segments(page)))
+    """Return what ``decode_page`` says of damage, from decoding strip by strip or tile by tile.
+
+    Raises:
+        Exception: whatever tifffile raises where none can be decoded.
+    """
+    return _damage(page, None)
+
+
+def decoded_segment(page: Any, data: bytes, index: int) -> Any:
+    """Return tifffile's samples, place and shape of a strip or tile, or None if it is damaged."""
+    try:
+        return _decode(page, data, index)
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+
+
+def _decode(page: Any, data: bytes, index: int) -> Any:
+    # Only JPEG has tables, which several strips may share.
+    tables = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
+    decoded = page.decode(data, index, **tables)
+    if decoded[0].shape[-1] != page.shaped[-1]:
+        raise CorruptImage("has a strip or tile of another number of samples")
+    return decoded
 
 
 def _sentence(page: Any, count: int) -> str:
@@ -59,32 +76,41 @@ def _sentence(page: Any, count: int) -> str:
     return f"is damaged or cut short ({of})" if count else ""
 
 
-def _salvaged(page: Any) -> tuple[NDArray[Any], int]:
-    """Decode what can be; return the samples, and how many strips or tiles are lost."""
-    samples, lost = np.zeros(page.shaped, page.dtype), 0
-    tables = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
+def _damage(page: Any, samples: NDArray[Any] | None) -> str:
+    """Decode what can be, into samples of tifffile's "shaped" if given; return what is damaged."""
+    lost = made_up = 0
     for data, index in _segments(page):
-        try:
-            segment, (plane, _, top, left, _), _ = page.decode(data, index, **tables)
+        decoded = decoded_segment(page, data, index)
+        if decoded is None:
+            lost += 1
+            continue
+        made_up += _is_made_up(page, data, index)
+        if samples is not None:
+            segment, (plane, _, top, left, _), _ = decoded
             within = segment[:, : page.imagelength - top, : page.imagewidth - left]
             _, height, width, _ = within.shape
             samples[plane, :, top : top + height, left : left + width] = within
-        except MemoryError:
-            raise
-        except Exception:  # decoders may raise anything on damaged data
-            lost += 1
-    return samples.reshape(page.shape), lost
+    if lost == len(page.dataoffsets):
+        _decode(page, data, index)
+    return _sentence(page, lost + made_up)
 
 
-def _segments(page: Any) -> Any:
+def _segments(page: Any) -> Iterator[tuple[bytes, int]]:
     """Yield the data and the index of every strip or tile."""
-    return page.parent.filehandle.read_segments(
+    yield from page.parent.filehandle.read_segments(
         page.dataoffsets,
         page.databytecounts,
         length=len(page.dataoffsets),
         buffersize=_READ_BYTES,
         flat=True,
     )
+
+
+def _is_made_up(page: Any, data: bytes, index: int) -> bool:
+    """Return whether a strip or tile that was decoded lacks pixels, though its decoder kept mum."""
+    if page.compression in _CCITT:
+        return _lacks_rows(page, data, index)
+    return page.compression == _JPEG and _is_damaged_jpeg(page, data)
 
 
 def _lacks_rows(page: Any, data: bytes, index: int) -> bool:
@@ -100,6 +126,6 @@ def _lacks_rows(page: Any, data: bytes, index: int) -> bool:
     return lacks_rows(turned(data), decode)
 
 
-def _is_damaged_jpeg(page: Any, data: bytes, _index: int) -> bool:
+def _is_damaged_jpeg(page: Any, data: bytes) -> bool:
     # Strips may share tables, which stand before the data, between the same markers.
     return bool(jpeg_damage(page.jpegtables[:-2] + data[2:] if page.jpegtables else data))

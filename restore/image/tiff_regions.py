@@ -17,7 +17,7 @@ from restore.image.limits import BYTES_PER_SAMPLE, pixel_check
 from restore.image.picture import Picture
 from restore.image.samples import planes
 from restore.image.tiff import black_at_zero, checked_page, described, peak_of
-from restore.image.tiff_damage import damage_of
+from restore.image.tiff_damage import damage_of, decoded_segment
 
 __all__ = [
     "MEMORY_BUDGET_BYTES",
@@ -104,7 +104,8 @@ def open_out_of_core(
             page: Any = checked_page(tiff, pixel_check())
             if not _is_large(page, budget) or not _comes_in_parts(page, budget):
                 return None
-            like = replace(described(page, file), damaged=damage_of(page))
+            damaged = "" if _is_plain(page) else damage_of(page)
+            like = replace(described(page, file), damaged=damaged)
         checked_damage(str(path), like.damaged)
     return OutOfCorePicture(path=path, height=int(page.imagelength), like=like, workplace=workplace)
 
@@ -162,7 +163,7 @@ class _Regions:
         return black_at_zero(self._page, samples[..., 0] if samples.shape[2] == 1 else samples)
 
     def _band(self, index: int) -> NDArray[Any]:
-        """Return one strip, or one row of tiles, decoded: full rows ``[h, W, S]``."""
+        """Return one strip, or one row of tiles, decoded: full rows ``[h, W, S]``, 0 where lost."""
         page = self._page
         top = index * self._band_rows
         height = min(self._band_rows, page.imagelength - top)
@@ -170,13 +171,14 @@ class _Regions:
         if self._is_plain:
             return self._stored(top, height)
         planes, _, width, contiguous = _grid(page)
-        band = np.empty(shape, page.dtype)
+        band = np.zeros(shape, page.dtype)
         per_plane = len(page.dataoffsets) // planes
         for plane in range(planes):
             for column in range(width):
-                segment, (_, _, _, left, _), _ = self._segment(
-                    plane * per_plane + index * width + column
-                )
+                decoded = self._segment(plane * per_plane + index * width + column)
+                if decoded is None:
+                    continue
+                segment, (_, _, _, left, _), _ = decoded
                 within = segment[0, :height, : page.imagewidth - left]
                 channels = slice(None) if contiguous else slice(plane, plane + 1)
                 band[: len(within), left : left + within.shape[1], channels] = within
@@ -185,10 +187,7 @@ class _Regions:
     def _segment(self, index: int) -> Any:
         page = self._page
         self._file.seek(page.dataoffsets[index])
-        data = self._file.read(page.databytecounts[index])
-        # Only JPEG has tables, which several strips may share.
-        tables = {} if page.jpegtables is None else {"jpegtables": page.jpegtables}
-        return page.decode(data, index, **tables)
+        return decoded_segment(page, self._file.read(page.databytecounts[index]), index)
 
     def _stored(self, top: int, height: int) -> NDArray[Any]:
         """Return rows of samples that are stored one after the other, without compression."""

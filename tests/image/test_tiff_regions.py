@@ -1,7 +1,9 @@
 """TIFF files that are read part by part are the pictures that `decode` reads."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from restore.errors import CorruptImage, ImageTooLarge
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
+from restore.image.damage import keeping_damaged, noting_damage
 from restore.image.decode import decode
 from restore.image.encode import encode, encode_rows
 from restore.image.limits import limited
@@ -167,17 +170,39 @@ def test_the_limit_on_pixels_holds(tmp_path: Path) -> None:
         out_of_core(tmp_path / "a.tif")
 
 
-def test_a_damaged_strip_is_an_error_that_names_the_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, samples(3), photometric="rgb", rowsperstrip=8, compression="zlib")
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 8}, {"tile": (16, 32)}], ids=str)
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_damaged_parts_are_told_and_kept_as_in_memory(
+    tmp_path: Path, layout: dict[str, object], planar: str
+) -> None:
+    path = with_damage(tmp_path / "a.tif", [5, 9], planarconfig=planar, **layout)
+    with pytest.raises(CorruptImage) as refused:
+        decode(path)
+    with pytest.raises(CorruptImage, match=r"a\.tif: is damaged or cut short \(2 of ") as early:
+        out_of_core(path)
+    assert str(early.value) == str(refused.value)
+    with keeping_damaged(True), noting_damage() as noted:
+        assert_reads_as_whole(path)
+        assert noted == {str(path): decode(path).damaged}
+
+
+def test_a_file_of_which_nothing_can_be_decoded_is_not_kept(tmp_path: Path) -> None:
+    path = with_damage(tmp_path / "a.tif", range(38), rowsperstrip=8)
+    for read in (decode, out_of_core):
+        with keeping_damaged(True), pytest.raises(CorruptImage, match=r"a\.tif: is damaged"):
+            read(path)
+
+
+def with_damage(path: Path, indices: Iterable[int], **options: Any) -> Path:
+    """Write a deflate TIFF of which some strips or tiles cannot be decoded."""
+    pixels = samples(3)
+    if options.get("planarconfig") == "separate":
+        pixels = np.moveaxis(pixels, -1, 0)
+    tifffile.imwrite(path, pixels, photometric="rgb", compression="zlib", **options)
     with tifffile.TiffFile(path) as tiff:
-        offset = tiff.pages.first.dataoffsets[5]
+        offsets = tiff.pages.first.dataoffsets
     data = bytearray(path.read_bytes())
-    data[offset : offset + 50] = bytes(50)
+    for index in indices:
+        data[offsets[index] : offsets[index] + 50] = bytes(50)
     path.write_bytes(data)
-    source = out_of_core(path)
-    assert source is not None
-    with source.opened() as read:
-        read((slice(0, 40), slice(0, WIDTH)))
-        with pytest.raises(CorruptImage, match=r"a\.tif: is damaged"):
-            read((slice(40, 48), slice(0, WIDTH)))
+    return path
