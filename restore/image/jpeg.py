@@ -19,7 +19,7 @@ from restore.image.jpeg_metadata import (
     video_of,
     whole_xmp,
 )
-from restore.image.jpeg_samples import decode_jpeg
+from restore.image.jpeg_samples import UnusualSampling, decode_jpeg
 from restore.image.jpeg_stream import (
     coded_of,
     end_of_stream,
@@ -62,7 +62,7 @@ def read_jpeg(file: BinaryIO, check_size: CheckSize) -> Picture:
         file.seek(0)
         try:
             return decode_jpeg(file.read(), "GRAY" if gray_or_rgb(image).mode == "L" else "RGB")
-        except ValueError:  # an unusual sampling of the colours, or not JPEG at all
+        except UnusualSampling:
             file.seek(0)
             return loaded_samples(image)
 

@@ -15,20 +15,20 @@ warnings mean that pixels are lost:
 - "Premature end of JPEG file": the end marker is missing. Nothing is lost if that is all.
 
 Warnings that mean nothing for the pixels: "extraneous bytes" between the segments of the header,
-"unknown JFIF revision number", "Unknown Adobe color transform code", "Invalid SOS parameters for
-sequential JPEG". libjpeg does not warn of bytes after the end marker, nor of scans that a
-progressive file lacks: the latter is checked here.
+"bad ICC marker", "unknown JFIF revision number", "Unknown Adobe color transform code", "Invalid SOS
+parameters for sequential JPEG". libjpeg does not warn of bytes after the end marker, nor of scans
+that a progressive file lacks: the latter is checked here.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-__all__ = ["decode_jpeg", "jpeg_damage"]
+__all__ = ["UnusualSampling", "decode_jpeg", "jpeg_damage"]
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _EXTRANEOUS = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]{2})")
@@ -36,9 +36,16 @@ _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
 _WITHOUT_LENGTH = {0x01, _START, _END}
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
-_JFIF, _ADOBE = 0xE0, 0xEE
+_JFIF, _ICC, _ADOBE = 0xE0, 0xE2, 0xEE
+_ICC_PROFILE = b"ICC_PROFILE\x00"
 _MOST_REPAIRS = 8
+"""More than there are kinds of repairs; each mends all places of its kind."""
+_UNUSUAL_SAMPLING = "Could not determine subsampling"
 _COEFFICIENTS = 64
+
+
+class UnusualSampling(ValueError):
+    """The colours are sampled in a way that the decoder does not know."""
 
 
 class _Segment(NamedTuple):
@@ -63,9 +70,20 @@ def decode_jpeg(
         Samples ``[H, W, 1]`` or ``[H, W, 3]``, and what is damaged, or "".
 
     Raises:
-        ValueError: nothing can be decoded, or not by this decoder, which knows the usual kinds of
-            chroma subsampling only.
+        UnusualSampling: as it says.
+        ValueError: nothing can be decoded.
     """
+    try:
+        return _decode(data, colours, shrink)
+    except ValueError as error:
+        if _UNUSUAL_SAMPLING in str(error):
+            raise UnusualSampling(str(error)) from error
+        raise
+
+
+def _decode(
+    data: bytes, colours: Literal["GRAY", "RGB"], shrink: int
+) -> tuple[NDArray[np.uint8], str]:
     whole = data
     for _ in range(_MOST_REPAIRS):
         try:
@@ -99,6 +117,11 @@ def _repaired(data: bytes, warning: str) -> bytes | None:
         return data + bytes((0xFF, _END))
     if found := _EXTRANEOUS.search(warning):
         return _without_filling(data, int(found[1]), int(found[2], 16))
+    if warning.startswith("Corrupt JPEG data: bad ICC marker"):
+        return _with_header_of(
+            data,
+            lambda each: each.marker != _ICC or not data[each.body].startswith(_ICC_PROFILE),
+        )
     if warning.startswith("Warning: unknown JFIF revision"):
         return _patched(data, _JFIF, 5, b"\x01\x01")
     if warning.startswith("Unknown Adobe color transform"):
@@ -109,16 +132,28 @@ def _repaired(data: bytes, warning: str) -> bytes | None:
 
 
 def _without_filling(data: bytes, count: int, marker: int) -> bytes | None:
-    is_header, end = True, 2
+    """Return the stream without the gaps in its header or, if it has none, before its end."""
+    mended = _with_header_of(data, lambda _: True)
+    if mended is not None or marker != _END:
+        return mended
     for segment in _segments(data):
-        if is_header and segment.start > end:
-            return data[:end] + data[segment.start :]
-        is_header = is_header and segment.marker != _SCAN
-        end = segment.body.stop
-        if segment.marker == marker == _END:
+        if segment.marker == _END:
             filling = data[segment.start - count : segment.start]
             is_filling = len(set(filling)) == 1
             return data[: segment.start - count] + data[segment.start :] if is_filling else None
+    return None
+
+
+def _with_header_of(data: bytes, is_kept: Callable[[_Segment], bool]) -> bytes | None:
+    """Return the stream with only these segments before its pixels, or None if it has no others."""
+    parts = []
+    for segment in _segments(data):
+        if is_kept(segment):
+            parts.append(data[segment.start : segment.body.stop])
+        if segment.marker == _SCAN:
+            parts.append(data[segment.body.stop :])
+            mended = b"".join(parts)
+            return None if mended == data else mended
     return None
 
 

@@ -96,6 +96,8 @@ def harmless(whole: bytes) -> dict[str, bytes]:
         "ones before the end": whole[:-2] + b"\xff" * 500 + END,
         "no end": whole[:-2],
         "blanks between segments": whole[:20] + b"   " + whole[20:],
+        "many blanks": whole[:20] + 9 * b"   \xff\xfe\x00\x03c" + whole[20:],
+        "a damaged profile": whole[:20] + b"\xff\xe2\x00\x12ICC_PROFILE\0\x03\x02ab" + whole[20:],
         "a JFIF of the future": whole.replace(b"JFIF\x00\x01", b"JFIF\x00\x07"),
         "an Adobe of the future": whole[:20] + adobe + whole[20:],
         "several": whole[:20] + adobe + b"   " + whole[20:-2] + bytes(9) + END,
@@ -112,10 +114,14 @@ def test_oddities_that_cost_no_pixels_are_accepted(photo: np.ndarray, progressiv
         np.testing.assert_array_equal(picture.pixels, expected, err_msg=oddity)
 
 
-@pytest.mark.parametrize("oddity", ["blanks between segments", "several"])
+@pytest.mark.parametrize(
+    "oddity", ["blanks between segments", "many blanks", "a damaged profile", "several"]
+)
 def test_oddities_do_not_hide_damage(photo: np.ndarray, oddity: str) -> None:
     data = harmless(jpeg(photo))[oddity]
-    assert is_refused(data[: len(data) // 2] + END)
+    half = data[: len(data) // 2] + END
+    assert is_refused(half)
+    assert decode(half, keep_damaged=True).damaged
 
 
 def test_unusual_sampling_is_still_read(photo: np.ndarray) -> None:
