@@ -15,7 +15,7 @@ from restore.image.codecs import ImageFormat, sniff
 from restore.image.coerce import ImageLike, as_picture
 from restore.image.damage import checked_damage
 from restore.image.decode import decode, named_errors
-from restore.image.gray import LOSSY_GRAY, is_gray
+from restore.image.gray import gray_tolerance, is_gray
 from restore.image.limits import decoding
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, upright, upright_plane
@@ -37,6 +37,7 @@ class Part:
         pixels: float32 ``[C, H, W]``, C >= 1; integer samples are scaled so that the largest code
             is 1.0.
         bit_depth: 8 or 16 for integer samples, 16 or 32 for floating point.
+        gray_tolerance: Difference of channels that lossy compression may have left in gray.
 
     Raises:
         UsageError: pixels are not float32 ``[C, H, W]``, or empty.
@@ -49,6 +50,7 @@ class Part:
 
     pixels: NDArray[np.float32]
     bit_depth: int = 8
+    gray_tolerance: float = 0.0
 
     def __post_init__(self) -> None:
         """Check once, so that nobody downstream has to."""
@@ -69,7 +71,7 @@ class Part:
 
         Every other part stays as it is.
         """
-        if (self.channels, channels) == (3, 1) and is_gray(self.pixels, LOSSY_GRAY):
+        if (self.channels, channels) == (3, 1) and is_gray(self.pixels, self.gray_tolerance):
             return replace(self, pixels=self.pixels[1:2])
         return self
 
@@ -121,7 +123,11 @@ def _part_of(picture: Picture) -> Part:
     if picture.alpha is not None and not picture.alpha_is_opacity:
         every = np.concatenate([picture.pixels, picture.alpha[None]])
         return Part(pixels=every, bit_depth=picture.bit_depth)
-    return Part(pixels=picture.pixels, bit_depth=picture.bit_depth)
+    return Part(
+        pixels=picture.pixels,
+        bit_depth=picture.bit_depth,
+        gray_tolerance=gray_tolerance(picture),
+    )
 
 
 def _bands(source: Path | bytes, max_pixels: int | None) -> Part | None:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.batch.out_of_core import ReadRows
-from restore.image.codecs import is_lossy
-from restore.image.gray import LOSSY_GRAY, is_gray
+from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture, Transfer
 from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
 from restore.image.tone import tone_of
@@ -52,7 +51,7 @@ class Domain:
             return picture
         pixels = picture.pixels
         if self.is_gray:
-            pixels = _mean(pixels) if is_lossy(picture.format) else pixels[:1]
+            pixels = _mean(pixels) if picture.is_lossy else pixels[:1]
         if self.scale != 1:
             pixels = pixels / np.float32(self.scale)
         transfer = Transfer.SRGB if self.holds_codes else picture.transfer
@@ -159,22 +158,19 @@ def domain_out_of_core(source: OutOfCorePicture) -> Domain:
 def _domain(like: Picture, height: int, rows: Rows) -> Domain:
     tone = tone_of(like)
     scale, holds_codes = _scale(like, height, rows) if like.is_float else (1.0, False)
-    is_one_curve = tone is None or len(tone.curves) == 1
     return Domain(
-        is_gray=like.channels == 3 and is_one_curve and _is_gray(like, height, rows),
+        is_gray=like.channels == 3 and _is_gray(height, rows),
         scale=scale,
         holds_codes=holds_codes,
         tone="" if tone is None or holds_codes else tone.name,
     )
 
 
-def _is_gray(like: Picture, height: int, rows: Rows) -> bool:
-    """Return whether all pixels have equal channels; of most colour pictures one part is read."""
-    tolerance = LOSSY_GRAY if is_lossy(like.format) else 0.0
+def _is_gray(height: int, rows: Rows) -> bool:
+    """Return whether all pixels are gray; of most colour pictures one part is read."""
     starts = range(0, height, _ROWS_AT_ONCE)
     return height > 0 and all(
-        is_gray(rows(start, min(height, start + _ROWS_AT_ONCE)).pixels, tolerance)
-        for start in starts
+        is_gray_as_rgb(rows(start, min(height, start + _ROWS_AT_ONCE))) for start in starts
     )
 
 

@@ -29,10 +29,9 @@ from restore.hdr.radiance import (
     linearised,
 )
 from restore.hdr.task import TASK
-from restore.image.codecs import is_lossy
 from restore.image.coerce import ImageLike, as_picture
 from restore.image.colour import SRGB_PRIMARIES
-from restore.image.gray import LOSSY_GRAY, is_gray
+from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture, Transfer, with_alpha_kind
 from restore.image.saturation import saturation_levels
 from restore.models.optical_element import psf_of
@@ -145,9 +144,7 @@ class HdrReconstructor(Reopened):
         picture = with_alpha_kind(picture, premultiplied=False)
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
             raise InputError("has light above white, so it is of high dynamic range already")
-        gray_as_rgb = picture.channels == 3 and is_gray(
-            picture.pixels, LOSSY_GRAY if is_lossy(picture.format) else 0
-        )
+        gray_as_rgb = is_gray_as_rgb(picture)
         if gray_as_rgb:
             picture = picture.with_pixels(picture.pixels[1:2])
         levels = self._levels(picture, saturation)
@@ -199,7 +196,7 @@ class HdrReconstructor(Reopened):
             return np.full(picture.channels, saturation, dtype=np.float32)
         if self._mode == "optics":
             return np.full(picture.channels, 1 - 0.5 / 65535, dtype=np.float32)
-        return saturation_levels(picture.pixels, is_lossy=is_lossy(picture.format))
+        return saturation_levels(picture.pixels, is_lossy=picture.is_lossy)
 
     def _single(
         self, light: NDArray[np.float32], white: NDArray[np.float32]

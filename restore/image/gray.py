@@ -3,12 +3,27 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LOSSY_GRAY", "is_gray"]
+from restore.image.picture import Picture
+from restore.image.tone import tone_of
 
-LOSSY_GRAY = 1.01 / 255
-"""Difference of channels that lossy compression leaves in gray."""
+__all__ = ["gray_tolerance", "is_gray", "is_gray_as_rgb"]
 
+_LOSSY_GRAY = 1.01 / 255
 _ROWS_AT_ONCE = 256
+
+
+def gray_tolerance(picture: Picture) -> float:
+    """Return the difference of channels that compression may have left in gray; else 0."""
+    return _LOSSY_GRAY if picture.is_lossy else 0.0
+
+
+def is_gray_as_rgb(picture: Picture) -> bool:
+    """Return whether all pixels are gray: equal channels of one tone curve, but for losses."""
+    if picture.channels != 3:
+        return False
+    tone = tone_of(picture)
+    is_one_curve = tone is None or len(tone.curves) == 1
+    return is_one_curve and is_gray(picture.pixels, gray_tolerance(picture))
 
 
 def is_gray(pixels: NDArray[np.float32], tolerance: float = 0.0) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UsageError
-from restore.image.codecs import ImageFormat
+from restore.image.codecs import ImageFormat, is_lossy
 
 if TYPE_CHECKING:
     from restore.image.cicp import Cicp
@@ -131,6 +131,11 @@ class Picture:
     def width(self) -> int:
         """Columns."""
         return int(self.pixels.shape[2])
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether lossy compression may have changed the samples."""
+        return is_lossy(self.format) and not self.is_lossless
 
     def with_pixels(self, pixels: NDArray[np.float32], **changes: Any) -> "Picture":
         """Return the same picture with other pixels (and, if given, other fields)."""

@@ -7,8 +7,10 @@ import tifffile
 from PIL import Image
 
 from restore.anomaly.network import shrunk
-from restore.anomaly.part import read_part
+from restore.anomaly.part import as_part, read_part
 from restore.errors import InputError, UnsupportedImage
+from restore.image.codecs import ImageFormat
+from restore.image.picture import Picture
 
 
 def bands(count: int, dtype: type = np.uint16) -> np.ndarray:
@@ -44,6 +46,14 @@ def test_gray_stored_as_rgb_fits_a_gray_network(tmp_path: Path) -> None:
     assert part.fitted_to(3) is part
     tinted = replace(part, pixels=part.pixels + np.float32([0, 0, 0.02])[:, None, None])
     assert tinted.fitted_to(1) is tinted
+
+
+@pytest.mark.parametrize("is_lossless", [True, False])
+def test_a_slight_tint_is_compression_only_where_that_is_lossy(is_lossless: bool) -> None:
+    tinted = np.full((3, 20, 20), 0.5, np.float32)
+    tinted[2] += np.float32(1 / 255)
+    picture = Picture(pixels=tinted, format=ImageFormat.WEBP, is_lossless=is_lossless)
+    assert as_part(picture).fitted_to(1).channels == (3 if is_lossless else 1)
 
 
 def test_pictures_are_turned_upright(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_lossy_gray_may_be_off_by_a_code_and_becomes_gray(
     red, _, blue = denoiser(lossy, sigma=15).picture.pixels
     np.testing.assert_array_equal(red, blue)
     assert not domain_of(replace(lossy, format=ImageFormat.PNG)).is_gray
+    assert not domain_of(replace(lossy, format=ImageFormat.WEBP, is_lossless=True)).is_gray
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,14 @@ def test_gray_stored_as_rgb_stays_gray(plain: Path) -> None:
     np.testing.assert_array_equal(stored.picture.pixels, expected.repeat(3, 0))
 
 
+def test_a_slight_tint_of_a_lossless_picture_stays(plain: Path) -> None:
+    gray = replace(_photograph(1), format=ImageFormat.WEBP, is_lossless=True)
+    tinted = gray.with_pixels(gray.pixels.repeat(3, 0))
+    tinted.pixels[2, :4] *= np.float32(0.998)
+    red, _, blue = HdrReconstructor("single", plain, device="cpu")(tinted).picture.pixels
+    assert (blue[:4] < red[:4]).any()
+
+
 def test_the_level_of_saturation_can_be_told(plain: Path) -> None:
     picture = _photograph()
     told = HdrReconstructor("single", plain, device="cpu")(picture, saturation=0.6)

@@ -9,7 +9,6 @@ from scipy import ndimage
 
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.response import Response
-from restore.image.codecs import is_lossy
 from restore.image.colour import REC709_LUMINANCE, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.develop import camera_to_srgb, gains_of
@@ -126,7 +125,7 @@ def _light(
     picture: Picture, response: Response | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return light ``[3, H, W]`` and its share of white; without a response, samples are linear."""
-    levels = saturation_levels(picture.pixels, is_lossy=is_lossy(picture.format))
+    levels = saturation_levels(picture.pixels, is_lossy=picture.is_lossy)
     samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
     whites = np.broadcast_to(np.minimum(levels, _LARGEST), (3,))
     light = np.empty(samples.shape, dtype=np.float32)
