@@ -205,7 +205,7 @@ def _sampled(like: Picture, height: int, rows: Rows) -> NDArray[np.float32]:
     """Return finite samples of pixels that are not transparent, of rows spread over the picture."""
     wanted = max(1, _MOST_SAMPLES // max(1, like.width * like.channels))
     parts = []
-    for row in range(0, height, -(-height // wanted)):
+    for row in range(0, height, max(1, -(-height // wanted))):
         part = rows(row, row + 1)
         values = part.pixels
         if part.alpha is not None and part.alpha_is_opacity:

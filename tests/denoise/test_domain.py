@@ -65,6 +65,12 @@ def test_lossy_gray_may_be_off_by_a_code_and_becomes_gray(
     assert not domain_of(replace(lossy, format=ImageFormat.WEBP, is_lossless=True)).is_gray
 
 
+@pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
+def test_a_picture_without_pixels_stays_as_it_is(size: tuple[int, int]) -> None:
+    empty = Picture(pixels=np.empty((3, *size), np.float32), is_float=True, bit_depth=32)
+    assert domain_of(empty).entered(empty).pixels.size == 0
+
+
 @pytest.mark.parametrize(
     ("scale", "is_light", "holds_codes"),
     [(255, False, True), (65535, False, True), (100, True, False), (4095, True, False)],
