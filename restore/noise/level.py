@@ -74,7 +74,7 @@ def estimate_noise(pixels: NDArray[np.float32]) -> NoiseLevel:
 
     Returns:
         The level in the units of ``pixels``, root mean square over channels; 0.0 where nothing can
-        be measured. Below 2/255, or in pictures smaller than 24x24 pixels, noise counts as white.
+        be measured. Below 2/255, or in pictures smaller than 23x23 pixels, noise counts as white.
 
     Raises:
         ValueError: ``pixels`` does not have three axes.

@@ -119,6 +119,11 @@ def test_small_pictures_are_measured_as_before(size: tuple[int, int]) -> None:
     assert estimate_noise(pixels).sigma == estimate_sigma_chw(pixels)
 
 
+@pytest.mark.parametrize(("side", "kind"), [(22, NoiseKind.WHITE), (23, NoiseKind.CORRELATED)])
+def test_correlation_shows_from_23_pixels_on(side: int, kind: NoiseKind) -> None:
+    assert estimate_noise(noisy(smooth(side=side), 25, 0.8)).kind is kind
+
+
 @pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_left_out(hole: float) -> None:
     pixels = noisy(smooth(), 12, 0.8)
