@@ -53,10 +53,6 @@ class Tone:
         """Return the linear light of samples ``[C, H, W]``."""
         return self._mapped(pixels, lambda samples, light: (samples, light))
 
-    def to_samples(self, light: Pixels) -> Pixels:
-        """Undo ``to_light``."""
-        return self._mapped(light, lambda samples, light: (light, samples))
-
     def encoded(self, pixels: Pixels) -> Pixels:
         """Return samples ``[C, H, W]`` encoded as sRGB; those of PQ and HLG stay."""
         if self.is_perceptual:
