@@ -27,7 +27,7 @@ def test_what_cannot_be_inspected_fails_alone(
     """Colour, damage and a missing file in the middle: one line each, the others are done."""
     part("in/a.png")
     Path("in/b.png").write_text("not a picture")
-    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save("in/c.png")
+    Image.fromarray(np.full((20, 20, 3), (200, 90, 30), np.uint8)).save("in/c.png")
     part("in/d.png", hole=True, width=33, height=70)
     ended = run("anomaly", "in", "missing.png", "--model", model, "-o", "r", "--fail-on-anomaly")
     assert ended.code == 1
