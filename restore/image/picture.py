@@ -35,7 +35,6 @@ class Transfer(StrEnum):
     """
 
     SRGB = "srgb"
-    GAMMA = "gamma"
     LINEAR = "linear"
 
 
