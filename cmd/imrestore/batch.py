@@ -80,11 +80,12 @@ def run(
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
-        elif options.report:
-            has_page = _work_with_page(plan, options, prepare, file_kind, report, page())
         else:
-            _work(plan, options, prepare, file_kind, report)
-        if not options.dry_run:
+            task = None if all(item.skip for item in plan.items) else prepare()
+            if options.report:
+                has_page = _work_with_page(plan, options, task, file_kind, report, page())
+            else:
+                _work(plan, options, task, file_kind, report)
             report.summarize()
     raise typer.Exit(report.exit_code if has_page else max(report.exit_code, ExitCode.SOME_FAILED))
 
@@ -147,7 +148,7 @@ def existing_of(options: RunOptions) -> "Existing":
 def _work_with_page(
     plan: "BatchPlan",
     options: FileOptions,
-    prepare: Callable[[], Work],
+    task: Work | None,
     kind: "FileKind[Any, Any]",
     report: Report,
     text: "PageText",
@@ -160,7 +161,7 @@ def _work_with_page(
     page = RunPage(options.report, text, existing_of(options), plan.closed)
     is_written = False
     try:
-        _work(plan, options, prepare, kind, report, page.add)
+        _work(plan, options, task, kind, report, page.add)
     finally:
         try:
             page.finish()
@@ -173,7 +174,7 @@ def _work_with_page(
 def _work(
     plan: "BatchPlan",
     options: FileOptions,
-    prepare: Callable[[], Work],
+    task: Work | None,
     kind: "FileKind[Any, Any]",
     report: Report,
     note: "Callable[[Outcome], None]" = lambda _: None,
@@ -184,7 +185,7 @@ def _work(
     from restore.files import remove_stale_parts
     from restore.image.codec import WriteOptions
 
-    if all(item.skip for item in plan.items):
+    if task is None:
         for folder in plan.folders:
             remove_stale_parts(folder)
         for item in plan.items:
@@ -192,7 +193,6 @@ def _work(
             note(outcome)
             report.add(outcome)
         return
-    task = prepare()
     stages = (OutOfCoreStages if kind.is_any_size else PictureStages)(
         kind=kind,
         restore=task.restore,

@@ -65,6 +65,19 @@ def test_the_page_goes_on_with_skip_existing(run: Run, photo: Photo, tiny_weight
     assert pictures("p.html") == [("skipped", "in/a.png"), ("skipped", "in/b.png")]
 
 
+def test_a_run_that_does_not_begin_leaves_the_page_as_it_was(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("a.png")
+    options = ("denoise", "a.png", "-o", "b.png", "--report", "page/p.html")
+    assert run(*options, "--model", "nope").code == 2
+    assert not Path("page").exists()
+    assert run(*options, "--model", tiny_weights).code == 0
+    page = Path("page/p.html").read_bytes()
+    assert run(*options, "--overwrite", "--model", "nope").code == 2
+    assert Path("page/p.html").read_bytes() == page
+
+
 def test_names_that_no_page_can_have_are_refused_before_work(
     run: Run, photo: Photo, tiny_weights: str
 ) -> None:
