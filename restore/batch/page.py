@@ -190,10 +190,10 @@ class RunPage:
             self._failure = error
 
     def _rendered_counts(self) -> bytes:
-        counts: list[tuple[str, object]] = [("pictures", self._counts[Status.DONE])]
+        counts: list[tuple[str, float]] = [("pictures", self._counts[Status.DONE])]
         counts += [(s, self._counts[s]) for s in (Status.SKIPPED, Status.FAILED) if self._counts[s]]
-        counts += [("megapixels", f"{self._megapixels:.4g}"), ("seconds", f"{self._seconds:.4g}")]
-        return _encoded(self._figures.render(counts=counts))
+        counts += [("megapixels", self._megapixels), ("seconds", self._seconds)]
+        return _encoded(self._figures.render(counts=[(name, _total(n)) for name, n in counts]))
 
     def _rendered(self, outcome: Outcome) -> bytes:
         record = outcome.record
@@ -248,6 +248,11 @@ def _notes(outcome: Outcome) -> Iterator[dict[str, str]]:
         yield {"kind": "note", "text": "Its result was there already and is kept."}
     if outcome.status is Status.DONE and outcome.views is None:
         yield {"kind": "note", "text": "Larger than memory: its pixels are not shown here."}
+
+
+def _total(value: float) -> str:
+    """Return a number without an exponent, with separators of thousands."""
+    return f"{value:,.0f}" if round(value) >= 1000 else f"{round(value, 3):.4g}"
 
 
 def _number(value: object) -> str:

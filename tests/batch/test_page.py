@@ -76,6 +76,18 @@ def test_a_page_holds_what_became_of_every_picture(tmp_path: Path, views: Views)
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["page.html"]
 
 
+@pytest.mark.parametrize(
+    ("megapixels", "shown"),
+    [(12345.6, "12,346"), (1234567, "1,234,567"), (999.96, "1,000"), (24.16, "24.16"),
+     (0.00002, "0"), (0.012, "0.012")],
+)  # fmt: skip
+def test_totals_are_plain_numbers(tmp_path: Path, megapixels: float, shown: str) -> None:
+    record = {"megapixels": megapixels, "seconds": 10000.0}
+    page = written(tmp_path / "p.html", outcome("a.png", None, record=record))
+    assert f"<b>{shown}</b><span>megapixels</span>" in page
+    assert "<b>10,000</b><span>seconds</span>" in page
+
+
 def test_everything_from_files_is_escaped(tmp_path: Path, views: Views) -> None:
     evil = '<script>alert("&")</script>\n<li class="x'
     page = written(
