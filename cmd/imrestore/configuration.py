@@ -165,14 +165,19 @@ def _check_table(file: str, where: tuple[str, ...], table: Mapping[str, Any], co
 
     keys, below = _keys(command), _commands(command)
     for key, value in table.items():
-        if key == _PRESET and not where and isinstance(value, dict):
-            for name, each in value.items():
+        name, is_table = ".".join((*where, key)), isinstance(value, dict)
+        if key == _PRESET and not where:
+            for preset, each in value.items() if is_table else [("NAME", value)]:
                 if not isinstance(each, dict):
-                    raise UsageError(f"{file}: a preset is a table, as in [{_PRESET}.{name}]")
-                _check_table(file, (_PRESET, name), each, command)
-        elif key in below and isinstance(value, dict):
+                    raise UsageError(f"{file}: a preset is a table, as in [{_PRESET}.{preset}]")
+                _check_table(file, (_PRESET, preset), each, command)
+        elif key in below and is_table:
             _check_table(file, (*where, key), value, below[key])
-        elif key not in keys or isinstance(value, dict):
+        elif key in below:
+            raise UsageError(f"{file}: {name} is a table; write its keys below [{name}]")
+        elif key in keys and is_table:
+            raise UsageError(f"{file}: {name} is no table; write {key} = VALUE")
+        elif key not in keys:
             place = f" in [{'.'.join(where)}]" if where else ""
             raise UsageError(f"{file}: unknown key {key}{place}{_suggested(key, {*keys, *below})}")
 
