@@ -6,7 +6,7 @@ from typing import Any
 
 from imrestore.exits import ExitCode, Stopped, leave_at_once, raise_on_signals
 from imrestore.output import log, print_tracebacks, say, say_bug, say_warnings
-from imrestore.streams import keep_libraries_off, open_streams, wants_library_messages
+from imrestore.streams import keep_libraries_off, open_streams, show_libraries
 
 
 def main() -> None:
@@ -15,11 +15,12 @@ def main() -> None:
     open_streams()
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    keep_libraries_off(shown=wants_library_messages(options))
+    keep_libraries_off()
     raise_on_signals()
     say_warnings()
     if "--debug" in options:
         print_tracebacks()
+        show_libraries()
     kept = [argument for argument in options if argument != "--debug"]
     try:
         code = run([*kept, *arguments[len(options) :]])

@@ -17,6 +17,7 @@ from imrestore.configuration import (
     load_defaults,
 )
 from imrestore.output import say
+from imrestore.streams import show_libraries
 
 __all__ = ["with_decoding_options", "with_options"]
 
@@ -66,6 +67,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         del values[_PRESET]
         _yield_to_rivals(values, defaults)
         if values.get("verbose"):
+            show_libraries()
             for default in defaults.values():
                 say(f"--{default.key} {_shown(default)} comes from {default.origin}")
         taken = {

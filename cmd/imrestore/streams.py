@@ -3,20 +3,16 @@
 OpenEXR prints to standard output, where records or a picture are expected; libpng and OpenEXR print
 to standard error, which ``--quiet`` keeps for errors. So the command prints to duplicates of the
 descriptors 1 and 2, and what libraries write to these is dropped, or goes to standard error on
-request. Nothing is switched while threads decode.
+request (``-v``, ``--debug``). Nothing is switched while threads decode.
 """
 
 import contextlib
 import io
 import os
-import re
 import sys
-from collections.abc import Sequence
 from typing import TextIO
 
-__all__ = ["keep_libraries_off", "open_streams", "wants_library_messages"]
-
-_VERBOSE = re.compile(r"--verbose|--debug|-[rq]*v[rqv]*")
+__all__ = ["keep_libraries_off", "open_streams", "show_libraries"]
 
 
 def open_streams() -> None:
@@ -36,24 +32,22 @@ def open_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def wants_library_messages(options: Sequence[str]) -> bool:
-    """Return whether a command line asks for details: -v, also as in -rv, or --debug."""
-    return any(_VERBOSE.fullmatch(option) for option in options)
-
-
-def keep_libraries_off(*, shown: bool) -> None:
-    """Print to duplicates of standard output and error, and redirect the descriptors 1 and 2.
-
-    Args:
-        shown: Whether what libraries print goes to standard error; else it is dropped.
-    """
+def keep_libraries_off() -> None:
+    """Print to duplicates of standard output and error, and drop what comes to 1 and 2."""
     sys.stderr = _Own(sys.stderr, os.dup(sys.stderr.fileno()))
-    target = os.dup(sys.stderr.fileno()) if shown else os.open(os.devnull, os.O_WRONLY)
     sys.stdout = _Own(sys.stdout, os.dup(sys.stdout.fileno()))
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
-        os.dup2(target, descriptor)
-    if target not in (1, 2):  # as it is where one of them was closed
-        os.close(target)
+        os.dup2(nowhere, descriptor)
+    if nowhere not in (1, 2):  # as it is where one of them was closed
+        os.close(nowhere)
+
+
+def show_libraries() -> None:
+    """After ``keep_libraries_off``, send what libraries print to standard error."""
+    if isinstance(sys.stderr, _Own):
+        for descriptor in (1, 2):
+            os.dup2(sys.stderr.fileno(), descriptor)
 
 
 class _Own(io.TextIOWrapper):

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imrestore.streams import wants_library_messages
 from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
@@ -59,18 +58,22 @@ def test_nothing_but_the_picture_goes_through_a_pipe(
     assert out == b""
 
 
-def test_libraries_are_heard_with_verbose(workplace: Path, spawn: Spawn, tiny_weights: str) -> None:
+@pytest.mark.parametrize("asked_by", ["-v", "-rv", "--debug", "variable", "file"])
+def test_libraries_are_heard_on_request(
+    workplace: Path,
+    spawn: Spawn,
+    tiny_weights: str,
+    monkeypatch: pytest.MonkeyPatch,
+    asked_by: str,
+) -> None:
     (workplace / "in.exr").write_bytes(damaged_exr())
-    process = spawn("denoise", "in.exr", "-o", "out/", "--json", "-v", "--model", tiny_weights)
+    if asked_by == "variable":
+        monkeypatch.setenv("IMRESTORE_VERBOSE", "1")
+    elif asked_by == "file":
+        (workplace / "imrestore.toml").write_text("verbose = true")
+    options = [asked_by] if asked_by.startswith("-") else []
+    process = spawn("denoise", "in.exr", "-o", "out/", "--json", *options, "--model", tiny_weights)
     out, err = process.communicate(timeout=120)
     assert json.loads(out)["status"] == "failed"
     assert b"EXR_ERR_CORRUPT_CHUNK" in err
     assert b"Warning: Exception raised" in err
-
-
-@pytest.mark.parametrize(
-    ("options", "wants"),
-    [(["-v"], True), (["-rv"], True), (["--debug"], True), (["-r", "-o", "v"], False)],
-)
-def test_details_may_be_asked_for_in_several_ways(options: list[str], wants: bool) -> None:
-    assert wants_library_messages(options) is wants
