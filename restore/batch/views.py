@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.image.colour import in_srgb_primaries, linear_to_srgb, srgb_to_linear
-from restore.image.picture import Picture, Transfer, upright_plane
+from restore.image.compare import upright_pixels
+from restore.image.picture import Picture, Transfer
 from restore.image.places import Place, informative_places
 
 __all__ = ["View", "Views", "views_of"]
@@ -99,7 +100,7 @@ def views_of(before: Pixels, after: Pixels, like: Picture) -> Views:
         after: The same, of the same size.
         like: Picture that gives the orientation and the primaries.
     """
-    before, after = (_upright(pixels, like.orientation) for pixels in (before, after))
+    before, after = (upright_pixels(pixels, like.orientation) for pixels in (before, after))
     to_srgb = _converter(like)
     height, width = after.shape[:2]
     largest = _PLANS[0]
@@ -187,13 +188,6 @@ def _around_gray(difference: NDArray[np.int16], gain: float) -> Pixels:
 
 def _size(files: _Files) -> int:
     return sum(len(after) + len(difference) for _, after, difference in files[0])
-
-
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    if orientation == 1:
-        return pixels
-    turned: Pixels = upright_plane(pixels.transpose(2, 0, 1), orientation).transpose(1, 2, 0)
-    return turned
 
 
 def _converter(like: Picture) -> Callable[[Pixels], Pixels]:

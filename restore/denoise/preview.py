@@ -12,8 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from restore.denoise.pixels import DETAIL_REACH, decoded, finish
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
-from restore.image.compare import viewable
-from restore.image.picture import Picture, Transfer, upright_plane
+from restore.image.compare import upright_image, viewable, viewable_profile
+from restore.image.picture import Picture
 from restore.image.places import Place, informative_places
 
 __all__ = ["SETTINGS", "ContactSheet", "Preview", "preview_of"]
@@ -77,12 +77,13 @@ class Preview:
             for part in self.parts
         ]
         like = self.parts[0].source
-        cells = [[_upright(pixels, like.orientation) for pixels in row] for row in rows]
+        cells = [[upright_image(pixels, like.orientation) for pixels in row] for row in rows]
         names = [part.place.name for part in self.parts]
         sheet = _sheet(cells, titles, names, "RGB" if self.channels == 3 else "L")
         file = BytesIO()
-        icc = None if like.transfer is Transfer.LINEAR else like.icc
-        sheet.save(file, "PNG", icc_profile=icc, compress_level=3)
+        # A profile that is made has to be one of gray or of colours, as the sheet is.
+        as_sheet = like.with_pixels(like.pixels[:1].repeat(self.channels, axis=0))
+        sheet.save(file, "PNG", icc_profile=viewable_profile(as_sheet), compress_level=3)
         return file.getvalue()
 
 
@@ -146,11 +147,6 @@ def preview_of(
 def _part_of(picture: Picture, area: tuple[slice, slice, slice]) -> Picture:
     alpha = None if picture.alpha is None else picture.alpha[area[1:]].copy()
     return replace(picture, pixels=picture.pixels[area].copy(), alpha=alpha)
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> Image.Image:
-    turned = upright_plane(pixels.transpose(2, 0, 1), orientation)
-    return Image.fromarray(turned[0] if len(turned) == 1 else turned.transpose(1, 2, 0))
 
 
 def _sheet(

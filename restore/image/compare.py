@@ -10,7 +10,14 @@ from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.stated import stated_profile
 
-__all__ = ["compare_png", "shown_white", "viewable"]
+__all__ = [
+    "compare_png",
+    "shown_white",
+    "upright_image",
+    "upright_pixels",
+    "viewable",
+    "viewable_profile",
+]
 
 _WIDEST_SIDE_BY_SIDE = 1280
 _SEAM = 4
@@ -62,7 +69,7 @@ def compare_png(before: NDArray[np.uint8], after: NDArray[np.uint8], like: Pictu
         after: the same, of the same size.
         like: picture that gives the orientation, and the ICC profile if its pixels are not linear.
     """
-    left, right = (_upright(pixels, like.orientation) for pixels in (before, after))
+    left, right = (upright_image(pixels, like.orientation) for pixels in (before, after))
     width, height = left.size
     if width <= _WIDEST_SIDE_BY_SIDE:
         canvas = Image.new(left.mode, (2 * width + _SEAM, height), "white")
@@ -73,11 +80,26 @@ def compare_png(before: NDArray[np.uint8], after: NDArray[np.uint8], like: Pictu
         canvas.paste(left.crop((0, 0, middle, height)), (0, 0))
         canvas.paste("white", (middle - _SEAM // 2, 0, middle + _SEAM // 2, height))
     file = BytesIO()
-    icc = None if like.transfer is Transfer.LINEAR else (like.icc or stated_profile(like))
-    canvas.save(file, "PNG", icc_profile=icc, compress_level=3)
+    canvas.save(file, "PNG", icc_profile=viewable_profile(like), compress_level=3)
     return file.getvalue()
 
 
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> Image.Image:
-    turned = upright_plane(pixels.transpose(2, 0, 1), orientation)
-    return Image.fromarray(turned[0] if len(turned) == 1 else turned.transpose(1, 2, 0))
+def viewable_profile(picture: Picture) -> bytes | None:
+    """Return the ICC profile of what ``viewable`` makes of a picture; None for sRGB."""
+    if picture.transfer is Transfer.LINEAR:
+        return None
+    return picture.icc or stated_profile(picture)
+
+
+def upright_pixels(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
+    """Return pixels ``[H, W, C]`` rotated and mirrored as EXIF orientation 1..8 requires."""
+    if orientation == 1:
+        return pixels
+    turned: NDArray[np.uint8] = upright_plane(pixels.transpose(2, 0, 1), orientation)
+    return turned.transpose(1, 2, 0)
+
+
+def upright_image(pixels: NDArray[np.uint8], orientation: int) -> Image.Image:
+    """Return the same as an image of Pillow."""
+    turned = upright_pixels(pixels, orientation)
+    return Image.fromarray(turned[..., 0] if turned.shape[2] == 1 else turned)

@@ -9,8 +9,10 @@ from PIL import Image
 
 from restore.denoise.preview import SETTINGS
 from restore.denoise.runner import Denoiser
+from restore.image.cicp import Cicp
 from restore.image.compare import viewable
 from restore.image.picture import Picture, Transfer
+from restore.image.stated import stated_profile
 
 
 def picture(channels: int = 3, size: tuple[int, int] = (240, 320), **fields: object) -> Picture:
@@ -60,6 +62,16 @@ def test_gray_stored_as_rgb_keeps_its_profile(gray_model: Path) -> None:
     assert preview is not None
     with Image.open(BytesIO(preview.png())) as sheet:
         assert (sheet.mode, sheet.info["icc_profile"]) == ("RGB", gray.icc)
+
+
+def test_colours_that_are_stated_without_a_profile_get_one(gray_model: Path) -> None:
+    gray = picture(1, (40, 40), cicp=Cicp(primaries=12, transfer=13))
+    for noisy in (gray, gray.with_pixels(gray.pixels.repeat(3, axis=0))):
+        preview = Denoiser(gray_model, device="cpu")(noisy, preview=True).preview
+        assert preview is not None
+        with Image.open(BytesIO(preview.png())) as sheet:
+            assert sheet.info["icc_profile"] == stated_profile(noisy) is not None
+            assert sheet.info["icc_profile"][16:20] == {"L": b"GRAY", "RGB": b"RGB "}[sheet.mode]
 
 
 def test_without_a_preview_nothing_is_kept(gray_model: Path) -> None:
