@@ -10,7 +10,7 @@ import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import FileOptions, NetworkOptions, without_effect
+from imrestore.options import OUTPUT_HELP, FileOptions, NetworkOptions, without_effect
 from restore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,9 +56,7 @@ class DenoisingFileOptions(FileOptions):
             "-o",
             "--output",
             metavar="OUT",
-            help="Where results go. A folder if there are several inputs, if one is a folder, if "
-            "OUT ends with / or exists as a folder; else a file. - is standard output, for one "
-            "picture and with --format. May be left out with --preview.",
+            help=f"{OUTPUT_HELP} May be left out with --preview.",
             show_default=False,
         ),
     ] = ""

@@ -10,6 +10,7 @@ import typer
 from restore.image.codecs import WRITTEN, WRITTEN_OF_RAW
 
 __all__ = [
+    "OUTPUT_HELP",
     "FileOptions",
     "NetworkOptions",
     "RawFileOptions",
@@ -20,6 +21,10 @@ __all__ = [
     "without_effect",
 ]
 
+OUTPUT_HELP = (
+    "Where results go. A folder if there are several inputs, if one is a folder, if OUT ends with / "
+    "or exists as a folder; else a file. - is standard output, for one picture and with --format."
+)
 _FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
@@ -116,9 +121,7 @@ class FileOptions(RunOptions):
             "-o",
             "--output",
             metavar="OUT",
-            help="Where results go. A folder if there are several inputs, if one is a folder, if "
-            "OUT ends with / or exists as a folder; else a file. - is standard output, for one "
-            "picture and with --format.",
+            help=OUTPUT_HELP,
             show_default=False,
         ),
     ]
