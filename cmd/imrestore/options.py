@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from restore.image.codecs import WRITTEN, WRITTEN_OF_RAW
+from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_RAW
 
 __all__ = [
     "OUTPUT_HELP",
@@ -22,10 +22,11 @@ __all__ = [
 ]
 
 OUTPUT_HELP = (
-    "Where results go. A folder if there are several inputs, if one is a folder, if OUT ends with / "
-    "or exists as a folder; else a file. - is standard output, for one picture and with --format."
+    "Where results go. A folder if there are several inputs, if one is a folder, if OUT ends with "
+    "/ or exists as a folder; else a file. - is standard output, for one picture and with --format."
 )
 _FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
+_DEPTHS = sorted({depth for codec in CODECS.values() for depth in codec.bit_depths})
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
@@ -47,8 +48,9 @@ def one_of(
 
 
 def _bit_depth(value: int | None) -> int | None:
-    if value not in (None, 8, 16, 32):
-        raise typer.BadParameter(f"{value} is not a bit depth; use 8, 16 or 32")
+    if value is not None and value not in _DEPTHS:
+        *most, last = map(str, _DEPTHS)
+        raise typer.BadParameter(f"{value} is not a bit depth; use {', '.join(most)} or {last}")
     return value
 
 
@@ -138,11 +140,12 @@ class FileOptions(RunOptions):
     bit_depth: Annotated[
         int | None,
         typer.Option(
-            metavar="8|16|32",
-            help="Bits per sample of the results; 32 is floating point.",
+            metavar="|".join(map(str, _DEPTHS)),
+            help="Bits per sample of the results; 32 is floating point, and 10 and 12 are for "
+            "AVIF, HEIC and JPEG XL.",
             show_default="that of the input; 16 for RAW files, 32 for HDR",
             callback=_bit_depth,
-            autocompletion=complete("8", "16", "32"),
+            autocompletion=complete(*map(str, _DEPTHS)),
         ),
     ] = None
     quality: Annotated[

@@ -7,8 +7,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import tifffile
 from PIL import Image
+
+from restore.image.decode import decode
 
 Run = Callable[..., SimpleNamespace]
 Photo = Callable[..., Path]
@@ -212,3 +215,14 @@ def test_without_an_output_only_one_preview_is_made(run: Run, photo: Photo) -> N
         assert ended.code == 2, arguments
         assert message in ended.err
     assert sorted(path.name for path in Path().iterdir()) == ["b.png", "in"]
+
+
+@pytest.mark.parametrize("image_format", ["avif", "heic", "jxl"])
+def test_ten_bits_can_be_asked_for(
+    run: Run, photo: Photo, tiny_weights: str, image_format: str
+) -> None:
+    photo("a.png")
+    output = f"b.{image_format}"
+    ended = run("denoise", "a.png", "-o", output, "--bit-depth", "10", "--model", tiny_weights)
+    assert ended.code == 0, ended.err
+    assert decode(Path(output)).bit_depth == 10
