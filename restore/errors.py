@@ -34,17 +34,20 @@ __all__ = [
 
 _LONGEST = 280
 """Characters of a message whose words come from a file."""
-_LINE_BREAKS = re.compile(r"[^\S ]+\s*")
+_LINE_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+\s*")
+"""Tabs among them; blanks in a name, of any width, stay as they are."""
 
 
-def one_line(text: str, most: int = _LONGEST) -> str:
+def one_line(text: str, most: int | None = _LONGEST) -> str:
     """Return ``text`` on one line, without its middle if it has more than ``most`` characters.
+
+    Blanks at its ends, which may be those of a name, stay as well.
 
     >>> one_line("encoder.0.0.conv1.weight", 15)
     'encod ... eight'
     """
-    line = _LINE_BREAKS.sub(" ", text.strip())
-    if len(line) <= most:
+    line = _LINE_BREAKS.sub(" ", text.strip("\r\n"))
+    if most is None or len(line) <= most:
         return line
     half = (most - 5) // 2
     return f"{line[:half]} ... {line[-half:]}"

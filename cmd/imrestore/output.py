@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import re
 import sys
 import traceback
 import warnings
@@ -11,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+
+from restore.errors import one_line
 
 __all__ = [
     "ProgressBar",
@@ -39,10 +40,6 @@ def print_tracebacks() -> None:
 class _Sayer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
-
-
-_LINE_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+\s*")
-"""Of messages of several lines; blanks in a name, of any width, stay as they are."""
 
 
 def say_warnings() -> None:
@@ -82,7 +79,7 @@ def say_bug(error: Exception) -> None:
 
 def visible(text: str) -> str:
     """Return ``text`` on one line, with the characters that control a terminal escaped."""
-    line = _LINE_BREAKS.sub(" ", text.strip("\r\n"))
+    line = one_line(text, most=None)
     return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in line)
 
 

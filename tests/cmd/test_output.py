@@ -6,6 +6,7 @@ import math
 import pytest
 
 from imrestore.output import json_of, print_table, table_line, visible
+from restore.errors import WeightsError
 
 
 def test_columns_are_as_wide_as_their_widest_cell(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +38,9 @@ def test_json_is_rounded_only_where_it_is_asked_for() -> None:
 def test_names_keep_their_blanks_and_messages_stay_on_one_line() -> None:
     for name in ("a  b.jpg", " a.jpg", "\u5199\u3000\u3000\u771f.jpg", "a\u00a0\u00a0b.jpg"):
         assert visible(name) == name
-    assert visible("first\n  second\tthird") == "first second third"
+        assert str(WeightsError(name)) == name
+    for text in ("first\n  second\tthird", "first\x85second\u2028 third\r\n"):
+        assert visible(text) == str(WeightsError(text)) == "first second third"
     assert visible("\x1b[31mred") == "\\x1b[31mred"
 
 
