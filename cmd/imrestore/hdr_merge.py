@@ -100,7 +100,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
         suffixes=FRAME_SUFFIXES,
         warn=lambda _: None,  # the plan searches again
     )
-    paths = list(dict.fromkeys(one.source for one in search.found if one.source is not None))
+    paths = [one.source for one in search.found if one.source is not None]
     if search.closed and (not paths or not _is_folder(files.output)):
         raise UsageError(search.closed[0])
     if not paths:

@@ -91,11 +91,12 @@ def find_pictures(
 
     A named file is taken whatever its suffix and whether it exists or not; a folder gives the
     files directly in it with one of ``suffixes`` (lower case), and with ``recursive`` those of
-    its whole tree. Links to folders are followed; a folder that is reached in several ways is taken
-    once, and ``warn`` is told about the others. Hidden names (``.thumbnails``, ``._IMG_1.jpg``) and
-    the folder ``output`` are left out.
+    its whole tree. Links to folders are followed; a folder that is reached in several ways, also
+    from several inputs, is taken once, and ``warn`` is told about the others. A file that is named
+    twice, or lies in a folder that is taken too, is taken once as well. Hidden names
+    (``.thumbnails``, ``._IMG_1.jpg``) and the folder ``output`` are left out.
     """
-    search = Search([], [], Counter())
+    search, taken = Search([], [], Counter()), _Taken(warn)
     for name in inputs:
         path = Path(name)
         if name == STANDARD_STREAM:
@@ -103,9 +104,9 @@ def find_pictures(
         elif os.path.isdir(path):
             search.found.extend(
                 Found(source, source.relative_to(path))
-                for source in _walk(path, recursive, output, suffixes, search, warn)
+                for source in _walk(path, recursive, output, suffixes, search, taken)
             )
-        else:
+        elif taken.is_new_file(path):
             search.found.append(Found(path, PurePath(path.name)))
     return search
 
@@ -138,23 +139,50 @@ def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
     return paths
 
 
+class _Taken:
+    """What was taken already, of all inputs.
+
+    Links to files count as files of their own: their results have their names.
+    """
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        self._warn = warn
+        self._folders: dict[str, Path] = {}
+        self._files: set[tuple[str, str]] = set()
+
+    def is_new_folder(self, path: Path) -> bool:
+        """Take a folder, or tell that it was taken."""
+        first = self._folders.setdefault(os.path.realpath(path), path)
+        if first is path:
+            return True
+        if first == path:
+            self._warn(f"{path}: comes twice among the inputs; taken once")
+        else:
+            self._warn(f"{path}: leads to {first}, which is taken already; left out")
+        return False
+
+    def is_new_file(self, path: Path) -> bool:
+        """Take a file; return whether it was not taken before."""
+        key = os.path.realpath(path.parent), path.name
+        is_new = key not in self._files
+        self._files.add(key)
+        return is_new
+
+
 def _walk(
     root: Path,
     recursive: bool,
     output: Path | None,
     suffixes: Collection[str],
     search: Search,
-    warn: Callable[[str], None],
+    taken: "_Taken",
 ) -> Iterator[Path]:
     left_out = os.path.realpath(output) if output else None
-    taken = {os.path.realpath(root): root}
     folders, links = [root], deque[Path]()
     while folders or links:
         # Links last: a folder that is reached in several ways is taken where it really is.
         folder = folders.pop() if folders else links.popleft()
-        real = os.path.realpath(folder)
-        if taken.setdefault(real, folder) != folder:
-            warn(f"{folder}: leads to {taken[real]}, which is taken already; left out")
+        if not taken.is_new_folder(folder):
             continue
         try:
             paths = sorted(folder.iterdir())
@@ -173,7 +201,8 @@ def _walk(
             elif own := next((each for each in OWN_ENDINGS if path.name.endswith(each)), ""):
                 search.others[own] += 1
             elif path.suffix.lower() in suffixes:
-                yield path
+                if taken.is_new_file(path):
+                    yield path
             else:
                 search.others[path.suffix.lower()] += 1
 

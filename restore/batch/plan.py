@@ -163,7 +163,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         stems = Counter(name.with_suffix("") for name in names)
         items = [_with_compare(item, stems) for item in items]
     items = [_with_beside(item, request.beside) for item in items]
-    items = sorted(dict.fromkeys(items), key=lambda item: (str(item.destination), str(item.source)))
+    items = sorted(items, key=lambda item: (str(item.destination), str(item.source)))
     for path in (path for item in items for path in item.outputs):
         check_name(path)
     _refuse_collisions(items)

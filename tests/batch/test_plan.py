@@ -102,6 +102,23 @@ def test_a_folder_that_links_reach_twice_is_taken_once_where_it_is(
     ]
 
 
+def test_what_several_inputs_lead_to_is_taken_once(caplog: pytest.LogCaptureFixture) -> None:
+    touch("d/a.png", "d/sub/b.png")
+    both = [("d/a.png", "out/a.png"), ("d/sub/b.png", "out/sub/b.png")]
+    assert ways(planned(["d", "d/sub"], "out", recursive=True)) == both
+    assert caplog.messages == ["d/sub: comes twice among the inputs; taken once"]
+    assert ways(planned(["d", "d/sub/b.png"], "out", recursive=True)) == both
+    assert ways(planned(["d", "d"], "out", recursive=True)) == both
+    assert ways(planned(["d", "d/sub"], "out")) == [
+        ("d/a.png", "out/a.png"),
+        ("d/sub/b.png", "out/b.png"),
+    ]
+    for same in ("d/a.png", "d/sub/../a.png", os.path.abspath("d/a.png")):
+        assert ways(planned(["d/a.png", same], "out")) == both[:1]
+    Path("d/link.png").symlink_to("a.png")
+    assert len(planned(["d", "d/link.png"], "out").items) == 2
+
+
 @pytest.mark.skipif(os.name == "nt", reason="counts characters")
 def test_a_name_that_is_too_long_for_its_result_is_refused_in_the_plan() -> None:
     name = "a" * 251
