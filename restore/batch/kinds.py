@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import InputError
+from restore.engine.cache import scratch_folder
+from restore.errors import InputError, OutputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import (
     CODECS,
@@ -160,12 +160,12 @@ def _read_raw(source: Path | bytes) -> RawPicture:
         return read_raw(source)
     # LibRaw's child process reads files only.
     try:
-        with TemporaryDirectory(prefix="imrestore-") as folder:
-            path = Path(folder) / "standard-input"
+        with scratch_folder() as folder:
+            path = folder / "standard-input"
             path.write_bytes(source)
             return read_raw(path, name="standard input")
-    except OSError as error:
-        raise InputError(f"standard input: cannot be kept on disk: {error.strerror}") from error
+    except OutputError as error:
+        raise InputError(f"standard input: cannot be kept on disk: {error}") from error
 
 
 def _raw_before(_source: RawPicture, result: _Photograph) -> NDArray[np.uint8]:
