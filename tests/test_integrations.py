@@ -47,6 +47,7 @@ class Darktable:
         self.imported: list[str] = []
         self.grouped: list[str] = []
         self.printed: list[str] = []
+        self.is_refused = False
         self.preferences = {"command": "imrestore", "target": str(target)}
         lua = self.lua
         modules = lua.table_from({
@@ -71,6 +72,8 @@ class Darktable:
 
     def execute(self, command: str) -> int:
         self.commands.append(shlex.split(command))
+        if self.is_refused:
+            return 2
         return run_as_command(self.commands[-1])
 
     def take(self, path: str) -> Any:
@@ -131,6 +134,26 @@ def test_darktable_imports_nothing_that_failed(tmp_path: Path) -> None:
     darktable.export(files)
     assert not darktable.imported
     assert "exit code 1" in darktable.printed[-1]
+    assert files["a.png"].exists()
+
+
+def test_darktable_never_takes_an_earlier_result_for_a_new_one(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    darktable = Darktable(tmp_path / "out")
+    (tmp_path / "out/a.png").write_bytes(b"earlier")
+    files = exported(tmp_path / "in", ["a.png", "a_01.png"])
+    darktable.is_refused = True
+    darktable.export(files)
+    assert not darktable.imported
+    assert "exit code 2" in darktable.printed[-1]
+    assert len(list((tmp_path / "in").iterdir())) == 2
+    darktable.is_refused = False
+    left = {path.name: path for path in (tmp_path / "in").iterdir()}
+    darktable.export(left)
+    assert len(set(darktable.imported)) == 2
+    assert str(tmp_path / "out/a.png") not in darktable.imported
+    assert (tmp_path / "out/a.png").read_bytes() == b"earlier"
+    assert not list((tmp_path / "in").iterdir())
 
 
 def test_the_command_of_gimp_runs(tmp_path: Path) -> None:

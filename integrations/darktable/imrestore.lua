@@ -71,7 +71,24 @@ local function exists(path)
   return file ~= nil
 end
 
+-- Renames an export where an earlier result has its name. So every result is a new file, and no
+-- earlier one is imported in its place where the command fails.
+local function with_new_result(file)
+  local folder, name = file:match("^(.-)([^/\\]+)$")
+  local stem, suffix = name:match("^(.+)(%.[^.]*)$")
+  local new, number = file, 1
+  while exists(result_of(new)) or (new ~= file and exists(new)) do
+    new = string.format("%s%s_%02d%s", folder, stem or name, number, suffix or "")
+    number = number + 1
+  end
+  if new ~= file then assert(os.rename(file, new)) end
+  return new
+end
+
 local function denoise(photographs, files)
+  for index, file in ipairs(files) do
+    files[index] = with_new_result(file)
+  end
   local code = dt.control.execute(command_line(files))
   if code ~= 0 then
     dt.print(MODULE .. ": exit code " .. tostring(code) .. "; the terminal of darktable tells more")
@@ -80,8 +97,8 @@ local function denoise(photographs, files)
     if exists(result_of(file)) then
       local result = dt.database.import(result_of(file))
       result:group_with(photographs[index])
+      os.remove(file)
     end
-    os.remove(file)
   end
 end
 
