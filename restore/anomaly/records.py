@@ -118,7 +118,7 @@ class Record:
             regions=_regions(values),
             region_count=_count(values, "region_count"),
             largest_area=_count(values, "largest_area"),
-            files={kind: _path(values, kind) for kind in _FILES if kind in values},
+            files={kind: _path(values, kind) for kind in _FILES},
         )
 
 

@@ -16,7 +16,8 @@ GOOD: dict[str, Any] = {
     "threshold": 0.5, "model": "dark", "weights": "0123456789abcdef", "width": 64, "height": 48,
     "region_count": 1, "largest_area": 80,
     "regions": [{"left": 20, "top": 12, "width": 10, "height": 8, "area": 80, "peak": 2.0}],
-    "map": "maps/a.tif", "mask": "masks/a.png",
+    "map": "maps/a.tif", "mask": "masks/a.png", "overlay": "overlays/a.png",
+    "reconstruction": "reconstructions/a.png",
 }  # fmt: skip
 
 
@@ -61,6 +62,7 @@ def test_records_are_read_as_they_were_written(tmp_path: Path) -> None:
         ({"map": "maps/a\0.tif"}, "map is not a file in the folder maps"),
         ({"mask": "maps/a.tif"}, "mask is not a file in the folder masks"),
         ({"overlay": 7}, "overlay is not a text"),
+        ({"overlay": None}, "overlay is not a text"),
     ],
 )
 def test_a_record_with_a_wrong_field_is_refused(
