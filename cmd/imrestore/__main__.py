@@ -4,7 +4,13 @@ import os
 import sys
 from typing import Any
 
-from imrestore.exits import ExitCode, Stopped, leave_at_once, raise_on_signals
+from imrestore.exits import (
+    ExitCode,
+    Stopped,
+    leave_at_once,
+    raise_if_stopped,
+    raise_on_signals,
+)
 from imrestore.output import log, print_tracebacks, say, say_bug, say_warnings
 from imrestore.streams import keep_libraries_off, open_streams, show_libraries
 
@@ -76,6 +82,7 @@ def run(arguments: list[str]) -> int:
         say_bug(abort.__cause__ if isinstance(abort.__cause__, Exception) else abort)
         return ExitCode.BUG
     except RestoreError as error:
+        raise_if_stopped(error)
         log.debug("", exc_info=error)
         say(str(error))
         return ExitCode.SOME_FAILED if isinstance(error, InputError) else ExitCode.USAGE
@@ -86,6 +93,7 @@ def run(arguments: list[str]) -> int:
     except OSError:
         raise
     except Exception as error:
+        raise_if_stopped(error)
         log.debug("", exc_info=error)
         say_bug(error)
         return ExitCode.BUG

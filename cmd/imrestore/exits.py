@@ -14,6 +14,7 @@ __all__ = [
     "Stopped",
     "leave_at_once",
     "noted_signals",
+    "raise_if_stopped",
     "raise_on_signals",
 ]
 
@@ -98,6 +99,26 @@ def _heeded(numbers: Iterable[signal.Signals]) -> list[signal.Signals]:
     ]
 
 
+class _Process:
+    """What happened to this process.
+
+    Attributes:
+        stopped_by: Number of the signal that raised ``Stopped``, or 0.
+    """
+
+    def __init__(self) -> None:
+        self.stopped_by = 0
+
+
+_process = _Process()
+
+
+def raise_if_stopped(error: Exception) -> None:
+    """Raise ``Stopped`` again if a library made ``error`` of it, as those in C++ do."""
+    if _process.stopped_by:
+        raise Stopped(_process.stopped_by) from error
+
+
 def raise_on_signals() -> None:
     """Turn the first SIGINT, SIGTERM or SIGHUP into ``Stopped``; a second one ends it at once."""
     numbers = _heeded(_ENDING)
@@ -108,6 +129,7 @@ def raise_on_signals() -> None:
     def stop(number: int, _frame: Any) -> NoReturn:
         for each in numbers:
             signal.signal(each, end)
+        _process.stopped_by = number
         _end_in_time(number)
         raise Stopped(number)
 

@@ -95,9 +95,8 @@ def _colours(header: ExrHeader) -> list[str]:
     names = header.channels.keys()
     colours = ["R", "G", "B"] if {"R", "G", "B"} <= names else ["Y"]
     if set(names) - {"A"} != set(colours):
-        raise UnsupportedImage(
-            f"has the channels {', '.join(sorted(names))}; RGB, RGBA, Y and YA are read"
-        )
+        named = ", ".join(name if name.isprintable() else ascii(name) for name in sorted(names))
+        raise UnsupportedImage(f"has the channels {named}; RGB, RGBA, Y and YA are read")
     for channel in header.channels.values():
         if channel.kind not in (_HALF, _FLOAT):
             raise UnsupportedImage("has integer channels; half and float are read")

@@ -13,6 +13,7 @@ from restore.image.codec import CheckSize
 from restore.image.codecs import ImageFormat
 from restore.image.icc import other_primaries
 from restore.image.isobmff import boxes_in
+from restore.image.limits import check_least_bytes
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.samples import planes
@@ -24,6 +25,8 @@ _EXIF_ID = b"JpgTiffExif->JP2"
 _XMP_ID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _RESTRICTED_PROFILE, _ANY_PROFILE = 2, 3
 _CMYK = 12
+_LEAST_TILE_BYTES = 14
+"""Those of the markers at the start and before the data of a tile (A.4.2, A.4.3)."""
 _DEPTHS = (8, 10, 12, 16)
 
 
@@ -89,15 +92,19 @@ def _size(codestream: bytes) -> tuple[int, int, int, int]:
     """Return width, height, samples per pixel and bits per sample (ISO/IEC 15444-1, A.5.1).
 
     Raises:
-        CorruptImage: the codestream is cut short.
+        CorruptImage: the codestream is cut short, or cannot hold its tiles.
         UnsupportedImage: samples have a sign, more than 16 bits, or not all the same bits.
     """
     try:
-        right, bottom, left, top = struct.unpack_from(">4I", codestream, 8)
+        right, bottom, left, top, across, down, x, y = struct.unpack_from(">8I", codestream, 8)
         (count,) = struct.unpack_from(">H", codestream, 40)
         depths = {codestream[42 + 3 * each] for each in range(count)}
     except (struct.error, IndexError) as error:
         raise CorruptImage("is cut short") from error
+    if not across or not down:
+        raise CorruptImage("has a damaged header")
+    tiles = -(-(right - x) // across) * -(-(bottom - y) // down)
+    check_least_bytes(right - left, bottom - top, _LEAST_TILE_BYTES * tiles, len(codestream))
     if len(depths) != 1 or (depth := depths.pop() + 1) > 16:
         raise UnsupportedImage("has samples other than 8 to 16 bits without sign")
     return right - left, bottom - top, count, depth

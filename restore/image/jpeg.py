@@ -120,7 +120,10 @@ def _copied(picture: Picture, metadata: bytes) -> bytes | None:
     if picture.coded is None or not picture.coded.may_hold(picture.pixels):
         return None
     copied = _assembled(picture.coded.stream, metadata)
-    decoded = read_jpeg(io.BytesIO(copied), lambda *_size: None)
+    try:
+        decoded = read_jpeg(io.BytesIO(copied), lambda *_size: None)
+    except Exception:  # decoders may raise anything where metadata were damaged
+        return None
     return copied if np.array_equal(decoded.pixels, picture.pixels) else None
 
 

@@ -164,3 +164,11 @@ def test_plain_files_lose_nothing() -> None:
     with losses() as lost:
         encode(decode(exr(rgb())), ImageFormat.HDR)
     assert lost == []
+
+
+def test_names_of_channels_are_shown_without_control_characters() -> None:
+    light = Picture(pixels=np.ones((3, 4, 5), np.float32), is_float=True, transfer=Transfer.LINEAR)
+    damaged = encode(light, "exr").replace(b"G\x00", b"\x01\x00", 1)
+    with pytest.raises(UnsupportedImage) as caught:
+        decode(damaged)
+    assert str(caught.value).isprintable()

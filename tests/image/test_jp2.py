@@ -56,6 +56,14 @@ def test_a_file_that_is_cut_short_is_refused(codec: str, share: float) -> None:
         decode(encoded[: int(share * len(encoded))])
 
 
+def test_tiles_that_the_bytes_cannot_hold_are_refused() -> None:
+    """A decoder makes a table of them first, of hundreds of megabytes."""
+    encoded = bytearray(imagecodecs.jpeg2k_encode(samples((60, 80), np.uint8), codecformat="j2k"))
+    struct.pack_into(">II", encoded, 24, 1, 1)
+    with pytest.raises(CorruptImage, match="at least 67,200 bytes"):
+        decode(bytes(encoded))
+
+
 def test_cmyk_is_refused() -> None:
     encoded = bytes(imagecodecs.jpeg2k_encode(samples((30, 40, 4), np.uint8), codecformat="jp2"))
     place = encoded.index(b"colr") + 7

@@ -75,3 +75,19 @@ def test_segments_are_filled_to_the_last_byte() -> None:
     )
     with Image.open(io.BytesIO(data)) as image:
         assert len(image.info["xmp"]) == longest
+
+
+def test_coded_pixels_that_no_longer_decode_are_encoded_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As where metadata between the scans were damaged."""
+
+    def failing(*_arguments: object) -> Picture:
+        raise OSError("cannot load this image")
+
+    pixels = np.random.default_rng(0).random((3, 24, 32), np.float32)
+    picture = decode(encode(Picture(pixels=pixels), "jpeg"))
+    with monkeypatch.context() as patched:
+        patched.setattr("restore.image.jpeg.read_jpeg", failing)
+        encoded = encode(picture, "jpeg")
+    assert decode(encoded).width == 32
