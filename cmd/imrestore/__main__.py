@@ -7,6 +7,7 @@ from typing import Any
 from imrestore.exits import (
     ExitCode,
     Stopped,
+    end_on_signals,
     leave_at_once,
     raise_if_stopped,
     raise_on_signals,
@@ -41,6 +42,7 @@ def main() -> None:
         log.debug("", exc_info=error)
         say(f"{error.filename or 'standard output'}: {error.strerror or error}")
         leave_at_once(ExitCode.SOME_FAILED)
+    end_on_signals()
     sys.exit(code)
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "ExitCode",
     "Signalled",
     "Stopped",
+    "end_on_signals",
     "leave_at_once",
     "noted_signals",
     "raise_if_stopped",
@@ -119,16 +120,23 @@ def raise_if_stopped(error: Exception) -> None:
         raise Stopped(_process.stopped_by) from error
 
 
+def end_on_signals() -> None:
+    """Let signals end this process at once: only the end of the interpreter is left to be done."""
+    for number in _heeded(_ENDING):
+        signal.signal(number, _end)
+
+
+def _end(number: int, _frame: Any) -> NoReturn:
+    os._exit(128 + number)
+
+
 def raise_on_signals() -> None:
     """Turn the first SIGINT, SIGTERM or SIGHUP into ``Stopped``; a second one ends it at once."""
     numbers = _heeded(_ENDING)
 
-    def end(number: int, _frame: Any) -> NoReturn:
-        os._exit(128 + number)
-
     def stop(number: int, _frame: Any) -> NoReturn:
         for each in numbers:
-            signal.signal(each, end)
+            signal.signal(each, _end)
         _process.stopped_by = number
         _end_in_time(number)
         raise Stopped(number)
