@@ -13,11 +13,10 @@ from restore.image.cicp import SRGB, Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.heif_items import described, items_of, properties_of
-from restore.image.icc import other_primaries
 from restore.image.isobmff import read_items, with_items
 from restore.image.picture import Picture
 from restore.image.samples import planes, quantised
-from restore.image.stated import stated_profile
+from restore.image.stated import with_stated_primaries
 
 __all__ = ["read_heif", "write_heif"]
 
@@ -68,7 +67,7 @@ def _coloured(picture: Picture, info: dict[str, Any]) -> Picture:
         is_full_range=bool(nclx["full_range_flag"]),
     )
     picture = replace(picture, icc=info.get("icc_profile") or None, cicp=cicp)
-    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
+    return with_stated_primaries(picture)
 
 
 def _left_out(pictures: int, info: dict[str, Any]) -> Sequence[str]:

@@ -4,11 +4,10 @@ import struct
 from dataclasses import replace
 
 from restore.image.cicp import Cicp
-from restore.image.icc import other_primaries
 from restore.image.isobmff import Item, Items, box
 from restore.image.metadata import EXIF_HEADER, with_orientation
 from restore.image.picture import Picture
-from restore.image.stated import stated_profile
+from restore.image.stated import with_stated_primaries
 
 __all__ = [
     "cicp_of",
@@ -41,7 +40,7 @@ def described(picture: Picture, items: Items) -> Picture:
         exif=with_orientation(exif, picture.orientation) or None,
         xmp=xmp or None,
     )
-    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
+    return with_stated_primaries(picture)
 
 
 def properties_of(picture: Picture) -> list[bytes]:

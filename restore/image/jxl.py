@@ -1,6 +1,5 @@
 """JPEG XL of 8 to 16 bits and floating point, by imagecodecs (libjxl)."""
 
-from dataclasses import replace
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -11,14 +10,13 @@ from restore.errors import CorruptImage, OutputError, UnsupportedImage
 from restore.image.cicp import LINEAR
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import CODECS, ImageFormat
-from restore.image.icc import other_primaries
 from restore.image.icc_writer import written_profile
 from restore.image.isobmff import box, boxes_in
 from restore.image.jxl_header import JxlHeader, labelled_srgb, read_jxl_header
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, turned_upright
 from restore.image.samples import planes, quantised
-from restore.image.stated import stated_profile
+from restore.image.stated import with_stated_primaries
 
 __all__ = ["read_jxl", "write_jxl"]
 
@@ -74,7 +72,7 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
         exif=with_orientation(exif, 1) or None,
         xmp=boxes.get(b"xml ") or None,
     )
-    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
+    return with_stated_primaries(picture)
 
 
 def write_jxl(picture: Picture, encoding: SampleEncoding) -> bytes:

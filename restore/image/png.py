@@ -7,7 +7,7 @@ rows are missing.
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import BinaryIO
 
 import imagecodecs
@@ -19,13 +19,13 @@ from restore.image.cicp import Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.density import density_of, pixel_size_chunk_body
-from restore.image.icc import LONGEST_PROFILE, check_profile, other_primaries
+from restore.image.icc import LONGEST_PROFILE, check_profile
 from restore.image.limits import check_least_bytes
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.png_rows import compressed_rows
 from restore.image.samples import planes, stored_samples
-from restore.image.stated import stated_profile
+from restore.image.stated import with_stated_primaries
 
 __all__ = ["read_png", "write_png"]
 
@@ -104,7 +104,7 @@ def read_png(file: BinaryIO, check_size: CheckSize) -> Picture:
         png_chunks=b"".join(chunks.colour_chunks),
         notes=b"".join(chunks.text_chunks),
     )
-    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
+    return with_stated_primaries(picture)
 
 
 def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:

@@ -1,14 +1,16 @@
 """The colour space that a picture states without an ICC profile, as such a profile."""
 
 import struct
+from dataclasses import replace
 from functools import lru_cache
 
 from restore.image.cicp import Cicp
 from restore.image.colour import SRGB_PRIMARIES
+from restore.image.icc import other_primaries
 from restore.image.icc_writer import profile_of_cicp, written_profile
 from restore.image.picture import Picture
 
-__all__ = ["stated_profile"]
+__all__ = ["stated_profile", "with_stated_primaries"]
 
 _GAMMA_OF_SRGB = 1 / 2.2
 _SAME = 0.002
@@ -23,6 +25,11 @@ def stated_profile(picture: Picture) -> bytes | None:
     if picture.cicp is not None:
         return None if picture.cicp.is_srgb else profile_of_cicp(picture.cicp, picture.channels)
     return _profile_of_chunks(picture.png_chunks, picture.channels) if picture.png_chunks else None
+
+
+def with_stated_primaries(picture: Picture) -> Picture:
+    """Return a picture with the primaries of its profile, or of what it states in place of one."""
+    return replace(picture, primaries=other_primaries(picture.icc or stated_profile(picture)))
 
 
 @lru_cache(maxsize=8)

@@ -14,9 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from imrestore.__main__ import run as run_in_process
-from imrestore.exits import ExitCode, Stopped
-
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
 Photo = Callable[..., Path]
 
@@ -332,20 +329,3 @@ def test_warnings_of_other_libraries_are_not_printed(spawn: Spawn, workplace: Pa
     assert process.returncode == 2
     (line,) = err.decode().splitlines()
     assert line.startswith("imrestore: a.pth: ")
-
-
-def test_what_a_library_makes_of_a_signal_is_still_the_signal(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Libraries in C++ turn what is raised in a callback into an error of their own."""
-
-    class Failing:
-        def main(self, *_arguments: object, **_options: object) -> int:
-            raise RuntimeError("Converting input model: Stopped: 15")
-
-    monkeypatch.setattr("typer.main.get_command", lambda _app: Failing())
-    assert run_in_process(["weights", "list"]) == ExitCode.BUG
-    monkeypatch.setattr("imrestore.exits._process.stopped_by", 15)
-    with pytest.raises(Stopped) as stopped:
-        run_in_process(["weights", "list"])
-    assert stopped.value.exit_code == 143
