@@ -5,6 +5,7 @@ and encode them again, which costs text that is not ASCII, the byte order of com
 of makers' notes.
 """
 
+import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ __all__ = [
     "directory_bytes",
     "items_of",
     "layout_of",
+    "numbers_of",
     "read_directory",
     "reordered",
     "short_or_long",
@@ -36,7 +38,7 @@ _ORDERS: dict[bytes, ByteOrder] = {b"II": "<", b"MM": ">"}
 class ValueType:
     """Numbers of the types of values."""
 
-    LONG, RATIONAL, UNDEFINED, SRATIONAL = 4, 5, 7, 10
+    ASCII, SHORT, LONG, RATIONAL, UNDEFINED, SRATIONAL = 2, 3, 4, 5, 7, 10
     IFD, LONG8, SLONG8, IFD8 = 13, 16, 17, 18
 
 
@@ -61,6 +63,7 @@ BYTES_OF_ITEM = {
 """Size of one item of every type of values."""
 
 _BYTES_OF_NUMBER = BYTES_OF_ITEM | {ValueType.RATIONAL: 4, ValueType.SRATIONAL: 4}
+_NUMBER_CODES = dict(zip((1, 3, 4, 5, 6, 8, 9, 10, 11, 12, 16, 17), "BHIIbhiifdQq", strict=True))
 _MOST_ENTRIES = 4096
 
 
@@ -176,6 +179,19 @@ def items_of(entry: Entry, order: str) -> tuple[int, ...]:
     return struct.unpack(
         f"{order}{len(entry.data) // struct.calcsize('=' + code)}{code}", entry.data
     )
+
+
+def numbers_of(entry: Entry, order: str) -> tuple[float, ...]:
+    """Return the numbers of an entry of any type; a fraction over zero is nan."""
+    code = _NUMBER_CODES.get(entry.kind)
+    if code is None:
+        return ()
+    count = len(entry.data) // struct.calcsize("=" + code)
+    numbers = struct.unpack(f"{order}{count}{code}", entry.data)
+    if entry.kind not in (ValueType.RATIONAL, ValueType.SRATIONAL):
+        return tuple(map(float, numbers))
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return tuple(above / below if below else math.nan for above, below in pairs)
 
 
 def short_or_long(entry: Entry | None, order: str) -> int | None:

@@ -1,5 +1,6 @@
 """A RAW file in memory, and its mosaic packed into planes of one colour each."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import UnsupportedImage
+from restore.image.dng_metadata import DngMetadata
 
 __all__ = [
     "BLUE",
@@ -35,14 +37,19 @@ class RawPicture:
     Attributes:
         mosaic: uint16 ``[H, W]``, the visible part of the sensor as stored.
         cfa: uint8 ``[P, P]`` with P = 2 (Bayer) or 6 (X-Trans): colour filter array over the first
-            pixels of ``mosaic``, repeated over the sensor.
+            pixels of ``mosaic``, repeated over the sensor; P = 1 (a green) for a monochrome sensor.
         black_level: digital numbers that stand for no light, for red, green, blue and second green.
         white_level: digital number at which the sensor saturates.
         white_balance: the camera's own factors for red, green and blue, with green 1.
         xyz_to_camera: float32 ``[3, 3]``, CIE XYZ (D65) to camera RGB, or None if unknown.
+        default_crop: top, left, height and width of the part of ``mosaic`` that a developed picture
+            shows, or None for all of it.
         orientation: EXIF orientation 1..8.
         exposure_time_s, iso, aperture: exposure time, ISO speed and f-number, or None.
+        make, model: Names of the maker and the camera as EXIF has them, or "".
         exif: an EXIF block (see ``Picture``), or None.
+        xmp: XMP packet, or None.
+        dng: What only a DNG says, or None where the file was none.
 
     >>> import numpy as np
     >>> import restore
@@ -62,20 +69,29 @@ class RawPicture:
     white_level: float
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
     xyz_to_camera: NDArray[np.float32] | None = None
+    default_crop: tuple[int, int, int, int] | None = None
     orientation: int = 1
     exposure_time_s: float | None = None
     iso: float | None = None
     aperture: float | None = None
+    make: str = ""
+    model: str = ""
     exif: bytes | None = None
+    xmp: bytes | None = None
+    dng: DngMetadata | None = None
 
     def __post_init__(self) -> None:
         """Check once, so that nobody downstream has to."""
         if self.mosaic.ndim != 2 or self.mosaic.dtype != np.uint16:
             raise ValueError(f"the mosaic must be uint16 [H, W], got {self.mosaic.dtype}")
-        if self.cfa.shape not in ((2, 2), (6, 6)):
-            raise ValueError(f"the pattern must be 2x2 or 6x6, got {list(self.cfa.shape)}")
+        if self.cfa.shape not in ((1, 1), (2, 2), (6, 6)):
+            raise ValueError(f"the pattern must be 1x1, 2x2 or 6x6, got {list(self.cfa.shape)}")
         if not max(self.black_level) < self.white_level:
             raise ValueError(f"black {self.black_level} is not below white {self.white_level}")
+        top, left, height, width = self.default_crop or (0, 0, *self.mosaic.shape)
+        is_inside = top + height <= self.height and left + width <= self.width
+        if min(top, left) < 0 or min(height, width) < 0 or not is_inside:
+            raise ValueError(f"the crop {self.default_crop} lies outside the mosaic")
 
     @property
     def height(self) -> int:
@@ -93,9 +109,38 @@ class RawPicture:
         return self.cfa.shape == (6, 6)
 
     @property
+    def is_monochrome(self) -> bool:
+        """Whether the sensor has no colour filter: every sample is luminance."""
+        return self.cfa.shape == (1, 1)
+
+    @property
     def pattern(self) -> str:
-        """The colours of the first two by two pixels, row by row, as in ``rggb``."""
+        """The colours of the first two by two pixels, row by row, as in ``rggb``, or mono."""
+        if self.is_monochrome:
+            return "mono"
         return "".join("rgbg"[colour] for colour in self.cfa[:2, :2].flatten())
+
+    @property
+    def bit_depth(self) -> int:
+        """Bits that hold every sample and the white level: 12 or 14 for most cameras."""
+        highest = max(int(self.mosaic.max(initial=0)), math.ceil(self.white_level))
+        return min(highest.bit_length(), 16)
+
+    @property
+    def shown(self) -> tuple[slice, slice]:
+        """Rows and columns of ``mosaic`` that a developed picture shows."""
+        top, left, height, width = self.default_crop or (0, 0, *self.mosaic.shape)
+        return slice(top, top + height), slice(left, left + width)
+
+    @property
+    def baseline_exposure(self) -> float:
+        """Stops by which the file asks converters to brighten the picture."""
+        return self.dng.baseline_exposure if self.dng else 0.0
+
+    @property
+    def unapplied(self) -> tuple[str, ...]:
+        """Names of the corrections in the file (opcodes of a DNG) that developing leaves out."""
+        return self.dng.opcodes if self.dng else ()
 
 
 _BAYER = np.array([[0, 1], [3, 2]], dtype=np.uint8)
@@ -111,6 +156,7 @@ _XTRANS = np.array(
     ],
     dtype=np.uint8,
 )
+_MONOCHROME = np.array([[GREEN]], dtype=np.uint8)
 # For each plane, the (row, column) in the period of each of the plane's packed pixels.
 _BAYER_PLACES = [[[(0, 0)]], [[(0, 1)]], [[(1, 1)]], [[(1, 0)]]]
 _XTRANS_PLACES = [
@@ -126,14 +172,14 @@ _XTRANS_PLACES = [
 ]
 
 
-_PLACES = {2: _BAYER_PLACES, 6: _XTRANS_PLACES}
+_PLACES = {1: [[[(0, 0)]]], 2: _BAYER_PLACES, 6: _XTRANS_PLACES}
 
-REFERENCE_CFA = {2: _BAYER, 6: _XTRANS}
+REFERENCE_CFA = {1: _MONOCHROME, 2: _BAYER, 6: _XTRANS}
 """Period to the colour filter array in the phase in which planes are packed."""
 
 
-PLANE_COLOURS = {2: (0, 1, 2, 1), 6: (0, 1, 2, 0, 2, 1, 1, 1, 1)}
-"""Period to the colour of each plane: 0 red, 1 green, 2 blue."""
+PLANE_COLOURS = {1: (1,), 2: (0, 1, 2, 1), 6: (0, 1, 2, 0, 2, 1, 1, 1, 1)}
+"""Period to the colour of each plane: 0 red, 1 green, 2 blue; green stands for luminance."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +187,8 @@ class Packed:
     """A mosaic as planes.
 
     Attributes:
-        planes: float32 ``[4, h, w]`` red, green, blue, second green at half the size (Bayer), or
-            ``[9, h, w]`` at a third (X-Trans).
+        planes: float32 ``[4, h, w]`` red, green, blue, second green at half the size (Bayer),
+            ``[9, h, w]`` at a third (X-Trans), or ``[1, H, W]`` (monochrome).
         top, left: rows and columns added before the mosaic to bring it into phase.
         height, width: size of the mosaic in pixels.
     """
@@ -175,7 +221,7 @@ def pack(mosaic: NDArray[np.float32], cfa: NDArray[np.uint8]) -> Packed:
 
     Args:
         mosaic: ``[H, W]``.
-        cfa: the filter over its first pixels, ``[2, 2]`` or ``[6, 6]``, see ``RawPicture``.
+        cfa: the filter over its first pixels, see ``RawPicture``.
 
     Raises:
         UnsupportedImage: a filter of this size that is neither Bayer nor X-Trans.
@@ -200,9 +246,9 @@ def fill_planes(planes: Any, mosaic: Any, side: int) -> None:
     """Write the samples of a mosaic in reference phase into its planes; arrays or tensors.
 
     Args:
-        planes: ``[..., 4, H / 2, W / 2]`` or ``[..., 9, H / 3, W / 3]``.
+        planes: ``[..., 4, H / 2, W / 2]``, ``[..., 9, H / 3, W / 3]`` or ``[..., 1, H, W]``.
         mosaic: ``[..., H, W]``, H and W multiples of ``side``.
-        side: period of the filter, 2 (Bayer) or 6 (X-Trans).
+        side: period of the filter, 2 (Bayer), 6 (X-Trans) or 1 (monochrome).
     """
     step = len(_PLACES[side][0])
     for index, cells in enumerate(_PLACES[side]):
