@@ -44,7 +44,9 @@ class Record:
         regions: Regions above the threshold, highest first; at most a thousand.
         region_count: Number of all regions.
         largest_area: Area of the largest region in pixels, 0 if there is none.
+        peak_at: Column and row of the highest score.
         files: Kind -> path below the report: map, mask, overlay, reconstruction.
+        moved_to: Where the picture was moved after the inspection, or "".
         error: Reason in one sentence if the picture failed, else "".
     """
 
@@ -60,7 +62,9 @@ class Record:
     regions: tuple[Region, ...] = ()
     region_count: int = 0
     largest_area: int = 0
+    peak_at: tuple[int, int] = (0, 0)
     files: dict[str, str] = field(default_factory=dict)
+    moved_to: str = ""
     error: str = ""
 
     def was_made_by(self, detector: Detector) -> bool:
@@ -84,8 +88,10 @@ class Record:
             "height": self.height or None,
             "region_count": None if self.error else self.region_count,
             "largest_area": None if self.error else self.largest_area,
+            "peak_at": None if self.error else list(self.peak_at),
             "regions": None if self.error else regions,
             **self.files,
+            "moved_to": self.moved_to or None,
             "error": self.error or None,
         }
         return {key: value for key, value in values.items() if value is not None}
@@ -118,6 +124,8 @@ class Record:
             regions=_regions(values),
             region_count=_count(values, "region_count"),
             largest_area=_count(values, "largest_area"),
+            peak_at=_place(values, "peak_at"),
+            moved_to=_text(values, "moved_to") if "moved_to" in values else "",
             files={kind: _path(values, kind) for kind in _FILES},
         )
 
@@ -142,6 +150,14 @@ def _count(values: Mapping[str, Any], key: str) -> int:
     if type(value) is int and 0 <= value <= _LARGEST_COUNT:
         return value
     raise ValueError(f"{key} is not a count")
+
+
+def _place(values: Mapping[str, Any], key: str) -> tuple[int, int]:
+    place = values.get(key)
+    if not isinstance(place, list) or len(place) != 2:
+        raise ValueError(f"{key} is not a place")
+    column, row = (_count({key: each}, key) for each in place)
+    return column, row
 
 
 def _regions(values: Mapping[str, Any]) -> tuple[Region, ...]:
@@ -183,6 +199,7 @@ def record_of(
         regions=inspection.regions,
         region_count=inspection.region_count,
         largest_area=inspection.largest_area,
+        peak_at=inspection.peak_at,
         files=files,
     )
 

@@ -89,6 +89,12 @@ class Inspection:
         return self.scores > self.threshold
 
     @property
+    def peak_at(self) -> tuple[int, int]:
+        """Column and row of the highest score."""
+        row, column = np.unravel_index(int(self.scores.argmax()), self.scores.shape)
+        return int(column), int(row)
+
+    @property
     def relative_score(self) -> float | None:
         """Score over threshold, above 1 for a defect; None where the threshold is 0."""
         if not self.threshold > 0:

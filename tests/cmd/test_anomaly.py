@@ -39,6 +39,9 @@ def test_a_hole_is_found_where_it_is(run: Run, part: Part, model: str, records: 
     assert abs(region["width"] - 10) <= 4
     assert abs(region["height"] - 8) <= 4
     assert region["peak"] == pytest.approx(bad["score"])
+    left, top = bad["peak_at"]
+    assert 0 <= left - region["left"] < region["width"]
+    assert 0 <= top - region["top"] < region["height"]
     assert bad["relative_score"] == pytest.approx(bad["score"] / bad["threshold"], rel=1e-4)
     assert bad["relative_score"] > 1 > good["relative_score"]
 
