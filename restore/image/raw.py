@@ -17,6 +17,7 @@ from restore.image.limits import decoding
 from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
 from restore.image.raw_picture import RawPicture
 from restore.image.raw_process import ask
+from restore.image.saturation import mosaic_saturation
 from restore.image.tiff_exif import exif_of_tiff
 
 __all__ = ["RAW_SUFFIXES", "Look", "as_raw", "develop_raw", "is_raw", "read_raw"]
@@ -163,12 +164,17 @@ def _advice(head: bytes) -> str:
 
 def _picture(path: Path, header: dict[str, Any], samples: bytes) -> RawPicture:
     try:
+        mosaic = np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
+        cfa = np.array(header["cfa"], dtype=np.uint8)
+        black_level = tuple((header["black_level"] * 4)[:4])
         return RawPicture(
-            mosaic=np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"]),
-            cfa=np.array(header["cfa"], dtype=np.uint8),
-            black_level=tuple((header["black_level"] * 4)[:4]),
+            mosaic=mosaic,
+            cfa=cfa,
+            black_level=black_level,
             white_level=header["white_level"],
+            saturation=mosaic_saturation(mosaic, cfa, black_level, header["white_level"]),
             white_balance=_balance(header),
+            has_white_balance=min(header["white_balance"][:3]) > 0,
             xyz_to_camera=_xyz_to_camera(header),
             orientation=header["orientation"],
             exposure_time_s=header["exposure_time_s"] or None,

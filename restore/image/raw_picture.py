@@ -39,8 +39,12 @@ class RawPicture:
         cfa: uint8 ``[P, P]`` with P = 2 (Bayer) or 6 (X-Trans): colour filter array over the first
             pixels of ``mosaic``, repeated over the sensor; P = 1 (a green) for a monochrome sensor.
         black_level: digital numbers that stand for no light, for red, green, blue and second green.
-        white_level: digital number at which the sensor saturates.
+        white_level: digital number at which the file says that the sensor saturates.
+        saturation: digital numbers from which samples of red, green, blue and second green are
+            saturated, as ``mosaic_saturation`` finds them, at most the white level; None for the
+            white level.
         white_balance: the camera's own factors for red, green and blue, with green 1.
+        has_white_balance: whether the file states ``white_balance``; else it is daylight's, or 1.
         xyz_to_camera: float32 ``[3, 3]``, CIE XYZ (D65) to camera RGB, or None if unknown.
         default_crop: top, left, height and width of the part of ``mosaic`` that a developed picture
             shows, or None for all of it.
@@ -67,7 +71,9 @@ class RawPicture:
     cfa: NDArray[np.uint8]
     black_level: tuple[float, float, float, float]
     white_level: float
+    saturation: tuple[float, float, float, float] | None = None
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    has_white_balance: bool = True
     xyz_to_camera: NDArray[np.float32] | None = None
     default_crop: tuple[int, int, int, int] | None = None
     orientation: int = 1
@@ -92,6 +98,8 @@ class RawPicture:
         is_inside = top + height <= self.height and left + width <= self.width
         if min(top, left) < 0 or min(height, width) < 0 or not is_inside:
             raise ValueError(f"the crop {self.default_crop} lies outside the mosaic")
+        if not max(self.black_level) < min(self.saturated_from):
+            raise ValueError(f"black {self.black_level} is not below {self.saturation}")
 
     @property
     def height(self) -> int:
@@ -102,6 +110,17 @@ class RawPicture:
     def width(self) -> int:
         """Columns of the mosaic."""
         return int(self.mosaic.shape[1])
+
+    @property
+    def saturated_from(self) -> tuple[float, float, float, float]:
+        """Digital numbers from which samples of each colour are saturated."""
+        return self.saturation or (self.white_level,) * 4
+
+    @property
+    def range_dn(self) -> float:
+        """Digital numbers between black and saturation, of the colour for which they are fewest."""
+        pairs = zip(self.black_level, self.saturated_from, strict=True)
+        return min(saturated - black for black, saturated in pairs)
 
     @property
     def is_xtrans(self) -> bool:
@@ -203,8 +222,9 @@ class Packed:
 def normalised(raw: RawPicture) -> NDArray[np.float32]:
     """Return the mosaic as float32 ``[H, W]``, black at 0 and sensor white at 1.
 
-    Each channel's own black level is subtracted. Noise below black stays negative: clipping it
-    would brighten the shadows.
+    Each channel's own black level is subtracted, and all are divided by ``range_dn``, so that
+    their balance stays; a colour that saturates later than others exceeds 1. Noise below black
+    stays negative: clipping it would brighten the shadows.
     """
     side = raw.cfa.shape[0]
     result = np.empty(raw.mosaic.shape, dtype=np.float32)
@@ -212,7 +232,7 @@ def normalised(raw: RawPicture) -> NDArray[np.float32]:
         for x in range(side):
             black = np.float32(raw.black_level[raw.cfa[y, x]])
             samples = raw.mosaic[y::side, x::side].astype(np.float32)
-            result[y::side, x::side] = (samples - black) / (np.float32(raw.white_level) - black)
+            result[y::side, x::side] = (samples - black) / np.float32(raw.range_dn)
     return result
 
 

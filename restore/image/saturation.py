@@ -1,9 +1,11 @@
-"""The sample values at which the channels of a finished picture saturate."""
+"""The sample values at which the channels of a finished picture, or of a sensor, saturate."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["saturation_levels"]
+__all__ = ["mosaic_saturation", "saturation_levels"]
 
 _BINS = 256
 _LEAST_PIXELS, _LEAST_SHARE = 4, 1e-5
@@ -57,3 +59,113 @@ def _histogram(channel: NDArray[np.float32]) -> NDArray[np.int64]:
         codes = np.rint(np.nan_to_num(rows).clip(0, 1) * (_BINS - 1)).astype(np.uint8)
         counts += np.bincount(codes.ravel(), minlength=_BINS)
     return counts
+
+
+_CODES = 1 << 16
+_LOWEST_CLIPPING = 0.7
+# Shot noise alone spreads a bright even surface by 0.4 % and more, for no pixel of a camera holds
+# many more than 60,000 electrons; only clipped samples lie closer together than this.
+_NARROW = 0.0025
+_LEAST_SAMPLES = 24
+_DENSER, _MOST_BEYOND = 4.0, 0.02
+_STEPS_BELOW, _LEAST_OCCUPIED = 8, 5
+# Shares of a normal distribution above its median, and above one sigma below it.
+_MEDIAN_AND_SIGMA, _SIGMAS = (0.5, 0.8413), 3.0
+_EVEN_SHARE, _EVEN_LEVEL = 0.9, 0.85
+
+
+def mosaic_saturation(
+    mosaic: NDArray[np.uint16],
+    cfa: NDArray[np.uint8],
+    black_level: Sequence[float],
+    white_level: float,
+) -> tuple[float, float, float, float]:
+    """Return the digital numbers from which red, green, blue and second green are saturated.
+
+    Many sensors clip below the white level that their files, or tables of cameras, state. Then the
+    histogram ends in a peak far narrower than shot noise would make it, with light below it and
+    next to nothing above; read noise after the clipping may spread it, and all of it counts as
+    saturated. A colour without such a peak saturates where the others do, and where none has one,
+    at the white level.
+
+    Args:
+        mosaic: ``[H, W]`` as stored.
+        cfa: ``[P, P]``, see ``RawPicture``.
+        black_level: digital numbers of no light, for red, green, blue and second green.
+        white_level: digital number at which the sensor is said to saturate.
+    """
+    counts = np.zeros((4, _CODES), dtype=np.int64)
+    side = len(cfa)
+    for y in range(side):
+        for x in range(side):
+            samples = mosaic[y::side, x::side].ravel()
+            counts[cfa[y, x]] += np.bincount(samples, minlength=_CODES)
+    present = [colour for colour in range(4) if counts[colour].any()]
+    found = {
+        colour: level
+        for colour in present
+        if (level := _clipped_from(counts[colour], black_level[colour], white_level)) is not None
+    }
+    if not found and (level := _even_level(counts[present], white_level)) is not None:
+        found = dict.fromkeys(present, level)
+    if not found:
+        return (float(white_level),) * 4
+    usual = float(np.median(list(found.values())))
+    levels = [
+        found[colour] if colour in found else _unless_exceeded(counts[colour], usual, white_level)
+        for colour in range(4)
+    ]
+    return levels[0], levels[1], levels[2], levels[3]
+
+
+def _clipped_from(counts: NDArray[np.int64], black: float, white: float) -> float | None:
+    """Return the lowest clipped code of one colour, or None where its histogram shows no clipping.
+
+    Args:
+        counts: samples of each code, ``[65536]``.
+        black: code of no light.
+        white: code at which the sensor is said to saturate.
+    """
+    half = max(1, round(_NARROW * (white - black)))
+    # Samples within ``half`` codes of each code.
+    sums = np.concatenate([[0], np.cumsum(counts)])
+    codes = np.arange(_CODES)
+    around = sums[np.minimum(codes + half + 1, _CODES)] - sums[np.maximum(codes - half, 0)]
+    lowest = int(black + _LOWEST_CLIPPING * (white - black))
+    peak = lowest + int(np.argmax(around[lowest:]))
+    first, last = max(peak - half, 0), min(peak + half, _CODES - 1)
+    mass = int(around[peak])
+    edges = first - (2 * half + 1) * np.arange(_STEPS_BELOW + 1)[::-1]
+    below = np.diff(sums[np.maximum(edges, 0)])
+    beyond = sums[-1] - sums[min(last + half, _CODES - 1) + 1]
+    if (
+        mass < _LEAST_SAMPLES
+        # The step next to the peak may hold its tail.
+        or mass < _DENSER * max(float(np.median(below)), 1.0)
+        or beyond > _MOST_BEYOND * mass
+        # An even surface stands alone in the histogram; light that clips comes up to the peak.
+        or np.count_nonzero(below) < _LEAST_OCCUPIED
+    ):
+        return None
+    start = max(peak - 3 * half, 0)
+    # Without the light that reaches the peak unclipped.
+    excess = counts[start : last + 1] - np.median(below) / (2 * half + 1)
+    summed = np.cumsum(excess[::-1])
+    middle, one_sigma = (
+        last - int(np.argmax(summed >= share * summed.max())) for share in _MEDIAN_AND_SIGMA
+    )
+    return min(float(white), middle - _SIGMAS * (middle - one_sigma))
+
+
+def _even_level(counts: NDArray[np.int64], white: float) -> float | None:
+    """Return the lowest code of a frame that is saturated as a whole, in every colour alike."""
+    highest = int(np.argmax(counts.sum(axis=0)))
+    if highest < _EVEN_LEVEL * white or highest >= white:
+        return None
+    shares = counts[:, highest] / counts.sum(axis=1)
+    return float(highest) if (shares >= _EVEN_SHARE).all() else None
+
+
+def _unless_exceeded(counts: NDArray[np.int64], level: float, white: float) -> float:
+    beyond = counts[int(level) + 1 :].sum()
+    return level if beyond <= max(_LEAST_SAMPLES, _LEAST_SHARE * counts.sum()) else float(white)
