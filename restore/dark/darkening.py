@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from restore.image.colour import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE, SRGB_TO_XYZ
+from restore.image.colour import SRGB_TO_XYZ
 from restore.image.raw_picture import GREEN, REFERENCE_CFA, SECOND_GREEN, RawPicture, fill_planes
+from restore.models.layers import srgb_encoded
 from restore.noise.bayer import random_cameras, unprocess
-from restore.noise.eld import add_dark_noise, random_noise
+from restore.noise.eld import DarkNoise, add_dark_noise, random_noise
+from restore.noise.iso import dark_noise, median_noise, random_iso_noise
 
-__all__ = ["Darkened", "dark_raw", "darkened", "packed_planes", "srgb_encoded"]
+__all__ = ["Darkened", "dark_raw", "darkened"]
 
 # 14 bits with a black level of 512, as in the cameras whose noise is known.
 _BLACK_DN, _RANGE_DN = 512.0, 15871.0
@@ -25,30 +26,48 @@ _BLACK_DN, _RANGE_DN = 512.0, 15871.0
 _DEEPENED_SHARE, _MOST_DEEPENED = 0.3, 2.0
 _OVEREXPOSED_SHARE, _MOST_OVEREXPOSED = 0.3, 4.0
 
+# Of what is trained with headroom: share with the noise of a normal exposure, which the cameras
+# measured in the dark lack, and share clipped at white all the same.
+_NORMAL_SHARE, _CLIPPED_SHARE = 0.3, 0.3
+
 
 @dataclass(frozen=True, kw_only=True)
 class Darkened:
     """Dark exposures and their targets.
 
     Attributes:
-        packed: ``(B, 4, H / 2, W / 2)`` or ``(B, 9, H / 3, W / 3)``: black at 0, amplified, white
-            balanced, clipped at 1.
-        clean: ``(B, 3, H, W)`` camera RGB with white balance and sRGB's curve, in [0, 1].
+        mosaics: ``(B, H, W)`` in reference phase: black at 0, amplified, white balanced, clipped.
+        clean: ``(B, 3, H, W)`` camera RGB with white balance and sRGB's curve.
+        side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
+        packs: whether the network takes packed planes.
     """
 
-    packed: Tensor
+    mosaics: Tensor
     clean: Tensor
+    side: int
+    packs: bool
 
     @property
     def inputs(self) -> tuple[Tensor]:
-        """Arguments of the network."""
-        return (self.packed,)
+        """Arguments of the network: packed planes, or samples and filters ``(B, 2, H, W)``."""
+        if self.packs:
+            return (self.packed,)
+        filters = _colours(self.side, *self.mosaics.shape[1:]).to(self.mosaics)
+        return (torch.stack([self.mosaics, filters.expand_as(self.mosaics)], dim=1),)
+
+    @property
+    def packed(self) -> Tensor:
+        """Planes of one colour each, see ``fill_planes``."""
+        count, height, width = self.mosaics.shape
+        planes, step = (4, 2) if self.side == 2 else (9, 3)
+        packed = self.mosaics.new_empty((count, planes, height // step, width // step))
+        fill_planes(packed, self.mosaics, self.side)
+        return packed
 
     @property
     def shown(self) -> Tensor:
-        """The mosaics as pictures: the first three planes are red, green and blue."""
-        scaled = F.interpolate(self.packed[:, :3], size=self.clean.shape[2:], mode="nearest")
-        return srgb_encoded(scaled.clamp(0, 1))
+        """The mosaics as gray pictures."""
+        return srgb_encoded(self.mosaics.clamp(0, 1))[:, None].expand(-1, 3, -1, -1)
 
 
 def darkened(
@@ -58,6 +77,8 @@ def darkened(
     generator: torch.Generator,
     *,
     side: int = 2,
+    packs: bool = True,
+    highest: float = 1.0,
     varied: bool = False,
 ) -> Darkened:
     """Simulate dark exposures of clean pictures.
@@ -66,12 +87,15 @@ def darkened(
     read out by a sensor with the noise of ELD (Wei et al. 2020), and amplified again.
 
     Args:
-        clean: sRGB ``(B, 3, H, W)`` in [0, 1], H and W multiples of ``side``.
+        clean: sRGB ``(B, 3, H, W)`` in [0, 1], H and W multiples of ``side`` where it is packed.
         cameras: keys of ``restore.noise.eld.CAMERAS``, of which each picture gets one.
         ratios: lowest and highest amplification; its logarithm is uniform between.
         generator: on the device of ``clean``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
-        varied: whether some pictures get deeper colours than sRGB has, or are overexposed.
+        packs: see ``Darkened``.
+        highest: level at which samples and targets are clipped.
+        varied: whether some pictures get deeper colours than sRGB has, are overexposed, have the
+            noise of a normal exposure at the lowest ratio, or are clipped at 1.
     """
     count = len(clean)
     camera = random_cameras(count, generator)
@@ -79,23 +103,40 @@ def darkened(
     balanced = unprocess(clean, camera) * gains
     if varied:
         balanced = _deepened_and_overexposed(balanced, generator)
-    seen = balanced / gains
     low, high = (math.log(ratio) for ratio in ratios)
-    draws = torch.rand(count, generator=generator, device=clean.device)
-    ratio = (low + (high - low) * draws).exp()
-    measured, colours = _read_out(seen, ratio, cameras, generator, side)
-    amplification = camera.gains[:, colours] * ratio[:, None, None] / _RANGE_DN
-    amplified = (measured * amplification).clamp_max(1)
-    return Darkened(packed=packed_planes(amplified, side), clean=srgb_encoded(balanced.clamp(0, 1)))
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator, device=clean.device)
+
+    ratio = (low + (high - low) * uniform(count)).exp()
+    noise = random_noise(count, cameras, generator)
+    most = torch.full_like(ratio, highest)
+    if varied and highest > 1:
+        is_normal = uniform(count) < _NORMAL_SHARE
+        ratio = torch.where(is_normal, ratios[0], ratio)
+        noise = _chosen(is_normal, random_iso_noise(count, _RANGE_DN, generator), noise)
+        most = torch.where(uniform(count) < _CLIPPED_SHARE, 1.0, most)
+    measured, colours = _read_out(balanced / gains, ratio, noise, generator, side)
+    amplification = ratio[:, None] * camera.gains
+    amplified = measured / _RANGE_DN * amplification[:, colours]
+    # What the sensor can hold, amplified, is all that can be restored.
+    limit = torch.minimum(amplification, most[:, None])[:, :, None, None]
+    return Darkened(
+        mosaics=amplified.minimum(most[:, None, None]),
+        clean=srgb_encoded(balanced.clamp_min(0).minimum(limit)),
+        side=side,
+        packs=packs,
+    )
 
 
-def packed_planes(mosaics: Tensor, side: int) -> Tensor:
-    """Return mosaics ``(B, H, W)`` in reference phase as planes, see ``fill_planes``."""
-    count, height, width = mosaics.shape
-    planes, step = (4, 2) if side == 2 else (9, 3)
-    packed = mosaics.new_empty((count, planes, height // step, width // step))
-    fill_planes(packed, mosaics, side)
-    return packed
+def _chosen(is_first: Tensor, first: DarkNoise, second: DarkNoise) -> DarkNoise:
+    """Return the noise of the first where it is chosen ``(B,)``, else of the second."""
+
+    def of(name: str) -> Tensor:
+        one, other = getattr(first, name), getattr(second, name)
+        return torch.where(is_first.view(-1, *[1] * (one.ndim - 1)), one, other)
+
+    return DarkNoise(**{each.name: of(each.name) for each in fields(DarkNoise)})
 
 
 def _deepened_and_overexposed(light: Tensor, generator: torch.Generator) -> Tensor:
@@ -114,6 +155,7 @@ def dark_raw(
     generator: torch.Generator,
     *,
     side: int = 2,
+    iso: float | None = None,
 ) -> tuple[RawPicture, Tensor, float]:
     """Simulate one dark exposure of a clean picture as a RAW file.
 
@@ -123,6 +165,8 @@ def dark_raw(
         ratio: factor by which the exposure is too dark.
         generator: on the CPU.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
+        iso: speed at which a usual camera took it, with ``median_noise``; None for the noise of
+            ``camera_name`` at a random gain.
 
     Returns:
         The RAW file; the target, linear camera RGB with white balance ``(3, H, W)`` in [0, 1]; and
@@ -130,7 +174,11 @@ def dark_raw(
     """
     camera = random_cameras(1, generator)
     seen = unprocess(clean[None], camera)
-    measured, _ = _read_out(seen, torch.tensor([ratio]), [camera_name], generator, side)
+    if iso is None:
+        noise = random_noise(1, [camera_name], generator)
+    else:
+        noise = dark_noise(*(torch.tensor([level]) for level in median_noise(iso)), _RANGE_DN)
+    measured, _ = _read_out(seen, torch.tensor([ratio]), noise, generator, side)
     red, green, blue = camera.gains[0].tolist()
     xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
     raw = RawPicture(
@@ -148,13 +196,12 @@ def dark_raw(
 def _read_out(
     seen: Tensor,
     ratio: Tensor,
-    cameras: Sequence[str],
+    noise: DarkNoise,
     generator: torch.Generator,
     side: int,
 ) -> tuple[Tensor, Tensor]:
     """Return the mosaics ``(B, H, W)`` in DN above black, and the filter over each pixel."""
     count, _, height, width = seen.shape
-    noise = random_noise(count, cameras, generator)
     colours = _colours(side, height, width).to(seen.device)
     light = seen.gather(1, colours.expand(count, 1, -1, -1))[:, 0] * _RANGE_DN
     measured = add_dark_noise(
@@ -166,12 +213,6 @@ def _read_out(
         generator=generator,
     )
     return measured, colours
-
-
-def srgb_encoded(linear: Tensor) -> Tensor:
-    """Encode light in [0, 1] as sRGB samples (IEC 61966-2-1), any shape."""
-    curve = (1 + SRGB_OFFSET) * linear.clamp_min(SRGB_KNEE) ** (1 / SRGB_EXPONENT) - SRGB_OFFSET
-    return torch.where(linear <= SRGB_KNEE, SRGB_SLOPE * linear, curve)
 
 
 def _colours(side: int, height: int, width: int) -> Tensor:

@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restore.dark.darkening import Darkened, packed_planes, srgb_encoded
+from restore.dark.darkening import Darkened
 from restore.errors import InputError, TrainingError, UnsupportedImage, UsageError
 from restore.files import open_atomically
 from restore.image.develop import gains_of
 from restore.image.raw import Look, develop_raw, read_raw
 from restore.image.raw_picture import phase_of
+from restore.models.layers import srgb_encoded
 from restore.training.state import Randomness
 
 __all__ = ["PairCrops", "RawPair", "Scene", "open_scenes", "read_pairs"]
@@ -103,11 +104,20 @@ class PairCrops:
         patch: side of the crops in pixels.
         batch: crops per call.
         head: camera or srgb.
+        packs: see ``Darkened``.
     """
 
-    def __init__(self, scenes: Sequence[Scene], *, patch: int, batch: int, head: str) -> None:
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        *,
+        patch: int,
+        batch: int,
+        head: str,
+        packs: bool = True,
+    ) -> None:
         self.scenes = list(scenes)
-        self.patch, self.batch, self.head = patch, batch, head
+        self.patch, self.batch, self.head, self.packs = patch, batch, head, packs
 
     def __call__(self, rng: Randomness) -> Darkened:
         """Draw one batch."""
@@ -118,21 +128,21 @@ class PairCrops:
             self.crop(self.scenes[index], (y, x), orientation)
             for index, (y, x), orientation in zip(indices, places, orientations, strict=True)
         ]
-        side = len(self.scenes[0].cfa)
         mosaics, targets = (rng.moved(torch.stack(list(part))) for part in zip(*crops, strict=True))
-        return Darkened(packed=packed_planes(mosaics, side), clean=self._encoded(targets))
+        return self._darkened(mosaics, targets)
 
     def middles(self) -> list[Darkened]:
         """Return the middle of every scene, as batches of one."""
-        side = len(self.scenes[0].cfa)
         parts = (self.crop(scene, (0.5, 0.5), 0) for scene in self.scenes)
-        return [
-            Darkened(packed=packed_planes(mosaic[None], side), clean=self._encoded(target[None]))
-            for mosaic, target in parts
-        ]
+        return [self._darkened(mosaic[None], target[None]) for mosaic, target in parts]
 
-    def _encoded(self, targets: Tensor) -> Tensor:
-        return targets if self.head == "srgb" else srgb_encoded(targets)
+    def _darkened(self, mosaics: Tensor, targets: Tensor) -> Darkened:
+        return Darkened(
+            mosaics=mosaics,
+            clean=targets if self.head == "srgb" else srgb_encoded(targets),
+            side=len(self.scenes[0].cfa),
+            packs=self.packs,
+        )
 
     def crop(
         self, scene: Scene, place: tuple[float, float], orientation: int

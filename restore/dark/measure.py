@@ -38,8 +38,11 @@ def measurement(weights: Weights) -> Measurement | None:
 
 def _dark(weights: Weights, clean: Tensor, ratio: float, seed: int) -> Example:
     generator = torch.Generator().manual_seed(seed)
-    side = 2 if weights.config.planes == 4 else 6
-    dark = darkened(clean[None], [_CAMERA], (ratio, ratio), generator, side=side)
+    config = weights.config
+    side = config.periods[seed % len(config.periods)]
+    dark = darkened(
+        clean[None], [_CAMERA], (ratio, ratio), generator, side=side, packs=config.packs
+    )
     return Example(dark.inputs, dark.clean[0])
 
 

@@ -28,7 +28,15 @@ from restore.image.encode import check_depth, encode_as
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.raw import as_raw
-from restore.image.raw_picture import PLANE_COLOURS, RawPicture, normalised, pack, unpack
+from restore.image.raw_picture import (
+    PLANE_COLOURS,
+    RawPicture,
+    fill_mosaic,
+    normalised,
+    pack,
+    unpack,
+)
+from restore.models.isp_resunet import IspResUNetConfig
 from restore.models.isp_unet import IspUNetConfig
 from restore.reopen import Reopened
 from restore.weights.file import shipped
@@ -39,7 +47,6 @@ __all__ = ["DarkEnhancer", "Enhanced", "OutputColor", "WhiteBalance"]
 OutputColor = Literal["srgb", "linear"]
 WhiteBalance = Literal["camera", "auto"] | tuple[float, float, float]
 
-_XTRANS_PLANES = 9
 _ROWS_AT_ONCE = 256
 _MOST_RATIO = 10_000.0
 _MOST_STOPS = 10.0
@@ -133,7 +140,7 @@ class Enhanced:
 
 
 class DarkEnhancer(Reopened):
-    """Develops dark RAW files with one network for Bayer and one for X-Trans sensors.
+    """Develops dark RAW files with a network for Bayer and X-Trans sensors, or one for each.
 
     Args:
         model: ``auto`` for the shipped network of each sensor, a shipped name, or a weight file.
@@ -169,25 +176,22 @@ class DarkEnhancer(Reopened):
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        self._runners: dict[bool, Runner] = {}
-        self._configs: dict[bool, IspUNetConfig] = {}
-        self._lowest: dict[bool, float] = {}
+        self._networks: dict[int, _Network] = {}
         placement = Placement(device=device, precision=precision, tile=tile)
         names = [str(model)]
         if str(model) == "auto":
-            usual = list(TASK.default_weights.values())
+            usual = list(dict.fromkeys(TASK.default_weights.values()))
             names = [name for name in usual if name in shipped()] or usual[:1]
         for name in names:
             weights = TASK.load(name)
-            is_xtrans = weights.config.planes == _XTRANS_PLANES
-            self._runners[is_xtrans] = Runner(weights, placement)
-            self._configs[is_xtrans] = weights.config
-            self._lowest[is_xtrans] = _lowest(weights)
+            network = _Network(Runner(weights, placement), weights.config, _lowest(weights))
+            for period in weights.config.periods:
+                self._networks.setdefault(period, network)
 
     @property
     def lanes(self) -> int:
         """Number of pictures processed at once when it is called from several threads."""
-        return max(runner.lanes for runner in self._runners.values())
+        return max(network.runner.lanes for network in self._networks.values())
 
     def __call__(
         self,
@@ -217,8 +221,8 @@ class DarkEnhancer(Reopened):
         _check(ratio, ev, white_balance, output_color)
         raw = as_raw(source)
         started = time.perf_counter()
-        runner = self._runner(raw)
-        config = self._configs[raw.is_xtrans]
+        network = self._network(raw)
+        config = network.config
         packed = pack(normalised(raw), raw.cfa)
         is_finished = config.head == "srgb"
         balance = _balance(raw, packed.planes, white_balance)
@@ -228,8 +232,8 @@ class DarkEnhancer(Reopened):
         planes *= gains[colours][:, None, None]
         amplification = (auto_ratio(planes) if ratio == "auto" else ratio) * 2**ev
         planes *= np.float32(amplification)
-        np.clip(planes, self._lowest[raw.is_xtrans], 1, out=planes)
-        colour = unpack(runner.tiled(planes, channels=runner.traits.channels), packed)
+        np.clip(planes, network.lowest, config.highest, out=planes)
+        colour = unpack(network(planes, len(raw.cfa)), packed)
         return Enhanced(
             colour=colour,
             raw=raw,
@@ -238,7 +242,7 @@ class DarkEnhancer(Reopened):
             to_srgb=None if is_finished else camera_to_srgb(raw),
             output_color=output_color,
             record={
-                **runner.record(),
+                **network.runner.record(),
                 "ratio": round(amplification, 2),
                 "ratio_auto": ratio == "auto",
                 "white_balance": ",".join(f"{factor:.4g}" for factor in balance),
@@ -248,16 +252,40 @@ class DarkEnhancer(Reopened):
             },
         )
 
-    def _runner(self, raw: RawPicture) -> Runner:
-        runner = self._runners.get(raw.is_xtrans)
-        if runner is None:
+    def _network(self, raw: RawPicture) -> "_Network":
+        network = self._networks.get(len(raw.cfa))
+        if network is None:
             kind = "an X-Trans" if raw.is_xtrans else "a Bayer"
-            names = ", ".join(one.name for one in self._runners.values())
+            names = ", ".join(one.runner.name for one in self._networks.values())
             raise UnsupportedImage(
                 f"is from {kind} sensor, for which {names} was not trained; give other weights "
                 "with --model (`imrestore train dark-enhance` makes them)"
             )
-        return runner
+        return network
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A network, what it takes, and the lowest sample that it was trained on."""
+
+    runner: Runner
+    config: IspUNetConfig | IspResUNetConfig
+    lowest: float
+
+    def __call__(self, planes: NDArray[np.float32], period: int) -> NDArray[np.float32]:
+        """Return colour for every pixel of a packed mosaic in reference phase, ``[3, H, W]``."""
+        inputs = planes if self.config.packs else _with_filters(planes, period)
+        return self.runner.tiled(inputs, channels=self.runner.traits.channels)
+
+
+def _with_filters(planes: NDArray[np.float32], period: int) -> NDArray[np.float32]:
+    """Return the mosaic of ``planes`` and the filter over each of its pixels, ``[2, H, W]``."""
+    step = 2 if period == 2 else 3
+    result = np.empty((2, step * planes.shape[1], step * planes.shape[2]), np.float32)
+    colours = np.array(PLANE_COLOURS[period], np.float32)[:, None, None]
+    fill_mosaic(result[0], planes, period)
+    fill_mosaic(result[1], np.broadcast_to(colours, planes.shape), period)
+    return result
 
 
 def _lowest(weights: Weights) -> float:

@@ -6,7 +6,7 @@ __all__ = ["TASK"]
 
 TASK = Task(
     name="dark-enhance",
-    networks=("restore.models.isp_unet:IspUNet",),
+    networks=("restore.models.isp_unet:IspUNet", "restore.models.isp_resunet:IspResUNet"),
     recipe="restore.dark.recipe:DarkRecipe",
     measurement="restore.dark.measure:measurement",
     trial="restore.dark.measure:trial",

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,20 +15,24 @@ from restore.dark.darkening import Darkened, darkened
 from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
 from restore.dark.recipe import DarkRecipe
 from restore.dark.task import TASK
+from restore.dark.transfer import started_from
 from restore.errors import TrainingError, UsageError
+from restore.models.isp_resunet import IspResUNet
 from restore.models.isp_unet import IspUNet
+from restore.noise.drawings import drawings
 from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
-from restore.training.transfer import check_same_architecture, continued
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
 from restore.weights.store import Weights
 
 __all__ = ["train_dark_enhancer"]
+
+_DRAWN_SHARE = 0.08
 
 
 def train_dark_enhancer(
@@ -43,7 +47,7 @@ def train_dark_enhancer(
     warn: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Weights:
-    """Train an IspUNet and write its weight file; see ``train`` for the files beside it.
+    """Train a learned ISP and write its weight file; see ``train`` for the files beside it.
 
     Args:
         recipe: what to train and how.
@@ -51,7 +55,7 @@ def train_dark_enhancer(
         clean: folders (trees) of clean pictures; pictures in linear light serve too.
         pairs: instead, a list of short and long exposures (see ``read_pairs``). During training,
             decoded files are kept in the folder ``NAME.pairs`` beside the output.
-        start_from: weights to begin with.
+        start_from: weights to begin with; see ``started_from``.
         settings: where and how to run.
         report: called after every step.
         warn: called with one line about everything left out.
@@ -76,12 +80,12 @@ def train_dark_enhancer(
     def prepare(context: Context) -> Lesson[Darkened]:
         network = recipe.network()
         if start_from is not None:
-            network = _started_from(network, TASK.load(start_from), warn)
+            network = started_from(network, start_from, warn)
         batch = context.crops_per_batch
         if pairs is None:
-            examples = _from_clean(recipe, clean, batch, warn)
+            examples = _from_clean(recipe, network, clean, batch, warn)
         else:
-            examples = _from_pairs(recipe, pairs, cache, batch, warn)
+            examples = _from_pairs(recipe, network, pairs, cache, batch, warn)
         provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
@@ -103,20 +107,6 @@ def train_dark_enhancer(
     return weights
 
 
-def _started_from(network: IspUNet, weights: Weights, warn: Callable[[str], None]) -> IspUNet:
-    """Return ``network`` with the tensors of ``weights``, as far as they fit.
-
-    It gets biases where ``weights`` has them.
-
-    Raises:
-        UsageError: the architectures differ.
-    """
-    check_same_architecture(network, weights)
-    if weights.config.up_bias is not network.config.up_bias:
-        network = IspUNet(replace(network.config, up_bias=weights.config.up_bias))
-    return continued(network, weights.build().state_dict(), weights.name, warn)
-
-
 @dataclass(frozen=True, kw_only=True)
 class _TrainingData:
     """Training batches, validation examples, and a description of the data."""
@@ -127,26 +117,52 @@ class _TrainingData:
 
 
 def _from_clean(
-    recipe: DarkRecipe, folders: Sequence[Path], batch: int, warn: Callable[[str], None]
+    recipe: DarkRecipe,
+    network: IspUNet | IspResUNet,
+    folders: Sequence[Path],
+    batch: int,
+    warn: Callable[[str], None],
 ) -> _TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
     pictures = load_pictures(
         paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
     )
     training, kept = hold_out(list(pictures.values()))
-    crops = RandomCrops(training, patch=recipe.patch, batch=batch)
-    side = 6 if recipe.xtrans else 2
+    draw = RandomCrops(training, patch=recipe.patch, batch=batch)
+    config = network.config
+    sides = config.periods
 
-    def dark(clean: Tensor, generator: torch.Generator) -> Darkened:
-        return darkened(clean, recipe.cameras, recipe.ratio, generator, side=side, varied=True)
+    def dark(clean: Tensor, generator: torch.Generator, side: int) -> Darkened:
+        return darkened(
+            clean,
+            recipe.cameras,
+            recipe.ratio,
+            generator,
+            side=side,
+            packs=config.packs,
+            highest=config.highest,
+            varied=True,
+        )
+
+    def batches(rng: Randomness) -> Darkened:
+        crops = draw(rng)
+        if config.packs:
+            return dark(crops, rng.local, sides[0])
+        _draw_some(crops, rng)
+        side = sides[int(torch.randint(len(sides), (), generator=rng.host))]
+        return dark(crops, rng.local, side)
 
     judging = Randomness(recipe.seed, torch.device("cpu"))
+    multiple = network.multiple * config.scale
+    held_out = [
+        dark(
+            centre(picture, multiple)[None].float() / 255, judging.local, sides[index % len(sides)]
+        )
+        for index, picture in enumerate(kept)
+    ]
     return _TrainingData(
-        batches=lambda rng: dark(crops(rng), rng.local),
-        held_out=[
-            dark(centre(picture, recipe.step)[None].float() / 255, judging.local)
-            for picture in kept
-        ],
+        batches=batches,
+        held_out=held_out,
         description={
             "folder": names_of(folders),
             "pictures": len(pictures),
@@ -154,8 +170,20 @@ def _from_clean(
     )
 
 
+def _draw_some(crops: Tensor, rng: Randomness) -> None:
+    """Replace some crops by drawings: photographs have few thin lines and flat colours."""
+    drawn = torch.rand(len(crops), generator=rng.host) < _DRAWN_SHARE
+    if count := int(drawn.sum()):
+        crops[drawn] = rng.moved(drawings(count, crops.shape[2], 3, rng.host))
+
+
 def _from_pairs(
-    recipe: DarkRecipe, pairs: Path, cache: Path, batch: int, warn: Callable[[str], None]
+    recipe: DarkRecipe,
+    network: IspUNet | IspResUNet,
+    pairs: Path,
+    cache: Path,
+    batch: int,
+    warn: Callable[[str], None],
 ) -> _TrainingData:
     scenes = open_scenes(
         read_pairs(pairs), cache, head=recipe.head, xtrans=recipe.xtrans, warn=warn
@@ -169,7 +197,13 @@ def _from_pairs(
     learned, judged = hold_out(list(by_target.values()))
 
     def crops(scenes: Sequence[Scene]) -> PairCrops:
-        return PairCrops(scenes, patch=recipe.patch, batch=batch, head=recipe.head)
+        return PairCrops(
+            scenes,
+            patch=recipe.patch,
+            batch=batch,
+            head=recipe.head,
+            packs=network.config.packs,
+        )
 
     return _TrainingData(
         batches=crops([scene for group in learned for scene in group]),

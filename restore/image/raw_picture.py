@@ -19,6 +19,7 @@ __all__ = [
     "SECOND_GREEN",
     "Packed",
     "RawPicture",
+    "fill_mosaic",
     "fill_planes",
     "normalised",
     "pack",
@@ -275,6 +276,15 @@ def fill_planes(planes: Any, mosaic: Any, side: int) -> None:
         for i, line in enumerate(cells):
             for j, (y, x) in enumerate(line):
                 planes[..., index, i::step, j::step] = mosaic[..., y::side, x::side]
+
+
+def fill_mosaic(mosaic: Any, planes: Any, side: int) -> None:
+    """Write planes back into a mosaic in reference phase, the inverse of ``fill_planes``."""
+    step = len(_PLACES[side][0])
+    for index, cells in enumerate(_PLACES[side]):
+        for i, line in enumerate(cells):
+            for j, (y, x) in enumerate(line):
+                mosaic[..., y::side, x::side] = planes[..., index, i::step, j::step]
 
 
 def unpack(colour: NDArray[np.float32], packed: Packed) -> NDArray[np.float32]:

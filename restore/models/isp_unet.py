@@ -49,6 +49,21 @@ class IspUNetConfig:
         return 3
 
     @property
+    def periods(self) -> tuple[int, ...]:
+        """Periods of the colour filters that it is for: 2 for Bayer, 6 for X-Trans."""
+        return (2,) if self.planes == 4 else (6,)
+
+    @property
+    def packs(self) -> bool:
+        """Whether the mosaic is packed into planes of one colour each."""
+        return True
+
+    @property
+    def highest(self) -> float:
+        """Level at which samples are clipped: white."""
+        return 1.0
+
+    @property
     def scale(self) -> int:
         """Pixels of the mosaic per packed pixel, in each direction."""
         return 2 if self.planes == 4 else 3

@@ -1,4 +1,4 @@
-"""Layers that networks share: residual levels, convolution with ReLU, noise maps, SSIM."""
+"""Layers that networks share: residual levels, convolution with ReLU, noise maps, curves, SSIM."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restore.image.colour import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE
+
 __all__ = [
     "SSIM_RADIUS",
     "ResidualBlock",
     "ResidualLevels",
     "awaits_tensors",
     "conv_relu",
+    "srgb_encoded",
     "ssim_map",
     "with_sigma_map",
 ]
@@ -179,6 +182,17 @@ def with_sigma_map(noisy: Tensor, sigma: Tensor | None) -> Tensor:
         raise ValueError(f"this network needs sigma of shape {list(noisy.shape[:1])}, got {sigma}")
     plane = sigma.to(noisy.dtype)[:, None, None, None].expand(-1, 1, *noisy.shape[2:])
     return torch.cat((noisy, plane), dim=1)
+
+
+def srgb_encoded(light: Tensor) -> Tensor:
+    """Encode light with sRGB's curve (IEC 61966-2-1), any shape.
+
+    The curve goes on above 1, and below 0 as an odd function: noise around black stays symmetric,
+    and of moderate amplitude.
+    """
+    size = light.abs()
+    curve = (1 + SRGB_OFFSET) * size.clamp_min(SRGB_KNEE) ** (1 / SRGB_EXPONENT) - SRGB_OFFSET
+    return torch.where(size <= SRGB_KNEE, SRGB_SLOPE * light, light.sign() * curve)
 
 
 SSIM_RADIUS = 5

@@ -3,10 +3,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from restore.dark.darkening import dark_raw, darkened, srgb_encoded
+from restore.dark.darkening import dark_raw, darkened
 from restore.image.colour import linear_to_srgb
 from restore.image.develop import camera_to_srgb
 from restore.image.raw_picture import normalised, pack
+from restore.models.layers import srgb_encoded
 
 CAMERAS = ["Nikon D850"]
 

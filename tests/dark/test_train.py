@@ -10,19 +10,20 @@ from PIL import Image
 
 from restore.dark import data as dark_pairs
 from restore.dark import train as dark
-from restore.dark.darkening import srgb_encoded
 from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
 from restore.dark.recipe import DarkRecipe
 from restore.dark.train import train_dark_enhancer
+from restore.dark.transfer import started_from
 from restore.errors import UsageError
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.models.layers import srgb_encoded
 from restore.tasks import load
 from restore.training.state import Randomness
-from restore.weights.store import weights_of
+from restore.weights.store import save_weights, weights_of
 
-TINY = DarkRecipe(width=2, patch=96, batch=2, steps=3)
+TINY = DarkRecipe(model="isp-unet", widths=(2,), patch=96, batch=2, steps=3)
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_writes_weights_for_bayer_and_xtrans(photos: Path, tmp_path: Path, xtran
     train_dark_enhancer(replace(TINY, xtrans=xtrans), output, clean=[photos])
     weights = load(output)
     assert (weights.architecture, weights.task) == ("IspUNet", "dark-enhance")
-    assert weights.provenance["recipe"]["ratio"] == [50.0, 300.0]
+    assert weights.provenance["recipe"]["ratio"] == [1.0, 300.0]
     assert set(weights.precision_loss_db["bf16"]) == {"x1", "x10", "x100", "x300"}
     planes, scale = (9, 3) if xtrans else (4, 2)
     assert weights.build()(torch.rand(1, planes, 16, 32)).shape == (1, 3, 16 * scale, 32 * scale)
@@ -64,7 +65,7 @@ def test_goes_on_from_other_weights(photos: Path, tmp_path: Path) -> None:
         ({"ratio": (0.5, 300)}, "ratio"),
         ({"ratio": (300, 50)}, "ratio"),
         ({"cameras": ("Box Brownie",)}, "Box Brownie"),
-        ({"width": 0}, "width"),
+        ({"widths": (0,)}, "width"),
         ({"loss": "l3"}, "loss"),
     ],
 )
@@ -216,14 +217,12 @@ def silent(line: str) -> None:
 
 
 @pytest.mark.parametrize("up_bias", [True, False])
-def test_ports_of_the_papers_code_keep_their_biases(up_bias: bool) -> None:
+def test_ports_of_the_papers_code_keep_their_biases(tmp_path: Path, up_bias: bool) -> None:
     torch.manual_seed(0)
     port = IspUNet(IspUNetConfig(planes=4, width=2, up_bias=up_bias))
-    started = dark._started_from(
-        IspUNet(IspUNetConfig(planes=4, width=2)),
-        weights_of(port, name="old", task="dark-enhance", provenance={}),
-        silent,
-    )
+    old = tmp_path / "old.safetensors"
+    save_weights(weights_of(port, name="old", task="dark-enhance", provenance={}), old)
+    started = started_from(IspUNet(IspUNetConfig(planes=4, width=2)), old, silent)
     assert started.config == port.config
     planes = torch.rand(1, 4, 16, 16)
     torch.testing.assert_close(started(planes), port(planes))

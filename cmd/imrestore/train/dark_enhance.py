@@ -7,7 +7,7 @@ import typer
 
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import without_effect
-from imrestore.train.options import TrainingOptions, number_range
+from imrestore.train.options import TrainingOptions, layer_widths, number_range
 from imrestore.train.supervision import supervised
 
 __all__ = ["dark_enhance"]
@@ -35,12 +35,18 @@ def dark_enhance(
             show_default=False,
         ),
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Network: isp-resunet, for all sensors, or isp-unet, that of SID, for one kind."
+        ),
+    ] = "isp-resunet",
     head: Annotated[
         str,
         typer.Option(
             metavar="camera|srgb",
-            help="What comes out: camera colours, for any camera; or, with --pairs, the finished "
-            "pictures of one camera, as in the paper.",
+            help="What comes out: camera colours, for any camera; or, from an isp-unet with "
+            "--pairs, the finished pictures of one camera, as in the paper.",
         ),
     ] = "camera",
     ratio: Annotated[
@@ -48,22 +54,37 @@ def dark_enhance(
         typer.Option(
             metavar="LOW:HIGH",
             help="Range of amplifications to train for.",
-            show_default="50:300",
+            show_default="1:300",
         ),
     ] = None,
     xtrans: Annotated[
-        bool, typer.Option("--xtrans", help="Train for X-Trans sensors instead of Bayer ones.")
+        bool,
+        typer.Option("--xtrans", help="Train an isp-unet for X-Trans sensors, not for Bayer ones."),
     ] = False,
-    width: Annotated[int, typer.Option(help="Feature channels of the first level.")] = 32,
+    width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="Feature channels: one per level for an isp-resunet (32,64,128,128), that of the "
+            "first level for an isp-unet (32).",
+            show_default=False,
+        ),
+    ] = None,
     start_from: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="NAME|FILE", help="Start from these weights.", show_default=False
+            "--from",
+            metavar="NAME|FILE",
+            help="Start from these weights; an isp-resunet can start from a colour denoiser.",
+            show_default=False,
         ),
     ] = None,
     patch: Annotated[
         int,
-        typer.Option(metavar="PX", help="Side of the crops, a multiple of 32 (48 with --xtrans)."),
+        typer.Option(
+            metavar="PX",
+            help="Side of the crops, a multiple of 8 (isp-unet: of 32, or 48 with --xtrans).",
+        ),
     ] = 192,
     loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
 ) -> None:
@@ -77,8 +98,9 @@ def dark_enhance(
     \b
     Examples:
       imrestore train dark-enhance photos/ -o night.safetensors --time 8h
-      imrestore train dark-enhance photos/ panoramas/ -o x.safetensors --xtrans --ratio 20:300 --time 8h
-      imrestore train dark-enhance --pairs SID/Sony_train_list.txt -o sony.safetensors --head srgb --time 2d
+      imrestore train dark-enhance photos/ -o night.safetensors --from resunet-color --time 2h
+      imrestore train dark-enhance photos/ panoramas/ -o x.safetensors --ratio 20:300 --time 8h
+      imrestore train dark-enhance --pairs SID/Sony_train_list.txt -o sony.safetensors --model isp-unet --head srgb --time 2d
     """  # noqa: D301, E501 (the escape is Typer's mark for lines to be kept)
     from restore.dark.recipe import DarkRecipe
     from restore.dark.train import train_dark_enhancer
@@ -86,10 +108,11 @@ def dark_enhance(
     if not training.resume:  # the checkpoint has options that passed this check
         without_effect(ratio=ratio is not None and pairs and "pairs have their own")
     recipe = DarkRecipe(
+        model=model,
         xtrans=xtrans,
-        width=width,
+        widths=layer_widths(width, "32,64,128,128"),
         head=head,
-        ratio=number_range("--ratio", "50:300" if ratio is None else ratio, "50:300"),
+        ratio=number_range("--ratio", "1:300" if ratio is None else ratio, "1:300"),
         patch=patch,
         loss=loss,
         **training.schedule_values(),
