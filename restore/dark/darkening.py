@@ -177,7 +177,8 @@ def dark_raw(
     if iso is None:
         noise = random_noise(1, [camera_name], generator)
     else:
-        noise = dark_noise(*(torch.tensor([level]) for level in median_noise(iso)), _RANGE_DN)
+        shot, read = (torch.tensor([level]) for level in median_noise(iso))
+        noise = dark_noise(shot, read, _RANGE_DN)
     measured, _ = _read_out(seen, torch.tensor([ratio]), noise, generator, side)
     red, green, blue = camera.gains[0].tolist()
     xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
