@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from imrestore import anomaly, dark_enhance, denoise, hdr
+from imrestore import dark_enhance, denoise, hdr
+from imrestore.anomaly import app as anomaly
 from imrestore.evaluate import app as evaluate
 from imrestore.train import app as train
 from imrestore.weights import app as weights
@@ -19,7 +20,7 @@ app = typer.Typer(
 )
 app.command("denoise")(denoise.denoise)
 app.command("dark-enhance")(dark_enhance.dark_enhance)
-app.command("anomaly")(anomaly.anomaly)
+app.add_typer(anomaly, name="anomaly")
 app.command("hdr")(hdr.hdr)
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")

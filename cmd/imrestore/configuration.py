@@ -110,9 +110,11 @@ def _commands(command: Any) -> Mapping[str, Any]:
 
 
 def _keys(command: Any) -> set[str]:
-    """Return the keys of a command, or of all commands below a group."""
+    """Return the keys of a command, and of all commands below a group."""
     below = _commands(command)
-    return set().union(*map(_keys, below.values())) if below else set(_options(command))
+    is_command = not below or command.invoke_without_command
+    own = _options(command) if is_command else ()
+    return set(own).union(*map(_keys, below.values()))
 
 
 def _files() -> Iterator[Path]:

@@ -3,6 +3,7 @@
 import base64
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from restore.anomaly.files import thumbnail_of
 from restore.anomaly.records import Record
 from restore.anomaly.runner import Detector
+from restore.anomaly.verdict import Verdict
 from restore.pages.environment import page_environment
 
 __all__ = ["Page", "histogram", "page_of"]
@@ -48,8 +50,11 @@ def page_of(page: Page) -> str:
     )
     failed = [record for record in page.records if record.error]
     scores = [record.score for record in scored if record.score is not None]
-    defective = sum(record.verdict == "defective" for record in scored)
-    counts = [("parts", len(scored)), ("defective", defective), ("good", len(scored) - defective)]
+    verdicts = Counter(record.verdict for record in scored)
+    counts = [("parts", len(scored)), ("defective", verdicts[Verdict.DEFECTIVE])]
+    rare = (Verdict.UNFAMILIAR, Verdict.REVIEW)
+    counts += [(verdict, verdicts[verdict]) for verdict in rare if verdicts[verdict]]
+    counts.append(("good", verdicts[Verdict.GOOD]))
     environment = page_environment(Path(__file__).parent)
     # A file name may be bytes that are no UTF-8, which Jinja's own urlencode refuses.
     environment.filters["address"] = lambda path: quote(os.fsencode(path))

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from restore.anomaly.runner import Detector, Inspection, Region
+from restore.anomaly.verdict import Verdict
 
 __all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
 
 _COLUMNS = (
-    "source", "verdict", "score", "relative_score", "threshold", "model", "width", "height",
-    "regions", "largest_area", "boxes", "map", "mask", "overlay", "reconstruction", "error",
+    "source", "verdict", "reason", "score", "relative_score", "threshold", "review_threshold",
+    "familiarity", "familiarity_limit", "model", "width", "height", "regions", "largest_area",
+    "boxes", "map", "mask", "overlay", "reconstruction", "error",
 )  # fmt: skip
 _FILES = ("map", "mask", "overlay", "reconstruction")
 _DIGITS = 6
@@ -33,10 +35,15 @@ class Record:
 
     Attributes:
         source: Name of the picture as it was given.
-        verdict: Verdict: good, defective, or failed.
+        verdict: Verdict on the part; see ``Verdict``.
+        reason: Reason in one phrase if the part is unfamiliar, else "".
         score: Highest score in the map.
         relative_score: Score over threshold; above 1 for a defect.
         threshold: Score above which a part is called defective.
+        review_threshold: Score above which a part is to be reviewed; None without reviews.
+        familiarity: Share of good parts expected to look at least as unusual; None if the weights
+            do not say how good parts look.
+        familiarity_limit: Familiarity below which a part is unfamiliar, or None.
         model: Name of the weights.
         weights: Digest of the weights, which distinguishes them from others of that name.
         width: Width of the picture in pixels.
@@ -51,10 +58,14 @@ class Record:
     """
 
     source: str
-    verdict: str
+    verdict: Verdict
+    reason: str = ""
     score: float | None = None
     relative_score: float | None = None
     threshold: float | None = None
+    review_threshold: float | None = None
+    familiarity: float | None = None
+    familiarity_limit: float | None = None
     model: str | None = None
     weights: str | None = None
     width: int = 0
@@ -68,9 +79,21 @@ class Record:
     error: str = ""
 
     def was_made_by(self, detector: Detector) -> bool:
-        """Return whether a verdict, if there is one, came from these weights and threshold."""
-        made_by = (self.model, self.weights, self.threshold)
-        asked = (detector.weights.name, detector.digest, _rounded(detector.threshold))
+        """Return whether a verdict, if there is one, came from these weights and thresholds."""
+        made_by = (
+            self.model,
+            self.weights,
+            self.threshold,
+            self.review_threshold,
+            self.familiarity_limit,
+        )
+        asked = (
+            detector.weights.name,
+            detector.digest,
+            _rounded(detector.threshold),
+            _rounded(detector.review_threshold),
+            _rounded(detector.familiarity_limit),
+        )
         return bool(self.error) or made_by == asked
 
     def as_mapping(self) -> dict[str, object]:
@@ -78,10 +101,14 @@ class Record:
         regions = [asdict(region) | {"peak": _rounded(region.peak)} for region in self.regions]
         values = {
             "source": self.source,
-            "verdict": self.verdict,
+            "verdict": str(self.verdict),
+            "reason": self.reason or None,
             "score": _rounded(self.score),
             "relative_score": _rounded(self.relative_score),
             "threshold": _rounded(self.threshold),
+            "review_threshold": _rounded(self.review_threshold),
+            "familiarity": _rounded(self.familiarity),
+            "familiarity_limit": _rounded(self.familiarity_limit),
             "model": self.model,
             "weights": self.weights,
             "width": self.width or None,
@@ -104,19 +131,26 @@ class Record:
             ValueError: the values are not a record; says why.
         """
         source = _text(values, "source")
-        if values.get("verdict") == "failed":
-            return cls(source=source, verdict="failed", error=_text(values, "error"))
+        if values.get("verdict") == Verdict.FAILED:
+            return cls(source=source, verdict=Verdict.FAILED, error=_text(values, "error"))
         score, threshold = _number(values, "score"), _number(values, "threshold")
-        is_possible = {"good": score <= threshold, "defective": score >= threshold}
-        verdict = _text(values, "verdict")
-        if not is_possible.get(verdict):
+        review, familiarity, limit = (
+            _number(values, key) if key in values else None
+            for key in ("review_threshold", "familiarity", "familiarity_limit")
+        )
+        verdict = _verdict(values)
+        if not _may_be(verdict, score, threshold, review, familiarity, limit):
             raise ValueError("verdict does not follow from score and threshold")
         return cls(
             source=source,
             verdict=verdict,
+            reason=_text(values, "reason") if verdict is Verdict.UNFAMILIAR else "",
             score=score,
             relative_score=_number(values, "relative_score") if threshold > 0 else None,
             threshold=threshold,
+            review_threshold=review,
+            familiarity=familiarity,
+            familiarity_limit=limit,
             model=_text(values, "model"),
             weights=_text(values, "weights"),
             width=_count(values, "width"),
@@ -128,6 +162,36 @@ class Record:
             moved_to=_text(values, "moved_to") if "moved_to" in values else "",
             files={kind: _path(values, kind) for kind in _FILES},
         )
+
+
+def _verdict(values: Mapping[str, Any]) -> Verdict:
+    try:
+        return Verdict(_text(values, "verdict"))
+    except ValueError as error:
+        raise ValueError("verdict is none of an inspection") from error
+
+
+def _may_be(
+    verdict: Verdict,
+    score: float,
+    threshold: float,
+    review: float | None,
+    familiarity: float | None,
+    limit: float | None,
+) -> bool:
+    """Return whether a verdict follows from rounded figures: equal ones allow two of them."""
+    if familiarity is None or limit is None:
+        may_be_unfamiliar, may_be_familiar = False, True
+    else:
+        may_be_unfamiliar, may_be_familiar = familiarity <= limit, familiarity >= limit
+    lower = threshold if review is None else review
+    possible = {
+        Verdict.GOOD: may_be_familiar and score <= lower,
+        Verdict.REVIEW: may_be_familiar and review is not None and lower <= score <= threshold,
+        Verdict.DEFECTIVE: may_be_familiar and score >= threshold,
+        Verdict.UNFAMILIAR: may_be_unfamiliar,
+    }
+    return possible.get(verdict, False)
 
 
 def _text(values: Mapping[str, Any], key: str) -> str:
@@ -188,10 +252,14 @@ def record_of(
     height, width = inspection.scores.shape
     return Record(
         source=source,
-        verdict="defective" if inspection.is_defective else "good",
+        verdict=inspection.verdict,
+        reason=inspection.reason,
         score=inspection.score,
         relative_score=inspection.relative_score,
         threshold=inspection.threshold,
+        review_threshold=inspection.review_threshold,
+        familiarity=inspection.familiarity,
+        familiarity_limit=inspection.familiarity_limit,
         model=detector.weights.name,
         weights=detector.digest,
         width=width,

@@ -8,6 +8,7 @@ from restore.anomaly.files import report_stem
 from restore.anomaly.page import Page, page_of
 from restore.anomaly.records import Record, as_csv, as_jsonl, read_jsonl
 from restore.anomaly.runner import Detector
+from restore.anomaly.verdict import Verdict
 from restore.batch.plan import Existing, Item, Shard
 from restore.batch.stream import Outcome, Status
 from restore.errors import UsageError
@@ -62,10 +63,9 @@ class Results:
         """Path of the report page."""
         return self._page
 
-    @property
-    def defective(self) -> int:
-        """How many parts were found defective, those of earlier runs included."""
-        return sum(record.verdict == "defective" for record in self._records.values())
+    def count(self, *verdicts: Verdict) -> int:
+        """Return how many parts have one of the verdicts, those of earlier runs included."""
+        return sum(record.verdict in verdicts for record in self._records.values())
 
     @property
     def inspected(self) -> int:
@@ -109,7 +109,7 @@ class Results:
             return
         source = outcome.item.source_name
         record = (
-            Record(source=source, verdict="failed", error=outcome.error)
+            Record(source=source, verdict=Verdict.FAILED, error=outcome.error)
             if outcome.status is Status.FAILED
             else Record.from_mapping({"source": source} | dict(outcome.record))
         )

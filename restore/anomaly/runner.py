@@ -15,6 +15,7 @@ from restore.anomaly.calibration import Calibration
 from restore.anomaly.network import EdgeProfile, InspectionNetwork, enlarged_scores
 from restore.anomaly.part import Part, as_part
 from restore.anomaly.task import TASK
+from restore.anomaly.verdict import Verdict
 from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.errors import InputError, UsageError, WeightsError
@@ -57,6 +58,11 @@ class Inspection:
     Attributes:
         score: Highest score in the map.
         threshold: Score above which a part is called defective.
+        review_threshold: Score above which a part is to be reviewed; None without reviews.
+        familiarity: Share of good parts expected to look at least as unusual; None if the weights
+            do not say how good parts look.
+        familiarity_limit: Familiarity below which a part is unfamiliar, or None.
+        reason: Why the part is unfamiliar, in one phrase; "" if it is not.
         regions: Regions above the threshold, highest first; at most a thousand.
         region_count: Number of all regions.
         largest_area: Area of the largest region in pixels, 0 if there is none.
@@ -77,11 +83,33 @@ class Inspection:
     largest_area: int
     scores: NDArray[np.float32]
     reconstruction: NDArray[np.float32]
+    review_threshold: float | None = None
+    familiarity: float | None = None
+    familiarity_limit: float | None = None
+    reason: str = ""
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        if self.is_unfamiliar:
+            return Verdict.UNFAMILIAR
+        if self.is_defective:
+            return Verdict.DEFECTIVE
+        if self.review_threshold is not None and self.score > self.review_threshold:
+            return Verdict.REVIEW
+        return Verdict.GOOD
 
     @property
     def is_defective(self) -> bool:
-        """The verdict."""
+        """Whether the score lies above the threshold."""
         return self.score > self.threshold
+
+    @property
+    def is_unfamiliar(self) -> bool:
+        """Whether the part as a whole is unlike all good ones."""
+        if self.familiarity is None or self.familiarity_limit is None:
+            return False
+        return self.familiarity < self.familiarity_limit
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -110,6 +138,8 @@ class Detector(Reopened):
         threshold: score above which a part is defective.
         fpr: false-alarm rate that sets the threshold instead; without either, the rate of the
             training does.
+        review_fpr: share of good parts, larger than ``fpr``, that may be called defective or in
+            need of a review; None for no reviews.
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``.
@@ -137,6 +167,7 @@ class Detector(Reopened):
         *,
         threshold: float | None = None,
         fpr: float | None = None,
+        review_fpr: float | None = None,
         device: str = "auto",
         precision: str = "auto",
         tile: str | int = "auto",
@@ -146,6 +177,11 @@ class Detector(Reopened):
         self.threshold, self.shortfall = _threshold(weights, self.calibration, threshold, fpr)
         target = self.calibration.target_fpr if self.calibration else None
         self.fpr = None if threshold is not None else (fpr or target)
+        self.review_fpr = review_fpr
+        self.review_threshold = _review_threshold(
+            weights, self.calibration, review_fpr, self.threshold
+        )
+        self.familiarity_limit: float | None = None
         self.network = InspectionNetwork(
             weights,
             Placement(device=device, precision=precision, tile=tile),
@@ -193,6 +229,8 @@ class Detector(Reopened):
         return Inspection(
             score=result.score,
             threshold=self.threshold,
+            review_threshold=self.review_threshold,
+            familiarity_limit=self.familiarity_limit,
             regions=tuple(regions[:_MOST_REGIONS]),
             region_count=len(regions),
             largest_area=max((region.area for region in regions), default=0),
@@ -264,6 +302,25 @@ def _threshold(
         )
     quantile = min(calibration.threshold(fpr), _LARGEST_SCORE)
     return float(np.float32(quantile)), calibration.shortfall(fpr)
+
+
+def _review_threshold(
+    weights: Weights, calibration: Calibration | None, review_fpr: float | None, threshold: float
+) -> float | None:
+    """Return the lower threshold of two, rounded as the higher one is; None for no reviews."""
+    if review_fpr is None:
+        return None
+    if calibration is None:
+        raise WeightsError(
+            f"{weights.name}: was never calibrated on good parts, as --review-fpr needs it"
+        )
+    quantile = float(np.float32(min(calibration.threshold(review_fpr), _LARGEST_SCORE)))
+    if quantile > threshold:
+        raise UsageError(
+            f"--review-fpr {review_fpr:g}: more good parts score above the threshold than that; "
+            "give a larger rate than --fpr"
+        )
+    return quantile
 
 
 def _stored(weights: Weights, key: str, usual: object) -> Any:

@@ -37,9 +37,9 @@ def test_records_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"verdict": '"><script>alert(1)</script>'}, "verdict does not follow"),
+        ({"verdict": '"><script>alert(1)</script>'}, "verdict is none of an inspection"),
         ({"verdict": "good"}, "verdict does not follow"),
-        ({"verdict": ["good"]}, "verdict is not a text"),
+        ({"verdict": ["good"]}, "verdict is none of an inspection"),
         ({"verdict": "failed"}, "error is not a text"),
         ({"source": None}, "source is not a text"),
         ({"score": "2"}, "score is not a number"),
@@ -106,3 +106,36 @@ def test_only_thumbnails_inside_the_report_are_embedded(tmp_path: Path) -> None:
     assert _jpeg_inside(own, report) == b"\xff\xd8\xff own"
     for path in (link, other, report / "nowhere.jpg", Path("/dev/zero")):
         assert _jpeg_inside(path, report) == b""
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_believed"),
+    [
+        ({"verdict": "good", "score": 0.4}, True),
+        ({"verdict": "good", "score": 0.4, "review_threshold": 0.3}, False),
+        ({"verdict": "review", "score": 0.4, "review_threshold": 0.3}, True),
+        ({"verdict": "review", "score": 0.4}, False),
+        ({"verdict": "review", "score": 0.6, "review_threshold": 0.3}, False),
+        ({"familiarity": 0.1, "familiarity_limit": 0.01}, True),
+        ({"familiarity": 0.001, "familiarity_limit": 0.01}, False),
+        ({"verdict": "unfamiliar", "reason": "darker than any good part"}, False),
+        (
+            {
+                "verdict": "unfamiliar", "reason": "darker than any good part",
+                "familiarity": 0.001, "familiarity_limit": 0.01,
+            },
+            True,
+        ),
+        (
+            {"verdict": "unfamiliar", "familiarity": 0.001, "familiarity_limit": 0.01},
+            False,
+        ),
+    ],
+)  # fmt: skip
+def test_a_verdict_must_follow_from_the_figures(changes: dict[str, Any], is_believed: bool) -> None:
+    values = GOOD | changes
+    if is_believed:
+        assert Record.from_mapping(values).as_mapping() == values
+    else:
+        with pytest.raises(ValueError, match=r"verdict does not follow|reason is not a text"):
+            Record.from_mapping(values)

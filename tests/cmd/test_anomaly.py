@@ -200,3 +200,33 @@ def test_samples_are_drawn_from_the_latent_space(run: Run, vae: str, pixels: Pix
     refused = run("anomaly", "--sample", "3", "--model", vae, "-o", "drawn")
     assert refused.code == 2
     assert "exists already" in refused.err
+
+
+def test_parts_between_two_thresholds_are_for_review(
+    run: Run, part: Part, model: str, records: Records
+) -> None:
+    """Good parts score 0.01 to 0.39; a level of 73 scores 0.2."""
+    for name, level in (("good", 200), ("odd", 73), ("bad", 0)):
+        Image.fromarray(np.full((48, 64), level, np.uint8)).save(part(f"in/{name}.png"))
+    ended = run("anomaly", "in", "--model", model, "-o", "r", "--review-fpr", "0.99")
+    assert {record["source"]: record["verdict"] for record in records("r")} == {
+        "in/bad.png": "defective", "in/good.png": "good", "in/odd.png": "review",
+    }  # fmt: skip
+    assert "1 defective, 1 for review of 3" in ended.err
+    again = run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
+    assert again.code == 2
+    assert "another threshold" in again.err
+
+
+def test_reviews_take_a_larger_rate_than_defects(run: Run, part: Part, model: str) -> None:
+    part("in/a.png")
+    ended = run("anomaly", "in", "--model", model, "-o", "r", "--review-fpr", "0.01")
+    assert ended.code == 2
+    assert "give a larger rate than --fpr" in ended.err
+
+
+def test_a_folder_called_like_a_command_is_inspected_by_its_path(
+    run: Run, part: Part, model: str
+) -> None:
+    part("calibrate/a.png")
+    assert run("anomaly", "./calibrate", "--model", model, "-o", "r").code == 0

@@ -100,16 +100,48 @@ class ThresholdOptions:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class VerdictOptions(ThresholdOptions):
+    """Between which scores, and from which oddity on, a part gets another verdict than good."""
+
+    review_fpr: Annotated[
+        float | None,
+        typer.Option(
+            "--review-fpr",
+            metavar="0..1",
+            help="Add the verdict review between good and defective, so that this larger share of "
+            "good parts is called defective or for review.",
+            show_default="no reviews",
+        ),
+    ] = None
+
+    def detector(self, network: NetworkOptions) -> "Detector":
+        """Return the detector of the weights that ``network`` names; see ``Detector``."""
+        from restore.anomaly.runner import Detector
+
+        return Detector(
+            network.model,
+            threshold=self.threshold,
+            fpr=self.fpr,
+            review_fpr=self.review_fpr,
+            device=network.device,
+            precision=network.precision,
+            tile=network.tile,
+        )
+
+
 @with_decoding_options
 @with_options
 def anomaly(
     files: InspectionOptions,
     network: InspectingNetwork,
     *,
-    threshold: ThresholdOptions,
+    verdict: VerdictOptions,
     fail_on_anomaly: Annotated[
         bool,
-        typer.Option("--fail-on-anomaly", help="Exit with code 3 if a part is defective."),
+        typer.Option(
+            "--fail-on-anomaly", help="Exit with code 3 if a part is defective or unfamiliar."
+        ),
     ] = False,
     sample: Annotated[
         int | None,
@@ -131,7 +163,7 @@ def anomaly(
     the network's reconstruction. report.html shows all of them, the highest scores first.
 
     Exit codes: 0 all inspected; 1 some pictures failed, the others are inspected; 2 wrong usage;
-    3 a part is defective and none failed, with --fail-on-anomaly.
+    3 a part is defective or unfamiliar and none failed, with --fail-on-anomaly.
 
     \b
     Examples:
@@ -143,13 +175,13 @@ def anomaly(
     if sample is not None:
         _draw(files, network, sample, seed)
         return
-    _inspect(files, network, threshold, fail_on_anomaly=fail_on_anomaly)
+    _inspect(files, network, verdict, fail_on_anomaly=fail_on_anomaly)
 
 
 def _inspect(
     files: InspectionOptions,
     network: NetworkOptions,
-    threshold: ThresholdOptions,
+    verdict: VerdictOptions,
     *,
     fail_on_anomaly: bool,
 ) -> None:
@@ -157,6 +189,7 @@ def _inspect(
     exclusive(files, ("quiet", "verbose"))
     from restore.anomaly.files import inspection_plan, prepare_result_folders
     from restore.anomaly.results import Results
+    from restore.anomaly.verdict import REJECTED
     from restore.batch.plan import parse_shard
     from restore.errors import UsageError
 
@@ -179,7 +212,7 @@ def _inspect(
         if files.dry_run:
             print_plan(plan, as_json=files.json)
             raise typer.Exit(report.exit_code)
-        detector = threshold.detector(_named(network))
+        detector = verdict.detector(_named(network))
         _check_kept(files.output, kept, detector)
         if detector.shortfall and not files.quiet:
             say(detector.shortfall)
@@ -192,10 +225,21 @@ def _inspect(
         say(failure)
         raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     if not files.quiet:
-        say(f"{results.defective} defective of {results.inspected}; {results.page}")
-    if report.exit_code == ExitCode.DONE and fail_on_anomaly and results.defective:
+        say(f"{_counted(results)} of {results.inspected}; {results.page}")
+    rejected = results.count(*REJECTED)
+    if report.exit_code == ExitCode.DONE and fail_on_anomaly and rejected:
         raise typer.Exit(ExitCode.ANOMALIES_FOUND)
     raise typer.Exit(report.exit_code)
+
+
+def _counted(results: "Results") -> str:
+    """Return how many parts are defective, and how many have rarer verdicts if any."""
+    from restore.anomaly.verdict import Verdict
+
+    rare = {Verdict.UNFAMILIAR: "unfamiliar", Verdict.REVIEW: "for review"}
+    counts = [f"{results.count(Verdict.DEFECTIVE)} defective"]
+    counts += [f"{count} {word}" for each, word in rare.items() if (count := results.count(each))]
+    return ", ".join(counts)
 
 
 def _work(
