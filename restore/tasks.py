@@ -8,6 +8,7 @@ from restore.dark.task import TASK as DARK_ENHANCE
 from restore.denoise.task import TASK as DENOISE
 from restore.errors import WeightsError
 from restore.hdr.task import TASK as HDR
+from restore.mosaic.task import TASK as DENOISE_RAW
 from restore.weights.file import read_weight_file
 from restore.weights.task import Task
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "load", "task_called"]
 
-TASKS = (DENOISE, DARK_ENHANCE, ANOMALY, HDR)
+TASKS = (DENOISE, DENOISE_RAW, DARK_ENHANCE, ANOMALY, HDR)
 
 
 def task_called(name: str) -> Task:

@@ -169,6 +169,18 @@ def color_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def mosaic_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small untrained denoiser of RAW mosaics."""
+    import torch
+
+    from restore.models.mosaic_resunet import MosaicResUNet, MosaicResUNetConfig
+
+    torch.manual_seed(3)
+    network = MosaicResUNet(MosaicResUNetConfig(widths=(4, 8), blocks=1))
+    return _save(network, tmp_path_factory.mktemp("models") / "mosaic.safetensors", "denoise-raw")
+
+
+@pytest.fixture(scope="session")
 def hdr_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that claims to be for another task than its own, hdr."""
     from restore.models.dncnn import DnCNN, DnCNNConfig

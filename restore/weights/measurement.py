@@ -56,12 +56,14 @@ class Measurement:
         example: makes an example for the weights from a clean picture ``(C, H, W)``, a level and a
             seed.
         scale: output pixels per input pixel, in each direction.
+        channels: channels of the clean pictures; None for those of the network.
     """
 
     levels: tuple[float, ...]
     name_of: Callable[[float], str]
     example: Callable[[Weights, Tensor, float, int], Example]
     scale: int = 1
+    channels: int | None = None
 
 
 def measurement_of(weights: Weights, task: Task) -> Measurement:
@@ -95,7 +97,9 @@ def crops_for(
     weights: Weights, task: Task, network: nn.Module, paths: Sequence[Path] | None = None
 ) -> list[Tensor]:
     """Return ``measuring_crops`` with the channels and of sizes that fit a network."""
-    return measuring_crops(weights.channels, multiple_for(weights, task, network), paths)
+    measurement = task.measurement_of(weights)
+    channels = (measurement.channels if measurement else None) or weights.channels
+    return measuring_crops(channels, multiple_for(weights, task, network), paths)
 
 
 def measuring_crops(

@@ -1,5 +1,6 @@
 """`imrestore train denoise`: a denoiser from clean pictures, or from pairs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,14 @@ def denoise(
     ] = None,
     *,
     training: TrainingOptions,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Train for the mosaics of RAW files: the pictures are turned into those of random "
+            "cameras of every filter, from ISO 100 to 25600.",
+        ),
+    ] = False,
     pairs: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -74,7 +83,8 @@ def denoise(
         typer.Option(
             "--from",
             metavar="NAME|FILE",
-            help="Start from these weights; a shallower DnCNN grows to --depth.",
+            help="Start from these weights; a shallower DnCNN grows to --depth, and --raw takes "
+            "the levels of a ResUNet.",
             show_default=False,
         ),
     ] = None,
@@ -89,7 +99,9 @@ def denoise(
     patch: Annotated[
         int | None,
         typer.Option(
-            metavar="PX", help="Side of the crops (dncnn: 48, resunet: 64).", show_default=False
+            metavar="PX",
+            help="Side of the crops (dncnn: 48, resunet: 64, --raw: 128).",
+            show_default=False,
         ),
     ] = None,
     loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
@@ -107,10 +119,26 @@ def denoise(
       imrestore train denoise photos/ -o gray.safetensors --gray --model dncnn --sigma 25:25
       imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
       imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
+      imrestore train denoise --raw photos/ -o raw.safetensors --from resunet-color --time 8h
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.denoise.recipe import DenoiseRecipe
     from restore.denoise.train import train_denoiser
 
+    if raw:
+        given = {
+            "--pairs": pairs is not None,
+            "--noise": noise is not None,
+            "--sigma": sigma is not None,
+            "--model": model != "resunet",
+            "--gray": gray,
+            "--depth": depth is not None,
+            "--batch-norm": batch_norm,
+            "--blind": blind,
+            "--teacher": teacher is not None,
+            "--loss": loss != "l1",
+        }
+        _train_raw(folders or [], training, given, width, patch, start_from)
+        return
     kinds = noise or ["awgn"]
     is_dncnn = model == "dncnn"
     if not training.resume:  # the checkpoint has options that passed this check
@@ -142,6 +170,41 @@ def denoise(
             pairs=pairs,
             start_from=start_from,
             teacher=teacher,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+
+
+def _train_raw(
+    folders: list[Path],
+    training: TrainingOptions,
+    given: Mapping[str, bool],
+    width: str | None,
+    patch: int | None,
+    start_from: str | None,
+) -> None:
+    from restore.errors import UsageError
+    from restore.mosaic.recipe import MosaicRecipe
+    from restore.mosaic.train import train_mosaic_denoiser
+
+    for option in (option for option, is_given in given.items() if is_given):
+        raise UsageError(f"{option} is not for --raw, whose noise, network and loss are fixed")
+    if not folders:
+        raise UsageError("--raw needs folders of clean pictures")
+    recipe = MosaicRecipe(
+        widths=layer_widths(width, "32,64,128,128"),
+        patch=MosaicRecipe.patch if patch is None else patch,
+        **training.schedule_values(),
+    )
+    with supervised(quiet=training.quiet) as supervision:
+        weights = train_mosaic_denoiser(
+            recipe,
+            training.output,
+            clean=folders,
+            start_from=start_from,
             settings=training.settings(),
             report=supervision.report,
             warn=supervision.tell,

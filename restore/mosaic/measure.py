@@ -1,0 +1,72 @@
+"""The precision measurement and the trial run of weights of denoisers of RAW mosaics."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
+from restore.image.colour import linear_to_srgb
+from restore.mosaic.data import captured
+from restore.weights.measurement import Example, Measurement
+from restore.weights.store import Weights
+from restore.weights.verify import Trial
+
+__all__ = ["LEVELS", "measurement", "training_noise", "trial"]
+
+LEVELS = (100.0, 800.0, 6400.0, 25600.0)
+"""ISO speeds of the measurement."""
+
+_A_PER_ISO = 2.2e-8
+_SLOPE, _BIAS = 1.239, -3.27
+
+
+def measurement(_weights: Weights) -> Measurement:
+    """Return how they are measured: on Bayer mosaics with the noise of a usual camera."""
+    return Measurement(
+        levels=LEVELS,
+        name_of=lambda iso: f"ISO {iso:g}",
+        example=_noisy,
+        scale=2,
+        channels=3,
+    )
+
+
+def _noisy(_weights: Weights, clean: Tensor, iso: float, seed: int) -> Example:
+    a = _A_PER_ISO * iso
+    profile = torch.tensor([a]), torch.tensor([math.exp(_SLOPE * math.log(a) + _BIAS)])
+    mosaics = captured(
+        clean[None],
+        torch.Generator().manual_seed(seed),
+        filter_kind="bayer",
+        profiles=profile,
+        exact=True,
+    )
+    samples, scale = mosaics.samples[0], mosaics.normalised.scale[0]
+
+    def seen(noise: Tensor) -> Tensor:
+        light = (samples - noise * scale).clamp(0, 1)
+        return torch.from_numpy(linear_to_srgb(light.numpy()))
+
+    return Example(mosaics.inputs, mosaics.noise[0], seen)
+
+
+def trial(weights: Weights) -> Trial:
+    """Return a trial that runs the network on random planes."""
+    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
+
+    def run(
+        rng: np.random.Generator, height: int, width: int
+    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        planes = rng.random((weights.planes, height, width), dtype=np.float32)
+        return runner.tiled(planes, channels=weights.channels), (weights.channels, height, width)
+
+    return run
+
+
+def training_noise(_weights: Weights) -> str:
+    """Return the noise that weights were trained for."""
+    return "of sensors, Poisson-Gaussian, ISO 100 to 25600"

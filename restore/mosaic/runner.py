@@ -1,0 +1,283 @@
+"""RAW mosaics: the noise taken out, and nothing else changed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from restore.checks import checked_number
+from restore.engine.placement import Placement
+from restore.engine.runner import Run, Runner
+from restore.engine.tiles import Area
+from restore.image.raw import as_raw
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
+from restore.models.mosaic_resunet import SAMPLES
+from restore.mosaic.planes import normalised_planes
+from restore.mosaic.task import TASK
+from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile
+from restore.reopen import Reopened
+
+__all__ = ["MOST_STRENGTH", "DenoisedMosaic", "MosaicDenoiser"]
+
+Pixels = NDArray[np.float32]
+
+MOST_STRENGTH = 2.0
+_USUAL = "raw"
+_AUTO_TILE = 512
+"""Side of a tile in blocks: larger ones need much memory for the planes of the network."""
+
+_ALL_COLOURS = 3
+_SMOOTHING = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisedMosaic:
+    """A RAW picture without noise, and the record of how it was made.
+
+    Attributes:
+        raw: the source with a new mosaic; levels, colours and metadata are the same.
+        before: the source.
+        profile: noise that was taken out.
+        record: model, device, engine, precision, tile, noise_a and noise_b (of red, green and
+            blue), noise_source (given or estimated), strength, sensor, megapixels, seconds. Plain
+            values, ready for JSON.
+    """
+
+    raw: RawPicture
+    before: RawPicture
+    profile: NoiseProfile
+    record: dict[str, str | float | int | bool] = field(default_factory=dict)
+
+
+class MosaicDenoiser(Reopened):
+    """Denoises the mosaics of RAW pictures, with one network for every colour filter.
+
+    Args:
+        model: ``auto`` for the shipped network, a shipped name, or a weight file.
+        device: as for ``Placement``.
+        precision: as for ``Placement``.
+        tile: side of the tiles in pixels of the mosaic, or auto.
+
+    Raises:
+        WeightsError: unknown name, or weights for another task.
+        UsageError: an option is invalid.
+        DeviceError: the device is not on this machine.
+
+    It can be pickled: another process opens the network anew.
+    """
+
+    def __init__(
+        self,
+        model: str | Path = "auto",
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        tile: str | int = "auto",
+    ) -> None:
+        weights = TASK.open(_USUAL if str(model) == "auto" else model)
+        asked = Placement(device=device, precision=precision, tile=tile)
+        if tile != "auto":
+            asked = replace(asked, tile=max(1, asked.tile_size(0) // 2))
+        self._runner = Runner(weights, asked, auto_tile=_AUTO_TILE)
+
+    @property
+    def lanes(self) -> int:
+        """Number of pictures processed at once when it is called from several threads."""
+        return self._runner.lanes
+
+    def __call__(
+        self,
+        source: RawPicture | str | PathLike[str],
+        *,
+        profile: NoiseProfile | None = None,
+        strength: float = 1.0,
+    ) -> DenoisedMosaic:
+        """Denoise a mosaic.
+
+        Samples at or above white stay as they are, and no result lies above white.
+
+        Args:
+            source: ``RawPicture`` of any size, or the path of a camera's RAW file.
+            profile: noise of the sensor; None to measure it in the picture.
+            strength: 0 returns the mosaic as it is, 1 the full result, between is a blend; above 1,
+                up to 2, that many times the noise is expected.
+
+        Raises:
+            UsageError: a strength out of range.
+            UnsupportedImage: a colour filter that is neither Bayer nor X-Trans, or no RAW file.
+            InputError: the file cannot be read.
+            DeviceError: not even a small tile fits the device's memory.
+        """
+        expected = f"a number from 0 to {MOST_STRENGTH:g}"
+        strength = checked_number("strength", strength, 0, MOST_STRENGTH, expected)
+        raw = as_raw(source)
+        started = time.perf_counter()
+        known = estimate_profile(raw) if profile is None else profile
+        mosaic = raw.mosaic if strength == 0 else self._denoised(raw, known, strength)
+        sensor = {1: "monochrome", 2: raw.pattern.upper(), 6: "X-Trans"}[len(raw.cfa)]
+        return DenoisedMosaic(
+            raw=replace(raw, mosaic=mosaic),
+            before=raw,
+            profile=known,
+            record={
+                **self._runner.record(),
+                "tile": 2 * self._runner.tile,
+                "noise_a": ",".join(f"{each:.4g}" for each in known.a),
+                "noise_b": ",".join(f"{each:.4g}" for each in known.b),
+                "noise_source": "estimated" if profile is None else "given",
+                "strength": strength,
+                "sensor": sensor,
+                "megapixels": round(raw.width * raw.height / 1e6, 6),
+                "seconds": round(time.perf_counter() - started, 4),
+            },
+        )
+
+    def _denoised(
+        self, raw: RawPicture, profile: NoiseProfile, strength: float
+    ) -> NDArray[np.uint16]:
+        """Return the mosaic without noise, as stored; computed a tile at a time."""
+        grid = _Grid(raw)
+        tile = _Tile(raw, profile, strength)
+        results: list[NDArray[np.uint16]] = []
+
+        def take(area: Area, original: Pixels, restored: Pixels) -> None:
+            grid.store(results[-1], area, original, restored)
+
+        def begin() -> Callable[[Area, Pixels, Pixels], None]:
+            results[:] = [raw.mosaic.copy()]
+            return take
+
+        self._runner.by_tiles(grid.read, begin, tile, height=grid.height, width=grid.width)
+        return results[-1]
+
+
+class _Grid:
+    """A mosaic as two by two blocks in the phase of the network.
+
+    Args:
+        raw: RAW picture of any filter, size and phase.
+    """
+
+    def __init__(self, raw: RawPicture) -> None:
+        self._raw = raw
+        side = len(raw.cfa)
+        top, left = (0, 0) if side == 1 else phase_of(raw.cfa)
+        # Blocks begin at even places, X-Trans ones where its period does.
+        self._rows, self._columns = (
+            _extended(size, before, max(side, 2))
+            for size, before in ((raw.height, top), (raw.width, left))
+        )
+        self._top, self._left = top, left
+        self.height, self.width = len(self._rows) // 2, len(self._columns) // 2
+        colours = np.where(raw.cfa == SECOND_GREEN, GREEN, raw.cfa)
+        if side == 1:
+            colours = np.full((1, 1), _ALL_COLOURS)
+        self._colours = colours.astype(np.float32)
+        self._black = np.asarray(raw.black_level, np.float32)[raw.cfa]
+        self._range = np.float32(raw.white_level) - self._black
+
+    def _places(self, area: Area) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        rows, columns = (
+            index[2 * part.start : 2 * part.stop]
+            for index, part in zip((self._rows, self._columns), area, strict=True)
+        )
+        return rows, columns
+
+    def _of_pattern(self, pattern: Pixels, area: Area) -> Pixels:
+        rows, columns = self._places(area)
+        side = len(self._raw.cfa)
+        return pattern[(rows % side)[:, None], columns % side]
+
+    def read(self, area: Area) -> Pixels:
+        """Return samples ``[4, h, w]`` and the codes of their colours, ``[8, h, w]`` in all."""
+        rows, columns = self._places(area)
+        stored = self._raw.mosaic[rows[:, None], columns].astype(np.float32)
+        stored -= self._of_pattern(self._black, area)
+        stored /= self._of_pattern(self._range, area)
+        codes = self._of_pattern(self._colours, area)
+        return np.concatenate([_in_blocks(stored), _in_blocks(codes)])
+
+    def store(
+        self, mosaic: NDArray[np.uint16], area: Area, original: Pixels, restored: Pixels
+    ) -> None:
+        """Write the result of an area into ``mosaic``, except where the sensor is saturated."""
+        rows, columns = self._places(area)
+        # Rows and columns that were added before or after the mosaic repeat others.
+        inner = [
+            slice(max(0, before - 2 * part.start), size + before - 2 * part.start)
+            for part, before, size in zip(area, (self._top, self._left), mosaic.shape, strict=True)
+        ]
+        levels = _as_mosaic(restored) * self._of_pattern(self._range, area)
+        levels += self._of_pattern(self._black, area)
+        levels = np.rint(levels).clip(0, self._raw.white_level)
+        kept = _as_mosaic(original[:SAMPLES]) >= 1
+        rows, columns = rows[inner[0]], columns[inner[1]]
+        place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        cut = (inner[0], inner[1])
+        mosaic[place] = np.where(kept[cut], mosaic[place], levels[cut].astype(np.uint16))
+
+
+class _Tile:
+    """Denoises one tile; a ``restore.engine.runner.PerTile``.
+
+    Args:
+        raw: RAW picture, for the size of one step of its samples.
+        profile: noise of the sensor.
+        strength: as for calling a ``MosaicDenoiser``.
+    """
+
+    def __init__(self, raw: RawPicture, profile: NoiseProfile, strength: float) -> None:
+        step = 1 / (raw.white_level - min(raw.black_level))
+        expected = max(1.0, strength) ** 2
+        shot, read = (np.asarray(each, np.float32) for each in (profile.a, profile.b))
+        self._shot = (expected * shot)[:, None, None]
+        # Samples are whole numbers, which is noise too.
+        self._read = (expected * np.maximum(read, step**2 / 12))[:, None, None]
+        self._share = np.float32(min(1.0, strength))
+
+    def __call__(self, run: Run, patch: Pixels) -> Pixels:
+        """Return the samples ``[4, h, w]`` of ``patch`` without noise."""
+        samples, codes = patch[:SAMPLES], patch[SAMPLES:]
+        masks = np.stack([(codes == colour) | (codes == _ALL_COLOURS) for colour in range(3)])
+        normalised = normalised_planes(
+            samples,
+            masks.astype(np.float32),
+            self._shot,
+            self._read,
+            smoothed=_smoothed,
+            joined=lambda planes: np.concatenate(planes, axis=-3),
+        )
+        noise = run(normalised.planes[None])[0]
+        result: Pixels = samples - self._share * normalised.scale * noise
+        return result
+
+
+def _smoothed(planes: Pixels) -> Pixels:
+    for axis in (-2, -1, -2, -1):
+        planes = uniform_filter1d(planes, _SMOOTHING, axis=axis, mode="constant")
+    return planes
+
+
+def _in_blocks(mosaic: Pixels) -> Pixels:
+    return np.stack([mosaic[y::2, x::2] for y in (0, 1) for x in (0, 1)])
+
+
+def _as_mosaic(blocks: Pixels) -> Pixels:
+    _, height, width = blocks.shape
+    mosaic = np.empty((2 * height, 2 * width), blocks.dtype)
+    for index, block in enumerate(blocks):
+        mosaic[index // 2 :: 2, index % 2 :: 2] = block
+    return mosaic
+
+
+def _extended(size: int, before: int, side: int) -> NDArray[np.intp]:
+    """Return indices extended to whole blocks; those outside are moved inwards by whole periods."""
+    indices = np.arange(-before, size + (size + before) % 2)
+    indices = np.where(indices < 0, indices + side, indices)
+    indices = np.where(indices >= size, indices - side, indices)
+    return indices.clip(0, size - 1)

@@ -1,0 +1,14 @@
+"""The task record of denoising RAW mosaics, for the layers below."""
+
+from restore.weights.task import Task
+
+__all__ = ["TASK"]
+
+TASK = Task(
+    name="denoise-raw",
+    networks=("restore.models.mosaic_resunet:MosaicResUNet",),
+    recipe="restore.mosaic.recipe:MosaicRecipe",
+    measurement="restore.mosaic.measure:measurement",
+    trial="restore.mosaic.measure:trial",
+    training_noise="restore.mosaic.measure:training_noise",
+)

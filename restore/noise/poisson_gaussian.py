@@ -1,0 +1,237 @@
+"""The Poisson-Gaussian noise of sensors, measured in a RAW file.
+
+Var(x) = a x + b for samples x with black at 0 and white at 1 (Foi et al., "Practical
+Poissonian-Gaussian Noise Modeling and Fitting for Single-Image Raw-Data", IEEE TIP 2008).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from restore.checks import checked_number
+from restore.errors import UsageError
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+
+__all__ = ["NoiseProfile", "estimate_profile"]
+
+Floats = NDArray[np.float64]
+
+_COLOURS = 3
+_SIDE = 96
+_MOST_TILES = 256
+_BLOCK = 4
+"""Cells per side of the blocks whose variance is measured."""
+
+_TOP = 0.98
+_PILED = 1e-3
+
+_LEAST_A, _LEAST_B = 1e-8, 1e-12
+_SLOPE, _BIAS, _SPREAD = 1.239, -3.27, 1.07
+"""ln b = slope ln a + bias +- spread: a line through the profiles of 433 camera models."""
+
+_FLAT = (1.25, 1.5, 2.0, 3.0, 5.0, math.inf)
+_LEAST_BLOCKS, _LEAST_SHARE = 200, 0.02
+_ROUNDS = 8
+_BINS = 24
+_MOST_WEIGHT = 2000.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseProfile:
+    """The noise of a sensor at one gain: Var(x) = a x + b.
+
+    x is a sample minus black, over white minus black; without noise, that is.
+
+    Attributes:
+        a: variance of the shot noise per unit of light, for red, green and blue.
+        b: variance of the read noise, for red, green and blue.
+
+    Raises:
+        UsageError: not three numbers from 0 to 1 each.
+
+    >>> NoiseProfile(a=(1e-4, 1e-4, 1e-4), b=(5e-7, 5e-7, 5e-7)).sigma(0.25)
+    (0.005049752469181039, 0.005049752469181039, 0.005049752469181039)
+    """
+
+    a: tuple[float, float, float]
+    b: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        """Check once, so that nobody downstream has to."""
+        for name in ("a", "b"):
+            values = getattr(self, name)
+            wanted = "three numbers from 0 to 1, for red, green and blue"
+            if not isinstance(values, tuple | list) or len(values) != _COLOURS:
+                raise UsageError(f"noise profile: {name} is {values!r:.60}; give {wanted}")
+            checked = tuple(
+                checked_number(f"noise profile: {name}", each, 0, 1, wanted) for each in values
+            )
+            object.__setattr__(self, name, checked)
+
+    def sigma(self, light: float) -> tuple[float, float, float]:
+        """Return the standard deviation of the noise at ``light`` in [0, 1], for each colour."""
+        red, green, blue = (math.sqrt(a * light + b) for a, b in zip(self.a, self.b, strict=True))
+        return red, green, blue
+
+
+def estimate_profile(raw: RawPicture) -> NoiseProfile:
+    """Measure the noise in a RAW picture.
+
+    All colours get the same numbers: they share the sensor's amplifier. Only fine diagonal detail
+    counts, of blocks that coarser detail shows to be flat; saturated and clipped blocks are left
+    out. At most 2.4 million samples are looked at, evenly spread. Where a picture says little, as
+    about read noise without shadows, the numbers lean towards those of 433 camera models.
+
+    Args:
+        raw: picture of any colour filter and size.
+
+    Returns:
+        a and b; the usual ones of a low ISO where there is nothing to measure, as in a picture
+        that is saturated everywhere.
+    """
+    blocks = _blocks(raw)
+    a, b = _fit(blocks)
+    return NoiseProfile(a=(a, a, a), b=(b, b, b))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Blocks:
+    """Mean light, variance of fine detail, and energy of coarser detail per block."""
+
+    light: Floats
+    variance: Floats
+    coarse: Floats
+
+
+def _blocks(raw: RawPicture) -> _Blocks:
+    light, variance, coarse = [], [], []
+    tiles, is_valid = _tiles(raw)
+    for quad, valid in zip(_quads(raw, tiles), _quads(raw, is_valid), strict=True):
+        a, b, c, d = quad
+        mean, across = (a + b + c + d) / 2, (a - b + c - d) / 2
+        down, diagonal = (a + b - c - d) / 2, (a - b - c + d) / 2
+        within = np.logical_and.reduce(valid)
+        e, f, g, h = (mean[:, i::2, j::2] for i in (0, 1) for j in (0, 1))
+        second = sum(each**2 for each in ((e - f + g - h), (e + f - g - h), (e - f - g + h))) / 4
+        good = _of_blocks(within, np.min).astype(bool)
+        light.append(_of_blocks(mean / 2, np.mean)[good])
+        variance.append(_of_blocks(diagonal**2, np.mean)[good])
+        first = (_of_blocks(across**2, np.mean) + _of_blocks(down**2, np.mean))[good]
+        # 32 first details and 12 second ones in a block.
+        coarse.append((16 * first + 4 * _of_blocks(second, np.mean, _BLOCK // 2)[good]) / 44)
+    joined = (np.concatenate(each).astype(np.float64) for each in (light, variance, coarse))
+    return _Blocks(**dict(zip(("light", "variance", "coarse"), joined, strict=True)))
+
+
+def _tiles(raw: RawPicture) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Return tiles ``[N, 96, 96]`` of normalised samples, and which samples are not clipped."""
+    tall, wide = (max(1, size // _SIDE) for size in raw.mosaic.shape)
+    count = tall * wide
+    taken = min(count, _MOST_TILES)
+    chosen = [index * count // taken for index in range(taken)]
+    rows = [slice(index // wide * _SIDE, index // wide * _SIDE + _SIDE) for index in chosen]
+    columns = [slice(index % wide * _SIDE, index % wide * _SIDE + _SIDE) for index in chosen]
+    stored = np.stack([raw.mosaic[each] for each in zip(rows, columns, strict=True)])
+    side = len(raw.cfa)
+    black = np.asarray(raw.black_level, np.float32)[np.minimum(raw.cfa, SECOND_GREEN)]
+    across = [-(-size // side) for size in stored.shape[1:]]
+    black = np.tile(black, across)[: stored.shape[1], : stored.shape[2]]
+    samples = (stored - black) / (np.float32(raw.white_level) - black)
+    lowest, highest = stored.min(), samples.max()
+    is_valid = samples < _TOP * min(1.0, float(highest))
+    is_lowest = stored == lowest
+    if is_lowest.mean() > _PILED:
+        is_valid &= ~is_lowest
+    return samples, is_valid
+
+
+def _quads(raw: RawPicture, tiles: NDArray[Any]) -> list[list[NDArray[Any]]]:
+    """Return grids of the four samples of one colour that are nearest to each other.
+
+    Of X-Trans sensors those are the green two by two squares, of others every second sample (or
+    every sample) of each place in the pattern.
+    """
+    side = len(raw.cfa)
+    if side == 6:
+        top, left = _green_square(raw.cfa)
+        corners = [tiles[:, top + y :: 3, left + x :: 3] for y in (0, 1) for x in (0, 1)]
+        tall, wide = (min(each.shape[axis] for each in corners) for axis in (1, 2))
+        return [[each[:, :tall, :wide] for each in corners]]
+    phases = [tiles[:, y::side, x::side] for y in range(side) for x in range(side)]
+    result = []
+    for phase in phases:
+        tall, wide = (size // 2 * 2 for size in phase.shape[1:])
+        even = phase[:, :tall, :wide]
+        result.append([even[:, y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    return result
+
+
+def _green_square(cfa: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return where the first two by two greens of an X-Trans filter are; they repeat every 3."""
+    is_green = np.isin(np.pad(cfa, (0, 1), mode="wrap"), (GREEN, SECOND_GREEN))
+    squares = is_green[:-1, :-1] & is_green[:-1, 1:] & is_green[1:, :-1] & is_green[1:, 1:]
+    top, left = np.argwhere(squares[:3, :3])[0]
+    return int(top), int(left)
+
+
+def _of_blocks(cells: NDArray[Any], reduce: Callable[..., Any], side: int = _BLOCK) -> NDArray[Any]:
+    """Reduce blocks of ``side`` by ``side`` cells; incomplete ones are left out. Flat."""
+    tall, wide = (size // side for size in cells.shape[1:])
+    cut = cells[:, : tall * side, : wide * side]
+    blocks = cut.reshape(len(cells), tall, side, wide, side)
+    return np.asarray(reduce(blocks, axis=(2, 4))).reshape(-1)
+
+
+def _fit(blocks: _Blocks) -> tuple[float, float]:
+    """Return a and b that explain the blocks that are flat."""
+    light, variance, coarse = blocks.light, blocks.variance, blocks.coarse
+    if not len(light):
+        return 1e-5, math.exp(_SLOPE * math.log(1e-5) + _BIAS)
+    # Too little noise at first: what is flat is then flat for certain.
+    order = np.argsort(light)
+    parts = [part for part in np.array_split(order, _BINS) if len(part)]
+    low = np.array([np.quantile(coarse[part], 0.05) for part in parts])
+    a, b = _explaining(np.array([light[part].mean() for part in parts]), low, np.ones(len(parts)))
+    enough = min(len(light), max(_LEAST_BLOCKS, round(_LEAST_SHARE * len(light))))
+    for _ in range(_ROUNDS):
+        ratio = coarse / (a * light.clip(0) + b)
+        is_flat = next(flat for limit in _FLAT if (flat := ratio < limit).sum() >= enough)
+        a, b = _of_flat(light[is_flat], variance[is_flat])
+    return a, b
+
+
+def _of_flat(light: Floats, variance: Floats) -> tuple[float, float]:
+    order = np.argsort(light)
+    parts = [part for part in np.array_split(order, _BINS) if len(part)]
+    means, variances = (
+        np.array([each[part].mean() for part in parts]) for each in (light, variance)
+    )
+    return _explaining(means, variances, np.array([len(part) for part in parts], float))
+
+
+def _explaining(light: Floats, variance: Floats, count: Floats) -> tuple[float, float]:
+    """Return the likeliest a and b: variances of Gaussian samples follow Gamma distributions."""
+    weight = np.minimum(count * _BLOCK**2 / 2, _MOST_WEIGHT)
+    light = light.clip(0)
+
+    def cost(logs: Floats) -> float:
+        expected = math.exp(logs[0]) * light + math.exp(logs[1])
+        misfit = weight @ (np.log(expected) + variance / expected)
+        unusual = (logs[1] - _SLOPE * logs[0] - _BIAS) / _SPREAD
+        return float(misfit + unusual**2 / 2)
+
+    start = math.log(max(_LEAST_A, float(np.median(variance / light.clip(1e-3)))))
+    lowest, highest = math.log(_LEAST_A), 0.0
+    found = minimize(
+        cost,
+        (min(start, -1.0), _SLOPE * start + _BIAS),
+        method="Nelder-Mead",
+        bounds=((lowest, highest), (math.log(_LEAST_B), highest)),
+        options={"xatol": 1e-3, "fatol": 1e-3},
+    )
+    return math.exp(found.x[0]), math.exp(found.x[1])
