@@ -1,0 +1,241 @@
+"""Hot and dead photosites: single ones that differ from all around them as no light does."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+
+__all__ = ["defects", "filled", "without_defects"]
+
+_NEIGHBOURS = 8
+_RADIUS = 6
+# How far beyond its neighbours a photosite is looked at: in standard deviations of what
+# neighbours differ by at this brightness, and in shares of what they span themselves.
+_SIGMAS, _SPAN = 8.0, 0.5
+# A lens spreads the smallest star over its neighbours: 15 % for a width at half of the height of
+# 1.2 pixels. Of a hot photosite they see nothing.
+_SPREAD = 0.05
+_LEAST_SIGMA_DN = 0.5
+_BINS, _MOST_SAMPLES = 24, 500_000
+# A low quantile of absolute differences, for that is noise where the picture has texture, too.
+_QUANTILE, _QUANTILE_TO_SIGMA = 0.25, 3.138
+_PASSES, _ROWS_AT_ONCE = 2, 256
+_ADJACENT = ((-1, 0), (0, -1), (0, 1), (1, 0))
+
+
+def without_defects(
+    raw: RawPicture, known: NDArray[np.bool_] | None = None
+) -> tuple[RawPicture, int]:
+    """Return a RAW picture without hot and dead photosites, and how many there were.
+
+    Args:
+        raw: RAW picture.
+        known: photosites ``[H, W]`` that are defective in any case, as a dark frame shows; or
+            None.
+    """
+    found = defects(raw)
+    if known is not None:
+        found |= known
+    return filled(raw, found), int(np.count_nonzero(found))
+
+
+def filled(raw: RawPicture, where: NDArray[np.bool_]) -> RawPicture:
+    """Return a RAW picture with the medians of sound neighbours of their colour at ``where``."""
+    if not where.any():
+        return raw
+    mosaic = raw.mosaic.copy()
+    rows, columns = np.nonzero(where)
+    around = _Places.around(raw, rows, columns)
+    values = mosaic[around.rows, around.columns].astype(np.float32)
+    values[where[around.rows, around.columns]] = np.nan
+    is_alone = np.isnan(values).all(axis=0)
+    values[:, is_alone] = mosaic[rows, columns][is_alone]
+    mosaic[rows, columns] = np.rint(np.nanmedian(values, axis=0)).astype(np.uint16)
+    return replace(raw, mosaic=mosaic)
+
+
+def defects(raw: RawPicture) -> NDArray[np.bool_]:
+    """Return where photosites are hot or dead, ``[H, W]``.
+
+    A photosite is defective if it stands far outside what its eight nearest neighbours of the same
+    colour span, compared with what neighbours of that brightness usually differ by, and the four
+    photosites beside it, whichever their colour, show nothing of it. Light passes through the lens
+    and falls on several photosites, so stars stay, and so does fine texture.
+    """
+    found = np.zeros(raw.mosaic.shape, dtype=bool)
+    if min(raw.mosaic.shape) < 2 * len(raw.cfa) + 2:
+        return found
+    noise = _Noise.of(raw)
+    rows, columns = _standing_out(raw, noise)
+    for _ in range(_PASSES):
+        # In the second pass, the neighbours of what was found are no longer in its shadow.
+        is_defect = _judged(filled(raw, found), noise, rows, columns)
+        if not is_defect.any():
+            break
+        found[rows[is_defect], columns[is_defect]] = True
+        rows, columns = rows[~is_defect], columns[~is_defect]
+    return found
+
+
+def _standing_out(raw: RawPicture, noise: "_Noise") -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return rows and columns of what lies far outside its neighbours one period away.
+
+    They are of the same colour. A first, quick choice, that leaves one of the four out.
+    """
+    side = len(raw.cfa)
+    height, width = raw.mosaic.shape
+    margins = noise.table()
+    rows, columns = [], []
+    for top in range(0, height, _ROWS_AT_ONCE):
+        lines = np.arange(top, min(top + _ROWS_AT_ONCE, height))
+        here = raw.mosaic[lines].astype(np.int32)
+        above, below = (
+            raw.mosaic[_inside(lines + step, height, side)].astype(np.int32)
+            for step in (-side, side)
+        )
+        across = np.arange(width)
+        before, after = (here[:, _inside(across + step, width, side)] for step in (-side, side))
+        vertical = np.maximum(above, below), np.minimum(above, below)
+        level = np.maximum(before, after), np.minimum(before, after)
+        one, other = np.minimum(vertical[0], level[0]), np.maximum(vertical[1], level[1])
+        high, low = np.maximum(one, other), np.minimum(one, other)
+        row, column = np.nonzero((here > high + margins[high]) | (here < low - margins[low]))
+        rows.append(row + top)
+        columns.append(column)
+    return np.concatenate(rows), np.concatenate(columns)
+
+
+def _judged(
+    raw: RawPicture, noise: "_Noise", rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Return which of these photosites are defective."""
+    result = np.zeros(rows.shape, dtype=bool)
+    around = _Places.around(raw, rows, columns)
+    near = np.sort(raw.mosaic[around.rows, around.columns].astype(np.float32), axis=0)
+    here = raw.mosaic[rows, columns].astype(np.float32)
+    # One neighbour may be defective itself.
+    low, high = near[1], near[-2]
+    middle = (near[_NEIGHBOURS // 2 - 1] + near[_NEIGHBOURS // 2]) / 2
+    sign = np.where(here > middle, np.float32(1), np.float32(-1))
+    step = np.where(here > middle, here - high, low - here)
+    kept = np.flatnonzero(step > _SIGMAS * noise.at(middle) + _SPAN * (high - low))
+    if kept.size:
+        rows, columns, sign, step = rows[kept], columns[kept], sign[kept], step[kept]
+        own = step * _gains(raw, rows, columns)
+        seen = np.stack([_excess(raw, rows + y, columns + x) for y, x in _ADJACENT])
+        result[kept] = sign * np.median(seen, axis=0) < _SPREAD * own
+    return result
+
+
+def _excess(
+    raw: RawPicture, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Return how much brighter photosites are than those of their colour around, balanced."""
+    height, width = raw.mosaic.shape
+    # Beside an edge, the photosite on the other side.
+    rows = np.where(rows < 0, 1, np.where(rows >= height, height - 2, rows))
+    columns = np.where(columns < 0, 1, np.where(columns >= width, width - 2, columns))
+    around = _Places.around(raw, rows, columns)
+    usual = np.median(raw.mosaic[around.rows, around.columns].astype(np.float32), axis=0)
+    result: NDArray[np.float32] = (raw.mosaic[rows, columns] - usual) * _gains(raw, rows, columns)
+    return result
+
+
+def _gains(
+    raw: RawPicture, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.float32]:
+    """Return factors that make a star's light about equal in all colours."""
+    red, green, blue = raw.white_balance
+    side = len(raw.cfa)
+    factors = np.array([red, green, blue, green], dtype=np.float32)
+    return factors[raw.cfa[rows % side, columns % side]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Noise:
+    """What neighbours of one colour differ by, as a standard deviation, by their brightness."""
+
+    levels: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, raw: RawPicture) -> "_Noise":
+        """Measure it."""
+        side = len(raw.cfa)
+        step = max(1, round((raw.mosaic.size / _MOST_SAMPLES) ** 0.5))
+        lines = raw.mosaic[::step].astype(np.float32)
+        here, there = lines[:, :-side:step].ravel(), lines[:, side::step].ravel()
+        means = (here + there) / 2
+        order = np.argsort(means)
+        differences = np.abs(here - there)[order]
+        parts = np.array_split(np.arange(order.size), min(_BINS, max(1, order.size // 64)))
+        levels = np.array([float(np.median(means[order[part]])) for part in parts])
+        sigmas = np.array([float(np.quantile(differences[part], _QUANTILE)) for part in parts])
+        sigmas *= _QUANTILE_TO_SIGMA / np.sqrt(2)
+        return cls(levels=levels, sigmas=np.maximum(sigmas, _LEAST_SIGMA_DN))
+
+    def at(self, level: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the standard deviation at each brightness."""
+        return np.interp(level, self.levels, self.sigmas).astype(np.float32)
+
+    def table(self) -> NDArray[np.int32]:
+        """Return the smallest step that counts, for every code."""
+        codes = np.arange(1 << 16, dtype=np.float32)
+        return (_SIGMAS * self.at(codes)).astype(np.int32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Places:
+    """Rows and columns of the neighbours of photosites, ``[8, N]`` each."""
+
+    rows: NDArray[np.intp]
+    columns: NDArray[np.intp]
+
+    @classmethod
+    def around(
+        cls, raw: RawPicture, rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> "_Places":
+        """Return the nearest neighbours of the same colour; those outside are moved inwards."""
+        side = len(raw.cfa)
+        offsets = _offsets(raw.cfa.tobytes(), side)[rows % side, columns % side]
+        height, width = raw.mosaic.shape
+        return cls(
+            rows=_inside(rows + offsets[..., 0].T, height, side),
+            columns=_inside(columns + offsets[..., 1].T, width, side),
+        )
+
+
+def _inside(places: NDArray[np.intp], size: int, side: int) -> NDArray[np.intp]:
+    """Move places by whole periods until they lie inside."""
+    below = np.where(places < 0, -(places // side) * side, 0)
+    beyond = np.where(places >= size, -(-(places - size + 1) // side) * side, 0)
+    return np.asarray(places + below - beyond)
+
+
+@cache
+def _offsets(cfa: bytes, side: int) -> NDArray[np.intp]:
+    """Return for each place in the period its nearest neighbours of that colour, ``[P, P, 8, 2]``.
+
+    The two greens of a Bayer sensor count as one colour.
+    """
+    colours = np.frombuffer(cfa, dtype=np.uint8).reshape(side, side)
+    colours = np.where(colours == SECOND_GREEN, GREEN, colours)
+    steps = [
+        (y * y + x * x, y, x)
+        for y in range(-_RADIUS, _RADIUS + 1)
+        for x in range(-_RADIUS, _RADIUS + 1)
+        if (y, x) != (0, 0)
+    ]
+    steps.sort()
+    result = np.empty((side, side, _NEIGHBOURS, 2), dtype=np.intp)
+    for row in range(side):
+        for column in range(side):
+            own = colours[row, column]
+            same = [
+                (y, x) for _, y, x in steps if colours[(row + y) % side, (column + x) % side] == own
+            ]
+            result[row, column] = same[:_NEIGHBOURS]
+    return result
