@@ -74,7 +74,7 @@ figures: $(INSTALLED)
 	$(BIN)/imrestore evaluate denoise $(DATA)/denoise/real/polyu/clean --noisy $(DATA)/denoise/real/polyu/noisy
 	$(BIN)/imrestore evaluate denoise $(DATA)/jpeg/test/classic5 --model jpeg --jpeg 10,20,30,40
 	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24
-	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24 --xtrans
+	$(BIN)/imrestore evaluate dark-enhance $(DATA)/denoise/test/kodak24 --iso 100,400,1600,6400,25600
 	$(BIN)/imrestore evaluate anomaly $(DATA)/anomaly/magnetic-tile --model anomaly-magnetic-tile
 	$(BIN)/imrestore evaluate hdr $(DATA)/hdr/panoramas/test --model hdr-optics --model hdr-measured
 

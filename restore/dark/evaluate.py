@@ -34,6 +34,7 @@ __all__ = [
     "PAIRS_PROTOCOL",
     "PROTOCOL",
     "DarkScore",
+    "Exposure",
     "PairScore",
     "evaluate_dark_enhancer",
     "evaluate_pairs",
@@ -48,7 +49,9 @@ NETWORK, LIBRAW, NON_LOCAL_MEANS = "network", "LibRaw", "LibRaw, NLM"
 PROTOCOL = (
     "clean picture unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), "
     f"darkened, noise of a {CAMERA} (Wei et al. 2020) at a random gain, seeded with the seed plus "
-    "the picture's index in sorted order; amplified by the true ratio, developed with the true "
+    "the picture's index in sorted order; at an ISO speed not darkened, with the noise of the "
+    "median of several hundred cameras (Poisson and Gaussian); amplified by the true ratio, "
+    "developed with the true "
     "white balance and colour matrix and sRGB's curve, as the clean picture is; LibRaw: its "
     "demosaicking (AHD, for X-Trans Markesteijn's) with the same gain, developed alike; NLM: "
     "OpenCV's coloured non-local means after it, h = 3 times the estimated sigma, the best "
@@ -62,13 +65,41 @@ _LIBRAW_LEAST_PX = 512
 """Smallest side of an X-Trans picture that LibRaw demosaics."""
 
 
+_SENSORS = {2: "Bayer", 6: "X-Trans"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """How a picture is taken.
+
+    Attributes:
+        side: Period of the colour filter, 2 (Bayer) or 6 (X-Trans).
+        ratio: Factor by which it is too dark.
+        iso: Speed of a usual camera, see ``median_noise``; None for the noise of ``CAMERA``.
+    """
+
+    side: int = 2
+    ratio: float = 1.0
+    iso: float | None = None
+
+    @property
+    def sensor(self) -> str:
+        """Kind of the sensor."""
+        return _SENSORS[self.side]
+
+    @property
+    def name(self) -> str:
+        """Sensor and darkness, or speed, in words."""
+        return f"{self.sensor} {f'x{self.ratio:g}' if self.iso is None else f'ISO {self.iso:g}'}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class DarkScore:
-    """The score of one picture at one ratio with one method.
+    """The score of one picture at one exposure with one method.
 
     Attributes:
         path: Path of the clean picture.
-        ratio: Factor by which the RAW file was too dark.
+        exposure: How it was taken.
         method: One of ``methods()``.
         psnr: PSNR in dB of sRGB samples.
         ssim: SSIM of sRGB samples.
@@ -77,7 +108,7 @@ class DarkScore:
     """
 
     path: Path
-    ratio: float
+    exposure: Exposure
     method: str
     psnr: float
     ssim: float
@@ -95,21 +126,18 @@ def methods() -> tuple[str, ...]:
 def evaluate_dark_enhancer(
     enhancer: DarkEnhancer,
     paths: Sequence[Path],
-    ratios: Sequence[float],
+    exposures: Sequence[Exposure],
     *,
     seed: int = 0,
-    xtrans: bool = False,
 ) -> Iterator[DarkScore | Failure]:
-    """Yield scores picture by picture, ratio by ratio, method by method (see ``PROTOCOL``).
+    """Yield scores picture by picture, exposure by exposure, method by method (see ``PROTOCOL``).
 
     Args:
         enhancer: what is evaluated.
         paths: clean, gamma-encoded colour pictures with values in [0, 1].
-        ratios: how many times too dark they are made.
+        exposures: how they are taken.
         seed: the picture at index i gets camera, gain and noise from ``seed + i``.
-        xtrans: the camera has an X-Trans sensor instead of a Bayer one.
     """
-    side = 6 if xtrans else 2
     for index, path in enumerate(paths):
         try:
             clean = clean_picture(path)
@@ -119,16 +147,22 @@ def evaluate_dark_enhancer(
         if clean.channels != 3:
             yield Failure(path=path, reason=f"{path}: gray; this needs pictures in colour")
             continue
-        for ratio in ratios:
-            generator = torch.Generator().manual_seed(seed + index)
-            night = dark_raw(torch.from_numpy(clean.pixels), CAMERA, ratio, generator, side=side)
-            yield from _scores(enhancer, path, ratio, *night)
+        for exposure in exposures:
+            night = dark_raw(
+                torch.from_numpy(clean.pixels),
+                CAMERA,
+                exposure.ratio,
+                torch.Generator().manual_seed(seed + index),
+                side=exposure.side,
+                iso=exposure.iso,
+            )
+            yield from _scores(enhancer, path, exposure, *night)
 
 
 def _scores(
     enhancer: DarkEnhancer,
     path: Path,
-    ratio: float,
+    exposure: Exposure,
     raw: RawPicture,
     light: torch.Tensor,
     amplification: float,
@@ -144,7 +178,7 @@ def _scores(
         seconds = time.perf_counter() - started
         return DarkScore(
             path=path,
-            ratio=ratio,
+            exposure=exposure,
             method=method,
             psnr=psnr_chw(result, reference),
             ssim=ssim_chw(result, reference),

@@ -193,6 +193,11 @@ class DarkEnhancer(Reopened):
         """Number of pictures processed at once when it is called from several threads."""
         return max(network.runner.lanes for network in self._networks.values())
 
+    @property
+    def periods(self) -> tuple[int, ...]:
+        """Periods of the colour filters that there is a network for: 2 is Bayer, 6 X-Trans."""
+        return tuple(sorted(self._networks))
+
     def __call__(
         self,
         source: RawPicture | str | PathLike[str],

@@ -13,6 +13,7 @@ from restore.dark.evaluate import (
     LIBRAW,
     NETWORK,
     DarkScore,
+    Exposure,
     evaluate_dark_enhancer,
     methods,
 )
@@ -40,14 +41,15 @@ def photo(tmp_path: Path) -> Path:
 def scores(
     enhancer: DarkEnhancer, photo: Path, ratios: list[float], seed: int = 0
 ) -> list[DarkScore]:
-    results = list(evaluate_dark_enhancer(enhancer, [photo], ratios, seed=seed))
+    exposures = [Exposure(ratio=ratio) for ratio in ratios]
+    results = list(evaluate_dark_enhancer(enhancer, [photo], exposures, seed=seed))
     assert all(isinstance(result, DarkScore) for result in results)
     return [result for result in results if isinstance(result, DarkScore)]
 
 
 def test_every_method_is_scored_at_every_ratio(enhancer: DarkEnhancer, photo: Path) -> None:
     found = scores(enhancer, photo, [100, 300])
-    assert [(score.ratio, score.method) for score in found] == [
+    assert [(score.exposure.ratio, score.method) for score in found] == [
         (ratio, method) for ratio in (100, 300) for method in methods()
     ]
     assert found[0].record["model"] == "bayer"
@@ -65,7 +67,9 @@ def test_figures_are_those_beside_the_developed_clean_picture(photo: Path) -> No
         asked.append(ratio)
         return SimpleNamespace(picture=Picture(pixels=0.9 * clean), record={})
 
-    score, *_ = evaluate_dark_enhancer(cast(DarkEnhancer, darker), [photo], [50], seed=5)
+    score, *_ = evaluate_dark_enhancer(
+        cast(DarkEnhancer, darker), [photo], [Exposure(ratio=50)], seed=5
+    )
     assert isinstance(score, DarkScore)
     assert asked == [amplification]
     assert score.psnr == pytest.approx(-10 * np.log10(np.mean((0.1 * clean) ** 2)), abs=1e-4)
@@ -92,7 +96,7 @@ def test_seed_decides_the_night(enhancer: DarkEnhancer, photo: Path) -> None:
 
 def test_an_xtrans_sensor_sees_the_same(isp_weights: dict[str, Path], photo: Path) -> None:
     enhancer = DarkEnhancer(isp_weights["xtrans"], precision="fp32")
-    results = list(evaluate_dark_enhancer(enhancer, [photo], [1], xtrans=True))
+    results = list(evaluate_dark_enhancer(enhancer, [photo], [Exposure(side=6)]))
     found = [result for result in results if isinstance(result, DarkScore)]
     assert [score.method for score in found] == list(methods())
     assert found[0].record["sensor"] == "X-Trans"
@@ -108,5 +112,5 @@ def test_small_pictures_are_scored(enhancer: DarkEnhancer, tmp_path: Path) -> No
 def test_gray_and_unreadable_pictures_are_failures(enhancer: DarkEnhancer, tmp_path: Path) -> None:
     Image.new("L", (40, 40)).save(tmp_path / "gray.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
-    results = list(evaluate_dark_enhancer(enhancer, sorted(tmp_path.glob("*.png")), [100]))
+    results = list(evaluate_dark_enhancer(enhancer, sorted(tmp_path.glob("*.png")), [Exposure()]))
     assert [type(result) for result in results] == [Failure, Failure]

@@ -17,7 +17,7 @@ from imrestore.options import NetworkOptions, without_effect
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
-    from restore.dark.evaluate import DarkScore, PairScore
+    from restore.dark.evaluate import DarkScore, Exposure, PairScore
     from restore.dark.runner import DarkEnhancer
 
 __all__ = ["dark_enhance"]
@@ -48,12 +48,26 @@ def dark_enhance(
         typer.Option(
             metavar="N[,N...]",
             help="Factors by which the pictures are darkened.",
-            show_default="100,250,300",
+            show_default="1,10,100,250,300",
         ),
     ] = None,
-    xtrans: Annotated[
-        bool, typer.Option("--xtrans", help="Measure on X-Trans sensors instead of Bayer ones.")
-    ] = False,
+    iso: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="ISO speeds, from 100 to 25600: pictures that are not dark, with the noise of "
+            "usual cameras. Without --ratio, only these are measured.",
+            show_default=False,
+        ),
+    ] = None,
+    sensor: Annotated[
+        str | None,
+        typer.Option(
+            metavar="bayer|x-trans",
+            help="Measure on one kind of sensor only.",
+            show_default="all that the network is for",
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -68,6 +82,7 @@ def dark_enhance(
 ) -> None:
     """Measure on clean pictures, turned into dark RAW files of a camera that training never saw.
 
+    A table has the means for every sensor, darkness and speed; --json has every picture.
     The network is compared with LibRaw's demosaicking at the same gain and, where OpenCV is
     installed (pip install '.[compare]'), with the same followed by non-local means.
 
@@ -77,7 +92,7 @@ def dark_enhance(
     Examples:
       imrestore evaluate dark-enhance kodak24/
       imrestore evaluate dark-enhance kodak24/ --model night.safetensors --ratio 100,250 --json
-      imrestore evaluate dark-enhance kodak24/ --xtrans
+      imrestore evaluate dark-enhance kodak24/ --iso 100,400,1600,6400,25600 --sensor x-trans
       imrestore evaluate dark-enhance --pairs SID/Sony_test_list.txt --model sony.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.dark.runner import DarkEnhancer
@@ -87,14 +102,18 @@ def dark_enhance(
         raise UsageError("give a folder of clean pictures, or --pairs with a list, not both")
     why = pairs is not None and "pairs are measured as they were captured"
     without_effect(
-        ratio=ratio is not None and why, xtrans=xtrans and why, seed=seed is not None and why
+        ratio=ratio is not None and why,
+        iso=iso is not None and why,
+        sensor=sensor is not None and why,
+        seed=seed is not None and why,
     )
-    ratios = _ratios("100,250,300" if ratio is None else ratio)
+    ratios, speeds = _ratios(ratio, iso), _speeds(iso)
     enhancer = DarkEnhancer(
         network.model, device=network.device, precision=network.precision, tile=network.tile
     )
     if folder is not None:
-        scores = _on_clean(enhancer, folder, ratios, seed or 0, options, xtrans=xtrans)
+        exposures = _exposures(ratios, speeds, _periods(sensor, enhancer))
+        scores = _on_clean(enhancer, folder, exposures, seed or 0, options)
     elif pairs is not None:
         scores = _on_pairs(enhancer, pairs, options)
     report_scores(scores, options)
@@ -103,11 +122,9 @@ def dark_enhance(
 def _on_clean(
     enhancer: "DarkEnhancer",
     folder: Path,
-    ratios: list[float],
+    exposures: "list[Exposure]",
     seed: int,
     options: ScoreOptions,
-    *,
-    xtrans: bool,
 ) -> Scores:
     from restore.dark.evaluate import (
         NON_LOCAL_MEANS,
@@ -117,13 +134,14 @@ def _on_clean(
     )
 
     paths = options.pictures_in(folder)
-    scores = evaluate_dark_enhancer(enhancer, paths, ratios, seed=seed, xtrans=xtrans)
+    scores = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed)
     has_all = NON_LOCAL_MEANS in methods()
     return Scores(
-        scored=scored_pictures(scores, _figures),
+        scored=scored_pictures(scores, _dark_figures),
         pictures=paths,
-        headings=[f"x{number:g} {method}" for number in ratios for method in methods()],
-        conditions={"seed": seed, "xtrans": xtrans, "protocol": PROTOCOL},
+        headings=methods(),
+        rows=[exposure.name for exposure in exposures],
+        conditions={"seed": seed, "protocol": PROTOCOL},
         remark="" if has_all else "no non-local means to compare with: OpenCV is not installed",
     )
 
@@ -134,23 +152,69 @@ def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: ScoreOptions) 
 
     pairs = read_pairs(list_path)[: options.limit]
     return Scores(
-        scored=scored_pictures(evaluate_pairs(enhancer, pairs), _figures),
+        scored=scored_pictures(evaluate_pairs(enhancer, pairs), _pair_figures),
         pictures=[pair.short for pair in pairs],
         headings=["network"],
         conditions={"protocol": PAIRS_PROTOCOL},
     )
 
 
+def _dark_figures(score: "DarkScore") -> dict[str, float | str]:
+    exposure = score.exposure
+    speed = {} if exposure.iso is None else {"iso": exposure.iso}
+    return {
+        "sensor": exposure.sensor,
+        "ratio": exposure.ratio,
+        **speed,
+        "method": score.method,
+        **_figures(score),
+    }
+
+
+def _pair_figures(score: "PairScore") -> dict[str, float | str]:
+    return {"ratio": score.ratio, "method": "network", **_figures(score)}
+
+
 def _figures(score: "DarkScore | PairScore") -> dict[str, float | str]:
     return {
-        "method": getattr(score, "method", "network"),
-        "ratio": score.ratio,
         "psnr": score.psnr,
         "ssim": score.ssim,
         "seconds": score.seconds,
     }
 
 
-def _ratios(text: str) -> list[float]:
+def _exposures(
+    ratios: list[float], speeds: list[float], periods: tuple[int, ...]
+) -> "list[Exposure]":
+    from restore.dark.evaluate import Exposure
+
+    return [
+        *(Exposure(side=side, ratio=ratio) for side in periods for ratio in ratios),
+        *(Exposure(side=side, iso=speed) for side in periods for speed in speeds),
+    ]
+
+
+_PERIODS = {"bayer": 2, "x-trans": 6}
+
+
+def _periods(sensor: str | None, enhancer: "DarkEnhancer") -> tuple[int, ...]:
+    from restore.errors import UsageError
+
+    if sensor is None:
+        return enhancer.periods
+    if sensor not in _PERIODS:
+        raise UsageError(f"--sensor {sensor}: use {' or '.join(_PERIODS)}")
+    return (_PERIODS[sensor],)
+
+
+def _ratios(text: str | None, speeds: str | None) -> list[float]:
+    if text is None and speeds is not None:
+        return []
+    text = "1,10,100,250,300" if text is None else text
     advice = f"--ratio {text}: give numbers from 1 to 10000, as in 100,250,300"
     return number_list(text, low=1, high=10_000, advice=advice)
+
+
+def _speeds(text: str | None) -> list[float]:
+    advice = f"--iso {text}: give numbers from 100 to 25600, as in 100,1600,25600"
+    return [] if text is None else number_list(text, low=100, high=25_600, advice=advice)

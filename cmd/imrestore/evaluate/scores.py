@@ -90,6 +90,8 @@ class Scores:
         scored: Their scores, computed when they are asked for.
         headings: A heading for each score of a picture.
         conditions: Under which conditions the scores came about.
+        rows: Names of the rows of the means, where one line cannot hold all scores; single pictures
+            are then in the JSON records only. Each row has a score for every heading.
         remark: A line to print first, if any.
     """
 
@@ -97,6 +99,7 @@ class Scores:
     scored: Iterator[ScoredPicture]
     headings: Sequence[str]
     conditions: Mapping[str, object]
+    rows: Sequence[str] = ()
     remark: str = ""
 
 
@@ -164,10 +167,10 @@ class _Report(ProgressBar):
 
     def __init__(self, scores: Scores, *, as_json: bool, quiet: bool) -> None:
         super().__init__(len(scores.pictures), quiet=quiet)
-        longest = max(len(visible(path.name)) for path in scores.pictures)
-        name_width = max(len("mean of ") + 6, min(_LONGEST_NAME, longest))
+        names = scores.rows or [visible(path.name) for path in scores.pictures]
+        name_width = max(len("mean of ") + 6, min(_LONGEST_NAME, max(map(len, names))))
         self._widths = [name_width, *(_SCORE_WIDTH for _ in scores.headings)]
-        self._headings, self._as_json = scores.headings, as_json
+        self._headings, self._rows, self._as_json = scores.headings, scores.rows, as_json
         self._done: list[ScoredPicture] = []
         self.failed = 0
         self._has_head = False
@@ -186,7 +189,7 @@ class _Report(ProgressBar):
                 else {"status": "failed", "error": picture.error}
             )
             self._print_record({"source": str(picture.path), **outcome})
-        elif picture.error is None:
+        elif picture.error is None and not self._rows:
             self._print_scores(picture.path.name, picture.scores)
         self.bar.update()
 
@@ -202,7 +205,9 @@ class _Report(ProgressBar):
         if self._as_json:
             self._print_record({"mean": means, **counts, **run, **conditions})
         elif self._done:
-            self._print_scores(f"mean of {len(self._done)}", means)
+            columns = len(self._headings)
+            for index, row in enumerate(self._rows or [f"mean of {len(self._done)}"]):
+                self._print_scores(row, means[columns * index : columns * (index + 1)])
             if all("psnr_noisy" in mean for mean in means):
                 before = ", ".join(f"{mean['psnr_noisy']:.2f}" for mean in means)
                 self._print(f"PSNR before: {before} dB")
@@ -213,7 +218,8 @@ class _Report(ProgressBar):
         if not self._has_head:
             self._has_head = True
             self._print_cells("", self._headings)
-            self._print_cells("picture", [_SCORE_HEADING for _ in self._headings])
+            what = f"mean of {len(self._done)}" if self._rows else "picture"
+            self._print_cells(what, [_SCORE_HEADING for _ in self._headings])
         self._print_cells(visible(name), [_SCORE.format(**score) for score in scores])
 
     def _print_cells(self, name: str, cells: Sequence[str]) -> None:

@@ -29,8 +29,8 @@ def test_table_has_every_ratio_and_method(run: Run, isp_weights: Models) -> None
         "evaluate", "dark-enhance", "photos", "--model", str(isp_weights["bayer"]), "--ratio", "50"
     )
     assert ended.code == 0
-    assert "x50 network" in ended.out
-    assert "x50 LibRaw" in ended.out
+    assert ended.out.split()[:2] == ["network", "LibRaw"]
+    assert "\nBayer x50 " in ended.out
     assert "Canon 5D4" in ended.out
 
 
@@ -74,7 +74,10 @@ def test_pairs_are_measured_in_the_protocol_of_the_paper(
             ["--pairs", "list.txt", "--ratio", "50"],
             "--ratio does nothing here: pairs are measured as",
         ),
-        (["--pairs", "list.txt", "--xtrans"], "--xtrans does nothing here"),
+        (["--pairs", "list.txt", "--sensor", "bayer"], "--sensor does nothing here"),
+        (["--pairs", "list.txt", "--iso", "100"], "--iso does nothing here"),
+        (["photos", "--sensor", "foveon"], "use bayer or x-trans"),
+        (["photos", "--iso", "50"], "--iso 50"),
         (["--pairs", "list.txt", "--seed", "0"], "--seed does nothing here"),
     ],
 )
