@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.anomaly.calibration import held_out_count
-from restore.anomaly.network import shrunk
 from restore.anomaly.part import Part, read_part
+from restore.anomaly.scale import shrunk
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError, TrainingStopped
 from restore.training.state import Randomness

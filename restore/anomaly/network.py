@@ -1,17 +1,21 @@
-"""Running an anomaly network: pixels in, reconstruction and score map out, at its own scale."""
+"""Running an anomaly network: pixels in, reconstruction and score map out."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.anomaly.alignment import Registration
+from restore.anomaly.edges import NO_EDGES, EdgeProfile
+from restore.anomaly.regions import part_score
+from restore.anomaly.scale import enlarged, enlarged_scores, shrunk
 from restore.anomaly.task import TASK
+from restore.anomaly.view import WHOLE, View
 from restore.engine.placement import Placement
 from restore.engine.runner import Run, Runner
 from restore.weights.store import Weights
 
-__all__ = ["NO_EDGES", "EdgeProfile", "InspectionNetwork", "Scored", "enlarged_scores", "shrunk"]
+__all__ = ["InspectionNetwork", "Raw", "Scored"]
 
 _TILE = 1024
 """Two networks in sequence have a wide halo: small tiles would mostly be halo."""
@@ -23,8 +27,8 @@ _ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Scored:
-    """The result of a network for a part.
+class Raw:
+    """What a network returns of a picture.
 
     Attributes:
         reconstruction: ``[C, h, w]`` in [0, 1], at the network's scale.
@@ -34,78 +38,24 @@ class Scored:
     reconstruction: NDArray[np.float32]
     scores: NDArray[np.float32]
 
-    @property
-    def score(self) -> float:
-        """Score of the whole part: the highest in the map."""
-        return float(self.scores.max())
 
-
-Scores = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EdgeProfile:
-    """How many times higher good parts score near the edges of a picture than in its middle.
-
-    A part's outline, its corners and its shadow lie along the edges and vary from picture to
-    picture; without this profile they alone would set the threshold of the whole picture.
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """The result of an inspection.
 
     Attributes:
-        factors: factors of bands of 4 pixels from the edge inwards, at least 1, never rising.
+        reconstruction: ``[C, H, W]`` in [0, 1], of the picture's size and in its own frame.
+        scores: ``[H, W]``, never negative, higher where a pixel is less like those of good parts; 0
+            where defects do not count.
+        score: Score of the whole part: the highest in the map, or that which a region of the
+            view's least area reaches.
+        placed: Where the part lies, None if parts are not registered.
     """
 
-    factors: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse factors that would raise scores, or that rise inwards."""
-        if not all(1 <= factor < np.inf for factor in self.factors):
-            raise ValueError("factors of edges must be finite and at least 1")
-        if list(self.factors) != sorted(self.factors, reverse=True):
-            raise ValueError("factors of edges must not rise inwards")
-
-    @classmethod
-    def of(cls, maps: Sequence[Scores]) -> "EdgeProfile":
-        """Measure the profile.
-
-        The level of a band is the 90 % quantile over parts of the highest score in it; factors are
-        these levels relative to that of the middle.
-
-        Args:
-            maps: scores ``[H, W]`` of good parts; those without a middle are left out.
-        """
-        reach = _BANDS * _BAND_PX
-        highest = [_highest_in_bands(each) for each in maps if min(each.shape) > 2 * reach]
-        if not highest:
-            return cls()
-        levels = np.quantile(np.array(highest), _QUANTILE, axis=0)
-        if levels[-1] <= 0:
-            return cls()
-        ratios = np.maximum(levels[:-1] / levels[-1], 1)
-        falling = np.maximum.accumulate(ratios[::-1])[::-1]
-        return cls(tuple(round(float(ratio), 4) for ratio in falling))
-
-    def relieve(self, scores: Scores) -> None:
-        """Divide scores ``[H, W]`` of a whole picture, in place, by the factors of their places."""
-        if not self.factors:
-            return
-        down, across = (self._along(size) for size in scores.shape)
-        # Row by row: a factor for each pixel of a large picture would take as much memory as it.
-        for row, factor in zip(scores, down, strict=True):
-            row /= np.maximum(factor, across)
-
-    def _along(self, size: int) -> NDArray[np.float32]:
-        """Return the factor of each pixel along a side, interpolated between bands."""
-        places = np.arange(size)
-        distances = np.minimum(places, places[::-1])
-        count = len(self.factors)
-        # The factors of the middles of bands; nothing beyond the last band.
-        known = _BAND_PX * np.array([*(np.arange(count) + 0.5), count])
-        factors = np.interp(distances, known, [*self.factors, 1.0])
-        return factors.astype(np.float32)
-
-
-NO_EDGES = EdgeProfile()
-"""Leaves scores as they are."""
+    reconstruction: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    score: float
+    placed: Registration | None = None
 
 
 class InspectionNetwork:
@@ -116,6 +66,7 @@ class InspectionNetwork:
         placement: Device, precision and tile size.
         scale: Integer factor by which pictures are scaled down first.
         edges: Profile by which scores near the edges of pictures are divided.
+        view: What of a part is inspected.
 
     Raises:
         UsageError: an option is invalid.
@@ -130,19 +81,47 @@ class InspectionNetwork:
         *,
         scale: int = 1,
         edges: EdgeProfile = NO_EDGES,
+        view: View = WHOLE,
     ) -> None:
-        self.weights, self.scale, self.edges = weights, scale, edges
+        self.weights, self.scale, self.edges, self.view = weights, scale, edges, view
         self.runner = Runner(weights, placement, method=TASK.method, auto_tile=_TILE)
 
-    def __call__(self, pixels: NDArray[np.float32]) -> Scored:
+    def __call__(self, pixels: NDArray[np.float32], name: str = "the picture") -> Scored:
         """Score a part.
+
+        A part that cannot be registered is inspected as it lies.
 
         Args:
             pixels: ``[C, H, W]`` in [0, 1] with the network's channels; any size.
+            name: Name of the picture in messages.
 
         Raises:
+            InputError: the region of interest is for pictures of another size.
             DeviceError: not even a small tile fits the device's memory.
         """
+        placed = self.view.placed(pixels)
+        size = (pixels.shape[1], pixels.shape[2])
+        inside = self.view.inside(size, placed, name)
+        alignment = self.view.alignment if placed is not None and placed.is_moved else None
+        if alignment and placed:
+            pixels = alignment.aligned(pixels, placed)
+        raw = self.raw(pixels)
+        scores = enlarged_scores(raw.scores, self.scale, size)
+        reconstruction = enlarged(raw.reconstruction, self.scale, size)
+        if inside is not None:
+            scores = np.where(inside, scores, np.float32(0))
+        if alignment and placed:
+            scores = alignment.brought_back(scores[None], placed)[0]
+            reconstruction = alignment.brought_back(reconstruction, placed)
+        return Scored(
+            reconstruction=reconstruction,
+            scores=scores,
+            score=part_score(scores, self.view.min_area),
+            placed=placed,
+        )
+
+    def raw(self, pixels: NDArray[np.float32]) -> Raw:
+        """Return what the network says of a picture ``[C, H, W]`` as it is, at its own scale."""
         small = _shrunk(pixels, self.scale)
         channels, window = len(small) + 1, self.runner.traits.window
         if window is None:
@@ -152,7 +131,7 @@ class InspectionNetwork:
                 small, _clean, stride=window // _STRIDE, windows=_WINDOWS, channels=channels
             )
         self.edges.relieve(result[-1])
-        return Scored(result[:-1], result[-1])
+        return Raw(result[:-1], result[-1])
 
 
 def _inspected(run: Run, patch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -172,94 +151,3 @@ def _shrunk(pixels: NDArray[np.float32], scale: int) -> NDArray[np.float32]:
 def _clean(crops: NDArray[np.float32]) -> NDArray[np.float32]:
     # Called on parts: a cleaned copy of a whole large picture would take too much memory.
     return np.ascontiguousarray(np.clip(np.nan_to_num(crops, posinf=1), 0, 1))
-
-
-_BAND_PX = 4
-_BANDS = 8
-_QUANTILE = 0.9
-
-
-def _highest_in_bands(scores: Scores) -> list[float]:
-    """Return the highest score of every band from the edge inwards, and of the middle."""
-    highest = []
-    for _ in range(_BANDS):
-        inner = scores[_BAND_PX:-_BAND_PX, _BAND_PX:-_BAND_PX]
-        sides = (
-            scores[:_BAND_PX],
-            scores[-_BAND_PX:],
-            scores[:, :_BAND_PX],
-            scores[:, -_BAND_PX:],
-        )
-        highest.append(max(float(side.max()) for side in sides))
-        scores = inner
-    return [*highest, float(scores.max())]
-
-
-def shrunk(pixels: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Scale down to the means of squares of ``factor`` pixels, so that no detail is skipped.
-
-    Squares at the far edges may be cut off.
-
-    Args:
-        pixels: ``[C, H, W]``.
-        factor: at least 1.
-
-    Returns:
-        ``[C, ceil(H / factor), ceil(W / factor)]``.
-    """
-    if factor == 1:
-        return pixels
-    result = pixels
-    for axis in (1, 2):
-        starts = np.arange(0, pixels.shape[axis], factor)
-        counts = np.diff(np.append(starts, pixels.shape[axis]))
-        shape = [1, 1, 1]
-        shape[axis] = len(counts)
-        sums = np.add.reduceat(result, starts, axis=axis)
-        result = np.divide(sums, counts.reshape(shape), dtype=np.float32)
-    return result
-
-
-def enlarged_scores(
-    scores: NDArray[np.float32], factor: int, size: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """Return the scores of a ``shrunk`` picture at its own size, interpolated.
-
-    Every score is kept exactly in the middle of its square, and so is the highest: plain bilinear
-    interpolation lowers a peak that is one pixel wide by up to half.
-
-    Args:
-        scores: ``[ceil(H / factor), ceil(W / factor)]``.
-        factor: factor by which the picture was scaled down.
-        size: ``(H, W)``.
-
-    Returns:
-        ``[H, W]``.
-    """
-    if factor == 1:
-        return scores
-    for axis, length in enumerate(size):
-        scores = _between(scores, _places(scores.shape[axis], factor, length), axis)
-    return scores
-
-
-def _places(count: int, factor: int, length: int) -> NDArray[np.float64]:
-    """Return for ``length`` pixels where they lie among the ``count`` squares they came from."""
-    first = np.arange(count) * factor + (factor - 1) // 2
-    # Where the factor is even, the middle is between two pixels: both are given it.
-    middles = np.stack([first, first + (factor + 1) % 2], axis=1).ravel()
-    inside = np.minimum(middles, length - 1)
-    return np.interp(np.arange(length), inside, np.repeat(np.arange(count), 2))
-
-
-def _between(
-    values: NDArray[np.float32], places: NDArray[np.float64], axis: int
-) -> NDArray[np.float32]:
-    lower = places.astype(np.intp)
-    upper = np.minimum(lower + 1, values.shape[axis] - 1)
-    share = np.expand_dims((places - lower).astype(np.float32), 1 - axis)
-    result, rise = values.take(lower, axis), values.take(upper, axis)
-    rise -= result
-    rise *= share
-    result += rise
-    return result

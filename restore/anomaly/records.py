@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from restore.anomaly.runner import Detector, Inspection, Region
+from restore.anomaly.alignment import Registration
+from restore.anomaly.regions import Region
+from restore.anomaly.runner import Detector, Inspection
 from restore.anomaly.verdict import Verdict
 
 __all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
@@ -52,6 +54,9 @@ class Record:
         region_count: Number of all regions.
         largest_area: Area of the largest region in pixels, 0 if there is none.
         peak_at: Column and row of the highest score.
+        min_area: Area in pixels below which regions do not count.
+        small_regions: Number of regions above the threshold that are smaller.
+        placed: Where the part lies in its picture, None if parts are not registered.
         files: Kind -> path below the report: map, mask, overlay, reconstruction.
         moved_to: Where the picture was moved after the inspection, or "".
         error: Reason in one sentence if the picture failed, else "".
@@ -74,6 +79,9 @@ class Record:
     region_count: int = 0
     largest_area: int = 0
     peak_at: tuple[int, int] = (0, 0)
+    min_area: int = 0
+    small_regions: int = 0
+    placed: Registration | None = None
     files: dict[str, str] = field(default_factory=dict)
     moved_to: str = ""
     error: str = ""
@@ -116,6 +124,9 @@ class Record:
             "region_count": None if self.error else self.region_count,
             "largest_area": None if self.error else self.largest_area,
             "peak_at": None if self.error else list(self.peak_at),
+            "min_area": self.min_area or None,
+            "small_regions": self.small_regions or None,
+            **(self.placed.as_mapping() if self.placed else {}),
             "regions": None if self.error else regions,
             **self.files,
             "moved_to": self.moved_to or None,
@@ -139,7 +150,8 @@ class Record:
             for key in ("review_threshold", "familiarity", "familiarity_limit")
         )
         verdict = _verdict(values)
-        if not _may_be(verdict, score, threshold, review, familiarity, limit):
+        is_lost = values.get("registered") is False
+        if not _may_be(verdict, score, threshold, review, familiarity, limit, is_lost=is_lost):
             raise ValueError("verdict does not follow from score and threshold")
         return cls(
             source=source,
@@ -160,6 +172,9 @@ class Record:
             largest_area=_count(values, "largest_area"),
             peak_at=_place(values, "peak_at"),
             moved_to=_text(values, "moved_to") if "moved_to" in values else "",
+            min_area=_count(values, "min_area") if "min_area" in values else 0,
+            small_regions=_count(values, "small_regions") if "small_regions" in values else 0,
+            placed=Registration.from_mapping(values) if "registered" in values else None,
             files={kind: _path(values, kind) for kind in _FILES},
         )
 
@@ -178,12 +193,19 @@ def _may_be(
     review: float | None,
     familiarity: float | None,
     limit: float | None,
+    *,
+    is_lost: bool,
 ) -> bool:
-    """Return whether a verdict follows from rounded figures: equal ones allow two of them."""
+    """Return whether a verdict follows from rounded figures: equal ones allow two of them.
+
+    A part that is lost, which could not be registered, is unfamiliar.
+    """
     if familiarity is None or limit is None:
         may_be_unfamiliar, may_be_familiar = False, True
     else:
         may_be_unfamiliar, may_be_familiar = familiarity <= limit, familiarity >= limit
+    if is_lost:
+        may_be_unfamiliar, may_be_familiar = True, False
     lower = threshold if review is None else review
     possible = {
         Verdict.GOOD: may_be_familiar and score <= lower,
@@ -268,6 +290,9 @@ def record_of(
         region_count=inspection.region_count,
         largest_area=inspection.largest_area,
         peak_at=inspection.peak_at,
+        min_area=inspection.min_area,
+        small_regions=inspection.small_regions,
+        placed=inspection.placed,
         files=files,
     )
 

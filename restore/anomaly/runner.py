@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
-from torch.nn import functional as F
 
+from restore.anomaly.alignment import Registration
 from restore.anomaly.calibration import Calibration
-from restore.anomaly.network import EdgeProfile, InspectionNetwork, enlarged_scores
+from restore.anomaly.edges import EdgeProfile
+from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import Part, as_part
+from restore.anomaly.regions import Region, mask_above, regions_above
+from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.task import TASK
 from restore.anomaly.verdict import Verdict
+from restore.anomaly.view import View
 from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.errors import InputError, UsageError, WeightsError
@@ -25,7 +28,7 @@ from restore.reopen import Reopened
 from restore.weights.file import digest
 from restore.weights.store import Weights
 
-__all__ = ["Detector", "Inspection", "Region", "draw_samples"]
+__all__ = ["Detector", "Inspection", "draw_samples"]
 
 _MOST_REGIONS = 1000
 _LARGEST_SCALE = 1000
@@ -34,29 +37,11 @@ _LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Region:
-    """A connected region of scores above the threshold.
-
-    Attributes:
-        left, top, width, height: Bounding box in pixels of the upright picture.
-        area: Area in pixels.
-        peak: Highest score in it.
-    """
-
-    left: int
-    top: int
-    width: int
-    height: int
-    area: int
-    peak: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Inspection:
     """The result of inspecting one part.
 
     Attributes:
-        score: Highest score in the map.
+        score: Highest score in the map, or that which a region of ``min_area`` pixels reaches.
         threshold: Score above which a part is called defective.
         review_threshold: Score above which a part is to be reviewed; None without reviews.
         familiarity: Share of good parts expected to look at least as unusual; None if the weights
@@ -68,6 +53,9 @@ class Inspection:
         largest_area: Area of the largest region in pixels, 0 if there is none.
         scores: Score map ``[H, W]``, never negative, at the picture's resolution.
         reconstruction: Reconstruction by the network, ``[C, H, W]`` in [0, 1].
+        min_area: Area in pixels below which regions do not count.
+        small_regions: Number of regions above the threshold that are smaller.
+        placed: Where the part lies in its picture, None if parts are not registered.
 
     >>> import numpy as np
     >>> import restore
@@ -87,6 +75,9 @@ class Inspection:
     familiarity: float | None = None
     familiarity_limit: float | None = None
     reason: str = ""
+    min_area: int = 0
+    small_regions: int = 0
+    placed: Registration | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -107,14 +98,16 @@ class Inspection:
     @property
     def is_unfamiliar(self) -> bool:
         """Whether the part as a whole is unlike all good ones."""
+        if self.placed is not None and not self.placed.found:
+            return True
         if self.familiarity is None or self.familiarity_limit is None:
             return False
         return self.familiarity < self.familiarity_limit
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """Where the scores lie above the threshold, ``[H, W]``."""
-        return self.scores > self.threshold
+        """Where the regions above the threshold are, ``[H, W]``, without those too small."""
+        return mask_above(self.scores, self.threshold, self.min_area)
 
     @property
     def peak_at(self) -> tuple[int, int]:
@@ -140,6 +133,11 @@ class Detector(Reopened):
             training does.
         review_fpr: share of good parts, larger than ``fpr``, that may be called defective or in
             need of a review; None for no reviews.
+        roi: where defects count: a region, a box as in "40,20,200,160", or "off"; None as stored
+            with the weights.
+        align: off, translation or rotation; None as stored with the weights.
+        min_area: area in pixels below which regions do not make a part defective; None as stored
+            with the weights.
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``.
@@ -168,11 +166,16 @@ class Detector(Reopened):
         threshold: float | None = None,
         fpr: float | None = None,
         review_fpr: float | None = None,
+        roi: RegionOfInterest | str | None = None,
+        align: str | None = None,
+        min_area: int | None = None,
         device: str = "auto",
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
         weights = TASK.load(model)
+        stored = _view(weights)
+        view = stored.overridden(roi=roi, align=align, min_area=min_area)
         self.calibration = _calibration(weights)
         self.threshold, self.shortfall = _threshold(weights, self.calibration, threshold, fpr)
         target = self.calibration.target_fpr if self.calibration else None
@@ -182,11 +185,13 @@ class Detector(Reopened):
             weights, self.calibration, review_fpr, self.threshold
         )
         self.familiarity_limit: float | None = None
+        self.departures = view.departures(stored) if threshold is None else []
         self.network = InspectionNetwork(
             weights,
             Placement(device=device, precision=precision, tile=tile),
             scale=_scale(weights),
             edges=_edges(weights),
+            view=view,
         )
 
     @property
@@ -194,11 +199,17 @@ class Detector(Reopened):
         """Weights of the detector."""
         return self.network.weights
 
+    @property
+    def view(self) -> View:
+        """What of a part is inspected."""
+        return self.network.view
+
     @cached_property
     def digest(self) -> str:
-        """Digest of all that scores depend on: network, tensors, scale and edge factors."""
+        """Digest of all that scores depend on: network, tensors, scale, edge factors and view."""
         weights = self.weights
         inspection = {"scale": self.network.scale, "edges": self.network.edges.factors}
+        inspection |= self.view.as_mapping()
         settings = asdict(weights.config) | inspection
         tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
         return digest(weights.architecture, settings, tensors, "scores")[:_DIGEST_LENGTH]
@@ -222,20 +233,22 @@ class Detector(Reopened):
                 f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "
                 f"pictures of {_channels(self.weights.channels)}"
             )
-        result = self.network(part.pixels)
-        size = part.pixels.shape[1:]
-        scores = enlarged_scores(result.scores, self.network.scale, size)
-        regions = _regions(scores, self.threshold)
+        result = self.network(part.pixels, name)
+        regions, too_small = regions_above(result.scores, self.threshold, self.view.min_area)
         return Inspection(
             score=result.score,
             threshold=self.threshold,
             review_threshold=self.review_threshold,
             familiarity_limit=self.familiarity_limit,
+            reason=result.placed.reason if result.placed else "",
             regions=tuple(regions[:_MOST_REGIONS]),
             region_count=len(regions),
             largest_area=max((region.area for region in regions), default=0),
-            scores=scores,
-            reconstruction=_enlarged(result.reconstruction, self.network.scale, size),
+            scores=result.scores,
+            reconstruction=result.reconstruction,
+            min_area=self.view.min_area,
+            small_regions=too_small,
+            placed=result.placed,
         )
 
 
@@ -344,43 +357,14 @@ def _scale(weights: Weights) -> int:
     return scale
 
 
+def _view(weights: Weights) -> View:
+    stored = weights.provenance.get("inspection", {})
+    try:
+        return View.from_mapping(stored if isinstance(stored, dict) else {})
+    except WeightsError as error:
+        raise WeightsError(f"{weights.name}: {error}") from error
+
+
 def _channels(count: int) -> str:
     names = {1: "1 channel (gray)", 3: "3 channels (colour)"}
     return names.get(count, f"{count} channels")
-
-
-def _enlarged(
-    planes: NDArray[np.float32], scale: int, size: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """Return pictures at the picture's resolution ``[C, H, W]``, interpolated."""
-    if scale == 1:
-        return planes
-    whole = F.interpolate(
-        torch.from_numpy(np.ascontiguousarray(planes))[None],
-        scale_factor=float(scale),
-        mode="bilinear",
-    )
-    return np.ascontiguousarray(whole[0, :, : size[0], : size[1]].numpy())
-
-
-def _regions(scores: NDArray[np.float32], threshold: float) -> list[Region]:
-    """Return all regions above the threshold, highest first."""
-    labels, count = ndimage.label(scores > threshold, structure=np.ones((3, 3)))
-    if count == 0:
-        return []
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    peaks = ndimage.maximum(scores, labels, index=np.arange(1, count + 1))
-    regions = [
-        Region(
-            left=columns.start,
-            top=rows.start,
-            width=columns.stop - columns.start,
-            height=rows.stop - rows.start,
-            area=int(area),
-            peak=float(peak),
-        )
-        for (rows, columns), area, peak in zip(
-            ndimage.find_objects(labels), areas, peaks, strict=True
-        )
-    ]
-    return sorted(regions, key=lambda region: -region.peak)

@@ -100,7 +100,7 @@ class InspectionStages:
         """Write everything, the score map last: where it exists, the item is complete."""
         files = ResultFiles.of(item, self.report)
         inspection, channels = result.inspection, len(result.inspection.reconstruction)
-        overlay = overlaid(result.picture, inspection.scores, inspection.threshold)
+        overlay = overlaid(result.picture, inspection.scores, inspection.threshold, inspection.mask)
         thumbnail = _strip(result.picture, overlay, viewable_part(inspection.reconstruction))
         made: list[tuple[str, Callable[[], bytes]]] = [
             ("thumbnail", lambda: thumbnail),
@@ -218,7 +218,10 @@ def viewable_part(pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def overlaid(
-    picture: NDArray[np.uint8], scores: NDArray[np.float32], threshold: float
+    picture: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    threshold: float,
+    mask: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
     """Return ``picture`` tinted where scores approach the threshold, defects outlined in red.
 
@@ -226,13 +229,13 @@ def overlaid(
         picture: ``[H, W, 3]`` as ``viewable_part`` makes it.
         scores: ``[H, W]``.
         threshold: above which there is a defect.
+        mask: ``[H, W]``, where the defects are.
     """
     result = picture.copy()
     if threshold > 0:
         for top in range(0, len(picture), _ROWS_AT_ONCE):
             rows = slice(top, top + _ROWS_AT_ONCE)
             _tint(result[rows], scores[rows] / np.float32(threshold))
-    mask = scores > threshold
     if mask.any():
         width = 1 + max(mask.shape) // 1000
         result[ndimage.binary_dilation(mask, iterations=width) & ~mask] = _OUTLINE

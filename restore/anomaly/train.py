@@ -11,10 +11,11 @@ from torch import Tensor
 from restore.anomaly.calibration import Calibration, least_rate, least_sample
 from restore.anomaly.data import PartCrops, Parts, load_parts
 from restore.anomaly.defects import with_defects
+from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.folds import Stage, train_in_folds
 from restore.anomaly.judge import AUROC, DefectJudge
 from restore.anomaly.losses import draem_loss
-from restore.anomaly.network import EdgeProfile, InspectionNetwork
+from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import read_part
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
@@ -233,7 +234,7 @@ def _edge_profile(
     maps = []
     for part in parts.training[:_EDGE_PARTS]:
         _raise_if_stopped(should_stop)
-        maps.append(network(part.numpy()).scores)
+        maps.append(network.raw(part.numpy()).scores)
     return EdgeProfile.of(maps)
 
 

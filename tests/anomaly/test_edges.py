@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restore.anomaly.network import NO_EDGES, EdgeProfile
+from restore.anomaly.edges import NO_EDGES, EdgeProfile
 
 
 def scores(height: int = 90, width: int = 120, *, edge: float = 1.0, seed: int = 0) -> np.ndarray:

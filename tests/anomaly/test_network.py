@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from restore.anomaly import network as inspection
-from restore.anomaly.network import InspectionNetwork, shrunk
+from restore.anomaly.network import InspectionNetwork
+from restore.anomaly.scale import shrunk
 from restore.engine.lane import TileTooLarge
 from restore.engine.placement import Placement
 from restore.engine.torch_lanes import TorchLane
@@ -78,8 +79,11 @@ def test_only_tiles_reach_the_network(draem: Weights, monkeypatch: pytest.Monkey
 
 
 def test_scale_looks_at_a_smaller_picture(draem: Weights) -> None:
-    scored = network_of(draem, scale=4)(part(101, 64))
-    assert scored.scores.shape == (26, 16)
+    network = network_of(draem, scale=4)
+    raw, scored = network.raw(part(101, 64)), network(part(101, 64))
+    assert raw.scores.shape == (26, 16)
+    assert scored.scores.shape == (101, 64)
+    assert scored.score == raw.scores.max(), "the peak is kept"
 
 
 def test_autoencoders_see_pictures_of_any_size() -> None:
@@ -117,11 +121,11 @@ def test_large_pictures_are_made_smaller_without_a_second_one_in_memory(
     wild[0, ::50, 7] = np.nan
     wild[0, 1::50, 9] = 60
     small = shrunk(np.clip(np.nan_to_num(wild), 0, 1), 3)
-    expected = network_of(draem)(small).scores
+    expected = network_of(draem).raw(small).scores
     cleaned = Mock(wraps=inspection._clean)
     monkeypatch.setattr(inspection, "_clean", cleaned)
-    scored = network_of(draem, scale=3)(wild)
-    np.testing.assert_array_equal(scored.scores, expected)
+    raw = network_of(draem, scale=3).raw(wild)
+    np.testing.assert_array_equal(raw.scores, expected)
     assert max(call.args[0].size for call in cleaned.call_args_list) < wild.size / 2
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from restore.anomaly.network import enlarged_scores, shrunk
+from restore.anomaly.scale import enlarged_scores, shrunk
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4, 5, 8])

@@ -14,6 +14,7 @@ from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import NetworkOptions, RunOptions, exclusive
 from imrestore.output import say
 from imrestore.report import Report, print_plan
+from imrestore.view import ViewOptions
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class ThresholdOptions:
         ),
     ] = None
 
-    def detector(self, network: NetworkOptions) -> "Detector":
+    def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
         """Return the detector of the weights that ``network`` names; see ``Detector``."""
         from restore.anomaly.runner import Detector
 
@@ -94,6 +95,9 @@ class ThresholdOptions:
             network.model,
             threshold=self.threshold,
             fpr=self.fpr,
+            roi=view.region(),
+            align=view.align,
+            min_area=view.min_area,
             device=network.device,
             precision=network.precision,
             tile=network.tile,
@@ -115,7 +119,7 @@ class VerdictOptions(ThresholdOptions):
         ),
     ] = None
 
-    def detector(self, network: NetworkOptions) -> "Detector":
+    def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
         """Return the detector of the weights that ``network`` names; see ``Detector``."""
         from restore.anomaly.runner import Detector
 
@@ -124,6 +128,9 @@ class VerdictOptions(ThresholdOptions):
             threshold=self.threshold,
             fpr=self.fpr,
             review_fpr=self.review_fpr,
+            roi=view.region(),
+            align=view.align,
+            min_area=view.min_area,
             device=network.device,
             precision=network.precision,
             tile=network.tile,
@@ -137,6 +144,7 @@ def anomaly(
     network: InspectingNetwork,
     *,
     verdict: VerdictOptions,
+    view: ViewOptions,
     fail_on_anomaly: Annotated[
         bool,
         typer.Option(
@@ -170,18 +178,20 @@ def anomaly(
       imrestore anomaly parts/ --model part.safetensors -o report
       imrestore anomaly parts/ -r --model part.safetensors -o report --fpr 0.02 --fail-on-anomaly
       imrestore anomaly parts/ --model part.safetensors -o report --skip-existing
+      imrestore anomaly parts/ --model part.safetensors -o report --roi 40,20,200,160 --min-area 9
       imrestore anomaly --model vae.safetensors -o drawn --sample 16
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     if sample is not None:
         _draw(files, network, sample, seed)
         return
-    _inspect(files, network, verdict, fail_on_anomaly=fail_on_anomaly)
+    _inspect(files, network, verdict, view, fail_on_anomaly=fail_on_anomaly)
 
 
 def _inspect(
     files: InspectionOptions,
     network: NetworkOptions,
     verdict: VerdictOptions,
+    view: ViewOptions,
     *,
     fail_on_anomaly: bool,
 ) -> None:
@@ -212,10 +222,12 @@ def _inspect(
         if files.dry_run:
             print_plan(plan, as_json=files.json)
             raise typer.Exit(report.exit_code)
-        detector = verdict.detector(_named(network))
+        detector = verdict.detector(_named(network), view)
         _check_kept(files.output, kept, detector)
-        if detector.shortfall and not files.quiet:
-            say(detector.shortfall)
+        if not files.quiet:
+            for sentence in (detector.shortfall, *detector.departures):
+                if sentence:
+                    say(sentence)
         prepare_result_folders(plan.items, files.output)
         results.begin(kept)
         _work(plan, files, detector, results, report)

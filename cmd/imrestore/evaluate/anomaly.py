@@ -13,6 +13,7 @@ from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import NetworkOptions
 from imrestore.output import ProgressBar, json_of, print_table, say, visible
+from imrestore.view import ViewOptions
 
 if TYPE_CHECKING:
     from restore.anomaly.evaluate import DetectorFigures, KindFigures
@@ -75,6 +76,7 @@ def anomaly(
     network: ContenderOptions,
     *,
     threshold: ThresholdOptions,
+    view: ViewOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON record of everything per network.")
     ] = False,
@@ -102,7 +104,7 @@ def anomaly(
     if len(contenders) > 1 and threshold.threshold is not None:
         raise UsageError("--threshold: scores of several networks do not compare; give --fpr")
     tests = find_test_parts(folder)
-    detectors = [threshold.detector(each) for each in contenders]
+    detectors = [threshold.detector(each, view) for each in contenders]
     if not quiet:
         for path in unused_masks(folder, tests):
             say(f"{path}: is a mask without a picture in {folder / 'test' / path.parent.name}")
