@@ -149,10 +149,10 @@ def _reading(codec: Codec) -> str:
 
 
 def _writing(codec: Codec) -> str:
-    if not codec.writer and not codec.is_for_raw:
-        return "no; as PNG"
     if not codec.writer:
-        return "by dark-enhance, from RAW files"
+        tasks = {"denoise": codec.is_for_mosaics, "dark-enhance": codec.is_for_raw}
+        makers = " and ".join(task for task, writes in tasks.items() if writes)
+        return f"by {makers}, from RAW files" if makers else "no; as PNG"
     if codec.samples is Samples.FLOAT:
         return f"{_either(codec.bit_depths)} bits, float"
     floats = ", or 32 bits, float" if codec.samples is Samples.EITHER else ""

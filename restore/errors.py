@@ -4,6 +4,7 @@ RestoreError
 ├── UsageError            an option or a combination of options makes no sense
 ├── InputError            one input cannot be used; the others can
 │   ├── UnsupportedImage  not an image, or a format that is deliberately unsupported
+│   │   └── CameraRaw     a camera RAW file, where a finished picture is expected
 │   ├── CorruptImage      an image whose data are damaged or cut short
 │   └── ImageTooLarge     more pixels than the limit allows
 ├── OutputError           a result cannot be written
@@ -17,6 +18,7 @@ RestoreError
 import re
 
 __all__ = [
+    "CameraRaw",
     "CorruptImage",
     "DeviceError",
     "ImageTooLarge",
@@ -75,6 +77,10 @@ class InputError(RestoreError):
 
 class UnsupportedImage(InputError):
     """Not an image, or a format that is deliberately unsupported."""
+
+
+class CameraRaw(UnsupportedImage):
+    """A camera RAW file, where a finished picture is expected."""
 
 
 class CorruptImage(InputError):

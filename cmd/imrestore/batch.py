@@ -49,12 +49,13 @@ def pictures() -> "FileKind[Any, Any]":
 
 def run(
     options: FileOptions,
-    prepare: Callable[[], Work],
+    prepare: "Callable[[BatchPlan], Work]",
     *,
     describe: Describe,
     page: "Callable[[], PageText]",
     kind: "Callable[[], FileKind[Any, Any]]" = pictures,
     beside: Mapping[str, str] = MappingProxyType({}),
+    twins: str = "both",
     only: "Collection[Path] | None" = None,
     also_read: "Sequence[Path]" = (),
 ) -> None:
@@ -62,11 +63,12 @@ def run(
 
     Args:
         options: the files.
-        prepare: loads the network and returns the task; called once, after the plan is settled.
+        prepare: loads the network and returns the task; called once, with the settled plan.
         describe: the task's record in a few words, for --verbose.
         page: returns what the page of --report says.
         kind: returns what kind of files is read and written.
         beside: kinds of files that are written beside each result, as ``PlanRequest`` has them.
+        twins: the value of ``Twins`` that says what is taken of RAW files and pictures beside them.
         only: of the files that are found, those that get a result; None for all.
         also_read: files that are read beside the inputs.
 
@@ -75,13 +77,13 @@ def run(
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
     file_kind = kind()
-    plan = _plan(options, file_kind, beside, only, also_read)
+    plan = _plan(options, file_kind, beside, twins, only, also_read)
     has_page = True
     with report_on(plan, options, describe) as report:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
         else:
-            task = None if all(item.skip for item in plan.items) else prepare()
+            task = None if all(item.skip for item in plan.items) else prepare(plan)
             if options.report:
                 has_page = _work_with_page(plan, options, task, file_kind, report, page())
             else:
@@ -94,6 +96,7 @@ def _plan(
     options: FileOptions,
     kind: "FileKind[Any, Any]",
     beside: Mapping[str, str],
+    twins: str,
     only: "Collection[Path] | None",
     also_read: "Sequence[Path]",
 ) -> "BatchPlan":
@@ -101,6 +104,7 @@ def _plan(
     exclusive(options, ("quiet", "verbose"))
     from restore.batch.inputs import STANDARD_STREAM
     from restore.batch.plan import PlanRequest, make_plan, parse_shard
+    from restore.batch.twins import Twins
     from restore.errors import UsageError
     from restore.image.codecs import ImageFormat
 
@@ -119,6 +123,7 @@ def _plan(
         beside=beside,
         existing=existing_of(options),
         shard=parse_shard(options.shard) if options.shard else None,
+        twins=Twins(twins),
         only=only,
         also_read=also_read,
     )
@@ -224,6 +229,8 @@ def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Rep
         report.add_closed_folder(message)
     if plan.left_out and not options.quiet:
         report.say(plan.left_out)
+    has_both = hasattr(options, "both")
+    report.add_twins(plan.twins, advice="; --both takes both" if has_both else "")
     return report
 
 

@@ -13,6 +13,7 @@ from imrestore.options import NetworkOptions, RawFileOptions
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
+    from restore.batch.plan import BatchPlan
     from restore.dark.runner import Enhanced, OutputColor, WhiteBalance
     from restore.image.raw_picture import RawPicture
 
@@ -100,7 +101,7 @@ def dark_enhance(
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     is_linear = output_color == "linear"
 
-    def prepare() -> batch.Work:
+    def prepare(_plan: "BatchPlan") -> batch.Work:
         from restore.dark.runner import DarkEnhancer
 
         enhancer = DarkEnhancer(
@@ -120,7 +121,8 @@ def dark_enhance(
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is printed
     kind = _linear_files if is_linear else _raw_files
-    batch.run(files, prepare, describe=_describe, page=_page, kind=kind)
+    twins = "raw-only" if files.raw_only else "raw"
+    batch.run(files, prepare, describe=_describe, page=_page, kind=kind, twins=twins)
 
 
 def _raw_files() -> "FileKind[RawPicture, Enhanced]":

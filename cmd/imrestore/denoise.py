@@ -16,6 +16,7 @@ from restore.errors import UsageError
 if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult
     from restore.batch.page import PageText
+    from restore.batch.plan import BatchPlan
     from restore.denoise.preview import ContactSheet
     from restore.denoise.runner import Denoised
     from restore.image.picture import Picture
@@ -139,7 +140,7 @@ def denoise(
     elif not files.output:
         raise UsageError("give -o OUT, where the results go; only --preview does without")
 
-    def prepare() -> batch.Work:
+    def prepare(_plan: "BatchPlan") -> batch.Work:
         from restore.denoise.preview import ContactSheet
         from restore.denoise.runner import Denoiser
         from restore.image.tiff_regions import OutOfCorePicture

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
+    from restore.batch.plan import BatchPlan
     from restore.hdr.radiance import Radiance
     from restore.image.picture import Picture
 
@@ -217,7 +218,7 @@ def hdr(
             exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
         )
 
-    def prepare() -> batch.Work:
+    def prepare(_plan: "BatchPlan") -> batch.Work:
         return (
             _simulator(network.model, psf, bits, exposure, is_linear=linear)
             if simulate

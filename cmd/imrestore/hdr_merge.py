@@ -12,6 +12,7 @@ from restore.image.codecs import format_of_suffix
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
+    from restore.batch.plan import BatchPlan
     from restore.hdr.merge.brackets import Bracket, Exposure
     from restore.hdr.radiance import Radiance
 
@@ -47,7 +48,7 @@ def merge(
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
-    def prepare() -> batch.Work:
+    def prepare(_plan: "BatchPlan") -> batch.Work:
         from restore.hdr.merge.merge import merge_bracket
 
         def merge_one(bracket: "Bracket") -> "Radiance":

@@ -199,6 +199,9 @@ class RawFileOptions(FileOptions):
             show_default=False,
         ),
     ]
+    raw_only: Annotated[
+        bool, typer.Option("--raw-only", help="Leave named files that are no RAW files out.")
+    ] = False
     format: Annotated[
         str | None,
         typer.Option(

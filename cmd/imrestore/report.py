@@ -9,6 +9,8 @@ from imrestore.exits import ExitCode
 from imrestore.output import ProgressBar, json_of, log, say, visible
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from restore.batch.plan import BatchPlan, Item
     from restore.batch.stream import Outcome
 
@@ -73,6 +75,16 @@ class Report(ProgressBar):
         """Report a folder that could not be read."""
         self._counts["failed"] += 1
         self.say(message)
+
+    def add_twins(self, twins: "Mapping[Path, Path]", *, advice: str = "") -> None:
+        """Report the pictures that are left out because their RAW files are taken."""
+        for picture, raw in twins.items() if self._as_json else ():
+            twin = {"source": str(picture), "status": "skipped", "twin_of": str(raw)}
+            print(json_of(twin), flush=True)
+        if twins and not self._quiet:
+            count, first = len(twins), next(iter(twins))
+            what = f"{first} has" if count == 1 else f"{first} and {count - 1} more pictures have"
+            self.say(f"{what} a RAW file of the same name, which is taken instead{advice}")
 
     def summarize(self) -> None:
         """Print how many pictures are done, skipped and failed, and the time taken."""

@@ -9,24 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.engine.cache import scratch_folder
-from restore.errors import InputError, OutputError
+from restore.errors import CameraRaw, InputError, OutputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import (
     CODECS,
     PICTURE_SUFFIXES,
     WRITTEN,
     WRITTEN_OF_LIGHT,
+    WRITTEN_OF_MOSAICS,
     WRITTEN_OF_RAW,
     ImageFormat,
 )
 from restore.image.compare import shown_white, viewable
 from restore.image.decode import decode
 from restore.image.picture import Picture
-from restore.image.raw import RAW_SUFFIXES, read_raw
+from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
 from restore.image.raw_picture import RawPicture
 
 __all__ = [
     "PICTURES",
+    "PICTURES_AND_RAW",
     "PICTURES_TO_LIGHT",
     "RAW_FILES",
     "RAW_FILES_TO_LINEAR",
@@ -84,6 +86,7 @@ class FileKind(Generic[Input, Output]):
         default_format: output format where none is requested; None for each input's own.
         is_light: whether outputs hold scene-linear light.
         is_any_size: whether inputs may be larger than memory; see ``OutOfCoreStages``.
+        by_name: returns the kind of a file by its name, where this kind stands for several.
     """
 
     suffixes: Collection[str]
@@ -96,6 +99,11 @@ class FileKind(Generic[Input, Output]):
     default_format: ImageFormat | None = None
     is_light: bool = False
     is_any_size: bool = False
+    by_name: "Callable[[Path], FileKind[Any, Any]] | None" = None
+
+    def of(self, source: Path | None) -> "FileKind[Any, Any]":
+        """Return the kind of one input; this one if it cannot be told without reading it."""
+        return self if source is None or self.by_name is None else self.by_name(source)
 
 
 def _picture_before(source: Picture, _result: TaskResult) -> NDArray[np.uint8]:
@@ -189,3 +197,43 @@ RAW_FILES_TO_LINEAR = replace(
     is_light=True,
 )
 """Camera RAW files, developed to linear light."""
+
+RAW_FILES_TO_MOSAICS = replace(
+    RAW_FILES,
+    beside=_beside,
+    written=WRITTEN_OF_MOSAICS,
+    default_format=ImageFormat.DNG,
+)
+"""Camera RAW files that stay RAW files."""
+
+
+def _read_either(source: Path | bytes) -> Picture | RawPicture:
+    if isinstance(source, Path) and is_raw(source):
+        return _read_raw(source)
+    try:
+        return decode(source)
+    except CameraRaw as error:
+        if isinstance(source, Path):
+            raise CameraRaw(
+                f"{source}: is a camera RAW file under another name; end it with .dng, or as its "
+                "camera did"
+            ) from error
+        return _read_raw(source)
+
+
+def _either_before(source: Picture | RawPicture, result: Any) -> NDArray[np.uint8]:
+    kind = RAW_FILES_TO_MOSAICS if isinstance(source, RawPicture) else PICTURES
+    return kind.before(source, result)
+
+
+PICTURES_AND_RAW: FileKind[Any, Any] = FileKind(
+    suffixes=PICTURE_SUFFIXES | RAW_SUFFIXES,
+    noun="pictures or RAW files",
+    read=_read_either,
+    before=_either_before,
+    beside=_beside,
+    written=WRITTEN_OF_MOSAICS,
+    is_any_size=True,
+    by_name=lambda path: RAW_FILES_TO_MOSAICS if is_raw(path) else PICTURES,
+)
+"""Finished pictures and camera RAW files, each written as what it is."""

@@ -12,9 +12,10 @@ from typing import Any
 
 from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
 from restore.batch.kinds import PICTURES, FileKind
+from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError
 from restore.files import check_name, identity_of
-from restore.image.codecs import ImageFormat, format_of_suffix
+from restore.image.codecs import CODECS, ImageFormat, format_of_suffix
 
 __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "Shard", "make_plan", "parse_shard"]
 
@@ -72,11 +73,13 @@ class BatchPlan:
         items: items in the order of the work, which does not depend on the order of the inputs.
         closed: one sentence for every folder that could not be read.
         left_out: files of other kinds in the folders, in one phrase; "" if there are none.
+        twins: pictures that are left out, each with the RAW file in whose place a camera wrote it.
     """
 
     items: tuple[Item, ...]
     closed: tuple[str, ...] = ()
     left_out: str = ""
+    twins: Mapping[Path, Path] = field(default_factory=dict)
 
     @property
     def folders(self) -> list[Path]:
@@ -125,6 +128,7 @@ class PlanRequest:
         existing: what to do where an output exists already.
         shard: part of the plan to keep; None for all. Name collisions are checked over the whole
             plan, existing outputs in the part only.
+        twins: which are taken of RAW files and finished pictures of the same name.
         only: files that get a result, among those found; None for all.
         also_read: files that are read besides the inputs, and must not be overwritten either.
     """
@@ -139,6 +143,7 @@ class PlanRequest:
     beside: Mapping[str, str] = field(default_factory=dict)
     existing: Existing = Existing.REFUSE
     shard: Shard | None = None
+    twins: Twins = Twins.BOTH
     only: Collection[Path] | None = None
     also_read: Sequence[Path] = ()
 
@@ -153,7 +158,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     """
     _check_names(request)
     into_folder = _is_folder(request.inputs, request.output)
-    search = _found(request, into_folder)
+    search, twins = _found(request, into_folder)
     if into_folder:
         items = [_item_in_folder(one, request) for one in search.found]
     else:
@@ -170,10 +175,12 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     _refuse_inputs_as_outputs(items, request.also_read)
     if request.shard:
         items = items[request.shard.index - 1 :: request.shard.count]
+    sources = {item.source for item in items}
     return BatchPlan(
         items=tuple(_treat_existing(items, request.existing)),
         closed=tuple(search.closed),
         left_out=search.left_out,
+        twins={picture: raw for picture, raw in twins.items() if raw in sources},
     )
 
 
@@ -189,8 +196,8 @@ def _check_names(request: PlanRequest) -> None:
         raise UsageError("standard input (-) can be given only once")
 
 
-def _found(request: PlanRequest, into_folder: bool) -> Search:
-    """Return the inputs that get a result, and what was not taken."""
+def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[Path, Path]]:
+    """Return the inputs that get a result, what was not taken, and twins, as ``BatchPlan`` has."""
     search = find_pictures(
         request.inputs,
         recursive=request.recursive,
@@ -199,11 +206,12 @@ def _found(request: PlanRequest, into_folder: bool) -> Search:
     )
     if request.only is not None:
         search = replace(search, found=[one for one in search.found if one.source in request.only])
+    search, twins = without_twins(search, request.twins)
     if not search.found and not search.closed:
         others = f"; {search.left_out}" if search.left_out else ""
         hint = "" if request.recursive else "; -r looks into subfolders too"
         raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{others}{hint}")
-    return search
+    return search, twins
 
 
 def _is_folder(inputs: Sequence[str], output: str) -> bool:
@@ -222,7 +230,8 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
 
 
 def _item_in_folder(found: Found, request: PlanRequest) -> Item:
-    kind = request.kind
+    kind = request.kind.of(found.source)
+    _check_format(found, request.format, kind)
     image_format = request.format or kind.default_format
     if found.source is None and image_format is None:
         raise UsageError("standard input into a folder needs --format to know its name")
@@ -239,9 +248,11 @@ def _item_in_folder(found: Found, request: PlanRequest) -> Item:
 
 def _item_of_file(found: Sequence[Found], request: PlanRequest) -> Item:
     image_format, output, written = request.format, request.output, request.kind.written
+    kind = request.kind.of(found[0].source)
     if output == STANDARD_STREAM:
         if len(found) != 1:
             raise UsageError(f"standard output takes one picture, not {len(found)}")
+        _check_format(found[0], image_format, kind)
         if image_format is None:
             raise UsageError("an image on standard output needs --format")
         return Item(source=found[0].source, destination=None, format=image_format)
@@ -253,9 +264,26 @@ def _item_of_file(found: Sequence[Found], request: PlanRequest) -> Item:
             f"{output}: for a folder write {output}/; for a file end it with one of {kinds}, "
             "or give --format"
         )
-    if image_format is not None and by_suffix not in (None, image_format):
+    fits = (
+        by_suffix is None or image_format is None or path.suffix.lower() in _suffixes(image_format)
+    )
+    if not fits:
         raise UsageError(f"{output}: its suffix and --format {image_format} contradict each other")
+    _check_format(found[0], image_format or by_suffix, kind)
     return Item(source=found[0].source, destination=path, format=image_format or by_suffix)
+
+
+def _suffixes(image_format: ImageFormat) -> Collection[str]:
+    return CODECS[image_format].suffixes
+
+
+def _check_format(found: Found, image_format: ImageFormat | None, kind: FileKind[Any, Any]) -> None:
+    """Refuse a format that is written of other kinds of inputs only."""
+    if image_format is not None and image_format not in kind.written:
+        raise UsageError(
+            f"{found.source}: {image_format.upper()} is not written of {kind.noun}; use one of "
+            f"{', '.join(kind.written)}"
+        )
 
 
 def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:

@@ -111,6 +111,7 @@ class Codec:
         holds_light: Whether it holds scene-linear light.
         holds_gain_map: Whether it holds scene-linear light as sRGB with a gain map.
         is_for_raw: Whether photographs developed from RAW files are written in it.
+        is_for_mosaics: Whether it holds a sensor's data, as a mosaic or demosaicked.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Codec:
     holds_light: bool = False
     holds_gain_map: bool = False
     is_for_raw: bool = False
+    is_for_mosaics: bool = False
 
     def read(self, file: BinaryIO, check_size: CheckSize) -> "Picture":
         """Decode a file from its start with ``reader``."""

@@ -14,8 +14,10 @@ __all__ = [
     "CODECS",
     "HEAD_BYTES",
     "PICTURE_SUFFIXES",
+    "RAW_ADVICE",
     "WRITTEN",
     "WRITTEN_OF_LIGHT",
+    "WRITTEN_OF_MOSAICS",
     "WRITTEN_OF_RAW",
     "ImageFormat",
     "format_of_suffix",
@@ -29,7 +31,9 @@ HEAD_BYTES = 64
 
 
 class ImageFormat(StrEnum):
-    """An image file format. BMP and JPEG 2000 are only read; DNG only written, from RAW files.
+    """An image file format. BMP and JPEG 2000 are only read, DNG is only written, from RAW files.
+
+    A DNG holds a mosaic or, as ``dng-linear`` and from ``DarkEnhancer``, demosaicked colours.
 
     >>> import restore
     >>> restore.ImageFormat("jpeg") is restore.ImageFormat.JPEG
@@ -49,6 +53,7 @@ class ImageFormat(StrEnum):
     EXR = "exr"
     HDR = "hdr"
     DNG = "dng"
+    DNG_LINEAR = "dng-linear"
 
 
 def _begins_with(*magic: bytes) -> Callable[[bytes], bool]:
@@ -227,6 +232,16 @@ CODECS: Mapping[ImageFormat, Codec] = {
         alpha=Alpha.NONE,
         holds_light=True,
         is_for_raw=True,
+        is_for_mosaics=True,
+    ),
+    ImageFormat.DNG_LINEAR: Codec(
+        name="DNG, linear",
+        suffixes=(".dng",),
+        recognise=lambda _head: False,
+        bit_depths=(16,),
+        alpha=Alpha.NONE,
+        holds_light=True,
+        is_for_mosaics=True,
     ),
 }
 
@@ -241,6 +256,11 @@ WRITTEN = {each: codec.suffixes[0] for each, codec in CODECS.items() if codec.wr
 WRITTEN_OF_RAW = {each: codec.suffixes[0] for each, codec in CODECS.items() if codec.is_for_raw}
 """The same for photographs developed from RAW files."""
 
+WRITTEN_OF_MOSAICS = WRITTEN | {
+    each: codec.suffixes[0] for each, codec in CODECS.items() if codec.is_for_mosaics
+}
+"""The same for mosaics that stay mosaics, or are developed."""
+
 WRITTEN_OF_LIGHT = {
     each: suffix
     for each, suffix in WRITTEN.items()
@@ -248,11 +268,18 @@ WRITTEN_OF_LIGHT = {
 }
 """The same for pictures of scene-linear light."""
 
-_BY_SUFFIX = {suffix: each for each, codec in CODECS.items() for suffix in codec.suffixes}
+# Of formats that share a suffix, it stands for the first.
+_BY_SUFFIX = {
+    suffix: each for each, codec in reversed(list(CODECS.items())) for suffix in codec.suffixes
+}
 _RAW_MAGIC = (
     *(b"\x00MRM", b"FUJIFILMCCD-RAW", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR"),
     *(b"IIRO", b"IIRS", b"MMOR", b"IIU\x00"),
 )
+
+
+RAW_ADVICE = "is a camera RAW file; `imrestore denoise` cleans those, `dark-enhance` develops them"
+"""What is said of a RAW file where a finished picture is expected."""
 
 
 def sniff(head: bytes) -> ImageFormat | None:

@@ -6,9 +6,9 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from restore.errors import CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.errors import CameraRaw, CorruptImage, ImageTooLarge, InputError, UnsupportedImage
 from restore.image.codec import CheckSize
-from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
+from restore.image.codecs import CODECS, HEAD_BYTES, RAW_ADVICE, has_raw_head, sniff
 from restore.image.damage import checked_damage
 from restore.image.icc import check_profile
 from restore.image.limits import decoding
@@ -90,6 +90,8 @@ def _opened(source: Path | str | bytes) -> AbstractContextManager[BinaryIO]:
 
 def _read(file: BinaryIO, head: bytes, check_size: CheckSize) -> Picture:
     image_format = sniff(head)
+    if has_raw_head(head):
+        raise CameraRaw(RAW_ADVICE)
     if image_format is None:
         raise UnsupportedImage(_advice(head))
     picture = CODECS[image_format].read(file, check_size)
@@ -100,8 +102,6 @@ def _read(file: BinaryIO, head: bytes, check_size: CheckSize) -> Picture:
 def _advice(head: bytes) -> str:
     if not head:
         return "is empty"
-    if has_raw_head(head):
-        return "is a camera RAW file; `imrestore dark-enhance` develops those"
     for magic, what in _UNSUPPORTED_MAGIC:
         if head.startswith(magic):
             return f"{what}; {_SUPPORTED}"

@@ -12,9 +12,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.errors import CorruptImage, UnsupportedImage
+from restore.errors import CameraRaw, CorruptImage, UnsupportedImage
 from restore.image.codec import CheckSize
-from restore.image.codecs import ImageFormat
+from restore.image.codecs import RAW_ADVICE, ImageFormat
 from restore.image.icc import is_encoded, other_primaries
 from restore.image.jpeg_frame import read_frame
 from restore.image.limits import check_least_bytes
@@ -216,7 +216,7 @@ def described(page: Any, file: BinaryIO) -> Picture:
 def _only_page(tiff: tifffile.TiffFile) -> Any:
     first: Any = tiff.pages.first
     if _is_raw(tiff, first):
-        raise UnsupportedImage("is a camera RAW file; develop it to TIFF or JPEG first")
+        raise CameraRaw(RAW_ADVICE)
     pages = []
     every: Iterable[Any] = tiff.pages
     for index, page in enumerate(every):

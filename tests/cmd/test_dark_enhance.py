@@ -180,3 +180,21 @@ def test_four_phases_by_the_command_line(
     np.testing.assert_allclose(
         first[:, 1:, 1:][:, 240:-240, 240:-240], second[:, 240:-240, 240:-240], atol=2e-5
     )
+
+
+def test_pictures_beside_raw_files_are_passed_over(run: Run, isp_weights: Models) -> None:
+    Image.new("RGB", (8, 8)).save("nights/a.jpg")
+    Image.new("RGB", (8, 8)).save("nights/b.jpg")
+    named = ("nights/a.dng", "nights/a.jpg")
+    arguments = ("-o", "out", "--model", str(isp_weights["bayer"]), "--json", "--overwrite")
+    ended = run("dark-enhance", *named, *arguments)
+    assert ended.code == 0
+    twin, done = map(json.loads, ended.out.splitlines())
+    assert twin == {"source": "nights/a.jpg", "status": "skipped", "twin_of": "nights/a.dng"}
+    assert done["status"] == "done"
+    line = "nights/a.jpg has a RAW file of the same name, which is taken instead\n"
+    assert ended.err.count(line) == 1
+    assert run("dark-enhance", *named, "nights/b.jpg", *arguments).code == 1
+    ended = run("dark-enhance", *named, "nights/b.jpg", *arguments, "--raw-only")
+    assert ended.code == 0
+    assert "1 file of another kind left out: .jpg 1" in ended.err

@@ -13,6 +13,7 @@ from restore.image.codecs import (
     PICTURE_SUFFIXES,
     WRITTEN,
     WRITTEN_OF_LIGHT,
+    WRITTEN_OF_MOSAICS,
     WRITTEN_OF_RAW,
     ImageFormat,
     format_of_suffix,
@@ -32,7 +33,7 @@ def test_readers_and_writers_are_where_the_table_says(image_format: ImageFormat)
     codec = CODECS[image_format]
     for place in filter(None, (codec.reader, codec.writer)):
         assert callable(resolve_name(place))
-    assert bool(codec.bit_depths) == (image_format is ImageFormat.DNG or bool(codec.writer))
+    assert bool(codec.bit_depths) == (codec.is_for_mosaics or bool(codec.writer))
 
 
 @pytest.mark.parametrize("image_format", WRITTEN)
@@ -42,7 +43,8 @@ def test_what_is_written_is_recognised(image_format: ImageFormat) -> None:
 
 
 def test_a_suffix_stands_for_one_format() -> None:
-    suffixes = [suffix for codec in CODECS.values() for suffix in codec.suffixes]
+    others = [codec for each, codec in CODECS.items() if each is not ImageFormat.DNG_LINEAR]
+    suffixes = [suffix for codec in others for suffix in codec.suffixes]
     assert len(set(suffixes)) == len(suffixes)
     assert format_of_suffix(".JPEG") is ImageFormat.JPEG
     assert format_of_suffix(".dng") is ImageFormat.DNG
@@ -53,6 +55,7 @@ def test_a_suffix_stands_for_one_format() -> None:
 
 def test_outputs_depend_on_what_is_written() -> None:
     assert WRITTEN_OF_RAW.keys() == {"png", "tiff", "jpeg", "exr", "dng"}
+    assert WRITTEN_OF_MOSAICS.keys() == WRITTEN.keys() | {"dng", "dng-linear"}
     assert WRITTEN_OF_LIGHT.keys() == {"exr", "hdr", "tiff", "jpeg", "jxl"}
     assert {"bmp", "dng", "jp2"}.isdisjoint(WRITTEN)
     assert WRITTEN[ImageFormat.TIFF] == ".tif"
