@@ -57,7 +57,7 @@ def run(
     beside: Mapping[str, str] = MappingProxyType({}),
     twins: str = "both",
     only: "Collection[Path] | None" = None,
-    also_read: "Sequence[Path]" = (),
+    also_read: "Mapping[Path, Sequence[Path]] | None" = None,
 ) -> None:
     """Do a task on every input and leave with the exit code that this comes to.
 
@@ -70,7 +70,7 @@ def run(
         beside: kinds of files that are written beside each result, as ``PlanRequest`` has them.
         twins: the value of ``Twins`` that says what is taken of RAW files and pictures beside them.
         only: of the files that are found, those that get a result; None for all.
-        also_read: files that are read beside the inputs.
+        also_read: files that are read with an input, by that input.
 
     Raises:
         typer.Exit: always.
@@ -98,7 +98,7 @@ def _plan(
     beside: Mapping[str, str],
     twins: str,
     only: "Collection[Path] | None",
-    also_read: "Sequence[Path]",
+    also_read: "Mapping[Path, Sequence[Path]] | None",
 ) -> "BatchPlan":
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
@@ -125,7 +125,7 @@ def _plan(
         shard=parse_shard(options.shard) if options.shard else None,
         twins=Twins(twins),
         only=only,
-        also_read=also_read,
+        also_read=also_read or {},
     )
     plan = make_plan(request)
     if options.bit_depth:

@@ -46,6 +46,16 @@ def _stops(value: str | None) -> str | None:
     return value
 
 
+def _deviations(value: str) -> str:
+    try:
+        valid = value in ("auto", "off") or 0 < float(value) <= 1000
+    except ValueError:
+        valid = False
+    if not valid:
+        raise typer.BadParameter(f"{value}: give standard deviations up to 1000, auto or off")
+    return value
+
+
 def _sample(value: float | None) -> float | None:
     if value is not None and not 0.5 <= value <= 1:
         raise typer.BadParameter(f"{value}: give a sample value from 0.5 to 1")
@@ -135,10 +145,32 @@ def hdr(
             metavar="S", min=0, help="A pause of more than S seconds begins a new bracket (merge)."
         ),
     ] = _GAP_S,
+    group: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            help="Every N consecutive frames of a folder are one bracket (merge).",
+            show_default="told by pauses and exposures",
+        ),
+    ] = None,
+    by_folder: Annotated[
+        bool,
+        typer.Option("--by-folder", help="All frames of a folder are one bracket (merge)."),
+    ] = False,
     align: Annotated[
         bool,
         typer.Option("--align/--no-align", help="Register the exposures of a bracket (merge)."),
     ] = True,
+    deghost: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|N",
+            help="Leave a frame out where it differs from the middle exposure by more than N "
+            "standard deviations of the noise, because something moved (merge); auto is 4.",
+            callback=_deviations,
+        ),
+    ] = "auto",
     saturation: Annotated[
         float | None,
         typer.Option(
@@ -168,8 +200,9 @@ def hdr(
         bool,
         typer.Option(
             "--write-mask",
-            help="Also write NAME_mask.png: 255 where a pixel was measured, 128 where it was "
-            "decoded from the element's traces, 0 where it was guessed.",
+            help="Also write NAME_mask.png: 255 where a pixel was measured, 192 where frames "
+            "were left out because something moved, 128 where it was decoded from the element's "
+            "traces, 0 where it was guessed.",
         ),
     ] = False,
 ) -> None:
@@ -200,20 +233,30 @@ def hdr(
         _Option("--exposure auto", exposure == "auto", (_SIMULATE,)),
         _Option("--exposures", exposures is not None, (_MERGE,)),
         _Option("--gap", gap != _GAP_S, (_MERGE,)),
+        _Option("--group", group is not None, (_MERGE,)),
+        _Option("--by-folder", by_folder, (_MERGE,)),
         _Option("--no-align", not align, (_MERGE,)),
+        _Option("--deghost", deghost != "auto", (_MERGE,)),
     )
     _check(mode, is_simulated=simulate, options=options)
     if mode == "merge":
         from imrestore.hdr_merge import merge
+        from restore.errors import UsageError
+        from restore.hdr.merge.brackets import Grouping
+        from restore.hdr.merge.ghosts import DEVIATIONS
 
+        usual = {"auto": DEVIATIONS}
+        if group and by_folder:
+            raise UsageError("--group and --by-folder exclude each other")
         merge(
             files,
             beside=beside,
             describe=_describe,
             page=_page,
             exposures=exposures,
-            gap_s=gap,
+            grouping=Grouping(gap_s=gap, size=group, by_folder=by_folder),
             align=align,
+            deghost=None if deghost == "off" else float(usual.get(deghost, deghost)),
             is_linear=linear,
             exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
         )
@@ -320,9 +363,10 @@ def _describe(record: Mapping[str, Any]) -> str:
             record
         )
     if record["mode"] == "merge":
-        return "{frames} exposures, {stops:.1f} stops apart, {guessed:.2%} guessed".format_map(
-            record
-        )
+        return (
+            "{frames} exposures, {stops:.1f} stops apart, {guessed:.2%} guessed, frames left out "
+            "in {left_out:.2%}"
+        ).format_map(record)
     return (
         "{model} on {device}, {precision}, tile {tile}, {decoded:.2%} decoded, {guessed:.2%} "
         "guessed, peak {peak:.3g}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
-    from restore.hdr.merge.brackets import Bracket, Exposure
+    from restore.hdr.merge.brackets import Bracket, Exposure, Grouping
     from restore.hdr.radiance import Radiance
 
 __all__ = ["merge"]
@@ -26,8 +26,9 @@ def merge(
     describe: Callable[[Mapping[str, object]], str],
     page: "Callable[[], PageText]",
     exposures: str | None,
-    gap_s: float,
+    grouping: "Grouping",
     align: bool,
+    deghost: float | None,
     is_linear: bool,
     exposure_stops: float,
 ) -> None:
@@ -39,12 +40,13 @@ def merge(
         describe: Returns a record in a few words.
         page: Returns what the page of --report says.
         exposures: Exposure times of the inputs, which then form one bracket; None to read them.
-        gap_s: The longest pause within a bracket in seconds.
+        grouping: How the inputs are parted into brackets.
         align: Register the exposures.
+        deghost: Standard deviations beyond which a frame is left out, or None.
         is_linear: Integer samples are linear.
         exposure_stops: Stops to brighten the results by.
     """
-    brackets = _brackets(files, exposures, gap_s)
+    brackets = _brackets(files, exposures, grouping)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
@@ -55,6 +57,7 @@ def merge(
             return merge_bracket(
                 bracket.exposures,
                 align=align,
+                deghost=deghost,
                 is_linear=is_linear,
                 exposure_stops=exposure_stops,
             )
@@ -76,11 +79,13 @@ def merge(
         kind=kind,
         beside=beside,
         only=by_first.keys(),
-        also_read=[one.path for bracket in brackets for one in bracket],
+        also_read={bracket[0].path: [one.path for one in bracket[1:]] for bracket in brackets},
     )
 
 
-def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[list[Exposure]]":
+def _brackets(
+    files: FileOptions, exposures: str | None, grouping: "Grouping"
+) -> "list[list[Exposure]]":
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
@@ -117,7 +122,7 @@ def _brackets(files: FileOptions, exposures: str | None, gap_s: float) -> "list[
         ]
     read = [tried_exposure(path) for path in paths]
     is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
-    return [read] if is_one else grouped(read, gap_s=gap_s)
+    return [read] if is_one else grouped(read, grouping)
 
 
 def _is_folder(output: str) -> bool:

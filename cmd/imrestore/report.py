@@ -126,11 +126,14 @@ def print_plan(plan: "BatchPlan", *, as_json: bool) -> None:
 
 
 def _arrow(item: "Item") -> str:
-    return f"{item.source_name} -> {item.destination_name}"
+    sources = " + ".join((item.source_name, *map(str, item.also)))
+    return f"{sources} -> {item.destination_name}"
 
 
 def _print_record(item: "Item", **values: Any) -> None:
     record = {"source": item.source_name, "destination": item.destination_name}
+    if item.also:
+        values = {"also": [str(path) for path in item.also], **values}
     if item.compare:
         record["compare"] = str(item.compare)
     # Flushed at once: whoever reads the records acts on each as it comes.

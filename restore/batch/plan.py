@@ -34,6 +34,7 @@ class Item:
 
     Attributes:
         source: the file to read, or None for standard input.
+        also: files that are read with it, as the other frames of a bracket.
         destination: the file to write, or None for standard output.
         compare: where the before/after picture goes, or None.
         beside: additional output files of the task, each with its kind and path.
@@ -47,6 +48,7 @@ class Item:
     beside: tuple[tuple[str, Path], ...] = ()
     format: ImageFormat | None = None
     skip: bool = False
+    also: tuple[Path, ...] = ()
 
     @property
     def source_name(self) -> str:
@@ -130,7 +132,7 @@ class PlanRequest:
             plan, existing outputs in the part only.
         twins: which are taken of RAW files and finished pictures of the same name.
         only: files that get a result, among those found; None for all.
-        also_read: files that are read besides the inputs, and must not be overwritten either.
+        also_read: files that are read with an input, by that input.
     """
 
     inputs: Sequence[str]
@@ -145,7 +147,7 @@ class PlanRequest:
     shard: Shard | None = None
     twins: Twins = Twins.BOTH
     only: Collection[Path] | None = None
-    also_read: Sequence[Path] = ()
+    also_read: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
 
 
 def make_plan(request: PlanRequest) -> BatchPlan:
@@ -168,11 +170,14 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         stems = Counter(name.with_suffix("") for name in names)
         items = [_with_compare(item, stems) for item in items]
     items = [_with_beside(item, request.beside) for item in items]
+    if request.also_read:
+        also = {source: tuple(others) for source, others in request.also_read.items()}
+        items = [replace(one, also=also.get(one.source, ())) for one in items if one.source]
     items = sorted(items, key=lambda item: (str(item.destination), str(item.source)))
     for path in (path for item in items for path in item.outputs):
         check_name(path)
     _refuse_collisions(items)
-    _refuse_inputs_as_outputs(items, request.also_read)
+    _refuse_inputs_as_outputs(items)
     if request.shard:
         items = items[request.shard.index - 1 :: request.shard.count]
     sources = {item.source for item in items}
@@ -335,9 +340,9 @@ def _ignores_case(folder: Path) -> bool:
     return False
 
 
-def _refuse_inputs_as_outputs(items: Sequence[Item], also_read: Iterable[Path]) -> None:
+def _refuse_inputs_as_outputs(items: Sequence[Item]) -> None:
     """Compare by device and inode, so that no link, hard or symbolic, hides an input."""
-    read = (*(item.source for item in items if item.source), *also_read)
+    read = (path for item in items if item.source for path in (item.source, *item.also))
     sources = {identity: path for path in read if (identity := identity_of(path))}
     for path in (path for item in items for path in item.outputs):
         source = sources.get(identity) if (identity := identity_of(path)) else None

@@ -50,6 +50,9 @@ class Known(IntEnum):
     """Saturated; estimated from its surroundings alone."""
     DECODED = 128
     """Saturated; recovered from the light that the element spreads to other pixels."""
+    PARTLY = 192
+    """Measured, but not by every exposure: where something moved, those that show it are left out.
+    """
     MEASURED = 255
     """Within the sensor's range."""
 

@@ -165,7 +165,8 @@ class HdrReconstructor(Reopened):
         if exposure_stops:
             restored *= np.float32(2**exposure_stops)
         level = float(white[np.isfinite(white)].min()) if np.isfinite(white).any() else 1.0
-        shares = {name.name.lower(): float((known == name).mean()) for name in Known}
+        kinds = (Known.GUESSED, Known.DECODED, Known.MEASURED)
+        shares = {kind.name.lower(): float((known == kind).mean()) for kind in kinds}
         record: dict[str, object] = {
             "mode": self._mode,
             **self._runner.record(),

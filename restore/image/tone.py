@@ -23,6 +23,7 @@ _KNOTS = 4097
 _BAND = 64
 _LIKE_SRGB = 0.002
 """Largest difference of encoded samples, half a code of eight bits."""
+_LIKE_LINEAR = 0.01
 _LEAST_RISE = 1e-4
 """Relative rise from knot to knot: what lies in a flat part could not return from float32."""
 _LEAST_RANGE = 0.5
@@ -48,6 +49,11 @@ class Tone:
     def is_perceptual(self) -> bool:
         """Whether samples already are as even to the eye as sRGB's: of PQ and HLG."""
         return self.name in ("pq", "hlg")
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether samples are light already."""
+        return all(np.abs(light - samples).max() < _LIKE_LINEAR for samples, light in self.curves)
 
     def to_light(self, pixels: Pixels) -> Pixels:
         """Return the linear light of samples ``[C, H, W]``."""

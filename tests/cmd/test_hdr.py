@@ -201,6 +201,19 @@ def test_brackets_of_a_tree_are_merged_one_by_one(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("shots")
+def test_a_dry_run_names_all_frames_of_a_bracket(run: Run) -> None:
+    plan = ["hdr", "shots/stack_alignment", "-o", "merged", "--mode", "merge", "--dry-run"]
+    frames = [f"shots/stack_alignment/IMG_{number}.jpg" for number in (4209, 4210, 4211)]
+    planned = run(*plan)
+    assert planned.out == f"{' + '.join(frames)} -> merged/IMG_4209.exr\n"
+    (record,) = (json.loads(line) for line in run(*plan, "--json").out.splitlines())
+    assert [record["source"], *record["also"]] == frames
+    assert run(*plan, "--by-folder").out == planned.out
+    assert "--group and --by-folder" in run(*plan, "--by-folder", "--group", "3").err
+    assert "which cannot be parted into brackets of 2" in run(*plan, "--group", "2").err
+
+
+@pytest.mark.usefixtures("shots")
 def test_named_frames_are_one_bracket_with_the_exposures_given(run: Run, workplace: Path) -> None:
     frames = [f"shots/stack_alignment/IMG_{number}.jpg" for number in (4209, 4210, 4211)]
     arguments = ["-o", "one.exr", "--mode", "merge", "--no-align", "--json"]
@@ -281,8 +294,8 @@ def test_brackets_of_one_name_in_two_folders_are_two_results(run: Run, workplace
     ended = run("hdr", "shots", "-r", "-o", "merged", "--mode", "merge", "--dry-run")
     assert ended.code == 0, ended.err
     assert ended.out.splitlines() == [
-        "shots/day1/a.png -> merged/day1/a.exr",
-        "shots/day2/a.png -> merged/day2/a.exr",
+        "shots/day1/a.png + shots/day1/b.png -> merged/day1/a.exr",
+        "shots/day2/a.png + shots/day2/b.png -> merged/day2/a.exr",
     ]
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -27,6 +28,7 @@ __all__ = [
     "FRAME_SUFFIXES",
     "Bracket",
     "Exposure",
+    "Grouping",
     "bracket_files",
     "exif_of",
     "grouped",
@@ -36,7 +38,11 @@ __all__ = [
 ]
 
 _MODEL = 0x0110
-_EXPOSURE_TIME, _F_NUMBER, _ISO = 33434, 33437, 34855
+_EXPOSURE_TIME, _F_NUMBER = 33434, 33437
+_ISO = (34855, 34866, 34865, 34867)
+"""PhotographicSensitivity, which ends at 65535, and those of EXIF 2.3 that go beyond."""
+_SHUTTER_SPEED, _APERTURE = 37377, 37378
+_MOST_APEX = 40.0
 _TAKEN, _FRACTION = 36867, 37521
 _SAME_EXPOSURE_STOPS = 0.1
 
@@ -77,9 +83,12 @@ def read_exposure(path: Path) -> Exposure:
     Raises:
         InputError: a file that cannot be opened.
     """
-    main, details, _ = exif_directories(_exif(path) or b"")
-    seconds = _number(details.get(_EXPOSURE_TIME))
-    aperture, iso = _number(details.get(_F_NUMBER)), _number(details.get(_ISO))
+    main, directory, _ = exif_directories(_exif(path) or b"")
+    # TIFF/EP, and with it many RAW files, states the exposure in the main directory.
+    details = {**main, **directory}
+    seconds = _number(details.get(_EXPOSURE_TIME)) or _of_apex(details.get(_SHUTTER_SPEED), -1)
+    aperture = _number(details.get(_F_NUMBER)) or _of_apex(details.get(_APERTURE), 0.5)
+    iso = next((speed for tag in _ISO if (speed := _number(details.get(tag)))), 0.0)
     light = None
     if seconds:
         light = seconds * ((iso or 100) / 100) / (aperture or 1) ** 2
@@ -92,27 +101,62 @@ def read_exposure(path: Path) -> Exposure:
     )
 
 
-def grouped(exposures: Sequence[Exposure], *, gap_s: float) -> list[list[Exposure]]:
-    """Group frames into brackets: consecutive frames of one folder and camera.
+@dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """How frames are parted into brackets.
 
-    A pause, or a repeated exposure, starts the next bracket. Frames without a time follow in the
-    order of their names. RAW files and finished pictures do not mix, and a file that cannot be
-    read stands alone.
-
-    Args:
-        exposures: Exposures in any order.
+    Attributes:
         gap_s: Longest pause within a bracket in seconds, beyond the exposure times.
+        size: Number of frames of every bracket, or None to tell by pauses and exposures.
+        by_folder: Whether all frames of a folder are one bracket.
     """
-    ordered = sorted(
-        exposures,
-        key=lambda one: (str(one.path.parent), is_raw(one.path), one.taken or 0, one.path),
-    )
+
+    gap_s: float = 30.0
+    size: int | None = None
+    by_folder: bool = False
+
+
+def grouped(exposures: Sequence[Exposure], grouping: Grouping) -> list[list[Exposure]]:
+    """Part frames into brackets and bursts: consecutive frames of one folder and camera.
+
+    A pause, or an exposure that the bracket has already, starts the next one; frames that are all
+    exposed alike form a burst. Frames without a time follow in the order of their names. RAW files
+    and finished pictures do not mix, and a file that cannot be read stands alone.
+
+    Raises:
+        UsageError: a folder whose frames ``size`` does not divide.
+    """
+    if grouping.by_folder or grouping.size:
+        return _counted(exposures, grouping.size)
     brackets: list[list[Exposure]] = []
-    for one in ordered:
-        if brackets and _belongs(one, brackets[-1], gap_s):
+    for one in _ordered(exposures):
+        if brackets and _belongs(one, brackets[-1], grouping.gap_s):
             brackets[-1].append(one)
         else:
             brackets.append([one])
+    return brackets
+
+
+def _ordered(exposures: Sequence[Exposure]) -> list[Exposure]:
+    return sorted(exposures, key=lambda one: (*_folder(one), one.taken or 0, one.path))
+
+
+def _folder(one: Exposure) -> tuple[str, bool]:
+    return str(one.path.parent), is_raw(one.path)
+
+
+def _counted(exposures: Sequence[Exposure], size: int | None) -> list[list[Exposure]]:
+    """Return brackets of ``size`` frames, or whole folders."""
+    brackets = []
+    for (folder, _), members in groupby(_ordered(exposures), key=_folder):
+        frames = list(members)
+        step = size or len(frames)
+        if len(frames) % step:
+            raise UsageError(
+                f"{folder}: holds {len(frames)} frames, which cannot be parted into brackets of "
+                f"{step}; give another --group"
+            )
+        brackets += [frames[first : first + step] for first in range(0, len(frames), step)]
     return brackets
 
 
@@ -148,7 +192,10 @@ def _belongs(one: Exposure, bracket: Sequence[Exposure], gap_s: float) -> bool:
     if one.light is None:
         return True
     known = [other.light for other in bracket if other.light]
-    return all(abs(math.log2(one.light / light)) > _SAME_EXPOSURE_STOPS for light in known)
+    alike = [abs(math.log2(one.light / light)) <= _SAME_EXPOSURE_STOPS for light in known]
+    # A second frame decides whether the first begins a burst or a bracket.
+    is_burst = len(known) > 1 and abs(math.log2(known[0] / known[1])) <= _SAME_EXPOSURE_STOPS
+    return all(alike) if is_burst or (len(known) == 1 and all(alike)) else not any(alike)
 
 
 def _exif(path: Path) -> bytes | None:
@@ -167,6 +214,15 @@ def _number(value: Any) -> float:
     except (TypeError, ValueError, ZeroDivisionError, IndexError):
         return 0.0
     return number if math.isfinite(number) and number > 0 else 0.0
+
+
+def _of_apex(value: Any, factor: float) -> float:
+    """Return seconds (factor -1) or the f-number (0.5) of an APEX value; 0 if there is none."""
+    try:
+        apex = float(value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return 0.0
+    return 2.0 ** (factor * apex) if abs(apex) < _MOST_APEX else 0.0
 
 
 def _text(value: Any) -> str:

@@ -18,11 +18,22 @@ from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, normalise
 from restore.image.saturation import saturation_levels
 from restore.image.tone import light_of, tone_of
 
-__all__ = ["Frame", "FrameReader", "demosaiced", "linear_srgb", "luminance", "moved"]
+__all__ = [
+    "Frame",
+    "FrameReader",
+    "demosaiced",
+    "linear_srgb",
+    "luminance",
+    "moved",
+    "variance",
+]
 
-_FADE = 0.8
+_FADE, _FULL = 0.8, 0.97
+"""Shares of white between which a sample loses its weight: noise spreads clipped ones below 1."""
 _READ_NOISE = {8: 0.004, 16: 0.0005}
 _LARGEST = 1e9
+_PHOTONS = np.float32(1000)
+"""Photons that a sensor's white stands for: few, so that reading counts where it is dark."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +42,7 @@ class Frame:
 
     Attributes:
         light: Linear light ``[3, H, W]``, 1 the sensor's white.
-        use: Weight ``[H, W]``, 1 where no channel is near saturation, falling to 0 at it.
+        use: Weight ``[H, W]``, 1 where no channel is near saturation, falling to 0 before it.
         inside: bool ``[H, W]``, where the frame reaches after alignment.
         read_noise: Standard deviation of dark samples.
         exif: EXIF block of the file, or None.
@@ -75,8 +86,12 @@ class FrameReader:
         if is_raw(path):
             return self._developed(path)[0], True
         picture = decode(path)
-        if tone_of(picture) is not None:
+        tone = tone_of(picture)
+        if tone is not None and (tone.is_perceptual or tone.is_linear):
             picture = replace(picture, pixels=light_of(picture), transfer=Transfer.LINEAR)
+        elif tone is not None:
+            # A display's curve, but perhaps not all of the camera's: the response is to be found.
+            picture = replace(picture, pixels=tone.encoded(picture.pixels))
         return picture, self.is_linear or picture.transfer is Transfer.LINEAR
 
     def frame(self, path: Path, response: Response | None) -> Frame:
@@ -141,6 +156,13 @@ def _light(
     return light, share
 
 
+def variance(frame: Frame) -> NDArray[np.float32]:
+    """Return the variance ``[H, W]`` of a frame's light: that of its photons and of its reading."""
+    signal = np.clip(frame.light.mean(axis=0), 0, None)
+    result: NDArray[np.float32] = signal / _PHOTONS + np.float32(frame.read_noise**2)
+    return result
+
+
 def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
     """Return gamma-encoded luminance in [0, 1]."""
     pixels = picture.pixels
@@ -162,8 +184,8 @@ def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
 
 
 def _use(share: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return 1 for samples well below white, falling to 0 where they reach it."""
-    use: NDArray[np.float32] = np.clip((1 - share) / (1 - _FADE), 0, 1).astype(np.float32)
+    """Return 1 for samples well below white, falling to 0 just before it."""
+    use: NDArray[np.float32] = np.clip((_FULL - share) / (_FULL - _FADE), 0, 1).astype(np.float32)
     return use
 
 

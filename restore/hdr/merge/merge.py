@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from restore.errors import InputError
 from restore.hdr.merge.align import registration, warped
 from restore.hdr.merge.brackets import Exposure
-from restore.hdr.merge.frames import Frame, FrameReader, luminance, moved
+from restore.hdr.merge.frames import Frame, FrameReader, luminance, moved, variance
+from restore.hdr.merge.ghosts import DEVIATIONS, Estimate, moved_share
 from restore.hdr.merge.response import SRGB, Response, estimate_response
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.image.colour import SRGB_PRIMARIES
@@ -22,7 +23,7 @@ from restore.image.picture import Picture, Transfer
 __all__ = ["merge_bracket"]
 
 _LEAST_USE = 1e-6
-_LEAST_STOPS = 0.1
+_UNIT_VARIANCE, _MOSTLY = 1e-3, 0.5
 _CELLS, _PLAIN = 160, 0.06
 # Smaller contradictions may come from a cloud or a flickering lamp.
 _MUCH, _DARKER = 2**1.4, 0.9
@@ -34,8 +35,9 @@ def merge_bracket(
     align: bool = True,
     is_linear: bool = False,
     exposure_stops: float = 0.0,
+    deghost: float | None = DEVIATIONS,
 ) -> Radiance:
-    """Merge a bracket.
+    """Merge a bracket, or average a burst of equal exposures.
 
     Frames are made linear (by sRGB's curve, or by the camera's own where that does not explain the
     bracket, see ``estimate_response``; RAW files by black level, the white balance of the middle
@@ -43,20 +45,23 @@ def merge_bracket(
     averaged with the weights of the least noise: each sample counts by the square of its exposure
     over its variance, shot noise plus read noise (Hasinoff et al., "Noise-optimal capture for high
     dynamic range photography", CVPR 2010), and fades out towards the sensor's saturation.
-    Where every frame saturates, the shortest exposure is taken. Moving objects are not handled.
+    Where every frame saturates, the shortest exposure is taken. Where a frame shows something else
+    than the middle exposure and those before it (see ``moved_share``), it is left out.
 
     Args:
         exposures: Exposures of at least two frames, all with ``light``.
         align: Whether to register the frames.
         is_linear: Whether integer samples are linear.
         exposure_stops: Stops by which the result is brightened.
+        deghost: Standard deviations of the noise beyond which a frame shows something else, or
+            None to use every frame everywhere.
 
     Returns:
         Scene-linear light, 1 the white of the middle exposure.
 
     Raises:
         InputError: a single frame, an exposure that is not known or cannot be right, frames that
-            differ in size or hardly in exposure, or a file that cannot be read.
+            differ in size, or a file that cannot be read.
     """
     started = time.perf_counter()
     lights = _checked(exposures)
@@ -65,9 +70,13 @@ def merge_bracket(
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     _check_order(exposures, lights, survey)
     response = _response(survey, lights)
-    total, weights, use, like = _summed(exposures, lights, survey, reader, response)
-    known = guessed_where(use <= _LEAST_USE)
-    total /= np.maximum(weights, np.finfo(np.float32).tiny)
+    sums, left_out, like = _summed(
+        [one.path for one in exposures], lights, survey, reader, response, deghost=deghost
+    )
+    known = guessed_where(sums.use <= _LEAST_USE)
+    known[left_out & (known == Known.MEASURED)] = Known.PARTLY
+    total = sums.total
+    total /= np.maximum(sums.weights, np.finfo(np.float32).tiny)
     total *= np.float32(2**exposure_stops)
     picture = Picture(
         pixels=total,
@@ -91,6 +100,8 @@ def merge_bracket(
             "largest_shift_px": round(max(one.distance for one in survey), 2),
             "response": "linear" if response is None else response.name,
             "guessed": round(float((known == Known.GUESSED).mean()), 6),
+            "deghost": "off" if deghost is None else deghost,
+            "left_out": round(float(left_out.mean()), 6),
             "peak": round(float(total.max(initial=0)), 4),
             "megapixels": round(picture.width * picture.height / 1e6, 6),
             "seconds": round(time.perf_counter() - started, 4),
@@ -115,8 +126,6 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
         if one.light is None:
             raise InputError(f"{one.path}: its EXIF states no exposure; give --exposures")
         lights.append(one.light)
-    if math.log2(max(lights) / min(lights)) < _LEAST_STOPS:
-        raise InputError(f"{first}: it and the others of its bracket are exposed alike")
     return lights
 
 
@@ -228,52 +237,68 @@ def _by_light(lights: Sequence[float]) -> list[int]:
 
 
 def _summed(
-    exposures: Sequence[Exposure],
+    paths: Sequence[Path],
     lights: Sequence[float],
     survey: Sequence[_Surveyed],
     reader: FrameReader,
     response: Response | None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Frame]:
-    """Return the weighted sum of all frames, the sum of the weights, and two more values.
+    *,
+    deghost: float | None,
+) -> tuple[Estimate, NDArray[np.bool_], Frame]:
+    """Return the weighted sums of all frames, where one was left out, and the middle frame.
 
-    These are the ``use`` of the best sample of each pixel, and the middle frame. One frame is in
-    memory at a time; the middle one comes last, and its light is summed already.
+    The middle frame comes first, as the reference, and the others in the order of how much their
+    exposure differs from it. One is in memory at a time; the light of the middle one is returned
+    empty.
     """
-    order = _by_light(lights)
-    middle = order[(len(order) - 1) // 2]
+    by_light = _by_light(lights)
+    middle, shortest = by_light[(len(by_light) - 1) // 2], by_light[0]
+    order = sorted(by_light, key=lambda index: abs(math.log2(lights[index] / lights[middle])))
+    order.remove(middle)
     least = _LEAST_USE * (min(lights) / lights[middle]) ** 2
-    sums: tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None = None
-    for index in (*(each for each in order if each != middle), middle):
-        frame = moved(reader.frame(exposures[index].path, response), survey[index].matrix)
-        if sums is None:
-            sums = np.zeros_like(frame.light), np.zeros_like(frame.use), np.zeros_like(frame.use)
+    like = frame = moved(reader.frame(paths[middle], response), survey[middle].matrix)
+    sums = Estimate(
+        total=np.zeros_like(frame.light),
+        weights=np.zeros_like(frame.use),
+        use=np.zeros_like(frame.use),
+    )
+    left_out = np.zeros(frame.use.shape, dtype=bool)
+    for index in (middle, *order):
+        exposure = lights[index] / lights[middle]
+        if index == middle:
+            like = replace(frame, light=frame.light[:, :0])
+        else:
+            frame = moved(reader.frame(paths[index], response), survey[index].matrix)
+            if deghost is not None:
+                is_linear = survey[index].cells is None
+                share = moved_share(
+                    frame,
+                    exposure,
+                    sums,
+                    deviations=deghost,
+                    unit_variance=_UNIT_VARIANCE,
+                    is_linear=is_linear,
+                )
+                disagrees = share > _MOSTLY
+                left_out |= disagrees & (frame.use > 0)
+                frame = replace(
+                    frame, use=frame.use * (1 - share), inside=frame.inside & ~disagrees
+                )
         # Where all frames saturate, the shortest is the least wrong; beyond its edges, the
         # reference is.
-        last_resort = 0.1 if index == order[0] else 0.001 if index == middle else 0.0
-        total, weights, use = sums
-        _add(frame, lights[index] / lights[middle], total, weights, least=last_resort * least)
-        np.maximum(use, frame.use, out=use)
-    if sums is None:
-        raise ValueError("a bracket without frames")
-    return *sums, frame
+        last_resort = 0.1 if index == shortest else 0.001 if index == middle else 0.0
+        _add(frame, exposure, sums, least=last_resort * least)
+    return sums, left_out, like
 
 
-def _add(
-    frame: Frame,
-    exposure: float,
-    total: NDArray[np.float32],
-    weights: NDArray[np.float32],
-    *,
-    least: float,
-) -> None:
+def _add(frame: Frame, exposure: float, sums: Estimate, *, least: float) -> None:
     """Add a frame's radiance to the weighted sums, in place.
 
     ``least`` is the smallest weight of a pixel inside the frame.
     """
-    signal = np.clip(frame.light.mean(axis=0), 0, None)
-    variance = signal / 1000 + np.float32(frame.read_noise**2)
-    weight = frame.use * np.float32(exposure**2) * np.float32(1e-3) / variance
+    weight = frame.use * np.float32(exposure**2 * _UNIT_VARIANCE) / variance(frame)
     np.maximum(weight, np.float32(least), out=weight, where=frame.inside)
-    weights += weight
-    for sums, plane in zip(total, frame.light, strict=True):
-        sums += weight * plane / np.float32(exposure)
+    np.add(sums.weights, weight, out=sums.weights)
+    np.maximum(sums.use, frame.use, out=sums.use)
+    for total, plane in zip(sums.total, frame.light, strict=True):
+        total += weight * plane / np.float32(exposure)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restore.hdr.merge.brackets import grouped, read_exposure
+from restore.hdr.merge.brackets import Grouping, grouped, read_exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Known
 from restore.image.decode import decode
@@ -22,7 +22,7 @@ def test_exif_tells_the_exposure_and_when(brackets: Path) -> None:
 
 def test_a_bracket_spans_its_exposures_and_finds_the_light(brackets: Path, data: Path) -> None:
     exposures = [read_exposure(path) for path in sorted((brackets / "stack").glob("*.jpg"))]
-    (bracket,) = grouped(exposures, gap_s=30)
+    (bracket,) = grouped(exposures, Grouping(gap_s=30))
     result = merge_bracket(bracket, align=False)
     assert result.record["stops"] == pytest.approx(12, abs=0.1)
     assert (result.known == Known.MEASURED).mean() > 0.99
