@@ -25,6 +25,7 @@ class DngTag:
     ANALOG_BALANCE, AS_SHOT_NEUTRAL = 50727, 50728
     BASELINE_EXPOSURE = 50730
     DEFAULT_SCALE, DEFAULT_CROP_ORIGIN, DEFAULT_CROP_SIZE = 50718, 50719, 50720
+    AS_SHOT_WHITE_XY, BAYER_GREEN_SPLIT, ACTIVE_AREA = 50729, 50733, 50829
     PROFILE_NAME = 50936
     OPCODE_LISTS = (51008, 51009, 51022)
     NOISE_PROFILE = 51041
@@ -40,7 +41,24 @@ MAIN_TAGS = frozenset(
 """Tags of the first directory that are kept."""
 
 RAW_TAGS = frozenset(
-    {*(50718, 50719, 50720, 50733, 50737, 50738, 50780, 50935, 51008, 51009, 51022, 51041, 51125)}
+    {
+        *(
+            50718,
+            50719,
+            50720,
+            50733,
+            50737,
+            50738,
+            50780,
+            50829,
+            50935,
+            51008,
+            51009,
+            51022,
+            51041,
+            51125,
+        )
+    }
 )
 """Tags of the directory of the mosaic that are kept."""
 

@@ -7,8 +7,9 @@ of makers' notes.
 
 import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import BinaryIO, Literal
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Layout",
     "ValueType",
     "directory_bytes",
+    "entry_of",
     "items_of",
     "layout_of",
     "numbers_of",
@@ -192,6 +194,33 @@ def numbers_of(entry: Entry, order: str) -> tuple[float, ...]:
         return tuple(map(float, numbers))
     pairs = zip(numbers[::2], numbers[1::2], strict=True)
     return tuple(above / below if below else math.nan for above, below in pairs)
+
+
+def entry_of(kind: int, values: Sequence[float] | bytes, order: str) -> Entry:
+    """Return an entry of these values.
+
+    Args:
+        kind: Type; fractions are written as the nearest ones with a short denominator.
+        values: Numbers, or the bytes of text and data.
+        order: Byte order.
+    """
+    if isinstance(values, bytes):
+        return Entry(kind, len(values), values)
+    numbers: Iterable[float] = values
+    if kind in (ValueType.RATIONAL, ValueType.SRATIONAL):
+        numbers = (part for value in values for part in _fraction(value))
+    whole = _NUMBER_CODES[kind] not in "fd"
+    data = b"".join(
+        struct.pack(order + _NUMBER_CODES[kind], int(number) if whole else number)
+        for number in numbers
+    )
+    return Entry(kind, len(values), data)
+
+
+def _fraction(value: float) -> tuple[int, int]:
+    most = max(1, min(1_000_000, int((2**31 - 1) / max(1.0, abs(value)))))
+    fraction = Fraction(value).limit_denominator(most)
+    return fraction.numerator, fraction.denominator
 
 
 def short_or_long(entry: Entry | None, order: str) -> int | None:
