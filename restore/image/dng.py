@@ -133,7 +133,6 @@ def _main(raw: RawPicture, preview: Preview, exposure: float, exif: FrontExif) -
     """Return the first directory but for its pointers: the preview and all metadata."""
     order = exif.order
     described = {tag: entry for tag, entry in exif.main.items() if tag in DESCRIPTIVE_TAGS}
-    neutral = [1 / factor for factor in raw.white_balance]
     main = {
         **described,
         **_matrix(raw, exif),
@@ -154,13 +153,15 @@ def _main(raw: RawPicture, preview: Preview, exposure: float, exif: FrontExif) -
         50706: entry_of(_BYTE, bytes(_VERSION), order),
         50707: entry_of(_BYTE, bytes(_OLDEST_READER), order),
         DngTag.UNIQUE_CAMERA_MODEL: entry_of(_ASCII, _text(_camera(raw)), order),
-        DngTag.AS_SHOT_NEUTRAL: entry_of(_RATIONAL, neutral, order),
         DngTag.BASELINE_EXPOSURE: entry_of(_SRATIONAL, [exposure], order),
         50970: entry_of(_LONG, [_SRGB], order),  # PreviewColorSpace
     }
     for tag, text in ((_MAKE, raw.make), (_MODEL, raw.model)):
         if text and tag not in main:
             main[tag] = entry_of(_ASCII, _text(text), order)
+    if raw.has_white_balance:
+        neutral = [1 / factor for factor in raw.white_balance]
+        main[DngTag.AS_SHOT_NEUTRAL] = entry_of(_RATIONAL, neutral, order)
     if raw.xmp:
         main[_XMP] = entry_of(_BYTE, raw.xmp, order)
     return main

@@ -1,26 +1,31 @@
 """Camera RAW files, read through LibRaw in a child process: mosaics, colours and EXIF."""
 
-from fractions import Fraction
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.TiffImagePlugin import IFDRational
 
 from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
-from restore.image.colour import SRGB_TO_XYZ
+from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
-from restore.image.metadata import EXIF_IFD, ORIENTATION, bare_exif
 from restore.image.raw_picture import RawPicture
 from restore.image.raw_process import ask
+from restore.image.raw_stated import stated_by
 from restore.image.saturation import mosaic_saturation
-from restore.image.tiff_exif import exif_of_tiff
 
-__all__ = ["RAW_SUFFIXES", "Look", "as_raw", "develop_raw", "is_raw", "read_raw"]
+__all__ = [
+    "RAW_SUFFIXES",
+    "Look",
+    "as_raw",
+    "ask_libraw",
+    "develop_raw",
+    "is_raw",
+    "raw_of",
+    "read_raw",
+]
 
 Look = Literal["libraw", "srgb", "camera"]
 
@@ -36,14 +41,11 @@ RAW_SUFFIXES = frozenset(
 
 # Signatures that RAW files share with other files.
 _SHARED_MAGIC = (b"II*\x00", b"MM\x00*", b"IIII", b"MMMM")
-_SINGULAR = 1e-9
-
+_UNDECODED = "which LibRaw does not decode; convert it to a lossless DNG first"
+_LINEAR = "holds no mosaic but linear RGB; `imrestore denoise` takes such files"
+_NO_MOSAIC = "holds no mosaic: it is of a Foveon sensor, or of reduced size (sRAW)"
 _SECONDS = 60.0
 _SAMPLES = 3
-_DATE_TIME = 306
-_EXPOSURE_TIME, _F_NUMBER, _ISO, _DATE_TIME_ORIGINAL = 33434, 33437, 34855, 36867
-_FOCAL_LENGTH, _LENS_MODEL = 37386, 42036
-_MOST_ISO = 65535
 
 
 def is_raw(path: Path) -> bool:
@@ -97,9 +99,10 @@ def read_raw(
     if not isinstance(path, str | PathLike):
         raise UnsupportedImage(f"{path!r:.80}: give a RawPicture or the path of a RAW file")
     path = Path(path)
-    header, samples = _asked(path, max_pixels, seconds, name or str(path), look=None)
+    header, samples = ask_libraw(path, max_pixels, seconds, name or str(path), look=None)
     try:
-        return _picture(path, header, samples)
+        mosaic = np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
+        return raw_of(path, header, mosaic)
     except InputError as error:
         raise type(error)(f"{name or path}: {error}") from error
 
@@ -126,13 +129,30 @@ def develop_raw(
     Raises:
         InputError: as ``read_raw``.
     """
-    header, samples = _asked(path, None, seconds, str(path), look=look)
+    header, samples = ask_libraw(path, None, seconds, str(path), look=look)
     return np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
 
 
-def _asked(
-    path: Path, max_pixels: int | None, seconds: float, name: str, *, look: Look | None
+def ask_libraw(
+    path: Path,
+    max_pixels: int | None,
+    seconds: float,
+    name: str,
+    *,
+    look: Look | Literal["linear"] | None,
 ) -> tuple[dict[str, Any], bytes]:
+    """Return what LibRaw knows of a file, and its samples, read in a child process.
+
+    Args:
+        path: The file.
+        max_pixels: As for ``read_raw``.
+        seconds: Time limit in seconds.
+        name: Name of the file in error messages.
+        look: None for the mosaic, linear for linear RGB, else as for ``develop_raw``.
+
+    Raises:
+        InputError: as ``read_raw``.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
@@ -147,9 +167,24 @@ def _asked(
             request = {"path": file_name, "max_pixels": most, "look": look}
             return ask(request, seconds=seconds)
     except InputError as error:
-        raise type(error)(f"{name}: {error}") from error
+        kind, text = _explained(path, error)
+        raise kind(f"{name}: {text}") from error
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _explained(path: Path, error: InputError) -> tuple[type[InputError], str]:
+    """Return the kind and the sentence of an error, more precise than LibRaw's where a DNG is."""
+    if not isinstance(error, UnsupportedImage | CorruptImage):
+        return type(error), str(error)
+    with path.open("rb") as file:
+        dng = read_dng(file)
+    if dng and (dng.compression == JPEG_XL or (dng.compression == LOSSY and not dng.is_linear)):
+        name = "JPEG XL" if dng.compression == JPEG_XL else "lossy JPEG"
+        return UnsupportedImage, f"is compressed as {name}, {_UNDECODED}"
+    if str(error) != "holds no mosaic":
+        return type(error), str(error)
+    return UnsupportedImage, _LINEAR if dng and dng.is_linear else _NO_MOSAIC
 
 
 def _may_be_raw(head: bytes) -> bool:
@@ -162,83 +197,49 @@ def _advice(head: bytes) -> str:
     return "; for finished pictures there is `imrestore denoise`" if sniff(head) else ""
 
 
-def _picture(path: Path, header: dict[str, Any], samples: bytes) -> RawPicture:
+def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> RawPicture:
+    """Return a RAW picture of what LibRaw, and the file itself, say.
+
+    Raises:
+        CorruptImage: levels that contradict each other.
+    """
+    said = stated_by(path, header)
+    cfa = np.array(header["cfa"], dtype=np.uint8)
+    black_level, white_level = _black_level(said.dng, cfa, header), header["white_level"]
     try:
-        mosaic = np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
-        cfa = np.array(header["cfa"], dtype=np.uint8)
-        black_level = tuple((header["black_level"] * 4)[:4])
         return RawPicture(
             mosaic=mosaic,
             cfa=cfa,
             black_level=black_level,
-            white_level=header["white_level"],
-            saturation=mosaic_saturation(mosaic, cfa, black_level, header["white_level"]),
-            white_balance=_balance(header),
-            has_white_balance=min(header["white_balance"][:3]) > 0,
-            xyz_to_camera=_xyz_to_camera(header),
+            white_level=white_level,
+            saturation=mosaic_saturation(mosaic, cfa, black_level, white_level),
+            white_balance=said.white_balance,
+            has_white_balance=said.has_white_balance,
+            xyz_to_camera=said.xyz_to_camera,
+            default_crop=said.crop,
             orientation=header["orientation"],
             exposure_time_s=header["exposure_time_s"] or None,
             iso=header["iso"] or None,
             aperture=header["aperture"] or None,
-            exif=_exif(path, header),
+            make=said.make,
+            model=said.model,
+            exif=said.exif,
+            xmp=said.xmp,
+            dng=said.dng.metadata if said.dng else None,
         )
     except ValueError as error:
         raise CorruptImage(f"is damaged: {error}") from error
 
 
-def _xyz_to_camera(header: dict[str, Any]) -> NDArray[np.float32] | None:
-    """Return LibRaw's matrix for the camera, else the one in the file (DNG), else None."""
-    own = np.array(header["xyz_to_camera"])
-    if own.any():
-        return _finite(own)
-    to_srgb, daylight = np.array(header["camera_to_srgb"]), np.array(header["daylight_balance"][:3])
-    if daylight.min() <= 0 or abs(np.linalg.det(to_srgb)) < _SINGULAR:
-        return None
-    # LibRaw scales the rows so that daylight's white is white; its factors undo that.
-    return _finite(np.linalg.inv(to_srgb) @ np.linalg.inv(SRGB_TO_XYZ) / daylight[:, None])
-
-
-def _finite(matrix: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    return matrix.astype(np.float32) if np.isfinite(matrix).all() else None
-
-
-def _balance(header: dict[str, Any]) -> tuple[float, float, float]:
-    """Return the camera's white balance, else that of daylight, else none; green 1."""
-    for name in ("white_balance", "daylight_balance"):
-        red, green, blue = header[name][:3]
-        if min(red, green, blue) > 0:
-            return red / green, 1.0, blue / green
-    return 1.0, 1.0, 1.0
-
-
-def _exif(path: Path, header: dict[str, Any]) -> bytes | None:
-    """Return the EXIF block of a TIFF-based file, else one built from what LibRaw found."""
-    with path.open("rb") as file:
-        own = exif_of_tiff(file)
-    return own or _exif_of_header(header)
-
-
-def _exif_of_header(header: dict[str, Any]) -> bytes | None:
-    block = Image.Exif()
-    details = block.get_ifd(EXIF_IFD)
-    if header["exposure_time_s"] > 0:
-        details[_EXPOSURE_TIME] = _rational(header["exposure_time_s"])
-    if header["aperture"] > 0:
-        details[_F_NUMBER] = _rational(header["aperture"])
-    if header["focal_length_mm"] > 0:
-        details[_FOCAL_LENGTH] = _rational(header["focal_length_mm"])
-    if 0 < header["iso"] <= _MOST_ISO:
-        details[_ISO] = round(header["iso"])
-    if header["lens"].isascii() and header["lens"]:
-        details[_LENS_MODEL] = header["lens"]
-    if header["taken"]:
-        block[_DATE_TIME] = details[_DATE_TIME_ORIGINAL] = header["taken"].replace("-", ":")
-    if not details:
-        return None
-    block[ORIENTATION] = header["orientation"]
-    return bare_exif(block.tobytes())
-
-
-def _rational(value: float) -> IFDRational:
-    """Return a fraction with a short denominator, as cameras write 1/60 and 28/10."""
-    return IFDRational(Fraction(value).limit_denominator(10_000))
+def _black_level(
+    dng: Dng | None, cfa: NDArray[np.uint8], header: dict[str, Any]
+) -> tuple[float, float, float, float]:
+    """Return the mean black level of each colour where LibRaw knows only that of 2x2 places."""
+    levels = header["black_level"]
+    black = dng.black if dng else None
+    if black is None or black.shape != cfa.shape or len(cfa) == 2:
+        red, green, blue, second = (levels * 4)[:4]
+        return red, green, blue, second
+    means = [float(black[cfa == colour].mean()) for colour in range(3) if (cfa == colour).any()]
+    red, green, blue = means * 3 if len(means) == 1 else means
+    return red, green, blue, green

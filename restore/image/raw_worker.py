@@ -3,7 +3,7 @@
 Requests are lines of JSON on standard input. Each is answered on standard output by the length of
 a JSON header (eight bytes, little-endian), the header, and the mosaic's samples if there is one. A
 request holds the path, and either that only the size is asked for, or the most pixels that may be
-read and the look, None for the mosaic.
+read and the look: None for the mosaic, "linear" for the linear RGB of a file without one.
 """
 
 import contextlib
@@ -27,10 +27,12 @@ _LOOKS: dict[str, dict[str, Any]] = {
     "srgb": {"gamma": (2.4, 12.92)},
     "camera": {"gamma": (1, 1), "output_color": rawpy.ColorSpace.raw, "adjust_maximum_thr": 0},
 }
+_LINEAR = "linear"
 _COLOURS = {"R": 0, "G": 1, "B": 2}
 _EPOCH_YEAR = 1970  # stands for a date that is not known
 _UNKNOWN = "is no RAW file of a known camera; for finished pictures there is `imrestore denoise`"
-_ORIENTATIONS = {0: 1, 3: 3, 5: 8, 6: 6}
+# LibRaw's bits of a turn: mirrored left to right, mirrored top to bottom, transposed.
+_ORIENTATIONS = (1, 2, 4, 3, 5, 8, 6, 7)
 
 # To parse a file, and to decode it: what LibRaw was seen to take, several times over. The stacks of
 # its threads count as memory.
@@ -69,7 +71,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         if request.get("only") == "size":
             return _size(request)
-        return (_develop if request["look"] else _read)(request)
+        return (_read if request["look"] in (None, _LINEAR) else _develop)(request)
     except _Refused as error:
         return {"error": "unsupported", "message": str(error)}, b""
     except _TooLarge as error:
@@ -178,31 +180,30 @@ def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Return the mosaic, or linear RGB, and what LibRaw knows of the file."""
     with _unpacked(request) as raw:
-        sizes = raw.sizes
-        pattern = raw.raw_pattern
-        if raw.raw_type != rawpy.RawType.Flat or pattern is None:
-            raise _Refused("holds no mosaic (Foveon, linear DNG or already demosaicked)")
-        colours = [_COLOURS.get(letter) for letter in raw.color_desc.decode("latin-1")]
-        if None in colours or pattern.shape not in ((2, 2), (6, 6)):
-            raise _Refused("has a colour filter that is neither Bayer nor X-Trans")
-        mosaic = np.ascontiguousarray(raw.raw_image_visible, dtype=np.uint16)
-        side = pattern.shape[0]
-        cfa = [
-            [int(raw.raw_color(sizes.top_margin + y, sizes.left_margin + x)) for x in range(side)]
-            for y in range(side)
-        ]
-        other = raw.other
+        is_linear = request["look"] == _LINEAR
+        if (raw.raw_type == rawpy.RawType.Flat) == is_linear:
+            raise _Refused("holds a mosaic" if is_linear else "holds no mosaic")
+        samples = raw.raw_image_visible[..., :3] if is_linear else raw.raw_image_visible
+        samples = np.ascontiguousarray(samples, dtype=np.uint16)
+        sizes, other = raw.sizes, raw.other
         header = {
-            "shape": mosaic.shape,
-            "cfa": cfa,
+            "shape": samples.shape,
+            "cfa": [] if is_linear else _pattern(raw),
             "black_level": [float(level) for level in raw.black_level_per_channel],
             "white_level": float(raw.white_level),
             "white_balance": [float(factor) for factor in raw.camera_whitebalance],
             "daylight_balance": [float(factor) for factor in raw.daylight_whitebalance],
             "xyz_to_camera": raw.rgb_xyz_matrix[:3].tolist(),
             "camera_to_srgb": raw.color_matrix[:, :3].tolist(),
-            "orientation": _ORIENTATIONS.get(int(sizes.flip), 1),
+            "crop": [
+                sizes.crop_top_margin - sizes.top_margin,
+                sizes.crop_left_margin - sizes.left_margin,
+                sizes.crop_height,
+                sizes.crop_width,
+            ],
+            "orientation": _ORIENTATIONS[int(sizes.flip) & 7],
             "exposure_time_s": float(other.shutter_speed),
             "iso": float(other.iso_speed),
             "aperture": float(other.aperture),
@@ -210,7 +211,22 @@ def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             "lens": str(raw.lens.model),
             "taken": str(other.timestamp) if other.timestamp.year > _EPOCH_YEAR else "",
         }
-        return header, mosaic.tobytes()
+        return header, samples.tobytes()
+
+
+def _pattern(raw: rawpy.RawPy) -> list[list[int]]:
+    """Return the colour filters over the first visible pixels."""
+    pattern, sizes = raw.raw_pattern, raw.sizes
+    if raw.num_colors == 1 and pattern is not None and pattern.shape == (1, 1):
+        return [[_COLOURS["G"]]]
+    colours = [_COLOURS.get(letter) for letter in raw.color_desc.decode("latin-1")]
+    if None in colours or pattern is None or pattern.shape not in ((2, 2), (6, 6)):
+        raise _Refused("has a colour filter that is neither Bayer nor X-Trans")
+    side = pattern.shape[0]
+    return [
+        [int(raw.raw_color(sizes.top_margin + y, sizes.left_margin + x)) for x in range(side)]
+        for y in range(side)
+    ]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,91 @@
+"""CIFF, the container of Canon's CRW files: what it says of the shot.
+
+Canon, "CIFF Specification on Image Data File", version 1.0: heaps of records, each with its
+directory at the end.
+"""
+
+import struct
+import time
+from typing import BinaryIO
+
+from restore.image.shot import Shot
+
+__all__ = ["read_ciff"]
+
+_MOST_DEPTH, _MOST_RECORDS = 4, 200
+_MOST_RECORD_BYTES = 4096
+_HEAPS = (0x28, 0x30)
+_MAKE_AND_MODEL, _TIME, _IMAGE, _SHOT, _FOCAL, _SETTINGS = (
+    *(0x080A, 0x180E, 0x1810, 0x102A, 0x1029, 0x102D),
+)
+_INLINE = 0x4000
+_ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
+
+
+def read_ciff(file: BinaryIO) -> Shot:
+    """Return what a CRW file says of its shot, as far as it is whole."""
+    records: dict[int, bytes] = {}
+    file.seek(0)
+    head = file.read(6)
+    (start,) = struct.unpack_from("<I", head, 2) if len(head) == 6 else (0,)
+    _collect(file, start, file.seek(0, 2), records, _MOST_DEPTH)
+    make, _, model = records.get(_MAKE_AND_MODEL, b"").partition(b"\x00")
+    shot, settings = (_shorts(records.get(tag, b"")) for tag in (_SHOT, _SETTINGS))
+    focal = _shorts(records.get(_FOCAL, b""))
+    taken = records.get(_TIME, b"")[:4].ljust(4, b"\x00")
+    (seconds,) = struct.unpack("<I", taken)
+    image = records.get(_IMAGE, b"")
+    (rotation,) = struct.unpack_from("<i", image, 12) if len(image) >= 16 else (None,)
+    is_known = len(shot) > 5
+    return Shot(
+        make=_text(make),
+        model=_text(model),
+        lens=_lens(settings),
+        exposure_time_s=2 ** (-shot[5] / 32) if is_known else None,
+        aperture=2 ** (shot[4] / 64) if is_known and shot[4] > 0 else None,
+        iso=2 ** ((shot[1] + shot[2]) / 32) * 100 / 32 if is_known and shot[2] > 0 else None,
+        focal_length_mm=float(focal[1]) if len(focal) > 1 and focal[1] > 0 else None,
+        # The camera's own clock, without a time zone.
+        taken=time.strftime("%Y:%m:%d %H:%M:%S", time.gmtime(seconds)) if seconds else "",
+        orientation=_ORIENTATIONS.get(rotation % 360) if rotation is not None else None,
+    )
+
+
+def _collect(file: BinaryIO, start: int, stop: int, records: dict[int, bytes], depth: int) -> None:
+    """Add the records of a heap, and those of the heaps in it."""
+    if depth == 0 or stop - start < 6:
+        return
+    file.seek(stop - 4)
+    (place,) = struct.unpack("<I", file.read(4).ljust(4, b"\x00"))
+    file.seek(start + place)
+    (count,) = struct.unpack("<H", file.read(2).ljust(2, b"\x00"))
+    directory = file.read(10 * min(count, _MOST_RECORDS))
+    for kind, data in struct.iter_unpack("<H8s", directory[: len(directory) // 10 * 10]):
+        if len(records) >= _MOST_RECORDS:
+            return
+        size, offset = struct.unpack("<II", data)
+        if kind & 0xC000 == _INLINE:
+            records.setdefault(kind & 0x3FFF, data)
+        elif start + offset + size > stop:
+            continue
+        elif kind >> 8 & 0x38 in _HEAPS:
+            _collect(file, start + offset, start + offset + size, records, depth - 1)
+        elif size <= _MOST_RECORD_BYTES:
+            file.seek(start + offset)
+            records.setdefault(kind, file.read(size))
+
+
+def _shorts(data: bytes) -> tuple[int, ...]:
+    return struct.unpack(f"<{len(data) // 2}h", data[: len(data) // 2 * 2])
+
+
+def _lens(settings: tuple[int, ...]) -> str:
+    """Return the range of focal lengths, which is all that these files say."""
+    if len(settings) < 26 or min(settings[23:26]) <= 0:
+        return ""
+    longest, shortest = (round(each / settings[25]) for each in settings[23:25])
+    return f"{shortest} mm" if longest == shortest else f"{shortest}-{longest} mm"
+
+
+def _text(data: bytes) -> str:
+    return data.split(b"\x00")[0].decode("latin-1").strip()
