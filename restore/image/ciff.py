@@ -19,6 +19,7 @@ _MAKE_AND_MODEL, _TIME, _IMAGE, _SHOT, _FOCAL, _SETTINGS = (
     *(0x080A, 0x180E, 0x1810, 0x102A, 0x1029, 0x102D),
 )
 _INLINE = 0x4000
+_MOST_STOPS = 20
 _ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
 
 
@@ -36,14 +37,14 @@ def read_ciff(file: BinaryIO) -> Shot:
     (seconds,) = struct.unpack("<I", taken)
     image = records.get(_IMAGE, b"")
     (rotation,) = struct.unpack_from("<i", image, 12) if len(image) >= 16 else (None,)
-    is_known = len(shot) > 5
+    auto_iso, base_iso, aperture, exposure = _stops(shot, (1, 2, 4, 5))
     return Shot(
         make=_text(make),
         model=_text(model),
         lens=_lens(settings),
-        exposure_time_s=2 ** (-shot[5] / 32) if is_known else None,
-        aperture=2 ** (shot[4] / 64) if is_known and shot[4] > 0 else None,
-        iso=2 ** ((shot[1] + shot[2]) / 32) * 100 / 32 if is_known and shot[2] > 0 else None,
+        exposure_time_s=2**-exposure if exposure is not None else None,
+        aperture=2 ** (aperture / 2) if aperture else None,
+        iso=2 ** (auto_iso + base_iso) * 100 / 32 if base_iso and auto_iso is not None else None,
         focal_length_mm=float(focal[1]) if len(focal) > 1 and focal[1] > 0 else None,
         # The camera's own clock, without a time zone.
         taken=time.strftime("%Y:%m:%d %H:%M:%S", time.gmtime(seconds)) if seconds else "",
@@ -77,6 +78,12 @@ def _collect(file: BinaryIO, start: int, stop: int, records: dict[int, bytes], d
 
 def _shorts(data: bytes) -> tuple[int, ...]:
     return struct.unpack(f"<{len(data) // 2}h", data[: len(data) // 2 * 2])
+
+
+def _stops(shot: tuple[int, ...], places: tuple[int, ...]) -> list[float | None]:
+    """Return numbers in stops: they are stored in parts of 32, and damaged beyond 20 of them."""
+    found = (shot[place] / 32 if place < len(shot) else None for place in places)
+    return [stops if stops is not None and abs(stops) <= _MOST_STOPS else None for stops in found]
 
 
 def _lens(settings: tuple[int, ...]) -> str:
