@@ -10,6 +10,7 @@ from torch import Tensor
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.image.colour import linear_to_srgb
+from restore.models.mosaic_resunet import MosaicResUNet
 from restore.mosaic.data import captured
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
@@ -24,8 +25,13 @@ _A_PER_ISO = 2.2e-8
 _SLOPE, _BIAS = 1.239, -3.27
 
 
-def measurement(_weights: Weights) -> Measurement:
-    """Return how they are measured: on Bayer mosaics with the noise of a usual camera."""
+def measurement(weights: Weights) -> Measurement | None:
+    """Return how they are measured: on Bayer mosaics with the noise of a usual camera.
+
+    None for converted networks, which run in float32.
+    """
+    if weights.network is not MosaicResUNet:
+        return None
     return Measurement(
         levels=LEVELS,
         name_of=lambda iso: f"ISO {iso:g}",
@@ -67,6 +73,8 @@ def trial(weights: Weights) -> Trial:
     return run
 
 
-def training_noise(_weights: Weights) -> str:
+def training_noise(weights: Weights) -> str:
     """Return the noise that weights were trained for."""
+    if weights.network is not MosaicResUNet:
+        return "of the sensor that it was published for"
     return "of sensors, Poisson-Gaussian, ISO 100 to 25600"

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter1d
 
 from restore.checks import checked_number
 from restore.engine.placement import Placement
-from restore.engine.runner import Run, Runner
+from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Area
+from restore.errors import UnsupportedImage
 from restore.image.raw import as_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
-from restore.models.mosaic_resunet import SAMPLES
-from restore.mosaic.planes import normalised_planes
 from restore.mosaic.task import TASK
+from restore.mosaic.tiles import ALL_COLOURS, SAMPLES, KSigmaTile, NormalisedTile
 from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile
 from restore.reopen import Reopened
 
@@ -30,9 +29,6 @@ MOST_STRENGTH = 2.0
 _USUAL = "raw"
 _AUTO_TILE = 512
 """Side of a tile in blocks: larger ones need much memory for the planes of the network."""
-
-_ALL_COLOURS = 3
-_SMOOTHING = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +76,7 @@ class MosaicDenoiser(Reopened):
         tile: str | int = "auto",
     ) -> None:
         weights = TASK.open(_USUAL if str(model) == "auto" else model)
+        self._is_ksigma = weights.file.architecture == "PMRID"
         asked = Placement(device=device, precision=precision, tile=tile)
         if tile != "auto":
             asked = replace(asked, tile=max(1, asked.tile_size(0) // 2))
@@ -109,7 +106,7 @@ class MosaicDenoiser(Reopened):
 
         Raises:
             UsageError: a strength out of range.
-            UnsupportedImage: a colour filter that is neither Bayer nor X-Trans, or no RAW file.
+            UnsupportedImage: a colour filter that the network is not for, or no RAW file.
             InputError: the file cannot be read.
             DeviceError: not even a small tile fits the device's memory.
         """
@@ -142,7 +139,15 @@ class MosaicDenoiser(Reopened):
     ) -> NDArray[np.uint16]:
         """Return the mosaic without noise, as stored; computed a tile at a time."""
         grid = _Grid(raw)
-        tile = _Tile(raw, profile, strength)
+        tile: PerTile
+        if self._is_ksigma:
+            if len(raw.cfa) != 2:
+                raise UnsupportedImage(f"{self._runner.name} is for Bayer sensors only")
+            tile = KSigmaTile(profile, strength)
+        else:
+            # Samples are whole numbers, which is noise too.
+            step = 1 / (raw.white_level - min(raw.black_level))
+            tile = NormalisedTile(profile, strength, least_read=step**2 / 12)
         results: list[NDArray[np.uint16]] = []
 
         def take(area: Area, original: Pixels, restored: Pixels) -> None:
@@ -176,7 +181,7 @@ class _Grid:
         self.height, self.width = len(self._rows) // 2, len(self._columns) // 2
         colours = np.where(raw.cfa == SECOND_GREEN, GREEN, raw.cfa)
         if side == 1:
-            colours = np.full((1, 1), _ALL_COLOURS)
+            colours = np.full((1, 1), ALL_COLOURS)
         self._colours = colours.astype(np.float32)
         self._black = np.asarray(raw.black_level, np.float32)[raw.cfa]
         self._range = np.float32(raw.white_level) - self._black
@@ -220,47 +225,6 @@ class _Grid:
         place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         cut = (inner[0], inner[1])
         mosaic[place] = np.where(kept[cut], mosaic[place], levels[cut].astype(np.uint16))
-
-
-class _Tile:
-    """Denoises one tile; a ``restore.engine.runner.PerTile``.
-
-    Args:
-        raw: RAW picture, for the size of one step of its samples.
-        profile: noise of the sensor.
-        strength: as for calling a ``MosaicDenoiser``.
-    """
-
-    def __init__(self, raw: RawPicture, profile: NoiseProfile, strength: float) -> None:
-        step = 1 / (raw.white_level - min(raw.black_level))
-        expected = max(1.0, strength) ** 2
-        shot, read = (np.asarray(each, np.float32) for each in (profile.a, profile.b))
-        self._shot = (expected * shot)[:, None, None]
-        # Samples are whole numbers, which is noise too.
-        self._read = (expected * np.maximum(read, step**2 / 12))[:, None, None]
-        self._share = np.float32(min(1.0, strength))
-
-    def __call__(self, run: Run, patch: Pixels) -> Pixels:
-        """Return the samples ``[4, h, w]`` of ``patch`` without noise."""
-        samples, codes = patch[:SAMPLES], patch[SAMPLES:]
-        masks = np.stack([(codes == colour) | (codes == _ALL_COLOURS) for colour in range(3)])
-        normalised = normalised_planes(
-            samples,
-            masks.astype(np.float32),
-            self._shot,
-            self._read,
-            smoothed=_smoothed,
-            joined=lambda planes: np.concatenate(planes, axis=-3),
-        )
-        noise = run(normalised.planes[None])[0]
-        result: Pixels = samples - self._share * normalised.scale * noise
-        return result
-
-
-def _smoothed(planes: Pixels) -> Pixels:
-    for axis in (-2, -1, -2, -1):
-        planes = uniform_filter1d(planes, _SMOOTHING, axis=axis, mode="constant")
-    return planes
 
 
 def _in_blocks(mosaic: Pixels) -> Pixels:

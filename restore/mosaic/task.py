@@ -6,7 +6,10 @@ __all__ = ["TASK"]
 
 TASK = Task(
     name="denoise-raw",
-    networks=("restore.models.mosaic_resunet:MosaicResUNet",),
+    networks=(
+        "restore.models.mosaic_resunet:MosaicResUNet",
+        "restore.models.pmrid:PMRID",
+    ),
     recipe="restore.mosaic.recipe:MosaicRecipe",
     measurement="restore.mosaic.measure:measurement",
     trial="restore.mosaic.measure:trial",

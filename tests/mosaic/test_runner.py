@@ -12,7 +12,8 @@ from restore.errors import UsageError, WeightsError
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 from restore.mosaic.data import captured, planes_of, sensor_masks
 from restore.mosaic.planes import UNIT
-from restore.mosaic.runner import MosaicDenoiser, _Grid, _Tile
+from restore.mosaic.runner import MosaicDenoiser, _Grid
+from restore.mosaic.tiles import NormalisedTile
 from restore.noise.poisson_gaussian import NoiseProfile
 
 Sensor = Callable[..., RawPicture]
@@ -162,5 +163,5 @@ def test_files_are_prepared_for_the_network_as_in_training(sensor: Sensor, kind:
         return 0 * planes[:, :4]
 
     profile = NoiseProfile(a=(1e-3,) * 3, b=(1e-5,) * 3)
-    _Tile(raw, profile, 1.0)(run, patch)
+    NormalisedTile(profile, 1.0, least_read=0)(run, patch)
     np.testing.assert_allclose(inputs[0], expected.planes.numpy(), rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Recognition of state dict layouts: KAIR, SaoYan, deepinv, DRUNet, and ports of SID."""
+"""Recognition of state dict layouts: KAIR, SaoYan, deepinv, DRUNet, PMRID, and ports of SID."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,6 +9,7 @@ from torch import Tensor
 from restore.errors import WeightsError, one_line
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.models.pmrid import PMRID, PMRIDConfig
 from restore.weights.convert.networks import (
     Layer,
     Norm,
@@ -124,6 +125,8 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
         return drunet(tensors)
     if is_sid(tensors):
         return sid(tensors)
+    if "enc1.0.conv1.depthwise.weight" in tensors:
+        return _pmrid(tensors)
     if all(_DEEPINV_KEY.fullmatch(key) for key in tensors):
         return dncnn(_deepinv_layers(tensors), "deepinv", without_norm="no batch norm")
     families = {match[1] if (match := _STACK_KEY.fullmatch(key)) else "" for key in tensors}
@@ -245,6 +248,27 @@ def drunet(tensors: Mapping[str, Tensor]) -> Recognised:
         tensors={names[key]: tensor.contiguous() for key, tensor in tensors.items()},
         layout=f"KAIR DRUNet, widths {'-'.join(map(str, widths))}, {blocks} blocks a level, "
         f"{kind(channels)}, noise-level map",
+    )
+
+
+def _pmrid(tensors: Mapping[str, Tensor]) -> Recognised:
+    """Return a PMRID, whose layers have the same names here.
+
+    Raises:
+        WeightsError: a variant of it.
+    """
+    with torch.device("meta"):
+        ours = PMRID(PMRIDConfig()).state_dict()
+    for key in sorted({*ours, *tensors}):
+        shapes = [tuple(each[key].shape) if key in each else None for each in (ours, tensors)]
+        if shapes[0] != shapes[1]:
+            raise WeightsError(f"a PMRID of an unknown form: {key[:60]} is not as published")
+    return Recognised(
+        network=PMRID,
+        config=PMRIDConfig(),
+        tensors={key: tensor.contiguous() for key, tensor in tensors.items()},
+        layout="PMRID, packed Bayer",
+        task="denoise-raw",
     )
 
 
