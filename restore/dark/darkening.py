@@ -4,21 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from restore.image.colour import SRGB_TO_XYZ
-from restore.image.raw_picture import GREEN, REFERENCE_CFA, SECOND_GREEN, RawPicture, fill_planes
+from restore.image.raw_picture import RawPicture, fill_planes
 from restore.models.layers import srgb_encoded
 from restore.noise.bayer import random_cameras, unprocess
-from restore.noise.eld import DarkNoise, add_dark_noise, random_noise
+from restore.noise.eld import DarkNoise, random_noise
 from restore.noise.iso import dark_noise, median_noise, random_iso_noise
+from restore.noise.readout import RANGE_DN, as_file, filter_colours, read_out
 
 __all__ = ["Darkened", "dark_raw", "darkened"]
-
-# 14 bits with a black level of 512, as in the cameras whose noise is known.
-_BLACK_DN, _RANGE_DN = 512.0, 15871.0
 
 # Share of varied scenes with deepened colours, and the largest factor away from gray; share of
 # overexposed ones, and the largest factor. sRGB pictures hold no colour that reaches a sensor
@@ -52,7 +48,7 @@ class Darkened:
         """Arguments of the network: packed planes, or samples and filters ``(B, 2, H, W)``."""
         if self.packs:
             return (self.packed,)
-        filters = _colours(self.side, *self.mosaics.shape[1:]).to(self.mosaics)
+        filters = filter_colours(self.side, *self.mosaics.shape[1:]).to(self.mosaics)
         return (torch.stack([self.mosaics, filters.expand_as(self.mosaics)], dim=1),)
 
     @property
@@ -114,11 +110,13 @@ def darkened(
     if varied and highest > 1:
         is_normal = uniform(count) < _NORMAL_SHARE
         ratio = torch.where(is_normal, ratios[0], ratio)
-        noise = _chosen(is_normal, random_iso_noise(count, _RANGE_DN, generator), noise)
+        noise = _chosen(is_normal, random_iso_noise(count, RANGE_DN, generator), noise)
         most = torch.where(uniform(count) < _CLIPPED_SHARE, 1.0, most)
-    measured, colours = _read_out(balanced / gains, ratio, noise, generator, side)
+    measured, colours = read_out(
+        balanced / gains / ratio[:, None, None, None], noise, generator, side=side
+    )
     amplification = ratio[:, None] * camera.gains
-    amplified = measured / _RANGE_DN * amplification[:, colours]
+    amplified = measured / RANGE_DN * amplification[:, colours]
     # What the sensor can hold, amplified, is all that can be restored.
     limit = torch.minimum(amplification, most[:, None])[:, :, None, None]
     return Darkened(
@@ -178,46 +176,8 @@ def dark_raw(
         noise = random_noise(1, [camera_name], generator)
     else:
         shot, read = (torch.tensor([level]) for level in median_noise(iso))
-        noise = dark_noise(shot, read, _RANGE_DN)
-    measured, _ = _read_out(seen, torch.tensor([ratio]), noise, generator, side)
-    red, green, blue = camera.gains[0].tolist()
-    xyz_to_camera = camera.from_srgb[0].numpy() @ np.linalg.inv(SRGB_TO_XYZ)
-    raw = RawPicture(
-        mosaic=(measured[0] + _BLACK_DN).numpy().astype(np.uint16),
-        cfa=REFERENCE_CFA[side],
-        black_level=(_BLACK_DN,) * 4,
-        white_level=_BLACK_DN + _RANGE_DN,
-        white_balance=(red / green, 1.0, blue / green),
-        xyz_to_camera=xyz_to_camera.astype(np.float32),
-    )
+        noise = dark_noise(shot, read, RANGE_DN)
+    measured, _ = read_out(seen / ratio, noise, generator, side=side)
+    raw = as_file(measured[0], camera, side=side)
     balanced = (seen * camera.gains[:, :, None, None]).clamp(0, 1)
-    return raw, balanced[0], ratio * green
-
-
-def _read_out(
-    seen: Tensor,
-    ratio: Tensor,
-    noise: DarkNoise,
-    generator: torch.Generator,
-    side: int,
-) -> tuple[Tensor, Tensor]:
-    """Return the mosaics ``(B, H, W)`` in DN above black, and the filter over each pixel."""
-    count, _, height, width = seen.shape
-    colours = _colours(side, height, width).to(seen.device)
-    light = seen.gather(1, colours.expand(count, 1, -1, -1))[:, 0] * _RANGE_DN
-    measured = add_dark_noise(
-        light / ratio[:, None, None],
-        noise,
-        colours,
-        range_dn=_RANGE_DN,
-        black_dn=_BLACK_DN,
-        generator=generator,
-    )
-    return measured, colours
-
-
-def _colours(side: int, height: int, width: int) -> Tensor:
-    """Return the filter over each pixel, ``(H, W)``: 0 red, 1 green, 2 blue."""
-    cfa = torch.from_numpy(REFERENCE_CFA[side]).long()
-    cfa = torch.where(cfa == SECOND_GREEN, GREEN, cfa)
-    return cfa.repeat(-(-height // side), -(-width // side))[:height, :width]
+    return raw, balanced[0], ratio * float(camera.gains[0, 1])

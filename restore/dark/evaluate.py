@@ -1,16 +1,14 @@
 """Evaluation of learned image signal processors, on simulated dark pictures and on real pairs."""
 
 import importlib.util
-import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import rawpy
 import torch
 from numpy.typing import NDArray
 
@@ -19,8 +17,8 @@ from restore.dark.data import RawPair
 from restore.dark.runner import DarkEnhancer, Enhanced
 from restore.errors import InputError, UnsupportedImage
 from restore.image.colour import linear_to_srgb
+from restore.image.demosaic import demosaicked
 from restore.image.develop import camera_to_srgb
-from restore.image.dng import write_cfa_dng
 from restore.image.metrics import MEASURES, SSIM_WINDOW, Failure, clean_picture, psnr_chw, ssim_chw
 from restore.image.raw import Look, develop_raw, read_raw
 from restore.image.raw_picture import RawPicture
@@ -60,10 +58,6 @@ PROTOCOL = (
 
 # Demosaicking correlates the noise of neighbours, so that estimates from small patches are low.
 _NLM_STRENGTH = 3.0
-
-_LIBRAW_LEAST_PX = 512
-"""Smallest side of an X-Trans picture that LibRaw demosaics."""
-
 
 _SENSORS = {2: "Bayer", 6: "X-Trans"}
 
@@ -190,7 +184,7 @@ def _scores(
     enhanced = enhancer(raw, ratio=amplification)
     yield score(NETWORK, enhanced.picture.pixels.clip(0, 1), started, enhanced.record)
     started = time.perf_counter()
-    plain = _srgb((_demosaicked(raw) * np.float32(amplification)).clip(0, 1), raw)
+    plain = _srgb((demosaicked(raw) * np.float32(amplification)).clip(0, 1), raw)
     yield score(LIBRAW, plain, started)
     if NON_LOCAL_MEANS in methods():
         yield score(NON_LOCAL_MEANS, _non_local_means(plain), started)
@@ -200,33 +194,6 @@ def _srgb(light: NDArray[np.float32], raw: RawPicture) -> NDArray[np.float32]:
     """Develop linear camera RGB with white balance, ``[3, H, W]``, as the enhancer does."""
     linear = np.einsum("ij,jhw->ihw", camera_to_srgb(raw), light)
     return linear_to_srgb(linear).clip(0, 1)
-
-
-def _demosaicked(raw: RawPicture) -> NDArray[np.float32]:
-    """Return LibRaw's linear camera RGB with white balance, ``[3, H, W]`` in [0, 1]."""
-    with rawpy.imread(io.BytesIO(write_cfa_dng(_enlarged(raw)))) as opened:
-        samples = opened.postprocess(
-            use_camera_wb=True,
-            no_auto_bright=True,
-            adjust_maximum_thr=0,
-            gamma=(1, 1),
-            output_color=rawpy.ColorSpace.raw,
-            output_bps=16,
-        )
-    cut = samples[: raw.height, : raw.width].transpose(2, 0, 1)
-    return np.ascontiguousarray(cut, dtype=np.float32) / np.float32(65535)
-
-
-def _enlarged(raw: RawPicture) -> RawPicture:
-    """Extend a mosaic that is too small for LibRaw by repeating its last period."""
-    period = len(raw.cfa)
-
-    def places(size: int) -> NDArray[np.intp]:
-        index = np.arange(max(size, _LIBRAW_LEAST_PX))
-        return np.where(index < size, index, size - period + (index - size) % period)
-
-    rows, columns = map(places, raw.mosaic.shape)
-    return replace(raw, mosaic=raw.mosaic[rows[:, None], columns])
 
 
 def _non_local_means(srgb: NDArray[np.float32]) -> NDArray[np.float32]:
