@@ -123,15 +123,20 @@ def sensor() -> Callable[..., RawPicture]:
 
 @pytest.fixture(scope="session")
 def isp_weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Small untrained image signal processors, for bayer and for xtrans."""
+    """Small untrained image signal processors, for bayer, for xtrans and for any sensor."""
     import torch
 
+    from restore.models.isp_resunet import IspResUNet, IspResUNetConfig
     from restore.models.isp_unet import IspUNet, IspUNetConfig
 
+    torch.manual_seed(0)
+    networks = {
+        "bayer": IspUNet(IspUNetConfig(planes=4, width=2)),
+        "xtrans": IspUNet(IspUNetConfig(planes=9, width=2)),
+        "any": IspResUNet(IspResUNetConfig(widths=(4, 6), blocks=1)),
+    }
     paths = {}
-    for name, planes in (("bayer", 4), ("xtrans", 9)):
-        torch.manual_seed(0)
-        network = IspUNet(IspUNetConfig(planes=planes, width=2))
+    for name, network in networks.items():
         path = tmp_path_factory.mktemp("isp") / f"{name}.safetensors"
         paths[name] = _save(network, path, task="dark-enhance")
     return paths

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from restore.dark.darkening import dark_raw, darkened
-from restore.image.colour import linear_to_srgb
+from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.develop import camera_to_srgb
-from restore.image.raw_picture import normalised, pack
+from restore.image.raw_picture import REFERENCE_CFA, normalised, pack
 from restore.models.layers import srgb_encoded
+from restore.noise.iso import median_noise
 
 CAMERAS = ["Nikon D850"]
 
@@ -64,6 +65,42 @@ def test_some_varied_scenes_saturate_in_one_colour_alone() -> None:
 
     assert saturated_reds(varied=True) > 10
     assert saturated_reds(varied=False) == 0
+
+
+def test_headroom_reaches_to_where_the_sensor_saturates() -> None:
+    """White of the scene is white of the picture; amplified little, red and blue hold more."""
+    white = flat((1.0, 1.0, 1.0))
+    dark = darkened(white, CAMERAS, (1, 1), generator(), packs=False, highest=4.0)
+    brightest = dark.clean.amax(dim=(0, 2, 3))
+    assert brightest[0] > brightest[1] > 1
+    assert dark.mosaics.max() == pytest.approx(float(srgb_to_linear(brightest.numpy()).max()), 0.01)
+    clipped = darkened(white, CAMERAS, (1, 1), generator(), packs=False)
+    assert clipped.mosaics.max() == 1
+    assert float(clipped.clean.max()) == pytest.approx(1)
+
+
+def test_a_mosaic_says_which_filter_is_over_each_pixel() -> None:
+    for side in (2, 6):
+        dark = darkened(
+            torch.rand(2, 3, 48, 96), CAMERAS, (2, 2), generator(), side=side, packs=False
+        )
+        (inputs,) = dark.inputs
+        assert inputs.shape == (2, 2, 48, 96)
+        cfa = np.where(REFERENCE_CFA[side] == 3, 1, REFERENCE_CFA[side])
+        np.testing.assert_array_equal(inputs[1, 1, :side, side : 2 * side], cfa)
+
+
+@pytest.mark.parametrize("iso", [100, 1600, 25600])
+def test_noise_at_an_iso_speed_is_that_of_the_median_camera(iso: float) -> None:
+    shot, read = median_noise(iso)
+    clean = torch.full((3, 256, 256), 0.5)
+    raw, light, gain = dark_raw(clean, CAMERAS[0], 1, generator(), iso=iso)
+    for plane, colour in zip(pack(normalised(raw), raw.cfa).planes, (0, 1, 2, 1), strict=True):
+        factor = gain * raw.white_balance[colour]
+        level = float(light[colour].mean()) / factor
+        rounding = (1 / 15871) ** 2 / 12
+        assert plane.var() == pytest.approx(shot * level + read + rounding, rel=0.05)
+        assert plane.mean() == pytest.approx(level, rel=0.01)
 
 
 def test_the_same_seed_gives_the_same_night() -> None:

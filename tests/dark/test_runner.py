@@ -74,13 +74,14 @@ def test_the_real_frame_comes_out_alike_in_all_phases(
     np.testing.assert_allclose(means, np.tile(means[0], (4, 1)), atol=4e-3)
 
 
+@pytest.mark.parametrize("model", ["bayer", "any"])
 @pytest.mark.parametrize("kind", ["noise", "flat"])
-def test_tiles_leave_no_seams(sensor: Sensor, isp_weights: Models, kind: str) -> None:
+def test_tiles_leave_no_seams(sensor: Sensor, isp_weights: Models, kind: str, model: str) -> None:
     raw = sensor(size=(330, 270), level=0.01)
     if kind == "flat":
         raw = replace(raw, mosaic=np.full((330, 270), 530, np.uint16))
     whole, tiled = (
-        DarkEnhancer(isp_weights["bayer"], precision="fp32", tile=tile)(raw, ratio=100).colour
+        DarkEnhancer(isp_weights[model], precision="fp32", tile=tile)(raw, ratio=100).colour
         for tile in (4096, 64)
     )
     np.testing.assert_allclose(tiled, whole, atol=1e-4)
@@ -91,10 +92,29 @@ def test_tiles_leave_no_seams(sensor: Sensor, isp_weights: Models, kind: str) ->
 def test_any_size_comes_out_as_it_is(
     sensor: Sensor, isp_weights: Models, pattern: str, size: tuple[int, int]
 ) -> None:
-    model = isp_weights["xtrans" if pattern == "xtrans" else "bayer"]
-    enhanced = DarkEnhancer(model)(sensor(pattern, size=size))
-    assert enhanced.picture.pixels.shape == (3, *size)
-    assert np.isfinite(enhanced.picture.pixels).all()
+    for model in ("xtrans" if pattern == "xtrans" else "bayer", "any"):
+        enhanced = DarkEnhancer(isp_weights[model])(sensor(pattern, size=size))
+        assert enhanced.picture.pixels.shape == (3, *size)
+        assert np.isfinite(enhanced.picture.pixels).all()
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "grbg", "gbrg", "bggr", "xtrans"])
+def test_a_network_of_mosaics_gets_every_sample_under_its_filter(
+    sensor: Sensor, isp_weights: Models, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    """In every phase, and with what is added to bring the mosaic into phase cut off again."""
+    enhancer = DarkEnhancer(isp_weights["any"])
+    raw = sensor(pattern, size=(27, 41), white_balance=(1.0, 1.0, 1.0))
+    colours = np.where(raw.cfa == 3, 1, raw.cfa)[:, :, None] == np.arange(3)
+    masks = np.tile(colours, (27, 41, 1))[:27, :41].transpose(2, 0, 1)
+
+    def sparse(_self: Runner, inputs: NDArray[np.float32], *, channels: int) -> NDArray[np.float32]:
+        samples, filters = inputs
+        return np.where(filters == np.arange(channels)[:, None, None], samples, 0)
+
+    monkeypatch.setattr(Runner, "tiled", sparse)
+    light = (raw.mosaic - np.float32(512)) / 15000
+    np.testing.assert_allclose(enhancer(raw, ratio=1).colour, masks * light, atol=1e-6)
 
 
 def test_gray_under_any_light_is_gray(sensor: Sensor, plain: DarkEnhancer) -> None:

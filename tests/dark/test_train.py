@@ -49,6 +49,20 @@ def test_writes_weights_for_bayer_and_xtrans(photos: Path, tmp_path: Path, xtran
     assert weights.build()(torch.rand(1, planes, 16, 32)).shape == (1, 3, 16 * scale, 32 * scale)
 
 
+def test_one_network_learns_all_sensors_from_a_denoiser(
+    photos: Path, tmp_path: Path, color_model: Path
+) -> None:
+    output, told = tmp_path / "night.safetensors", []
+    recipe = DarkRecipe(widths=(4, 8), patch=32, batch=2, steps=3)
+    train_dark_enhancer(recipe, output, clean=[photos], start_from=color_model, warn=told.append)
+    weights = load(output)
+    assert weights.architecture == "IspResUNet"
+    assert weights.config.periods == (2, 6)
+    assert weights.build()(torch.rand(1, 2, 16, 24)).shape == (1, 3, 16, 24)
+    assert len(told) == 1, "only blocks that the denoiser lacks start afresh"
+    assert "start afresh" in told[0]
+
+
 def test_goes_on_from_other_weights(photos: Path, tmp_path: Path) -> None:
     first = tmp_path / "first.safetensors"
     train_dark_enhancer(TINY, first, clean=[photos])
@@ -67,6 +81,10 @@ def test_goes_on_from_other_weights(photos: Path, tmp_path: Path) -> None:
         ({"cameras": ("Box Brownie",)}, "Box Brownie"),
         ({"widths": (0,)}, "width"),
         ({"loss": "l3"}, "loss"),
+        ({"model": "isp"}, "isp-resunet or isp-unet"),
+        ({"model": "isp-resunet", "xtrans": True}, "isp-unet"),
+        ({"model": "isp-resunet", "head": "srgb"}, "isp-unet"),
+        ({"widths": (2, 4)}, "one width"),
     ],
 )
 def test_recipes_that_cannot_be_followed_are_refused(

@@ -28,6 +28,7 @@ from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.models.isp_resunet import IspResUNet, IspResUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.optical_element import set_element
 from restore.models.resunet import ResUNet, ResUNetConfig
@@ -46,7 +47,10 @@ NETWORKS = {
         FFDNet(FFDNetConfig(channels=3)),
         DRUNet(DRUNetConfig(channels=1, widths=(4, 8), blocks=1)),
     ],
-    "dark-enhance": [IspUNet(IspUNetConfig(planes=4, width=4))],
+    "dark-enhance": [
+        IspUNet(IspUNetConfig(planes=4, width=4)),
+        IspResUNet(IspResUNetConfig(widths=(8, 16), blocks=1)),
+    ],
     "hdr": [
         HdrUNet(HdrUNetConfig()),
         HdrResUNet(HdrResUNetConfig(widths=(8, 16), blocks=1)),

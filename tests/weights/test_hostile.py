@@ -84,6 +84,7 @@ def refusal(path: Path) -> str:
         ("HdrResUNet", "hdr", {"blocks": 10_000, "widths": [10_000] * 1000}),
         ("HdrUNet", "hdr", {"width": 10_000}),
         ("IspUNet", "dark-enhance", {"width": 10_000}),
+        ("IspResUNet", "dark-enhance", {"blocks": 10_000, "widths": [10_000] * 1000}),
         ("Autoencoder", "anomaly", {"window": 1024, "latent": 10_000}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

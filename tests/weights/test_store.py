@@ -18,6 +18,7 @@ from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
+from restore.models.isp_resunet import IspResUNet, IspResUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import TASKS, load
@@ -32,19 +33,21 @@ CONFIGS = {
     "FFDNet": FFDNetConfig(channels=1, depth=3, width=4),
     "HdrResUNet": HdrResUNetConfig(widths=(4, 6), psf_size=5, cells=8),
     "HdrUNet": HdrUNetConfig(width=4, psf_size=5),
+    "IspResUNet": IspResUNetConfig(widths=(4, 6), blocks=1),
     "IspUNet": IspUNetConfig(width=2),
     "ResUNet": ResUNetConfig(channels=1, widths=(4, 6), blocks=1),
 }
 NETWORKS: dict[str, Any] = {
     "Autoencoder": Autoencoder, "DRUNet": DRUNet, "DnCNN": DnCNN, "Draem": Draem,
-    "FFDNet": FFDNet, "HdrResUNet": HdrResUNet, "HdrUNet": HdrUNet, "IspUNet": IspUNet,
-    "ResUNet": ResUNet,
+    "FFDNet": FFDNet, "HdrResUNet": HdrResUNet, "HdrUNet": HdrUNet,
+    "IspResUNet": IspResUNet, "IspUNet": IspUNet, "ResUNet": ResUNet,
 }  # fmt: skip
 INPUTS = {
     "Autoencoder": (torch.rand(1, 1, 16, 16),),
     "Draem": (torch.rand(1, 1, 8, 8),),
     "HdrResUNet": (torch.rand(1, 3, 8, 8),),
     "HdrUNet": (torch.rand(1, 3, 16, 16),),
+    "IspResUNet": (torch.rand(1, 2, 8, 8),),
     "IspUNet": (torch.rand(1, 4, 16, 16),),
 }
 """Of networks that take something else than a picture and its noise level."""
