@@ -23,8 +23,9 @@ _DEEPENED_SHARE, _MOST_DEEPENED = 0.3, 2.0
 _OVEREXPOSED_SHARE, _MOST_OVEREXPOSED = 0.3, 4.0
 
 # Of what is trained with headroom: share with the noise of a normal exposure, which the cameras
-# measured in the dark lack, and share clipped at white all the same.
-_NORMAL_SHARE, _CLIPPED_SHARE = 0.3, 0.3
+# measured in the dark lack, and share clipped at white all the same. The others are dark, and the
+# darkest, from which most is to be learned, are the most frequent.
+_NORMAL_SHARE, _CLIPPED_SHARE, _DARKER = 0.25, 0.3, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,8 @@ def darkened(
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], H and W multiples of ``side`` where it is packed.
         cameras: keys of ``restore.noise.eld.CAMERAS``, of which each picture gets one.
-        ratios: lowest and highest amplification; its logarithm is uniform between.
+        ratios: lowest and highest amplification; its logarithm is uniform between, or more often
+            high than low where it is varied with headroom.
         generator: on the device of ``clean``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
         packs: see ``Darkened``.
@@ -104,10 +106,12 @@ def darkened(
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, device=clean.device)
 
-    ratio = (low + (high - low) * uniform(count)).exp()
+    has_headroom = varied and highest > 1
+    share = uniform(count) ** (_DARKER if has_headroom else 1)
+    ratio = (low + (high - low) * share).exp()
     noise = random_noise(count, cameras, generator)
     most = torch.full_like(ratio, highest)
-    if varied and highest > 1:
+    if has_headroom:
         is_normal = uniform(count) < _NORMAL_SHARE
         ratio = torch.where(is_normal, ratios[0], ratio)
         noise = _chosen(is_normal, random_iso_noise(count, RANGE_DN, generator), noise)
