@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,14 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.anomaly.alignment import Alignment, Registration
 from restore.anomaly.calibration import held_out_count
 from restore.anomaly.part import Part, read_part
+from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.scale import shrunk
+from restore.anomaly.view import WHOLE, View
 from restore.batch.inputs import pictures_in
-from restore.errors import InputError, TrainingError, TrainingStopped
+from restore.errors import InputError, TrainingError, TrainingStopped, UsageError
 from restore.training.state import Randomness
 
-__all__ = ["LEAST_PARTS", "Fold", "PartCrops", "Parts", "load_parts"]
+__all__ = ["LEAST_PARTS", "Crops", "Fold", "PartCrops", "Parts", "load_parts"]
 
 T = TypeVar("T")
 
@@ -27,6 +30,8 @@ LEAST_PARTS = 10
 _MOST_BYTES = 4 << 30
 _LEAST_READ = 2
 _MOST_JUDGES = 20
+_MEAN_OF = 100
+"""Parts that the mean good part is made from."""
 _GAIN = 0.25
 _BEYOND = 0.25
 """Share of a crop by which it may be placed beyond the picture before it is moved back inside."""
@@ -60,6 +65,10 @@ class Parts:
         channels: Number of channels of every picture.
         bit_depth: Largest bit depth of any picture.
         usable: Number of usable pictures, including those that did not fit into memory.
+        view: What of a part is inspected.
+        training_inside: Where on each of ``training`` defects count, bool ``(H, W)``; empty for
+            everywhere.
+        judging_inside: The same for ``judging``.
     """
 
     training: list[Tensor]
@@ -68,6 +77,9 @@ class Parts:
     channels: int
     bit_depth: int
     usable: int
+    view: View = WHOLE
+    training_inside: list[Tensor] = field(default_factory=list)
+    judging_inside: list[Tensor] = field(default_factory=list)
 
 
 def load_parts(
@@ -76,6 +88,8 @@ def load_parts(
     scale: int,
     target_fpr: float,
     seed: int,
+    view: View = WHOLE,
+    align: str = "off",
     fold: Fold | None = None,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool] = lambda: False,
@@ -89,13 +103,16 @@ def load_parts(
         scale: Integer factor by which pictures are scaled down.
         target_fpr: False-alarm rate; a low one needs more parts for calibration.
         seed: Seed of the split.
+        view: What of a part is inspected, before parts are aligned.
+        align: How parts are registered to the mean of those trained on: off, translation or
+            rotation.
         fold: Share that is kept for calibration; None for as many parts as the rate needs.
         warn: Called with one line about everything left out.
         should_stop: Called before every picture.
 
     Raises:
-        UsageError: no folder of pictures.
-        TrainingError: there are too few usable pictures.
+        UsageError: no folder of pictures, or a region of interest that is not for them.
+        TrainingError: there are too few usable pictures, or they cannot be aligned.
         TrainingStopped: ``should_stop`` returned True.
     """
     reader = _Reader(scale, should_stop)
@@ -113,17 +130,26 @@ def load_parts(
     count = most[0][0] if most else 0
     for path in [path for path, number in channels.items() if number != count]:
         warn(f"{path}: has {channels.pop(path)} channels, most have {count}; left out")
-    if len(channels) < LEAST_PARTS:
-        raise TrainingError(
-            f"{folder}: {len(channels)} usable pictures of good parts; training and calibration "
-            f"take at least {LEAST_PARTS}, and a hundred or more are better"
-        )
+    if view.roi:
+        for path in _beyond(view.roi, {path: reader.sizes[path] for path in channels}, warn):
+            del channels[path]
+    _check_count(folder, len(channels))
     order = np.random.default_rng(seed).permutation(len(channels))
     shuffled = [list(channels)[index] for index in order]
     held = set(
         shuffled[: held_out_count(len(shuffled), target_fpr)] if fold is None else fold.of(shuffled)
     )
     others = [path for path in shuffled if path not in held]
+    if align != "off":
+        view = replace(view, alignment=reader.aligned_to_mean(align, others))
+        lost = {path for path in shuffled if not reader.placed(path).found}
+        for path in sorted(lost):
+            warn(f"{path}: {reader.placed(path).reason}; left out")
+        held -= lost
+        shuffled, others = (
+            [path for path in paths if path not in lost] for paths in (shuffled, others)
+        )
+        _check_count(folder, len(shuffled))
     tensors = reader.read(others)
     if len(tensors) < len(others):
         warn(
@@ -131,6 +157,8 @@ def load_parts(
             f"trained on: {_MOST_BYTES >> 20} MiB are full"
         )
     judges = min(_MOST_JUDGES, max(1, len(shuffled) // 20), len(tensors) // 2)
+    is_part = view.roi is not None or view.alignment is not None
+    inside = [reader.inside(path, view) for path in others[: len(tensors)]] if is_part else []
     return Parts(
         training=tensors[judges:],
         judging=tensors[:judges],
@@ -138,7 +166,35 @@ def load_parts(
         channels=count,
         bit_depth=max(depths),
         usable=len(shuffled),
+        view=view,
+        training_inside=inside[judges:],
+        judging_inside=inside[:judges],
     )
+
+
+def _check_count(folder: Path, usable: int) -> None:
+    if usable < LEAST_PARTS:
+        raise TrainingError(
+            f"{folder}: {usable} usable pictures of good parts; training and calibration "
+            f"take at least {LEAST_PARTS}, and a hundred or more are better"
+        )
+
+
+def _beyond(
+    roi: RegionOfInterest, sizes: dict[Path, tuple[int, int]], warn: Callable[[str], None]
+) -> list[Path]:
+    """Return the pictures that a region of interest is not for; refuse one that fits hardly any."""
+    misfits: dict[Path, str] = {}
+    for path, size in sizes.items():
+        try:
+            roi.inside(*size, str(path))
+        except InputError as error:
+            misfits[path] = str(error)
+    if len(sizes) - len(misfits) < LEAST_PARTS and misfits:
+        raise UsageError(next(iter(misfits.values())))
+    for message in misfits.values():
+        warn(f"{message}; left out")
+    return list(misfits)
 
 
 class _Reader:
@@ -148,16 +204,44 @@ class _Reader:
         self._scale, self._should_stop = scale, should_stop
         self._kept: dict[Path, NDArray[np.float32]] = {}
         self._bytes = 0
+        self._alignment: Alignment | None = None
+        self._placed: dict[Path, Registration] = {}
+        self.sizes: dict[Path, tuple[int, int]] = {}
 
     def survey(self, path: Path) -> Part:
         """Read a picture, and cache it for ``read``."""
-        part = self._part(path)
+        part = self._clean(path)
+        self.sizes[path] = (part.pixels.shape[1], part.pixels.shape[2])
+        part = replace(part, pixels=shrunk(part.pixels, self._scale))
         self._bytes += part.pixels.nbytes
         if self._bytes <= _MOST_BYTES:
             self._kept[path] = part.pixels
         else:
             self._kept.clear()
         return part
+
+    def aligned_to_mean(self, mode: str, paths: Sequence[Path]) -> Alignment:
+        """Return the mean of pictures, to which all that are read from now on are registered."""
+        self._kept.clear()
+        sample = [self._clean(path).pixels for path in paths[:_MEAN_OF]]
+        self._alignment = Alignment.of(mode, sample)
+        return self._alignment
+
+    def placed(self, path: Path) -> Registration:
+        """Return where the part lies in a picture."""
+        assert self._alignment is not None
+        if path not in self._placed:
+            self._placed[path] = self._alignment.register(self._clean(path).pixels)
+        return self._placed[path]
+
+    def inside(self, path: Path, view: View) -> Tensor:
+        """Return where on a picture that was read defects count, bool ``(H, W)`` at its scale."""
+        placed = self.placed(path) if self._alignment else None
+        whole = view.inside(self.sizes[path], placed, str(path))
+        if whole is None:
+            whole = np.ones(self.sizes[path], np.bool_)
+        share = shrunk(whole[None].astype(np.float32), self._scale)[0]
+        return torch.from_numpy(share >= 0.5)
 
     def read(self, paths: Sequence[Path]) -> list[Tensor]:
         """Return the first of ``paths`` that fit in memory, and no less than two."""
@@ -166,18 +250,37 @@ class _Reader:
         for path in paths:
             pixels = self._kept.get(path)
             if pixels is None:
-                pixels = self._part(path).pixels
+                pixels = self._seen(path)
             used += pixels.nbytes
             if used > _MOST_BYTES and len(tensors) >= _LEAST_READ:
                 break
             tensors.append(torch.from_numpy(pixels))
         return tensors
 
-    def _part(self, path: Path) -> Part:
+    def _seen(self, path: Path) -> NDArray[np.float32]:
+        pixels = self._clean(path).pixels
+        if self._alignment and self.placed(path).is_moved:
+            pixels = self._alignment.aligned(pixels, self.placed(path))
+        return shrunk(pixels, self._scale)
+
+    def _clean(self, path: Path) -> Part:
         if self._should_stop():
             raise TrainingStopped("stopped while pictures were read")
         part = read_part(path)
-        return replace(part, pixels=shrunk(np.clip(np.nan_to_num(part.pixels), 0, 1), self._scale))
+        return replace(part, pixels=np.clip(np.nan_to_num(part.pixels), 0, 1))
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Crops of good parts.
+
+    Attributes:
+        pictures: float32 ``(B, C, P, P)`` in [0, 1].
+        inside: Where on them defects count, float32 ``(B, 1, P, P)`` of 0 and 1.
+    """
+
+    pictures: Tensor
+    inside: Tensor
 
 
 class PartCrops:
@@ -192,23 +295,47 @@ class PartCrops:
             mirroring at the right and bottom edges.
         patch: side of the square crops in pixels.
         batch: crops per call.
+        inside: where on each picture defects count, bool ``(H, W)``, from around which crops are
+            taken; empty for everywhere.
     """
 
-    def __init__(self, pictures: Sequence[Tensor], *, patch: int, batch: int) -> None:
-        self.pictures = [_at_least(picture, patch) for picture in pictures]
+    def __init__(
+        self, pictures: Sequence[Tensor], *, patch: int, batch: int, inside: Sequence[Tensor] = ()
+    ) -> None:
+        near = [_around(each, patch) for each in inside] or [(slice(None),) * 2] * len(pictures)
+        self.pictures = [
+            _at_least(picture[:, *area], patch)
+            for picture, area in zip(pictures, near, strict=True)
+        ]
+        self.inside = [
+            _at_least(each[None, *area], patch) for each, area in zip(inside, near, strict=False)
+        ]
         self.patch = patch
         self.batch = batch
 
-    def __call__(self, rng: Randomness) -> Tensor:
-        """Return float32 ``(B, C, P, P)`` in [0, 1] on the run's device."""
-        crops = []
+    def __call__(self, rng: Randomness) -> Crops:
+        """Return crops on the run's device."""
+        crops, insides = [], []
         for _ in range(self.batch):
             index = int(torch.randint(len(self.pictures), (), generator=rng.host))
             y, x, down, right, gain = torch.rand(5, generator=rng.host).tolist()
             crop = _crop(self.pictures[index], y, x, self.patch)
             turned = [axis for axis, chance in ((1, down), (2, right)) if chance < 0.5]
             crops.append(crop.flip(turned) * (1 + _GAIN * (2 * gain - 1)))
-        return rng.moved(torch.stack(crops)).clamp_(0, 1)
+            if self.inside:
+                insides.append(_crop(self.inside[index], y, x, self.patch).flip(turned).float())
+        pictures = rng.moved(torch.stack(crops)).clamp_(0, 1)
+        inside = rng.moved(torch.stack(insides)) if insides else torch.ones_like(pictures[:, :1])
+        return Crops(pictures, inside)
+
+
+def _around(inside: Tensor, patch: int) -> tuple[slice, slice]:
+    """Return the rows and columns at most half a crop away from where defects count."""
+    spans = []
+    for axis in (1, 0):
+        places = torch.nonzero(inside.any(dim=axis)).flatten().tolist() or [0]
+        spans.append(slice(max(0, places[0] - patch // 2), places[-1] + 1 + patch // 2))
+    return spans[0], spans[1]
 
 
 def _crop(picture: Tensor, y: float, x: float, patch: int) -> Tensor:

@@ -102,13 +102,16 @@ class Defective:
     masks: Tensor
 
 
-def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
+def with_defects(
+    good: Tensor, dice: Dice, *, share: float = 0.5, inside: Tensor | None = None
+) -> Defective:
     """Return ``good`` with defects on a share of the pictures.
 
     Args:
         good: ``(B, C, H, W)`` in [0, 1]; pieces of each may be put into the others.
         dice: source of randomness.
         share: share of the pictures that get one, two or three defects, 0 to 1.
+        inside: ``(B, 1, H, W)``, 1 where defects may be made; None for everywhere.
     """
     pictures, masks = good.clone(), torch.zeros_like(good[:, :1])
     for index in range(len(good)):
@@ -116,13 +119,26 @@ def with_defects(good: Tensor, dice: Dice, *, share: float = 0.5) -> Defective:
             continue
         for _ in range(dice.choice({1: 0.75, 2: 0.15, 3: 0.1})):
             kind = KINDS[dice.choice(dict.fromkeys(KINDS, 1.0))]
-            picture, mask = make_visible_defect(pictures[index], good, kind, dice, tries=_TRIES)
+            picture, mask = make_visible_defect(
+                pictures[index],
+                good,
+                kind,
+                dice,
+                tries=_TRIES,
+                inside=None if inside is None else inside[index, 0],
+            )
             pictures[index], masks[index] = picture, torch.maximum(masks[index], mask)
     return Defective(pictures, masks)
 
 
 def make_visible_defect(
-    part: Tensor, good: Tensor, kind: DefectKind, dice: Dice, *, tries: int
+    part: Tensor,
+    good: Tensor,
+    kind: DefectKind,
+    dice: Dice,
+    *,
+    tries: int,
+    inside: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Repeat ``make_defect`` until the defect is visible, and return the last result.
 
@@ -132,15 +148,18 @@ def make_visible_defect(
         kind: as for ``make_defect``.
         dice: as for ``make_defect``.
         tries: maximum number of tries, at least 1.
+        inside: as for ``make_defect``.
     """
     for _ in range(tries):
-        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice)
+        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice, inside)
         if mask.any():
             break
     return picture, mask
 
 
-def make_defect(part: Tensor, other: Tensor, kind: DefectKind, dice: Dice) -> tuple[Tensor, Tensor]:
+def make_defect(
+    part: Tensor, other: Tensor, kind: DefectKind, dice: Dice, inside: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Return ``part`` with one defect, and where it is.
 
     A defect that would be invisible, or cover more than half of the part, is not made: the part
@@ -151,6 +170,7 @@ def make_defect(part: Tensor, other: Tensor, kind: DefectKind, dice: Dice) -> tu
         other: another good part, of the same shape.
         kind: one of ``KINDS``.
         dice: source of randomness.
+        inside: ``(H, W)``, 1 where a defect may be made; None for everywhere.
 
     Returns:
         ``(C, H, W)`` in [0, 1] and ``(1, H, W)`` of 0 and 1.
@@ -159,17 +179,19 @@ def make_defect(part: Tensor, other: Tensor, kind: DefectKind, dice: Dice) -> tu
     distance = kind.shape(height, width, dice)
     softness = dice.spread(0.5, 2 * kind.soft)
     shape = _faded(0.5 + distance / softness)
-    inside = shape > _LEAST_OPACITY
-    count = inside.sum().clamp_min(1)
-    level = (part * inside).sum(dim=(1, 2), keepdim=True) / count
+    if inside is not None:
+        shape = shape * inside
+    mask = shape > _LEAST_OPACITY
+    count = mask.sum().clamp_min(1)
+    level = (part * mask).sum(dim=(1, 2), keepdim=True) / count
     fill = dice.choice(dict(kind.looks))(Site(part, other, shape, level), dice)
     opacity = shape * dice.uniform(0.35, 1)
     defective = (part + opacity * (fill - part)).clamp(0, 1)
-    visible = (inside & _looks_different(defective, part, _steps_for(int(count)))).sum()
+    visible = (mask & _looks_different(defective, part, _steps_for(int(count)))).sum()
     is_seen = visible >= max(_LEAST_PIXELS, _LEAST_SEEN * int(count))
-    if not is_seen or inside.float().mean() > _LARGEST_SHARE:
+    if not is_seen or mask.float().mean() > _LARGEST_SHARE:
         return part, torch.zeros_like(part[:1])
-    return defective, inside[None].to(part.dtype)
+    return defective, mask[None].to(part.dtype)
 
 
 def _faded(share: Tensor) -> Tensor:

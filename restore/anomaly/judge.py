@@ -32,36 +32,47 @@ class DefectJudge:
         patch: Side of the crops in pixels.
         seed: Seed of the crops and defects, which are the same at every validation.
         device: Device of the network.
+        inside: Where on each picture defects count, as for ``PartCrops``.
 
     Raises:
         TrainingError: no kind of defect shows on the parts.
     """
 
     def __init__(
-        self, pictures: Sequence[Tensor], *, patch: int, seed: int, device: torch.device
+        self,
+        pictures: Sequence[Tensor],
+        *,
+        patch: int,
+        seed: int,
+        device: torch.device,
+        inside: Sequence[Tensor] = (),
     ) -> None:
         rng = Randomness(seed + _SEED_OFFSET, torch.device("cpu"))
         dice = Dice(rng.host, rng.local)
-        crops = PartCrops(pictures, patch=patch, batch=_CROPS)
-        self.good = crops(rng)
-        defective = []
+        crops = PartCrops(pictures, patch=patch, batch=_CROPS, inside=inside)
+        good, drawn = crops(rng), crops(rng)
+        self.good, self._inside_good = good.pictures, good.inside
+        defective, insides = [], []
         unseen = dict.fromkeys(KINDS, 0)
-        for index, part in enumerate(crops(rng)):
+        for index, part in enumerate(drawn.pictures):
             first = index % len(KINDS)
             for name in (*tuple(KINDS)[first:], *tuple(KINDS)[:first]):
                 # Skip a kind that keeps failing: spots are invisible on any crop of a spotted part.
                 if unseen[name] >= _FAILURES:
                     continue
                 kind = KINDS[name]
-                picture, mask = make_visible_defect(part, self.good, kind, dice, tries=_TRIES)
+                picture, mask = make_visible_defect(
+                    part, self.good, kind, dice, tries=_TRIES, inside=drawn.inside[index, 0]
+                )
                 if mask.any():
                     unseen[name] = 0
                     defective.append(picture)
+                    insides.append(drawn.inside[index])
                     break
                 unseen[name] += 1
         if not defective:
             raise TrainingError("no synthetic defect is visible on these parts; use other pictures")
-        self.defective = torch.stack(defective)
+        self.defective, self._inside_defective = torch.stack(defective), torch.stack(insides)
         self.device = device
         self._shown: Tensor | None = None
 
@@ -83,7 +94,11 @@ class DefectJudge:
                 parts = [_inspected(network, batch.to(self.device)) for batch in batches]
                 results.append(torch.cat([part.cpu() for part in parts]))
         self._shown = results[1][:_MOST_ROWS]
-        good, defective = (result[:, -1].flatten(1).amax(dim=1) for result in results)
+        insides = (self._inside_good, self._inside_defective)
+        good, defective = (
+            (result[:, -1:] * inside).flatten(1).amax(dim=1)
+            for result, inside in zip(results, insides, strict=True)
+        )
         return good, defective
 
     def sheet(self) -> Tensor | None:

@@ -104,7 +104,8 @@ class InspectionNetwork:
         inside = self.view.inside(size, placed, name)
         alignment = self.view.alignment if placed is not None and placed.is_moved else None
         if alignment and placed:
-            pixels = alignment.aligned(pixels, placed)
+            # A single pixel that is no number would spoil all around it when it is interpolated.
+            pixels = alignment.aligned(_clean(pixels), placed)
         raw = self.raw(pixels)
         scores = enlarged_scores(raw.scores, self.scale, size)
         reconstruction = enlarged(raw.reconstruction, self.scale, size)

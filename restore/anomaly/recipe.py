@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from restore.anomaly.alignment import ALIGNMENTS
 from restore.anomaly.data import LEAST_PARTS
+from restore.anomaly.view import check_area
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.training.recipe import Recipe
@@ -31,6 +33,9 @@ class AnomalyRecipe(Recipe):
         target_fpr: False-alarm rate that the threshold is set for.
         folds: Number of folds of the good parts, each left out of one more training, so that all
             parts calibrate; 0 to hold parts out of a single training. ``seconds`` is for all.
+        roi: Name of the region of interest in which defects count; "" for everywhere.
+        align: How parts are registered to the mean good part: off, translation or rotation.
+        min_area: Area in pixels below which places do not make a part defective; 0 for any.
     """
 
     model: str = "draem"
@@ -40,10 +45,14 @@ class AnomalyRecipe(Recipe):
     beta: float = 1.0
     target_fpr: float = 0.01
     folds: int = 0
+    roi: str = ""
+    align: str = "off"
+    min_area: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an invalid recipe."""
         super().__post_init__()
+        check_area(self.min_area)
         self.check(
             {
                 f"model {self.model!r}: use {', '.join(ANOMALY_MODELS)}": self.model
@@ -62,6 +71,7 @@ class AnomalyRecipe(Recipe):
                 < float("inf"),
                 f"target false-alarm rate {self.target_fpr:g}: give a number from "
                 f"{_LEAST_TARGET_FPR:g} to 0.5": _LEAST_TARGET_FPR <= self.target_fpr <= 0.5,
+                f"align {self.align!r}: use {', '.join(ALIGNMENTS)}": self.align in ALIGNMENTS,
                 f"{self.folds} folds: give 0, or a number from 2 to {LEAST_PARTS}": self.folds == 0
                 or 2 <= self.folds <= LEAST_PARTS,
             }

@@ -5,6 +5,7 @@ import binascii
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ class RegionOfInterest:
             raise UsageError(f"{path}: its outline is too intricate; paint a smoother one")
         return region
 
+    @property
+    def name(self) -> str:
+        """The box, or the start of the SHA-256 of the mask, which tells regions apart."""
+        if self.mask is None:
+            return ",".join(map(str, self.box))
+        return (
+            f"mask {sha256(repr(self.mask.shape).encode() + self.mask.tobytes()).hexdigest()[:16]}"
+        )
+
     def inside(self, height: int, width: int, name: str = "the picture") -> Inside:
         """Return where defects count in a picture, ``[height, width]``.
 
@@ -89,7 +99,7 @@ class RegionOfInterest:
         if left + across > width or top + down > height:
             raise InputError(
                 f"{name}: has {width}x{height} pixels, fewer than the region of interest "
-                f"{','.join(map(str, self.box))} reaches; give another (--roi)"
+                f"{self.name} reaches; give another (--roi)"
             )
         inside = np.zeros((height, width), np.bool_)
         inside[top : top + down, left : left + across] = True

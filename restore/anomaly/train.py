@@ -19,10 +19,12 @@ from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import read_part
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
+from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.task import TASK
+from restore.anomaly.view import View
 from restore.batch.inputs import pictures_in
 from restore.engine.placement import Placement
-from restore.errors import TrainingError, TrainingStopped
+from restore.errors import TrainingError, TrainingStopped, UsageError
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.training.loop import Forward
@@ -38,19 +40,21 @@ _EDGE_PARTS = 100
 
 @dataclass(frozen=True)
 class _DefectBatch:
-    """Pictures ``(B, C, P, P)`` with defects, the same without, and masks of the defects."""
+    """Pictures ``(B, C, P, P)`` with defects, without, masks of the defects, and what counts."""
 
     pictures: Tensor
     good: Tensor
     masks: Tensor
+    inside: Tensor
 
 
 @dataclass(frozen=True)
 class _ReproductionBatch:
-    """Good parts ``(B, C, P, P)`` and normal noise ``(B, latent)``."""
+    """Good parts ``(B, C, P, P)``, normal noise ``(B, latent)``, and what counts."""
 
     pictures: Tensor
     noise: Tensor
+    inside: Tensor
 
 
 def train_detector(
@@ -58,6 +62,7 @@ def train_detector(
     output: Path,
     *,
     good: Path,
+    roi: RegionOfInterest | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -72,6 +77,7 @@ def train_detector(
         recipe: what to train and how.
         output: the weight file.
         good: folder (tree) of good parts.
+        roi: where on them defects count; the recipe's ``roi`` is its name.
         settings: where and how to run.
         report: called after every step.
         warn: called with a line about everything left out, or if a rate cannot be guaranteed.
@@ -86,12 +92,14 @@ def train_detector(
 
     def run(stage: Stage, settings: Settings) -> Weights:
         def prepare(context: Context) -> Lesson[Any]:
-            return _lesson(stage, good, context, warn, should_stop)
+            return _lesson(stage, good, roi, context, warn, should_stop)
 
         return train(
             prepare, stage.recipe, stage.output, settings, report=report, should_stop=should_stop
         )
 
+    if recipe.roi != (roi.name if roi else ""):
+        raise UsageError(f"the recipe's roi is {recipe.roi!r}, not that of the region given")
     settings = settings or Settings()
     if recipe.folds:
         pictures_in(good, recursive=True)  # refuses what is no folder before files are replaced
@@ -102,6 +110,7 @@ def train_detector(
 def _lesson(
     stage: Stage,
     good: Path,
+    roi: RegionOfInterest | None,
     context: Context,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -112,6 +121,8 @@ def _lesson(
         scale=recipe.scale,
         target_fpr=recipe.target_fpr,
         seed=recipe.seed,
+        view=View(roi=roi, min_area=recipe.min_area),
+        align=recipe.align,
         fold=stage.fold,
         # Every stage reads the same folder.
         warn=warn if stage.is_first else lambda _: None,
@@ -120,11 +131,16 @@ def _lesson(
     description = _description(good, parts)
     stage.check_data(description)
     network = recipe.network(parts.channels)
-    crops = PartCrops(parts.training, patch=recipe.patch, batch=context.crops_per_batch)
+    crops = PartCrops(
+        parts.training,
+        patch=recipe.patch,
+        batch=context.crops_per_batch,
+        inside=parts.training_inside,
+    )
     provenance = {
         "recipe": asdict(recipe),
         "data": description,
-        "inspection": {"scale": recipe.scale},
+        "inspection": {"scale": recipe.scale} | parts.view.as_mapping(),
     }
     batches, objective = (
         _defect_lesson(network, crops)
@@ -136,7 +152,11 @@ def _lesson(
         batches=batches,
         objective=objective,
         judge=DefectJudge(
-            parts.judging, patch=recipe.patch, seed=recipe.seed, device=context.device
+            parts.judging,
+            patch=recipe.patch,
+            seed=recipe.seed,
+            device=context.device,
+            inside=parts.judging_inside,
         ),
         provenance=provenance,
         task=TASK,
@@ -150,13 +170,18 @@ def _lesson(
 def _defect_lesson(
     network: Draem, crops: PartCrops
 ) -> tuple[Callable[[Randomness], _DefectBatch], Callable[[Forward, _DefectBatch], Tensor]]:
+    is_part = bool(crops.inside)
+
     def batches(rng: Randomness) -> _DefectBatch:
         good = crops(rng)
-        defective = with_defects(good, Dice(rng.host, rng.local))
-        return _DefectBatch(defective.pictures, good, defective.masks)
+        defective = with_defects(
+            good.pictures, Dice(rng.host, rng.local), inside=good.inside if is_part else None
+        )
+        return _DefectBatch(defective.pictures, good.pictures, defective.masks, good.inside)
 
     def objective(forward: Forward, batch: _DefectBatch) -> Tensor:
-        return draem_loss(network, forward(batch.pictures), batch.good, batch.masks)
+        inside = batch.inside if is_part else None
+        return draem_loss(network, forward(batch.pictures), batch.good, batch.masks, inside)
 
     return batches, objective
 
@@ -167,15 +192,15 @@ def _reproduction_lesson(
     Callable[[Randomness], _ReproductionBatch], Callable[[Forward, _ReproductionBatch], Tensor]
 ]:
     def batches(rng: Randomness) -> _ReproductionBatch:
-        pictures = crops(rng)
-        shape = (len(pictures), network.config.latent)
-        return _ReproductionBatch(
-            pictures, torch.randn(shape, generator=rng.local, device=rng.device)
-        )
+        good = crops(rng)
+        shape = (len(good.pictures), network.config.latent)
+        noise = torch.randn(shape, generator=rng.local, device=rng.device)
+        return _ReproductionBatch(good.pictures, noise, good.inside)
 
     def objective(forward: Forward, batch: _ReproductionBatch) -> Tensor:
         result = forward(batch.pictures, batch.noise)
-        return network.cost(batch.pictures, result).mean()
+        cost = network.cost(batch.pictures, result)
+        return (cost * batch.inside).sum() / batch.inside.sum().clamp_min(1)
 
     return batches, objective
 
@@ -204,13 +229,15 @@ def _calibrated(
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
     edges = _edge_profile(weights, parts, device, should_stop)
     placement = Placement(device=str(device), precision="fp32")
-    network = InspectionNetwork(weights, placement, scale=stage.recipe.scale, edges=edges)
+    network = InspectionNetwork(
+        weights, placement, scale=stage.recipe.scale, edges=edges, view=parts.view
+    )
     if parts.calibrating:
         warn(f"calibrating on {len(parts.calibrating)} parts")
     scores = []
     for path in parts.calibrating:
         _raise_if_stopped(should_stop)
-        scores.append(network(read_part(path).pixels).score)
+        scores.append(network(read_part(path).pixels, str(path)).score)
     try:
         calibration = Calibration(
             scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr
@@ -220,7 +247,7 @@ def _calibrated(
     if stage.is_last and (shortfall := calibration.shortfall()):
         warn(shortfall if stage.fold else f"{shortfall}; {_advice(parts, stage.recipe)}")
     provenance = weights.provenance | {
-        "inspection": {"scale": stage.recipe.scale, "edge_factors": list(edges.factors)},
+        "inspection": weights.provenance["inspection"] | {"edge_factors": list(edges.factors)},
         "calibration": calibration.as_mapping(),
     }
     return replace(weights, provenance=provenance)
@@ -232,9 +259,12 @@ def _edge_profile(
     """Measure the edge profile on training parts, so that calibration parts stay unseen."""
     network = InspectionNetwork(weights, Placement(device=str(device), precision="fp32"))
     maps = []
-    for part in parts.training[:_EDGE_PARTS]:
+    for index, part in enumerate(parts.training[:_EDGE_PARTS]):
         _raise_if_stopped(should_stop)
-        maps.append(network.raw(part.numpy()).scores)
+        scores = network.raw(part.numpy()).scores
+        if parts.training_inside:
+            scores = scores * parts.training_inside[index].numpy()
+        maps.append(scores)
     return EdgeProfile.of(maps)
 
 

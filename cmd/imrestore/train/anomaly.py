@@ -7,8 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import complete
 from imrestore.train.options import TrainingOptions
 from imrestore.train.supervision import supervised
+from imrestore.view import Mask, Roi, region_of_interest
 
 __all__ = ["anomaly"]
 
@@ -87,6 +89,25 @@ def anomaly(
             "the threshold comes from all parts. --time is shared, --steps apply to each.",
         ),
     ] = 0,
+    mask: Mask = None,
+    roi: Roi = None,
+    align: Annotated[
+        str,
+        typer.Option(
+            metavar="off|translation|rotation",
+            help="Register every part to the mean good part, also in inspections; for parts of one "
+            "shape in pictures of one size.",
+            autocompletion=complete("off", "translation", "rotation"),
+        ),
+    ] = "off",
+    min_area: Annotated[
+        int,
+        typer.Option(
+            metavar="PX",
+            min=0,
+            help="Places of fewer pixels above the threshold do not make a part defective.",
+        ),
+    ] = 0,
     latent: Annotated[
         int, typer.Option(metavar="N", help="Length of an autoencoder's latent vector.")
     ] = 100,
@@ -109,12 +130,15 @@ def anomaly(
       imrestore train anomaly --good parts/good -o part.safetensors --target-fpr 0.05 --time 30m
       imrestore train anomaly --good parts/good -o part.safetensors --folds 4 --time 2h
       imrestore train anomaly --good scans/ -o part.safetensors --defect-size 64 --time 2h
+      imrestore train anomaly --good parts/good -o part.safetensors --roi 40,20,200,160 --time 1h
+      imrestore train anomaly --good parts/good -o part.safetensors --align rotation --time 1h
       imrestore train anomaly --good parts/good -o vae.safetensors --model vae --time 20m
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.anomaly.calibration import Calibration
     from restore.anomaly.recipe import AnomalyRecipe, scale_for
     from restore.anomaly.train import train_detector
 
+    region = region_of_interest(mask, roi)
     recipe = AnomalyRecipe(
         model=model,
         patch=size or _SIZES.get(model, 256),
@@ -124,6 +148,9 @@ def anomaly(
         beta=beta,
         target_fpr=target_fpr,
         folds=folds,
+        roi=region.name if region else "",
+        align=align,
+        min_area=min_area,
         **training.values_for(model),
     )
     with supervised(quiet=training.quiet) as supervision:
@@ -136,6 +163,7 @@ def anomaly(
             recipe,
             training.output,
             good=good,
+            roi=region,
             settings=training.settings(),
             report=supervision.report,
             warn=supervision.tell,
