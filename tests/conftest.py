@@ -1,3 +1,5 @@
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,23 @@ from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium; tests that need it are skipped where there is none."""
+    api = pytest.importorskip("playwright.sync_api")
+    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if program is None:
+        pytest.skip("there is no Chromium")
+    with api.sync_playwright() as playwright:
+        # As root, as in containers, Chromium runs only without its sandbox.
+        without = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
+        started = playwright.chromium.launch(executable_path=program, args=without)
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ _SUFFIXES = {
     "mask": ".png",
     "overlay": ".png",
     "reconstruction": ".png",
-    "thumbnail": ".jpg",
+    "thumbnail": ".webp",
 }
 _BANDS_SUFFIX = ".tif"
 """Suffix of reconstructions that are neither gray nor RGB."""
@@ -69,7 +69,7 @@ class ResultFiles:
 
 
 def thumbnail_of(record: Record, report: Path) -> Path | None:
-    """Return the small picture that belongs to the score map of ``record``, if it has one."""
+    """Return the sheet for the page that belongs to the score map of ``record``, if it has one."""
     name = record.files.get("map")
     if name is None:
         return None

@@ -132,11 +132,8 @@ class Results:
         names = [name for name in planned if name in self._records]
         names += [name for name in self._records if name not in planned]
         ordered = [self._records[name] for name in names]
-        page = page_of(Page(records=ordered, report=self._report, detector=detector))
-        for path, text in (
-            (self._lines, as_jsonl(ordered)),
-            (self._table, as_csv(ordered)),
-            (self._page, page),
-        ):
+        for path, text in ((self._lines, as_jsonl(ordered)), (self._table, as_csv(ordered))):
             # File names need not be valid UTF-8; records hold them exactly, escaped in ASCII.
             write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)
+        page = page_of(Page(records=ordered, report=self._report, detector=detector))
+        write_atomically(self._page, page, overwrite=True)

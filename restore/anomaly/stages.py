@@ -17,6 +17,7 @@ from restore.anomaly.files import ResultFiles
 from restore.anomaly.part import Part, read_part
 from restore.anomaly.records import record_of
 from restore.anomaly.runner import Detector, Inspection
+from restore.anomaly.sheet import sheet_of, tiles_of
 from restore.batch.plan import Item
 from restore.batch.stages import damage_record, readable, size_of, stoppable
 from restore.batch.stream import Outcome, Status
@@ -28,11 +29,6 @@ from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
 
 __all__ = ["InspectionStages", "overlaid", "reconstruction_bytes", "viewable_part"]
-
-_THUMBNAIL_PX = 320
-_SEAM_PX = 4
-_SEAM = (128, 128, 128)
-"""A gray that is visible on light and dark pages, and glaring on neither."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +97,11 @@ class InspectionStages:
         files = ResultFiles.of(item, self.report)
         inspection, channels = result.inspection, len(result.inspection.reconstruction)
         overlay = overlaid(result.picture, inspection.scores, inspection.threshold, inspection.mask)
-        thumbnail = _strip(result.picture, overlay, viewable_part(inspection.reconstruction))
+        height, width = inspection.scores.shape
+        tiles = tiles_of(width, height, inspection.regions, inspection.peak_at)
+        thumbnail = sheet_of(
+            result.picture, viewable_part(inspection.reconstruction), inspection.mask, tiles
+        )
         made: list[tuple[str, Callable[[], bytes]]] = [
             ("thumbnail", lambda: thumbnail),
             (
@@ -174,22 +174,6 @@ def _mask(mask: NDArray[np.bool_]) -> bytes:
 def _png(picture: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG", compress_level=3)
-    return file.getvalue()
-
-
-def _strip(*pictures: NDArray[np.uint8]) -> bytes:
-    """Return small versions of ``pictures`` side by side, as JPEG."""
-    panels = []
-    for picture in pictures:
-        panel = Image.fromarray(picture)
-        panel.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
-        panels.append(panel)
-    width, height = panels[0].size
-    strip = Image.new("RGB", (len(panels) * (width + _SEAM_PX) - _SEAM_PX, height), _SEAM)
-    for index, panel in enumerate(panels):
-        strip.paste(panel, (index * (width + _SEAM_PX), 0))
-    file = io.BytesIO()
-    strip.save(file, "JPEG", quality=85)
     return file.getvalue()
 
 

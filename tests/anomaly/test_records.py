@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from restore.anomaly.page import _jpeg_inside
+from restore.anomaly.page import _webp_inside
 from restore.anomaly.records import Record, as_csv, as_jsonl, read_jsonl
 
 GOOD: dict[str, Any] = {
@@ -96,16 +96,16 @@ def test_texts_are_no_formulas_in_a_spreadsheet_and_numbers_stay_numbers() -> No
 
 
 def test_only_thumbnails_inside_the_report_are_embedded(tmp_path: Path) -> None:
-    outside, report = tmp_path / "secret.jpg", tmp_path / "report"
-    outside.write_bytes(b"\xff\xd8\xff secret")
+    outside, report = tmp_path / "secret.webp", tmp_path / "report"
+    outside.write_bytes(b"RIFF1234WEBP secret")
     report.mkdir()
-    own, link, other = (report / name for name in ("own.jpg", "link.jpg", "other.jpg"))
-    own.write_bytes(b"\xff\xd8\xff own")
+    own, link, other = (report / name for name in ("own.webp", "link.webp", "other.webp"))
+    own.write_bytes(b"RIFF1234WEBP own")
     link.symlink_to(outside)
     other.write_text("not a thumbnail")
-    assert _jpeg_inside(own, report) == b"\xff\xd8\xff own"
-    for path in (link, other, report / "nowhere.jpg", Path("/dev/zero")):
-        assert _jpeg_inside(path, report) == b""
+    assert _webp_inside(own, report) == b"RIFF1234WEBP own"
+    for path in (link, other, report / "nowhere.webp", Path("/dev/zero")):
+        assert _webp_inside(path, report) == b""
 
 
 @pytest.mark.parametrize(

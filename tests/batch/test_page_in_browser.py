@@ -1,7 +1,5 @@
 """What a person does with a page, in headless Chromium; skipped where there is none."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,23 +15,8 @@ from restore.image.picture import Picture
 
 pytestmark = pytest.mark.slow
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 HEIGHT, WIDTH = 1200, 1600
 SIGMA = 6.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("there is no Chromium")
-    with api.sync_playwright() as playwright:
-        # As root, as in containers, Chromium runs only without its sandbox.
-        without = ["--no-sandbox"] if getattr(os, "geteuid", lambda: 1)() == 0 else []
-        started = playwright.chromium.launch(executable_path=program, args=without)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")

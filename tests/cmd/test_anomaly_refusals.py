@@ -164,7 +164,7 @@ def test_records_that_were_tampered_with_are_not_believed(
     assert tree("r") == before
 
 
-@pytest.mark.parametrize("name", ["maps/a.tif", "masks/a.png", "thumbnails/a.jpg"])
+@pytest.mark.parametrize("name", ["maps/a.tif", "masks/a.png", "thumbnails/a.webp"])
 def test_results_that_exist_are_refused_before_work(
     run: Run, part: Part, model: str, name: str
 ) -> None:

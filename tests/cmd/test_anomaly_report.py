@@ -1,5 +1,6 @@
 """What `imrestore anomaly` leaves: tables, pictures and a page, also after a stop."""
 
+import base64
 import csv
 import json
 import os
@@ -8,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -82,21 +82,19 @@ def test_places_are_counted_beyond_those_that_are_listed(
     with Path("r/results.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["regions"], row["largest_area"]) == ("1090", str(record["largest_area"]))
-    assert "1090 places" in Path("r/report.html").read_text()
+    (row,) = parts_of(Path("r/report.html").read_text())
+    assert (row["places"], len(row["boxes"])) == (1090, 24)
     before = Path("r/results.jsonl").read_bytes()
     run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
     assert Path("r/results.jsonl").read_bytes() == before
 
 
-class Links(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.scripts = 0
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.scripts += tag == "script"
-        self.addresses += [v or "" for key, v in attributes if key in ("src", "href")]
+def parts_of(page: str) -> list[dict[str, object]]:
+    """Return what the page's script is given of every part."""
+    match = re.search(r'<script type="application/json" id="parts">(.*?)</script>', page, re.DOTALL)
+    assert match
+    rows: list[dict[str, object]] = json.loads(match[1])
+    return rows
 
 
 def test_the_page_needs_no_other_file_and_no_network(run: Run, part: Part, model: str) -> None:
@@ -104,19 +102,20 @@ def test_the_page_needs_no_other_file_and_no_network(run: Run, part: Part, model
     part("in/good.png")
     run("anomaly", "in", "--model", model, "-o", "report")
     page = Path("report/report.html").read_text()
-    links = Links()
-    links.feed(page)
-    pictures = [each for each in links.addresses if each.startswith("data:image/jpeg;base64,/9j/")]
-    others = [each for each in links.addresses if not each.startswith("data:")]
-    assert len(pictures) == 2
-    assert links.scripts == 0
-    assert others
-    assert not any(":" in each for each in others), "links lead into the report"
-    assert all(Path("report", unquote(each)).is_file() for each in others)
+    assert not re.findall(r"<[^>]+\b(?:src|href)=", page.split("<script")[0]), (
+        "it shows what is in it"
+    )
+    rows = parts_of(page)
+    assert [row["name"] for row in rows] == ["in/bad & <b>.png", "in/good.png"]
+    for row in rows:
+        assert base64.b64decode(row["sheet"]).startswith(b"RIFF")
+        addresses = [*row["files"].values(), row["original"]]
+        assert not any(":" in each for each in addresses), "links lead into the report"
+        assert all(Path("report", unquote(each)).is_file() for each in addresses)
     assert "<b>.png" not in page
-    assert "bad &amp; &lt;b&gt;.png" in page
     assert "prefers-color-scheme: dark" in page
-    assert page.index("bad &amp;") < page.index("in/good.png"), "highest score first"
+    for text in ("2001-09-09 01:46 UTC", "imrestore ", "dark, ", "0.38, for 5 % false alarms"):
+        assert text in page
 
 
 def test_names_that_are_no_utf_8_are_reported(
@@ -131,10 +130,10 @@ def test_names_that_are_no_utf_8_are_reported(
     ended = run("anomaly", "in", "--model", model, "-o", "r")
     assert ended.code == 0, ended.err
     assert records("r")[0]["source"] == strange
-    links = Links()
-    links.feed(Path("r/report.html").read_text(encoding="utf-8"))
-    (overlay, *_) = [each for each in links.addresses if each.startswith("overlays/")]
-    assert (b"r/" + unquote_to_bytes(overlay)) == b"r/overlays/caf\xe9.png"
+    (row,) = parts_of(Path("r/report.html").read_text(encoding="utf-8"))
+    assert row["name"] == strange
+    assert unquote_to_bytes(row["files"]["overlay"]) == b"overlays/caf\xe9.png"
+    assert unquote_to_bytes(row["original"]) == b"../in/caf\xe9.png"
     assert Path("r/results.csv").read_text(encoding="utf-8").count(r"caf\udce9.png") > 1
     before = tree("r")
     assert "1 skipped" in run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing").err
@@ -175,8 +174,8 @@ def test_results_of_earlier_runs_stay_in_the_report(
     run("anomaly", "a.png", "--model", model, "-o", "r")
     run("anomaly", "b.png", "--model", model, "-o", "r", "--skip-existing")
     assert {record["source"] for record in records("r")} == {"a.png", "b.png"}
-    page = Path("r/report.html").read_text()
-    assert page.count("data:image/jpeg;base64,/9j/") == 2
+    rows = parts_of(Path("r/report.html").read_text())
+    assert [("sheet" in row) for row in rows] == [True, True]
 
 
 def test_shards_share_a_folder_but_no_table(run: Run, part: Part, model: str) -> None:
@@ -221,51 +220,3 @@ def test_ctrl_c_stops_within_two_seconds_and_says_how_to_go_on(
     done = [json.loads(line)["source"] for line in Path("r/results.jsonl").read_text().splitlines()]
     assert "in/a.png" in done
     assert not list(Path("r").rglob("*.part"))
-
-
-def test_bars_of_the_histogram_count_every_part_once() -> None:
-    from restore.anomaly.page import histogram
-
-    scores = [0.0, 0.1, 0.5, 0.5, 0.50001, 2.0]
-    drawn = histogram(scores, 0.5)
-    bars = re.findall(r'class="(good|defective)"><title>(\d+) with', drawn)
-    assert sum(int(count) for _, count in bars) == len(scores)
-    assert sum(int(count) for kind, count in bars if kind == "defective") == 2
-    assert histogram([0.0], 0.0)
-    assert histogram([1.0], 50.0)
-
-
-@pytest.mark.parametrize(("threshold", "anchor"), [(0.5, "start"), (1.9, "end"), (50.0, "end")])
-def test_the_label_of_the_threshold_stays_inside(threshold: float, anchor: str) -> None:
-    from restore.anomaly.page import histogram
-
-    drawn = histogram([0.0, 2.0], threshold)
-    label = re.search(
-        r'<g id="threshold">\s*<text style="[^"]*text-anchor: (\w+)[^"]*" x="([\d.]+)"', drawn
-    )
-    assert label is not None
-    assert label[1] == anchor
-    width = 60
-    assert float(label[2]) + (width if anchor == "start" else 0) <= 720
-
-
-def test_the_histogram_is_the_same_in_every_run_and_has_the_colors_of_the_page() -> None:
-    from restore.anomaly.page import histogram
-
-    drawn = histogram([0.0, 0.1, 2.0], 0.5)
-    assert drawn == histogram([0.0, 0.1, 2.0], 0.5)
-    assert "metadata" not in drawn
-    named = set(re.findall(r"(?:fill|stroke): ([^;\"]+)", drawn)) - {"none"}
-    assert named == {f"var(--{name})" for name in ("good", "bad", "faint", "line", "text")}
-
-
-def test_panels_are_kept_apart_by_what_is_neither_light_nor_dark(
-    run: Run, part: Part, model: str, pixels: Pixels
-) -> None:
-    """The page has a light and a dark style, and the seams are in the picture."""
-    part("a.png")
-    run("anomaly", "a.png", "--model", model, "-o", "r")
-    strip = pixels("r/thumbnails/a.jpg")
-    seam = strip[:, 65:67]
-    assert strip.shape == (48, 3 * 64 + 2 * 4, 3)
-    assert np.abs(seam.astype(int) - 128).max() < 40
