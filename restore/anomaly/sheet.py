@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from restore.anomaly.runner import Region
+from restore.anomaly.regions import Region
 
 __all__ = ["MOST_BYTES", "Tile", "sheet_of", "tiles_of"]
 
