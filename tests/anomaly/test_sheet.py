@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.anomaly.runner import Region
+from restore.anomaly.regions import Region
 from restore.anomaly.sheet import MOST_BYTES, sheet_of, tiles_of
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 from restore.anomaly.page import Page, page_of
 from restore.anomaly.records import Record
-from restore.anomaly.runner import Detector, Region
+from restore.anomaly.regions import Region
+from restore.anomaly.runner import Detector
 from restore.anomaly.sheet import sheet_of, tiles_of
 from restore.anomaly.verdict import Verdict
 
