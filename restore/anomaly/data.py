@@ -13,7 +13,7 @@ from torch import Tensor
 
 from restore.anomaly.alignment import Alignment, Registration
 from restore.anomaly.calibration import held_out_count
-from restore.anomaly.part import Part, read_part
+from restore.anomaly.part import Part, check_range, read_part
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.scale import shrunk
 from restore.anomaly.view import WHOLE, View
@@ -267,6 +267,7 @@ class _Reader:
         if self._should_stop():
             raise TrainingStopped("stopped while pictures were read")
         part = read_part(path)
+        check_range(part, str(path))
         return replace(part, pixels=np.clip(np.nan_to_num(part.pixels), 0, 1))
 
 

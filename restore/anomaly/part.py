@@ -22,10 +22,11 @@ from restore.image.picture import Picture, upright, upright_plane
 from restore.image.tiff import check_directory, check_segments
 from restore.image.tiff_damage import decode_page
 
-__all__ = ["Part", "as_part", "read_part"]
+__all__ = ["Part", "as_part", "check_range", "read_part"]
 
 _HEAD_BYTES = 64
 _MOST_BANDS = 64
+_OVERSHOOT = 0.05
 _UNSIGNED, _FLOAT = 1, 3
 
 
@@ -115,6 +116,24 @@ def as_part(image: "Part | ImageLike", name: str = "image") -> Part:
     if isinstance(image, str | PathLike):
         return read_part(image)
     return _part_of(as_picture(image, name))
+
+
+def check_range(part: Part, name: str) -> None:
+    """Refuse samples beyond [0, 1], but for what resampling overshoots; no number counts as none.
+
+    Raises:
+        UnsupportedImage: there are some; says how far they reach, and what to do.
+    """
+    finite = np.isfinite(part.pixels)
+    low = float(np.min(part.pixels, where=finite, initial=0))
+    high = float(np.max(part.pixels, where=finite, initial=0))
+    if low < -_OVERSHOOT or high > 1 + _OVERSHOOT:
+        scale = next((bits for bits in (8, 10, 12, 14, 16) if high < 2**bits), None)
+        hint = f"divide them by {2**scale - 1}" if high > 2 and scale else "scale them to it"
+        raise UnsupportedImage(
+            f"{name}: has samples from {low:.4g} to {high:.4g}, a part's lie in 0..1; {hint}, or "
+            "store the picture in 8 or 16 bits"
+        )
 
 
 def _part_of(picture: Picture) -> Part:

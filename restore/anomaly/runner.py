@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from restore.anomaly.alignment import Registration
+from restore.anomaly.appearance import Onlooker
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.edges import EdgeProfile
+from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
 from restore.anomaly.network import InspectionNetwork
-from restore.anomaly.part import Part, as_part
+from restore.anomaly.part import Part, as_part, check_range
 from restore.anomaly.regions import Region, mask_above, regions_above
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.task import TASK
@@ -33,6 +35,7 @@ __all__ = ["Detector", "Inspection", "draw_samples"]
 _MOST_REGIONS = 1000
 _LARGEST_SCALE = 1000
 _DIGEST_LENGTH = 16
+_LARGEST_UNFAMILIAR_FPR = 0.5
 _LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
@@ -138,6 +141,7 @@ class Detector(Reopened):
         align: off, translation or rotation; None as stored with the weights.
         min_area: area in pixels below which regions do not make a part defective; None as stored
             with the weights.
+        unfamiliar_fpr: share of good parts that may be called unfamiliar; 0 for no such check.
         device: as for ``Placement``.
         precision: as for ``Placement``.
         tile: as for ``Placement``.
@@ -169,6 +173,7 @@ class Detector(Reopened):
         roi: RegionOfInterest | str | None = None,
         align: str | None = None,
         min_area: int | None = None,
+        unfamiliar_fpr: float = UNFAMILIAR_FPR,
         device: str = "auto",
         precision: str = "auto",
         tile: str | int = "auto",
@@ -184,7 +189,8 @@ class Detector(Reopened):
         self.review_threshold = _review_threshold(
             weights, self.calibration, review_fpr, self.threshold
         )
-        self.familiarity_limit: float | None = None
+        self.familiarity = _familiarity(weights) if unfamiliar_fpr else None
+        self.familiarity_limit = _familiarity_limit(self.familiarity, unfamiliar_fpr)
         self.departures = view.departures(stored) if threshold is None else []
         self.network = InspectionNetwork(
             weights,
@@ -193,6 +199,7 @@ class Detector(Reopened):
             edges=_edges(weights),
             view=view,
         )
+        self._onlooker = Onlooker(weights, self.network.scale)
 
     @property
     def weights(self) -> Weights:
@@ -206,9 +213,14 @@ class Detector(Reopened):
 
     @cached_property
     def digest(self) -> str:
-        """Digest of all that scores depend on: network, tensors, scale, edge factors and view."""
+        """Digest of all that verdicts depend on besides thresholds.
+
+        Network, tensors, scale, edge factors, view, and how good parts look.
+        """
         weights = self.weights
         inspection = {"scale": self.network.scale, "edges": self.network.edges.factors}
+        if self.familiarity:
+            inspection |= {"familiarity": self.familiarity.as_mapping()}
         inspection |= self.view.as_mapping()
         settings = asdict(weights.config) | inspection
         tensors = ((key, tensor.numpy()) for key, tensor in weights.tensors.items())
@@ -225,22 +237,30 @@ class Detector(Reopened):
             name: Name of the picture in messages.
 
         Raises:
-            InputError: another number of channels, an unsupported type, or an unreadable file.
+            InputError: another number of channels, samples beyond [0, 1], an unsupported type, or
+                an unreadable file.
         """
         part = as_part(image, name).fitted_to(self.weights.channels)
+        check_range(part, name)
         if part.channels != self.weights.channels:
             raise InputError(
                 f"{name}: has {_channels(part.channels)}; {self.weights.name} was trained on "
                 f"pictures of {_channels(self.weights.channels)}"
             )
         result = self.network(part.pixels, name)
+        judged = self.familiarity(self._onlooker(part)) if self.familiarity else None
+        familiarity = judged.familiarity if judged else None
+        reason = result.placed.reason if result.placed else ""
+        if judged and self.familiarity_limit and judged.familiarity < self.familiarity_limit:
+            reason = judged.reason
         regions, too_small = regions_above(result.scores, self.threshold, self.view.min_area)
         return Inspection(
             score=result.score,
             threshold=self.threshold,
             review_threshold=self.review_threshold,
+            familiarity=familiarity,
             familiarity_limit=self.familiarity_limit,
-            reason=result.placed.reason if result.placed else "",
+            reason=reason,
             regions=tuple(regions[:_MOST_REGIONS]),
             region_count=len(regions),
             largest_area=max((region.area for region in regions), default=0),
@@ -334,6 +354,26 @@ def _review_threshold(
             "give a larger rate than --fpr"
         )
     return quantile
+
+
+def _familiarity(weights: Weights) -> Familiarity | None:
+    stored = weights.provenance.get("familiarity")
+    if stored is None:
+        return None
+    try:
+        if not isinstance(stored, dict):
+            raise WeightsError("how good parts look is invalid")
+        return Familiarity.from_mapping(stored, weights.channels)
+    except WeightsError as error:
+        raise WeightsError(f"{weights.name}: {error}") from error
+
+
+def _familiarity_limit(familiarity: Familiarity | None, rate: float) -> float | None:
+    """Return the familiarity below which a part is unfamiliar, None without such a check."""
+    checked = checked_number(
+        "rate of unfamiliar good parts", rate, 0, _LARGEST_UNFAMILIAR_FPR, "a number from 0 to 0.5"
+    )
+    return checked if familiarity else None
 
 
 def _stored(weights: Weights, key: str, usual: object) -> Any:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from restore.errors import WeightsError
-from restore.models.layers import awaits_tensors, ssim_map
+from restore.models.layers import awaits_tensors, pooled, ssim_map
 
 __all__ = ["Autoencoder", "AutoencoderConfig"]
 
@@ -154,6 +154,21 @@ class Autoencoder(nn.Module):
             return square.mean(dim=1, keepdim=True)
         likelihood = square.sum(dim=1, keepdim=True) / (2 * _PIXEL_SIGMA**2)
         return likelihood + self.config.beta * divergence
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return what the encoder sees of whole pictures, ``(B, D)``.
+
+        Means and standard deviations of the features of all layers but the last.
+
+        Args:
+            pictures: ``(B, C, H, W)`` in [0, 1]; H and W are multiples of 16, whatever the window.
+        """
+        features, levels = (pictures - 0.5).to(self._dtype), []
+        for layer in list(self.encoder)[:-1]:
+            features = layer(features)
+            if isinstance(layer, nn.LeakyReLU):
+                levels.append(features)
+        return pooled(levels)
 
     def inspect(self, pictures: Tensor) -> Tensor:
         """Return reconstruction and score map ``(B, C + 1, window, window)``."""

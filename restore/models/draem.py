@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
-from restore.models.layers import ResidualLevels
+from restore.models.layers import ResidualLevels, pooled
 
 __all__ = ["Draem", "DraemConfig"]
 
@@ -85,6 +85,18 @@ class Draem(nn.Module):
         repair = centred + self.reconstructor(centred)
         evidence = self.discriminator(torch.cat([centred, centred - repair], dim=1))
         return torch.cat([repair + 0.5, evidence], dim=1)
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Return what the discriminator's encoder sees of whole pictures, ``(B, D)``.
+
+        Means and standard deviations of its features, as if the repair changed nothing.
+
+        Args:
+            pictures: as for ``forward``.
+        """
+        centred = (pictures - 0.5).to(self.discriminator.stem.weight.dtype)
+        pairs = torch.cat([centred, torch.zeros_like(centred)], dim=1)
+        return pooled(self.discriminator.encoded(self.discriminator.stem(pairs)))
 
     def smoothed(self, evidence: Tensor) -> Tensor:
         """Return log-odds ``(B, 1, H, W)`` averaged over a square around every pixel."""

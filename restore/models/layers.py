@@ -18,6 +18,7 @@ __all__ = [
     "ResidualLevels",
     "awaits_tensors",
     "conv_relu",
+    "pooled",
     "srgb_encoded",
     "ssim_map",
     "with_sigma_map",
@@ -130,17 +131,39 @@ class ResidualLevels(nn.Module):
         down_and_up = sum(2 * convs * 4**level for level in range(len(self.down)))
         return math.sqrt(_VARIANCE_OF_3X3 * (down_and_up + convs * self.coarsest**2))
 
+    def encoded(self, features: Tensor) -> list[Tensor]:
+        """Return the features of every level on the way down, the finest first."""
+        levels = []
+        for level, down in zip(self.encoder, self.down, strict=False):
+            levels.append(level(features))
+            features = down(levels[-1])
+        return [*levels, self.encoder[-1](features)]
+
     def through_levels(self, features: Tensor) -> Tensor:
         """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``coarsest``."""
-        skips = []
-        for level, down in zip(self.encoder, self.down, strict=False):
-            features = level(features)
-            skips.append(features)
-            features = down(features)
-        features = self.encoder[-1](features)
+        *skips, features = self.encoded(features)
         for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
             features = level(up(features) + skips.pop())
         return features
+
+
+def pooled(levels: Sequence[Tensor]) -> Tensor:
+    """Return means and standard deviations of features over each picture.
+
+    Args:
+        levels: ``(B, C, H, W)`` of any C, H and W.
+
+    Returns:
+        ``(B, D)``, D twice the sum of all C.
+    """
+    return torch.cat(
+        [
+            moment
+            for level in levels
+            for moment in (level.mean(dim=(2, 3)), level.std(dim=(2, 3), correction=0))
+        ],
+        dim=1,
+    )
 
 
 def conv_relu(convolution: nn.Conv2d, features: Tensor) -> Tensor:

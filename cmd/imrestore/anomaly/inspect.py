@@ -118,6 +118,15 @@ class VerdictOptions(ThresholdOptions):
             show_default="no reviews",
         ),
     ] = None
+    unfamiliar_fpr: Annotated[
+        float,
+        typer.Option(
+            "--unfamiliar-fpr",
+            metavar="0..0.5",
+            help="Call pictures unfamiliar that are unlike the good parts as a whole (dark, "
+            "blurred, no part in them), so that this share of good parts is; 0 does not check.",
+        ),
+    ] = 0.001
 
     def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
         """Return the detector of the weights that ``network`` names; see ``Detector``."""
@@ -128,6 +137,7 @@ class VerdictOptions(ThresholdOptions):
             threshold=self.threshold,
             fpr=self.fpr,
             review_fpr=self.review_fpr,
+            unfamiliar_fpr=self.unfamiliar_fpr,
             roi=view.region(),
             align=view.align,
             min_area=view.min_area,
@@ -225,7 +235,11 @@ def _inspect(
         detector = verdict.detector(_named(network), view)
         _check_kept(files.output, kept, detector)
         if not files.quiet:
-            for sentence in (detector.shortfall, *detector.departures):
+            for sentence in (
+                detector.shortfall,
+                *detector.departures,
+                _unchecked(detector, verdict),
+            ):
                 if sentence:
                     say(sentence)
         prepare_result_folders(plan.items, files.output)
@@ -242,6 +256,16 @@ def _inspect(
     if report.exit_code == ExitCode.DONE and fail_on_anomaly and rejected:
         raise typer.Exit(ExitCode.ANOMALIES_FOUND)
     raise typer.Exit(report.exit_code)
+
+
+def _unchecked(detector: "Detector", verdict: VerdictOptions) -> str:
+    """Return a sentence if unfamiliar pictures are not noticed though they should be."""
+    if detector.familiarity or not verdict.unfamiliar_fpr:
+        return ""
+    return (
+        f"{detector.weights.name} does not say how good parts look, so that a picture without a "
+        "part may be called good; add it with `imrestore anomaly calibrate`"
+    )
 
 
 def _counted(results: "Results") -> str:
@@ -349,8 +373,10 @@ def _check_output(report: Path) -> None:
 
 
 def _describe(record: Mapping[str, object]) -> str:
+    reason = f" ({record['reason']})" if record.get("reason") else ""
     line = (
-        "{verdict}, score {score}, threshold {threshold}, {region_count} places, "
+        f"{record['verdict']}{reason}, "
+        "score {score}, threshold {threshold}, {region_count} places, "
         "{model} on {device}, {precision}, {seconds} s"
     ).format_map(record)
     return line + (", gray stored as RGB" if record.get("gray_stored_as_rgb") else "")
