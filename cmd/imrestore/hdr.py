@@ -175,7 +175,8 @@ def hdr(
         float | None,
         typer.Option(
             metavar="V",
-            help="Sample value, where 1 is white, from which on a channel is saturated.",
+            help="Sample value, where 1 is white (of RAW files the white level that they state), "
+            "from which on a channel is saturated.",
             show_default="estimated for each picture; 1 with --mode optics",
             callback=_sample,
         ),
@@ -227,7 +228,7 @@ def hdr(
     beside = {kind: ending for kind, ending in BESIDE.items() if wanted[kind]}
     options = (
         _Option("--psf", psf is not None, (_OPTICS, _SIMULATE)),
-        _Option("--saturation", saturation is not None, (_SINGLE, _OPTICS)),
+        _Option("--saturation", saturation is not None, (_SINGLE, _OPTICS, _MERGE)),
         _Option("--model", network.model != "auto", (_SINGLE, _OPTICS, _SIMULATE)),
         _Option("--bits", bits != _BITS, (_SIMULATE,)),
         _Option("--exposure auto", exposure == "auto", (_SIMULATE,)),
@@ -257,6 +258,7 @@ def hdr(
             grouping=Grouping(gap_s=gap, size=group, by_folder=by_folder),
             align=align,
             deghost=None if deghost == "off" else float(usual.get(deghost, deghost)),
+            saturation=saturation,
             is_linear=linear,
             exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
         )

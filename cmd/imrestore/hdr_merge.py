@@ -29,6 +29,7 @@ def merge(
     grouping: "Grouping",
     align: bool,
     deghost: float | None,
+    saturation: float | None,
     is_linear: bool,
     exposure_stops: float,
 ) -> None:
@@ -43,6 +44,7 @@ def merge(
         grouping: How the inputs are parted into brackets.
         align: Register the exposures.
         deghost: Standard deviations beyond which a frame is left out, or None.
+        saturation: Sample from which on a channel is saturated; None to find it in each frame.
         is_linear: Integer samples are linear.
         exposure_stops: Stops to brighten the results by.
     """
@@ -58,6 +60,7 @@ def merge(
                 bracket.exposures,
                 align=align,
                 deghost=deghost,
+                saturation=saturation,
                 is_linear=is_linear,
                 exposure_stops=exposure_stops,
             )

@@ -1,17 +1,20 @@
-"""LibRaw's demosaicking of mosaics in memory, with which others are compared."""
+"""LibRaw's demosaicking of mosaics in memory."""
 
 import io
+import math
 from dataclasses import replace
 
 import numpy as np
 import rawpy
 from numpy.typing import NDArray
 
+from restore.image.develop import gains_of
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 
-__all__ = ["demosaicked"]
+__all__ = ["demosaicked", "light_of_sensor"]
 
+_PEDESTAL = 0.01
 _LEAST_PX = 512
 """Smallest side of an X-Trans picture that LibRaw demosaics."""
 
@@ -32,6 +35,38 @@ def demosaicked(raw: RawPicture) -> NDArray[np.float32]:
         )
     cut = samples[: raw.height, : raw.width].transpose(2, 0, 1)
     return np.ascontiguousarray(cut, dtype=np.float32) / np.float32(65535)
+
+
+def light_of_sensor(raw: RawPicture) -> NDArray[np.float32]:
+    """Return LibRaw's linear camera RGB without white balance and unclipped, ``[3, H, W]``.
+
+    Black is 0 and the file's white level 1. Noise below black stays negative. While LibRaw
+    interpolates, which it does best with white balance, black lies on a pedestal and white so far
+    down that no factor clips it. The samples of a monochrome sensor are given three times.
+    """
+    black = np.array(raw.black_level, dtype=np.float64)
+    span = raw.white_level - float(black.max())
+    if raw.is_monochrome:
+        light = (raw.mosaic.astype(np.float32) - np.float32(black[1])) / np.float32(span)
+        return np.repeat(light[None], 3, axis=0)
+    red, green, blue, second = raw.black_level
+    gains = gains_of(raw.white_balance)
+    pedestal = min(float(black.min()), _PEDESTAL * span)
+    most = float(gains.max())
+    lowered = replace(
+        raw,
+        black_level=(red - pedestal, green - pedestal, blue - pedestal, second - pedestal),
+        white_level=math.ceil(raw.white_level * most),
+        saturation=None,
+    )
+    light = demosaicked(lowered)
+    # In digital numbers above the pedestal: LibRaw brings the largest factor's white to 1.
+    light *= np.float32(lowered.white_level - float(black.max()) + pedestal)
+    for channel, gain in zip(light, gains, strict=True):
+        channel *= np.float32(1 / gain)
+        channel -= np.float32(pedestal)
+    light /= np.float32(span)
+    return light
 
 
 def _enlarged(raw: RawPicture) -> RawPicture:

@@ -69,6 +69,8 @@ _NARROW = 0.0025
 _LEAST_SAMPLES = 24
 _DENSER, _MOST_BEYOND = 4.0, 0.02
 _STEPS_BELOW, _LEAST_OCCUPIED = 8, 5
+# Of a small picture, few samples lie just below.
+_FAR_STEP, _LEAST_OCCUPIED_FAR = 0.05, 7
 # Shares of a normal distribution above its median, and above one sigma below it.
 _MEDIAN_AND_SIGMA, _SIGMAS = (0.5, 0.8413), 3.0
 _EVEN_SHARE, _EVEN_LEVEL = 0.9, 0.85
@@ -127,16 +129,15 @@ def _clipped_from(counts: NDArray[np.int64], black: float, white: float) -> floa
         white: code at which the sensor is said to saturate.
     """
     half = max(1, round(_NARROW * (white - black)))
-    # Samples within ``half`` codes of each code.
-    sums = np.concatenate([[0], np.cumsum(counts)])
-    codes = np.arange(_CODES)
-    around = sums[np.minimum(codes + half + 1, _CODES)] - sums[np.maximum(codes - half, 0)]
+    sums, around = _sums_around(counts, half)
     lowest = int(black + _LOWEST_CLIPPING * (white - black))
     peak = lowest + int(np.argmax(around[lowest:]))
     first, last = max(peak - half, 0), min(peak + half, _CODES - 1)
     mass = int(around[peak])
-    edges = first - (2 * half + 1) * np.arange(_STEPS_BELOW + 1)[::-1]
-    below = np.diff(sums[np.maximum(edges, 0)])
+    below, far_below = (
+        np.diff(sums[np.maximum(first - step * np.arange(_STEPS_BELOW + 1)[::-1], 0)])
+        for step in (2 * half + 1, round(_FAR_STEP * (white - black)))
+    )
     beyond = sums[-1] - sums[min(last + half, _CODES - 1) + 1]
     if (
         mass < _LEAST_SAMPLES
@@ -144,7 +145,10 @@ def _clipped_from(counts: NDArray[np.int64], black: float, white: float) -> floa
         or mass < _DENSER * max(float(np.median(below)), 1.0)
         or beyond > _MOST_BEYOND * mass
         # An even surface stands alone in the histogram; light that clips comes up to the peak.
-        or np.count_nonzero(below) < _LEAST_OCCUPIED
+        or (
+            np.count_nonzero(below) < _LEAST_OCCUPIED
+            and np.count_nonzero(far_below) < _LEAST_OCCUPIED_FAR
+        )
     ):
         return None
     start = max(peak - 3 * half, 0)
@@ -159,11 +163,24 @@ def _clipped_from(counts: NDArray[np.int64], black: float, white: float) -> floa
 
 def _even_level(counts: NDArray[np.int64], white: float) -> float | None:
     """Return the lowest code of a frame that is saturated as a whole, in every colour alike."""
-    highest = int(np.argmax(counts.sum(axis=0)))
-    if highest < _EVEN_LEVEL * white or highest >= white:
+    half = max(1, round(_NARROW * white))
+    peak = int(np.argmax(_sums_around(counts.sum(axis=0), half)[1]))
+    if peak < _EVEN_LEVEL * white or peak >= white:
         return None
-    shares = counts[:, highest] / counts.sum(axis=1)
-    return float(highest) if (shares >= _EVEN_SHARE).all() else None
+    window = counts[:, max(peak - half, 0) : peak + half + 1]
+    shares = window.sum(axis=1) / counts.sum(axis=1)
+    if (shares < _EVEN_SHARE).any():
+        return None
+    return float(max(peak - half, 0) + int(np.argmax(window.any(axis=0))))
+
+
+def _sums_around(
+    counts: NDArray[np.int64], half: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the samples below each code ``[65537]`` and within ``half`` of it ``[65536]``."""
+    sums = np.concatenate([[0], np.cumsum(counts)])
+    codes = np.arange(_CODES)
+    return sums, sums[np.minimum(codes + half + 1, _CODES)] - sums[np.maximum(codes - half, 0)]
 
 
 def _unless_exceeded(counts: NDArray[np.int64], level: float, white: float) -> float:

@@ -150,7 +150,7 @@ def test_what_does_not_fit_is_said_in_one_line(
         (["--model", plain, "--psf", "other.npy"], "--psf goes with"),
         (["--model", plain, "--exposures", "1,2"], "--mode merge"),
         (["--mode", "merge", "--simulate"], "--simulate"),
-        (["--mode", "merge", "--saturation", "0.9"], "--mode single or --mode optics"),
+        (["--simulate", "--saturation", "0.9"], "--mode single or --mode optics or --mode merge"),
         (["--simulate", "--model", coded, "--saturation", "0.9"], "--saturation goes with"),
         (["--mode", "merge", "--model", plain], "--model goes with"),
         (["--model", plain, "--bits", "10"], "--bits goes with --simulate"),

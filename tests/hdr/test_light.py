@@ -2,7 +2,6 @@
 
 import io
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -13,11 +12,9 @@ from PIL import Image
 
 from restore.errors import OutputError
 from restore.hdr.data import view, wrapped
-from restore.hdr.merge.frames import demosaiced
 from restore.hdr.radiance import tone_mapped, write_gain_map
 from restore.image.codec import SampleEncoding
 from restore.image.picture import Picture, Transfer
-from restore.image.raw_picture import RawPicture
 
 HEIGHT = 90
 
@@ -87,22 +84,6 @@ def test_a_gain_map_is_a_jpeg_that_holds_light_beyond_white(size: tuple[int, int
 def test_what_is_too_small_for_a_gain_map_is_refused() -> None:
     with pytest.raises(OutputError, match="--format exr"):
         write_gain_map(_light(np.ones((3, 1, 1))))
-
-
-@pytest.mark.parametrize("pattern", [[[0, 1], [3, 2]], [[2, 3], [1, 0]]])
-def test_interpolation_keeps_what_was_measured_and_flat_colours(pattern: list[list[int]]) -> None:
-    colours = np.array([0.2, 0.5, 0.8])
-    cfa = np.array(pattern, dtype=np.uint8)
-    tiled = np.tile(np.where(cfa == 3, 1, cfa), (8, 8))
-    mosaic = np.round(100 + colours[tiled] * 1000).astype(np.uint16)
-    raw = RawPicture(mosaic=mosaic, cfa=cfa, black_level=(100,) * 4, white_level=1100)
-    planes = demosaiced(raw)
-    for plane, colour in zip(planes, colours, strict=True):
-        np.testing.assert_allclose(plane, colour, atol=1e-5)
-    spotted = mosaic.copy()
-    spotted[6, 7] += 50
-    planes = demosaiced(replace(raw, mosaic=spotted))
-    assert planes[tiled[6, 7], 6, 7] == pytest.approx(colours[tiled[6, 7]] + 0.05, abs=1e-5)
 
 
 def test_a_file_of_light_can_carry_attributes(tmp_path: Path) -> None:

@@ -11,18 +11,17 @@ from restore.hdr.merge.align import warped
 from restore.hdr.merge.response import Response
 from restore.image.colour import REC709_LUMINANCE, linear_to_srgb
 from restore.image.decode import decode
+from restore.image.demosaic import light_of_sensor
 from restore.image.develop import camera_to_srgb, gains_of
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import is_raw, read_raw
-from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, normalised
+from restore.image.raw_picture import RawPicture
 from restore.image.saturation import saturation_levels
 from restore.image.tone import light_of, tone_of
 
 __all__ = [
     "Frame",
     "FrameReader",
-    "demosaiced",
-    "linear_srgb",
     "luminance",
     "moved",
     "variance",
@@ -32,6 +31,8 @@ _FADE, _FULL = 0.8, 0.97
 """Shares of white between which a sample loses its weight: noise spreads clipped ones below 1."""
 _READ_NOISE = {8: 0.004, 16: 0.0005}
 _LARGEST = 1e9
+_AROUND = {1: 1, 2: 3, 6: 5}
+"""Side of the square from which colours are interpolated, by the period of the filter."""
 _PHOTONS = np.float32(1000)
 """Photons that a sensor's white stands for: few, so that reading counts where it is dark."""
 
@@ -66,10 +67,13 @@ class FrameReader:
     Attributes:
         is_linear: Whether integer samples are linear.
         white_balance: White balance of RAW files; None for each file's own.
+        saturation: Sample in (0, 1] from which on a channel is saturated, in RAW files of the range
+            from black to the white level; None to find it in each frame.
     """
 
     is_linear: bool
     white_balance: tuple[float, float, float] | None = None
+    saturation: float | None = None
 
     def balanced_as(self, path: Path) -> "FrameReader":
         """Return a reader that gives all RAW files the white balance of one.
@@ -101,7 +105,7 @@ class FrameReader:
             light = picture.pixels
         else:
             picture, is_linear = self.picture(path)
-            light, share = _light(picture, None if is_linear else response)
+            light, share = _light(picture, None if is_linear else response, self.saturation)
         return Frame(
             light=light,
             use=_use(share),
@@ -113,34 +117,72 @@ class FrameReader:
         )
 
     def _developed(self, path: Path) -> tuple[Picture, NDArray[np.float32]]:
-        """Return a RAW file's light, and its brightest channel over the sensor's white, ``[H, W]``.
-
-        White balance and colour matrix come after the sensor: light above 1 may be well measured.
-        """
+        """Return a RAW file's light, and what share of saturation it and its neighbours reach."""
         raw = read_raw(path)
-        camera = demosaiced(raw)
-        share = camera.max(axis=0)
-        light = linear_srgb(
-            replace(raw, white_balance=self.white_balance or raw.white_balance), camera
-        )
-        # A colour matrix would hide what saturated; white must stay white.
-        light[:, share >= 1] = np.maximum(light[:, share >= 1], 1)
+        if self.saturation is not None:
+            raw = _saturated_at(raw, self.saturation)
+        gains = gains_of(self.white_balance or raw.white_balance)
+        camera = light_of_sensor(raw)
+        saturated = camera >= (_FULL * _saturation(raw))[:, None, None]
+        if not raw.is_monochrome:
+            camera *= gains[:, None, None]
+        # Sensor white is not white once it is balanced: what saturated is as bright as the others.
+        brightest = camera.max(axis=0)
+        np.copyto(camera, brightest, where=saturated)
+        light = camera if raw.is_monochrome else _in_srgb(camera, camera_to_srgb(raw))
+        rows, columns = raw.shown
         picture = Picture(
-            pixels=light,
+            pixels=light[:, rows, columns],
             bit_depth=16,
             is_float=True,
             transfer=Transfer.LINEAR,
             exif=raw.exif,
             orientation=raw.orientation,
         )
-        return picture, share
+        return picture, _share(raw)[rows, columns]
+
+
+def _saturated_at(raw: RawPicture, share: float) -> RawPicture:
+    """Return a file whose sensor saturates at a share of the white level that it states."""
+    red, green, blue, second = (
+        black + share * (raw.white_level - black) for black in raw.black_level
+    )
+    return replace(raw, saturation=(red, green, blue, second))
+
+
+def _saturation(raw: RawPicture) -> NDArray[np.float32]:
+    """Return the light at which red, green and blue saturate, in units of ``light_of_sensor``."""
+    span = raw.white_level - max(raw.black_level)
+    levels = zip(raw.saturated_from, raw.black_level, strict=True)
+    red, green, blue, second = ((level - black) / span for level, black in levels)
+    return np.array([red, min(green, second), blue], dtype=np.float32)
+
+
+def _share(raw: RawPicture) -> NDArray[np.float32]:
+    """Return the highest share of its saturation that a sample around each pixel has, ``[H, W]``.
+
+    The neighbourhood is that from which colours are interpolated.
+    """
+    period = len(raw.cfa)
+    share = np.empty(raw.mosaic.shape, dtype=np.float32)
+    for row in range(period):
+        for column in range(period):
+            colour = raw.cfa[row, column]
+            black, white = raw.black_level[colour], raw.saturated_from[colour]
+            samples = raw.mosaic[row::period, column::period].astype(np.float32)
+            share[row::period, column::period] = (samples - black) / np.float32(white - black)
+    around: NDArray[np.float32] = ndimage.maximum_filter(share, size=_AROUND[period])
+    return around
 
 
 def _light(
-    picture: Picture, response: Response | None
+    picture: Picture, response: Response | None, saturation: float | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return light ``[3, H, W]`` and its share of white; without a response, samples are linear."""
-    levels = saturation_levels(picture.pixels, is_lossy=picture.is_lossy)
+    if saturation is None:
+        levels = saturation_levels(picture.pixels, is_lossy=picture.is_lossy)
+    else:
+        levels = np.full(picture.channels, saturation, dtype=np.float32)
     samples = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
     whites = np.broadcast_to(np.minimum(levels, _LARGEST), (3,))
     light = np.empty(samples.shape, dtype=np.float32)
@@ -189,39 +231,7 @@ def _use(share: NDArray[np.float32]) -> NDArray[np.float32]:
     return use
 
 
-_BAYER = np.array([0.5, 1.0, 0.5])
-_XTRANS = np.array([0.25, 0.5, 1.0, 0.5, 0.25])
-
-
-def demosaiced(raw: RawPicture) -> NDArray[np.float32]:
-    """Return linear camera RGB ``[3, H, W]``, black at 0 and the sensor's white at 1.
-
-    Each missing colour is the weighted mean of its nearest samples, for any filter pattern: on
-    Bayer sensors, bilinear interpolation. Measured samples are kept.
-    """
-    height, width = raw.mosaic.shape
-    tiles = (-(-height // len(raw.cfa)), -(-width // len(raw.cfa)))
-    cfa = np.tile(raw.cfa, tiles)[:height, :width]
-    light = normalised(raw)
-    cfa[cfa == SECOND_GREEN] = GREEN
-    kernel = (_XTRANS if raw.is_xtrans else _BAYER).astype(np.float32)
-    planes = np.empty((3, height, width), dtype=np.float32)
-    for colour, plane in enumerate(planes):
-        here = cfa == colour
-        weight = _smoothed(here.astype(np.float32), kernel)
-        plane[...] = _smoothed(light * here, kernel) / np.maximum(weight, 1e-6)
-        plane[here] = light[here]
-    return planes
-
-
-def linear_srgb(raw: RawPicture, camera: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return ``camera`` RGB with the file's white balance, in sRGB's primaries, linear."""
-    balanced = camera * gains_of(raw.white_balance)[:, None, None]
-    colours: NDArray[np.float32] = np.tensordot(camera_to_srgb(raw), balanced, axes=1)
+def _in_srgb(camera: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return white-balanced camera RGB in sRGB's primaries, linear."""
+    colours: NDArray[np.float32] = np.tensordot(matrix, camera, axes=1)
     return colours
-
-
-def _smoothed(plane: NDArray[np.float32], kernel: NDArray[np.float32]) -> NDArray[np.float32]:
-    rows = ndimage.correlate1d(plane, kernel, axis=0, mode="mirror")
-    result: NDArray[np.float32] = ndimage.correlate1d(rows, kernel, axis=1, mode="mirror")
-    return result

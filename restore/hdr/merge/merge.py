@@ -36,12 +36,13 @@ def merge_bracket(
     is_linear: bool = False,
     exposure_stops: float = 0.0,
     deghost: float | None = DEVIATIONS,
+    saturation: float | None = None,
 ) -> Radiance:
     """Merge a bracket, or average a burst of equal exposures.
 
     Frames are made linear (by sRGB's curve, or by the camera's own where that does not explain the
     bracket, see ``estimate_response``; RAW files by black level, the white balance of the middle
-    exposure, interpolation and the camera's matrix), registered to the middle exposure, and
+    exposure, LibRaw's demosaicking and the camera's matrix), registered to the middle exposure, and
     averaged with the weights of the least noise: each sample counts by the square of its exposure
     over its variance, shot noise plus read noise (Hasinoff et al., "Noise-optimal capture for high
     dynamic range photography", CVPR 2010), and fades out towards the sensor's saturation.
@@ -55,6 +56,7 @@ def merge_bracket(
         exposure_stops: Stops by which the result is brightened.
         deghost: Standard deviations of the noise beyond which a frame shows something else, or
             None to use every frame everywhere.
+        saturation: Sample in (0, 1] from which on a channel is saturated, see ``FrameReader``.
 
     Returns:
         Scene-linear light, 1 the white of the middle exposure.
@@ -66,7 +68,9 @@ def merge_bracket(
     started = time.perf_counter()
     lights = _checked(exposures)
     middle = _by_light(lights)[(len(lights) - 1) // 2]
-    reader = FrameReader(is_linear=is_linear).balanced_as(exposures[middle].path)
+    reader = FrameReader(is_linear=is_linear, saturation=saturation).balanced_as(
+        exposures[middle].path
+    )
     survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
     _check_order(exposures, lights, survey)
     response = _response(survey, lights)
