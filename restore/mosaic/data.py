@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from restore.image.raw_picture import GREEN, REFERENCE_CFA, SECOND_GREEN
 from restore.mosaic.planes import Normalised, normalised_planes
 from restore.noise.bayer import random_cameras, unprocess
-from restore.noise.sensor import poisson, random_profiles
+from restore.noise.iso import random_iso_levels
+from restore.noise.readout import filter_colours
+from restore.noise.sensor import poisson
 
 __all__ = ["FILTERS", "Mosaics", "captured", "in_blocks", "planes_of", "sensor_masks"]
 
@@ -81,7 +82,7 @@ def captured(
         light = light * 2 ** uniform(_DARKEST, _BRIGHTEST, 1, 1, 1)
     masks = sensor_masks(filter_kind, *clean.shape[2:]).to(clean)
     seen = ((light * masks).sum(1) / masks.sum(0)).clamp(0, 1)
-    a, b = (each[:, None, None] for each in profiles or random_profiles(count, generator))
+    a, b = (each[:, None, None] for each in profiles or random_iso_levels(count, generator))
     step = torch.tensor(_STEPS, device=clean.device)[
         torch.randint(len(_STEPS), (count, 1, 1), generator=generator, device=clean.device)
     ]
@@ -113,10 +114,7 @@ def sensor_masks(filter_kind: str, height: int, width: int) -> Tensor:
     """Return ``(3, H, W)``: 1 where the sensor sees red, green and blue."""
     if filter_kind == "mono":
         return torch.ones(3, height, width)
-    cfa = torch.from_numpy(REFERENCE_CFA[6 if filter_kind == "xtrans" else 2]).long()
-    cfa = torch.where(cfa == SECOND_GREEN, GREEN, cfa)
-    side = len(cfa)
-    colours = cfa.repeat(-(-height // side), -(-width // side))[:height, :width]
+    colours = filter_colours(6 if filter_kind == "xtrans" else 2, height, width)
     return F.one_hot(colours, 3).permute(2, 0, 1).float()
 
 

@@ -1,7 +1,5 @@
 """The precision measurement and the trial run of weights of denoisers of RAW mosaics."""
 
-import math
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from restore.engine.runner import Runner
 from restore.image.colour import linear_to_srgb
 from restore.models.mosaic_resunet import MosaicResUNet
 from restore.mosaic.data import captured
+from restore.noise.iso import median_noise
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
 from restore.weights.verify import Trial
@@ -21,12 +20,9 @@ __all__ = ["LEVELS", "measurement", "training_noise", "trial"]
 LEVELS = (100.0, 800.0, 6400.0, 25600.0)
 """ISO speeds of the measurement."""
 
-_A_PER_ISO = 2.2e-8
-_SLOPE, _BIAS = 1.239, -3.27
-
 
 def measurement(weights: Weights) -> Measurement | None:
-    """Return how they are measured: on Bayer mosaics with the noise of a usual camera.
+    """Return how they are measured: on Bayer mosaics with the noise of the median camera.
 
     None for converted networks, which run in float32.
     """
@@ -42,13 +38,12 @@ def measurement(weights: Weights) -> Measurement | None:
 
 
 def _noisy(_weights: Weights, clean: Tensor, iso: float, seed: int) -> Example:
-    a = _A_PER_ISO * iso
-    profile = torch.tensor([a]), torch.tensor([math.exp(_SLOPE * math.log(a) + _BIAS)])
+    a, b = (torch.tensor([level]) for level in median_noise(iso))
     mosaics = captured(
         clean[None],
         torch.Generator().manual_seed(seed),
         filter_kind="bayer",
-        profiles=profile,
+        profiles=(a, b),
         exact=True,
     )
     samples, scale = mosaics.samples[0], mosaics.normalised.scale[0]

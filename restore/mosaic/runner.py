@@ -17,7 +17,7 @@ from restore.errors import UnsupportedImage
 from restore.image.raw import as_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
 from restore.mosaic.task import TASK
-from restore.mosaic.tiles import ALL_COLOURS, SAMPLES, KSigmaTile, NormalisedTile
+from restore.mosaic.tiles import ALL_COLOURS, KSigmaTile, NormalisedTile
 from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile
 from restore.reopen import Reopened
 
@@ -96,7 +96,7 @@ class MosaicDenoiser(Reopened):
     ) -> DenoisedMosaic:
         """Denoise a mosaic.
 
-        Samples at or above white stay as they are, and no result lies above white.
+        Saturated samples stay as they are, and no result lies above saturation.
 
         Args:
             source: ``RawPicture`` of any size, or the path of a camera's RAW file.
@@ -116,7 +116,7 @@ class MosaicDenoiser(Reopened):
         started = time.perf_counter()
         known = estimate_profile(raw) if profile is None else profile
         mosaic = raw.mosaic if strength == 0 else self._denoised(raw, known, strength)
-        sensor = {1: "monochrome", 2: raw.pattern.upper(), 6: "X-Trans"}[len(raw.cfa)]
+        sensor = "X-Trans" if raw.is_xtrans else raw.pattern.upper()
         return DenoisedMosaic(
             raw=replace(raw, mosaic=mosaic),
             before=raw,
@@ -150,8 +150,8 @@ class MosaicDenoiser(Reopened):
             tile = NormalisedTile(profile, strength, least_read=step**2 / 12)
         results: list[NDArray[np.uint16]] = []
 
-        def take(area: Area, original: Pixels, restored: Pixels) -> None:
-            grid.store(results[-1], area, original, restored)
+        def take(area: Area, _original: Pixels, restored: Pixels) -> None:
+            grid.store(results[-1], area, restored)
 
         def begin() -> Callable[[Area, Pixels, Pixels], None]:
             results[:] = [raw.mosaic.copy()]
@@ -185,6 +185,7 @@ class _Grid:
         self._colours = colours.astype(np.float32)
         self._black = np.asarray(raw.black_level, np.float32)[raw.cfa]
         self._range = np.float32(raw.white_level) - self._black
+        self._saturated = np.asarray(raw.saturated_from, np.float32)[raw.cfa]
 
     def _places(self, area: Area) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         rows, columns = (
@@ -207,9 +208,7 @@ class _Grid:
         codes = self._of_pattern(self._colours, area)
         return np.concatenate([_in_blocks(stored), _in_blocks(codes)])
 
-    def store(
-        self, mosaic: NDArray[np.uint16], area: Area, original: Pixels, restored: Pixels
-    ) -> None:
+    def store(self, mosaic: NDArray[np.uint16], area: Area, restored: Pixels) -> None:
         """Write the result of an area into ``mosaic``, except where the sensor is saturated."""
         rows, columns = self._places(area)
         # Rows and columns that were added before or after the mosaic repeat others.
@@ -219,12 +218,14 @@ class _Grid:
         ]
         levels = _as_mosaic(restored) * self._of_pattern(self._range, area)
         levels += self._of_pattern(self._black, area)
-        levels = np.rint(levels).clip(0, self._raw.white_level)
-        kept = _as_mosaic(original[:SAMPLES]) >= 1
+        saturated = self._of_pattern(self._saturated, area)
+        levels = np.rint(levels).clip(0, saturated)
+        cut = (inner[0], inner[1])
         rows, columns = rows[inner[0]], columns[inner[1]]
         place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        cut = (inner[0], inner[1])
-        mosaic[place] = np.where(kept[cut], mosaic[place], levels[cut].astype(np.uint16))
+        stored = mosaic[place]
+        kept = stored >= saturated[cut]
+        mosaic[place] = np.where(kept, stored, levels[cut].astype(np.uint16))
 
 
 def _in_blocks(mosaic: Pixels) -> Pixels:

@@ -18,6 +18,7 @@ from restore.mosaic.data import FILTERS, Mosaics, captured
 from restore.mosaic.planes import UNIT
 from restore.mosaic.recipe import MosaicRecipe
 from restore.mosaic.task import TASK
+from restore.noise.iso import usual_read
 from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
 from restore.training.loop import Forward
 from restore.training.schedule import Progress
@@ -156,13 +157,12 @@ class MosaicValidation:
         generator = torch.Generator().manual_seed(seed)
         self.held_out = []
         for index, (a, picture) in enumerate(product(_VALIDATION_A, pictures)):
-            b = float(torch.tensor(a).log().mul(1.239).sub(3.27).exp())
             self.held_out.append(
                 captured(
                     picture[None].float() / 255,
                     generator,
                     filter_kind=FILTERS[index % len(FILTERS)],
-                    profiles=(torch.tensor([a]), torch.tensor([b])),
+                    profiles=(torch.tensor([a]), torch.tensor([usual_read(a)])),
                     exact=True,
                 )
             )

@@ -6,6 +6,7 @@ rounds, and the black level is slightly off. The levels below are those that the
 five cameras.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,15 @@ from torch import Tensor
 
 from restore.noise.sensor import poisson
 
-__all__ = ["CAMERAS", "DarkNoise", "NoiseLine", "SensorProfile", "add_dark_noise", "random_noise"]
+__all__ = [
+    "CAMERAS",
+    "DarkNoise",
+    "NoiseLine",
+    "SensorProfile",
+    "add_dark_noise",
+    "noise_at",
+    "random_noise",
+]
 
 _BLACK_ERROR_DN = 0.2
 _LOGISTIC_BELOW = 1e-4
@@ -124,6 +133,33 @@ def random_noise(count: int, cameras: Sequence[str], generator: torch.Generator)
         shape=uniform([profile.shape for profile in profiles]),
         row_sigma=level([profile.row for profile in profiles]),
         black_error=_BLACK_ERROR_DN * torch.randn((count, 3), generator=generator, device=device),
+    )
+
+
+_LOWEST_ISO = 100.0
+
+
+def noise_at(camera: str, iso: float) -> DarkNoise:
+    """Return the mean noise of a camera at an ISO speed, of one picture.
+
+    The lowest gain is that of ISO 100. Above the highest, the lines are continued.
+
+    Args:
+        camera: key of ``CAMERAS``.
+        iso: speed, at least 100.
+    """
+    profile = CAMERAS[camera]
+    log_gain = math.log(profile.gain[0] * iso / _LOWEST_ISO)
+
+    def level(line: NoiseLine) -> Tensor:
+        return torch.tensor([math.exp(line.slope * log_gain + line.bias)])
+
+    return DarkNoise(
+        gain=torch.tensor([math.exp(log_gain)]),
+        read_scale=level(profile.read),
+        shape=torch.tensor([sum(profile.shape) / 2]),
+        row_sigma=level(profile.row),
+        black_error=torch.zeros(1, 3),
     )
 
 

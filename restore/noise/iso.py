@@ -12,7 +12,14 @@ from torch import Tensor
 
 from restore.noise.eld import DarkNoise
 
-__all__ = ["MEDIAN_NOISE", "dark_noise", "median_noise", "random_iso_noise"]
+__all__ = [
+    "MEDIAN_NOISE",
+    "dark_noise",
+    "median_noise",
+    "random_iso_levels",
+    "random_iso_noise",
+    "usual_read",
+]
 
 MEDIAN_NOISE: Mapping[float, tuple[float, float]] = {
     100: (3.2e-6, 2.8e-9),
@@ -41,19 +48,33 @@ def median_noise(iso: float) -> tuple[float, float]:
     return shot, read
 
 
+def usual_read(shot: float) -> float:
+    """Return the b that cameras with this a have on average."""
+    return math.exp(_READ_SLOPE * math.log(shot) + _READ_BIAS)
+
+
+def random_iso_levels(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw a and b of ``count`` pictures, from ISO 100 to 25600 of good and bad cameras, ``(B,)``.
+
+    Args:
+        count: number of pictures.
+        generator: on the device of the result.
+    """
+    low, high = math.log(_LEAST_SHOT), math.log(_MOST_SHOT)
+    log_shot = low + (high - low) * torch.rand(count, generator=generator, device=generator.device)
+    spread = _READ_SPREAD * torch.randn(count, generator=generator, device=generator.device)
+    return log_shot.exp(), (_READ_SLOPE * log_shot + _READ_BIAS + spread).exp()
+
+
 def random_iso_noise(count: int, range_dn: float, generator: torch.Generator) -> DarkNoise:
-    """Draw the noise of ``count`` pictures, from ISO 100 to 25600 of good and bad cameras.
+    """Draw the noise of ``count`` pictures, see ``random_iso_levels``.
 
     Args:
         count: number of pictures.
         range_dn: digital numbers from black to saturation.
         generator: on the device of the result.
     """
-    low, high = math.log(_LEAST_SHOT), math.log(_MOST_SHOT)
-    log_shot = low + (high - low) * torch.rand(count, generator=generator, device=generator.device)
-    spread = _READ_SPREAD * torch.randn(count, generator=generator, device=generator.device)
-    log_read = _READ_SLOPE * log_shot + _READ_BIAS + spread
-    return dark_noise(log_shot.exp(), log_read.exp(), range_dn)
+    return dark_noise(*random_iso_levels(count, generator), range_dn)
 
 
 def dark_noise(shot: Tensor, read: Tensor, range_dn: float) -> DarkNoise:

@@ -34,11 +34,18 @@ _LEAST_A, _LEAST_B = 1e-8, 1e-12
 _SLOPE, _BIAS, _SPREAD = 1.239, -3.27, 1.07
 """ln b = slope ln a + bias +- spread: a line through the profiles of 433 camera models."""
 
-_FLAT = (1.25, 1.5, 2.0, 3.0, 5.0, math.inf)
-_LEAST_BLOCKS, _LEAST_SHARE = 200, 0.02
-_ROUNDS = 8
+_BASE_A = 1e-5
+"""a of a sensor that counts 100,000 electrons at ISO 100; those of most count up to e times more or
+fewer."""
+
+_USUAL_A, _USUAL_SPREAD = 1e-4, 3.0
+_DARK = 1e-3
+
+_FLAT, _FLATTEST = 1.25, 0.05
+_LEAST_IN_BIN, _LEAST_BLOCKS, _LEAST_SHARE = 20, 200, 0.02
+_ROUNDS = 5
 _BINS = 24
-_MOST_WEIGHT = 2000.0
+_MOST_WEIGHT = 500.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +92,8 @@ def estimate_profile(raw: RawPicture) -> NoiseProfile:
     All colours get the same numbers: they share the sensor's amplifier. Only fine diagonal detail
     counts, of blocks that coarser detail shows to be flat; saturated and clipped blocks are left
     out. At most 2.4 million samples are looked at, evenly spread. Where a picture says little, as
-    about read noise without shadows, the numbers lean towards those of 433 camera models.
+    about read noise without shadows, or about any noise where all is texture, the numbers lean
+    towards those that are usual at its ISO speed.
 
     Args:
         raw: picture of any colour filter and size.
@@ -94,9 +102,8 @@ def estimate_profile(raw: RawPicture) -> NoiseProfile:
         a and b; the usual ones of a low ISO where there is nothing to measure, as in a picture
         that is saturated everywhere.
     """
-    blocks = _blocks(raw)
-    a, b = _fit(blocks)
-    return NoiseProfile(a=(a, a, a), b=(b, b, b))
+    fit = _fit(_blocks(raw), raw.iso)
+    return NoiseProfile(a=(fit.a,) * 3, b=(fit.b,) * 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +149,11 @@ def _tiles(raw: RawPicture) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     across = [-(-size // side) for size in stored.shape[1:]]
     black = np.tile(black, across)[: stored.shape[1], : stored.shape[2]]
     samples = (stored - black) / (np.float32(raw.white_level) - black)
-    lowest, highest = stored.min(), samples.max()
-    is_valid = samples < _TOP * min(1.0, float(highest))
-    is_lowest = stored == lowest
+    top = (min(raw.saturated_from) - max(raw.black_level)) / (
+        raw.white_level - max(raw.black_level)
+    )
+    is_valid = samples < _TOP * top
+    is_lowest = stored == stored.min()
     if is_lowest.mean() > _PILED:
         is_valid &= ~is_lowest
     return samples, is_valid
@@ -187,51 +196,78 @@ def _of_blocks(cells: NDArray[Any], reduce: Callable[..., Any], side: int = _BLO
     return np.asarray(reduce(blocks, axis=(2, 4))).reshape(-1)
 
 
-def _fit(blocks: _Blocks) -> tuple[float, float]:
-    """Return a and b that explain the blocks that are flat."""
+@dataclass(frozen=True, kw_only=True)
+class _Fit:
+    """Var = a x + b + c x^2: noise, and texture, whose contrast is alike in light and shadow."""
+
+    a: float
+    b: float
+    c: float
+
+    def at(self, light: Floats) -> Floats:
+        """Return the variance of fine detail at ``light``."""
+        light = light.clip(0)
+        return self.a * light + self.b + self.c * light**2
+
+
+def _fit(blocks: _Blocks, iso: float | None) -> _Fit:
+    """Return what explains the blocks that are flat."""
     light, variance, coarse = blocks.light, blocks.variance, blocks.coarse
     if not len(light):
-        return 1e-5, math.exp(_SLOPE * math.log(1e-5) + _BIAS)
-    # Too little noise at first: what is flat is then flat for certain.
-    order = np.argsort(light)
-    parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    low = np.array([np.quantile(coarse[part], 0.05) for part in parts])
-    a, b = _explaining(np.array([light[part].mean() for part in parts]), low, np.ones(len(parts)))
+        return _Fit(a=_BASE_A, b=math.exp(_SLOPE * math.log(_BASE_A) + _BIAS), c=0.0)
+    flattest = [
+        part[np.argsort(coarse[part])[: max(_LEAST_IN_BIN, round(_FLATTEST * len(part)))]]
+        for part in _bins(light)
+    ]
+    fit = _explaining(light, variance, flattest, iso)
     enough = min(len(light), max(_LEAST_BLOCKS, round(_LEAST_SHARE * len(light))))
     for _ in range(_ROUNDS):
-        ratio = coarse / (a * light.clip(0) + b)
-        is_flat = next(flat for limit in _FLAT if (flat := ratio < limit).sum() >= enough)
-        a, b = _of_flat(light[is_flat], variance[is_flat])
-    return a, b
+        is_flat = coarse < _FLAT * fit.at(light)
+        if is_flat.sum() < enough:
+            break
+        places = np.flatnonzero(is_flat)
+        fit = _explaining(light, variance, [places[part] for part in _bins(light[places])], iso)
+    return fit
 
 
-def _of_flat(light: Floats, variance: Floats) -> tuple[float, float]:
-    order = np.argsort(light)
-    parts = [part for part in np.array_split(order, _BINS) if len(part)]
+def _bins(light: Floats) -> list[NDArray[np.intp]]:
+    """Return the indices of blocks of about equal light, as many in each bin."""
+    return [part for part in np.array_split(np.argsort(light), _BINS) if len(part)]
+
+
+def _explaining(
+    light: Floats, variance: Floats, bins: list[NDArray[np.intp]], iso: float | None
+) -> _Fit:
+    """Return the likeliest fit: variances of Gaussian samples follow Gamma distributions."""
     means, variances = (
-        np.array([each[part].mean() for part in parts]) for each in (light, variance)
+        np.array([each[part].mean() for part in bins]) for each in (light, variance)
     )
-    return _explaining(means, variances, np.array([len(part) for part in parts], float))
-
-
-def _explaining(light: Floats, variance: Floats, count: Floats) -> tuple[float, float]:
-    """Return the likeliest a and b: variances of Gaussian samples follow Gamma distributions."""
-    weight = np.minimum(count * _BLOCK**2 / 2, _MOST_WEIGHT)
-    light = light.clip(0)
+    count = np.array([len(part) for part in bins]) * _BLOCK**2 / 2
+    weight = np.minimum(count, _MOST_WEIGHT)
+    usual, spread = (_USUAL_A, _USUAL_SPREAD) if iso is None else (_BASE_A * iso / 100, 1.0)
 
     def cost(logs: Floats) -> float:
-        expected = math.exp(logs[0]) * light + math.exp(logs[1])
-        misfit = weight @ (np.log(expected) + variance / expected)
-        unusual = (logs[1] - _SLOPE * logs[0] - _BIAS) / _SPREAD
-        return float(misfit + unusual**2 / 2)
+        expected = _Fit(**dict(zip("abc", np.exp(logs), strict=True))).at(means)
+        misfit = weight @ (np.log(expected) + variances / expected)
+        unusual = (
+            (logs[1] - _SLOPE * logs[0] - _BIAS) / _SPREAD,
+            (logs[0] - math.log(usual)) / spread,
+        )
+        return float(misfit + sum(each**2 for each in unusual) / 2)
 
-    start = math.log(max(_LEAST_A, float(np.median(variance / light.clip(1e-3)))))
-    lowest, highest = math.log(_LEAST_A), 0.0
-    found = minimize(
-        cost,
-        (min(start, -1.0), _SLOPE * start + _BIAS),
-        method="Nelder-Mead",
-        bounds=((lowest, highest), (math.log(_LEAST_B), highest)),
-        options={"xatol": 1e-3, "fatol": 1e-3},
-    )
-    return math.exp(found.x[0]), math.exp(found.x[1])
+    noise = float(np.quantile(variances / means.clip(_DARK), 0.2))
+    log_a = min(math.log(max(_LEAST_A, noise)), -1.0)
+    log_c = log_a - math.log(max(_DARK, float(np.median(means))))
+    found = [
+        minimize(
+            cost,
+            (log_a, _SLOPE * log_a + _BIAS, log_c + texture),
+            method="Nelder-Mead",
+            bounds=((math.log(_LEAST_A), 0.0), (math.log(_LEAST_B), 0.0), (-60.0, 10.0)),
+            options={"xatol": 1e-3, "fatol": 1e-3},
+        )
+        for texture in (-2.0, 2.0)
+    ]
+    best = min(found, key=lambda each: float(each.fun))
+    a, b, c = (float(each) for each in np.exp(best.x))
+    return _Fit(a=a, b=b, c=c)

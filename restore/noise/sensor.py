@@ -12,7 +12,6 @@ __all__ = [
     "add_sensor_noise",
     "poisson",
     "random_levels",
-    "random_profiles",
 ]
 
 _LEAST_SHOT, _MOST_SHOT = 1e-4, 0.012
@@ -103,27 +102,3 @@ def add_gaussian_noise(
     noise *= np.float32(sigma)
     noise += pixels
     return noise
-
-
-_LEAST_PROFILE, _MOST_PROFILE = 6e-7, 1.5e-3
-_PROFILE_SLOPE, _PROFILE_BIAS, _PROFILE_SPREAD = 1.239, -3.27, 1.07
-
-
-def random_profiles(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw the noise of cameras from their lowest ISO to their highest.
-
-    A line through the logarithms of 8,538 profiles of 433 camera models, of which nine in ten have
-    an a between 8e-7 (ISO 100) and 8e-4 (ISO 25600).
-
-    Args:
-        count: number of pictures.
-        generator: random generator on the device of the result.
-
-    Returns:
-        a and b of Var(x) = a x + b for signals in [0, 1], ``(B,)`` each.
-    """
-    low, high = math.log(_LEAST_PROFILE), math.log(_MOST_PROFILE)
-    device = generator.device
-    log_a = low + (high - low) * torch.rand(count, generator=generator, device=device)
-    spread = _PROFILE_SPREAD * torch.randn(count, generator=generator, device=device)
-    return log_a.exp(), (_PROFILE_SLOPE * log_a + _PROFILE_BIAS + spread).exp()

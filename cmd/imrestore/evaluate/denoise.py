@@ -16,15 +16,17 @@ from imrestore.evaluate.scores import (
     scored_pictures,
 )
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions
+from imrestore.options import NetworkOptions, without_effect
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
     from restore.denoise.evaluate import Distortion, OutputScore, Score
+    from restore.mosaic.evaluate import MosaicScore
 
 __all__ = ["denoise"]
 
 _SIGMAS = "15,25,50"
+_SPEEDS = "100,800,6400,25600"
 
 
 @with_decoding_options
@@ -40,6 +42,25 @@ def denoise(
     ],
     network: NetworkOptions,
     *,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw",
+            help="Turn the pictures into RAW files of a camera that training never saw, and "
+            "measure how they develop when their mosaic is denoised first.",
+        ),
+    ] = False,
+    iso: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N[,N...]",
+            help="ISO speeds of the RAW files.",
+            show_default=_SPEEDS,
+        ),
+    ] = None,
+    xtrans: Annotated[
+        bool, typer.Option("--xtrans", help="RAW files of X-Trans sensors instead of Bayer ones.")
+    ] = False,
     sigma: Annotated[
         str | None,
         typer.Option(
@@ -93,6 +114,9 @@ def denoise(
 ) -> None:
     """Measure a denoiser on clean pictures with added noise or on pairs, or finished outputs.
 
+    With --raw, mosaics are denoised and developed by LibRaw; beside that stand the files developed
+    untouched, and developed and then denoised as finished pictures.
+
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
     \b
@@ -103,8 +127,19 @@ def denoise(
       imrestore evaluate denoise classic5/ --model jpeg --jpeg 10,20,30,40
       imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/
       imrestore evaluate denoise outputs/ --reference clean/
+      imrestore evaluate denoise --raw kodak24/ --iso 100,6400 --xtrans
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    without_effect(
+        iso=iso is not None and not raw and "--raw alone has ISO speeds",
+        xtrans=xtrans and not raw and "--raw alone has sensors",
+    )
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
+    if raw:
+        others = {**given, "--reference": reference, "--gray": gray or None}
+        others["--estimate-sigma"] = estimate_sigma or None
+        speeds = _speeds(iso or _SPEEDS)
+        _refuse_beside_raw(others)
+        report_scores(_of_mosaics(folder, network, speeds, seed, options, xtrans=xtrans), options)
     _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
     if reference is not None:
         scores = _of_outputs(folder, reference, options, gray=gray)
@@ -194,6 +229,41 @@ def _of_network(
     )
 
 
+def _of_mosaics(
+    folder: Path,
+    network: NetworkOptions,
+    speeds: list[float],
+    seed: int,
+    options: ScoreOptions,
+    *,
+    xtrans: bool,
+) -> Scores:
+    from restore.denoise.runner import Denoiser
+    from restore.image.picture import Picture
+    from restore.mosaic.evaluate import METHODS, PROTOCOL, evaluate_mosaic_denoiser
+    from restore.mosaic.runner import MosaicDenoiser
+
+    paths = options.pictures_in(folder)
+    denoiser = MosaicDenoiser(
+        network.model, device=network.device, precision=network.precision, tile=network.tile
+    )
+    finished = Denoiser(device=network.device, tile=network.tile)
+    results = evaluate_mosaic_denoiser(
+        denoiser,
+        lambda pixels: finished(Picture(pixels=pixels)).picture.pixels,
+        paths,
+        speeds,
+        seed=seed,
+        side=6 if xtrans else 2,
+    )
+    return Scores(
+        scored=scored_pictures(results, _mosaic_figures),
+        pictures=paths,
+        headings=[f"ISO {speed:g} {method}" for speed in speeds for method in METHODS],
+        conditions={"seed": seed, "xtrans": xtrans, "protocol": PROTOCOL},
+    )
+
+
 def _of_outputs(folder: Path, reference: Path, options: ScoreOptions, *, gray: bool) -> Scores:
     from restore.denoise.evaluate import OUTPUT_PROTOCOL, score_outputs
 
@@ -219,6 +289,30 @@ def _figures(score: "Score") -> dict[str, float]:
 
 def _output_figures(score: "OutputScore") -> dict[str, float]:
     return {"psnr": score.psnr, "ssim": score.ssim}
+
+
+def _mosaic_figures(score: "MosaicScore") -> dict[str, float | str]:
+    of_mosaic = {} if score.psnr_mosaic is None else {"psnr_mosaic": score.psnr_mosaic}
+    return {
+        "method": score.method,
+        "iso": score.iso,
+        "psnr": score.psnr,
+        "ssim": score.ssim,
+        **of_mosaic,
+        "seconds": score.seconds,
+    }
+
+
+def _speeds(text: str) -> list[float]:
+    advice = f"--iso {text}: give ISO speeds from 100 to 102400, as in {_SPEEDS}"
+    return number_list(text, low=100, high=102_400, advice=advice)
+
+
+def _refuse_beside_raw(given: Mapping[str, object]) -> None:
+    from restore.errors import UsageError
+
+    for option in (option for option, value in given.items() if value is not None):
+        raise UsageError(f"{option} is not for --raw, whose files have the noise of a sensor")
 
 
 def _levels(text: str) -> list[float]:

@@ -1,0 +1,158 @@
+"""Evaluation of denoisers of RAW mosaics, on simulated RAW files of a held-out camera."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from restore.errors import InputError
+from restore.image.colour import linear_to_srgb
+from restore.image.demosaic import demosaicked
+from restore.image.develop import camera_to_srgb
+from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw
+from restore.image.raw_picture import RawPicture
+from restore.mosaic.runner import MosaicDenoiser
+from restore.noise.bayer import random_cameras, unprocess
+from restore.noise.eld import noise_at
+from restore.noise.readout import BLACK_DN, RANGE_DN, as_file, mosaicked, read_out
+
+__all__ = ["CAMERA", "METHODS", "PROTOCOL", "MosaicScore", "evaluate_mosaic_denoiser"]
+
+Pixels = NDArray[np.float32]
+
+CAMERA = "Canon 5D4"
+"""Camera whose noise is added; nothing was trained on it."""
+
+UNTOUCHED, NETWORK, FINISHED = "untouched", "network", "denoise"
+METHODS = (UNTOUCHED, NETWORK, FINISHED)
+"""The file developed as it is, denoised first, and developed and then denoised."""
+
+PROTOCOL = (
+    "clean picture unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), "
+    f"14 bits, noise of a {CAMERA} (Wei et al. 2020, with row noise; continued above ISO 6400), "
+    "seeded with the seed plus the picture's index in sorted order; all developed by LibRaw (AHD, "
+    "for X-Trans Markesteijn's method in three passes) with the true white balance and colour "
+    "matrix and sRGB's curve, as the file without noise is, with which they are compared; "
+    "psnr_mosaic: of the mosaics, linear; denoise: `imrestore denoise` after development; "
+    f"{MEASURES}"
+)
+"""What the figures mean; to be printed beside them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MosaicScore:
+    """The score of one picture at one ISO speed with one method.
+
+    Attributes:
+        path: Path of the clean picture.
+        iso: ISO speed.
+        method: One of ``METHODS``.
+        psnr: PSNR in dB of developed sRGB samples.
+        ssim: SSIM of developed sRGB samples.
+        psnr_mosaic: PSNR in dB of the linear mosaic; None for ``FINISHED``, which has none.
+        seconds: Time of the method in seconds.
+        record: Record of the denoiser; empty for other methods.
+    """
+
+    path: Path
+    iso: float
+    method: str
+    psnr: float
+    ssim: float
+    psnr_mosaic: float | None
+    seconds: float
+    record: Mapping[str, str | float | int | bool]
+
+
+def evaluate_mosaic_denoiser(
+    denoiser: MosaicDenoiser,
+    finish: Callable[[Pixels], Pixels],
+    paths: Sequence[Path],
+    speeds: Sequence[float],
+    *,
+    seed: int = 0,
+    side: int = 2,
+) -> Iterator[MosaicScore | Failure]:
+    """Yield scores picture by picture, speed by speed, method by method (see ``PROTOCOL``).
+
+    Args:
+        denoiser: what is evaluated; it estimates the noise itself.
+        finish: denoises developed pictures, sRGB ``[3, H, W]`` in [0, 1].
+        paths: clean, gamma-encoded colour pictures.
+        speeds: ISO speeds, at least 100.
+        seed: the picture at index i gets camera and noise from ``seed + i``.
+        side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
+    """
+    for index, path in enumerate(paths):
+        try:
+            clean = clean_picture(path)
+        except InputError as error:
+            yield Failure(path=path, reason=str(error))
+            continue
+        if clean.channels != 3:
+            yield Failure(path=path, reason=f"{path}: gray; this needs pictures in colour")
+            continue
+        for iso in speeds:
+            generator = torch.Generator().manual_seed(seed + index)
+            files = _captured(torch.from_numpy(clean.pixels), iso, generator, side)
+            for method, psnr_mosaic, result, reference, seconds, record in _results(
+                denoiser, finish, *files
+            ):
+                yield MosaicScore(
+                    path=path,
+                    iso=iso,
+                    method=method,
+                    psnr=psnr_chw(result, reference),
+                    ssim=ssim_chw(result, reference),
+                    psnr_mosaic=psnr_mosaic,
+                    seconds=seconds,
+                    record=record,
+                )
+
+
+_Result = tuple[str, float | None, Pixels, Pixels, float, Mapping[str, str | float | int | bool]]
+_NO_RECORD: Mapping[str, str | float | int | bool] = MappingProxyType({})
+
+
+def _results(
+    denoiser: MosaicDenoiser, finish: Callable[[Pixels], Pixels], noisy: RawPicture, light: Pixels
+) -> Iterator[_Result]:
+    """Yield method, PSNR of the mosaic, developed result and reference, seconds, and record."""
+    stored = np.rint(light * np.float32(RANGE_DN) + np.float32(BLACK_DN))
+    reference = _developed(replace(noisy, mosaic=stored.astype(np.uint16)))
+
+    def psnr_of(raw: RawPicture) -> float:
+        samples = (raw.mosaic.astype(np.float32) - np.float32(BLACK_DN)) / np.float32(RANGE_DN)
+        return psnr_chw(samples[None], light[None])
+
+    plain = _developed(noisy)
+    yield UNTOUCHED, psnr_of(noisy), plain, reference, 0.0, _NO_RECORD
+    started = time.perf_counter()
+    done = denoiser(noisy)
+    seconds = time.perf_counter() - started
+    yield NETWORK, psnr_of(done.raw), _developed(done.raw), reference, seconds, done.record
+    started = time.perf_counter()
+    finished = finish(plain).clip(0, 1)
+    yield FINISHED, None, finished, reference, time.perf_counter() - started, _NO_RECORD
+
+
+def _captured(
+    clean: torch.Tensor, iso: float, generator: torch.Generator, side: int
+) -> tuple[RawPicture, Pixels]:
+    """Return a noisy RAW file, and the light on its samples ``[H, W]``, white at 1."""
+    camera = random_cameras(1, generator)
+    seen = unprocess(clean[None], camera)
+    measured, colours = read_out(seen, noise_at(CAMERA, iso), generator, side=side)
+    light: Pixels = mosaicked(seen, colours)[0].numpy()
+    return as_file(measured[0], camera, side=side), light
+
+
+def _developed(raw: RawPicture) -> Pixels:
+    """Return sRGB samples ``[3, H, W]`` in [0, 1]."""
+    linear = np.einsum("ij,jhw->ihw", camera_to_srgb(raw), demosaicked(raw))
+    return linear_to_srgb(linear).clip(0, 1)
