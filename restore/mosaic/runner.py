@@ -18,7 +18,7 @@ from restore.image.raw import as_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
 from restore.mosaic.task import TASK
 from restore.mosaic.tiles import ALL_COLOURS, KSigmaTile, NormalisedTile
-from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile
+from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile, stated_profile
 from restore.reopen import Reopened
 
 __all__ = ["MOST_STRENGTH", "DenoisedMosaic", "MosaicDenoiser"]
@@ -40,8 +40,8 @@ class DenoisedMosaic:
         before: the source.
         profile: noise that was taken out.
         record: model, device, engine, precision, tile, noise_a and noise_b (of red, green and
-            blue), noise_source (given or estimated), strength, sensor, megapixels, seconds. Plain
-            values, ready for JSON.
+            blue), noise_source (given, file or estimated), strength, sensor, megapixels, seconds.
+            Plain values, ready for JSON.
     """
 
     raw: RawPicture
@@ -100,7 +100,7 @@ class MosaicDenoiser(Reopened):
 
         Args:
             source: ``RawPicture`` of any size, or the path of a camera's RAW file.
-            profile: noise of the sensor; None to measure it in the picture.
+            profile: noise of the sensor; None for what a DNG states, else what the picture shows.
             strength: 0 returns the mosaic as it is, 1 the full result, between is a blend; above 1,
                 up to 2, that many times the noise is expected.
 
@@ -114,7 +114,11 @@ class MosaicDenoiser(Reopened):
         strength = checked_number("strength", strength, 0, MOST_STRENGTH, expected)
         raw = as_raw(source)
         started = time.perf_counter()
-        known = estimate_profile(raw) if profile is None else profile
+        known, source_of_noise = profile, "given"
+        if known is None:
+            known, source_of_noise = stated_profile(raw), "file"
+        if known is None:
+            known, source_of_noise = estimate_profile(raw), "estimated"
         mosaic = raw.mosaic if strength == 0 else self._denoised(raw, known, strength)
         sensor = "X-Trans" if raw.is_xtrans else raw.pattern.upper()
         return DenoisedMosaic(
@@ -126,7 +130,7 @@ class MosaicDenoiser(Reopened):
                 "tile": 2 * self._runner.tile,
                 "noise_a": ",".join(f"{each:.4g}" for each in known.a),
                 "noise_b": ",".join(f"{each:.4g}" for each in known.b),
-                "noise_source": "estimated" if profile is None else "given",
+                "noise_source": source_of_noise,
                 "strength": strength,
                 "sensor": sensor,
                 "megapixels": round(raw.width * raw.height / 1e6, 6),

@@ -17,7 +17,7 @@ from restore.checks import checked_number
 from restore.errors import UsageError
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 
-__all__ = ["NoiseProfile", "estimate_profile"]
+__all__ = ["NoiseProfile", "estimate_profile", "stated_profile"]
 
 Floats = NDArray[np.float64]
 
@@ -84,6 +84,20 @@ class NoiseProfile:
         """Return the standard deviation of the noise at ``light`` in [0, 1], for each colour."""
         red, green, blue = (math.sqrt(a * light + b) for a, b in zip(self.a, self.b, strict=True))
         return red, green, blue
+
+
+def stated_profile(raw: RawPicture) -> NoiseProfile | None:
+    """Return the noise that a DNG states (NoiseProfile), or None.
+
+    Numbers that no sensor has count as none.
+    """
+    planes = raw.dng.noise_profile if raw.dng else ()
+    if len(planes) == 1:
+        planes = planes * _COLOURS
+    if len(planes) < _COLOURS or not all(0 < a <= 1 and 0 <= b <= 1 for a, b in planes):
+        return None
+    red, green, blue = planes[:_COLOURS]
+    return NoiseProfile(a=(red[0], green[0], blue[0]), b=(red[1], green[1], blue[1]))
 
 
 def estimate_profile(raw: RawPicture) -> NoiseProfile:
@@ -168,15 +182,14 @@ def _quads(raw: RawPicture, tiles: NDArray[Any]) -> list[list[NDArray[Any]]]:
     side = len(raw.cfa)
     if side == 6:
         top, left = _green_square(raw.cfa)
-        corners = [tiles[:, top + y :: 3, left + x :: 3] for y in (0, 1) for x in (0, 1)]
-        tall, wide = (min(each.shape[axis] for each in corners) for axis in (1, 2))
-        return [[each[:, :tall, :wide] for each in corners]]
-    phases = [tiles[:, y::side, x::side] for y in range(side) for x in range(side)]
+        grids = [[tiles[:, top + y :: 3, left + x :: 3] for y in (0, 1) for x in (0, 1)]]
+    else:
+        phases = [tiles[:, y::side, x::side] for y in range(side) for x in range(side)]
+        grids = [[each[:, y::2, x::2] for y in (0, 1) for x in (0, 1)] for each in phases]
     result = []
-    for phase in phases:
-        tall, wide = (size // 2 * 2 for size in phase.shape[1:])
-        even = phase[:, :tall, :wide]
-        result.append([even[:, y::2, x::2] for y in (0, 1) for x in (0, 1)])
+    for corners in grids:
+        tall, wide = (min(each.shape[axis] for each in corners) // 2 * 2 for axis in (1, 2))
+        result.append([each[:, :tall, :wide] for each in corners])
     return result
 
 
