@@ -5,6 +5,7 @@ Adobe, "Digital Negative Specification", version 1.4.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
 import numpy as np
@@ -125,7 +126,9 @@ def write_linear_dng(
         below[259] = entry_of(_SHORT, [_DEFLATE], exif.order)
         below[317] = entry_of(_SHORT, [_FLOAT_DIFFERENCES], exif.order)
         below[339] = entry_of(_SHORT, [3] * planes, exif.order)
-    main = _main(raw, shown, raw.baseline_exposure + math.log2(peak), exif)
+    # What is demosaicked was balanced with it, stated or not.
+    balanced = replace(raw, has_white_balance=True)
+    main = _main(balanced, shown, raw.baseline_exposure + math.log2(peak), exif)
     return dng_file(exif, main, shown.data, below, tiles.data)
 
 

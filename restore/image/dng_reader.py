@@ -11,7 +11,6 @@ from restore.image.dng_metadata import MAIN_TAGS, RAW_TAGS, DngMetadata, DngTag
 from restore.image.ifd import (
     Directory,
     Layout,
-    ValueType,
     items_of,
     layout_of,
     numbers_of,
@@ -27,6 +26,7 @@ JPEG_XL, LOSSY = 52546, 34892
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 259, 262
 _SAMPLES, _SUB_IFDS, _VERSION = 277, 330, 50706
 _BLACK_REPEAT, _BLACK = 50713, 50714
+_BLACK_DELTAS = frozenset({50715, 50716})
 _NOISE = DngTag.NOISE_PROFILE  # in either directory
 _SHAPE_TAGS = frozenset({_SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES})
 _CFA, _LINEAR_RAW = 32803, 34892
@@ -42,7 +42,8 @@ class Dng:
         height, width: Size of the stored picture.
         compression: Number of its compression.
         is_linear: Whether it holds linear RGB instead of a mosaic.
-        black: Black level for each place of a repeated pattern, float64 ``[P, Q]``, or None.
+        black: Black level for each place of a repeated pattern, float64 ``[P, Q]``; None where it
+            is not stated, or differs by row and column.
     """
 
     metadata: DngMetadata
@@ -88,7 +89,7 @@ def read_dng(file: BinaryIO) -> Dng | None:
         return None
     place, shape = max(found, key=lambda each: _pixels(each[1], layout))
     below, _ = read_directory(
-        file, layout, place, (RAW_TAGS | {_BLACK_REPEAT, _BLACK}).__contains__
+        file, layout, place, (RAW_TAGS | _BLACK_DELTAS | {_BLACK_REPEAT, _BLACK}).__contains__
     )
     kept = {tag: entry for tag, entry in main.items() if tag in MAIN_TAGS | {_NOISE}}
     kept |= {tag: entry for tag, entry in below.items() if tag in RAW_TAGS}
@@ -124,7 +125,7 @@ def _pixels(directory: Directory, layout: Layout) -> int:
 
 
 def _black(directory: Directory, layout: Layout) -> NDArray[np.float64] | None:
-    if _BLACK not in directory or directory[_BLACK].kind == ValueType.UNDEFINED:
+    if _BLACK not in directory or not _BLACK_DELTAS.isdisjoint(directory):
         return None
     levels = np.array(numbers_of(directory[_BLACK], layout.order))
     repeat = (1, 1)

@@ -11,7 +11,7 @@ from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
 from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
-from restore.image.raw_picture import RawPicture
+from restore.image.raw_picture import GREEN, RawPicture
 from restore.image.raw_process import ask
 from restore.image.raw_stated import stated_by
 from restore.image.saturation import mosaic_saturation
@@ -234,12 +234,13 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
 def _black_level(
     dng: Dng | None, cfa: NDArray[np.uint8], header: dict[str, Any]
 ) -> tuple[float, float, float, float]:
-    """Return the mean black level of each colour where LibRaw knows only that of 2x2 places."""
-    levels = header["black_level"]
+    """Return the black levels in a DNG, else LibRaw's, which are whole numbers of 2x2 places."""
     black = dng.black if dng else None
-    if black is None or black.shape != cfa.shape or len(cfa) == 2:
-        red, green, blue, second = (levels * 4)[:4]
+    if black is None or black.shape not in ((1, 1), cfa.shape):
+        red, green, blue, second = (header["black_level"] * 4)[:4]
         return red, green, blue, second
-    means = [float(black[cfa == colour].mean()) for colour in range(3) if (cfa == colour).any()]
-    red, green, blue = means * 3 if len(means) == 1 else means
-    return red, green, blue, green
+    black = np.broadcast_to(black, cfa.shape)
+    means = {int(colour): float(black[cfa == colour].mean()) for colour in np.unique(cfa)}
+    # For a colour that the pattern lacks, that of green.
+    red, green, blue, second = (means.get(colour, means[GREEN]) for colour in range(4))
+    return red, green, blue, second
