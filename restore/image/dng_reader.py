@@ -132,6 +132,6 @@ def _black(directory: Directory, layout: Layout) -> NDArray[np.float64] | None:
     if _BLACK_REPEAT in directory:
         numbers = items_of(directory[_BLACK_REPEAT], layout.order)
         repeat = (numbers[0], numbers[1]) if len(numbers) == 2 else repeat
-    if levels.size != repeat[0] * repeat[1] or not np.isfinite(levels).all():
+    if levels.size != repeat[0] * repeat[1] or not (levels >= 0).all():
         return None
     return levels.reshape(repeat)

@@ -67,6 +67,7 @@ BYTES_OF_ITEM = {
 _BYTES_OF_NUMBER = BYTES_OF_ITEM | {ValueType.RATIONAL: 4, ValueType.SRATIONAL: 4}
 _NUMBER_CODES = dict(zip((1, 3, 4, 5, 6, 8, 9, 10, 11, 12, 16, 17), "BHIIbhiifdQq", strict=True))
 _MOST_ENTRIES = 4096
+_MOST_NUMERATOR = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -218,7 +219,8 @@ def entry_of(kind: int, values: Sequence[float] | bytes, order: str) -> Entry:
 
 
 def _fraction(value: float) -> tuple[int, int]:
-    most = max(1, min(1_000_000, int((2**31 - 1) / max(1.0, abs(value)))))
+    value = max(-_MOST_NUMERATOR, min(_MOST_NUMERATOR, value))
+    most = min(1_000_000, int(_MOST_NUMERATOR / max(1.0, abs(value))))
     fraction = Fraction(value).limit_denominator(most)
     return fraction.numerator, fraction.denominator
 

@@ -241,6 +241,6 @@ def _black_level(
         return red, green, blue, second
     black = np.broadcast_to(black, cfa.shape)
     means = {int(colour): float(black[cfa == colour].mean()) for colour in np.unique(cfa)}
-    # For a colour that the pattern lacks, that of green.
-    red, green, blue, second = (means.get(colour, means[GREEN]) for colour in range(4))
+    usual = means.get(GREEN, max(means.values()))  # for a colour that the pattern lacks
+    red, green, blue, second = (means.get(colour, usual) for colour in range(4))
     return red, green, blue, second

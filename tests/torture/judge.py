@@ -18,7 +18,9 @@ from imrestore.exits import ExitCode
 from restore.errors import RestoreError
 from restore.image.codecs import WRITTEN, ImageFormat
 from restore.image.decode import decode
+from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
+from restore.image.linear_dng import read_linear_dng
 from restore.image.picture import Picture
 from restore.image.raw import read_raw
 from restore.image.tiff_regions import open_out_of_core
@@ -53,8 +55,8 @@ class Judge:
         """Return what becomes of a file.
 
         Args:
-            kind: picture, raw, weights, verified (weights), foreign (checkpoint), psf, checkpoint,
-                history (both of a training) or results (of an inspection).
+            kind: picture, raw, linear (DNG), weights, verified (weights), foreign (checkpoint),
+                psf, checkpoint, history (both of a training) or results (of an inspection).
             path: the file.
         """
         with _Printed(self.folder) as printed:
@@ -69,7 +71,14 @@ class Judge:
                     if picture is not None and pixels <= _MOST_PIXELS_OF_MORE:
                         _write(path, picture, self.folder)
                 elif kind == "raw":
-                    pixels = read_raw(path).mosaic.size
+                    raw = read_raw(path)
+                    pixels = raw.mosaic.size
+                    megabytes = cost.megabytes()
+                    if pixels <= _MOST_PIXELS_OF_MORE:
+                        write_cfa_dng(raw)
+                elif kind == "linear":
+                    light = read_linear_dng(path)
+                    pixels = light.height * light.width
                 elif kind == "foreign":
                     resolve_name("restore.weights.convert.convert:convert")(path)
                 elif kind == "psf":

@@ -1,7 +1,9 @@
 """One whole file of every format that is read, small, to be damaged."""
 
 import io
+import struct
 from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from restore.image.codecs import ImageFormat
-from restore.image.dng import write_cfa_dng
+from restore.image.dng import write_cfa_dng, write_linear_dng
+from restore.image.dng_metadata import DngMetadata, DngTag
 from restore.image.encode import encode
+from restore.image.ifd import entry_of
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import RawPicture
 
@@ -154,7 +158,36 @@ def _raws() -> _Files:
         xyz_to_camera=np.array([[0.8, -0.2, -0.1], [-0.5, 1.3, 0.2], [-0.1, 0.2, 0.7]], np.float32),
     )
     yield "mosaic.dng", write_cfa_dng(raw)
+    opcode = struct.pack(">IIIII", 1, 9, 0x01030000, 0, 4) + b"gain"
+    said = {
+        DngTag.COLOR_MATRIX[0]: entry_of(
+            10, [0.8, -0.2, -0.1, -0.5, 1.3, 0.2, -0.1, 0.2, 0.7], "<"
+        ),
+        DngTag.BASELINE_EXPOSURE: entry_of(10, [0.35], "<"),
+        DngTag.ACTIVE_AREA: entry_of(4, [4, 6, 100, 138], "<"),
+        DngTag.OPCODE_LISTS[0]: entry_of(7, opcode, "<"),
+        DngTag.NOISE_PROFILE: entry_of(12, [1e-4, 1e-7], "<"),
+    }
+    exif = _picture().exif
+    converted = replace(
+        raw, default_crop=(4, 6, 80, 120), exif=exif, xmp=_XMP, dng=DngMetadata(tags=said)
+    )
+    yield "converted.dng", write_cfa_dng(converted)
+    yield "monochrome.dng", write_cfa_dng(replace(raw, cfa=np.array([[1]], dtype=np.uint8)))
     yield "lossless.dng", _lossless_dng(raw)
+
+
+def _linears() -> _Files:
+    linear = np.random.default_rng(0).uniform(0, 2, (3, 48, 64)).astype(np.float32)
+    raw = RawPicture(
+        mosaic=np.zeros((48, 64), np.uint16),
+        cfa=np.array([[0, 1], [3, 2]], dtype=np.uint8),
+        black_level=(512.0, 512.0, 512.0, 512.0),
+        white_level=15512.0,
+        exif=_picture().exif,
+    )
+    yield "linear.dng", write_linear_dng(linear, raw)
+    yield "floats.dng", write_linear_dng(linear, raw, as_float=True)
 
 
 def _lossless_dng(raw: RawPicture) -> bytes:
@@ -261,6 +294,7 @@ def _psfs() -> _Files:
 _KINDS: dict[str, Callable[[], _Files]] = {
     "picture": _pictures,
     "raw": _raws,
+    "linear": _linears,
     "weights": _weights,
     "verified": _weights,
     "foreign": _foreign,

@@ -21,7 +21,7 @@ from table import Result, Table
 __all__ = ["KINDS", "Plan", "Trial"]
 
 KINDS = (
-    *("picture", "raw", "weights", "verified", "foreign", "psf"),
+    *("picture", "raw", "linear", "weights", "verified", "foreign", "psf"),
     *("checkpoint", "history", "results", "command"),
 )
 """What ``Plan.kinds`` may name."""
@@ -205,7 +205,7 @@ class Trial:
             }
 
     def _job(self, base: _Base) -> Job:
-        needs_a_place = base.kind not in ("picture", "raw", "foreign", "psf")
+        needs_a_place = base.kind not in ("picture", "raw", "linear", "foreign", "psf")
         place = str(self._place if needs_a_place else self._scratch)
         return {"kind": base.kind, "path": str(base.path), "row": base.row, "place": place}
 
