@@ -34,10 +34,12 @@ class Work:
     Attributes:
         restore: does it; called from several threads where there are several lanes.
         lanes: how much of its work may run side by side.
+        notes: what users should know beforehand, a line each.
     """
 
     restore: "Callable[[Any], TaskResult | OutOfCoreResult]"
     lanes: int = 1
+    notes: tuple[str, ...] = ()
 
 
 def pictures() -> "FileKind[Any, Any]":
@@ -84,6 +86,8 @@ def run(
             print_plan(plan, as_json=options.json)
         else:
             task = None if all(item.skip for item in plan.items) else prepare(plan)
+            for note in task.notes if task and not options.quiet else ():
+                report.say(note)
             if options.report:
                 has_page = _work_with_page(plan, options, task, file_kind, report, page())
             else:

@@ -4,26 +4,35 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import OUTPUT_HELP, FileOptions, NetworkOptions, without_effect
+from imrestore.options import (
+    OUTPUT_HELP,
+    FileOptions,
+    NetworkOptions,
+    complete,
+    exclusive,
+    one_of,
+    without_effect,
+)
 from restore.errors import UsageError
+from restore.image.codecs import WRITTEN_OF_MOSAICS
 
 if TYPE_CHECKING:
-    from restore.batch.out_of_core import OutOfCoreResult
+    from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
-    from restore.denoise.preview import ContactSheet
-    from restore.denoise.runner import Denoised
-    from restore.image.picture import Picture
+    from restore.noise.poisson_gaussian import NoiseProfile
 
 __all__ = ["denoise"]
 
 
+_FORMATS = sorted(WRITTEN_OF_MOSAICS)
+_MOST_STRENGTH = 2.0
 _TONES = {
     "pq": "denoised as PQ",
     "hlg": "denoised as HLG",
@@ -41,9 +50,24 @@ def _sigma(value: str) -> str:
     return value
 
 
+def _strength(value: float) -> float:
+    if not 0 <= value <= _MOST_STRENGTH:  # also where it is not a number
+        raise typer.BadParameter(f"{value}: give a number from 0 to 1, for RAW files up to 2")
+    return value
+
+
 def _share(value: float | None) -> float | None:
-    if value is not None and not 0 <= value <= 1:  # also where it is not a number
+    if value is not None and not 0 <= value <= 1:
         raise typer.BadParameter(f"{value}: give a number from 0 to 1")
+    return value
+
+
+def _profile(value: str | None) -> str | None:
+    if value is not None and _pairs(value) is None:
+        raise typer.BadParameter(
+            f"{value}: give a,b of Var(x) = a x + b, each from 0 to 1, or three such pairs for "
+            "red, green and blue, as in 1.2e-4,3e-7"
+        )
     return value
 
 
@@ -61,6 +85,27 @@ class DenoisingFileOptions(FileOptions):
             show_default=False,
         ),
     ] = ""
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(_FORMATS),
+            help="Container of the results. RAW files become dng, still a mosaic, dng-linear, "
+            "which is demosaicked, or a picture that LibRaw develops.",
+            show_default="that of the input; PNG for BMP, dng for RAW files",
+            callback=one_of(_FORMATS),
+            autocompletion=complete(*_FORMATS),
+        ),
+    ] = None
+    raw_only: Annotated[
+        bool, typer.Option("--raw-only", help="Take RAW files only, and leave pictures out.")
+    ] = False
+    both: Annotated[
+        bool,
+        typer.Option(
+            "--both",
+            help="Take a RAW file and the JPEG or HEIC of the same name; else the RAW file alone.",
+        ),
+    ] = False
 
 
 @with_decoding_options
@@ -83,8 +128,9 @@ def denoise(
         float,
         typer.Option(
             metavar="0..1",
-            help="Blend of input and result: 0 keeps the input's pixels, 1 the full result.",
-            callback=_share,
+            help="Blend of input and result: 0 keeps the input's pixels, 1 the full result. RAW "
+            "files take up to 2, which removes more than the noise that was measured.",
+            callback=_strength,
         ),
     ] = 1.0,
     chroma: Annotated[
@@ -106,6 +152,16 @@ def denoise(
             callback=_share,
         ),
     ] = 0.0,
+    noise_profile: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B",
+            help="Noise of RAW files: Var(x) = A x + B where black is 0 and white 1, one pair or "
+            "one each for red, green and blue.",
+            show_default="as the file states it, or measured in it",
+            callback=_profile,
+        ),
+    ] = None,
     preview: Annotated[
         bool,
         typer.Option(
@@ -116,11 +172,12 @@ def denoise(
         ),
     ] = False,
 ) -> None:
-    """Remove noise from photographs.
+    """Remove noise from photographs and camera RAW files.
 
     Results keep the container, bit depth, colour profile, metadata and transparency of their
-    inputs. No input is ever overwritten, and no result without --overwrite. dncnn and resunet
-    come as a gray and a color network; each picture gets the one that fits.
+    inputs; RAW files become DNGs, which RAW converters develop. No input is ever overwritten, and
+    no result without --overwrite. dncnn and resunet come as a gray and a color network; each
+    picture gets the one that fits.
 
     \b
     Examples:
@@ -129,6 +186,8 @@ def denoise(
       imrestore denoise photos/ -r -o clean/ --compare
       imrestore denoise *.tif -o clean/ --sigma 15 --strength 0.8
       imrestore denoise photos/ -o clean/ --strength 0.6 --chroma 1
+      imrestore denoise *.NEF *.CR3 *.RAF -o clean/              (DNGs, still to be developed)
+      imrestore denoise card/ -r -o clean/ --raw-only --format jpg
       imrestore denoise photos/ -o clean/ --detail 0.3           (keeps a little grain)
       imrestore denoise photos/ -r -o clean/ --skip-existing     (goes on after Ctrl-C)
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
@@ -140,43 +199,67 @@ def denoise(
     elif not files.output:
         raise UsageError("give -o OUT, where the results go; only --preview does without")
 
-    def prepare(_plan: "BatchPlan") -> batch.Work:
-        from restore.denoise.preview import ContactSheet
-        from restore.denoise.runner import Denoiser
-        from restore.image.tiff_regions import OutOfCorePicture
+    def prepare(plan: "BatchPlan") -> batch.Work:
+        from imrestore.denoisers import Settings, work_on
 
-        level: float | Literal["auto"] = "auto" if sigma == "auto" else float(sigma)
-        denoiser = Denoiser(
-            network.model,
-            device=network.device,
-            precision=network.precision,
-            tile=network.tile,
-            sigma=level,
-        )
-
-        def restore(
-            picture: "Picture | OutOfCorePicture",
-        ) -> "ContactSheet | Denoised | OutOfCoreResult":
-            if isinstance(picture, OutOfCorePicture):
-                return denoiser.out_of_core(
-                    picture, sigma=level, strength=strength, chroma=chroma, detail=detail
+        settings = Settings(
+            sigma="auto" if sigma == "auto" else float(sigma),
+            strength=strength,
+            chroma=chroma,
+            detail=detail,
+            profile=_noise_profile(noise_profile),
+            preview=preview,
+            sheet_only=is_sheet_only,
+            for_pictures=tuple(
+                name
+                for name, is_given in (
+                    ("--sigma", sigma != "auto"),
+                    ("--chroma", chroma is not None),
+                    ("--detail", detail != 0),
                 )
-            denoised = denoiser(
-                picture,
-                sigma=level,
-                strength=strength,
-                chroma=chroma,
-                detail=detail,
-                preview=preview,
-            )
-            if is_sheet_only and denoised.preview:
-                return ContactSheet(denoised.preview, denoised.picture, denoised.record)
-            return denoised
+                if is_given
+            ),
+        )
+        return work_on(plan, network, settings)
 
-        return batch.Work(restore, denoiser.lanes)
+    exclusive(files, ("raw_only", "both"))
+    batch.run(
+        files,
+        prepare,
+        describe=_describe,
+        page=_page,
+        kind=_files,
+        beside={"preview": "preview.png"} if preview and not is_sheet_only else {},
+        twins="both" if files.both else "raw-only" if files.raw_only else "raw",
+    )
 
-    beside = {"preview": "preview.png"} if preview and not is_sheet_only else {}
-    batch.run(files, prepare, describe=_describe, page=_page, beside=beside)
+
+def _files() -> "FileKind[Any, Any]":
+    from restore.batch.kinds import PICTURES_AND_RAW
+
+    return PICTURES_AND_RAW
+
+
+def _noise_profile(text: str | None) -> "NoiseProfile | None":
+    from restore.noise.poisson_gaussian import NoiseProfile
+
+    pairs = None if text is None else _pairs(text)
+    if pairs is None:
+        return None
+    (red_a, red_b), (green_a, green_b), (blue_a, blue_b) = pairs
+    return NoiseProfile(a=(red_a, green_a, blue_a), b=(red_b, green_b, blue_b))
+
+
+def _pairs(text: str) -> list[tuple[float, float]] | None:
+    """Return a and b for red, green and blue, or None where the text is anything else."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        return None
+    if len(numbers) not in (2, 6) or not all(0 <= number <= 1 for number in numbers):
+        return None
+    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+    return pairs if len(pairs) == 3 else 3 * pairs
 
 
 def _with_name_of_sheet(files: DenoisingFileOptions) -> DenoisingFileOptions:
@@ -208,8 +291,17 @@ def _describe(record: Mapping[str, object]) -> str:
     speed = ""
     if isinstance(megapixels, float) and isinstance(seconds, float) and seconds > 0:
         speed = f", {megapixels / seconds:.3g} megapixels/s"
-    line = "{model} on {device}, {precision}, tile {tile}, sigma {sigma}".format_map(record)
+    line = "{model} on {device}, {precision}, tile {tile}, ".format_map(record)
+    if "sensor" in record:
+        a, b = (_of_colours(str(record[name])) for name in ("noise_a", "noise_b"))
+        return f"{line}{record['sensor']}, noise {a} x + {b} ({record['noise_source']}){speed}"
+    line += f"sigma {record['sigma']}"
     kind = f" ({record['noise']} noise)" if "noise" in record else ""
     gray = ", gray stored as RGB" if record.get("gray_stored_as_rgb") else ""
     tone = f", {_TONES[str(record['tone_curve'])]}" if record.get("tone_curve") else ""
     return line + kind + gray + tone + speed
+
+
+def _of_colours(values: str) -> str:
+    """Return one number where red, green and blue have the same, else all of them."""
+    return "/".join(dict.fromkeys(values.split(",")))

@@ -198,8 +198,22 @@ RAW_FILES_TO_LINEAR = replace(
 )
 """Camera RAW files, developed to linear light."""
 
+
+class _Mosaic(TaskResult, Protocol):
+    """A result that can develop its input."""
+
+    @property
+    def before_developed(self) -> NDArray[np.uint8]:
+        """The input as a picture ``[H, W, C]``, developed like the result."""
+
+
+def _mosaic_before(_source: RawPicture, result: _Mosaic) -> NDArray[np.uint8]:
+    return result.before_developed
+
+
 RAW_FILES_TO_MOSAICS = replace(
     RAW_FILES,
+    before=_mosaic_before,
     beside=_beside,
     written=WRITTEN_OF_MOSAICS,
     default_format=ImageFormat.DNG,
@@ -210,14 +224,11 @@ RAW_FILES_TO_MOSAICS = replace(
 def _read_either(source: Path | bytes) -> Picture | RawPicture:
     if isinstance(source, Path) and is_raw(source):
         return _read_raw(source)
+    if isinstance(source, Path):
+        return decode(source)
     try:
         return decode(source)
-    except CameraRaw as error:
-        if isinstance(source, Path):
-            raise CameraRaw(
-                f"{source}: is a camera RAW file under another name; end it with .dng, or as its "
-                "camera did"
-            ) from error
+    except CameraRaw:
         return _read_raw(source)
 
 

@@ -91,7 +91,7 @@ class OutOfCoreStages(PictureStages[Any, Any]):
     def _opened_if_too_large(self, item: Item) -> OutOfCorePicture | None:
         if item.destination is None or item.source is None or item.compare or item.beside:
             return None
-        if item.format not in (None, ImageFormat.TIFF):
+        if not self.kind.of(item.source).is_any_size or item.format not in (None, ImageFormat.TIFF):
             return None
         if not os.path.isfile(item.source):  # a pipe is not seekable
             return None

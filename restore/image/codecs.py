@@ -278,7 +278,10 @@ _RAW_MAGIC = (
 )
 
 
-RAW_ADVICE = "is a camera RAW file; `imrestore denoise` cleans those, `dark-enhance` develops them"
+RAW_ADVICE = (
+    "is a camera RAW file; `imrestore denoise` and `dark-enhance` take those whose names say so "
+    "(.nef, .cr3, .dng)"
+)
 """What is said of a RAW file where a finished picture is expected."""
 
 

@@ -12,7 +12,7 @@ from restore.image.develop import gains_of
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 
-__all__ = ["demosaicked", "light_of_sensor"]
+__all__ = ["demosaicked", "enlarged", "light_of_sensor"]
 
 _PEDESTAL = 0.01
 _LEAST_PX = 512
@@ -24,7 +24,7 @@ def demosaicked(raw: RawPicture) -> NDArray[np.float32]:
 
     Bayer mosaics are demosaicked by AHD, X-Trans ones by Markesteijn's method in three passes.
     """
-    with rawpy.imread(io.BytesIO(write_cfa_dng(_enlarged(raw)))) as opened:
+    with rawpy.imread(io.BytesIO(write_cfa_dng(enlarged(raw)))) as opened:
         samples = opened.postprocess(
             use_camera_wb=True,
             no_auto_bright=True,
@@ -69,8 +69,8 @@ def light_of_sensor(raw: RawPicture) -> NDArray[np.float32]:
     return light
 
 
-def _enlarged(raw: RawPicture) -> RawPicture:
-    """Extend a mosaic that is too small for LibRaw by repeating its last period."""
+def enlarged(raw: RawPicture) -> RawPicture:
+    """Return a mosaic extended to a size that LibRaw takes, by repeating its last period."""
     period = len(raw.cfa)
 
     def places(size: int) -> NDArray[np.intp]:

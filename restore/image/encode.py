@@ -94,7 +94,8 @@ def encode_as(picture: Picture, image_format: ImageFormat, options: WriteOptions
     """
     codec = CODECS[image_format]
     if not codec.writer:
-        raise UsageError(f"{image_format.upper()} is not written; use --format png")
+        why = "is made of RAW files only" if codec.is_for_mosaics else "is not written"
+        raise UsageError(f"{image_format.upper()} {why}; use --format png")
     check_depth(image_format, options.bit_depth)
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UsageError(f"quality {options.quality}: give a number from 1 to 100")

@@ -2,14 +2,16 @@
 
 import struct
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ImageCms
 
 from restore.image.cicp import HLG, PQ, Cicp, light_of_hlg, light_of_pq
 from restore.image.colour import D50, rgb_to_xyz, white_adaptation
 
-__all__ = ["profile_of_cicp", "written_profile"]
+__all__ = ["profile_of_cicp", "srgb_profile", "written_profile"]
 
 _HEADER_BYTES = 128
 _VERSION = 0x04400000
@@ -21,6 +23,12 @@ _TABLES: dict[int, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     PQ: light_of_pq,
     HLG: light_of_hlg,
 }
+
+
+@cache
+def srgb_profile() -> bytes:
+    """Return the profile of sRGB that Little CMS makes."""
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def profile_of_cicp(cicp: Cicp, channels: int) -> bytes | None:

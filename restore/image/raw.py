@@ -27,7 +27,7 @@ __all__ = [
     "read_raw",
 ]
 
-Look = Literal["libraw", "srgb", "camera"]
+Look = Literal["libraw", "srgb", "photo", "camera", "unclipped"]
 
 RAW_SUFFIXES = frozenset(
     f".{name}"
@@ -120,7 +120,9 @@ def develop_raw(
     Args:
         path: the file.
         look: libraw for sRGB with LibRaw's own curve (BT.709), the reference of Learning to See in
-            the Dark; srgb for sRGB's curve; camera for linear camera RGB.
+            the Dark; srgb for sRGB's curve; photo for the same, with white at the file's white
+            level, not at the brightest sample; camera for linear camera RGB; unclipped for that
+            with the largest factor of the white balance scaled to 1, so that nothing is clipped.
         seconds: time limit.
 
     Returns:

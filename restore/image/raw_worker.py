@@ -25,7 +25,14 @@ import rawpy
 _LOOKS: dict[str, dict[str, Any]] = {
     "libraw": {},
     "srgb": {"gamma": (2.4, 12.92)},
+    "photo": {"gamma": (2.4, 12.92), "adjust_maximum_thr": 0},
     "camera": {"gamma": (1, 1), "output_color": rawpy.ColorSpace.raw, "adjust_maximum_thr": 0},
+    "unclipped": {
+        "gamma": (1, 1),
+        "output_color": rawpy.ColorSpace.raw,
+        "adjust_maximum_thr": 0,
+        "highlight_mode": rawpy.HighlightMode.Ignore,
+    },
 }
 _LINEAR = "linear"
 _COLOURS = {"R": 0, "G": 1, "B": 2}

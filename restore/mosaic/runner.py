@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 
@@ -14,8 +15,15 @@ from restore.engine.placement import Placement
 from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Area
 from restore.errors import UnsupportedImage
+from restore.image.codec import AS_IT_CAME, WriteOptions
+from restore.image.codecs import ImageFormat
+from restore.image.compare import viewable
+from restore.image.dng_metadata import DngTag
+from restore.image.picture import Picture
 from restore.image.raw import as_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
+from restore.mosaic.develop import developed, encoded_mosaic
+from restore.mosaic.preview import MosaicPreview, preview_of
 from restore.mosaic.task import TASK
 from restore.mosaic.tiles import ALL_COLOURS, KSigmaTile, NormalisedTile
 from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile, stated_profile
@@ -42,12 +50,56 @@ class DenoisedMosaic:
         record: model, device, engine, precision, tile, noise_a and noise_b (of red, green and
             blue), noise_source (given, file or estimated), strength, sensor, megapixels, seconds.
             Plain values, ready for JSON.
+        preview: what a contact sheet of other strengths is made from, if it was asked for.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> denoised = restore.MosaicDenoiser()(raw)
+    >>> denoised.record["sensor"], len(denoised.encoded("dng")) > 1000
+    ('RGGB', True)
     """
 
     raw: RawPicture
     before: RawPicture
     profile: NoiseProfile
-    record: dict[str, str | float | int | bool] = field(default_factory=dict)
+    record: dict[str, object] = field(default_factory=dict)
+    preview: MosaicPreview | None = None
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The result as a photograph, developed by LibRaw; see ``developed``."""
+        return developed(self.raw)
+
+    @property
+    def before_developed(self) -> NDArray[np.uint8]:
+        """The source developed in the same way, as it is shown: ``[H, W, C]``."""
+        return viewable(developed(self.before))
+
+    def beside(self, _kind: str) -> bytes:
+        """Return the contact sheet of the preview, a PNG."""
+        if self.preview is None:
+            raise ValueError("no preview was asked for")
+        return self.preview.png()
+
+    def encoded(self, image_format: ImageFormat | str, options: WriteOptions = AS_IT_CAME) -> bytes:
+        """Return the bytes of a file.
+
+        Args:
+            image_format: dng for the mosaic, dng-linear for demosaicked linear colours, or the
+                format of a picture, in which it is developed by LibRaw.
+            options: how it is written.
+
+        Raises:
+            UsageError: a depth or quality that the container does not have.
+            OutputError: the container cannot hold this picture, or it cannot be developed.
+        """
+        return encoded_mosaic(self.raw, ImageFormat(image_format), options)
 
 
 class MosaicDenoiser(Reopened):
@@ -65,6 +117,19 @@ class MosaicDenoiser(Reopened):
         DeviceError: the device is not on this machine.
 
     It can be pickled: another process opens the network anew.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> raw = restore.RawPicture(
+    ...     mosaic=np.full((64, 64), 600, np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> profile = restore.NoiseProfile(a=(1e-4, 1e-4, 1e-4), b=(1e-6, 1e-6, 1e-6))
+    >>> denoiser = restore.MosaicDenoiser("raw")
+    >>> denoiser(raw, profile=profile).raw.mosaic.shape
+    (64, 64)
     """
 
     def __init__(
@@ -93,6 +158,7 @@ class MosaicDenoiser(Reopened):
         *,
         profile: NoiseProfile | None = None,
         strength: float = 1.0,
+        preview: bool = False,
     ) -> DenoisedMosaic:
         """Denoise a mosaic.
 
@@ -100,9 +166,11 @@ class MosaicDenoiser(Reopened):
 
         Args:
             source: ``RawPicture`` of any size, or the path of a camera's RAW file.
-            profile: noise of the sensor; None for what a DNG states, else what the picture shows.
+            profile: noise of the sensor; None for what the file states of it (a DNG), or else to
+                measure it in the picture.
             strength: 0 returns the mosaic as it is, 1 the full result, between is a blend; above 1,
                 up to 2, that many times the noise is expected.
+            preview: whether to keep what a contact sheet of other strengths is made from.
 
         Raises:
             UsageError: a strength out of range.
@@ -114,15 +182,20 @@ class MosaicDenoiser(Reopened):
         strength = checked_number("strength", strength, 0, MOST_STRENGTH, expected)
         raw = as_raw(source)
         started = time.perf_counter()
-        known, source_of_noise = profile, "given"
-        if known is None:
-            known, source_of_noise = stated_profile(raw), "file"
-        if known is None:
-            known, source_of_noise = estimate_profile(raw), "estimated"
-        mosaic = raw.mosaic if strength == 0 else self._denoised(raw, known, strength)
+        known, noise_source = _profile_of(raw) if profile is None else (profile, "given")
+
+        def denoised(source: RawPicture, strength: float) -> RawPicture:
+            if strength == 0:
+                return source
+            # What a DNG says of its noise no longer holds.
+            dng = source.dng.without(DngTag.NOISE_PROFILE) if source.dng else None
+            return replace(source, mosaic=self._denoised(source, known, strength), dng=dng)
+
+        result = denoised(raw, strength)
+        clean = result if strength >= 1 or not preview else denoised(raw, 1.0)
         sensor = "X-Trans" if raw.is_xtrans else raw.pattern.upper()
         return DenoisedMosaic(
-            raw=replace(raw, mosaic=mosaic),
+            raw=result,
             before=raw,
             profile=known,
             record={
@@ -130,12 +203,13 @@ class MosaicDenoiser(Reopened):
                 "tile": 2 * self._runner.tile,
                 "noise_a": ",".join(f"{each:.4g}" for each in known.a),
                 "noise_b": ",".join(f"{each:.4g}" for each in known.b),
-                "noise_source": source_of_noise,
+                "noise_source": noise_source,
                 "strength": strength,
                 "sensor": sensor,
                 "megapixels": round(raw.width * raw.height / 1e6, 6),
                 "seconds": round(time.perf_counter() - started, 4),
             },
+            preview=preview_of(raw, clean, denoised) if preview else None,
         )
 
     def _denoised(
@@ -163,6 +237,12 @@ class MosaicDenoiser(Reopened):
 
         self._runner.by_tiles(grid.read, begin, tile, height=grid.height, width=grid.width)
         return results[-1]
+
+
+def _profile_of(raw: RawPicture) -> tuple[NoiseProfile, str]:
+    """Return the noise of a picture, and whether the file states it or it is estimated."""
+    stated = stated_profile(raw)
+    return (estimate_profile(raw), "estimated") if stated is None else (stated, "file")
 
 
 class _Grid:

@@ -61,8 +61,10 @@ class NoiseProfile:
     Raises:
         UsageError: not three numbers from 0 to 1 each.
 
-    >>> NoiseProfile(a=(1e-4, 1e-4, 1e-4), b=(5e-7, 5e-7, 5e-7)).sigma(0.25)
-    (0.005049752469181039, 0.005049752469181039, 0.005049752469181039)
+    >>> import restore
+    >>> profile = restore.NoiseProfile(a=(1e-4, 1e-4, 1e-4), b=(5e-7, 5e-7, 5e-7))
+    >>> [round(sigma, 5) for sigma in profile.sigma(0.25)]
+    [0.00505, 0.00505, 0.00505]
     """
 
     a: tuple[float, float, float]
@@ -87,17 +89,20 @@ class NoiseProfile:
 
 
 def stated_profile(raw: RawPicture) -> NoiseProfile | None:
-    """Return the noise that a DNG states (NoiseProfile), or None.
+    """Return the noise that a DNG states by NoiseProfile; None without it, or where it is absurd.
 
-    Numbers that no sensor has count as none.
+    Var(x) there has the same x: black at 0, the white level at 1.
     """
     planes = raw.dng.noise_profile if raw.dng else ()
-    if len(planes) == 1:
-        planes = planes * _COLOURS
-    if len(planes) < _COLOURS or not all(0 < a <= 1 and 0 <= b <= 1 for a, b in planes):
+    if len(planes) not in (1, _COLOURS):
         return None
-    red, green, blue = planes[:_COLOURS]
-    return NoiseProfile(a=(red[0], green[0], blue[0]), b=(red[1], green[1], blue[1]))
+    red, green, blue = planes if len(planes) == _COLOURS else 3 * planes
+    # Negative offsets are artefacts of a fit.
+    pairs = [(a, max(b, 0.0)) for a, b in (red, green, blue)]
+    if not all(0 < a <= 1 and b <= 1 for a, b in pairs):
+        return None
+    (red_a, red_b), (green_a, green_b), (blue_a, blue_b) = pairs
+    return NoiseProfile(a=(red_a, green_a, blue_a), b=(red_b, green_b, blue_b))
 
 
 def estimate_profile(raw: RawPicture) -> NoiseProfile:

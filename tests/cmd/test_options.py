@@ -7,7 +7,7 @@ import pytest
 import typer
 
 from imrestore.app import app
-from restore.image.codecs import WRITTEN, WRITTEN_OF_LIGHT, WRITTEN_OF_RAW
+from restore.image.codecs import WRITTEN_OF_LIGHT, WRITTEN_OF_MOSAICS, WRITTEN_OF_RAW
 
 
 def commands(command: Any, path: str = "imrestore") -> Iterator[tuple[str, Any]]:
@@ -38,7 +38,7 @@ def test_formats_are_those_of_the_table() -> None:
         if parameter.name == "format"
     }
     assert shown == {
-        "denoise": "|".join(sorted(WRITTEN)),
+        "denoise": "|".join(sorted(WRITTEN_OF_MOSAICS)),
         "dark-enhance": "|".join(sorted(WRITTEN_OF_RAW)),
         "hdr": "|".join(sorted(WRITTEN_OF_LIGHT)),
     }

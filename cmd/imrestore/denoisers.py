@@ -1,0 +1,174 @@
+"""The networks of `imrestore denoise`: one for finished pictures, one for RAW files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+from imrestore.batch import Work
+from imrestore.options import NetworkOptions
+from restore.batch.plan import BatchPlan
+from restore.denoise.runner import Denoiser
+from restore.errors import UsageError, WeightsError
+from restore.image.codec import WriteOptions
+from restore.image.codecs import ImageFormat
+from restore.image.picture import Picture
+from restore.image.raw import is_raw
+from restore.image.raw_picture import RawPicture
+from restore.image.tiff_regions import OutOfCorePicture
+from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
+from restore.mosaic.task import TASK as RAW_TASK
+from restore.noise.poisson_gaussian import NoiseProfile
+from restore.weights.file import read_weight_file
+
+__all__ = ["Settings", "work_on"]
+
+_AUTO = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How pictures and RAW files are denoised; see the options of the same names.
+
+    Attributes:
+        for_pictures: Options that were given and do nothing for RAW files.
+        sheet_only: Whether contact sheets take the place of results.
+    """
+
+    sigma: float | Literal["auto"]
+    strength: float
+    chroma: float | None
+    detail: float
+    profile: NoiseProfile | None
+    preview: bool
+    sheet_only: bool
+    for_pictures: tuple[str, ...]
+
+
+def work_on(plan: BatchPlan, network: NetworkOptions, settings: Settings) -> Work:
+    """Open the networks that the inputs need, and return what is done to each of these.
+
+    Raises:
+        UsageError: the model or the strength suits none of the inputs.
+        RestoreError: as ``Denoiser`` and ``MosaicDenoiser``.
+    """
+    sources = [item.source for item in plan.items if not item.skip]
+    named = [source for source in sources if source is not None]
+    has_raw, has_pictures = any(map(is_raw, named)), not all(map(is_raw, named))
+    if settings.strength > 1 and has_pictures:
+        raise UsageError(
+            f"strength {settings.strength:g}: finished pictures take 0 to 1; more is for RAW files"
+        )
+    notes = []
+    is_for_raw = _is_for_raw(network.model)
+    if is_for_raw is False and has_raw:
+        if not has_pictures:
+            raise UsageError(
+                f"--model {network.model} is for finished pictures, and these are RAW files; leave "
+                "it out, or give weights of `imrestore train denoise --raw`"
+            )
+        notes.append(f"--model {network.model} is for finished pictures; RAW files take auto")
+    if is_for_raw is True and has_pictures:
+        if not has_raw:
+            raise UsageError(f"--model {network.model} is for RAW files, and there are none")
+        notes.append(f"--model {network.model} is for RAW files; finished pictures take auto")
+    if settings.for_pictures and has_raw:
+        given = " and ".join(settings.for_pictures)
+        does = "does" if len(settings.for_pictures) == 1 else "do"
+        notes.append(f"{given} {does} nothing for RAW files, which take --strength")
+    if settings.profile and has_pictures:
+        notes.append("--noise-profile does nothing for finished pictures, which take --sigma")
+    networks = _Networks(network, settings, is_for_raw)
+    opened = [networks.of_pictures.lanes] if has_pictures else []
+    opened += [networks.of_mosaics.lanes] if has_raw else []
+    return Work(networks, max(opened, default=1), tuple(notes))
+
+
+def _is_for_raw(model: str) -> bool | None:
+    """Return which inputs weights are for; None for auto, which has some for each."""
+    if model == _AUTO:
+        return None
+    try:
+        return read_weight_file(model).task == RAW_TASK.name
+    except WeightsError:  # a family of networks for pictures, or a name that is refused later
+        return False
+
+
+class _WithSheet(Protocol):
+    """A denoised picture or mosaic of which a contact sheet was asked for."""
+
+    @property
+    def picture(self) -> Picture: ...
+
+    @property
+    def record(self) -> Mapping[str, object]: ...
+
+    def beside(self, kind: str) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A contact sheet in place of a result."""
+
+    of: _WithSheet
+
+    @property
+    def picture(self) -> Picture:
+        return self.of.picture
+
+    @property
+    def record(self) -> Mapping[str, object]:
+        return self.of.record
+
+    def encoded(self, _image_format: ImageFormat, _options: WriteOptions) -> bytes:
+        return self.of.beside("preview")
+
+
+@dataclass(frozen=True)
+class _Networks:
+    """Denoises whatever was read; each network is opened when it is first needed."""
+
+    options: NetworkOptions
+    settings: Settings
+    is_for_raw: bool | None
+
+    @cached_property
+    def of_pictures(self) -> Denoiser:
+        model = _AUTO if self.is_for_raw else self.options.model
+        return Denoiser(model, sigma=self.settings.sigma, **self._placement)
+
+    @cached_property
+    def of_mosaics(self) -> MosaicDenoiser:
+        model = _AUTO if self.is_for_raw is False else self.options.model
+        return MosaicDenoiser(model, **self._placement)
+
+    @property
+    def _placement(self) -> Mapping[str, Any]:
+        return {name: getattr(self.options, name) for name in ("device", "precision", "tile")}
+
+    def __call__(self, source: Picture | OutOfCorePicture | RawPicture) -> Any:
+        """Return a ``Denoised``, an ``OutOfCoreResult``, a ``DenoisedMosaic`` or a sheet of one."""
+        result = self._of_raw(source) if isinstance(source, RawPicture) else self._of(source)
+        is_whole = not isinstance(source, OutOfCorePicture)
+        return _Sheet(result) if self.settings.sheet_only and is_whole else result
+
+    def _of(self, source: Picture | OutOfCorePicture) -> Any:
+        given = self.settings
+        shares: Mapping[str, Any] = {
+            "sigma": given.sigma,
+            "strength": given.strength,
+            "chroma": given.chroma,
+            "detail": given.detail,
+        }
+        if isinstance(source, OutOfCorePicture):
+            return self.of_pictures.out_of_core(source, **shares)
+        return self.of_pictures(source, **shares, preview=given.preview)
+
+    def _of_raw(self, source: RawPicture) -> DenoisedMosaic:
+        given = self.settings
+        done = self.of_mosaics(
+            source, profile=given.profile, strength=given.strength, preview=given.preview
+        )
+        if not given.for_pictures:
+            return done
+        return replace(done, record={**done.record, "without_effect": list(given.for_pictures)})
