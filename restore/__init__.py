@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from restore.image.picture import Picture, Transfer
     from restore.image.raw import read_raw
     from restore.image.raw_picture import RawPicture
+    from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
+    from restore.noise.poisson_gaussian import NoiseProfile
     from restore.tasks import load
     from restore.weights.file import shipped
     from restore.weights.store import Weights
@@ -30,12 +32,15 @@ if TYPE_CHECKING:
 __all__ = [
     "DarkEnhancer",
     "Denoised",
+    "DenoisedMosaic",
     "Denoiser",
     "Detector",
     "Enhanced",
     "HdrReconstructor",
     "ImageFormat",
     "Inspection",
+    "MosaicDenoiser",
+    "NoiseProfile",
     "Part",
     "Picture",
     "Radiance",
@@ -60,12 +65,15 @@ __version__ = version("imrestore")
 _HOMES = {
     "DarkEnhancer": "restore.dark.runner",
     "Denoised": "restore.denoise.runner",
+    "DenoisedMosaic": "restore.mosaic.runner",
     "Denoiser": "restore.denoise.runner",
     "Detector": "restore.anomaly.runner",
     "ImageFormat": "restore.image.codecs",
     "Enhanced": "restore.dark.runner",
     "HdrReconstructor": "restore.hdr.runner",
     "Inspection": "restore.anomaly.runner",
+    "MosaicDenoiser": "restore.mosaic.runner",
+    "NoiseProfile": "restore.noise.poisson_gaussian",
     "Part": "restore.anomaly.part",
     "Picture": "restore.image.picture",
     "Radiance": "restore.hdr.radiance",

@@ -66,7 +66,7 @@ class MosaicScore:
     ssim: float
     psnr_mosaic: float | None
     seconds: float
-    record: Mapping[str, str | float | int | bool]
+    record: Mapping[str, object]
 
 
 def evaluate_mosaic_denoiser(
@@ -115,8 +115,8 @@ def evaluate_mosaic_denoiser(
                 )
 
 
-_Result = tuple[str, float | None, Pixels, Pixels, float, Mapping[str, str | float | int | bool]]
-_NO_RECORD: Mapping[str, str | float | int | bool] = MappingProxyType({})
+_Result = tuple[str, float | None, Pixels, Pixels, float, Mapping[str, object]]
+_NO_RECORD: Mapping[str, object] = MappingProxyType({})
 
 
 def _results(
