@@ -133,6 +133,7 @@ class PlanRequest:
         twins: which are taken of RAW files and finished pictures of the same name.
         only: files that get a result, among those found; None for all.
         also_read: files that are read with an input, by that input.
+        found: the pictures behind ``inputs``, where they are known already.
     """
 
     inputs: Sequence[str]
@@ -148,6 +149,7 @@ class PlanRequest:
     twins: Twins = Twins.BOTH
     only: Collection[Path] | None = None
     also_read: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
+    found: Sequence[Found] | None = None
 
 
 def make_plan(request: PlanRequest) -> BatchPlan:
@@ -203,6 +205,8 @@ def _check_names(request: PlanRequest) -> None:
 
 def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[Path, Path]]:
     """Return the inputs that get a result, what was not taken, and twins, as ``BatchPlan`` has."""
+    if request.found is not None:
+        return Search(list(request.found), [], Counter()), {}
     search = find_pictures(
         request.inputs,
         recursive=request.recursive,
