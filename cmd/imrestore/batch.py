@@ -245,7 +245,7 @@ def work_through(
     *,
     jobs: int | None,
     lanes: int = 1,
-    note: "Callable[[Outcome], None]" = lambda _: None,
+    note: "Callable[[Outcome], Outcome | None]" = lambda _: None,
 ) -> None:
     """Take every item through the stages; on a signal, see what is under way to its end.
 
@@ -255,7 +255,7 @@ def work_through(
         report: told about every outcome.
         jobs: threads that read, and as many that write.
         lanes: how much of the work between may run side by side.
-        note: given every outcome before it is told.
+        note: given every outcome before it is told; may return one to tell in its place.
 
     Raises:
         Stopped: a signal came; the report has said how to go on.
@@ -263,8 +263,7 @@ def work_through(
     from restore.batch.stream import Stream
 
     def add(outcome: "Outcome") -> None:
-        note(outcome)
-        report.add(outcome)
+        report.add(note(outcome) or outcome)
 
     # An exception between a result and its report would lose the report.
     with noted_signals(at_once=True) as signalled:

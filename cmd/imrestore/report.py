@@ -23,27 +23,30 @@ class Report(ProgressBar):
     """Reports on a run while it goes on.
 
     Args:
-        total: Number of pictures in the plan.
+        total: Number of pictures in the plan; None if it is not known.
         describe: Returns a task's record in a few words, for --verbose.
         as_json: Print a record per picture to standard output.
         quiet: Print errors only.
         verbose: Print a line per picture.
         overwrites: Whether existing results are replaced.
+        is_endless: Whether it goes on until it is stopped.
     """
 
     def __init__(
         self,
-        total: int,
+        total: int | None,
         describe: Describe,
         *,
         as_json: bool = False,
         quiet: bool = False,
         verbose: bool = False,
         overwrites: bool = False,
+        is_endless: bool = False,
     ) -> None:
         super().__init__(total, quiet=quiet)
         self._describe, self._as_json = describe, as_json
         self._quiet, self._verbose, self._overwrites = quiet, verbose, overwrites
+        self._is_endless = is_endless
         self._started = time.perf_counter()
         self._counts: Counter[str] = Counter()
         self._has_bug = False
@@ -70,6 +73,11 @@ class Report(ProgressBar):
             error = {"error": outcome.error} if outcome.error else {}
             _print_record(outcome.item, status=str(outcome.status), **error, **outcome.record)
         self.bar.update()
+
+    def announce(self, message: str) -> None:
+        """Print one line about the run, unless errors only are wanted."""
+        if not self._quiet:
+            self.say(message)
 
     def add_closed_folder(self, message: str) -> None:
         """Report a folder that could not be read."""
@@ -98,7 +106,9 @@ class Report(ProgressBar):
     def stopped(self) -> None:
         """Print how to resume after a signal."""
         self.summarize()
-        if self._overwrites:
+        if self._is_endless:
+            say("stopped; the same command goes on with what is new")
+        elif self._overwrites:
             say("stopped; what was not reached is as before: the same command does all of it again")
         else:
             say("stopped; the same command with --skip-existing does the rest")
@@ -116,13 +126,26 @@ class Report(ProgressBar):
         log.debug(outcome.traceback.rstrip())
 
 
-def print_plan(plan: "BatchPlan", *, as_json: bool) -> None:
-    """Print to standard output what a run would do."""
+def print_plan(
+    plan: "BatchPlan",
+    *,
+    as_json: bool,
+    beside: "Callable[[Item], Mapping[str, str]]" = lambda _: {},
+) -> None:
+    """Print to standard output what a run would do.
+
+    Args:
+        plan: the plan.
+        as_json: print a record per picture.
+        beside: returns what else would become of an item, by a name with underscores.
+    """
     for item in plan.items:
         if as_json:
-            _print_record(item, status="skipped" if item.skip else "planned")
+            _print_record(item, status="skipped" if item.skip else "planned", **beside(item))
         else:
             print(visible(_arrow(item)) + (" (exists, skipped)" if item.skip else ""))
+            for name, value in beside(item).items():
+                print(visible(f"    {name.replace('_', ' ')} {value}"))
 
 
 def _arrow(item: "Item") -> str:

@@ -1,11 +1,12 @@
 """The files of an inspection's results, and which of them exist already."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 from restore.anomaly.records import Record
+from restore.batch.inputs import Found
 from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, Shard, make_plan
 from restore.errors import OutputError, UsageError
 from restore.files import identity_of, remove_stale_parts
@@ -83,7 +84,8 @@ def inspection_plan(
     recursive: bool,
     existing: Existing,
     shard: Shard | None,
-    done: Iterable[Record] = (),
+    done: Container[str] = (),
+    found: Sequence[Found] | None = None,
 ) -> BatchPlan:
     """Plan what is read and written, without touching any file.
 
@@ -93,8 +95,9 @@ def inspection_plan(
         recursive: take the whole tree below every folder.
         existing: what to do where results are there already.
         shard: keep this part only.
-        done: what earlier runs recorded; with ``Existing.SKIP`` a picture of which both record and
-            score map are there is not inspected again.
+        done: names of the pictures with a record; with ``Existing.SKIP`` those of which the score
+            map is there too are not inspected again.
+        found: the pictures behind ``inputs``, where they are known already.
 
     Raises:
         UsageError: nothing to do, two results of one name, or results that exist.
@@ -111,9 +114,9 @@ def inspection_plan(
             one_suffix=True,
             existing=Existing.OVERWRITE,
             shard=shard,
+            found=found,
         )
     )
-    recorded = {record.source for record in done if not record.error}
     items = []
     for item in plan.items:
         assert item.destination is not None  # make_plan was given a folder
@@ -122,7 +125,7 @@ def inspection_plan(
         if there:
             _refuse_to_replace(there, existing)
         is_there = moved.destination in there
-        is_done = is_there and item.source_name in recorded
+        is_done = is_there and item.source_name in done
         items.append(replace(moved, skip=existing is Existing.SKIP and is_done))
     _refuse_inputs_as_outputs(items, report)
     return replace(plan, items=tuple(items))

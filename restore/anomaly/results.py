@@ -23,6 +23,9 @@ class Results:
     Args:
         report: folder of the report, which must exist when the first record comes.
         shard: the share of the work; None for all of it.
+
+    Attributes:
+        changes: How many records were added.
     """
 
     def __init__(self, report: Path, shard: Shard | None = None) -> None:
@@ -32,6 +35,17 @@ class Results:
         self._page = report / f"{report_stem('report', shard)}.html"
         self._records: dict[str, Record] = {}
         self._is_open = True
+        self.changes = 0
+
+    def __contains__(self, source: object) -> bool:
+        """Return whether the part has a verdict."""
+        record = self._records.get(source) if isinstance(source, str) else None
+        return record is not None and not record.error
+
+    def owners(self) -> dict[str, str]:
+        """Return whose score map each is, by its path below ``maps``."""
+        maps = ((record.files.get("map", ""), name) for name, record in self._records.items())
+        return {path.removeprefix("maps/"): name for path, name in maps if path}
 
     def refuse_to_replace(self, existing: Existing) -> None:
         """Check that the files may be written.
@@ -100,13 +114,13 @@ class Results:
         self._records = {record.source: record for record in kept}
         write_atomically(self._lines, as_jsonl(self._records.values()).encode(), overwrite=True)
 
-    def add(self, outcome: Outcome) -> None:
-        """Record what became of a picture.
+    def add(self, outcome: Outcome) -> bool:
+        """Record what became of a picture; return whether the file holds it.
 
         Where the disk is full, records wait for ``finish``: it writes all of them anew.
         """
         if outcome.status is Status.SKIPPED:
-            return
+            return True
         source = outcome.item.source_name
         record = (
             Record(source=source, verdict=Verdict.FAILED, error=outcome.error)
@@ -114,13 +128,15 @@ class Results:
             else Record.from_mapping({"source": source} | dict(outcome.record))
         )
         self._records[source] = record
+        self.changes += 1
         if not self._is_open:
-            return
+            return False
         try:
             with self._lines.open("a", encoding="utf-8") as file:
                 file.write(as_jsonl([record]))
         except OSError:
             self._is_open = False  # a line after a truncated one would be lost, too
+        return self._is_open
 
     def finish(self, items: Sequence[Item], detector: Detector) -> None:
         """Write tables and page: records in the order of ``items``, pictures by score.
@@ -135,5 +151,6 @@ class Results:
         for path, text in ((self._lines, as_jsonl(ordered)), (self._table, as_csv(ordered))):
             # File names need not be valid UTF-8; records hold them exactly, escaped in ASCII.
             write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)
+        self._is_open = True
         page = page_of(Page(records=ordered, report=self._report, detector=detector))
         write_atomically(self._page, page, overwrite=True)

@@ -57,12 +57,15 @@ class InspectionStages:
         report: folder of the report.
         overwrite: replace results that exist.
         standard_input: where an item without a file is read.
+        follow: given each record, and what tells it to give up, does what follows the verdict and
+            returns what did not work, a sentence each.
     """
 
     detector: Detector
     report: Path
     overwrite: bool = False
     standard_input: BinaryIO | None = None
+    follow: Callable[[Mapping[str, object], Callable[[], bool]], list[str]] = lambda *_: []
 
     def file_size(self, item: Item) -> float:
         """Return the bytes that will be read; infinity if unknown."""
@@ -114,12 +117,16 @@ class InspectionStages:
         ]
         for kind, data in made:
             self._write(files.path(kind, channels=channels), data(), stopping)
-        record = record_of(item.source_name, inspection, self.detector, files.names(channels))
+        record = record_of(
+            item.source_name, inspection, self.detector, files.names(channels)
+        ).as_mapping()
+        failures = self.follow(record, stopping)
         return Outcome(
             item=item,
             status=Status.DONE,
-            record=_described(record.as_mapping(), self.detector, result)
-            | damage_record(item, result.damaged),
+            record=_described(record, self.detector, result)
+            | damage_record(item, result.damaged)
+            | ({"remarks": failures} if failures else {}),
         )
 
     def _write(self, path: Path, data: bytes, stopping: Callable[[], bool]) -> None:

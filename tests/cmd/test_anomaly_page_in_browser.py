@@ -194,7 +194,7 @@ def test_mask_and_reconstruction_are_toggled_and_blink(
     assert colour(page, 0.5, 0.6) == pytest.approx([180] * 3, abs=8), "red only where it is masked"
     page.click("#blink")
     for kind in ("reconstruction", "part", "reconstruction"):
-        page.wait_for_function(f"document.getElementById('what').textContent === '{kind}'")
+        page.wait_for_selector(f"#what:text-is('{kind}')")
     page.keyboard.press("Escape")
     assert page.get_attribute("#blink", "aria-pressed") == "false"
     assert page.inner_text("#what") == "part"

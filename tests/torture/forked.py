@@ -132,7 +132,11 @@ class Forked:
             os.dup2(nothing.fileno(), 1)
             os.dup2(messages.fileno(), 2)
         os.chdir(place)
-        os.environ |= {"XDG_CACHE_HOME": str(place / "cache"), "IMRESTORE_ENGINE": engine}
+        os.environ |= {
+            "XDG_CACHE_HOME": str(place / "cache"),
+            "IMRESTORE_ENGINE": engine,
+            "SOURCE_DATE_EPOCH": "1000000000",
+        }
         sys.argv = ["imrestore", *arguments]
         prepare()
         from imrestore.__main__ import main

@@ -1,7 +1,7 @@
 """`imrestore anomaly`: pictures of parts in, a report of their defects out."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imrestore import batch
+from imrestore.anomaly.arrivals import inspect_as_they_come
+from imrestore.anomaly.line import LineOptions, Noted
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import NetworkOptions, RunOptions, exclusive
 from imrestore.output import say
-from imrestore.report import Report, print_plan
+from imrestore.report import print_plan
 from imrestore.view import ViewOptions
+from imrestore.watching import check_watch
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
+    from restore.anomaly.aside import Aside
+    from restore.anomaly.follow import Followers
     from restore.anomaly.records import Record
     from restore.anomaly.results import Results
     from restore.anomaly.runner import Detector
-    from restore.batch.plan import BatchPlan
+    from restore.anomaly.stages import InspectionStages
+    from restore.batch.plan import BatchPlan, Item
 
 __all__ = ["ThresholdOptions", "anomaly"]
 
@@ -155,6 +161,7 @@ def anomaly(
     *,
     verdict: VerdictOptions,
     view: ViewOptions,
+    line: LineOptions,
     fail_on_anomaly: Annotated[
         bool,
         typer.Option(
@@ -189,12 +196,14 @@ def anomaly(
       imrestore anomaly parts/ -r --model part.safetensors -o report --fpr 0.02 --fail-on-anomaly
       imrestore anomaly parts/ --model part.safetensors -o report --skip-existing
       imrestore anomaly parts/ --model part.safetensors -o report --roi 40,20,200,160 --min-area 9
+      imrestore anomaly --watch camera/ --model part.safetensors -o report --move-defective bad/
       imrestore anomaly --model vae.safetensors -o drawn --sample 16
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     if sample is not None:
         _draw(files, network, sample, seed)
         return
-    _inspect(files, network, verdict, view, fail_on_anomaly=fail_on_anomaly)
+    check_watch(line, files, files.inputs)
+    _inspect(files, network, verdict, view, line, fail_on_anomaly=fail_on_anomaly)
 
 
 def _inspect(
@@ -202,6 +211,7 @@ def _inspect(
     network: NetworkOptions,
     verdict: VerdictOptions,
     view: ViewOptions,
+    line: LineOptions,
     *,
     fail_on_anomaly: bool,
 ) -> None:
@@ -210,41 +220,52 @@ def _inspect(
     from restore.anomaly.files import inspection_plan, prepare_result_folders
     from restore.anomaly.results import Results
     from restore.anomaly.verdict import REJECTED
-    from restore.batch.plan import parse_shard
+    from restore.batch.plan import Existing, parse_shard
     from restore.errors import UsageError
 
-    if not files.inputs:
+    inputs = files.inputs or ([str(line.watch)] if line.watch else [])
+    if not inputs:
         raise UsageError("give pictures or folders to inspect (see imrestore anomaly --help)")
     _check_output(files.output)
+    followers, aside = line.followers(), _aside(line, inputs, files)
+    existing = Existing.SKIP if line.watch else batch.existing_of(files)
     shard = parse_shard(files.shard) if files.shard else None
     results = Results(files.output, shard)
-    results.refuse_to_replace(batch.existing_of(files))
-    kept = results.recorded() if files.skip_existing else []
+    results.refuse_to_replace(existing)
+    kept = results.recorded() if existing is Existing.SKIP else []
+    note = Noted(results, followers, aside)
+    if line.watch and not files.dry_run:
+        detector = _opened(network, verdict, view, files, kept)
+        stages = _stages(files, detector, followers, overwrite=True)
+        prepare_result_folders((), files.output)
+        results.begin(kept)
+        _resume(aside, kept)
+        inspect_as_they_come(files, line, stages, note, _describe)
     plan = inspection_plan(
-        files.inputs,
+        inputs,
         files.output,
         recursive=files.recursive,
-        existing=batch.existing_of(files),
+        existing=existing,
         shard=shard,
-        done=kept,
+        done={record.source for record in kept if not record.error},
     )
     with batch.report_on(plan, files, _describe) as report:
         if files.dry_run:
-            print_plan(plan, as_json=files.json)
+            print_plan(plan, as_json=files.json, beside=_moves(aside))
             raise typer.Exit(report.exit_code)
-        detector = verdict.detector(_named(network), view)
-        _check_kept(files.output, kept, detector)
-        if not files.quiet:
-            for sentence in (
-                detector.shortfall,
-                *detector.departures,
-                _unchecked(detector, verdict),
-            ):
-                if sentence:
-                    say(sentence)
+        detector = _opened(network, verdict, view, files, kept)
         prepare_result_folders(plan.items, files.output)
         results.begin(kept)
-        _work(plan, files, detector, results, report)
+        _resume(aside, kept)
+        stages = _stages(files, detector, followers, overwrite=existing is not Existing.REFUSE)
+        batch.work_through(
+            plan.items,
+            stages,
+            report,
+            jobs=files.jobs,
+            lanes=detector.network.runner.lanes,
+            note=note,
+        )
         failure = _finish(plan, detector, results)
         report.summarize()
     if failure:
@@ -278,28 +299,64 @@ def _counted(results: "Results") -> str:
     return ", ".join(counts)
 
 
-def _work(
-    plan: "BatchPlan",
+def _aside(line: LineOptions, inputs: "Sequence[str]", files: InspectionOptions) -> "Aside | None":
+    """Return where defective parts go, if anywhere."""
+    if line.move_defective is None:
+        return None
+    from restore.anomaly.aside import Aside
+
+    folders = [Path(name) for name in inputs]
+    return Aside(line.move_defective, folders, recursive=files.recursive, report=files.output)
+
+
+def _moves(aside: "Aside | None") -> "Callable[[Item], Mapping[str, str]]":
+    """Return what a dry run tells of moves."""
+
+    def move(item: "Item") -> Mapping[str, str]:
+        place = aside.place_of(item) if aside and not item.skip else None
+        return {"moved_to_if_defective": str(place)} if place else {}
+
+    return move
+
+
+def _resume(aside: "Aside | None", kept: "Sequence[Record]") -> None:
+    """End the moves that an earlier run was stopped in."""
+    for message in aside.resume(kept) if aside else ():
+        say(message)
+
+
+def _opened(
+    network: NetworkOptions,
+    verdict: VerdictOptions,
+    view: ViewOptions,
     files: InspectionOptions,
-    detector: "Detector",
-    results: "Results",
-    report: Report,
-) -> None:
+    kept: "list[Record]",
+) -> "Detector":
+    """Return the detector, by which all that is kept must have been made."""
+    detector = verdict.detector(_named(network), view)
+    _check_kept(files.output, kept, detector)
+    if not files.quiet:
+        for sentence in (
+            detector.shortfall,
+            *detector.departures,
+            _unchecked(detector, verdict),
+        ):
+            if sentence:
+                say(sentence)
+    return detector
+
+
+def _stages(
+    files: InspectionOptions, detector: "Detector", followers: "Followers", *, overwrite: bool
+) -> "InspectionStages":
     from restore.anomaly.stages import InspectionStages
 
-    stages = InspectionStages(
+    return InspectionStages(
         detector=detector,
         report=files.output,
-        overwrite=files.overwrite or files.skip_existing,
+        overwrite=overwrite,
         standard_input=sys.stdin.buffer,
-    )
-    batch.work_through(
-        plan.items,
-        stages,
-        report,
-        jobs=files.jobs,
-        lanes=detector.network.runner.lanes,
-        note=results.add,
+        follow=followers,
     )
 
 
