@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
-from restore.models.layers import ResidualLevels, srgb_encoded
+from restore.models.layers import ResidualLevels, awaits_tensors, srgb_encoded
 
 __all__ = ["IspResUNet", "IspResUNetConfig"]
 
 _COLOURS = 3
 _REACH = 2
+_LEVELS_WITH_MEANS = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +77,9 @@ class IspResUNet(ResidualLevels):
     The missing colours are interpolated from the nearest samples by normalised convolution
     (Knutsson and Westin, CVPR 1993), which knows no pattern. The network sees the result, linear
     and encoded, and the colour of the filter over each pixel, and predicts what is wrong with the
-    encoded one. The levels are those of a ``ResUNet``, whose weights it can start from.
+    encoded one. The levels are those of a ``ResUNet``, whose weights it can start from. The two
+    coarsest also see the means of each colour's samples in their cells, linear and encoded: in the
+    dark, the mean of encoded noise is not the encoded mean.
     """
 
     def __init__(self, config: IspResUNetConfig) -> None:
@@ -85,8 +88,15 @@ class IspResUNet(ResidualLevels):
         widths = config.widths
         self.head = nn.Conv2d(3 * _COLOURS, widths[0], kernel_size=3, padding=1, bias=False)
         self.add_levels(widths, config.blocks, bias=False)
+        self.means = nn.ModuleList(
+            nn.Conv2d(2 * _COLOURS, width, kernel_size=1, bias=False)
+            for width in widths[-_LEVELS_WITH_MEANS:]
+        )
         self.tail = nn.Conv2d(widths[0], _COLOURS, kernel_size=3, padding=1, bias=False)
         self.reset_parameters(tail=0.1)
+        if not awaits_tensors(self):
+            for weight in self.means.parameters():
+                nn.init.zeros_(weight)
 
     @property
     def multiple(self) -> int:
@@ -121,8 +131,25 @@ class IspResUNet(ResidualLevels):
         start = srgb_encoded(colour)
         inputs = torch.cat([start, masks, colour], dim=1)
         features: Tensor = self.head(inputs.to(self.head.weight.dtype))
-        correction: Tensor = self.tail(self.through_levels(features))
+        correction: Tensor = self.tail(self._corrected(features, samples * masks, masks))
         return start - correction.to(mosaic.dtype)
+
+    def _corrected(self, features: Tensor, sparse: Tensor, masks: Tensor) -> Tensor:
+        """Map features as ``through_levels`` does, and add the means of the mosaic's cells."""
+        skips = []
+        first = len(self.encoder) - len(self.means)
+        for index, level in enumerate(self.encoder):
+            if index:
+                features = self.down[index - 1](features)
+            if index >= first:
+                means = _means(sparse, masks, 2**index).to(features.dtype)
+                features = features + self.means[index - first](means)
+            features = level(features)
+            skips.append(features)
+        skips.pop()
+        for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features = level(up(features) + skips.pop())
+        return features
 
 
 def _interpolated(samples: Tensor, masks: Tensor) -> Tensor:
@@ -139,6 +166,13 @@ def _interpolated(samples: Tensor, masks: Tensor) -> Tensor:
         weights = F.conv2d(masks, kernel, padding=_REACH, groups=_COLOURS)
     between = weighted / weights.clamp_min(torch.finfo(samples.dtype).tiny)
     return torch.where(masks > 0.5, samples, between)
+
+
+def _means(sparse: Tensor, masks: Tensor, cell: int) -> Tensor:
+    """Return the mean of each colour's samples in cells, linear and encoded, ``(B, 6, h, w)``."""
+    weights = F.avg_pool2d(masks, cell).clamp_min(torch.finfo(masks.dtype).tiny)
+    means = F.avg_pool2d(sparse, cell) / weights
+    return torch.cat([means, srgb_encoded(means)], dim=1)
 
 
 def _kernel(like: Tensor) -> Tensor:
