@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, InputError, UnsupportedImage
-from restore.image.codecs import HEAD_BYTES, has_raw_head, sniff
+from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
+from restore.image.damage import checked_damage
 from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
+from restore.image.raw_ends import bytes_missing
 from restore.image.raw_picture import GREEN, RawPicture
 from restore.image.raw_process import ask
 from restore.image.raw_stated import stated_by
@@ -44,6 +46,10 @@ _SHARED_MAGIC = (b"II*\x00", b"MM\x00*", b"IIII", b"MMMM")
 _UNDECODED = "which LibRaw does not decode; convert it to a lossless DNG first"
 _LINEAR = "holds no mosaic but linear RGB; `imrestore denoise` takes such files"
 _NO_MOSAIC = "holds no mosaic: it is of a Foveon sensor, or of reduced size (sRAW)"
+_ADVICE = "; for finished pictures there is `imrestore denoise`"
+_UNKNOWN = "is no RAW file of a known camera"
+_FOVEON_MAGIC = b"FOVb"
+_FOVEON = "is from a Foveon sensor (X3F), which has no mosaic; convert it with the maker's software"
 _SECONDS = 60.0
 _SAMPLES = 3
 
@@ -159,7 +165,9 @@ def ask_libraw(
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
             if not _may_be_raw(head):
-                raise UnsupportedImage(f"is not a camera RAW file{_advice(head)}")
+                raise UnsupportedImage(_not_raw(head, path))
+            if missing := bytes_missing(file):
+                checked_damage(name, f"is cut short: {missing:,} bytes of its pixels are missing")
         file_name = str(path.resolve())
         # While it waits for memory it must not keep a child from others.
         sizes, _ = ask({"path": file_name, "only": "size"}, seconds=seconds)
@@ -180,10 +188,15 @@ def _explained(path: Path, error: InputError) -> tuple[type[InputError], str]:
     if not isinstance(error, UnsupportedImage | CorruptImage):
         return type(error), str(error)
     with path.open("rb") as file:
+        is_foveon = file.read(len(_FOVEON_MAGIC)) == _FOVEON_MAGIC
         dng = read_dng(file)
+    if is_foveon:
+        return UnsupportedImage, _FOVEON
     if dng and (dng.compression == JPEG_XL or (dng.compression == LOSSY and not dng.is_linear)):
         name = "JPEG XL" if dng.compression == JPEG_XL else "lossy JPEG"
         return UnsupportedImage, f"is compressed as {name}, {_UNDECODED}"
+    if str(error) == _UNKNOWN and not is_raw(path):
+        return UnsupportedImage, f"{_UNKNOWN}{_ADVICE}"
     if str(error) != "holds no mosaic":
         return type(error), str(error)
     return UnsupportedImage, _LINEAR if dng and dng.is_linear else _NO_MOSAIC
@@ -194,9 +207,14 @@ def _may_be_raw(head: bytes) -> bool:
     return has_raw_head(head) or head.startswith(_SHARED_MAGIC)
 
 
-def _advice(head: bytes) -> str:
-    """Return what to do with a file that is no RAW file, if that is known."""
-    return "; for finished pictures there is `imrestore denoise`" if sniff(head) else ""
+def _not_raw(head: bytes, path: Path) -> str:
+    """Return what is wrong with a file that is no RAW file, and what to do if that is known."""
+    if not head:
+        return "is empty"
+    found = sniff(head)
+    if found and is_raw(path):
+        return f"is not a camera RAW file but {CODECS[found].name}; rename it"
+    return f"is not a camera RAW file{_ADVICE if found else ''}"
 
 
 def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> RawPicture:

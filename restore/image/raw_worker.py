@@ -37,7 +37,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
 _LINEAR = "linear"
 _COLOURS = {"R": 0, "G": 1, "B": 2}
 _EPOCH_YEAR = 1970  # stands for a date that is not known
-_UNKNOWN = "is no RAW file of a known camera; for finished pictures there is `imrestore denoise`"
+_UNKNOWN = "is no RAW file of a known camera"
 # LibRaw's bits of a turn: mirrored left to right, mirrored top to bottom, transposed.
 _ORIENTATIONS = (1, 2, 4, 3, 5, 8, 6, 7)
 

@@ -131,7 +131,7 @@ def test_cut_file_is_damaged(tmp_path: Path, sensor: Sensor) -> None:
     whole = write_cfa_dng(sensor())
     path = tmp_path / "cut.dng"
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CorruptImage, match=r"cut.dng: is damaged"):
+    with pytest.raises(CorruptImage, match=r"cut\.dng: is cut short"):
         read_raw(path)
 
 
