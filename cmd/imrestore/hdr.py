@@ -79,8 +79,8 @@ class LightFileOptions(FileOptions):
         str | None,
         typer.Option(
             metavar="|".join(_FORMATS),
-            help="Container of the results: EXR and TIFF hold float32, HDR is Radiance's, JPEG "
-            "holds a gain map (Ultra HDR).",
+            help="Container of the results: EXR and TIFF hold float32, DNG 16-bit floats for RAW "
+            "converters, HDR is Radiance's, JPEG holds a gain map (Ultra HDR).",
             show_default="exr",
             callback=one_of(_FORMATS, "cannot hold HDR results"),
             autocompletion=complete(*_FORMATS),

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import OutputError
+from restore.hdr.dng import dng_of_light
 from restore.image.codec import AS_IT_CAME, SampleEncoding, WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.colour import (
@@ -22,6 +23,7 @@ from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
 from restore.image.lost_metadata import with_true_metadata
 from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
+from restore.image.raw_picture import RawPicture
 from restore.image.tone import tone_of
 
 __all__ = [
@@ -73,6 +75,7 @@ class Radiance:
         known: uint8 ``[H, W]``, see ``Known``; stored in the picture's own orientation.
         record: record of how it was made, as plain values.
         attributes: header attributes of an EXR file.
+        sensor: what a DNG says of the camera, see ``sensor_of``, or None for sRGB's colours.
 
     >>> import numpy as np
     >>> import restore
@@ -85,9 +88,10 @@ class Radiance:
     known: NDArray[np.uint8]
     record: Mapping[str, object]
     attributes: Mapping[str, str | float] = field(default_factory=dict)
+    sensor: RawPicture | None = None
 
     def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
-        """Return the bytes of a file: EXR, Radiance, float TIFF, or JPEG with a gain map.
+        """Return the bytes of a file: EXR, Radiance, float TIFF, DNG, or JPEG with a gain map.
 
         Raises:
             UsageError: a bit depth that the format does not have.
@@ -102,6 +106,12 @@ class Radiance:
             picture = with_alpha_kind(upright(self.picture), premultiplied=True)
             encoding = SampleEncoding(bit_depth=options.bit_depth or 32, is_float=True)
             return write_exr(picture, encoding, attributes=self.attributes)
+        if image_format is ImageFormat.DNG:
+            if not is_opaque(self.picture):
+                raise OutputError("DNG cannot hold an alpha channel; use --format exr")
+            exif = None if options.strip_metadata else self.picture.exif
+            picture = replace(self.picture, exif=exif)
+            return dng_of_light(picture, self.sensor, preview=self._preview())
         if CODECS[image_format].holds_gain_map:
             if not is_opaque(self.picture):
                 raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
@@ -112,11 +122,13 @@ class Radiance:
     def beside(self, kind: str) -> bytes:
         """Return the bytes of the tone-mapped preview or of the mask."""
         if kind == "preview":
-            opaque = in_srgb_primaries(replace(self.picture, alpha=None, notes=b""))
-            return encode(upright(tone_mapped(opaque)), ImageFormat.JPEG, quality=92)
+            return encode(upright(self._preview()), ImageFormat.JPEG, quality=92)
         codes = self.known[None].astype(np.float32) / np.float32(255)
         mask = Picture(pixels=codes, orientation=self.picture.orientation)
         return encode(upright(mask), ImageFormat.PNG)
+
+    def _preview(self) -> Picture:
+        return tone_mapped(in_srgb_primaries(replace(self.picture, alpha=None, notes=b"")))
 
 
 _QUALITY = 95

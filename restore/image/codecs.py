@@ -263,7 +263,7 @@ WRITTEN_OF_MOSAICS = WRITTEN | {
 
 WRITTEN_OF_LIGHT = {
     each: suffix
-    for each, suffix in WRITTEN.items()
+    for each, suffix in (WRITTEN | WRITTEN_OF_RAW).items()
     if CODECS[each].holds_light or CODECS[each].holds_gain_map
 }
 """The same for pictures of scene-linear light."""

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from restore.hdr.dng import sensor_of
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.response import Response
 from restore.image.colour import REC709_LUMINANCE, linear_to_srgb
@@ -49,6 +50,7 @@ class Frame:
         exif: EXIF block of the file, or None.
         orientation: EXIF orientation 1..8.
         primaries: Primaries of the light, as ``Picture`` holds them.
+        sensor: What a RAW file says of its sensor, see ``sensor_of``, or None.
     """
 
     light: NDArray[np.float32]
@@ -58,6 +60,7 @@ class Frame:
     exif: bytes | None
     orientation: int
     primaries: str = ""
+    sensor: RawPicture | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ class FrameReader:
     def picture(self, path: Path) -> tuple[Picture, bool]:
         """Return a frame, demosaicked if it is RAW, and whether its samples are linear."""
         if is_raw(path):
-            return self._developed(path)[0], True
+            return self._developed(read_raw(path))[0], True
         picture = decode(path)
         tone = tone_of(picture)
         if tone is not None and (tone.is_perceptual or tone.is_linear):
@@ -100,9 +103,12 @@ class FrameReader:
 
     def frame(self, path: Path, response: Response | None) -> Frame:
         """Return a frame in linear light."""
+        sensor = None
         if is_raw(path):
-            picture, share = self._developed(path)
+            raw = read_raw(path)
+            picture, share = self._developed(raw)
             light = picture.pixels
+            sensor = sensor_of(raw, self.white_balance or raw.white_balance)
         else:
             picture, is_linear = self.picture(path)
             light, share = _light(picture, None if is_linear else response, self.saturation)
@@ -114,11 +120,11 @@ class FrameReader:
             exif=picture.exif,
             orientation=picture.orientation,
             primaries=picture.primaries,
+            sensor=sensor,
         )
 
-    def _developed(self, path: Path) -> tuple[Picture, NDArray[np.float32]]:
+    def _developed(self, raw: RawPicture) -> tuple[Picture, NDArray[np.float32]]:
         """Return a RAW file's light, and what share of saturation it and its neighbours reach."""
-        raw = read_raw(path)
         if self.saturation is not None:
             raw = _saturated_at(raw, self.saturation)
         gains = gains_of(self.white_balance or raw.white_balance)

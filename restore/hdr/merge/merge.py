@@ -115,6 +115,7 @@ def merge_bracket(
             "saturationThreshold": float(2**exposure_stops * lights[middle] / min(lights)),
             "imrestoreMode": "merge",
         },
+        sensor=like.sensor,
     )
 
 
