@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import tukeylambda
 
 from restore.errors import InputError
 from restore.image.colour import linear_to_srgb
@@ -16,9 +18,10 @@ from restore.image.demosaic import demosaicked
 from restore.image.develop import camera_to_srgb
 from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw
 from restore.image.raw_picture import RawPicture
-from restore.mosaic.runner import MosaicDenoiser
+from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.noise.bayer import random_cameras, unprocess
 from restore.noise.eld import noise_at
+from restore.noise.poisson_gaussian import NoiseProfile
 from restore.noise.readout import BLACK_DN, RANGE_DN, as_file, mosaicked, read_out
 
 __all__ = ["CAMERA", "METHODS", "PROTOCOL", "MosaicScore", "evaluate_mosaic_denoiser"]
@@ -35,7 +38,8 @@ METHODS = (UNTOUCHED, NETWORK, FINISHED)
 PROTOCOL = (
     "clean picture unprocessed to the linear RAW file of a random camera (Brooks et al. 2019), "
     f"14 bits, noise of a {CAMERA} (Wei et al. 2020, with row noise; continued above ISO 6400), "
-    "seeded with the seed plus the picture's index in sorted order; all developed by LibRaw (AHD, "
+    "seeded with the seed plus the picture's index in sorted order; the network is told the noise "
+    "profile unless it is estimated; all developed by LibRaw (AHD, "
     "for X-Trans Markesteijn's method in three passes) with the true white balance and colour "
     "matrix and sRGB's curve, as the file without noise is, with which they are compared; "
     "psnr_mosaic: of the mosaics, linear; denoise: `imrestore denoise` after development; "
@@ -77,16 +81,18 @@ def evaluate_mosaic_denoiser(
     *,
     seed: int = 0,
     side: int = 2,
+    known: bool = True,
 ) -> Iterator[MosaicScore | Failure]:
     """Yield scores picture by picture, speed by speed, method by method (see ``PROTOCOL``).
 
     Args:
-        denoiser: what is evaluated; it estimates the noise itself.
+        denoiser: what is evaluated.
         finish: denoises developed pictures, sRGB ``[3, H, W]`` in [0, 1].
         paths: clean, gamma-encoded colour pictures.
         speeds: ISO speeds, at least 100.
         seed: the picture at index i gets camera and noise from ``seed + i``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
+        known: whether the denoiser is given the camera's noise profile; else it estimates it.
     """
     for index, path in enumerate(paths):
         try:
@@ -100,8 +106,9 @@ def evaluate_mosaic_denoiser(
         for iso in speeds:
             generator = torch.Generator().manual_seed(seed + index)
             files = _captured(torch.from_numpy(clean.pixels), iso, generator, side)
+            denoise = partial(denoiser, profile=_profile_at(iso) if known else None)
             for method, psnr_mosaic, result, reference, seconds, record in _results(
-                denoiser, finish, *files
+                denoise, finish, *files
             ):
                 yield MosaicScore(
                     path=path,
@@ -120,7 +127,10 @@ _NO_RECORD: Mapping[str, object] = MappingProxyType({})
 
 
 def _results(
-    denoiser: MosaicDenoiser, finish: Callable[[Pixels], Pixels], noisy: RawPicture, light: Pixels
+    denoise: Callable[[RawPicture], DenoisedMosaic],
+    finish: Callable[[Pixels], Pixels],
+    noisy: RawPicture,
+    light: Pixels,
 ) -> Iterator[_Result]:
     """Yield method, PSNR of the mosaic, developed result and reference, seconds, and record."""
     stored = np.rint(light * np.float32(RANGE_DN) + np.float32(BLACK_DN))
@@ -133,7 +143,7 @@ def _results(
     plain = _developed(noisy)
     yield UNTOUCHED, psnr_of(noisy), plain, reference, 0.0, _NO_RECORD
     started = time.perf_counter()
-    done = denoiser(noisy)
+    done = denoise(noisy)
     seconds = time.perf_counter() - started
     yield NETWORK, psnr_of(done.raw), _developed(done.raw), reference, seconds, done.record
     started = time.perf_counter()
@@ -149,7 +159,16 @@ def _captured(
     seen = unprocess(clean[None], camera)
     measured, colours = read_out(seen, noise_at(CAMERA, iso), generator, side=side)
     light: Pixels = mosaicked(seen, colours)[0].numpy()
-    return as_file(measured[0], camera, side=side), light
+    return replace(as_file(measured[0], camera, side=side), iso=iso), light
+
+
+def _profile_at(iso: float) -> NoiseProfile:
+    """Return the noise of ``CAMERA``, rows and rounding counted as read noise."""
+    noise = noise_at(CAMERA, iso)
+    read = float(noise.read_scale) ** 2 * float(tukeylambda.var(float(noise.shape)))
+    b = (read + float(noise.row_sigma) ** 2 + 1 / 12) / RANGE_DN**2
+    a = float(noise.gain) / RANGE_DN
+    return NoiseProfile(a=(a, a, a), b=(b, b, b))
 
 
 def _developed(raw: RawPicture) -> Pixels:

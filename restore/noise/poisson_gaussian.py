@@ -30,13 +30,13 @@ _BLOCK = 4
 _TOP = 0.98
 _PILED = 1e-3
 
-_LEAST_A, _LEAST_B = 1e-8, 1e-12
-_SLOPE, _BIAS, _SPREAD = 1.239, -3.27, 1.07
-"""ln b = slope ln a + bias +- spread: a line through the profiles of 433 camera models."""
+_LEAST_A = 1e-8
+_SLOPE, _BIAS, _SPREAD, _MOST_UNUSUAL = 1.239, -3.27, 1.07, 2.5
+"""ln b = slope ln a + bias +- spread: a line through the profiles of 433 camera models, and how
+many times the spread a sensor may be off it."""
 
 _BASE_A = 1e-5
-"""a of a sensor that counts 100,000 electrons at ISO 100; those of most count up to e times more or
-fewer."""
+"""a of a sensor that counts 100,000 electrons at ISO 100: of most, e times more or fewer."""
 
 _USUAL_A, _USUAL_SPREAD = 1e-4, 3.0
 _DARK = 1e-3
@@ -264,14 +264,17 @@ def _explaining(
     weight = np.minimum(count, _MOST_WEIGHT)
     usual, spread = (_USUAL_A, _USUAL_SPREAD) if iso is None else (_BASE_A * iso / 100, 1.0)
 
+    def fit_of(logs: Floats) -> _Fit:
+        a, b, c = (math.exp(each) for each in logs)
+        return _Fit(a=a, b=b, c=c)
+
     def cost(logs: Floats) -> float:
-        expected = _Fit(**dict(zip("abc", np.exp(logs), strict=True))).at(means)
+        expected = fit_of(logs).at(means)
         misfit = weight @ (np.log(expected) + variances / expected)
-        unusual = (
-            (logs[1] - _SLOPE * logs[0] - _BIAS) / _SPREAD,
-            (logs[0] - math.log(usual)) / spread,
-        )
-        return float(misfit + sum(each**2 for each in unusual) / 2)
+        read = (logs[1] - _SLOPE * logs[0] - _BIAS) / _SPREAD
+        shot = (logs[0] - math.log(usual)) / spread
+        impossible = max(0.0, abs(read) - _MOST_UNUSUAL)
+        return float(misfit + (read**2 + shot**2) / 2 + count.sum() * impossible**2)
 
     noise = float(np.quantile(variances / means.clip(_DARK), 0.2))
     log_a = min(math.log(max(_LEAST_A, noise)), -1.0)
@@ -281,11 +284,9 @@ def _explaining(
             cost,
             (log_a, _SLOPE * log_a + _BIAS, log_c + texture),
             method="Nelder-Mead",
-            bounds=((math.log(_LEAST_A), 0.0), (math.log(_LEAST_B), 0.0), (-60.0, 10.0)),
-            options={"xatol": 1e-3, "fatol": 1e-3},
+            bounds=((math.log(_LEAST_A), 0.0), (-40.0, 0.0), (-60.0, 10.0)),
+            options={"xatol": 1e-3, "fatol": 1e-3, "adaptive": True},
         )
         for texture in (-2.0, 2.0)
     ]
-    best = min(found, key=lambda each: float(each.fun))
-    a, b, c = (float(each) for each in np.exp(best.x))
-    return _Fit(a=a, b=b, c=c)
+    return fit_of(min(found, key=lambda each: float(each.fun)).x)

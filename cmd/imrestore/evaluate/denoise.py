@@ -89,7 +89,8 @@ def denoise(
         bool,
         typer.Option(
             "--estimate-sigma",
-            help="Give the network the estimated noise level in place of the true one.",
+            help="Give the network the estimated noise level (with --raw, profile) in place of the "
+            "true one.",
         ),
     ] = False,
     seed: Annotated[
@@ -135,11 +136,17 @@ def denoise(
     )
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
     if raw:
-        others = {**given, "--reference": reference, "--gray": gray or None}
-        others["--estimate-sigma"] = estimate_sigma or None
-        speeds = _speeds(iso or _SPEEDS)
-        _refuse_beside_raw(others)
-        report_scores(_of_mosaics(folder, network, speeds, seed, options, xtrans=xtrans), options)
+        _refuse_beside_raw({**given, "--reference": reference, "--gray": gray or None})
+        scores = _of_mosaics(
+            folder,
+            network,
+            _speeds(iso or _SPEEDS),
+            seed,
+            options,
+            side=6 if xtrans else 2,
+            known=not estimate_sigma,
+        )
+        report_scores(scores, options)
     _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
     if reference is not None:
         scores = _of_outputs(folder, reference, options, gray=gray)
@@ -236,7 +243,8 @@ def _of_mosaics(
     seed: int,
     options: ScoreOptions,
     *,
-    xtrans: bool,
+    side: int,
+    known: bool,
 ) -> Scores:
     from restore.denoise.runner import Denoiser
     from restore.image.picture import Picture
@@ -254,13 +262,20 @@ def _of_mosaics(
         paths,
         speeds,
         seed=seed,
-        side=6 if xtrans else 2,
+        side=side,
+        known=known,
     )
     return Scores(
         scored=scored_pictures(results, _mosaic_figures),
         pictures=paths,
-        headings=[f"ISO {speed:g} {method}" for speed in speeds for method in METHODS],
-        conditions={"seed": seed, "xtrans": xtrans, "protocol": PROTOCOL},
+        headings=METHODS,
+        rows=[f"ISO {speed:g}" for speed in speeds],
+        conditions={
+            "seed": seed,
+            "sensor": "X-Trans" if side == 6 else "Bayer",
+            "profile_known": known,
+            "protocol": PROTOCOL,
+        },
     )
 
 

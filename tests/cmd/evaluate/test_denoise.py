@@ -193,3 +193,41 @@ def test_folder_without_pictures_is_wrong_usage(
 ) -> None:
     assert _evaluate(tmp_path) == 2
     assert "no pictures" in capsys.readouterr().err
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """A folder with one colour picture that X-Trans and SSIM are large enough for."""
+    folder = tmp_path / "scene"
+    folder.mkdir()
+    small = np.random.default_rng(0).integers(40, 216, (4, 6, 3), dtype=np.uint8)
+    big = Image.fromarray(small).resize((96, 64), Image.Resampling.BICUBIC)
+    big.save(folder / "a.png")
+    return folder
+
+
+@pytest.mark.parametrize("sensor", ["Bayer", "X-Trans"])
+def test_mosaics_are_compared_with_development_and_with_finished_pictures(
+    scene: Path, mosaic_model: Path, capsys: pytest.CaptureFixture[str], sensor: str
+) -> None:
+    options = ["--json", "--iso", "100,6400", *(["--xtrans"] if sensor == "X-Trans" else [])]
+    assert _evaluate("--raw", scene, "--model", mosaic_model, *options) == 0
+    picture, means = map(json.loads, capsys.readouterr().out.splitlines())
+    named = [(score["iso"], score["method"]) for score in picture["scores"]]
+    assert named == [
+        (iso, method) for iso in (100, 6400) for method in ("untouched", "network", "denoise")
+    ]
+    untouched = [each for each in picture["scores"] if each["method"] == "untouched"]
+    assert untouched[0]["psnr_mosaic"] > untouched[1]["psnr_mosaic"] + 10
+    assert (means["sensor"], means["profile_known"]) == (sensor, True)
+    assert "Canon 5D4" in means["protocol"]
+
+
+def test_options_of_other_noise_are_refused_beside_raw(
+    scene: Path, mosaic_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for options in (["--sigma", "25"], ["--gray"], ["--jpeg", "50"]):
+        assert _evaluate("--raw", scene, "--model", mosaic_model, *options) == 2
+        assert f"{options[0]} is not for --raw" in capsys.readouterr().err
+    assert _evaluate(scene, "--iso", "100") == 2
+    assert "--iso does nothing here: --raw alone has ISO speeds" in capsys.readouterr().err
