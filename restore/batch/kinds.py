@@ -22,6 +22,7 @@ from restore.image.codecs import (
 )
 from restore.image.compare import shown_white, viewable
 from restore.image.decode import decode
+from restore.image.linear_dng import is_linear_dng, read_linear_dng
 from restore.image.picture import Picture
 from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
 from restore.image.raw_picture import RawPicture
@@ -67,6 +68,7 @@ class TaskResult(Protocol):
         """Return the result as the bytes of a file."""
 
 
+_Read = TypeVar("_Read")
 Input = TypeVar("Input", bound=HasSize)
 Output = TypeVar("Output", bound=TaskResult)
 
@@ -164,14 +166,19 @@ class _Photograph(TaskResult, Protocol):
 
 
 def _read_raw(source: Path | bytes) -> RawPicture:
+    return _from_file(source, read_raw)
+
+
+def _from_file(source: Path | bytes, read: Callable[..., _Read]) -> _Read:
+    """Return what ``read`` makes of a file, or of the bytes of standard input."""
     if isinstance(source, Path):
-        return read_raw(source)
+        return read(source)
     # LibRaw's child process reads files only.
     try:
         with scratch_folder() as folder:
             path = folder / "standard-input"
             path.write_bytes(source)
-            return read_raw(path, name="standard input")
+            return read(path, name="standard input")
     except OutputError as error:
         raise InputError(f"standard input: cannot be kept on disk: {error}") from error
 
@@ -222,14 +229,17 @@ RAW_FILES_TO_MOSAICS = replace(
 
 
 def _read_either(source: Path | bytes) -> Picture | RawPicture:
-    if isinstance(source, Path) and is_raw(source):
-        return _read_raw(source)
     if isinstance(source, Path):
-        return decode(source)
+        return _from_file(source, _read_sensor) if is_raw(source) else decode(source)
     try:
         return decode(source)
     except CameraRaw:
-        return _read_raw(source)
+        return _from_file(source, _read_sensor)
+
+
+def _read_sensor(path: Path, *, name: str | None = None) -> Picture | RawPicture:
+    """Read a RAW file; one that was demosaicked already is a finished picture."""
+    return read_linear_dng(path, name=name) if is_linear_dng(path) else read_raw(path, name=name)
 
 
 def _either_before(source: Picture | RawPicture, result: Any) -> NDArray[np.uint8]:

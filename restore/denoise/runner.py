@@ -27,6 +27,7 @@ from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.coerce import ImageLike, as_picture
 from restore.image.encode import encode_as
+from restore.image.linear_dng import encoded_linear_dng
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.level import estimate_noise
@@ -77,7 +78,10 @@ class Denoised:
         return self.preview.png()
 
     def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
-        """Return the bytes of a file, as ``encode`` does."""
+        """Return the bytes of a file, as ``encode`` does; DNG where the picture came from one."""
+        is_dng = image_format in (ImageFormat.DNG, ImageFormat.DNG_LINEAR)
+        if is_dng and self.picture.format is ImageFormat.DNG_LINEAR:
+            return encoded_linear_dng(self.picture, options)
         return encode_as(self.picture, image_format, options)
 
 

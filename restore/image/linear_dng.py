@@ -1,19 +1,32 @@
-"""LinearRaw DNG, demosaicked by whatever wrote it, read as a finished picture in linear light."""
+"""LinearRaw DNG, demosaicked by whatever wrote it, as a finished picture in linear light."""
 
 from pathlib import Path
 
 import numpy as np
 
 from restore.errors import CorruptImage, InputError
+from restore.image.codec import WriteOptions
+from restore.image.codecs import ImageFormat
+from restore.image.colour import SRGB_TO_XYZ
 from restore.image.develop import camera_to_srgb, gains_of
+from restore.image.dng import write_linear_dng
 from restore.image.dng_reader import read_dng
+from restore.image.encode import check_depth
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import ask_libraw, raw_of
-from restore.image.raw_picture import GREEN
+from restore.image.raw_picture import GREEN, REFERENCE_CFA, RawPicture
 
-__all__ = ["is_linear_dng", "read_linear_dng"]
+__all__ = ["encoded_linear_dng", "is_linear_dng", "read_linear_dng"]
 
 _SECONDS = 60.0
+_BT2020_TO_XYZ = np.array(
+    [
+        [0.6369580, 0.1446169, 0.1688810],
+        [0.2627002, 0.6779981, 0.0593017],
+        [0.0000000, 0.0280727, 1.0609851],
+    ]
+)
+"""ITU-R BT.2020, from linear RGB to XYZ under D65."""
 
 
 def is_linear_dng(path: Path) -> bool:
@@ -81,8 +94,33 @@ def read_linear_dng(
         bit_depth=32,
         is_float=True,
         transfer=Transfer.LINEAR,
+        format=ImageFormat.DNG_LINEAR,
         exif=raw.exif,
         xmp=raw.xmp,
         orientation=raw.orientation,
         left_out=[f"its {opcode} correction" for opcode in raw.unapplied],
     )
+
+
+def encoded_linear_dng(picture: Picture, options: WriteOptions) -> bytes:
+    """Return a picture that was read by ``read_linear_dng`` as the bytes of a LinearRaw DNG.
+
+    The colours of the camera are those of BT.2020, which holds nearly all that lies outside sRGB's,
+    with a matrix that says so, and white balance is applied.
+
+    Raises:
+        UsageError: another depth than 16 bits.
+    """
+    check_depth(ImageFormat.DNG_LINEAR, options.bit_depth)
+    from_srgb = (np.linalg.inv(_BT2020_TO_XYZ) @ SRGB_TO_XYZ).astype(np.float32)
+    raw = RawPicture(
+        mosaic=np.zeros((picture.height, picture.width), np.uint16),
+        cfa=REFERENCE_CFA[2],
+        black_level=(0, 0, 0, 0),
+        white_level=65535,
+        xyz_to_camera=np.linalg.inv(_BT2020_TO_XYZ).astype(np.float32),
+        orientation=picture.orientation,
+        exif=None if options.strip_metadata else picture.exif,
+        xmp=None if options.strip_metadata else picture.xmp,
+    )
+    return write_linear_dng(np.einsum("ij,jhw->ihw", from_srgb, picture.pixels), raw)

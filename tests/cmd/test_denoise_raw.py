@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from restore.image.decode import decode
-from restore.image.dng import write_cfa_dng
+from restore.image.dng import write_cfa_dng, write_linear_dng
+from restore.image.linear_dng import read_linear_dng
 from restore.image.raw import read_raw
 from restore.image.raw_picture import RawPicture
 
@@ -255,3 +256,22 @@ def test_what_is_there_of_a_cut_file_is_taken_on_demand(denoise: Run, card: Path
     ended = denoise("cut.nef", "-o", "a.dng", "--keep-damaged", "--json")
     if ended.code == 0:  # where LibRaw decodes what is there
         assert json.loads(ended.out)["damaged"].startswith("is cut short")
+
+
+@pytest.mark.usefixtures("small_default")
+def test_a_dng_without_a_mosaic_is_a_finished_picture(
+    run: Run, sensor: Sensor, mosaic_model: Path
+) -> None:
+    """Its colours and its brightness stay, also above white, and it becomes a DNG again."""
+    light = np.random.default_rng(0).uniform(0.2, 0.4, (3, 48, 64)).astype(np.float32)
+    light[:, 10:20] *= 4
+    Path("linear.dng").write_bytes(write_linear_dng(light, sensor(size=(48, 64), orientation=3)))
+    arguments = ("denoise", "linear.dng", "-o", "a.dng", "--strength", "0", "--json")
+    ended = run(*arguments, "--model", str(mosaic_model))
+    assert ended.code == 0, ended.err
+    before, after = (read_linear_dng(Path(name)) for name in ("linear.dng", "a.dng"))
+    assert before.pixels.max() > 1
+    np.testing.assert_allclose(before.pixels, after.pixels, atol=2e-3)
+    assert before.orientation == after.orientation
+    assert run("denoise", "linear.dng", "-o", "b.png", "--sigma", "5").code == 0
+    assert decode(Path("b.png")).width == 64
