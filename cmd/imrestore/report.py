@@ -46,7 +46,7 @@ class Report(ProgressBar):
         super().__init__(total, quiet=quiet)
         self._describe, self._as_json = describe, as_json
         self._quiet, self._verbose, self._overwrites = quiet, verbose, overwrites
-        self._is_endless = is_endless
+        self._is_endless, self._is_stopped = is_endless, False
         self._started = time.perf_counter()
         self._counts: Counter[str] = Counter()
         self._has_bug = False
@@ -104,7 +104,10 @@ class Report(ProgressBar):
             say(f"{', '.join(counts)} in {seconds:.1f} s")
 
     def stopped(self) -> None:
-        """Print how to resume after a signal."""
+        """Print how to resume after a signal; once, whoever notices it."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
         self.summarize()
         if self._is_endless:
             say("stopped; the same command goes on with what is new")

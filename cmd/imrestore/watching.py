@@ -93,7 +93,6 @@ def take_as_they_come(
     Raises:
         Stopped: always.
     """
-    is_told = False
     try:
         with watch:
             how = "read again and again" if watch.is_polled else "watched"
@@ -101,14 +100,11 @@ def take_as_they_come(
             while True:
                 found = watch.ready(_MOST_AT_ONCE)
                 if found:
-                    is_told = True  # in the work, that tells about a signal
                     work(found)
-                    is_told = False
                 else:
                     rest()
                     watch.wait(_LONGEST_WAIT_S)
     except Stopped:
-        if not is_told:
-            report.stopped()
+        report.stopped()
         end()
         raise

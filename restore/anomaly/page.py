@@ -207,8 +207,14 @@ def _storage(detector: Detector) -> str:
 
 
 def _warnings(page: Page) -> list[str]:
-    shortfall = page.detector.shortfall
-    return [*([f"{shortfall}."] if shortfall else []), *page.warnings]
+    detector = page.detector
+    sentences = [detector.shortfall, *detector.departures]
+    if detector.familiarity_limit is None:
+        sentences.append(
+            "parts that are unlike all good ones, as a black picture is, are not noticed"
+        )
+    own = [f"{text[0].upper()}{text[1:]}." for text in sentences if text]
+    return [*own, *page.warnings]
 
 
 def _facts(page: Page) -> Iterator[tuple[str, str]]:

@@ -79,7 +79,7 @@ function asCsv() {
   // What is no UTF-8 in a name is written as in results.csv.
   const whole = (text) => text.replace(/\p{Surrogate}/gu, (one) => `\\u${one.charCodeAt(0).toString(16)}`);
   const judged = parts.filter((part) => part.isNotGood && verdicts[keyOf(part)]);
-  const lines = judged.map((part) => `${cell(whole(part.name))},${verdicts[keyOf(part)]}\n`);
+  const lines = judged.map((part) => `${cell(whole(part.moved ?? part.name))},${verdicts[keyOf(part)]}\n`);
   return `file,verdict\n${lines.join("")}`;
 }
 
@@ -329,7 +329,8 @@ function print() {
       still(part, kind, box, 300 / Math.max(...box.slice(2)), kind === "part"),
       make("figcaption", {}, index === 1 && pictures.length === 3 ? "most suspicious place" : kind)));
     const own = verdicts[keyOf(part)] ? `; operator: ${verdicts[keyOf(part)]}` : "";
-    const about = `${part.verdict}, ${times(part)}, ${part.places ?? 0} places${part.note ? `, ${part.note}` : ""}${own}`;
+    const places = part.places === 1 ? "1 place" : `${part.places ?? 0} places`;
+    const about = `${part.verdict}, ${times(part)}, ${places}${part.note ? `, ${part.note}` : ""}${own}`;
     return make("article", {}, make("h3", {}, part.name), make("p", {}, about), make("div", { class: "pictures" }, ...figures));
   });
   byId("printed").replaceChildren(make("h2", {}, `${asked.length} parts that are not good`), make("ol", {}, ...lines), ...articles);

@@ -84,6 +84,15 @@ def test_the_memory_for_a_page_does_not_grow_with_its_pictures(
     assert peak < 8_000_000 < 10_000_000 < size
 
 
+def test_what_the_detector_cannot_do_is_said(
+    tmp_path: Path, darkness_weights: Callable[..., str]
+) -> None:
+    detector = Detector(darkness_weights("dark"), fpr=0.001)
+    page = b"".join(page_of(Page(records=[], report=tmp_path, detector=detector))).decode()
+    assert "39 held-out good parts cannot guarantee a false-alarm rate of 0.001" in page
+    assert "Parts that are unlike all good ones, as a black picture is, are not noticed." in page
+
+
 def test_nothing_of_a_name_or_reason_ends_the_script_that_holds_it(
     tmp_path: Path, detector: Detector
 ) -> None:

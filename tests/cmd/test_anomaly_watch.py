@@ -196,6 +196,7 @@ def test_a_dry_run_lists_moves_and_makes_none(run: Run, part: Part, model: str) 
         (["--watch", "in", "in/a.png"], "and --watch contradict each other"),
         (["--watch", "in", "--overwrite"], "--overwrite does nothing here"),
         (["--watch", "in", "--shard", "1/2"], "--shard does nothing here"),
+        (["--watch", "in", "--sample", "2"], "--watch does nothing here: --sample inspects"),
         (["in", "--settle", "3"], "--settle does nothing here"),
         (["in", "--on-defect", "no-such-program x"], "there is no program 'no-such-program'"),
         (["in", "--on-defect", "echo 'x"], "No closing quotation"),

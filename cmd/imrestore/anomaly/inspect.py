@@ -13,7 +13,7 @@ from imrestore.anomaly.arrivals import inspect_as_they_come
 from imrestore.anomaly.line import LineOptions, Noted
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, RunOptions, exclusive
+from imrestore.options import NetworkOptions, RunOptions, exclusive, without_effect
 from imrestore.output import say
 from imrestore.report import print_plan
 from imrestore.view import ViewOptions
@@ -200,6 +200,8 @@ def anomaly(
       imrestore anomaly --model vae.safetensors -o drawn --sample 16
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     if sample is not None:
+        given = {name: value for name, value in vars(line).items() if value is not None}
+        without_effect(**dict.fromkeys(given, "--sample inspects nothing"))
         _draw(files, network, sample, seed)
         return
     check_watch(line, files, files.inputs)
