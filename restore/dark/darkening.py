@@ -25,7 +25,7 @@ _OVEREXPOSED_SHARE, _MOST_OVEREXPOSED = 0.3, 4.0
 # Of what is trained with headroom: share with the noise of a normal exposure, which the cameras
 # measured in the dark lack, and share clipped at white all the same. The others are dark, and the
 # darkest, from which most is to be learned, are the most frequent.
-_NORMAL_SHARE, _CLIPPED_SHARE, _DARKER = 0.25, 0.3, 0.5
+_NORMAL_SHARE, _CLIPPED_SHARE, _DARKER = 0.15, 0.3, 0.35
 
 
 @dataclass(frozen=True, kw_only=True)
