@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from restore.image.raw import read_raw
     from restore.image.raw_picture import RawPicture
     from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
-    from restore.noise.poisson_gaussian import NoiseProfile
+    from restore.noise.poisson_gaussian import NoiseProfile, estimate_profile
     from restore.tasks import load
     from restore.weights.file import shipped
     from restore.weights.store import Weights
@@ -51,6 +51,7 @@ __all__ = [
     "decode",
     "denoise",
     "encode",
+    "estimate_profile",
     "estimate_sigma",
     "load",
     "psnr",
@@ -86,6 +87,7 @@ _HOMES = {
     "decode": "restore.api",
     "denoise": "restore.denoise.function",
     "encode": "restore.api",
+    "estimate_profile": "restore.noise.poisson_gaussian",
     "estimate_sigma": "restore.api",
     "psnr": "restore.api",
     "read_part": "restore.anomaly.part",

@@ -29,6 +29,7 @@ PUBLIC = [
     "decode",
     "denoise",
     "encode",
+    "estimate_profile",
     "estimate_sigma",
     "load",
     "psnr",

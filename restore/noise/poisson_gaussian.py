@@ -7,6 +7,7 @@ Poissonian-Gaussian Noise Modeling and Fitting for Single-Image Raw-Data", IEEE 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy.optimize import minimize
 
 from restore.checks import checked_number
 from restore.errors import UsageError
+from restore.image.raw import as_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
 
 __all__ = ["NoiseProfile", "estimate_profile", "stated_profile"]
@@ -105,7 +107,7 @@ def stated_profile(raw: RawPicture) -> NoiseProfile | None:
     return NoiseProfile(a=(red_a, green_a, blue_a), b=(red_b, green_b, blue_b))
 
 
-def estimate_profile(raw: RawPicture) -> NoiseProfile:
+def estimate_profile(source: RawPicture | str | PathLike[str]) -> NoiseProfile:
     """Measure the noise in a RAW picture.
 
     All colours get the same numbers: they share the sensor's amplifier. Only fine diagonal detail
@@ -115,12 +117,29 @@ def estimate_profile(raw: RawPicture) -> NoiseProfile:
     towards those that are usual at its ISO speed.
 
     Args:
-        raw: picture of any colour filter and size.
+        source: ``RawPicture`` of any colour filter and size, or the path of a camera's RAW file.
 
     Returns:
         a and b; the usual ones of a low ISO where there is nothing to measure, as in a picture
         that is saturated everywhere.
+
+    Raises:
+        InputError: the file cannot be read.
+
+    >>> import numpy as np
+    >>> import restore
+    >>> noisy = np.random.default_rng(0).normal(3000, 40, (512, 512))
+    >>> raw = restore.RawPicture(
+    ...     mosaic=noisy.astype(np.uint16),
+    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
+    ...     black_level=(512, 512, 512, 512),
+    ...     white_level=16383,
+    ... )
+    >>> light = (3000 - 512) / (16383 - 512)
+    >>> round(restore.estimate_profile(raw).sigma(light)[1] * (16383 - 512))
+    40
     """
+    raw = as_raw(source)
     fit = _fit(_blocks(raw), raw.iso)
     return NoiseProfile(a=(fit.a,) * 3, b=(fit.b,) * 3)
 
