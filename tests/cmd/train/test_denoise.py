@@ -270,3 +270,27 @@ def test_two_processes_see_other_crops_and_agree(photos: Path, tmp_path: Path) -
     )  # fmt: skip
     assert odd.returncode != 0
     assert "batch of 3 cannot be divided into 2 equal parts" in odd.stderr
+
+
+def test_trains_for_raw_mosaics(train: Run, tmp_path: Path) -> None:
+    colour = tmp_path / "colour"
+    colour.mkdir()
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        pixels = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(colour / f"{name}.png")
+    output = tmp_path / "raw.safetensors"
+    tiny = ["--width=4,8", "--patch=32", "--batch=2", "--steps=2"]
+    result = train("--raw", colour, "-o", output, *tiny)
+    assert result.code == 0, result.err
+    assert load(output).task == "denoise-raw"
+
+
+@pytest.mark.parametrize("option", ["--gray", "--blind", "--noise=awgn", "--sigma=25", "--loss=l2"])
+def test_options_of_other_noise_are_refused_with_raw(
+    train: Run, photos: Path, tmp_path: Path, option: str
+) -> None:
+    result = train("--raw", photos, "-o", tmp_path / "raw.safetensors", "--steps=1", option)
+    assert result.code == 2
+    assert f"{option.partition('=')[0]} is not for --raw" in result.err
+    assert train("--raw", "-o", tmp_path / "raw.safetensors", "--steps=1").code == 2
