@@ -137,3 +137,13 @@ def test_tasks_on_raw_files_leave_named_twins_out_too() -> None:
     assert names(plan) == ["out/1.png", "out/2.png", "out/3.png"]
     with pytest.raises(UsageError, match=r"1\.CR3 and card/1\.tif would both be written"):
         planned(*files, kind=RAW_FILES, twins=Twins.RAW)
+
+
+def test_a_card_of_many_pictures_is_planned_at_once() -> None:
+    Path("full").mkdir()
+    for index in range(500):
+        for suffix in (".ARW", ".JPG"):
+            Path("full", f"DSC{index:05}{suffix}").touch()
+    plan = planned("full", twins=Twins.RAW)
+    assert (len(plan.items), len(plan.twins)) == (500, 500)
+    assert {item.format for item in plan.items} == {ImageFormat.DNG}
