@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+from restore.image.sample_noise import SampleNoise
 
 __all__ = ["defects", "filled", "without_defects"]
 
@@ -18,10 +19,6 @@ _SIGMAS, _SPAN = 8.0, 0.5
 # A lens spreads the smallest star over its neighbours: 15 % for a width at half of the height of
 # 1.2 pixels. Of a hot photosite they see nothing.
 _SPREAD = 0.05
-_LEAST_SIGMA_DN = 0.5
-_BINS, _MOST_SAMPLES = 24, 500_000
-# A low quantile of absolute differences, for that is noise where the picture has texture, too.
-_QUANTILE, _QUANTILE_TO_SIGMA = 0.25, 3.138
 _PASSES, _ROWS_AT_ONCE = 2, 256
 _ADJACENT = ((-1, 0), (0, -1), (0, 1), (1, 0))
 
@@ -68,7 +65,7 @@ def defects(raw: RawPicture) -> NDArray[np.bool_]:
     found = np.zeros(raw.mosaic.shape, dtype=bool)
     if min(raw.mosaic.shape) < 2 * len(raw.cfa) + 2:
         return found
-    noise = _Noise.of(raw)
+    noise = SampleNoise.of(raw)
     rows, columns = _standing_out(raw, noise)
     for _ in range(_PASSES):
         # In the second pass, the neighbours of what was found are no longer in its shadow.
@@ -80,14 +77,14 @@ def defects(raw: RawPicture) -> NDArray[np.bool_]:
     return found
 
 
-def _standing_out(raw: RawPicture, noise: "_Noise") -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _standing_out(raw: RawPicture, noise: SampleNoise) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return rows and columns of what lies far outside its neighbours one period away.
 
     They are of the same colour. A first, quick choice, that leaves one of the four out.
     """
     side = len(raw.cfa)
     height, width = raw.mosaic.shape
-    margins = noise.table()
+    margins = (_SIGMAS * noise.sigmas).astype(np.int32)
     rows, columns = [], []
     for top in range(0, height, _ROWS_AT_ONCE):
         lines = np.arange(top, min(top + _ROWS_AT_ONCE, height))
@@ -109,7 +106,7 @@ def _standing_out(raw: RawPicture, noise: "_Noise") -> tuple[NDArray[np.intp], N
 
 
 def _judged(
-    raw: RawPicture, noise: "_Noise", rows: NDArray[np.intp], columns: NDArray[np.intp]
+    raw: RawPicture, noise: SampleNoise, rows: NDArray[np.intp], columns: NDArray[np.intp]
 ) -> NDArray[np.bool_]:
     """Return which of these photosites are defective."""
     result = np.zeros(rows.shape, dtype=bool)
@@ -152,39 +149,6 @@ def _gains(
     side = len(raw.cfa)
     factors = np.array([red, green, blue, green], dtype=np.float32)
     return factors[raw.cfa[rows % side, columns % side]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Noise:
-    """What neighbours of one colour differ by, as a standard deviation, by their brightness."""
-
-    levels: NDArray[np.float64]
-    sigmas: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, raw: RawPicture) -> "_Noise":
-        """Measure it."""
-        side = len(raw.cfa)
-        step = max(1, round((raw.mosaic.size / _MOST_SAMPLES) ** 0.5))
-        lines = raw.mosaic[::step].astype(np.float32)
-        here, there = lines[:, :-side:step].ravel(), lines[:, side::step].ravel()
-        means = (here + there) / 2
-        order = np.argsort(means)
-        differences = np.abs(here - there)[order]
-        parts = np.array_split(np.arange(order.size), min(_BINS, max(1, order.size // 64)))
-        levels = np.array([float(np.median(means[order[part]])) for part in parts])
-        sigmas = np.array([float(np.quantile(differences[part], _QUANTILE)) for part in parts])
-        sigmas *= _QUANTILE_TO_SIGMA / np.sqrt(2)
-        return cls(levels=levels, sigmas=np.maximum(sigmas, _LEAST_SIGMA_DN))
-
-    def at(self, level: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the standard deviation at each brightness."""
-        return np.interp(level, self.levels, self.sigmas).astype(np.float32)
-
-    def table(self) -> NDArray[np.int32]:
-        """Return the smallest step that counts, for every code."""
-        codes = np.arange(1 << 16, dtype=np.float32)
-        return (_SIGMAS * self.at(codes)).astype(np.int32)
 
 
 @dataclass(frozen=True, kw_only=True)
