@@ -1,5 +1,7 @@
 """From camera RGB to sRGB: colour matrix, white balance and exposure."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,12 +27,18 @@ def camera_to_srgb(raw: RawPicture) -> NDArray[np.float32]:
     return np.linalg.inv(from_srgb).astype(np.float32)
 
 
-def gains_of(white_balance: tuple[float, float, float]) -> NDArray[np.float32]:
-    """Return the white balance scaled so that its smallest factor is 1, ``[3]``.
+def gains_of(
+    white_balance: tuple[float, float, float], levels: Sequence[float] = (1.0, 1.0, 1.0)
+) -> NDArray[np.float32]:
+    """Return the white balance scaled so that the first colour to saturate is white, ``[3]``.
 
-    A pixel that saturates in all colours then comes out white, never tinted.
+    A pixel that saturates in all colours then comes out at least white in each.
+
+    Args:
+        white_balance: factors of red, green and blue.
+        levels: where red, green and blue saturate.
     """
-    least = min(white_balance)
+    least = min(factor * level for factor, level in zip(white_balance, levels, strict=True))
     return np.array([factor / least for factor in white_balance], dtype=np.float32)
 
 
@@ -42,7 +50,7 @@ def gray_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
     Args:
         planes: ``[4 or 9, h, w]``, see ``Packed``.
     """
-    colours = np.array(PLANE_COLOURS[2 if len(planes) == 4 else 6])
+    colours = _colours_of(planes)
     means = planes.mean(axis=(1, 2), dtype=np.float64)
     red, green, blue = (
         max(float(means[colours == colour].mean()), _LEAST_SIGNAL) for colour in range(3)
@@ -67,16 +75,23 @@ def auto_ratio(planes: NDArray[np.float32]) -> float:
     and 300. Both are measured on the means of cells of 4x4 packed pixels, which suppress noise.
 
     Args:
-        planes: ``[4 or 9, h, w]``, black at 0, sensor white at 1, white balanced.
+        planes: ``[1, 4 or 9, h, w]``, see ``Packed``; black at 0, sensor white at 1, white
+            balanced.
     """
     cells = _cell_means(planes)
-    colours = np.array(PLANE_COLOURS[2 if len(planes) == 4 else 6])
-    by_colour = np.stack([cells[colours == colour].mean(axis=0) for colour in range(3)])
+    colours = _colours_of(planes)
+    by_colour = np.stack([cells[colours == each].mean(axis=0) for each in np.unique(colours)])
     brightest = float(np.quantile(by_colour.max(axis=0), 1 - _CLIPPED_SHARE))
     middle = float(by_colour.mean())
     least = 1 / MOST_RATIO
     ratio = min(1 / max(brightest, least), _MIDDLE_GRAY / max(middle, _MIDDLE_GRAY * least))
     return min(max(1.0, ratio), MOST_RATIO)
+
+
+def _colours_of(planes: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Return the colour of each plane."""
+    (colours,) = (each for each in PLANE_COLOURS.values() if len(each) == len(planes))
+    return np.array(colours)
 
 
 def _cell_means(planes: NDArray[np.float32]) -> NDArray[np.float32]:
