@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from restore.anomaly.part import Part, read_part
     from restore.anomaly.runner import Detector, Inspection
     from restore.api import decode, encode, estimate_sigma, psnr, ssim
-    from restore.dark.runner import DarkEnhancer, Enhanced
+    from restore.dark.enhanced import Enhanced
+    from restore.dark.runner import DarkEnhancer
     from restore.denoise.function import denoise
     from restore.denoise.runner import Denoised, Denoiser
     from restore.errors import RestoreError
@@ -70,7 +71,7 @@ _HOMES = {
     "Denoiser": "restore.denoise.runner",
     "Detector": "restore.anomaly.runner",
     "ImageFormat": "restore.image.codecs",
-    "Enhanced": "restore.dark.runner",
+    "Enhanced": "restore.dark.enhanced",
     "HdrReconstructor": "restore.hdr.runner",
     "Inspection": "restore.anomaly.runner",
     "MosaicDenoiser": "restore.mosaic.runner",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
-    from restore.dark.runner import Enhanced, OutputColor, WhiteBalance
+    from restore.dark.enhanced import Enhanced, OutputColor
+    from restore.dark.runner import WhiteBalance
     from restore.image.raw_picture import RawPicture
 
 __all__ = ["dark_enhance"]
@@ -84,6 +86,32 @@ def dark_enhance(
             callback=_output_color,
         ),
     ] = "srgb",
+    strength: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="X",
+            help="How much noise to remove: 1 is the full result, 0 leaves all of it in, between "
+            "is a blend.",
+        ),
+    ] = 1.0,
+    dark_frame: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A RAW file taken with the cap on, or a folder of them to be averaged, whose "
+            "glow and hot pixels are taken from every picture. May be given several times.",
+            exists=True,
+        ),
+    ] = None,
+    keep_hot_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--keep-hot-pixels",
+            help="Do not fill hot and dead photosites from their neighbours.",
+        ),
+    ] = False,
 ) -> None:
     """Develop dark camera RAW files into photographs.
 
@@ -96,6 +124,7 @@ def dark_enhance(
       imrestore dark-enhance night.nef -o night.png
       imrestore dark-enhance nights/ -r -o out/ --format tiff --ev -0.5
       imrestore dark-enhance night.arw -o night.jpg --ratio 100 --wb auto --compare
+      imrestore dark-enhance stars.nef -o stars.png --dark-frame darks/ --strength 0.7
       imrestore dark-enhance nights/ -o out/ --format dng       (for a RAW converter)
       imrestore dark-enhance night.cr3 -o night.exr             (linear light)
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
@@ -103,7 +132,9 @@ def dark_enhance(
 
     def prepare(_plan: "BatchPlan") -> batch.Work:
         from restore.dark.runner import DarkEnhancer
+        from restore.image.dark_frame import read_dark_frame
 
+        dark = read_dark_frame(dark_frame) if dark_frame else None
         enhancer = DarkEnhancer(
             network.model, device=network.device, precision=network.precision, tile=network.tile
         )
@@ -113,7 +144,14 @@ def dark_enhance(
 
         def enhance(raw: "RawPicture") -> "Enhanced":
             return enhancer(
-                raw, ratio=amplification, ev=ev, white_balance=balance, output_color=color
+                raw,
+                ratio=amplification,
+                ev=ev,
+                white_balance=balance,
+                output_color=color,
+                strength=strength,
+                repair=not keep_hot_pixels,
+                dark_frame=dark,
             )
 
         return batch.Work(enhance, enhancer.lanes)
@@ -160,5 +198,5 @@ def _page() -> "PageText":
 def _describe(record: Mapping[str, object]) -> str:
     return (
         "{model} on {device}, {precision}, tile {tile}, ratio {ratio}, white balance "
-        "{white_balance}, {sensor}"
+        "{white_balance}, {sensor}, {defects} hot or dead photosites filled"
     ).format_map(record)

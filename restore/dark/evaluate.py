@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from restore.dark.darkening import dark_raw
 from restore.dark.data import RawPair
-from restore.dark.runner import DarkEnhancer, Enhanced
+from restore.dark.enhanced import Enhanced
+from restore.dark.runner import DarkEnhancer
 from restore.errors import InputError, UnsupportedImage
 from restore.image.colour import linear_to_srgb
 from restore.image.demosaic import demosaicked
@@ -107,7 +108,7 @@ class DarkScore:
     psnr: float
     ssim: float
     seconds: float
-    record: Mapping[str, str | float | int | bool]
+    record: Mapping[str, object]
 
 
 @cache
@@ -167,7 +168,7 @@ def _scores(
         method: str,
         result: NDArray[np.float32],
         started: float,
-        record: Mapping[str, str | float | int | bool] = MappingProxyType({}),
+        record: Mapping[str, object] = MappingProxyType({}),
     ) -> DarkScore:
         seconds = time.perf_counter() - started
         return DarkScore(
@@ -236,7 +237,7 @@ class PairScore:
     psnr: float
     ssim: float
     seconds: float
-    record: Mapping[str, str | float | int | bool]
+    record: Mapping[str, object]
 
 
 def evaluate_pairs(

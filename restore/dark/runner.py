@@ -3,140 +3,40 @@
 import math
 import sys
 import time
-from dataclasses import dataclass, field, replace
-from functools import cache
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageCms
 
 from restore.checks import checked_number
+from restore.dark.enhanced import Enhanced, OutputColor
+from restore.dark.exposed import Exposed, expose, packed_for
+from restore.dark.fidelity import keep_known_light, without_mesh
 from restore.dark.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError
-from restore.image.codec import AS_IT_CAME, WriteOptions
-from restore.image.codecs import ImageFormat
-from restore.image.colour import linear_to_srgb, srgb_to_linear
-from restore.image.compare import viewable
-from restore.image.develop import auto_ratio, camera_to_srgb, gains_of, gray_world
-from restore.image.dng import write_linear_dng
-from restore.image.encode import check_depth, encode_as
-from restore.image.metadata import with_orientation
-from restore.image.picture import Picture, Transfer, upright_plane
+from restore.image.dark_frame import DarkFrame
+from restore.image.develop import camera_to_srgb, gray_world
+from restore.image.photosites import without_defects
 from restore.image.raw import as_raw
-from restore.image.raw_picture import (
-    PLANE_COLOURS,
-    RawPicture,
-    fill_mosaic,
-    normalised,
-    pack,
-    unpack,
-)
+from restore.image.raw_picture import PLANE_COLOURS, RawPicture, fill_mosaic, unpack
 from restore.models.isp_resunet import IspResUNetConfig
 from restore.models.isp_unet import IspUNetConfig
 from restore.reopen import Reopened
 from restore.weights.file import shipped
 from restore.weights.store import Weights
 
-__all__ = ["DarkEnhancer", "Enhanced", "OutputColor", "WhiteBalance"]
+__all__ = ["DarkEnhancer", "WhiteBalance"]
 
-OutputColor = Literal["srgb", "linear"]
 WhiteBalance = Literal["camera", "auto"] | tuple[float, float, float]
 
-_ROWS_AT_ONCE = 256
+_SENSORS = {1: "monochrome", 6: "X-Trans"}
 _MOST_RATIO = 10_000.0
 _MOST_STOPS = 10.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Enhanced:
-    """A developed picture, and the record of how it was made.
-
-    Attributes:
-        colour: float32 ``[3, H, W]``, output of the network: white-balanced camera RGB, encoded
-            with sRGB's curve, or finished sRGB where ``to_srgb`` is None; not rotated upright.
-        raw: RAW picture that it was made from.
-        gains: white-balance factors of red, green and blue applied to ``colour``, at least 1.
-        to_srgb: matrix ``[3, 3]`` from camera RGB to linear sRGB, or None.
-        output_color: srgb, or linear for scene-linear light in sRGB's primaries.
-        ratio: amplification applied to ``colour``.
-        record: model, device, precision, tile, ratio, white balance, megapixels, seconds. Plain
-            values, ready for JSON.
-
-    >>> import numpy as np
-    >>> import restore
-    >>> raw = restore.RawPicture(
-    ...     mosaic=np.full((64, 64), 600, np.uint16),
-    ...     cfa=np.array([[0, 1], [3, 2]], np.uint8),
-    ...     black_level=(512, 512, 512, 512),
-    ...     white_level=16383,
-    ... )
-    >>> enhanced = restore.DarkEnhancer()(raw, ratio=20, output_color="linear")
-    >>> enhanced.picture.is_float, enhanced.record["sensor"]
-    (True, 'RGGB')
-    """
-
-    colour: NDArray[np.float32]
-    raw: RawPicture
-    gains: NDArray[np.float32]
-    ratio: float
-    to_srgb: NDArray[np.float32] | None
-    output_color: OutputColor = "srgb"
-    record: dict[str, str | float | int | bool] = field(default_factory=dict)
-
-    @property
-    def picture(self) -> Picture:
-        """The finished picture, upright: 16-bit sRGB, or floating point where it is linear."""
-        is_linear = self.output_color == "linear"
-        exif = self.raw.exif
-        return Picture(
-            pixels=upright_plane(self.on_sensor(), self.raw.orientation),
-            bit_depth=32 if is_linear else 16,
-            is_float=is_linear,
-            transfer=Transfer.LINEAR if is_linear else Transfer.SRGB,
-            exif=with_orientation(exif, 1) if exif else None,
-            icc=None if is_linear else _srgb_profile(),
-        )
-
-    def on_sensor(self) -> NDArray[np.float32]:
-        """Return the pixels of the finished picture ``[3, H, W]``, not turned upright."""
-        return _developed(self.colour, self.to_srgb, linear=self.output_color == "linear")
-
-    @property
-    def before(self) -> NDArray[np.uint8]:
-        """The mosaic amplified and developed in the same way: uint8 ``[H, W, 3]``, upright.
-
-        Each pixel has the colours of its own cell of the mosaic, and nothing is denoised.
-        """
-        packed = pack(normalised(self.raw), self.raw.cfa)
-        scale = 2 if len(packed.planes) == 4 else 3
-        factors = self.gains * np.float32(self.ratio)
-        cells = (packed.planes[:3] * factors[:, None, None]).clip(0, 1)
-        colour = unpack(cells.repeat(scale, axis=1).repeat(scale, axis=2), packed)
-        developed = _developed(linear_to_srgb(colour), self.to_srgb, linear=False)
-        return viewable(Picture(pixels=upright_plane(developed, self.raw.orientation)))
-
-    def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
-        """Return the bytes of a file; DNG holds linear camera RGB before white balance.
-
-        Raises:
-            UsageError: a depth or quality that the container does not have.
-            OutputError: the container cannot hold this picture.
-        """
-        check_depth(image_format, options.bit_depth, is_light=self.output_color == "linear")
-        if image_format is not ImageFormat.DNG:
-            return encode_as(self.picture, image_format, options)
-        if self.to_srgb is None:
-            raise UsageError("these weights make finished sRGB pictures, which a DNG cannot hold")
-        light = srgb_to_linear(self.colour)
-        light /= self.gains[:, None, None]
-        raw = replace(self.raw, exif=None) if options.strip_metadata else self.raw
-        red, green, blue = self.gains.tolist()
-        return write_linear_dng(light, replace(raw, white_balance=(red, green, blue)))
 
 
 class DarkEnhancer(Reopened):
@@ -206,6 +106,9 @@ class DarkEnhancer(Reopened):
         ev: float = 0.0,
         white_balance: WhiteBalance = "camera",
         output_color: OutputColor = "srgb",
+        strength: float = 1.0,
+        repair: bool = True,
+        dark_frame: DarkFrame | None = None,
     ) -> Enhanced:
         """Develop a mosaic into a photograph.
 
@@ -213,52 +116,66 @@ class DarkEnhancer(Reopened):
             source: ``RawPicture`` of any size, or the path of a camera's RAW file.
             ratio: amplification, or auto to choose it from the data (see ``auto_ratio``).
             ev: stops by which the amplification is raised.
-            white_balance: camera for what the file says, auto for ``gray_world``, or factors for
-                red, green and blue.
+            white_balance: camera for what the file says, which is auto if it says nothing; auto
+                for ``gray_world``; or factors for red, green and blue.
             output_color: see ``Enhanced``.
+            strength: 0 leaves all the noise in, 1 is the full result, between is a blend.
+            repair: whether hot and dead photosites are filled before anything else.
+            dark_frame: what the sensor shows without light, to be subtracted; None for nothing.
 
         Raises:
             UsageError: a value out of range.
-            UnsupportedImage: no network for this kind of sensor, or no RAW file.
+            UnsupportedImage: no network for this kind of sensor, a dark frame of another, or no
+                RAW file.
             InputError: the file cannot be read.
             DeviceError: not even a small tile fits the device's memory.
         """
         _check(ratio, ev, white_balance, output_color)
-        raw = as_raw(source)
+        strength = checked_number("strength", strength, 0, 1, "a number from 0 to 1")
+        stored = as_raw(source)
         started = time.perf_counter()
-        network = self._network(raw)
-        config = network.config
-        packed = pack(normalised(raw), raw.cfa)
-        is_finished = config.head == "srgb"
-        balance = _balance(raw, packed.planes, white_balance)
-        gains = np.ones(3, np.float32) if is_finished else gains_of(balance)
-        colours = np.array(PLANE_COLOURS[len(raw.cfa)])
-        planes = packed.planes
-        planes *= gains[colours][:, None, None]
-        amplification = (auto_ratio(planes) if ratio == "auto" else ratio) * 2**ev
-        planes *= np.float32(amplification)
-        np.clip(planes, network.lowest, config.highest, out=planes)
-        colour = unpack(network(planes, len(raw.cfa)), packed)
+        network = self._network(stored)
+        raw, defects = _prepared(stored, dark_frame, repair=repair)
+        packed = packed_for(raw, self.periods)
+        balance, origin = _balance(raw, packed.planes, white_balance)
+        exposed = expose(
+            raw,
+            packed,
+            balance,
+            ratio=None if ratio == "auto" else ratio,
+            stops=ev,
+            is_balanced=not network.is_finished,
+        )
+        colour = network.developed(exposed, strength)
+        matrix = np.eye(1, dtype=np.float32) if raw.is_monochrome else camera_to_srgb(raw)
+        remarks = _remarks(raw, dark_frame, guessed_balance=origin == "guessed")
         return Enhanced(
             colour=colour,
-            raw=raw,
-            gains=gains,
-            ratio=amplification,
-            to_srgb=None if is_finished else camera_to_srgb(raw),
+            raw=stored,
+            gains=exposed.gains,
+            ratio=exposed.ratio,
+            to_srgb=None if network.is_finished else matrix,
             output_color=output_color,
             record={
                 **network.runner.record(),
-                "ratio": round(amplification, 2),
+                "ratio": round(exposed.ratio, 2),
                 "ratio_auto": ratio == "auto",
                 "white_balance": ",".join(f"{factor:.4g}" for factor in balance),
-                "sensor": "X-Trans" if raw.is_xtrans else raw.pattern.upper(),
+                "white_balance_source": origin,
+                "sensor": _SENSORS.get(len(raw.cfa), raw.pattern.upper()),
+                "defects": defects,
+                "saturated": round(exposed.saturated, 6),
+                "strength": strength,
                 "megapixels": round(raw.width * raw.height / 1e6, 6),
                 "seconds": round(time.perf_counter() - started, 4),
+                **({"remarks": remarks} if remarks else {}),
             },
         )
 
     def _network(self, raw: RawPicture) -> "_Network":
-        network = self._networks.get(len(raw.cfa))
+        period = len(raw.cfa)
+        # A monochrome sensor sees what one behind a filter sees of gray light.
+        network = self._networks.get(min(self.periods) if raw.is_monochrome else period)
         if network is None:
             kind = "an X-Trans" if raw.is_xtrans else "a Bayer"
             names = ", ".join(one.runner.name for one in self._networks.values())
@@ -276,6 +193,30 @@ class _Network:
     runner: Runner
     config: IspUNetConfig | IspResUNetConfig
     lowest: float
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it makes finished pictures of one camera, white balance and all."""
+        return bool(self.config.head == "srgb")
+
+    def developed(self, exposed: Exposed, strength: float) -> NDArray[np.float32]:
+        """Return the picture of a mosaic, see ``Enhanced.colour``.
+
+        Raises:
+            UsageError: a strength below 1 for weights that make finished pictures.
+        """
+        if self.is_finished and strength < 1:
+            raise UsageError("--strength works with weights that make camera colours alone")
+        planes = exposed.packed.planes
+        samples = planes.clip(self.lowest, self.config.highest)
+        colour = np.ascontiguousarray(unpack(self(samples, exposed.period), exposed.packed))
+        if self.is_finished:
+            return colour
+        without_mesh(colour, exposed.period)
+        if exposed.raw.is_monochrome:
+            colour = colour.mean(axis=0, keepdims=True)
+        keep_known_light(colour, exposed.known(colour, self.config.highest), strength=strength)
+        return colour
 
     def __call__(self, planes: NDArray[np.float32], period: int) -> NDArray[np.float32]:
         """Return colour for every pixel of a packed mosaic in reference phase, ``[3, H, W]``."""
@@ -322,28 +263,42 @@ def _check(
         raise UsageError(f"output colour {output_color!r}: give srgb or linear")
 
 
+def _prepared(
+    raw: RawPicture, dark_frame: DarkFrame | None, *, repair: bool
+) -> tuple[RawPicture, int]:
+    """Return a RAW picture without what its sensor adds, and how many photosites were filled."""
+    known = None
+    if dark_frame is not None:
+        raw, known = dark_frame.subtracted_from(raw), dark_frame.hot
+    if not repair:
+        return raw, 0
+    return without_defects(raw, known)
+
+
 def _balance(
     raw: RawPicture, planes: NDArray[np.float32], white_balance: WhiteBalance
-) -> tuple[float, float, float]:
-    if white_balance == "camera":
-        return raw.white_balance
-    return gray_world(planes) if white_balance == "auto" else white_balance
+) -> tuple[tuple[float, float, float], str]:
+    """Return factors of red, green and blue, and where they come from."""
+    if raw.is_monochrome:
+        return (1.0, 1.0, 1.0), "none"
+    if isinstance(white_balance, tuple):
+        return white_balance, "given"
+    if white_balance == "auto":
+        return gray_world(planes), "auto"
+    if raw.has_white_balance:
+        return raw.white_balance, "camera"
+    return gray_world(planes), "guessed"
 
 
-def _developed(
-    colour: NDArray[np.float32], to_srgb: NDArray[np.float32] | None, *, linear: bool
-) -> NDArray[np.float32]:
-    """Convert the network's output to sRGB samples or linear light, a few rows at a time."""
-    result = np.empty_like(colour)
-    for top in range(0, colour.shape[1], _ROWS_AT_ONCE):
-        rows = slice(top, top + _ROWS_AT_ONCE)
-        light = srgb_to_linear(colour[:, rows])
-        if to_srgb is not None:
-            light = np.einsum("ij,jhw->ihw", to_srgb, light)
-        result[:, rows] = light if linear else linear_to_srgb(light)
-    return result
+def _remarks(raw: RawPicture, dark_frame: DarkFrame | None, *, guessed_balance: bool) -> list[str]:
+    """Return what a person should know of how a file was developed, a sentence each."""
+    remarks = dark_frame.differences(raw) if dark_frame else []
+    if guessed_balance:
+        remarks.append("no white balance is stored; the mean of the picture is taken to be gray")
+    if raw.unapplied:
+        remarks.append(f"corrections that the file asks for: not applied ({_names(raw)})")
+    return remarks
 
 
-@cache
-def _srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+def _names(raw: RawPicture) -> str:
+    return ", ".join(raw.unapplied)
