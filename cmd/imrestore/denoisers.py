@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from imrestore.batch import Work
 from imrestore.options import NetworkOptions
 from restore.batch.plan import BatchPlan
 from restore.denoise.runner import Denoiser
-from restore.errors import UsageError, WeightsError
+from restore.denoise.task import TASK as PICTURE_TASK
+from restore.errors import UsageError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.picture import Picture
@@ -19,7 +21,7 @@ from restore.image.tiff_regions import OutOfCorePicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.mosaic.task import TASK as RAW_TASK
 from restore.noise.poisson_gaussian import NoiseProfile
-from restore.weights.file import read_weight_file
+from restore.weights.file import read_weight_file, shipped
 
 __all__ = ["Settings", "work_on"]
 
@@ -49,7 +51,7 @@ def work_on(plan: BatchPlan, network: NetworkOptions, settings: Settings) -> Wor
     """Open the networks that the inputs need, and return what is done to each of these.
 
     Raises:
-        UsageError: the model or the strength suits none of the inputs.
+        UsageError: the model suits none of the inputs, or the strength not all.
         RestoreError: as ``Denoiser`` and ``MosaicDenoiser``.
     """
     sources = [item.source for item in plan.items if not item.skip]
@@ -85,13 +87,20 @@ def work_on(plan: BatchPlan, network: NetworkOptions, settings: Settings) -> Wor
 
 
 def _is_for_raw(model: str) -> bool | None:
-    """Return which inputs weights are for; None for auto, which has some for each."""
+    """Return which inputs weights are for; None for auto, which has some for each.
+
+    Raises:
+        WeightsError: there are no such weights, or for another task.
+    """
     if model == _AUTO:
         return None
-    try:
-        return read_weight_file(model).task == RAW_TASK.name
-    except WeightsError:  # a family of networks for pictures, or a name that is refused later
-        return False
+    if f"{model}-color" in shipped() and not Path(model).is_file():
+        return False  # a family, with networks for gray and for colours
+    file = read_weight_file(model)
+    if file.task == RAW_TASK.name:
+        return True
+    PICTURE_TASK.check(file)
+    return False
 
 
 class _WithSheet(Protocol):
