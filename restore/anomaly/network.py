@@ -15,13 +15,13 @@ from restore.engine.placement import Placement
 from restore.engine.runner import Run, Runner
 from restore.weights.store import Weights
 
-__all__ = ["InspectionNetwork", "Raw", "Scored"]
+__all__ = ["STRIDE", "InspectionNetwork", "Raw", "Scored"]
 
 _TILE = 1024
 """Two networks in sequence have a wide halo: small tiles would mostly be halo."""
 _WINDOWS = 16
 """Windows of an autoencoder at once, with tiles of that size; fewer where they must be smaller."""
-_STRIDE = 4
+STRIDE = 4
 """Windows of an autoencoder overlap so that every pixel lies in the middle of one."""
 _ROWS_AT_ONCE = 256
 
@@ -129,7 +129,7 @@ class InspectionNetwork:
             result = self.runner.tiled(small, _inspected, channels=channels)
         else:
             result = self.runner.overlapping(
-                small, _clean, stride=window // _STRIDE, windows=_WINDOWS, channels=channels
+                small, _clean, stride=window // STRIDE, windows=_WINDOWS, channels=channels
             )
         self.edges.relieve(result[-1])
         return Raw(result[:-1], result[-1])

@@ -130,7 +130,7 @@ class Detector(Reopened):
     """Inspects parts with a network trained on good ones.
 
     Args:
-        model: a shipped name or a weight file.
+        model: a shipped name or a weight file, or weights that were loaded.
         threshold: score above which a part is defective.
         fpr: false-alarm rate that sets the threshold instead; without either, the rate of the
             training does.
@@ -165,7 +165,7 @@ class Detector(Reopened):
 
     def __init__(
         self,
-        model: str | Path,
+        model: str | Path | Weights,
         *,
         threshold: float | None = None,
         fpr: float | None = None,
@@ -178,7 +178,7 @@ class Detector(Reopened):
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        weights = TASK.load(model)
+        weights = model if isinstance(model, Weights) else TASK.load(model)
         stored = _view(weights)
         view = stored.overridden(roi=roi, align=align, min_area=min_area)
         self.calibration = _calibration(weights)

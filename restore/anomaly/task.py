@@ -10,4 +10,5 @@ TASK = Task(
     recipe="restore.anomaly.recipe:AnomalyRecipe",
     trial="restore.anomaly.measure:trial",
     method="inspect",
+    graph="restore.anomaly.export:graph_of",
 )

@@ -237,7 +237,7 @@ def _calibrated(
     scores = []
     for path in parts.calibrating:
         _raise_if_stopped(should_stop)
-        scores.append(network(read_part(path).pixels, str(path)).score)
+        scores.append(network(read_part(path).pixels).score)
     try:
         calibration = Calibration(
             scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr

@@ -2,9 +2,9 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,12 +17,36 @@ from restore.errors import UsageError, WeightsError
 from restore.weights.store import Weights
 from restore.weights.task import Task
 
-__all__ = ["OnnxNetwork", "to_onnx"]
+__all__ = ["Graph", "OnnxNetwork", "to_onnx"]
 
 _TOLERANCE = 1e-4
 _OPSET = 18
-# Batch, height and width in units of the network's multiple; they differ from the trace's.
+# Batch, height and width in units of 8 pixels or more; they differ from those of the trace.
 _CHECKED = ((1, 5, 9), (3, 8, 4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """What is exported of weights.
+
+    Attributes:
+        module: maps pictures ``(B, C, H, W)``, and the noise level ``(B,)`` where the network is
+            told it, to its outputs.
+        outputs: names of the outputs.
+        multiple: height and width must be multiples of this.
+        size: the only height and width that it takes, or None.
+        least: the least height and width that it takes.
+        metadata: what is stored in the file beside the graph.
+        remarks: sentences for whoever uses the file.
+    """
+
+    module: nn.Module
+    outputs: tuple[str, ...] = ("result",)
+    multiple: int = 1
+    size: tuple[int, int] | None = None
+    least: tuple[int, int] = (1, 1)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,26 +55,14 @@ class OnnxNetwork:
 
     Attributes:
         data: bytes of the file.
-        multiple: height and width of pictures must be multiples of this; 0 where they are fixed.
+        graph: what was exported.
         difference: largest absolute difference from PyTorch's results on random pictures, or None
             if onnxruntime is not installed.
     """
 
     data: bytes
-    multiple: int
+    graph: Graph
     difference: float | None
-
-
-class _Method(nn.Module):
-    """Exposes a method of a network as ``forward``, which exporters call."""
-
-    def __init__(self, network: nn.Module, method: str) -> None:
-        super().__init__()
-        self.network, self.method = network, method
-
-    def forward(self, picture: Tensor) -> Tensor:
-        result: Tensor = getattr(self.network, self.method)(picture)
-        return result
 
 
 def to_onnx(weights: Weights, task: Task) -> OnnxNetwork:
@@ -58,36 +70,39 @@ def to_onnx(weights: Weights, task: Task) -> OnnxNetwork:
 
     Its first input is ``picture``, ``(B, C, H, W)`` as the network's ``forward`` takes it; networks
     that are told the noise level have a second one, ``sigma``, ``(B,)`` in [0, 1]. The output is
-    ``result``. Batch, height and width are dynamic; windowed autoencoders have a fixed height and
-    width.
+    ``result``, unless the task exports another ``Graph``. Batch, height and width are dynamic.
 
     Raises:
         UsageError: the package onnx or onnxscript is not installed.
-        WeightsError: the tensors do not fit the architecture, or the file's results differ from
-            PyTorch's.
+        WeightsError: the tensors do not fit the architecture, they lack what the task exports, or
+            the file's results differ from PyTorch's.
     """
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         raise UsageError(
             f"ONNX files need the package {' and '.join(missing)}: pip install 'imrestore[onnx]'"
         )
-    network: Any = weights.build()
-    module = network if task.method == "forward" else _Method(network, task.method)
-    window = int(getattr(network, "window", 0))
-    sizes = [(2, 6, 7), *_CHECKED]
-    multiple = 0 if window else int(network.multiple)
-    unit = max(multiple, 8)
+    graph = task.graph_of(weights)
+    unit = max(graph.multiple, 8)
     pictures = [
-        _inputs(weights, (b, window, window) if window else (b, unit * h, unit * w), seed)
-        for seed, (b, h, w) in enumerate(sizes)
+        _inputs(weights, (batch, *(graph.size or _sides(graph, unit, height, width))), seed)
+        for seed, (batch, height, width) in enumerate([(2, 6, 7), *_CHECKED])
     ]
-    data = _exported(weights, module, pictures[0], is_fixed=window > 0)
-    difference = _difference(data, module, pictures[1:])
+    data = _exported(weights, graph, pictures[0])
+    difference = _difference(data, graph, pictures[1:])
     if difference is not None and not difference <= _TOLERANCE:
         raise WeightsError(
             f"{weights.name}: as ONNX it differs from PyTorch by {difference:.1e}; not written"
         )
-    return OnnxNetwork(data, multiple, difference)
+    return OnnxNetwork(data, graph, difference)
+
+
+def _sides(graph: Graph, unit: int, height: int, width: int) -> tuple[int, int]:
+    """Return a height and a width in the graph's terms from those in units."""
+    # Where any size will do, one that is no multiple of anything.
+    odd = 3 if graph.multiple == 1 else 0
+    least = [-(-side // unit) * unit for side in graph.least]
+    return max(unit * height, least[0]) + odd, max(unit * width, least[1]) + odd
 
 
 def _inputs(weights: Weights, shape: tuple[int, int, int], seed: int) -> tuple[Tensor, ...]:
@@ -98,21 +113,19 @@ def _inputs(weights: Weights, shape: tuple[int, int, int], seed: int) -> tuple[T
     return (picture, sigma) if weights.takes_sigma else (picture,)
 
 
-def _exported(
-    weights: Weights, module: nn.Module, inputs: tuple[Tensor, ...], *, is_fixed: bool
-) -> bytes:
-    open_sides = () if is_fixed else (2, 3)
+def _exported(weights: Weights, graph: Graph, inputs: tuple[Tensor, ...]) -> bytes:
+    open_sides = () if graph.size else (2, 3)
     dynamic = torch.export.Dim.DYNAMIC
     shapes = tuple(
         dict.fromkeys((0, *open_sides) if each.ndim == 4 else (0,), dynamic) for each in inputs
     )
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
-            module,
+            graph.module,
             inputs,
             dynamo=True,
             input_names=["picture", "sigma"][: len(inputs)],
-            output_names=["result"],
+            output_names=list(graph.outputs),
             dynamic_shapes=shapes,
             opset_version=_OPSET,
             verbose=False,
@@ -122,6 +135,9 @@ def _exported(
     model: Any = program.model_proto
     model.producer_name = "imrestore"
     model.doc_string = f"{weights.name}: {weights.architecture} for {weights.task}"
+    for key, value in graph.metadata.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
     return bytes(model.SerializeToString())
 
 
@@ -139,7 +155,7 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _difference(data: bytes, module: nn.Module, pictures: list[tuple[Tensor, ...]]) -> float | None:
+def _difference(data: bytes, graph: Graph, pictures: list[tuple[Tensor, ...]]) -> float | None:
     if find_spec("onnxruntime") is None:
         return None
     import onnxruntime
@@ -149,11 +165,14 @@ def _difference(data: bytes, module: nn.Module, pictures: list[tuple[Tensor, ...
     largest = 0.0
     for inputs in pictures:
         fed = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
-        result: NDArray[np.float32] = session.run(None, fed)[0]
         with torch.inference_mode():
-            expected = module(*inputs).numpy()
-        if result.shape != expected.shape:
-            return float("inf")
-        # NaN must not pass for a small difference.
-        largest = max(largest, float(np.nan_to_num(np.abs(result - expected), nan=np.inf).max()))
+            expected = graph.module(*inputs)
+        if isinstance(expected, Tensor):
+            expected = (expected,)
+        for result, wanted in zip(session.run(None, fed), expected, strict=True):
+            if result.shape != wanted.shape:
+                return float("inf")
+            gap: NDArray[np.float32] = np.abs(result - wanted.numpy())
+            # NaN must not pass for a small difference.
+            largest = max(largest, float(np.nan_to_num(gap, nan=np.inf).max()))
     return largest

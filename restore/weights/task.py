@@ -15,6 +15,7 @@ from restore.weights.file import WeightFile, read_weight_file
 if TYPE_CHECKING:
     from torch import nn
 
+    from restore.weights.export import Graph
     from restore.weights.measurement import Measurement
     from restore.weights.store import Weights
     from restore.weights.verify import Trial
@@ -39,6 +40,8 @@ class Task:
             that does not apply.
         default_weights: names of shipped weights by purpose.
         method: name of the networks' method that is run.
+        graph: function that returns what is exported of weights, a ``Graph``; empty for the network
+            alone.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Task:
     training_noise: str = ""
     default_weights: Mapping[str, str] = field(default_factory=dict)
     method: str = "forward"
+    graph: str = ""
 
     def network(self, architecture: str) -> "type[nn.Module]":
         """Return the class of a network by its name; imports PyTorch.
@@ -82,6 +86,19 @@ class Task:
         if not self.training_noise:
             return None
         return cast("Callable[[Weights], str]", resolve_name(self.training_noise))(weights)
+
+    def graph_of(self, weights: "Weights") -> "Graph":
+        """Return what is exported of weights.
+
+        Raises:
+            WeightsError: the tensors do not fit the architecture, or lack what the task exports.
+        """
+        from restore.weights.export import Graph
+
+        if self.graph:
+            return cast("Callable[[Weights], Graph]", resolve_name(self.graph))(weights)
+        network = weights.build()
+        return Graph(module=network, multiple=int(cast(Any, network).multiple))
 
     def check(self, file: WeightFile) -> WeightFile:
         """Return ``file`` if its weights are for this task.

@@ -12,6 +12,8 @@ from imrestore.weights.show import Json, Name, described, print_losses
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from restore.weights.export import Graph
+
 __all__ = ["convert", "export", "measure", "round_weights"]
 
 _Output = Annotated[
@@ -100,7 +102,9 @@ def export(
 
     The file is in float32 and takes pictures of any size, or with sides that are multiples of a
     number that is printed. Its inputs are "picture" (B, C, H, W), in [0, 1] for denoisers, and
-    "sigma" (B), in [0, 1], if the network takes the noise level. Where onnxruntime is installed,
+    "sigma" (B), in [0, 1], if the network takes the noise level. Of a detector the file holds the
+    whole inspection: "picture" in [0, 1], "map" (B, H, W) and "score" (B), which says defective
+    above the threshold in the metadata. Where onnxruntime is installed,
     its results are compared with those of PyTorch before the file is written. Needs the packages
     of imrestore[onnx].
 
@@ -118,16 +122,23 @@ def export(
     weights = load(name)
     network = to_onnx(weights, task_called(weights.task))
     write_atomically(output, network.data, overwrite=overwrite)
-    sides = {
-        0: "pictures of one size",
-        1: "pictures of any size",
-    }.get(network.multiple, f"pictures with sides that are multiples of {network.multiple}")
+    for remark in network.graph.remarks:
+        say(f"{output}: {remark}")
     checked = (
         "not checked, since onnxruntime is not installed"
         if network.difference is None
         else f"at most {network.difference:.0e} from PyTorch"
     )
-    print_line(f"{output}: {described(weights)}; {sides}; {checked}")
+    print_line(f"{output}: {described(weights)}; {_sides(network.graph)}; {checked}")
+
+
+def _sides(graph: "Graph") -> str:
+    """Return which pictures a graph takes."""
+    if graph.size:
+        return f"pictures of {graph.size[1]}x{graph.size[0]} pixels"
+    if graph.multiple > 1:
+        return f"pictures with sides that are multiples of {graph.multiple}"
+    return "pictures of any size"
 
 
 @with_decoding_options
