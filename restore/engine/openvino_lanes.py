@@ -80,7 +80,7 @@ class OpenVinoLane:
         return result
 
 
-def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
+def openvino_lanes(model: Model, precision: str, *, method: str = "forward") -> list[OpenVinoLane]:
     """Return the lanes of a network: two in parallel, each on half of the processor's cores.
 
     At the end of each layer the threads of a lane wait for the slowest one; meanwhile the other
@@ -89,6 +89,7 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
     Args:
         model: network to run.
         precision: fp32 or bf16.
+        method: name of the network's method to call.
 
     Raises:
         WeightsError: the tensors do not fit the architecture.
@@ -103,18 +104,21 @@ def openvino_lanes(model: Model, precision: str) -> list[OpenVinoLane]:
         # A pinned thread would wait while a decoding thread occupies its core.
         "ENABLE_CPU_PINNING": False,
     }
-    name = model.fingerprint(_openvino().__version__)
+    version = str(_openvino().__version__)
+    name = model.fingerprint(version if method == "forward" else f"{version} {method}")
     exported = load_network(name) if name else None
-    compiled = _compiled_if_sound(exported, options) if exported else None
+    compiled = _compiled_if_sound(exported, options, method) if exported else None
     if exported is None or compiled is None:
-        exported = _export(model)
+        exported = _export(model, method)
         compiled = _compiled(exported, options)
         if name:
             store_network(name, exported)
     return [OpenVinoLane(compiled, exported.traits, precision) for _ in range(lanes)]
 
 
-def serving_lanes(model: Model, placement: Placement) -> list[OpenVinoLane]:
+def serving_lanes(
+    model: Model, placement: Placement, *, method: str = "forward"
+) -> list[OpenVinoLane]:
     """Return lanes where OpenVINO is the right choice, else an empty list.
 
     In bf16 OpenVINO rounds every layer. The measured loss holds if they predict only the noise;
@@ -123,6 +127,7 @@ def serving_lanes(model: Model, placement: Placement) -> list[OpenVinoLane]:
     Args:
         model: network to run.
         placement: device, precision and tile size.
+        method: name of the network's method to call.
 
     Raises:
         UsageError: no such precision.
@@ -134,7 +139,7 @@ def serving_lanes(model: Model, placement: Placement) -> list[OpenVinoLane]:
     fast = ("bf16",) if _has_fast_bf16() else ()
     chosen = choose_precision(placement.precision, fast, model.precision_loss_db)
     if chosen == "fp32" or (chosen in fast and model.is_residual):
-        return openvino_lanes(model, chosen)
+        return openvino_lanes(model, chosen, method=method)
     return []
 
 
@@ -169,7 +174,9 @@ def _compiled(exported: ExportedNetwork, options: dict[str, Any]) -> Any:
     return core.compile_model(graph, "CPU", options)
 
 
-def _compiled_if_sound(exported: ExportedNetwork, options: dict[str, Any]) -> Any | None:
+def _compiled_if_sound(
+    exported: ExportedNetwork, options: dict[str, Any], method: str
+) -> Any | None:
     """Return a compiled cache entry, None if OpenVINO cannot make sense of it."""
     try:
         compiled = _compiled(exported, options)
@@ -182,26 +189,51 @@ def _compiled_if_sound(exported: ExportedNetwork, options: dict[str, Any]) -> An
     if ranks not in ([4, 4], [4, 1, 4]):
         return None
     channels = shapes[-1][1]
-    is_fit = channels.is_dynamic or channels.get_length() == exported.traits.channels
+    # Other methods than forward have outputs of their own.
+    is_fit = (
+        channels.is_dynamic
+        or channels.get_length() == exported.traits.channels
+        or method != "forward"
+    )
     return compiled if is_fit else None
 
 
-def _export(model: Model) -> ExportedNetwork:
-    """Trace the network with PyTorch; height and width stay dynamic."""
+def _export(model: Model, method: str) -> ExportedNetwork:
+    """Trace the network with PyTorch; height and width, or the number of windows, stay dynamic."""
     import torch
 
     network: Any = model.build()
     traits = traits_of(network)
-    side = 2 * traits.multiple * -(-32 // (2 * traits.multiple))
+    side = traits.window or 2 * traits.multiple * -(-32 // (2 * traits.multiple))
     planes = getattr(network.config, "planes", traits.channels)
     inputs = [torch.zeros(1, planes, side, side)]
     if getattr(network.config, "noise_map", False):
         inputs.append(torch.zeros(1))
-    graph, tensors = _traced(network, tuple(inputs))
+    shapes = [list(each.shape) for each in inputs]
+    shapes[0] = [-1, planes, side, side] if traits.window else [1, planes, -1, -1]
+    graph, tensors = _traced(_called(network, method), tuple(inputs), shapes)
     return ExportedNetwork(traits, graph, tensors)
 
 
-def _traced(network: Any, inputs: tuple[Any, ...]) -> tuple[bytes, bytes]:
+def _called(network: Any, method: str) -> Any:
+    """Return a module that calls a method of ``network``: modules are traced by ``forward``."""
+    if method == "forward":
+        return network
+    from torch import Tensor, nn
+
+    class Called(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, picture: Tensor) -> Tensor:
+            result: Tensor = getattr(self.network, method)(picture)
+            return result
+
+    return Called().eval()
+
+
+def _traced(network: Any, inputs: tuple[Any, ...], shapes: list[list[int]]) -> tuple[bytes, bytes]:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
@@ -213,8 +245,6 @@ def _traced(network: Any, inputs: tuple[Any, ...]) -> tuple[bytes, bytes]:
         warnings.simplefilter("ignore")
         decoder = TorchScriptPythonDecoder(network, example_input=inputs)
         model = frontend.convert(frontend.load(decoder))
-    shapes = [list(each.shape) for each in inputs]
-    shapes[0][2:] = [-1, -1]
     model.reshape({i: openvino.PartialShape(shape) for i, shape in enumerate(shapes)})
     with scratch_folder() as folder:
         path = folder / "network.xml"

@@ -51,7 +51,7 @@ class Runner:
     Args:
         model: network to run; if it comes from a file, PyTorch is imported only when needed.
         placement: device, precision and tile size.
-        method: name of the network's method to call; OpenVINO runs only ``forward``.
+        method: name of the network's method to call.
         auto_tile: side of the tiles in pixels if the placement says auto; None for the device's
             default.
 
@@ -320,11 +320,11 @@ def _lanes_of(model: Model, placement: Placement, device: str, *, method: str) -
     if engine not in ("auto", "pytorch", "openvino"):
         raise UsageError(f"{ENGINE_VARIABLE}={engine}: set it to auto, pytorch or openvino")
     placement = replace(placement, device=device)
-    if engine != "pytorch" and method == "forward":
-        lanes = serving_lanes(model, placement)
+    if engine != "pytorch":
+        lanes = serving_lanes(model, placement, method=method)
         if lanes:
             return lanes
-    if engine == "openvino" and method == "forward":
+    if engine == "openvino":
         raise DeviceError(
             f"{ENGINE_VARIABLE}=openvino: is not installed, or cannot run {model.name} "
             f"on {device} in {placement.precision}"

@@ -110,7 +110,21 @@ class Draem(nn.Module):
         """
         result = self(pictures).float()
         repair, evidence = result[:, :-1].clamp(0, 1), result[:, -1:]
-        return torch.cat([repair, F.softplus(self.smoothed(evidence))], dim=1)
+        return torch.cat([repair, _softplus(self.smoothed(evidence))], dim=1)
+
+
+_FEW = -4.0
+
+
+def _softplus(log_odds: Tensor) -> Tensor:
+    """Return log(1 + exp(x)), with all digits where it is nearly 0, whatever runs it.
+
+    Engines compute it as written, and 1 + exp(-16) is 1 in float32: the scores of good parts would
+    lose their digits, and some be 0.
+    """
+    few = log_odds.clamp(max=_FEW).exp()
+    series = few * (1 - few * (1 / 2 - few * (1 / 3 - few / 4)))
+    return torch.where(log_odds < _FEW, series, F.softplus(log_odds))
 
 
 class _UNet(ResidualLevels):

@@ -22,6 +22,12 @@ SMALL = DraemConfig(channels=1, reconstructor=(4, 6), discriminator=(6, 8), smoo
 WINDOWED = AutoencoderConfig(channels=1, window=32, latent=4, loss="l2")
 
 
+@pytest.fixture(autouse=True)
+def _pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tiles and lanes are given is watched in PyTorch's."""
+    monkeypatch.setenv("IMRESTORE_ENGINE", "pytorch")
+
+
 def weights(network: torch.nn.Module) -> Weights:
     return Weights(
         name="tiny",

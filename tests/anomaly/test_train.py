@@ -23,6 +23,12 @@ from restore.training.session import Settings
 from restore.training.state import Randomness
 
 
+@pytest.fixture(autouse=True)
+def _pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO would convert every network that is trained here."""
+    monkeypatch.setenv("IMRESTORE_ENGINE", "pytorch")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Parts that differ in exposure: a ramp with grain."""

@@ -24,6 +24,12 @@ Run = Callable[..., SimpleNamespace]
 TINY = ("--size", "64", "--batch", "2", "--steps", "2", "--precision", "fp32")
 
 
+@pytest.fixture(autouse=True)
+def _pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO would convert every network that is trained here."""
+    monkeypatch.setenv("IMRESTORE_ENGINE", "pytorch")
+
+
 @pytest.fixture
 def parts(workplace: Path) -> Callable[..., Path]:
     """Write good parts of noise, of different sizes."""
