@@ -10,8 +10,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from restore.anomaly.evaluate import evaluate_detector, find_test_parts
+from restore.anomaly.evaluate import evaluate_detector
 from restore.anomaly.runner import Detector
+from restore.anomaly.testset import find_test_set
 from restore.tasks import load
 from restore.weights.store import save_weights
 from tables import table
@@ -31,7 +32,9 @@ def main() -> None:
             path = Path(folder) / f"{name}.safetensors"
             told = weights.provenance | {"inspection": inspection | {"edge_factors": factors}}
             save_weights(replace(weights, provenance=told), path)
-            for kind in evaluate_detector(Detector(path), find_test_parts(options.folder)).kinds:
+            for kind in evaluate_detector(
+                Detector(path), find_test_set(options.folder).parts
+            ).kinds:
                 figures = (kind.image_auroc, kind.pixel_auroc, kind.au_pro)
                 told_figures = ["" if value is None else f"{value:.3f}" for value in figures]
                 rows.append((name, kind.kind, *told_figures))

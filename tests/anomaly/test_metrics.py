@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from restore.anomaly.metrics import PixelCounts, auroc, f1_max, summed
+from restore.anomaly.metrics import PixelCounts, auroc, auroc_interval, f1_max, summed
 
 
 def test_au_pro_of_a_case_worked_out_by_hand() -> None:
@@ -82,3 +82,16 @@ def test_figures_of_parts() -> None:
     assert best.f1 == pytest.approx(6 / 7)
     assert best.threshold == pytest.approx(2.5)
     assert np.float32(best.threshold) < 2.5, "so that what scores 2.5 lies above it"
+
+
+def test_the_interval_of_auroc_is_that_of_resampled_parts() -> None:
+    rng = np.random.default_rng(3)
+    good, defective = rng.normal(0, 1, 80).tolist(), rng.normal(1, 1, 60).tolist()
+    found = auroc_interval(good, defective)
+    assert found is not None
+    areas = [
+        auroc(rng.choice(good, 80).tolist(), rng.choice(defective, 60).tolist()) for _ in range(400)
+    ]
+    assert found == pytest.approx(np.quantile(areas, [0.025, 0.975]), abs=0.015)
+    assert auroc_interval([1.0, 1.0], [1.0]) == (0.5, 0.5)
+    assert auroc_interval([], [1.0]) is None

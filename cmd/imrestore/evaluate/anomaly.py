@@ -16,12 +16,14 @@ from imrestore.output import ProgressBar, json_of, print_table, say, visible
 from imrestore.view import ViewOptions
 
 if TYPE_CHECKING:
-    from restore.anomaly.evaluate import DetectorFigures, KindFigures
+    from restore.anomaly.evaluate import DetectorFigures, KindFigures, OperatingPoint
     from restore.anomaly.runner import Detector
 
 __all__ = ["anomaly"]
 
 _HEADINGS = ("image AUROC", "pixel AUROC", "pixel AP", "AU-PRO@30%", "detected")
+
+_MOST_LISTED = 20
 
 _MODELS = typer.Option(
     metavar="NAME|FILE",
@@ -44,6 +46,34 @@ class ContenderOptions(NetworkOptions):
             NetworkOptions(model=name, device=self.device, precision=self.precision, tile=self.tile)
             for name in names
         ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateOptions:
+    """Above which scores parts are called defective."""
+
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Score above which a part is defective.",
+            show_default="the one for --target-fpr in training",
+        ),
+    ] = None
+    fpr: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="0..1",
+            help="Choose the threshold so that this share of good parts is called defective; give "
+            "it several times to compare. All figures of one threshold are those of the first.",
+            show_default=False,
+        ),
+    ] = None
+
+    def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
+        """Return the detector at the first of the thresholds; see ``Detector``."""
+        first = ThresholdOptions(threshold=self.threshold, fpr=self.fpr[0] if self.fpr else None)
+        return first.detector(network, view)
 
 
 @dataclass(frozen=True)
@@ -69,13 +99,14 @@ def anomaly(
         typer.Argument(
             metavar="DIR",
             help="Test set in MVTec's layout: test/good, test/KIND and, for pixel figures, "
-            "ground_truth/KIND/NAME_mask.png.",
+            "ground_truth/KIND/NAME_mask.png. Good or defective parts alone give the figures that "
+            "need no others.",
             show_default=False,
         ),
     ],
     network: ContenderOptions,
     *,
-    threshold: ThresholdOptions,
+    rates: RateOptions,
     view: ViewOptions,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON record of everything per network.")
@@ -92,34 +123,45 @@ def anomaly(
     \b
     Examples:
       imrestore evaluate anomaly magnetic-tile/ --model anomaly-magnetic-tile
-      imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --json
+      imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --fpr 0.05 --json
       imrestore evaluate anomaly parts/ --model part.safetensors --model vae.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.anomaly.evaluate import evaluate_detector, find_test_parts, unused_masks
+    from restore.anomaly.evaluate import evaluate_detector
+    from restore.anomaly.testset import find_test_set
     from restore.errors import UsageError
 
     contenders = network.each
     if not contenders or any(each.model == "auto" for each in contenders):
         raise UsageError("give --model NAME or FILE")
-    if len(contenders) > 1 and threshold.threshold is not None:
+    if len(contenders) > 1 and rates.threshold is not None:
         raise UsageError("--threshold: scores of several networks do not compare; give --fpr")
-    tests = find_test_parts(folder)
-    detectors = [threshold.detector(each, view) for each in contenders]
+    tests = find_test_set(folder)
+    detectors = [rates.detector(each, view) for each in contenders]
     if not quiet:
-        for path in unused_masks(folder, tests):
-            say(f"{path}: is a mask without a picture in {folder / 'test' / path.parent.name}")
-    with ProgressBar(len(tests) * len(detectors), quiet=quiet) as shown:
+        for remark in tests.remarks:
+            say(remark)
+        for sentence in dict.fromkeys(each for one in detectors for each in one.departures):
+            say(sentence)
+    with ProgressBar(len(tests.parts) * len(detectors), quiet=quiet) as shown:
         evaluations = [
-            evaluate_detector(detector, tests, report=lambda _: shown.bar.update())
+            evaluate_detector(
+                detector,
+                tests.parts,
+                rates=(rates.fpr or [])[1:],
+                report=lambda _: shown.bar.update(),
+            )
             for detector in detectors
         ]
     failures = dict.fromkeys(each for one in evaluations for each in one.failures)
     for failure in failures:
         say(failure)
+    if not quiet:
+        for remark in dict.fromkeys(each for one in evaluations for each in one.remarks):
+            say(remark)
     names = _names(detectors, [each.model for each in contenders])
     measured = [_Measured(*each) for each in zip(names, detectors, evaluations, strict=True)]
     if as_json:
-        _print_json(measured)
+        _print_json(measured, tests.remarks)
     else:
         _print(measured)
     raise typer.Exit(ExitCode.SOME_FAILED if failures else ExitCode.DONE)
@@ -131,11 +173,13 @@ def _names(detectors: "Sequence[Detector]", given: Sequence[str]) -> list[str]:
     return names if len(set(names)) == len(names) else list(given)
 
 
-def _print_json(measured: Sequence[_Measured]) -> None:
+def _print_json(measured: Sequence[_Measured], remarks: Sequence[str]) -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
     for one in measured:
-        print(json_of(asdict(one.evaluation) | one.run | {"protocol": ANOMALY_PROTOCOL}))
+        figures = asdict(one.evaluation) | one.run
+        figures["remarks"] = [*remarks, *one.evaluation.remarks]
+        print(json_of(figures | {"protocol": ANOMALY_PROTOCOL}))
 
 
 def _print(measured: Sequence[_Measured]) -> None:
@@ -171,7 +215,15 @@ def _sentences(evaluation: "DetectorFigures") -> list[str]:
         for figures in evaluation.kinds
         if 0 < figures.masked < figures.parts
     ]
-    said.append(_alarms(evaluation))
+    for figures in evaluation.kinds:
+        if figures.image_auroc_interval:
+            low, high = figures.image_auroc_interval
+            said.append(
+                f"{visible(figures.kind)}: image AUROC {figures.image_auroc:.3f} "
+                f"(95 % interval {low:.3f} to {high:.3f})"
+            )
+    said += [_alarms(evaluation, point) for point in evaluation.points]
+    said += _lists(evaluation)
     if evaluation.f1:
         said.append(
             f"F1-max {evaluation.f1.f1:.3f}, at the threshold {evaluation.f1.threshold:.9g} that "
@@ -187,15 +239,31 @@ def _cells(figures: "KindFigures") -> list[str]:
     return [*shown, f"{figures.detected} ({share:.0f} %)"]
 
 
-def _alarms(evaluation: "DetectorFigures") -> str:
-    if evaluation.interval is None:
-        return "no good part could be scored"
-    low, high = (100 * rate for rate in evaluation.interval)
-    target = evaluation.target_fpr
-    aim = "" if target is None else f", set for {100 * target:g} %"
+def _alarms(evaluation: "DetectorFigures", point: "OperatingPoint") -> str:
+    at = f"at the threshold {point.threshold:.4g}"
+    if point.target_fpr is not None:
+        at += f", set for {100 * point.target_fpr:g} %"
+    if point.shortfall:
+        at += f" ({point.shortfall})"
+    found, parts = sum(point.detected.values()), len(evaluation.parts) - evaluation.good
+    detected = f"; detected {found} of {parts}" if parts else ""
+    if point.interval is None:
+        return f"no good part could be scored{detected} {at}"
+    low, high = (100 * rate for rate in point.interval)
     return (
-        f"false alarms {evaluation.false_alarms} of {evaluation.good} good parts: "
-        f"{100 * evaluation.false_alarms / evaluation.good:.1f} % "
-        f"(95 % interval {low:.1f} to {high:.1f} %) at the threshold "
-        f"{evaluation.threshold:.4g}{aim}"
+        f"false alarms {point.false_alarms} of {evaluation.good} good parts: "
+        f"{100 * point.false_alarms / evaluation.good:.1f} % "
+        f"(95 % interval {low:.1f} to {high:.1f} %){detected} {at}"
     )
+
+
+def _lists(evaluation: "DetectorFigures") -> list[str]:
+    """Return which parts were missed and which gave false alarms, the clearest first."""
+    lists = {"missed": evaluation.missed, "false alarms": evaluation.alarmed}
+    lines = []
+    for heading, paths in lists.items():
+        more = f", and {len(paths) - _MOST_LISTED} more (--json)" * (len(paths) > _MOST_LISTED)
+        if paths:
+            names = ", ".join(map(visible, paths[:_MOST_LISTED]))
+            lines.append(f"{heading} ({len(paths)}): {names}{more}")
+    return lines
