@@ -1,7 +1,5 @@
-"""The records of an inspection, as JSON lines and as CSV."""
+"""The records of an inspection, as JSON lines."""
 
-import csv
-import io
 import itertools
 import json
 import os
@@ -16,19 +14,13 @@ from restore.anomaly.regions import Region
 from restore.anomaly.runner import Detector, Inspection
 from restore.anomaly.verdict import Verdict
 
-__all__ = ["Record", "as_csv", "as_jsonl", "read_jsonl", "record_of"]
+__all__ = ["Record", "as_jsonl", "read_jsonl", "record_of"]
 
-_COLUMNS = (
-    "source", "verdict", "reason", "score", "relative_score", "threshold", "review_threshold",
-    "familiarity", "familiarity_limit", "model", "width", "height", "regions", "largest_area",
-    "boxes", "map", "mask", "overlay", "reconstruction", "error",
-)  # fmt: skip
 _FILES = ("map", "mask", "overlay", "reconstruction")
 _DIGITS = 6
 _LARGEST_COUNT = 2**53
 _LONGEST_LINE = 1 << 20
 """Bytes; a record of a thousand regions has a tenth of it."""
-_FORMULA_STARTS = tuple("=+-@\t\r\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,29 +292,6 @@ def record_of(
 def as_jsonl(records: Iterable[Record]) -> str:
     """Return one JSON object per line."""
     return "".join(json.dumps(record.as_mapping()) + "\n" for record in records)
-
-
-def as_csv(records: Iterable[Record]) -> str:
-    """Return a table with a line per picture.
-
-    The column regions counts them, and boxes holds them as JSON. What is not known is left empty.
-    A text that a spreadsheet would take for a formula begins with an apostrophe.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        values = record.as_mapping()
-        if not record.error:
-            values["boxes"] = json.dumps(values["regions"])
-            values["regions"] = values["region_count"]
-        writer.writerow({key: _cell(value) for key, value in values.items()})
-    return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    is_formula = isinstance(value, str) and value.startswith(_FORMULA_STARTS)
-    return f"'{value}" if is_formula else value
 
 
 def read_jsonl(path: Path) -> list[Record]:

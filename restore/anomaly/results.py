@@ -1,13 +1,15 @@
-"""The records of an inspection, written while it runs, and its table and page at the end."""
+"""The records of an inspection, written while it runs, and its tables and page at the end."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from restore.anomaly.files import report_stem
 from restore.anomaly.page import Page, page_of
-from restore.anomaly.records import Record, as_csv, as_jsonl, read_jsonl
+from restore.anomaly.records import Record, as_jsonl
 from restore.anomaly.runner import Detector
+from restore.anomaly.shards import read_records, shard_files
+from restore.anomaly.tables import as_parquet, can_write_parquet, parts_csv, regions_csv
 from restore.anomaly.verdict import Verdict
 from restore.batch.plan import Existing, Item, Shard
 from restore.batch.stream import Outcome, Status
@@ -29,11 +31,14 @@ class Results:
     """
 
     def __init__(self, report: Path, shard: Shard | None = None) -> None:
-        self._report = report
+        self._report, self._shard = report, shard
         self._lines = report / f"{report_stem('results', shard)}.jsonl"
         self._table = self._lines.with_suffix(".csv")
+        self._parquet = self._lines.with_suffix(".parquet")
+        self._regions = report / f"{report_stem('regions', shard)}.csv"
         self._page = report / f"{report_stem('report', shard)}.html"
         self._records: dict[str, Record] = {}
+        self._asked: Collection[str] | None = None
         self._is_open = True
         self.changes = 0
 
@@ -57,7 +62,8 @@ class Results:
         Raises:
             UsageError: they may not.
         """
-        there = [path for path in (self._lines, self._table, self._page) if os.path.lexists(path)]
+        files = (self._lines, self._table, self._regions, self._parquet, self._page)
+        there = [path for path in files if os.path.lexists(path)]
         for path in there:
             if path.is_dir():
                 raise UsageError(f"{path}: is a folder; a file of the report cannot take its place")
@@ -78,40 +84,48 @@ class Results:
         return self._page
 
     def count(self, *verdicts: Verdict) -> int:
-        """Return how many parts have one of the verdicts, those of earlier runs included."""
-        return sum(record.verdict in verdicts for record in self._records.values())
+        """Return how many of the parts that this run was asked for have one of the verdicts."""
+        return sum(record.verdict in verdicts for record in self._of_this_run())
 
     @property
     def inspected(self) -> int:
-        """How many parts have a verdict, those of earlier runs included."""
-        return sum(not record.error for record in self._records.values())
+        """How many of the parts that this run was asked for have a verdict."""
+        return sum(not record.error for record in self._of_this_run())
+
+    @property
+    def others(self) -> int:
+        """How many parts of earlier runs are in the report that this one was not asked for."""
+        return len(self._records) - sum(1 for _ in self._of_this_run())
+
+    def _of_this_run(self) -> Iterable[Record]:
+        if self._asked is None:
+            return self._records.values()
+        return (record for name, record in self._records.items() if name in self._asked)
 
     def recorded(self) -> list[Record]:
-        """Return what earlier runs recorded.
+        """Return what earlier runs recorded, for a run that is not split that of its shards, too.
 
         Raises:
-            UsageError: the file cannot be read, or holds something else than such records.
+            UsageError: a file cannot be read, or holds something else than such records.
         """
-        if not self._lines.is_file():
-            return []
-        try:
-            return read_jsonl(self._lines)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UsageError(f"{self._lines}: cannot be read: {reason}") from error
-        except ValueError as error:
-            raise UsageError(
-                f"{self._lines}: {error}; these are no records of an inspection to go on with: use "
-                "--overwrite or another folder"
-            ) from error
+        shards = [] if self._shard else shard_files(self._report)
+        own = [self._lines] if self._lines.is_file() else []
+        # Of a part that both name, the run that was not split has the last word.
+        records = {each.source: each for path in (*shards, *own) for each in read_records(path)}
+        return list(records.values())
 
-    def begin(self, kept: Iterable[Record] = ()) -> None:
+    def begin(self, kept: Iterable[Record] = (), asked: Collection[str] | None = None) -> None:
         """Start the files anew, with what is kept of earlier runs.
+
+        Args:
+            kept: records of earlier runs.
+            asked: names of the pictures of this run, which alone are counted; None for all.
 
         Raises:
             OutputError: they cannot be written.
         """
         self._records = {record.source: record for record in kept}
+        self._asked = asked
         write_atomically(self._lines, as_jsonl(self._records.values()).encode(), overwrite=True)
 
     def add(self, outcome: Outcome) -> bool:
@@ -148,9 +162,15 @@ class Results:
         names = [name for name in planned if name in self._records]
         names += [name for name in self._records if name not in planned]
         ordered = [self._records[name] for name in names]
-        for path, text in ((self._lines, as_jsonl(ordered)), (self._table, as_csv(ordered))):
+        for path, text in (
+            (self._lines, as_jsonl(ordered)),
+            (self._table, parts_csv(ordered)),
+            (self._regions, regions_csv(ordered)),
+        ):
             # File names need not be valid UTF-8; records hold them exactly, escaped in ASCII.
             write_atomically(path, text.encode(errors="backslashreplace"), overwrite=True)
         self._is_open = True
+        if can_write_parquet():
+            write_atomically(self._parquet, as_parquet(ordered), overwrite=True)
         page = page_of(Page(records=ordered, report=self._report, detector=detector))
         write_atomically(self._page, page, overwrite=True)

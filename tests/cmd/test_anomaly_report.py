@@ -48,7 +48,10 @@ def test_every_file_of_the_report_agrees_with_the_records(
     with Path("report/results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["verdict"] for row in rows] == ["defective", "good"]
-    assert json.loads(rows[0]["boxes"]) == records()[0]["regions"]
+    with Path("report/regions.csv").open(newline="") as file:
+        (region,) = csv.DictReader(file)
+    assert (region.pop("source"), region.pop("region")) == (records()[0]["source"], "1")
+    assert {key: float(value) for key, value in region.items()} == records()[0]["regions"][0]
     assert [int(row["regions"]) for row in rows] == [1, 0]
     assert [(row["width"], row["height"]) for row in rows] == [("64", "48")] * 2
 

@@ -6,14 +6,32 @@ import typer
 from typer.core import TyperGroup
 
 from imrestore.anomaly.inspect import ThresholdOptions, anomaly
+from imrestore.anomaly.join import join
 
 __all__ = ["ThresholdOptions", "app"]
+
+
+_Context: Any = TyperGroup.context_class
+
+
+class _Below(_Context):  # type: ignore[misc]
+    """The context of a command below the inspection, whose name holds none of its arguments."""
+
+    @property
+    def command_path(self) -> str:
+        """The words that call the command."""
+        return f"{self.parent.command_path} {self.info_name}"
 
 
 class _Inspection(TyperGroup):
     """A group that inspects its arguments where the first is none of its commands."""
 
     allow_interspersed_args = True
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in self.commands.values():
+            command.context_class = _Below
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Leave the arguments of a command to it; take all others as those of an inspection."""
@@ -39,3 +57,4 @@ app = typer.Typer(
     subcommand_metavar="| COMMAND ...",
 )
 app.callback()(anomaly)
+app.command("join")(join)

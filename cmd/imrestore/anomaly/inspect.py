@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from restore.anomaly.stages import InspectionStages
     from restore.batch.plan import BatchPlan, Item
 
-__all__ = ["ThresholdOptions", "anomaly"]
+__all__ = ["InspectingNetwork", "ThresholdOptions", "VerdictOptions", "anomaly", "named"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ class InspectionOptions(RunOptions):
             "-o",
             "--output",
             metavar="REPORT",
-            help="Folder of the report: report.html, results.csv, results.jsonl and the folders "
-            "maps, masks, overlays, reconstructions and thumbnails.",
+            help="Folder of the report: report.html, results.csv, regions.csv, results.jsonl and "
+            "the folders maps, masks, overlays, reconstructions and thumbnails.",
             show_default=False,
         ),
     ]
@@ -257,7 +257,7 @@ def _inspect(
             raise typer.Exit(report.exit_code)
         detector = _opened(network, verdict, view, files, kept)
         prepare_result_folders(plan.items, files.output)
-        results.begin(kept)
+        results.begin(kept, {item.source_name for item in plan.items})
         _resume(aside, kept)
         stages = _stages(files, detector, followers, overwrite=existing is not Existing.REFUSE)
         batch.work_through(
@@ -274,7 +274,8 @@ def _inspect(
         say(failure)
         raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     if not files.quiet:
-        say(f"{_counted(results)} of {results.inspected}; {results.page}")
+        others = f"; {results.others} more of earlier runs" if results.others else ""
+        say(f"{_counted(results)} of {results.inspected}{others}; {results.page}")
     rejected = results.count(*REJECTED)
     if report.exit_code == ExitCode.DONE and fail_on_anomaly and rejected:
         raise typer.Exit(ExitCode.ANOMALIES_FOUND)
@@ -335,7 +336,7 @@ def _opened(
     kept: "list[Record]",
 ) -> "Detector":
     """Return the detector, by which all that is kept must have been made."""
-    detector = verdict.detector(_named(network), view)
+    detector = verdict.detector(named(network), view)
     _check_kept(files.output, kept, detector)
     if not files.quiet:
         for sentence in (
@@ -383,7 +384,7 @@ def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: i
     if files.inputs:
         raise UsageError("--sample draws pictures and inspects none; leave the inputs out")
     _check_output(files.output)
-    pictures = draw_samples(_named(network).model, count, seed=seed)
+    pictures = draw_samples(named(network).model, count, seed=seed)
     suffix = ".png" if pictures.shape[1] in (1, 3) else ".tiff"
     paths = [files.output / f"sample-{index:04d}{suffix}" for index in range(1, count + 1)]
     there = [path for path in paths if path.exists()]
@@ -411,7 +412,7 @@ def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> Non
         )
 
 
-def _named(network: NetworkOptions) -> NetworkOptions:
+def named(network: NetworkOptions) -> NetworkOptions:
     """Return ``network``, which must name its weights: no detector fits all parts."""
     from restore.errors import UsageError
 
