@@ -80,7 +80,7 @@ def keep_known_light(colour: Plane, known: Known, *, strength: float = 1.0) -> N
             them: then the result is the mosaic with all its noise, interpolated along the picture.
     """
     # As the samples that it was made of: what lies beyond is no highlight that a network saw.
-    np.minimum(colour, linear_to_srgb(np.float32(known.highest)), out=colour)
+    np.minimum(colour, linear_to_srgb(np.full(1, known.highest, np.float32)), out=colour)
     _add_blocks(colour, _given(_Blocks.of(colour, known), known), _BLOCK[known.period])
     for rows, light in _corrected(colour, known, strength):
         colour[:, rows] = linear_to_srgb(light)

@@ -15,7 +15,7 @@ _NEIGHBOURS = 8
 _RADIUS = 6
 # How far beyond its neighbours a photosite is looked at: in standard deviations of what
 # neighbours differ by at this brightness, and in shares of what they span themselves.
-_SIGMAS, _SPAN = 8.0, 0.5
+_SIGMAS, _SPAN = 8.0, 1.0
 # A lens spreads the smallest star over its neighbours: 15 % for a width at half of the height of
 # 1.2 pixels. Of a hot photosite they see nothing.
 _SPREAD = 0.05

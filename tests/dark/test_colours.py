@@ -24,7 +24,7 @@ PATCHES = (
 MATRIX = np.array(
     [[0.6596, -0.2079, -0.0562], [-0.4782, 1.3016, 0.1933], [-0.0970, 0.1581, 0.5181]], np.float32
 )
-SIDE, SHOT, READ = 32, 1e-5, 1e-8
+SIDE, SHOT, READ = 48, 1e-5, 1e-8
 
 
 def _chart() -> np.ndarray:

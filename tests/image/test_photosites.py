@@ -93,7 +93,7 @@ def test_photographs_and_noise_stay(sensor: Sensor, clean_photos: list[Picture])
         found += np.count_nonzero(defects(raw))
         pixels += raw.mosaic.size
     # These are reduced so much that single pixels differ from all around them.
-    assert found < 2e-3 * pixels
+    assert found < 3e-3 * pixels
 
 
 def test_a_pair_side_by_side_is_removed(sensor: Sensor) -> None:
