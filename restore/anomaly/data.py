@@ -13,6 +13,7 @@ from torch import Tensor
 
 from restore.anomaly.alignment import Alignment, Registration
 from restore.anomaly.calibration import held_out_count
+from restore.anomaly.copies import Fingerprint, copies_among, told_copies
 from restore.anomaly.part import Part, check_range, read_part
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.scale import shrunk
@@ -62,6 +63,7 @@ class Parts:
         training: Pictures ``(C, H, W)`` in [0, 1] that the network is trained on.
         judging: Pictures ``(C, H, W)`` in [0, 1] that validation puts synthetic defects on.
         calibrating: Paths of the pictures whose scores set the threshold.
+        paths: Paths of all usable pictures, in random order; of copies, one.
         channels: Number of channels of every picture.
         bit_depth: Largest bit depth of any picture.
         usable: Number of usable pictures, including those that did not fit into memory.
@@ -74,6 +76,7 @@ class Parts:
     training: list[Tensor]
     judging: list[Tensor]
     calibrating: list[Path]
+    paths: list[Path]
     channels: int
     bit_depth: int
     usable: int
@@ -117,6 +120,7 @@ def load_parts(
     """
     reader = _Reader(scale, should_stop)
     channels: dict[Path, int] = {}
+    fingerprints: dict[Path, Fingerprint] = {}
     depths: list[int] = []
     for path in pictures_in(folder, recursive=True):
         try:
@@ -125,6 +129,7 @@ def load_parts(
             warn(f"{error}; left out")
             continue
         channels[path] = part.channels
+        fingerprints[path] = Fingerprint.of(part.pixels)
         depths.append(part.bit_depth)
     most = Counter(channels.values()).most_common(1)
     count = most[0][0] if most else 0
@@ -133,7 +138,12 @@ def load_parts(
     if view.roi:
         for path in _beyond(view.roi, {path: reader.sizes[path] for path in channels}, warn):
             del channels[path]
-    _check_count(folder, len(channels))
+    copies = copies_among({path: fingerprints[path] for path in channels})
+    if copies:
+        warn(f"{told_copies(copies, len(channels))}; one of each is used")
+    _check_count(folder, len(channels) - len(copies), copies=len(copies))
+    for path in copies:
+        del channels[path]
     order = np.random.default_rng(seed).permutation(len(channels))
     shuffled = [list(channels)[index] for index in order]
     held = set(
@@ -163,6 +173,7 @@ def load_parts(
         training=tensors[judges:],
         judging=tensors[:judges],
         calibrating=sorted(held),
+        paths=shuffled,
         channels=count,
         bit_depth=max(depths),
         usable=len(shuffled),
@@ -172,10 +183,11 @@ def load_parts(
     )
 
 
-def _check_count(folder: Path, usable: int) -> None:
+def _check_count(folder: Path, usable: int, *, copies: int = 0) -> None:
     if usable < LEAST_PARTS:
+        besides = f", and {copies} copies or near-copies of them" if copies else ""
         raise TrainingError(
-            f"{folder}: {usable} usable pictures of good parts; training and calibration "
+            f"{folder}: {usable} usable pictures of good parts{besides}; training and calibration "
             f"take at least {LEAST_PARTS}, and a hundred or more are better"
         )
 

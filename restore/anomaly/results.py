@@ -1,9 +1,11 @@
 """The records of an inspection, written while it runs, and its tables and page at the end."""
 
+import json
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from restore.anomaly.drift import drift_of, told_another_part
 from restore.anomaly.files import report_stem
 from restore.anomaly.page import Page, page_of
 from restore.anomaly.records import Record, as_jsonl
@@ -37,9 +39,12 @@ class Results:
         self._parquet = self._lines.with_suffix(".parquet")
         self._regions = report / f"{report_stem('regions', shard)}.csv"
         self._page = report / f"{report_stem('report', shard)}.html"
+        self._summary = report / f"{report_stem('summary', shard)}.json"
         self._records: dict[str, Record] = {}
         self._asked: Collection[str] | None = None
         self._is_open = True
+        self.warnings: list[str] = []
+        """What the batch as a whole says, a sentence each; known after ``finish``."""
         self.changes = 0
 
     def __contains__(self, source: object) -> bool:
@@ -62,7 +67,7 @@ class Results:
         Raises:
             UsageError: they may not.
         """
-        files = (self._lines, self._table, self._regions, self._parquet, self._page)
+        files = (self._lines, self._table, self._regions, self._parquet, self._page, self._summary)
         there = [path for path in files if os.path.lexists(path)]
         for path in there:
             if path.is_dir():
@@ -153,7 +158,7 @@ class Results:
         return self._is_open
 
     def finish(self, items: Sequence[Item], detector: Detector) -> None:
-        """Write tables and page: records in the order of ``items``, pictures by score.
+        """Write tables, summary and page: records in the order of ``items``, pictures by score.
 
         Raises:
             OutputError: one cannot be written.
@@ -172,5 +177,25 @@ class Results:
         self._is_open = True
         if can_write_parquet():
             write_atomically(self._parquet, as_parquet(ordered), overwrite=True)
-        page = page_of(Page(records=ordered, report=self._report, detector=detector))
+        drift = drift_of(ordered, detector)
+        told = (told_another_part(ordered, detector.weights.name), drift.warning() if drift else "")
+        self.warnings = [sentence for sentence in told if sentence]
+        summary = {
+            "model": detector.weights.name,
+            "weights": detector.digest,
+            "parts": self.inspected,
+            "verdicts": {each: count for each in Verdict if (count := self.count(each))},
+            "drift": drift.as_mapping() if drift else None,
+            "warnings": self.warnings,
+        }
+        write_atomically(self._summary, f"{json.dumps(summary)}\n".encode(), overwrite=True)
+        page = page_of(
+            Page(
+                records=ordered,
+                report=self._report,
+                detector=detector,
+                warnings=self.warnings,
+                facts=[("drift", drift.fact())] if drift else [],
+            )
+        )
         write_atomically(self._page, page, overwrite=True)

@@ -157,9 +157,12 @@ def _described(
     """Return the record of a picture with device, precision, tile and time, without its name."""
     runner = detector.network.runner
     gray = {"gray_stored_as_rgb": True} if result.is_gray_as_rgb else {}
+    reason = result.inspection.reason
+    strange = {"remarks": [f"{result.inspection.verdict}: {reason}"]} if reason else {}
     return (
         {key: value for key, value in record.items() if key != "source"}
         | gray
+        | strange
         | {
             "device": runner.device,
             "precision": runner.precision,

@@ -8,13 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from restore.anomaly.addition import Addition
 from restore.anomaly.calibration import Calibration, least_rate, least_sample
 from restore.anomaly.data import PartCrops, Parts, load_parts
 from restore.anomaly.defects import with_defects
 from restore.anomaly.edges import EdgeProfile
+from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
 from restore.anomaly.folds import Stage, train_in_folds
 from restore.anomaly.judge import AUROC, DefectJudge
+from restore.anomaly.looks import looks_of, raise_if_stopped
 from restore.anomaly.losses import draem_loss
+from restore.anomaly.made_defects import try_made_defects
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import read_part
 from restore.anomaly.perlin import Dice
@@ -24,13 +28,14 @@ from restore.anomaly.task import TASK
 from restore.anomaly.view import View
 from restore.batch.inputs import pictures_in
 from restore.engine.placement import Placement
-from restore.errors import TrainingError, TrainingStopped, UsageError
+from restore.errors import TrainingError, UsageError
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.training.loop import Forward
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
+from restore.training.transfer import continued
 from restore.weights.store import Weights
 
 __all__ = ["train_detector"]
@@ -63,6 +68,7 @@ def train_detector(
     *,
     good: Path,
     roi: RegionOfInterest | None = None,
+    addition: Addition | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -78,6 +84,7 @@ def train_detector(
         output: the weight file.
         good: folder (tree) of good parts.
         roi: where on them defects count; the recipe's ``roi`` is its name.
+        addition: what an existing detector is trained on with; None for a new one.
         settings: where and how to run.
         report: called after every step.
         warn: called with a line about everything left out, or if a rate cannot be guaranteed.
@@ -92,7 +99,7 @@ def train_detector(
 
     def run(stage: Stage, settings: Settings) -> Weights:
         def prepare(context: Context) -> Lesson[Any]:
-            return _lesson(stage, good, roi, context, warn, should_stop)
+            return _lesson(stage, good, roi, addition, context, warn, should_stop)
 
         return train(
             prepare, stage.recipe, stage.output, settings, report=report, should_stop=should_stop
@@ -111,6 +118,7 @@ def _lesson(
     stage: Stage,
     good: Path,
     roi: RegionOfInterest | None,
+    addition: Addition | None,
     context: Context,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -131,17 +139,17 @@ def _lesson(
     description = _description(good, parts)
     stage.check_data(description)
     network = recipe.network(parts.channels)
-    crops = PartCrops(
-        parts.training,
-        patch=recipe.patch,
-        batch=context.crops_per_batch,
-        inside=parts.training_inside,
-    )
+    training, inside = parts.training, parts.training_inside
+    if addition:
+        network = continued(network, addition.weights.tensors, addition.weights.name, warn)
+        added, added_inside = addition.crops(parts, warn)
+        training, inside = [*training, *added], [*inside, *added_inside]
+    crops = PartCrops(training, patch=recipe.patch, batch=context.crops_per_batch, inside=inside)
     provenance = {
         "recipe": asdict(recipe),
         "data": description,
         "inspection": {"scale": recipe.scale} | parts.view.as_mapping(),
-    }
+    } | (addition.provenance() if addition else {})
     batches, objective = (
         _defect_lesson(network, crops)
         if isinstance(network, Draem)
@@ -236,7 +244,7 @@ def _calibrated(
         warn(f"calibrating on {len(parts.calibrating)} parts")
     scores = []
     for path in parts.calibrating:
-        _raise_if_stopped(should_stop)
+        raise_if_stopped(should_stop)
         scores.append(network(read_part(path).pixels).score)
     try:
         calibration = Calibration(
@@ -250,6 +258,28 @@ def _calibrated(
         "inspection": weights.provenance["inspection"] | {"edge_factors": list(edges.factors)},
         "calibration": calibration.as_mapping(),
     }
+    if stage.is_last:
+        looks = looks_of(weights, stage.recipe.scale, parts.paths, should_stop)
+        familiarity = Familiarity.of(looks)
+        if shortfall := familiarity.shortfall(UNFAMILIAR_FPR):
+            warn(shortfall)
+        trial = try_made_defects(
+            InspectionNetwork(weights, placement, edges=edges),
+            parts.judging,
+            parts.judging_inside,
+            calibration.threshold(),
+            patch=stage.recipe.patch,
+            seed=stage.recipe.seed,
+            should_stop=should_stop,
+        )
+        warn(trial.sentence())
+        steps = int(provenance["steps"])
+        if advice := trial.warning(stage.recipe, steps=steps, parts=len(parts.training)):
+            warn(advice)
+        provenance |= {
+            "familiarity": familiarity.as_mapping(),
+            "made_defects": trial.as_mapping(),
+        }
     return replace(weights, provenance=provenance)
 
 
@@ -260,17 +290,12 @@ def _edge_profile(
     network = InspectionNetwork(weights, Placement(device=str(device), precision="fp32"))
     maps = []
     for index, part in enumerate(parts.training[:_EDGE_PARTS]):
-        _raise_if_stopped(should_stop)
+        raise_if_stopped(should_stop)
         scores = network.raw(part.numpy()).scores
         if parts.training_inside:
             scores = scores * parts.training_inside[index].numpy()
         maps.append(scores)
     return EdgeProfile.of(maps)
-
-
-def _raise_if_stopped(should_stop: Callable[[], bool]) -> None:
-    if should_stop():
-        raise TrainingStopped("stopped while calibrating; continue with --resume")
 
 
 def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:

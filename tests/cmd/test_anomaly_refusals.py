@@ -29,7 +29,10 @@ def test_what_cannot_be_inspected_fails_alone(
     Path("in/b.png").write_text("not a picture")
     Image.fromarray(np.full((20, 20, 3), (200, 90, 30), np.uint8)).save("in/c.png")
     part("in/d.png", hole=True, width=33, height=70)
-    ended = run("anomaly", "in", "missing.png", "--model", model, "-o", "r", "--fail-on-anomaly")
+    ended = run(
+        "anomaly", "in", "missing.png", "--model", model, "-o", "r", "--fail-on-anomaly",
+        "--unfamiliar-fpr", "0",
+    )  # fmt: skip
     assert ended.code == 1
     lines = ended.err.splitlines()
     assert "in/b.png: is not a picture" in lines[0]
@@ -266,12 +269,17 @@ def test_a_full_disk_is_told_like_other_failures(
     with monkeypatch.context() as patched:
         patched.setattr(Results, "finish", lambda self, *_: full(self))
         patched.setattr(Path, "open", open_full)
-        ended = run("anomaly", "in", "--model", model, "-o", "r", "--fail-on-anomaly")
+        ended = run(
+            "anomaly", "in", "--model", model, "-o", "r", "--fail-on-anomaly",
+            "--unfamiliar-fpr", "0",
+        )  # fmt: skip
     assert ended.code == 1
     first, second = ended.err.splitlines()
     assert "2 done" in first
     assert "r/report.html: cannot be written: No space left on device" in second
-    resumed = run("anomaly", "in", "--model", model, "-o", "r", "--skip-existing")
+    resumed = run(
+        "anomaly", "in", "--model", model, "-o", "r", "--skip-existing", "--unfamiliar-fpr", "0"
+    )
     assert resumed.code == 0
     assert "1 defective of 2" in resumed.err
 

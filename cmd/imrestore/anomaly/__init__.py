@@ -5,6 +5,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from imrestore.anomaly.calibrate import calibrate
 from imrestore.anomaly.inspect import ThresholdOptions, anomaly
 from imrestore.anomaly.join import join
 
@@ -57,4 +58,5 @@ app = typer.Typer(
     subcommand_metavar="| COMMAND ...",
 )
 app.callback()(anomaly)
+app.command("calibrate")(calibrate)
 app.command("join")(join)

@@ -274,6 +274,8 @@ def _inspect(
         say(failure)
         raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     if not files.quiet:
+        for sentence in results.warnings:
+            say(sentence)
         others = f"; {results.others} more of earlier runs" if results.others else ""
         say(f"{_counted(results)} of {results.inspected}{others}; {results.page}")
     rejected = results.count(*REJECTED)

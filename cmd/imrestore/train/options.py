@@ -12,7 +12,7 @@ from restore.checks import LARGEST_SEED
 if TYPE_CHECKING:
     from restore.training.session import Settings
 
-__all__ = ["TrainingOptions", "layer_widths", "number_range"]
+__all__ = ["TrainingOptions", "layer_widths", "number_range", "seconds"]
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -98,7 +98,7 @@ class TrainingOptions:
         """
         return {
             "steps": self.steps,
-            "seconds": None if self.time is None else _seconds("--time", self.time),
+            "seconds": None if self.time is None else seconds("--time", self.time),
             "batch": self.batch,
             "accumulate": self.accumulate,
             "optimizer": self.optimizer,
@@ -119,7 +119,7 @@ class TrainingOptions:
             device=self.device,
             precision=self.precision,
             compiled=self.compile,
-            checkpoint_every=_seconds("--checkpoint-every", self.checkpoint_every),
+            checkpoint_every=seconds("--checkpoint-every", self.checkpoint_every),
             resume=self.resume,
             overwrite=self.overwrite,
         )
@@ -159,7 +159,12 @@ def layer_widths(text: str | None, example: str) -> tuple[int, ...]:
     return widths
 
 
-def _seconds(option: str, text: str) -> float:
+def seconds(option: str, text: str) -> float:
+    """Return the seconds in a time such as 90s, 30m, 2h or 1d.
+
+    Raises:
+        UsageError: the text is no such time.
+    """
     from restore.errors import UsageError
 
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
