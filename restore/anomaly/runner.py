@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +10,25 @@ from numpy.typing import NDArray
 
 from restore.anomaly.alignment import Registration
 from restore.anomaly.appearance import Onlooker
-from restore.anomaly.calibration import Calibration
-from restore.anomaly.edges import EdgeProfile
-from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
+from restore.anomaly.familiarity import UNFAMILIAR_FPR
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import Part, as_part, check_range
 from restore.anomaly.regions import Region, mask_above, regions_above
 from restore.anomaly.roi import RegionOfInterest
+from restore.anomaly.stored import (
+    LARGEST_SCORE,
+    calibration_of,
+    edges_of,
+    familiarity_limit,
+    familiarity_of,
+    review_threshold_of,
+    scale_of,
+    threshold_of,
+    view_of,
+)
 from restore.anomaly.task import TASK
 from restore.anomaly.verdict import Verdict
 from restore.anomaly.view import View
-from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.errors import InputError, UsageError, WeightsError
 from restore.image.coerce import ImageLike
@@ -33,10 +40,7 @@ from restore.weights.store import Weights
 __all__ = ["Detector", "Inspection", "draw_samples"]
 
 _MOST_REGIONS = 1000
-_LARGEST_SCALE = 1000
 _DIGEST_LENGTH = 16
-_LARGEST_UNFAMILIAR_FPR = 0.5
-_LARGEST_SCORE = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ class Inspection:
         """Score over threshold, above 1 for a defect; None where the threshold is 0."""
         if not self.threshold > 0:
             return None
-        return min(self.score / self.threshold, _LARGEST_SCORE)
+        return min(self.score / self.threshold, LARGEST_SCORE)
 
 
 class Detector(Reopened):
@@ -179,24 +183,24 @@ class Detector(Reopened):
         tile: str | int = "auto",
     ) -> None:
         weights = model if isinstance(model, Weights) else TASK.load(model)
-        stored = _view(weights)
+        stored = view_of(weights)
         view = stored.overridden(roi=roi, align=align, min_area=min_area)
-        self.calibration = _calibration(weights)
-        self.threshold, self.shortfall = _threshold(weights, self.calibration, threshold, fpr)
+        self.calibration = calibration_of(weights)
+        self.threshold, self.shortfall = threshold_of(weights, self.calibration, threshold, fpr)
         target = self.calibration.target_fpr if self.calibration else None
         self.fpr = None if threshold is not None else (fpr or target)
         self.review_fpr = review_fpr
-        self.review_threshold = _review_threshold(
+        self.review_threshold = review_threshold_of(
             weights, self.calibration, review_fpr, self.threshold
         )
-        self.familiarity = _familiarity(weights) if unfamiliar_fpr else None
-        self.familiarity_limit = _familiarity_limit(self.familiarity, unfamiliar_fpr)
+        self.familiarity = familiarity_of(weights) if unfamiliar_fpr else None
+        self.familiarity_limit = familiarity_limit(self.familiarity, unfamiliar_fpr)
         self.departures = view.departures(stored) if threshold is None else []
         self.network = InspectionNetwork(
             weights,
             Placement(device=device, precision=precision, tile=tile),
-            scale=_scale(weights),
-            edges=_edges(weights),
+            scale=scale_of(weights),
+            edges=edges_of(weights),
             view=view,
         )
         self._onlooker = Onlooker(weights, self.network.scale)
@@ -300,109 +304,6 @@ def draw_samples(model: str | Path, count: int, *, seed: int = 0) -> NDArray[np.
     with torch.inference_mode():
         codes = torch.randn((count, network.config.latent), generator=rng)
         return np.concatenate([network.decode(code[None]).numpy() for code in codes])
-
-
-def _calibration(weights: Weights) -> Calibration | None:
-    stored = weights.provenance.get("calibration")
-    if stored is None:
-        return None
-    if not isinstance(stored, dict):
-        raise WeightsError(f"{weights.name}: its calibration is invalid")
-    try:
-        return Calibration.from_mapping(stored)
-    except WeightsError as error:
-        raise WeightsError(f"{weights.name}: {error}") from error
-
-
-def _threshold(
-    weights: Weights, calibration: Calibration | None, threshold: float | None, fpr: float | None
-) -> tuple[float, str]:
-    """Return the threshold, and a sentence if it cannot guarantee its false-alarm rate.
-
-    It is rounded to float32 like the scores, so that the verdict on a part cannot differ from that
-    on its highest pixel.
-    """
-    if threshold is not None and fpr is not None:
-        raise UsageError("give --threshold or --fpr, not both")
-    if threshold is not None:
-        expected = "a number that is not negative"
-        checked = checked_number("threshold", threshold, 0, _LARGEST_SCORE, expected)
-        return float(np.float32(checked)), ""
-    if calibration is None:
-        raise WeightsError(
-            f"{weights.name}: was never calibrated on good parts; give --threshold, or finish its "
-            "training"
-        )
-    quantile = min(calibration.threshold(fpr), _LARGEST_SCORE)
-    return float(np.float32(quantile)), calibration.shortfall(fpr)
-
-
-def _review_threshold(
-    weights: Weights, calibration: Calibration | None, review_fpr: float | None, threshold: float
-) -> float | None:
-    """Return the lower threshold of two, rounded as the higher one is; None for no reviews."""
-    if review_fpr is None:
-        return None
-    if calibration is None:
-        raise WeightsError(
-            f"{weights.name}: was never calibrated on good parts, as --review-fpr needs it"
-        )
-    quantile = float(np.float32(min(calibration.threshold(review_fpr), _LARGEST_SCORE)))
-    if quantile > threshold:
-        raise UsageError(
-            f"--review-fpr {review_fpr:g}: more good parts score above the threshold than that; "
-            "give a larger rate than --fpr"
-        )
-    return quantile
-
-
-def _familiarity(weights: Weights) -> Familiarity | None:
-    stored = weights.provenance.get("familiarity")
-    if stored is None:
-        return None
-    try:
-        if not isinstance(stored, dict):
-            raise WeightsError("how good parts look is invalid")
-        return Familiarity.from_mapping(stored, weights.channels)
-    except WeightsError as error:
-        raise WeightsError(f"{weights.name}: {error}") from error
-
-
-def _familiarity_limit(familiarity: Familiarity | None, rate: float) -> float | None:
-    """Return the familiarity below which a part is unfamiliar, None without such a check."""
-    checked = checked_number(
-        "rate of unfamiliar good parts", rate, 0, _LARGEST_UNFAMILIAR_FPR, "a number from 0 to 0.5"
-    )
-    return checked if familiarity else None
-
-
-def _stored(weights: Weights, key: str, usual: object) -> Any:
-    """Return a setting of the inspection from the weights' provenance."""
-    stored = weights.provenance.get("inspection", {})
-    return stored.get(key, usual) if isinstance(stored, dict) else None
-
-
-def _edges(weights: Weights) -> EdgeProfile:
-    factors = _stored(weights, "edge_factors", [])
-    try:
-        return EdgeProfile(tuple(float(factor) for factor in factors))
-    except (TypeError, ValueError) as error:
-        raise WeightsError(f"{weights.name}: its edge factors are invalid") from error
-
-
-def _scale(weights: Weights) -> int:
-    scale = _stored(weights, "scale", 1)
-    if type(scale) is not int or not 1 <= scale <= _LARGEST_SCALE:
-        raise WeightsError(f"{weights.name}: its scale is invalid")
-    return scale
-
-
-def _view(weights: Weights) -> View:
-    stored = weights.provenance.get("inspection", {})
-    try:
-        return View.from_mapping(stored if isinstance(stored, dict) else {})
-    except WeightsError as error:
-        raise WeightsError(f"{weights.name}: {error}") from error
 
 
 def _channels(count: int) -> str:

@@ -6,8 +6,9 @@ import typer
 from typer.core import TyperGroup
 
 from imrestore.anomaly.calibrate import calibrate
-from imrestore.anomaly.inspect import ThresholdOptions, anomaly
+from imrestore.anomaly.inspect import anomaly
 from imrestore.anomaly.join import join
+from imrestore.anomaly.options import ThresholdOptions
 
 __all__ = ["ThresholdOptions", "app"]
 

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +10,10 @@ import typer
 from imrestore import batch
 from imrestore.anomaly.arrivals import inspect_as_they_come
 from imrestore.anomaly.line import LineOptions, Noted
+from imrestore.anomaly.options import InspectingNetwork, InspectionOptions, VerdictOptions
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, RunOptions, exclusive, without_effect
+from imrestore.options import NetworkOptions, exclusive, without_effect
 from imrestore.output import say
 from imrestore.report import print_plan
 from imrestore.view import ViewOptions
@@ -29,128 +29,7 @@ if TYPE_CHECKING:
     from restore.anomaly.stages import InspectionStages
     from restore.batch.plan import BatchPlan, Item
 
-__all__ = ["InspectingNetwork", "ThresholdOptions", "VerdictOptions", "anomaly", "named"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InspectionOptions(RunOptions):
-    """Which pictures are inspected, and where the report goes."""
-
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUT",
-            help="Pictures and folders of pictures; - is standard input.",
-            show_default=False,
-        ),
-    ] = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="REPORT",
-            help="Folder of the report: report.html, results.csv, regions.csv, results.jsonl and "
-            "the folders maps, masks, overlays, reconstructions and thumbnails.",
-            show_default=False,
-        ),
-    ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InspectingNetwork(NetworkOptions):
-    """The network that was trained on good parts, and how it runs."""
-
-    model: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Weights trained on good parts with `imrestore train anomaly`; no weights suit "
-            "all kinds of parts.",
-            show_default="none, required",
-        ),
-    ] = "auto"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThresholdOptions:
-    """Above which score a part is defective."""
-
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="Score above which a part is defective.",
-            show_default="the one for --target-fpr in training",
-        ),
-    ] = None
-    fpr: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="Choose the threshold so that this share of good parts is called defective.",
-            show_default=False,
-        ),
-    ] = None
-
-    def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
-        """Return the detector of the weights that ``network`` names; see ``Detector``."""
-        from restore.anomaly.runner import Detector
-
-        return Detector(
-            network.model,
-            threshold=self.threshold,
-            fpr=self.fpr,
-            roi=view.region(),
-            align=view.align,
-            min_area=view.min_area,
-            device=network.device,
-            precision=network.precision,
-            tile=network.tile,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class VerdictOptions(ThresholdOptions):
-    """Between which scores, and from which oddity on, a part gets another verdict than good."""
-
-    review_fpr: Annotated[
-        float | None,
-        typer.Option(
-            "--review-fpr",
-            metavar="0..1",
-            help="Add the verdict review between good and defective, so that this larger share of "
-            "good parts is called defective or for review.",
-            show_default="no reviews",
-        ),
-    ] = None
-    unfamiliar_fpr: Annotated[
-        float,
-        typer.Option(
-            "--unfamiliar-fpr",
-            metavar="0..0.5",
-            help="Call pictures unfamiliar that are unlike the good parts as a whole (dark, "
-            "blurred, no part in them), so that this share of good parts is; 0 does not check.",
-        ),
-    ] = 0.001
-
-    def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
-        """Return the detector of the weights that ``network`` names; see ``Detector``."""
-        from restore.anomaly.runner import Detector
-
-        return Detector(
-            network.model,
-            threshold=self.threshold,
-            fpr=self.fpr,
-            review_fpr=self.review_fpr,
-            unfamiliar_fpr=self.unfamiliar_fpr,
-            roi=view.region(),
-            align=view.align,
-            min_area=view.min_area,
-            device=network.device,
-            precision=network.precision,
-            tile=network.tile,
-        )
+__all__ = ["anomaly", "named"]
 
 
 @with_decoding_options

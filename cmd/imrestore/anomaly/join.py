@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.anomaly.inspect import InspectingNetwork, VerdictOptions, named
+from imrestore.anomaly.inspect import named
+from imrestore.anomaly.options import InspectingNetwork, VerdictOptions
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_options
 from imrestore.output import say
