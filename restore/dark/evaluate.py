@@ -17,7 +17,7 @@ from restore.dark.data import RawPair
 from restore.dark.enhanced import Enhanced
 from restore.dark.runner import DarkEnhancer
 from restore.errors import InputError, UnsupportedImage
-from restore.image.colour import linear_to_srgb
+from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.demosaic import demosaicked
 from restore.image.develop import camera_to_srgb
 from restore.image.metrics import MEASURES, SSIM_WINDOW, Failure, clean_picture, psnr_chw, ssim_chw
@@ -50,7 +50,7 @@ PROTOCOL = (
     f"darkened, noise of a {CAMERA} (Wei et al. 2020) at a random gain, seeded with the seed plus "
     "the picture's index in sorted order; at an ISO speed not darkened, with the noise of the "
     "median of several hundred cameras (Poisson and Gaussian); amplified by the true ratio, "
-    "developed with the true "
+    "clipped at white, developed with the true "
     "white balance and colour matrix and sRGB's curve, as the clean picture is; LibRaw: its "
     "demosaicking (AHD, for X-Trans Markesteijn's) with the same gain, developed alike; NLM: "
     "OpenCV's coloured non-local means after it, h = 3 times the estimated sigma, the best "
@@ -183,7 +183,7 @@ def _scores(
 
     started = time.perf_counter()
     enhanced = enhancer(raw, ratio=amplification)
-    yield score(NETWORK, enhanced.picture.pixels.clip(0, 1), started, enhanced.record)
+    yield score(NETWORK, _shown(enhanced), started, enhanced.record)
     started = time.perf_counter()
     plain = _srgb((demosaicked(raw) * np.float32(amplification)).clip(0, 1), raw)
     yield score(LIBRAW, plain, started)
@@ -191,8 +191,15 @@ def _scores(
         yield score(NON_LOCAL_MEANS, _non_local_means(plain), started)
 
 
+def _shown(enhanced: Enhanced) -> NDArray[np.float32]:
+    """Return a result developed as its reference is, each colour clipped at white by itself."""
+    if enhanced.to_srgb is None:
+        return enhanced.on_sensor().clip(0, 1)
+    return _srgb(srgb_to_linear(enhanced.colour).clip(0, 1), enhanced.raw)
+
+
 def _srgb(light: NDArray[np.float32], raw: RawPicture) -> NDArray[np.float32]:
-    """Develop linear camera RGB with white balance, ``[3, H, W]``, as the enhancer does."""
+    """Develop linear camera RGB with white balance, ``[3, H, W]`` in [0, 1]."""
     linear = np.einsum("ij,jhw->ihw", camera_to_srgb(raw), light)
     return linear_to_srgb(linear).clip(0, 1)
 

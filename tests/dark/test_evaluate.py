@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from restore.dark.darkening import dark_raw
+from restore.dark.enhanced import Enhanced
 from restore.dark.evaluate import (
     CAMERA,
     LIBRAW,
@@ -21,7 +22,6 @@ from restore.dark.runner import DarkEnhancer
 from restore.image.colour import linear_to_srgb
 from restore.image.develop import camera_to_srgb
 from restore.image.metrics import Failure, clean_picture
-from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
 
 
@@ -65,7 +65,7 @@ def test_figures_are_those_beside_the_developed_clean_picture(photo: Path) -> No
 
     def darker(_raw: RawPicture, *, ratio: float) -> SimpleNamespace:
         asked.append(ratio)
-        return SimpleNamespace(picture=Picture(pixels=0.9 * clean), record={})
+        return SimpleNamespace(to_srgb=None, on_sensor=lambda: 0.9 * clean, record={})
 
     score, *_ = evaluate_dark_enhancer(
         cast(DarkEnhancer, darker), [photo], [Exposure(ratio=50)], seed=5
@@ -84,6 +84,30 @@ def test_libraw_is_close_where_there_is_light_and_far_in_the_dark(
     assert plain == sorted(plain, reverse=True)
     assert plain[0] > 30
     assert plain[2] < 20
+
+
+def test_what_is_brighter_than_white_is_clipped_as_in_the_reference(photo: Path) -> None:
+    """Each colour by itself: a result that is right, with headroom, has no error."""
+    generator = torch.Generator().manual_seed(5)
+    bright = torch.from_numpy(clean_picture(photo).pixels.copy())
+    bright[:, :20] = 1
+    raw, light, _ = dark_raw(bright, CAMERA, 50, generator)
+    colour = linear_to_srgb(np.where(light == 1, 1.7, light.numpy()).astype(np.float32))
+    result = Enhanced(
+        colour=colour, raw=raw, gains=np.ones(3, np.float32), ratio=1.0, to_srgb=camera_to_srgb(raw)
+    )
+
+    def right(_raw: RawPicture, *, ratio: float) -> Enhanced:
+        assert ratio > 0
+        return result
+
+    Image.fromarray((255 * bright.numpy()).round().astype(np.uint8).transpose(1, 2, 0)).save(photo)
+    score, *_ = evaluate_dark_enhancer(
+        cast(DarkEnhancer, right), [photo], [Exposure(ratio=50)], seed=5
+    )
+    assert isinstance(score, DarkScore)
+    assert (light == 1).any()
+    assert score.psnr > 40
 
 
 def test_seed_decides_the_night(enhancer: DarkEnhancer, photo: Path) -> None:
