@@ -54,7 +54,7 @@ class Inspection:
         familiarity: Share of good parts expected to look at least as unusual; None if the weights
             do not say how good parts look.
         familiarity_limit: Familiarity below which a part is unfamiliar, or None.
-        reason: Why the part is unfamiliar, in one phrase; "" if it is not.
+        reason: Why the part is unfamiliar, in a phrase or two; "" if it is not.
         regions: Regions above the threshold, highest first; at most a thousand.
         region_count: Number of all regions.
         largest_area: Area of the largest region in pixels, 0 if there is none.
@@ -254,9 +254,9 @@ class Detector(Reopened):
         result = self.network(part.pixels, name)
         judged = self.familiarity(self._onlooker(part)) if self.familiarity else None
         familiarity = judged.familiarity if judged else None
-        reason = result.placed.reason if result.placed else ""
+        reasons = [result.placed.reason] if result.placed else []
         if judged and self.familiarity_limit and judged.familiarity < self.familiarity_limit:
-            reason = judged.reason
+            reasons.append(judged.reason)
         regions, too_small = regions_above(result.scores, self.threshold, self.view.min_area)
         return Inspection(
             score=result.score,
@@ -264,7 +264,7 @@ class Detector(Reopened):
             review_threshold=self.review_threshold,
             familiarity=familiarity,
             familiarity_limit=self.familiarity_limit,
-            reason=reason,
+            reason="; ".join(filter(None, reasons)),
             regions=tuple(regions[:_MOST_REGIONS]),
             region_count=len(regions),
             largest_area=max((region.area for region in regions), default=0),
