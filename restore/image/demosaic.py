@@ -1,7 +1,6 @@
 """LibRaw's demosaicking of mosaics in memory."""
 
 import io
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -24,12 +23,17 @@ def demosaicked(raw: RawPicture) -> NDArray[np.float32]:
 
     Bayer mosaics are demosaicked by AHD, X-Trans ones by Markesteijn's method in three passes.
     """
+    return _demosaicked(raw, rawpy.HighlightMode.Clip)
+
+
+def _demosaicked(raw: RawPicture, highlights: rawpy.HighlightMode) -> NDArray[np.float32]:
     with rawpy.imread(io.BytesIO(write_cfa_dng(enlarged(raw)))) as opened:
         samples = opened.postprocess(
             use_camera_wb=True,
             no_auto_bright=True,
             adjust_maximum_thr=0,
             gamma=(1, 1),
+            highlight_mode=highlights,
             output_color=rawpy.ColorSpace.raw,
             output_bps=16,
         )
@@ -41,29 +45,29 @@ def light_of_sensor(raw: RawPicture) -> NDArray[np.float32]:
     """Return LibRaw's linear camera RGB without white balance and unclipped, ``[3, H, W]``.
 
     Black is 0 and the file's white level 1. Noise below black stays negative. While LibRaw
-    interpolates, which it does best with white balance, black lies on a pedestal and white so far
-    down that no factor clips it. The samples of a monochrome sensor are given three times.
+    interpolates, which it does best with white balance, black lies on a pedestal, and the white of
+    the largest factor is the highest code, so that no factor clips it. The samples of a monochrome
+    sensor are given three times.
     """
     black = np.array(raw.black_level, dtype=np.float64)
     span = raw.white_level - float(black.max())
     if raw.is_monochrome:
         light = (raw.mosaic.astype(np.float32) - np.float32(black[1])) / np.float32(span)
         return np.repeat(light[None], 3, axis=0)
-    red, green, blue, second = raw.black_level
+    # LibRaw takes whole numbers only.
+    lowered = np.floor(black - min(black.min(), _PEDESTAL * span))
+    red, green, blue, second = lowered.tolist()
+    bare = replace(raw, black_level=(red, green, blue, second), saturation=None)
+    light = _demosaicked(bare, rawpy.HighlightMode.Ignore)
+    # In digital numbers above the pedestal: LibRaw brings the largest factor's white to 1, counted
+    # from the lowest black.
+    light *= np.float32(raw.white_level - lowered.min())
     gains = gains_of(raw.white_balance)
-    pedestal = min(float(black.min()), _PEDESTAL * span)
-    most = float(gains.max())
-    lowered = replace(
-        raw,
-        black_level=(red - pedestal, green - pedestal, blue - pedestal, second - pedestal),
-        white_level=math.ceil(raw.white_level * most),
-        saturation=None,
-    )
-    light = demosaicked(lowered)
-    # In digital numbers above the pedestal: LibRaw brings the largest factor's white to 1.
-    light *= np.float32(lowered.white_level - float(black.max()) + pedestal)
-    for channel, gain in zip(light, gains, strict=True):
-        channel *= np.float32(1 / gain)
+    red, green, blue, second = (black - lowered).tolist()
+    for channel, gain, pedestal in zip(
+        light, gains, (red, (green + second) / 2, blue), strict=True
+    ):
+        channel *= gains.max() / gain
         channel -= np.float32(pedestal)
     light /= np.float32(span)
     return light

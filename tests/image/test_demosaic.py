@@ -33,6 +33,33 @@ def test_light_is_that_of_the_sensor_whatever_the_white_balance(
     np.testing.assert_allclose(light.mean(axis=(1, 2)), _COLOURS, atol=2e-4)
 
 
+@pytest.mark.parametrize("cfa", [REFERENCE_CFA[2], REFERENCE_CFA[6]])
+@pytest.mark.parametrize(
+    ("black_level", "white_level"),
+    [
+        ((0, 0, 0, 0), 65535),
+        ((1024.25, 1024.25, 1024.25, 1024.25), 65535),
+        ((500, 512, 520, 516), 15512),
+        ((0, 3, 3, 5), 4095),
+    ],
+)
+def test_light_is_that_of_the_sensor_whatever_its_levels(
+    cfa: np.ndarray, black_level: tuple[float, float, float, float], white_level: float
+) -> None:
+    span = white_level - max(black_level)
+    light = np.array([*_COLOURS, _COLOURS[1]]) * span + np.array(black_level)
+    mosaic = np.tile(light[cfa].round(), (96 // len(cfa),) * 2).astype(np.uint16)
+    raw = RawPicture(
+        mosaic=mosaic,
+        cfa=cfa,
+        black_level=black_level,
+        white_level=white_level,
+        white_balance=(2.1, 1.0, 1.5),
+    )
+    found = light_of_sensor(raw).mean(axis=(1, 2))
+    np.testing.assert_allclose(found, _COLOURS, atol=0.6 / span + 2e-5)
+
+
 def test_white_stays_white_and_noise_below_black_negative() -> None:
     raw = _flat(REFERENCE_CFA[2], (2.1, 1.0, 1.5), 0)
     raw.mosaic[...] = 15512
