@@ -19,7 +19,7 @@ _LEAST_PX = 512
 
 
 def demosaicked(raw: RawPicture) -> NDArray[np.float32]:
-    """Return LibRaw's linear camera RGB with white balance, ``[3, H, W]`` in [0, 1].
+    """Return LibRaw's linear camera RGB with white balance, ``[3, H, W]`` in [0, 1], not rotated.
 
     Bayer mosaics are demosaicked by AHD, X-Trans ones by Markesteijn's method in three passes.
     """
@@ -36,6 +36,7 @@ def _demosaicked(raw: RawPicture, highlights: rawpy.HighlightMode) -> NDArray[np
             highlight_mode=highlights,
             output_color=rawpy.ColorSpace.raw,
             output_bps=16,
+            user_flip=0,
         )
     cut = samples[: raw.height, : raw.width].transpose(2, 0, 1)
     return np.ascontiguousarray(cut, dtype=np.float32) / np.float32(65535)

@@ -1,5 +1,7 @@
 """LibRaw's demosaicking of mosaics in memory."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,19 @@ def test_light_is_that_of_the_sensor_whatever_its_levels(
     )
     found = light_of_sensor(raw).mean(axis=(1, 2))
     np.testing.assert_allclose(found, _COLOURS, atol=0.6 / span + 2e-5)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_light_lies_as_on_the_sensor_whatever_the_orientation(orientation: int) -> None:
+    cfa = REFERENCE_CFA[2]
+    raw = _flat(cfa, (2.1, 1.0, 1.5), 0)
+    mosaic = raw.mosaic[:40].copy()
+    mosaic[:10, :20] = 512
+    light = light_of_sensor(replace(raw, mosaic=mosaic, orientation=orientation))
+    assert light.shape == (3, 40, 96)
+    assert light[:, :8, :18].max() < 0.01
+    assert light[:, 14:].min() > 0.15
+    assert light[:, :, 24:].min() > 0.15
 
 
 def test_white_stays_white_and_noise_below_black_negative() -> None:
