@@ -27,7 +27,9 @@ def demosaicked(raw: RawPicture) -> NDArray[np.float32]:
 
 
 def _demosaicked(raw: RawPicture, highlights: rawpy.HighlightMode) -> NDArray[np.float32]:
-    with rawpy.imread(io.BytesIO(write_cfa_dng(enlarged(raw)))) as opened:
+    # Stated or not, LibRaw is to use this white balance, not one of its own.
+    balanced = replace(enlarged(raw), has_white_balance=True)
+    with rawpy.imread(io.BytesIO(write_cfa_dng(balanced))) as opened:
         samples = opened.postprocess(
             use_camera_wb=True,
             no_auto_bright=True,

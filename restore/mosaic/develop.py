@@ -102,8 +102,18 @@ def unclipped_colours(raw: RawPicture) -> NDArray[np.float32]:
 
 def _asked(raw: RawPicture, look: Look) -> NDArray[np.uint16]:
     """Return LibRaw's development, ``[3, H, W]``, not cropped and not rotated."""
-    # Without a name for the camera, LibRaw takes the colours that stand in the file.
-    bare = replace(raw, make="", model="", exif=None, xmp=None, dng=None, default_crop=None)
+    # Without a name for the camera, and with a white balance, LibRaw takes the colours in the file
+    # and none of its own.
+    bare = replace(
+        raw,
+        make="",
+        model="",
+        exif=None,
+        xmp=None,
+        dng=None,
+        default_crop=None,
+        has_white_balance=True,
+    )
     try:
         with scratch_folder() as folder:
             path = Path(folder, "mosaic.dng")

@@ -62,6 +62,11 @@ def test_light_is_that_of_the_sensor_whatever_its_levels(
     np.testing.assert_allclose(found, _COLOURS, atol=0.6 / span + 2e-5)
 
 
+def test_light_is_that_of_the_sensor_where_no_white_balance_is_stated() -> None:
+    raw = replace(_flat(REFERENCE_CFA[2], (2.1, 1.0, 1.5), 0), has_white_balance=False)
+    np.testing.assert_allclose(light_of_sensor(raw).mean(axis=(1, 2)), _COLOURS, atol=2e-4)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_light_lies_as_on_the_sensor_whatever_the_orientation(orientation: int) -> None:
     cfa = REFERENCE_CFA[2]

@@ -45,8 +45,11 @@ def test_colours_are_those_of_the_matrix(flat: Callable[..., RawPicture], patter
     np.testing.assert_allclose(found, wanted, atol=0.004)
 
 
-def test_nothing_is_clipped_by_the_white_balance(flat: Callable[..., RawPicture]) -> None:
-    colours = unclipped_colours(flat(0.9, 0.5, 0.3))
+@pytest.mark.parametrize("is_stated", [True, False])
+def test_nothing_is_clipped_by_the_white_balance(
+    flat: Callable[..., RawPicture], is_stated: bool
+) -> None:
+    colours = unclipped_colours(flat(0.9, 0.5, 0.3, has_white_balance=is_stated))
     for colour, level in zip(colours, (0.9, 0.5, 0.3), strict=True):
         np.testing.assert_allclose(colour, level, atol=1e-3)
 
