@@ -306,6 +306,8 @@ class _Grid:
         levels = np.rint(levels).clip(0, saturated)
         cut = (inner[0], inner[1])
         rows, columns = rows[inner[0]], columns[inner[1]]
+        if not (rows.size and columns.size):
+            return  # the whole of a tiny tile was added
         place = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         stored = mosaic[place]
         kept = stored >= saturated[cut]

@@ -95,6 +95,17 @@ def test_tiles_leave_no_seams(sensor: Sensor, mosaic_model: Path) -> None:
     np.testing.assert_allclose(tiled.astype(int), whole, atol=1)
 
 
+def test_tiles_may_be_smaller_than_what_brings_a_filter_into_phase(
+    sensor: Sensor, mosaic_model: Path
+) -> None:
+    raw = sensor(cfa=np.roll(REFERENCE_CFA[6], (1, 1), (0, 1)), size=(21, 23), level=0.2)
+    whole, tiled = (
+        MosaicDenoiser(mosaic_model, precision="fp32", tile=tile)(raw, profile=PROFILE).raw.mosaic
+        for tile in (4096, 2)
+    )
+    np.testing.assert_allclose(tiled.astype(int), whole, atol=1)
+
+
 def test_saturated_samples_stay_and_nothing_rises_above_white(
     sensor: Sensor, denoiser: MosaicDenoiser
 ) -> None:
