@@ -100,5 +100,8 @@ def _ascii(text: str) -> Entry:
 
 def _rational(value: float, order: str) -> Entry:
     """Return a fraction as cameras write 1/60 and 28/10, short but for what is out of range."""
-    short = Fraction(min(value, 1e5)).limit_denominator(_MOST_DENOMINATOR)
+    if value * _MOST_DENOMINATOR < 2:  # of electronic shutters
+        short = Fraction(1, round(1 / max(value, 1e-9)))
+    else:
+        short = Fraction(min(value, 1e5)).limit_denominator(_MOST_DENOMINATOR)
     return entry_of(ValueType.RATIONAL, [float(short)], order)

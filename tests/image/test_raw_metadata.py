@@ -188,6 +188,13 @@ def test_what_exif_lacks_comes_from_elsewhere() -> None:
     assert completed_exif(None, Shot(orientation=6)) is None
 
 
+@pytest.mark.parametrize("inverse", [3, 60, 8000, 16000, 32000, 180000])
+def test_no_exposure_is_too_short_to_be_stated(inverse: int) -> None:
+    completed = completed_exif(None, Shot(exposure_time_s=1 / inverse))
+    assert completed is not None
+    assert float(exif_directories(completed)[1][EXPOSURE]) == pytest.approx(1 / inverse, rel=1e-6)
+
+
 def test_a_whole_block_is_kept_byte_for_byte() -> None:
     whole = block(note=b"a maker's note")
     shot = Shot(make="x", model="y", exposure_time_s=1, iso=1, aperture=1, focal_length_mm=1)
