@@ -82,7 +82,9 @@ def enlarged(raw: RawPicture) -> RawPicture:
 
     def places(size: int) -> NDArray[np.intp]:
         index = np.arange(max(size, _LEAST_PX))
-        return np.where(index < size, index, size - period + (index - size) % period)
+        repeated = size - period + (index - size) % period
+        # In a mosaic smaller than a period, colours cannot be right.
+        return np.where(index < size, index, repeated.clip(0, size - 1))
 
     rows, columns = map(places, raw.mosaic.shape)
     return replace(raw, mosaic=raw.mosaic[rows[:, None], columns])

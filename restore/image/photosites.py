@@ -173,10 +173,10 @@ class _Places:
 
 
 def _inside(places: NDArray[np.intp], size: int, side: int) -> NDArray[np.intp]:
-    """Move places by whole periods until they lie inside."""
+    """Move places by whole periods until they lie inside, or clip them where a period does not."""
     below = np.where(places < 0, -(places // side) * side, 0)
     beyond = np.where(places >= size, -(-(places - size + 1) // side) * side, 0)
-    return np.asarray(places + below - beyond)
+    return np.asarray((places + below - beyond).clip(0, size - 1))
 
 
 @cache

@@ -91,6 +91,14 @@ def test_white_stays_white_and_noise_below_black_negative() -> None:
     assert dark.min() < -0.002
 
 
+@pytest.mark.parametrize("side", [2, 6])
+@pytest.mark.parametrize("size", [(1, 1), (7, 2), (3, 5), (13, 8)])
+def test_a_mosaic_may_be_smaller_than_its_filter(side: int, size: tuple[int, int]) -> None:
+    raw = _flat(REFERENCE_CFA[side], (2.1, 1.0, 1.5), 0)
+    part = replace(raw, mosaic=raw.mosaic[: size[0], : size[1]])
+    assert light_of_sensor(part).shape == (3, *size)
+
+
 def test_a_monochrome_sensor_has_three_equal_colours() -> None:
     mosaic = np.arange(512, 512 + 48 * 50, dtype=np.uint16).reshape(48, 50)
     raw = RawPicture(

@@ -120,3 +120,12 @@ def test_places_are_filled_from_sound_neighbours_alone(sensor: Sensor) -> None:
 @pytest.mark.parametrize("pattern", ["rggb", "xtrans"])
 def test_any_size_is_searched(sensor: Sensor, pattern: str, size: tuple[int, int]) -> None:
     assert defects(sensor(pattern, size=size)).shape == size
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "xtrans"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 2), (3, 5)])
+def test_a_mosaic_smaller_than_its_filter_is_filled(
+    sensor: Sensor, pattern: str, size: tuple[int, int]
+) -> None:
+    raw = sensor(pattern, size=size)
+    assert filled(raw, np.ones(size, bool)).mosaic.shape == size
