@@ -109,9 +109,11 @@ class Radiance:
         if image_format is ImageFormat.DNG:
             if not is_opaque(self.picture):
                 raise OutputError("DNG cannot hold an alpha channel; use --format exr")
-            exif = None if options.strip_metadata else self.picture.exif
-            picture = replace(self.picture, exif=exif)
-            return dng_of_light(picture, self.sensor, preview=self._preview())
+            picture, sensor = self.picture, self.sensor
+            if options.strip_metadata:
+                picture = replace(picture, exif=None)
+                sensor = sensor and replace(sensor, xmp=None)
+            return dng_of_light(picture, sensor, preview=self._preview())
         if CODECS[image_format].holds_gain_map:
             if not is_opaque(self.picture):
                 raise OutputError("JPEG cannot hold an alpha channel; use --format exr")

@@ -10,6 +10,7 @@ import rawpy
 from restore.errors import OutputError
 from restore.hdr.dng import sensor_of
 from restore.hdr.radiance import Radiance, guessed_where
+from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
@@ -65,3 +66,10 @@ def test_a_dng_of_light_has_no_alpha() -> None:
     cut = replace(radiance, picture=replace(radiance.picture, alpha=alpha))
     with pytest.raises(OutputError, match="alpha"):
         cut.encoded(ImageFormat.DNG)
+
+
+def test_metadata_are_stripped_on_demand() -> None:
+    radiance = _radiance(replace(_camera(), xmp=b"<x:xmpmeta>mine</x:xmpmeta>"))
+    assert b"xmpmeta" in radiance.encoded(ImageFormat.DNG)
+    stripped = radiance.encoded(ImageFormat.DNG, WriteOptions(strip_metadata=True))
+    assert b"xmpmeta" not in stripped
