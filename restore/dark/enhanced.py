@@ -82,6 +82,7 @@ class Enhanced:
             is_float=is_linear,
             transfer=Transfer.LINEAR if is_linear else Transfer.SRGB,
             exif=with_orientation(exif, 1) if exif else None,
+            xmp=self.raw.xmp,
             icc=_srgb_profile() if has_profile else None,
         )
 

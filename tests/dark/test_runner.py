@@ -237,10 +237,11 @@ def test_a_number_and_stops_override(sensor: Sensor, plain: DarkEnhancer) -> Non
     assert plain(raw).record["ratio_auto"] is True
 
 
-def test_orientation_is_applied_and_exif_says_so(sensor: Sensor, plain: DarkEnhancer) -> None:
+def test_orientation_is_applied_and_metadata_are_kept(sensor: Sensor, plain: DarkEnhancer) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
-    raw = sensor(size=(20, 40), orientation=6, exif=bare_exif(exif.tobytes()))
+    xmp = b"<x:xmpmeta>mine</x:xmpmeta>"
+    raw = sensor(size=(20, 40), orientation=6, exif=bare_exif(exif.tobytes()), xmp=xmp)
     enhanced = plain(raw)
     picture = enhanced.picture
     assert picture.pixels.shape == (3, 40, 20)
@@ -251,6 +252,7 @@ def test_orientation_is_applied_and_exif_says_so(sensor: Sensor, plain: DarkEnha
     assert again.pixels.shape == (3, 40, 20)
     assert (again.bit_depth, again.orientation) == (16, 1)
     assert again.icc
+    assert again.xmp == xmp
 
 
 def test_linear_light_is_floating_point(sensor: Sensor, plain: DarkEnhancer) -> None:
