@@ -1,12 +1,10 @@
 """A developed picture, and the files it is written to."""
 
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageCms
 
 from restore.errors import UsageError
 from restore.image.codec import AS_IT_CAME, WriteOptions
@@ -17,6 +15,7 @@ from restore.image.dng import write_linear_dng
 from restore.image.dng_metadata import DngTag
 from restore.image.encode import check_depth, encode_as
 from restore.image.highlights import without_clipped_colour
+from restore.image.icc_writer import srgb_profile
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.raw_picture import RawPicture, normalised, pack, unpack
@@ -83,7 +82,7 @@ class Enhanced:
             transfer=Transfer.LINEAR if is_linear else Transfer.SRGB,
             exif=with_orientation(exif, 1) if exif else None,
             xmp=self.raw.xmp,
-            icc=_srgb_profile() if has_profile else None,
+            icc=srgb_profile() if has_profile else None,
         )
 
     def on_sensor(self) -> NDArray[np.float32]:
@@ -148,8 +147,3 @@ def _developed(
                 light = without_clipped_colour(light)
         result[:, rows] = light if linear else linear_to_srgb(light)
     return result
-
-
-@cache
-def _srgb_profile() -> bytes:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

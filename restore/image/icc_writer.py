@@ -16,6 +16,7 @@ __all__ = ["profile_of_cicp", "srgb_profile", "written_profile"]
 _HEADER_BYTES = 128
 _VERSION = 0x04400000
 """4.4, the first with the tag cicp."""
+_DATE_PLACE = 24
 _DATE = (2026, 1, 1, 0, 0, 0)
 """One for all, so that equal pictures give equal files."""
 _ENTRIES = 4096
@@ -27,8 +28,10 @@ _TABLES: dict[int, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 
 @cache
 def srgb_profile() -> bytes:
-    """Return the profile of sRGB that Little CMS makes."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    """Return the profile of sRGB that Little CMS makes, but for the time at which it makes it."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    struct.pack_into(">6H", profile, _DATE_PLACE, *_DATE)
+    return bytes(profile)
 
 
 def profile_of_cicp(cicp: Cicp, channels: int) -> bytes | None:

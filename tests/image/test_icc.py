@@ -1,15 +1,18 @@
 """Colour profiles, made here tag by tag."""
 
+import io
 import struct
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import ImageCms
 
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
 from restore.image.icc import is_encoded, other_primaries
+from restore.image.icc_writer import srgb_profile
 from restore.image.picture import Picture, Transfer
 
 P3 = {
@@ -94,3 +97,11 @@ def test_wide_colours_keep_their_meaning_in_exr(image_format: ImageFormat) -> No
     read = decode(encode(picture, image_format))
     light = decode(encode(read, ImageFormat.EXR))
     assert light.primaries.split()[0].startswith("0.68")
+
+
+def test_the_profile_of_srgb_is_the_same_in_every_run() -> None:
+    """Little CMS states the second in which it makes one."""
+    profile = srgb_profile()
+    assert struct.unpack_from(">6H", profile, 24) == (2026, 1, 1, 0, 0, 0)
+    description = ImageCms.ImageCmsProfile(io.BytesIO(profile)).profile.profile_description
+    assert str(description).startswith("sRGB")
