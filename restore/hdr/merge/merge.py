@@ -109,6 +109,7 @@ def merge_bracket(
             "peak": round(float(total.max(initial=0)), 4),
             "megapixels": round(picture.width * picture.height / 1e6, 6),
             "seconds": round(time.perf_counter() - started, 4),
+            **({"remarks": remarks} if (remarks := _remarks(like)) else {}),
         },
         attributes={
             "whiteScale": float(2**exposure_stops),
@@ -117,6 +118,18 @@ def merge_bracket(
         },
         sensor=like.sensor,
     )
+
+
+def _remarks(middle: Frame) -> list[str]:
+    """Return what a person should know of how RAW files were developed, a sentence each."""
+    remarks = []
+    sensor = middle.sensor
+    if sensor and not (sensor.has_white_balance or sensor.is_monochrome):
+        remarks.append("no white balance is stored; that of daylight is taken, or none")
+    if sensor and sensor.unapplied:
+        names = ", ".join(sensor.unapplied)
+        remarks.append(f"corrections that the files ask for: not applied ({names})")
+    return remarks
 
 
 def _checked(exposures: Sequence[Exposure]) -> list[float]:

@@ -1,6 +1,7 @@
 """Brackets of RAW files: saturation below the stated white level, and sharpness."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from restore.hdr.merge.brackets import Exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Radiance
 from restore.image.dng import write_cfa_dng
+from restore.image.dng_metadata import DngMetadata, DngTag
+from restore.image.ifd import Entry
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 
 _BALANCE = (2.0, 1.0, 1.6)
@@ -23,6 +26,7 @@ def _merged(
     lights: tuple[float, ...],
     clip: float = 1.0,
     saturation: float | None = None,
+    **fields: Any,
 ) -> Radiance:
     """Merge mosaics of a gray scene ``[H, W]``, 1 the white of green, which clip at a share."""
     cfa = REFERENCE_CFA[2]
@@ -39,6 +43,7 @@ def _merged(
             black_level=(_BLACK,) * 4,
             white_level=_WHITE,
             white_balance=_BALANCE,
+            **fields,
         )
         path = folder / f"{index}.dng"
         path.write_bytes(write_cfa_dng(raw))
@@ -81,3 +86,25 @@ def test_fine_detail_is_as_sharp_as_in_a_single_frame(tmp_path: Path) -> None:
     inner = (slice(8, -8), slice(8, -8))
     error = np.sqrt(np.mean((pixels[:, *inner] / 0.5 - scene[inner]) ** 2))
     assert error < 0.02
+
+
+def test_what_is_guessed_or_left_out_of_raw_files_is_said(tmp_path: Path) -> None:
+    scene = np.full((64, 64), 0.3)
+    assert "remarks" not in _merged(tmp_path, scene, (0.5, 1.0)).record
+    gain_map = np.array([1, 9, 0, 0, 0], ">u4").tobytes()
+    dng = DngMetadata(tags={DngTag.OPCODE_LISTS[1]: Entry(7, len(gain_map), gain_map)})
+    merged = _merged(tmp_path, scene, (0.5, 1.0), dng=dng, has_white_balance=False)
+    assert merged.record["remarks"] == [
+        "no white balance is stored; that of daylight is taken, or none",
+        "corrections that the files ask for: not applied (GainMap)",
+    ]
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_bracket_in_portrait_format_is_upright(tmp_path: Path, orientation: int) -> None:
+    scene = np.full((64, 96), 0.3)
+    scene[:20] = 0.02
+    merged = _merged(tmp_path, scene, (0.5, 1.0), orientation=orientation)
+    light = merged.picture.pixels[1]
+    assert light[2:18].max() < 0.1 < light[24:].min()
+    assert merged.picture.orientation == orientation
