@@ -12,7 +12,7 @@ from restore.image.shot import Shot
 
 __all__ = ["read_ciff"]
 
-_MOST_DEPTH, _MOST_RECORDS = 4, 200
+_MOST_HEAPS, _MOST_RECORDS = 32, 200
 _MOST_RECORD_BYTES = 4096
 _HEAPS = (0x28, 0x30)
 _MAKE_AND_MODEL, _TIME, _IMAGE, _SHOT, _FOCAL, _SETTINGS = (
@@ -25,11 +25,10 @@ _ORIENTATIONS = {0: 1, 90: 6, 180: 3, 270: 8}
 
 def read_ciff(file: BinaryIO) -> Shot:
     """Return what a CRW file says of its shot, as far as it is whole."""
-    records: dict[int, bytes] = {}
     file.seek(0)
     head = file.read(6)
     (start,) = struct.unpack_from("<I", head, 2) if len(head) == 6 else (0,)
-    _collect(file, start, file.seek(0, 2), records, _MOST_DEPTH)
+    records = _records(file, start, file.seek(0, 2))
     make, _, model = records.get(_MAKE_AND_MODEL, b"").partition(b"\x00")
     shot, settings = (_shorts(records.get(tag, b"")) for tag in (_SHOT, _SETTINGS))
     focal = _shorts(records.get(_FOCAL, b""))
@@ -52,28 +51,39 @@ def read_ciff(file: BinaryIO) -> Shot:
     )
 
 
-def _collect(file: BinaryIO, start: int, stop: int, records: dict[int, bytes], depth: int) -> None:
-    """Add the records of a heap, and those of the heaps in it."""
-    if depth == 0 or stop - start < 6:
-        return
+def _records(file: BinaryIO, start: int, stop: int) -> dict[int, bytes]:
+    """Return the records of a heap, and those of the heaps in it."""
+    records: dict[int, bytes] = {}
+    waiting, seen = [(start, stop)], 0
+    # Heaps may overlap, so that a few bytes could ask for any number of them.
+    while waiting and seen < _MOST_HEAPS:
+        start, stop = waiting.pop()
+        seen += 1
+        for kind, data in _entries(file, start, stop):
+            size, offset = struct.unpack("<II", data)
+            place = start + offset
+            if kind & 0xC000 == _INLINE:
+                records.setdefault(kind & 0x3FFF, data)
+            elif place + size > stop:
+                continue
+            elif kind >> 8 & 0x38 in _HEAPS:
+                waiting.append((place, place + size))
+            elif size <= _MOST_RECORD_BYTES:
+                file.seek(place)
+                records.setdefault(kind, file.read(size))
+    return records
+
+
+def _entries(file: BinaryIO, start: int, stop: int) -> list[tuple[int, bytes]]:
+    """Return type and eight bytes of each record in the directory of a heap."""
+    if stop - start < 6:
+        return []
     file.seek(stop - 4)
     (place,) = struct.unpack("<I", file.read(4).ljust(4, b"\x00"))
     file.seek(start + place)
     (count,) = struct.unpack("<H", file.read(2).ljust(2, b"\x00"))
     directory = file.read(10 * min(count, _MOST_RECORDS))
-    for kind, data in struct.iter_unpack("<H8s", directory[: len(directory) // 10 * 10]):
-        if len(records) >= _MOST_RECORDS:
-            return
-        size, offset = struct.unpack("<II", data)
-        if kind & 0xC000 == _INLINE:
-            records.setdefault(kind & 0x3FFF, data)
-        elif start + offset + size > stop:
-            continue
-        elif kind >> 8 & 0x38 in _HEAPS:
-            _collect(file, start + offset, start + offset + size, records, depth - 1)
-        elif size <= _MOST_RECORD_BYTES:
-            file.seek(start + offset)
-            records.setdefault(kind, file.read(size))
+    return list(struct.iter_unpack("<H8s", directory[: len(directory) // 10 * 10]))
 
 
 def _shorts(data: bytes) -> tuple[int, ...]:

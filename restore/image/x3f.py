@@ -11,6 +11,7 @@ __all__ = ["read_x3f"]
 
 _MOST_SECTIONS = 64
 _MOST_BYTES = 1 << 20
+_MOST_TEXT = 512
 _JPEG = 18
 _PICTURE_HEAD = 28
 _ROTATION = 36
@@ -74,7 +75,7 @@ def _properties(data: bytes) -> Iterator[tuple[str, str]]:
 
 def _text(text: bytes, place: int) -> str:
     start = stop = 2 * place
-    while text[stop : stop + 2] not in (b"", b"\x00", b"\x00\x00"):
+    while stop - start < _MOST_TEXT and text[stop : stop + 2] not in (b"", b"\x00", b"\x00\x00"):
         stop += 2
     return text[start:stop].decode("utf-16-le", errors="replace").strip()
 

@@ -201,6 +201,26 @@ def test_a_whole_block_is_kept_byte_for_byte() -> None:
     assert completed_exif(whole, shot) is whole
 
 
+class _Counted(io.BytesIO):
+    """A file that counts how often it is read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.reads += 1
+        return super().read(size)
+
+
+def test_heaps_of_a_crw_may_contain_themselves() -> None:
+    count = 200
+    size = 2 + 10 * count + 4
+    entry = struct.pack("<HII", 0x2800, size, 0)
+    heap = struct.pack("<H", count) + count * entry + bytes(4)
+    file = _Counted(b"II" + struct.pack("<I", 26) + b"HEAPCCDR" + bytes(12) + heap)
+    read_raw_metadata(file)
+    assert file.reads < 1000
+
+
 def test_damaged_files_of_every_kind_are_read_as_far_as_possible() -> None:
     """No damage raises, or takes memory for numbers that are not true."""
     rng = random.Random(0)
