@@ -17,6 +17,7 @@ __all__ = ["DarkFrame", "read_dark_frame"]
 
 # Photosites that dark current alone fills to this share say little of the light.
 _HOT_SHARE = 0.1
+_ALIKE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,15 +62,25 @@ class DarkFrame:
 
     def differences(self, raw: RawPicture) -> list[str]:
         """Return what a person should know, one sentence each: exposures that are not alike."""
-        pairs = (
-            ("exposed for", "s", self.exposure_time_s, raw.exposure_time_s),
-            ("of ISO", "", self.iso, raw.iso),
-        )
         return [
             f"the dark frame is {what} {ours:g} {unit}".rstrip() + f", the picture {theirs:g}"
-            for what, unit, ours, theirs in pairs
-            if ours and theirs and abs(ours / theirs - 1) > 0.1
+            for what, unit, ours, theirs in _unlike(self, raw)
         ]
+
+
+def _unlike(
+    one: "DarkFrame | RawPicture", other: RawPicture
+) -> list[tuple[str, str, float, float]]:
+    """Return in what two exposures differ: words, unit, and the number of each."""
+    pairs = (
+        ("exposed for", "s", one.exposure_time_s, other.exposure_time_s),
+        ("of ISO", "", one.iso, other.iso),
+    )
+    return [
+        (what, unit, ours, theirs)
+        for what, unit, ours, theirs in pairs
+        if ours and theirs and abs(ours / theirs - 1) > _ALIKE
+    ]
 
 
 def read_dark_frame(source: str | PathLike[str] | Sequence[str | PathLike[str]]) -> DarkFrame:
@@ -79,7 +90,7 @@ def read_dark_frame(source: str | PathLike[str] | Sequence[str | PathLike[str]])
         source: a RAW file, a folder of them, or several files.
 
     Raises:
-        UsageError: a folder without RAW files, or frames of different sensors.
+        UsageError: a folder without RAW files, or frames of different sensors or exposures.
         InputError: a file cannot be read.
     """
     paths = _paths(source)
@@ -89,6 +100,12 @@ def read_dark_frame(source: str | PathLike[str] | Sequence[str | PathLike[str]])
         frame = first if path == paths[0] else as_raw(path)
         if frame.mosaic.shape != total.shape or not np.array_equal(frame.cfa, first.cfa):
             raise UsageError(f"{path}: differs in size or pattern from {paths[0]}")
+        for what, unit, ours, theirs in _unlike(frame, first):
+            number = f"{ours:g} {unit}".rstrip()
+            raise UsageError(
+                f"{path}: is {what} {number}, {paths[0]} {theirs:g}; "
+                "give dark frames of one exposure"
+            )
         total += frame.mosaic
     mean = (total / len(paths)).astype(np.float32)
     tiles = [-(-size // len(first.cfa)) for size in mean.shape]

@@ -9,6 +9,7 @@ from restore.errors import UnsupportedImage, UsageError
 from restore.image.dark_frame import read_dark_frame
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
+from restore.image.shot import Shot, completed_exif
 
 Sensor = Callable[..., RawPicture]
 
@@ -63,6 +64,14 @@ def test_another_exposure_is_said(folder: Path, sensor: Sensor) -> None:
         "the dark frame is exposed for 30 s, the picture 10",
         "the dark frame is of ISO 800, the picture 1600",
     ]
+
+
+def test_frames_of_different_exposures_are_not_averaged(tmp_path: Path, sensor: Sensor) -> None:
+    for name, seconds in (("a.dng", 30.0), ("b.dng", 240.0)):
+        exif = completed_exif(None, Shot(exposure_time_s=seconds, iso=800))
+        (tmp_path / name).write_bytes(write_cfa_dng(sensor(exif=exif)))
+    with pytest.raises(UsageError, match=r"b.dng: is exposed for 240 s, .*a.dng 30; give dark"):
+        read_dark_frame(tmp_path)
 
 
 def test_a_folder_without_raw_files_is_refused(tmp_path: Path) -> None:
