@@ -34,7 +34,6 @@ __all__ = ["MOST_STRENGTH", "DenoisedMosaic", "MosaicDenoiser"]
 Pixels = NDArray[np.float32]
 
 MOST_STRENGTH = 2.0
-_USUAL = "raw"
 _AUTO_TILE = 512
 """Side of a tile in blocks: larger ones need much memory for the planes of the network."""
 
@@ -140,7 +139,7 @@ class MosaicDenoiser(Reopened):
         precision: str = "auto",
         tile: str | int = "auto",
     ) -> None:
-        weights = TASK.open(_USUAL if str(model) == "auto" else model)
+        weights = TASK.open(TASK.default_weights["raw"] if str(model) == "auto" else model)
         self._is_ksigma = weights.file.architecture == "PMRID"
         asked = Placement(device=device, precision=precision, tile=tile)
         if tile != "auto":

@@ -14,4 +14,5 @@ TASK = Task(
     measurement="restore.mosaic.measure:measurement",
     trial="restore.mosaic.measure:trial",
     training_noise="restore.mosaic.measure:training_noise",
+    default_weights={"raw": "raw"},
 )

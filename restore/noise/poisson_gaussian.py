@@ -33,12 +33,16 @@ _TOP = 0.98
 _PILED = 1e-3
 
 _LEAST_A = 1e-8
-_SLOPE, _BIAS, _SPREAD, _MOST_UNUSUAL = 1.239, -3.27, 1.07, 2.5
+_SLOPE, _BIAS, _SPREAD, _MOST_UNUSUAL = 1.239, -3.27, 1.07, 1.75
 """ln b = slope ln a + bias +- spread: a line through the profiles of 433 camera models, and how
-many times the spread a sensor may be off it."""
+many times the spread a sensor may be above it."""
 
 _BASE_A = 1e-5
 """a of a sensor that counts 100,000 electrons at ISO 100: of most, e times more or fewer."""
+
+_MOST_A = 4.0
+"""Highest a, in units of ``_BASE_A``: of sensors of 25,000 electrons, as in small cameras. What
+looks noisier is texture; phones have fewer, and say so in their DNG."""
 
 _USUAL_A, _USUAL_SPREAD = 1e-4, 3.0
 _DARK = 1e-3
@@ -281,7 +285,10 @@ def _explaining(
     )
     count = np.array([len(part) for part in bins]) * _BLOCK**2 / 2
     weight = np.minimum(count, _MOST_WEIGHT)
-    usual, spread = (_USUAL_A, _USUAL_SPREAD) if iso is None else (_BASE_A * iso / 100, 1.0)
+    usual, spread, highest = _USUAL_A, _USUAL_SPREAD, 0.0
+    if iso is not None:
+        usual, spread = _BASE_A * iso / 100, 1.0
+        highest = math.log(usual * _MOST_A)
 
     def fit_of(logs: Floats) -> _Fit:
         a, b, c = (math.exp(each) for each in logs)
@@ -292,7 +299,7 @@ def _explaining(
         misfit = weight @ (np.log(expected) + variances / expected)
         read = (logs[1] - _SLOPE * logs[0] - _BIAS) / _SPREAD
         shot = (logs[0] - math.log(usual)) / spread
-        impossible = max(0.0, abs(read) - _MOST_UNUSUAL)
+        impossible = max(0.0, read - _MOST_UNUSUAL) + max(0.0, logs[0] - highest)
         return float(misfit + (read**2 + shot**2) / 2 + count.sum() * impossible**2)
 
     noise = float(np.quantile(variances / means.clip(_DARK), 0.2))

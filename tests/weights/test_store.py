@@ -20,6 +20,8 @@ from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.isp_resunet import IspResUNet, IspResUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
+from restore.models.mosaic_resunet import MosaicResUNet, MosaicResUNetConfig
+from restore.models.pmrid import PMRID, PMRIDConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import TASKS, load
 from restore.weights.file import shipped
@@ -35,12 +37,15 @@ CONFIGS = {
     "HdrUNet": HdrUNetConfig(width=4, psf_size=5),
     "IspResUNet": IspResUNetConfig(widths=(4, 6), blocks=1),
     "IspUNet": IspUNetConfig(width=2),
+    "MosaicResUNet": MosaicResUNetConfig(widths=(4, 6), blocks=1),
+    "PMRID": PMRIDConfig(),
     "ResUNet": ResUNetConfig(channels=1, widths=(4, 6), blocks=1),
 }
 NETWORKS: dict[str, Any] = {
     "Autoencoder": Autoencoder, "DRUNet": DRUNet, "DnCNN": DnCNN, "Draem": Draem,
     "FFDNet": FFDNet, "HdrResUNet": HdrResUNet, "HdrUNet": HdrUNet,
-    "IspResUNet": IspResUNet, "IspUNet": IspUNet, "ResUNet": ResUNet,
+    "IspResUNet": IspResUNet, "IspUNet": IspUNet, "MosaicResUNet": MosaicResUNet,
+    "PMRID": PMRID, "ResUNet": ResUNet,
 }  # fmt: skip
 INPUTS = {
     "Autoencoder": (torch.rand(1, 1, 16, 16),),
@@ -49,6 +54,8 @@ INPUTS = {
     "HdrUNet": (torch.rand(1, 3, 16, 16),),
     "IspResUNet": (torch.rand(1, 2, 8, 8),),
     "IspUNet": (torch.rand(1, 4, 16, 16),),
+    "MosaicResUNet": (torch.rand(1, 31, 8, 8),),
+    "PMRID": (torch.rand(1, 4, 16, 16),),
 }
 """Of networks that take something else than a picture and its noise level."""
 
