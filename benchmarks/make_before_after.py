@@ -4,7 +4,7 @@ Cut from panoramas of Poly Haven (CC0 1.0) that no denoiser was trained on, with
 demosaicking, noise reduction and JPEG of random cameras (`--noise camera` of training), or, for
 pictures of other kinds, with grain (`--noise grain`), or with none. The dark one is the RAW file of
 a simulated Canon 5D Mark IV with a hundredth of the light, before as LibRaw develops it with a
-hundredfold gain, after as `isp-bayer` does.
+hundredfold gain, after as `isp` does.
 
     python benchmarks/make_before_after.py ../shared/data/hdr/panoramas docs/pictures
 """
@@ -106,7 +106,7 @@ def save(before: NDArray[np.float32], after: NDArray[np.float32], path: Path) ->
 
 
 def dark(panoramas: Path, path: Path) -> None:
-    """Write a RAW file with too little light before and after `isp-bayer`."""
+    """Write a RAW file with too little light before and after `isp`."""
     name, place = DARK
     clean = scene(panoramas / f"{name}_1k.hdr", place)
     generator = torch.Generator().manual_seed(0)
@@ -116,7 +116,7 @@ def dark(panoramas: Path, path: Path) -> None:
             use_camera_wb=True, no_auto_bright=True, bright=amplification, gamma=(2.4, 12.92)
         )
     before = plain.transpose(2, 0, 1).astype(np.float32) / 255
-    after = DarkEnhancer("isp-bayer", device="cpu")(raw, ratio=amplification).picture
+    after = DarkEnhancer("isp", device="cpu")(raw, ratio=amplification).picture
     save(before, after.pixels, path)
 
 

@@ -95,8 +95,8 @@ JOBS = {
         noisy, "noisy.jpg", ("denoise", "--model", "dncnn-color", "--sigma", f"{SIGMA:g}"),
         "out.jpg",
     ),
-    "dark-enhance, isp-bayer": Job(bayer, "bayer.dng", ("dark-enhance",), "out.png"),
-    "dark-enhance, isp-xtrans": Job(xtrans, "xtrans.dng", ("dark-enhance",), "out.png"),
+    "dark-enhance, Bayer": Job(bayer, "bayer.dng", ("dark-enhance",), "out.png"),
+    "dark-enhance, X-Trans": Job(xtrans, "xtrans.dng", ("dark-enhance",), "out.png"),
     "anomaly, anomaly-magnetic-tile": Job(
         gray, "gray.png", ("anomaly", "--model", "anomaly-magnetic-tile"), "report"
     ),

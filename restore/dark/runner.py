@@ -63,7 +63,7 @@ class DarkEnhancer(Reopened):
     ...     black_level=(512, 512, 512, 512),
     ...     white_level=16383,
     ... )
-    >>> enhancer = restore.DarkEnhancer("isp-bayer")
+    >>> enhancer = restore.DarkEnhancer("isp")
     >>> enhancer(raw, ratio=20).picture.pixels.shape
     (3, 64, 64)
     """

@@ -11,5 +11,5 @@ TASK = Task(
     measurement="restore.dark.measure:measurement",
     trial="restore.dark.measure:trial",
     training_noise="restore.dark.measure:training_noise",
-    default_weights={"bayer": "isp-bayer", "x-trans": "isp-xtrans"},
+    default_weights={"bayer": "isp", "x-trans": "isp"},
 )

@@ -131,7 +131,7 @@ def test_a_network_for_other_inputs_alone_is_refused(run: Run, mosaic_model: Pat
     ended = run("denoise", "card/3.png", "-o", "out/", "--model", str(mosaic_model))
     assert (ended.code, ended.err.count("\n")) == (2, 1)
     assert "is for RAW files, and there are none" in ended.err
-    for name, words in (("nosuch", "no such weights"), ("isp-bayer", "are for dark-enhance")):
+    for name, words in (("nosuch", "no such weights"), ("isp", "are for dark-enhance")):
         ended = run("denoise", "card/1.NEF", "-o", "out/", "--model", name)
         assert (ended.code, ended.err.count("\n")) == (2, 1)
         assert words in ended.err
