@@ -54,8 +54,8 @@ def normalised_planes(
             beyond the edges.
         joined: joins planes along the third dimension from the end.
     """
-    seen = masks * samples[..., None, :, :, :]
-    means = smoothed(seen.sum(-3)) / smoothed(masks.sum(-3)).clip(min=1e-6)
+    seen = (masks * samples[..., None, :, :, :]).sum(-3)
+    means = smoothed(seen) / smoothed(masks.sum(-3)).clip(min=1e-6)
     deviations = ((shot * means.clip(min=0) + read) ** 0.5).clip(min=_LEAST_DEVIATION)
     shares = masks / masks.sum(-4)[..., None, :, :, :].clip(min=1)
 

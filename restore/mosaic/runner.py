@@ -34,7 +34,7 @@ __all__ = ["MOST_STRENGTH", "DenoisedMosaic", "MosaicDenoiser"]
 Pixels = NDArray[np.float32]
 
 MOST_STRENGTH = 2.0
-_AUTO_TILE = 512
+_AUTO_TILE = 384
 """Side of a tile in blocks: larger ones need much memory for the planes of the network."""
 
 
