@@ -19,6 +19,7 @@ from restore.dark.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError
+from restore.image.colour import linear_to_srgb
 from restore.image.dark_frame import DarkFrame
 from restore.image.develop import camera_to_srgb, gray_world
 from restore.image.photosites import without_defects
@@ -215,7 +216,12 @@ class _Network:
         without_mesh(colour, exposed.period)
         if exposed.raw.is_monochrome:
             colour = colour.mean(axis=0, keepdims=True)
-        keep_known_light(colour, exposed.known(colour, self.config.highest), strength=strength)
+        if self.config.packs or strength < 1:
+            keep_known_light(colour, exposed.known(colour, self.config.highest), strength=strength)
+        else:
+            # A network that sees the whole mosaic keeps its light better than noisy samples tell.
+            highest = linear_to_srgb(np.full(1, self.config.highest, np.float32))
+            np.minimum(colour, highest, out=colour)
         return colour
 
     def __call__(self, planes: NDArray[np.float32], period: int) -> NDArray[np.float32]:
