@@ -17,7 +17,7 @@ DEVIATIONS = 4.0
 _CELL = 2
 _SLACK_LINEAR, _SLACK_CURVE = 0.05, 0.15
 _WEAK = 0.5
-_GROWN_CELLS, _SOFT_CELLS = 3, 2.0
+_GROWN_CELLS, _SOFT_CELLS, _WHOLLY = 3, 4.0, 0.8
 _CERTAIN_SATURATED = 0.75
 _MOST_CORRECTION = 2**0.5
 _LEAST_COMPARED, _BRIGHT = 200, 0.02
@@ -121,7 +121,9 @@ def _grown(excess: NDArray[np.float32]) -> NDArray[np.bool_]:
         return certain
     doubtful = (excess > _WEAK) | certain
     whole = ndimage.binary_propagation(certain, mask=doubtful)
-    grown: NDArray[np.bool_] = ndimage.binary_dilation(whole, iterations=_GROWN_CELLS)
+    # Wide enough for the edge to be softened outside of what differs.
+    iterations = _GROWN_CELLS + round(2 * _SOFT_CELLS)
+    grown: NDArray[np.bool_] = ndimage.binary_dilation(whole, iterations=iterations)
     return grown
 
 
@@ -131,7 +133,8 @@ def _softened(cells: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.flo
     if not cells.any():
         return np.zeros(size, dtype=np.float32)
     soft = ndimage.gaussian_filter(cells.astype(np.float32), _SOFT_CELLS, truncate=2)
-    np.maximum(soft, cells, out=soft)
+    # Nothing of a longer exposure, whose weight is many times that of the reference.
+    soft = np.minimum(soft / np.float32(_WHOLLY), 1)
     pixels = soft.repeat(_CELL, axis=0).repeat(_CELL, axis=1)
     missing = ((0, max(0, height - pixels.shape[0])), (0, max(0, width - pixels.shape[1])))
     return np.pad(pixels, missing, mode="edge")[:height, :width]
