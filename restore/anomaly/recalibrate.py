@@ -173,9 +173,13 @@ def read_verdicts(path: Path) -> tuple[list[Path], list[Path]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            table = csv.DictReader(file)
+            rows = list(table)
+            columns = set(table.fieldnames or ())
     except (OSError, UnicodeError, csv.Error) as error:
         raise UsageError(f"{path}: cannot be read as a table of verdicts: {error}") from error
+    if not {"file", "verdict"} <= columns:
+        raise UsageError(f"{path}: is no table of verdicts: it has no columns file and verdict")
     labelled: dict[str, list[Path]] = {_CONFIRMED: [], _FALSE_ALARM: []}
     for number, row in enumerate(rows, start=2):
         verdict = (row.get("verdict") or "").strip().replace("_", " ")
