@@ -17,6 +17,8 @@ __all__ = ["DarkFrame", "read_dark_frame"]
 
 # Photosites that dark current alone fills to this share say little of the light.
 _HOT_SHARE = 0.1
+# Dark current of minutes in the heat stays below this.
+_MOST_GLOW = 0.05
 _ALIKE = 0.1
 
 
@@ -90,7 +92,8 @@ def read_dark_frame(source: str | PathLike[str] | Sequence[str | PathLike[str]])
         source: a RAW file, a folder of them, or several files.
 
     Raises:
-        UsageError: a folder without RAW files, or frames of different sensors or exposures.
+        UsageError: a folder without RAW files, frames of different sensors or exposures, or frames
+            that saw light.
         InputError: a file cannot be read.
     """
     paths = _paths(source)
@@ -111,6 +114,12 @@ def read_dark_frame(source: str | PathLike[str] | Sequence[str | PathLike[str]])
     tiles = [-(-size // len(first.cfa)) for size in mean.shape]
     black = np.asarray(first.black_level, np.float32)[np.tile(first.cfa, tiles)]
     added = mean - black[: mean.shape[0], : mean.shape[1]]
+    brightness = float(np.median(added)) / first.range_dn
+    if brightness > _MOST_GLOW:
+        raise UsageError(
+            f"{paths[0]}: is no dark frame: half of its photosites are brighter than "
+            f"{brightness:.1%} of white; take one with the cap on"
+        )
     averaged = replace(first, mosaic=np.rint(mean).astype(np.uint16))
     return DarkFrame(
         added=added,

@@ -77,3 +77,10 @@ def test_frames_of_different_exposures_are_not_averaged(tmp_path: Path, sensor: 
 def test_a_folder_without_raw_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no RAW files"):
         read_dark_frame(tmp_path)
+
+
+def test_a_frame_that_saw_light_is_no_dark_frame(tmp_path: Path, sensor: Sensor) -> None:
+    path = tmp_path / "lit.dng"
+    path.write_bytes(write_cfa_dng(sensor(mosaic=np.full((32, 40), 3000, np.uint16))))
+    with pytest.raises(UsageError, match=r"lit\.dng: is no dark frame: .* with the cap on"):
+        read_dark_frame(path)
