@@ -23,6 +23,7 @@ Inside = NDArray[np.bool_]
 _LARGEST_SIDE = 100_000
 _LARGEST_PNG = 256 << 10
 """Bytes of a mask in a weight file, whose whole header has a MiB."""
+_MOST_PIXELS = 150_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +139,8 @@ def plane_in(text: object) -> NDArray[np.uint8]:
     try:
         data = base64.b64decode(text, validate=True)
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            if image.width * image.height > _MOST_PIXELS:
+                raise ValueError("a picture too large")
             return np.asarray(image.convert("L"))
     except (OSError, SyntaxError, Image.DecompressionBombError, binascii.Error) as error:
         raise ValueError("no picture") from error
