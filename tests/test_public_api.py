@@ -57,8 +57,6 @@ def test_every_exported_name_has_an_example_that_runs(
     monkeypatch.chdir(Path(__file__).resolve().parents[1])
     # Where the package has taken the function's place, its docstring has none.
     monkeypatch.delattr(restore, "denoise", raising=False)
-    if name in ("DenoisedMosaic", "MosaicDenoiser") and "raw" not in restore.shipped():
-        pytest.skip("no weights for RAW files are shipped")
     public = getattr(restore, name)
     example = doctest.DocTestParser().get_doctest(public.__doc__, {}, name, None, None)
     assert example.examples

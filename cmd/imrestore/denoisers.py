@@ -59,7 +59,7 @@ def work_on(plan: BatchPlan, network: NetworkOptions, settings: Settings) -> Wor
     has_raw, has_pictures = any(map(is_raw, named)), not all(map(is_raw, named))
     if settings.strength > 1 and has_pictures:
         raise UsageError(
-            f"strength {settings.strength:g}: finished pictures take 0 to 1; more is for RAW files"
+            f"--strength {settings.strength:g}: finished pictures take 0 to 1, RAW files up to 2"
         )
     notes = []
     is_for_raw = _is_for_raw(network.model)

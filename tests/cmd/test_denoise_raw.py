@@ -15,6 +15,7 @@ from restore.image.dng import write_cfa_dng, write_linear_dng
 from restore.image.linear_dng import read_linear_dng
 from restore.image.raw import read_raw
 from restore.image.raw_picture import RawPicture
+from restore.mosaic.task import TASK as MOSAIC
 
 Run = Callable[..., SimpleNamespace]
 Sensor = Callable[..., RawPicture]
@@ -47,8 +48,8 @@ def names(folder: str = "out") -> list[str]:
 
 @pytest.fixture
 def small_default(mosaic_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let auto mean the small network, also where none is shipped."""
-    monkeypatch.setattr("restore.mosaic.runner._USUAL", str(mosaic_model))
+    """Let auto mean the small network."""
+    monkeypatch.setitem(MOSAIC.default_weights, "raw", str(mosaic_model))
 
 
 @pytest.mark.usefixtures("small_default")

@@ -44,7 +44,10 @@ def test_formats_are_those_of_the_table() -> None:
     }
 
 
-WITHOUT_PICTURES = {"imrestore weights " + name for name in ("list", "show", "verify", "export")}
+WITHOUT_PICTURES = {
+    "imrestore anomaly join",
+    *("imrestore weights " + name for name in ("list", "show", "verify", "export")),
+}
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if not hasattr(ALL[path], "commands")])
