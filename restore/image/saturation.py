@@ -96,6 +96,9 @@ def mosaic_saturation(
         black_level: digital numbers of no light, for red, green, blue and second green.
         white_level: digital number at which the sensor is said to saturate.
     """
+    if white_level >= _CODES:
+        # A damaged file: no sample reaches it.
+        return (float(white_level),) * 4
     counts = np.zeros((4, _CODES), dtype=np.int64)
     side = len(cfa)
     for y in range(side):

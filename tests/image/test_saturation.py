@@ -143,3 +143,9 @@ def test_the_d30_clips_at_3820(shared_data: Path) -> None:
 def test_the_550d_does_not_clip(shared_data: Path, name: str) -> None:
     raw = read_raw(shared_data / name)
     assert raw.saturated_from == (raw.white_level,) * 4
+
+
+def test_a_white_level_beyond_sixteen_bits_stays() -> None:
+    mosaic = np.random.default_rng(0).integers(0, 65536, (64, 64)).astype(np.uint16)
+    cfa = np.array([[0, 1], [3, 2]], dtype=np.uint8)
+    assert mosaic_saturation(mosaic, cfa, (0,) * 4, 4_000_000_000) == (4e9,) * 4
