@@ -14,6 +14,7 @@ from restore.image.colour import REC709_LUMINANCE, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.demosaic import light_of_sensor
 from restore.image.develop import camera_to_srgb, gains_of
+from restore.image.highlights import clipping_levels
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import is_raw, read_raw
 from restore.image.raw_picture import RawPicture
@@ -159,9 +160,7 @@ def _saturated_at(raw: RawPicture, share: float) -> RawPicture:
 def _saturation(raw: RawPicture) -> NDArray[np.float32]:
     """Return the light at which red, green and blue saturate, in units of ``light_of_sensor``."""
     span = raw.white_level - max(raw.black_level)
-    levels = zip(raw.saturated_from, raw.black_level, strict=True)
-    red, green, blue, second = ((level - black) / span for level, black in levels)
-    return np.array([red, min(green, second), blue], dtype=np.float32)
+    return clipping_levels(raw) * np.float32(raw.range_dn / span)
 
 
 def _share(raw: RawPicture) -> NDArray[np.float32]:
