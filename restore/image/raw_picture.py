@@ -19,6 +19,7 @@ __all__ = [
     "SECOND_GREEN",
     "Packed",
     "RawPicture",
+    "extended",
     "fill_mosaic",
     "fill_planes",
     "normalised",
@@ -251,7 +252,7 @@ def pack(mosaic: NDArray[np.float32], cfa: NDArray[np.uint8]) -> Packed:
     top, left = phase_of(cfa)
     height, width = mosaic.shape
     rows, columns = (
-        _extended(size, before, side) for size, before in ((height, top), (width, left))
+        extended(size, before, side, side) for size, before in ((height, top), (width, left))
     )
     aligned = mosaic[rows[:, None], columns[None]]
     step = len(_PLACES[side][0])
@@ -309,12 +310,18 @@ def phase_of(cfa: NDArray[np.uint8]) -> tuple[int, int]:
     raise UnsupportedImage("has a colour filter that is neither Bayer nor X-Trans")
 
 
-def _extended(size: int, before: int, side: int) -> NDArray[np.intp]:
-    """Return indices extended to whole periods; those outside are moved inwards by one period.
+def extended(size: int, before: int, period: int, block: int) -> NDArray[np.intp]:
+    """Return indices extended to whole blocks; those outside are moved inwards by one period.
 
     In a mosaic smaller than a period, they are clipped instead.
+
+    Args:
+        size: rows or columns of the mosaic.
+        before: how many are added before the first.
+        period: period of the filter.
+        block: of how many the extended indices are a multiple.
     """
-    indices = np.arange(-before, size + (-size - before) % side)
-    indices = np.where(indices < 0, indices + side, indices)
-    indices = np.where(indices >= size, indices - side, indices)
+    indices = np.arange(-before, size + (-size - before) % block)
+    indices = np.where(indices < 0, indices + period, indices)
+    indices = np.where(indices >= size, indices - period, indices)
     return indices.clip(0, size - 1)

@@ -21,7 +21,7 @@ from restore.image.compare import viewable
 from restore.image.dng_metadata import DngTag
 from restore.image.picture import Picture
 from restore.image.raw import as_raw
-from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, extended, phase_of
 from restore.mosaic.develop import developed, encoded_mosaic
 from restore.mosaic.preview import MosaicPreview, preview_of
 from restore.mosaic.task import TASK
@@ -257,7 +257,7 @@ class _Grid:
         top, left = (0, 0) if side == 1 else phase_of(raw.cfa)
         # Blocks begin at even places, X-Trans ones where its period does.
         self._rows, self._columns = (
-            _extended(size, before, max(side, 2))
+            extended(size, before, max(side, 2), 2)
             for size, before in ((raw.height, top), (raw.width, left))
         )
         self._top, self._left = top, left
@@ -323,11 +323,3 @@ def _as_mosaic(blocks: Pixels) -> Pixels:
     for index, block in enumerate(blocks):
         mosaic[index // 2 :: 2, index % 2 :: 2] = block
     return mosaic
-
-
-def _extended(size: int, before: int, side: int) -> NDArray[np.intp]:
-    """Return indices extended to whole blocks; those outside are moved inwards by whole periods."""
-    indices = np.arange(-before, size + (size + before) % 2)
-    indices = np.where(indices < 0, indices + side, indices)
-    indices = np.where(indices >= size, indices - side, indices)
-    return indices.clip(0, size - 1)
