@@ -12,7 +12,23 @@ from imrestore.view import ViewOptions
 if TYPE_CHECKING:
     from restore.anomaly.runner import Detector
 
-__all__ = ["InspectingNetwork", "InspectionOptions", "ThresholdOptions", "VerdictOptions"]
+__all__ = [
+    "InspectingNetwork",
+    "InspectionOptions",
+    "Threshold",
+    "ThresholdOptions",
+    "VerdictOptions",
+]
+
+
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Score above which a part is defective.",
+        show_default="the one for --target-fpr in training",
+    ),
+]
 
 
 class Rates(TypedDict, total=False):
@@ -66,14 +82,7 @@ class InspectingNetwork(NetworkOptions):
 class ThresholdOptions:
     """Above which score a part is defective."""
 
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="Score above which a part is defective.",
-            show_default="the one for --target-fpr in training",
-        ),
-    ] = None
+    threshold: Threshold = None
     fpr: Annotated[
         float | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imrestore.anomaly import ThresholdOptions
+from imrestore.anomaly.options import Threshold
 from imrestore.evaluate.scores import Quiet
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
@@ -52,14 +53,7 @@ class ContenderOptions(NetworkOptions):
 class RateOptions:
     """Above which scores parts are called defective."""
 
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar="X",
-            help="Score above which a part is defective.",
-            show_default="the one for --target-fpr in training",
-        ),
-    ] = None
+    threshold: Threshold = None
     fpr: Annotated[
         list[float] | None,
         typer.Option(
