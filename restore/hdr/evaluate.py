@@ -11,7 +11,13 @@ from torch import Tensor
 
 from restore.errors import InputError, UnsupportedImage
 from restore.hdr.data import view, wrapped
-from restore.hdr.metrics import DEFAULT_PEAK_NITS, HdrScore, hdr_score
+from restore.hdr.metrics import (
+    DEFAULT_PEAK_NITS,
+    HdrScore,
+    StopsError,
+    hdr_score,
+    stops_error,
+)
 from restore.hdr.optics.sensor import Sensor, blurred, expose
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.task import TASK
@@ -69,19 +75,30 @@ def protocol(conditions: Conditions) -> str:
         f"pixels around it included, with {c.bits} linear bits and read noise of standard "
         f"deviation {c.read_noise:g}; PSNR of radiance and of mu-law values (mu = 5000) with 64 "
         f"times white as the peak, of PU21 with that at {c.peak_nits:g} cd/m2 and 256 as the "
-        "peak; saturated pixels are those above white in the scene; means over scenes"
+        "peak; saturated pixels are those above white in the scene; stops are errors there, "
+        "log2 of result over scene; means over scenes, with Student's 95 % intervals over pictures"
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class HdrResult:
-    """The scores of one network on one scene, over all pixels and over saturated ones."""
+    """The scores of one network on one scene, over all pixels and over saturated ones.
+
+    Attributes:
+        path: Picture that the scene is from.
+        view: Index of the view into it.
+        model: Name of the network, or ``NOTHING`` for the exposure itself.
+        all: PSNR over all pixels.
+        saturated: PSNR over saturated pixels.
+        stops: Error on saturated pixels.
+    """
 
     path: Path
     view: int
     model: str
     all: HdrScore
     saturated: HdrScore
+    stops: StopsError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +182,7 @@ def _compared(
             model=model,
             all=hdr_score(result, truth, peak_nits=conditions.peak_nits),
             saturated=hdr_score(result, truth, lost, peak_nits=conditions.peak_nits),
+            stops=stops_error(result, truth, lost),
         )
 
     yield scored(NOTHING, _inner(sensor(scene, noise)))

@@ -1,9 +1,12 @@
-"""PSNR of reconstructed radiance: linear, mu-law and PU21."""
+"""Errors of reconstructed radiance: PSNR (linear, mu-law and PU21), and stops."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.special import stdtrit
 from torch import Tensor
 
 __all__ = [
@@ -12,9 +15,12 @@ __all__ = [
     "PEAK",
     "PU21_AT_100_NITS",
     "HdrScore",
+    "StopsError",
     "hdr_score",
+    "mean_interval",
     "mu_law",
     "pu21",
+    "stops_error",
 ]
 
 DEFAULT_PEAK_NITS = 4000.0
@@ -76,6 +82,68 @@ def _psnr(result: Tensor, scene: Tensor, peak: float) -> float:
     mean_square = float(torch.mean((result - scene).square()))
     return 10 * math.log10(peak**2 / mean_square) if mean_square else math.inf
 
+
+@dataclass(frozen=True, kw_only=True)
+class StopsError:
+    """Errors in stops: logarithms to base 2 of result over scene.
+
+    Attributes:
+        mean: Mean magnitude.
+        median: Median magnitude.
+        p90: The magnitude that nine tenths do not exceed.
+        bias: Mean; positive where results are too bright.
+    """
+
+    mean: float
+    median: float
+    p90: float
+    bias: float
+
+
+def stops_error(result: Tensor, scene: Tensor, mask: Tensor) -> StopsError:
+    """Compare radiance with the scene, every channel of every pixel counting alike.
+
+    Args:
+        result: ``(C, H, W)`` in any unit; below ``LEAST_COMPARED`` it counts as that.
+        scene: true radiance, of the same shape and unit.
+        mask: bool ``(H, W)``, the pixels that count.
+
+    Returns:
+        NaN everywhere where the mask is empty.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if result.shape != scene.shape or result.ndim != 3 or mask.shape != scene.shape[1:]:
+        raise ValueError(
+            f"result {list(result.shape)} and scene {list(scene.shape)} must be the same (C, H, W) "
+            f"and the mask {list(mask.shape)} (H, W)"
+        )
+    if not mask.any():
+        return StopsError(mean=math.nan, median=math.nan, p90=math.nan, bias=math.nan)
+    light, truth = (each[:, mask].double().clamp(min=LEAST_COMPARED) for each in (result, scene))
+    signed = torch.log2(light / truth).numpy().ravel()
+    error = np.abs(signed)
+    return StopsError(
+        mean=float(error.mean()),
+        median=float(np.median(error)),
+        p90=float(np.quantile(error, 0.9)),
+        bias=float(signed.mean()),
+    )
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return Student's 95 % confidence interval of a mean; None of fewer than two values."""
+    if len(values) < 2:
+        return None
+    error = float(np.std(values, ddof=1)) / len(values) ** 0.5
+    reach = float(stdtrit(len(values) - 1, 0.975)) * error
+    middle = float(np.mean(values))
+    return middle - reach, middle + reach
+
+
+LEAST_COMPARED = 1e-3
+"""Radiance, in units of white, below which errors in stops are not told apart."""
 
 PEAK = 64.0
 """The radiance that counts as the peak of a picture: six stops above the sensor's white."""

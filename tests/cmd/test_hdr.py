@@ -349,3 +349,28 @@ def test_evaluation_puts_networks_beside_their_twin(
     assert "saturated pixels" in table.out
     assert "protocol: " in table.out
     del scene
+
+
+def test_evaluation_takes_real_captures(run: Run, coded: str, workplace: Path) -> None:
+    rng = np.random.default_rng(0)
+    light = np.kron(rng.random((12, 12, 3)), np.ones((8, 8, 1))) ** 3
+    light[40:56, 40:56] = 3.0
+    for name in ("lamp", "window"):
+        (workplace / "captures" / name).mkdir(parents=True)
+        for stops, kind in ((0, "wPSF_0"), (0, "woutPSF_0.00"), (-2, "woutPSF_-2.00")):
+            codes = (255 * (light * 2.0**stops).clip(0, 1)).astype(np.uint8)
+            Image.fromarray(codes).save(workplace / "captures" / name / f"{kind}_stop.png")
+    arguments = ["--captures", "captures", "--model", coded, "--twin", "none"]
+    ended = run("evaluate", "hdr", *arguments, "--json")
+    assert ended.code == 0, ended.err
+    *records, last = [json.loads(line) for line in ended.out.splitlines()]
+    assert [record["model"] for record in records] == ["the exposure itself", "coded"] * 2
+    mean = last["mean"]["the exposure itself"]
+    assert mean["stops_mean"] == pytest.approx(np.log2(3), abs=0.05)
+    assert len(mean["stops_interval"]) == 2
+    table = run("evaluate", "hdr", *arguments)
+    assert "95 % interval over scenes" in table.out
+    for more, hint in ((["scenes"], "give a folder"), (["--size", "64"], "--size does nothing")):
+        refused = run("evaluate", "hdr", *arguments, *more)
+        assert refused.code == 2
+        assert hint in refused.err

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from restore.hdr.metrics import hdr_score, mu_law, pu21
+from restore.hdr.metrics import hdr_score, mean_interval, mu_law, pu21, stops_error
 
 
 def test_mu_law_takes_64_times_white_to_one() -> None:
@@ -45,3 +45,20 @@ def test_a_mask_restricts_the_score() -> None:
 def test_light_beyond_the_range_does_not_count() -> None:
     scene = torch.full((3, 4, 4), 64.0)
     assert hdr_score(torch.full((3, 4, 4), 500.0), scene).mu == math.inf
+
+
+def test_errors_in_stops_are_logarithms() -> None:
+    scene = torch.full((3, 1, 4), 2.0)
+    result = scene * torch.tensor([0.5, 1.0, 2.0, 8.0])
+    found = stops_error(result, scene, torch.ones(1, 4, dtype=torch.bool))
+    assert (found.mean, found.median, found.bias) == pytest.approx((1.25, 1.0, 0.75))
+    assert found.p90 == pytest.approx(3.0)
+    only = torch.tensor([[False, False, False, True]])
+    assert stops_error(result, scene, only).mean == pytest.approx(3.0)
+    assert math.isnan(stops_error(result, scene, only & False).mean)
+
+
+def test_intervals_of_means_are_those_of_student() -> None:
+    """Of 1, 2 and 3 the standard error is 1 / sqrt(3), and t of 2 degrees of freedom 4.3027."""
+    assert mean_interval([1.0, 2.0, 3.0]) == pytest.approx((2 - 2.4841, 2 + 2.4841), abs=1e-3)
+    assert mean_interval([1.0]) is None

@@ -1,37 +1,51 @@
 """`imrestore evaluate hdr`: how well networks recover saturated highlights, side by side."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from imrestore.evaluate.hdr_tables import (
+    Result,
+    mean_of,
+    print_captures,
+    print_scenes,
+    record_of,
+)
 from imrestore.evaluate.scores import Quiet, Recursive
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.output import ProgressBar, json_of, print_table, visible
-
-if TYPE_CHECKING:
-    from restore.hdr.evaluate import Conditions, Contender, HdrResult
+from imrestore.options import without_effect
+from imrestore.output import ProgressBar, json_of
 
 __all__ = ["hdr"]
 
-_MEASURES = ("linear", "mu", "pu21")
 _TWIN = "hdr-single"
+_SATURATED, _SIZE, _VIEWS, _BITS, _NITS = 1.5, 320, 4, 8, 4000.0
 
 
 @with_decoding_options
 @with_options
 def hdr(
     folder: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            metavar="DIR", help="Folder of HDR pictures and panoramas.", show_default=False
+            metavar="[DIR]", help="Folder of HDR pictures and panoramas.", show_default=False
         ),
-    ],
+    ] = None,
     *,
+    captures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Measure on real captures instead: a folder for each scene, with "
+            "wPSF_0_stop.png, the capture through the element, and a bracket without it, "
+            "woutPSF_X_stop.png with X in stops; linear.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,17 +63,17 @@ def hdr(
     ] = _TWIN,
     saturated: Annotated[
         float, typer.Option(metavar="PERCENT", help="Share of the pixels above the sensor's white.")
-    ] = 1.5,
+    ] = _SATURATED,
     size: Annotated[
         int,
         typer.Option(
             metavar="PX", min=32, max=4096, help="Side of the scenes cut from the pictures."
         ),
-    ] = 320,
+    ] = _SIZE,
     views: Annotated[
         int, typer.Option(metavar="N", min=1, max=1000, help="Views into each panorama.")
-    ] = 4,
-    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = 8,
+    ] = _VIEWS,
+    bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = _BITS,
     read_noise: Annotated[
         float,
         typer.Option(
@@ -74,7 +88,7 @@ def hdr(
             max=1_000_000,
             help="Luminance of 64 times white for PU21, in cd/m2.",
         ),
-    ] = 4000.0,
+    ] = _NITS,
     device: Annotated[
         str, typer.Option(metavar="auto|cpu|cuda[:N|:all]|mps", help="Where the networks run.")
     ] = "auto",
@@ -91,8 +105,9 @@ def hdr(
 
     Scenes are exposed so that a share of their pixels saturates, and each network sees them
     through the element in its weights. The figures are PSNR of radiance, of mu-law and of PU21
-    values, over all pixels and over those that saturated, next to those of the network without
-    optics and of the exposure itself.
+    values, over all pixels and over those that saturated, and the error in stops there, next to
+    those of the network without optics and of the exposure itself. With --captures, real captures
+    are compared with merged brackets.
 
     Exit codes: 0 all measured; 1 some pictures could not be, the others are; 2 wrong usage.
 
@@ -101,9 +116,11 @@ def hdr(
       imrestore evaluate hdr panoramas/
       imrestore evaluate hdr panoramas/ --model hdr-measured --model published.safetensors
       imrestore evaluate hdr panoramas/ --model mine.safetensors --twin plain.safetensors --json
+      imrestore evaluate hdr --captures captures/ --model hdr-measured
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.batch.inputs import pictures_in
     from restore.errors import UsageError
+    from restore.hdr.captures import CAPTURES_PROTOCOL, capture_scenes, evaluate_captures
     from restore.hdr.evaluate import (
         NOTHING,
         Conditions,
@@ -113,8 +130,20 @@ def hdr(
         protocol,
     )
 
+    if (folder is None) == (captures is None):
+        raise UsageError("give a folder of HDR pictures, or --captures DIR")
     if not 0 < saturated < 100:
         raise UsageError(f"--saturated {saturated:g}: give a percentage between 0 and 100")
+    of_scenes = captures is not None and "captures are as they were taken"
+    without_effect(
+        saturated=saturated != _SATURATED and of_scenes,
+        size=size != _SIZE and of_scenes,
+        views=views != _VIEWS and of_scenes,
+        bits=bits != _BITS and of_scenes,
+        read_noise=read_noise != 0 and of_scenes,
+        peak_luminance=peak_luminance != _NITS and of_scenes,
+        recursive=recursive and of_scenes,
+    )
     conditions = Conditions(
         size=size,
         views=views,
@@ -123,16 +152,21 @@ def hdr(
         read_noise=read_noise,
         peak_nits=peak_luminance,
     )
+    scenes = capture_scenes(captures) if captures else []
+    paths = pictures_in(folder, recursive=recursive) if folder else []
     names = [*(model or ["hdr-optics"]), *([] if twin == "none" else [twin])]
     contenders = [
         Contender(name, device=device, precision=precision, tile="auto")
         for name in dict.fromkeys(names)
     ]
-    results: list[HdrResult] = []
+    results: list[Result] = []
     has_failed = False
-    paths = pictures_in(folder, recursive=recursive)
     with ProgressBar(None, quiet=quiet or as_json) as shown:
-        for result in evaluate_hdr(contenders, paths, conditions):
+        for result in (
+            evaluate_captures(contenders, scenes)
+            if captures
+            else evaluate_hdr(contenders, paths, conditions)
+        ):
             if isinstance(result, HdrFailure):
                 has_failed = True
                 shown.say(result.reason)
@@ -140,64 +174,32 @@ def hdr(
             results.append(result)
             shown.bar.update(result.model == NOTHING)
             if as_json:
-                print(json_of(_record(result), digits=4), flush=True)
-    _finish(results, contenders, conditions, protocol(conditions), as_json=as_json)
+                print(json_of(record_of(result), digits=4), flush=True)
+    if results:
+        _finish(
+            results,
+            {"protocol": CAPTURES_PROTOCOL}
+            if captures
+            else {"conditions": asdict(conditions), "protocol": protocol(conditions)},
+            as_json=as_json,
+        )
     raise typer.Exit(ExitCode.SOME_FAILED if has_failed else ExitCode.DONE)
 
 
-def _finish(
-    results: "Sequence[HdrResult]",
-    contenders: "Sequence[Contender]",
-    conditions: "Conditions",
-    protocol: str,
-    *,
-    as_json: bool,
-) -> None:
-    from restore.hdr.evaluate import NOTHING
+def _finish(results: Sequence[Result], described: Mapping[str, object], *, as_json: bool) -> None:
+    from restore.hdr.captures import CaptureResult
 
-    if not results:
-        return
-    means = {
-        name: _means([one for one in results if one.model == name])
-        for name in (NOTHING, *(contender.name for contender in contenders))
-    }
-    scenes = sum(one.model == NOTHING for one in results)
+    models = list(dict.fromkeys(one.model for one in results))
+    means = {name: mean_of([one for one in results if one.model == name]) for name in models}
+    scenes = sum(one.model == models[0] for one in results)
     if as_json:
-        described = {"scenes": scenes, "conditions": asdict(conditions), "protocol": protocol}
-        print(json_of({"mean": means, **described}, digits=4))
+        plain = {name: mean.described() for name, mean in means.items()}
+        print(json_of({"mean": plain, "scenes": scenes, **described}, digits=4))
         return
-    _print_means(means)
+    of_captures = [one for one in results if isinstance(one, CaptureResult)]
+    if of_captures:
+        print_captures(of_captures, means)
+    else:
+        print_scenes(means)
     print(f"scenes: {scenes}")
-    print(f"protocol: {protocol}")
-
-
-def _print_means(means: Mapping[str, Mapping[str, float]]) -> None:
-    heading = "".join(f"{name:>8} " for name in ("linear", "mu", "PU21")).rstrip()
-    rows = [["", "all pixels", "saturated pixels"], ["PSNR in dB", heading, heading]]
-    for name, mean in means.items():
-        cells = [f"{mean[f'{group}_{measure}']:8.2f}" for group, measure in _columns()]
-        rows.append([visible(name), " ".join(cells[:3]), " ".join(cells[3:])])
-    print_table(rows, "<>>")
-
-
-def _columns() -> list[tuple[str, str]]:
-    return [(group, measure) for group in ("all", "saturated") for measure in _MEASURES]
-
-
-def _means(results: "Sequence[HdrResult]") -> dict[str, float]:
-    means = {}
-    for group, measure in _columns():
-        values = [getattr(getattr(one, group), measure) for one in results]
-        finite = [value for value in values if math.isfinite(value)]
-        means[f"{group}_{measure}"] = sum(finite) / len(finite) if finite else math.nan
-    return means
-
-
-def _record(result: "HdrResult") -> dict[str, object]:
-    return {
-        "source": str(result.path),
-        "view": result.view,
-        "model": result.model,
-        "all": asdict(result.all),
-        "saturated": asdict(result.saturated),
-    }
+    print(f"protocol: {described['protocol']}")
