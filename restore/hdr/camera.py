@@ -36,12 +36,14 @@ class HdrBatch:
         noise: Standard normal noise of the crops, ``(B, 3, P, P)``.
         read_noise: Standard deviation of the read noise of each exposure, ``(B, 1, 1, 1)``.
         height_error: Fabrication error of the element, ``(N, N)`` in [-1, 1].
+        capture_error: Random numbers in [-1, 1] of ``CaptureErrors``, ``(B, ERROR_NUMBERS)``.
     """
 
     scene: Tensor
     noise: Tensor
     read_noise: Tensor
     height_error: Tensor
+    capture_error: Tensor
 
 
 class Coded(nn.Module):
@@ -86,11 +88,12 @@ class Coded(nn.Module):
         noise: Tensor | None = None,
         read_noise: Tensor | None = None,
         height_error: Tensor | None = None,
+        capture_error: Tensor | None = None,
     ) -> Tensor:
         """Return the restored crops ``(B, 3, P, P)`` of scenes; see ``HdrBatch``."""
         with torch.autocast(scene.device.type, enabled=False):
-            capture = self.capture(scene, noise, read_noise, height_error)
-            # The network knows the element as designed, without its fabrication error.
+            capture = self.capture(scene, noise, read_noise, height_error, capture_error)
+            # The network knows the element as designed or measured, without errors.
             designed = self.spread()
         restored: Tensor = self.network(capture, psf=designed).float()
         if self.has_element:
@@ -104,11 +107,20 @@ class Coded(nn.Module):
         noise: Tensor | None = None,
         read_noise: Tensor | None = None,
         height_error: Tensor | None = None,
+        capture_error: Tensor | None = None,
     ) -> Tensor:
         """Return what the sensor stores of the crops, in [0, 1]."""
-        psf = self.spread(height_error)
-        light = self.cropped(scene) if psf is None else blurred(scene, psf, margin=self.margin)
-        return self.recipe.sensor()(light, noise, read_noise=read_noise)
+        psf, errors, sensor = self.spread(height_error), self.recipe.errors, self.recipe.sensor()
+        if errors is None or capture_error is None:
+            light = self.cropped(scene) if psf is None else blurred(scene, psf, margin=self.margin)
+            return sensor(light, noise, read_noise=read_noise)
+        if psf is None:
+            light = self.cropped(scene)
+        else:
+            light = blurred(scene, errors.spread(psf, capture_error), margin=self.margin)
+        light = errors.light(light, capture_error)
+        samples = sensor.exposed(light, noise, read_noise=read_noise)
+        return sensor.rounded(errors.interpolated(samples, capture_error))
 
     def spread(self, height_error: Tensor | None = None) -> Tensor | None:
         """Return the PSF of the element as it is now."""

@@ -11,12 +11,12 @@ from torch.nn import functional as F
 
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError
-from restore.hdr.optics.sensor import brightened, uniform
+from restore.hdr.lights import brightened, linearised, uniform
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.training.crops import MOST_BYTES
 
-__all__ = ["Library", "Scenes", "open_library", "view", "wrapped"]
+__all__ = ["SURFACE_SHARES", "Library", "Scenes", "open_library", "view", "wrapped"]
 
 _FOV_DEGREES = (40.0, 100.0)
 _PITCH_DEGREES = 60.0
@@ -27,6 +27,12 @@ _TINT = 0.2
 _SHARE_OF_HDR = 0.75
 _LARGEST = 65_000.0
 _HOLD_OUT = 8
+_SURFACE_PROPOSALS = 6
+_BRIGHT, _CLIPPED = 180, 252
+_MOST_CLIPPED = 0.002
+
+SURFACE_SHARES = (0.03, 0.6)
+"""Range of the share of the pixels above white where surfaces are overexposed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,13 +135,19 @@ class Scenes:
     Of a few proposals for every scene, the one with the brightest lights is taken: most directions
     contain nothing far above saturation.
 
+    Some scenes show surfaces instead: photographs as they are, without lights, of which bright
+    parts are taken that are not clipped (walls, clouds, snow, cloth, paper). Overexposed, they
+    teach that what is white need not be a lamp.
+
     Args:
         library: Library to draw from.
         side: Side of the scenes in pixels.
+        surfaces: Share of the scenes that show surfaces, if there are photographs.
     """
 
-    def __init__(self, library: Library, *, side: int) -> None:
+    def __init__(self, library: Library, *, side: int, surfaces: float = 0.0) -> None:
         self.library, self.side = library, side
+        self.surfaces = surfaces if library.photographs else 0.0
         self._kinds = [
             (draw, weight)
             for pictures, draw, weight in (
@@ -146,17 +158,22 @@ class Scenes:
             if pictures
         ]
 
-    def __call__(self, rng: torch.Generator, count: int) -> Tensor:
-        """Return radiance ``(count, 3, side, side)`` in any unit, on the host."""
+    def __call__(self, rng: torch.Generator, count: int) -> tuple[Tensor, Tensor]:
+        """Return radiance in any unit, and which scenes show surfaces, both on the host.
+
+        Returns:
+            ``(count, 3, side, side)`` and bool ``(count,)``.
+        """
         weights = torch.tensor([weight for _, weight in self._kinds])
         kinds = torch.multinomial(weights, count, replacement=True, generator=rng).tolist()
+        is_surface = torch.rand(count, generator=rng) < self.surfaces
         scenes = []
-        for kind in kinds:
-            scene = self._kinds[kind][0](rng)
+        for kind, shows_surface in zip(kinds, is_surface.tolist(), strict=True):
+            scene = self._surface(rng) if shows_surface else self._kinds[kind][0](rng)
             turned = scene.flip(2) if uniform(rng) < 0.5 else scene
             tint = 1 + _TINT * (2 * torch.rand((3, 1, 1), generator=rng) - 1)
             scenes.append(turned * tint)
-        return torch.stack(scenes)
+        return torch.stack(scenes), is_surface
 
     def _panorama(self, rng: torch.Generator) -> Tensor:
         proposals = []
@@ -177,6 +194,13 @@ class Scenes:
     def _photograph(self, rng: torch.Generator) -> Tensor:
         crop = _crop(_pick(self.library.photographs, rng), self.side, rng)
         return brightened(crop.float() / 255, rng)
+
+    def _surface(self, rng: torch.Generator) -> Tensor:
+        crops = [
+            _crop(_pick(self.library.photographs, rng), self.side, rng)
+            for _ in range(_SURFACE_PROPOSALS)
+        ]
+        return linearised(max(crops, key=_unclipped_brightness).float() / 255)
 
 
 def _light(picture: Picture) -> Tensor:
@@ -202,6 +226,16 @@ def _direction(rng: torch.Generator) -> tuple[float, float, float, float]:
 def _crop(picture: Tensor, side: int, rng: torch.Generator) -> Tensor:
     top, left = (int(uniform(rng) * (size - side + 1)) for size in picture.shape[1:])
     return picture[:, top : top + side, left : left + side]
+
+
+def _unclipped_brightness(crop: Tensor) -> float:
+    """Return how much of a crop of codes is bright; less than 0 where too much is clipped.
+
+    What a photograph itself clipped is of unknown light, and may be a lamp.
+    """
+    brightest = crop.amax(dim=0)
+    clipped = float((brightest >= _CLIPPED).float().mean())
+    return -clipped if clipped > _MOST_CLIPPED else float((brightest > _BRIGHT).float().mean())
 
 
 def _contrast(scene: Tensor) -> float:

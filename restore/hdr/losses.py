@@ -11,7 +11,7 @@ from restore.hdr.metrics import MU, PEAK, PU21_AT_100_NITS, mu_law, pu21
 __all__ = ["HDR_LOSSES", "hdr_loss"]
 
 _DISPLAY_PEAK_NITS = 4000.0
-_LEAST = 1e-6
+_LEAST, _LEAST_SQUARE = 1e-6, 1e-7
 _SLOPE_AT_ZERO = MU / PEAK / math.log1p(MU)
 
 
@@ -31,6 +31,9 @@ def hdr_loss(
         # The paper's loss: the root mean square, in which highlights weigh more by themselves.
         difference = _root(result) - _root(scene)
         return difference.square().mean().clamp(min=1e-12).sqrt()
+    if name == "psnr":
+        square = _pu21_difference(result, scene).square().mean(dim=(1, 2, 3))
+        return 0.1 * torch.log(square + _LEAST_SQUARE).mean()
     difference = _DIFFERENCES[name](result, scene)
     loss = difference.mean()
     if highlight_weight:
@@ -64,6 +67,7 @@ _DIFFERENCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "pu21": _pu21_difference,
 }
 
-HDR_LOSSES = (*_DIFFERENCES, "gamma")
+HDR_LOSSES = (*_DIFFERENCES, "psnr", "gamma")
 """Differences of radiances in mu-law values, in PU21 values of a display with a peak of 4000 cd/m^2
-(256 counted as 1), and of square roots, as in the paper."""
+(256 counted as 1); the logarithm of the mean square of PU21 differences, which is the PSNR itself;
+and square roots, as in the paper."""

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
+from restore.hdr.lights import brightened
 from restore.hdr.metrics import mu_law
-from restore.hdr.optics.sensor import Sensor, blurred, brightened, expose
+from restore.hdr.optics.sensor import Sensor, blurred, expose
 from restore.models.optical_element import psf_of
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights

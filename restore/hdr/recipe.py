@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, field
 
 from restore.errors import UsageError
 from restore.hdr.losses import HDR_LOSSES
+from restore.hdr.optics.capture_errors import CaptureErrors
 from restore.hdr.optics.height_map import HEIGHT_MAPS
 from restore.hdr.optics.psf import LensDesign
 from restore.hdr.optics.sensor import Sensor
@@ -17,6 +18,7 @@ OPTICS = ("learn", "fixed", "none")
 _MOST_BLOCKS = 32
 _MOST_CELLS = 4096
 _LARGEST_PSF = 1023
+_REACH_PX = 64
 
 HdrNetwork = HdrUNet | HdrResUNet
 
@@ -43,6 +45,9 @@ class HdrRecipe(Recipe):
         read_noise: Largest standard deviation of the read noise, relative to white; every crop has
             its own.
         full_well: Electrons at white, for shot noise; 0 for none.
+        errors: What lens and camera do that the network does not know; None for nothing.
+        surfaces: Share of the crops that show overexposed surfaces instead of lights, if there are
+            photographs.
         camera: Camera that an element is learned for.
     """
 
@@ -63,6 +68,8 @@ class HdrRecipe(Recipe):
     bits: int = 8
     read_noise: float = 0.005
     full_well: float = 0.0
+    errors: CaptureErrors | None = None
+    surfaces: float = 0.1
     camera: LensDesign = field(default_factory=LensDesign)
 
     def __post_init__(self) -> None:
@@ -88,6 +95,7 @@ class HdrRecipe(Recipe):
                     self.psf_size % 2 == 1 and 3 <= self.psf_size <= _LARGEST_PSF
                 ),
                 "rest must be a share from 0 to 1": 0 <= self.rest <= 1,
+                "surfaces must be a share from 0 to 1": 0 <= self.surfaces <= 1,
                 "smoothness and weights cannot be negative": min(
                     self.smoothness, self.highlight_weight
                 )
@@ -115,7 +123,13 @@ class HdrRecipe(Recipe):
         else:
             widths = self.widths or HdrResUNetConfig.widths
             network = HdrResUNet(
-                HdrResUNetConfig(widths=widths, blocks=self.blocks, psf_size=psf_size, cells=cells)
+                HdrResUNetConfig(
+                    widths=widths,
+                    blocks=self.blocks,
+                    reach_px=_REACH_PX,
+                    psf_size=psf_size,
+                    cells=cells,
+                )
             )
         if self.patch % network.multiple:
             raise UsageError(f"patch must be a multiple of {network.multiple} for this network")

@@ -17,9 +17,10 @@ from restore.hdr.camera import (
     make_height_map,
     saturated_pixels,
 )
-from restore.hdr.data import Library, Scenes, open_library
+from restore.hdr.data import SURFACE_SHARES, Library, Scenes, open_library
 from restore.hdr.element_files import write_element
 from restore.hdr.losses import hdr_loss
+from restore.hdr.optics.capture_errors import ERROR_NUMBERS
 from restore.hdr.optics.psf import load_psf, resized
 from restore.hdr.optics.sensor import expose
 from restore.hdr.recipe import HdrRecipe
@@ -39,7 +40,7 @@ _FIGURE = Figure(
 )
 _ELEMENT = frozenset({"psf_roots", "height_map_um", "gathering.kernel", "scattering.kernel"})
 _TRANSPORTS = ("gathering.", "scattering.")
-_WIDEST_MARGIN = 48
+_WIDEST_MARGIN = 64
 _VALIDATION_SCENES = 12
 
 
@@ -99,7 +100,13 @@ def train_hdr(
             provenance["started_from"] = Path(start_from).stem
 
         def objective(forward: Forward, batch: HdrBatch) -> Tensor:
-            result = forward(batch.scene, batch.noise, batch.read_noise, batch.height_error)
+            result = forward(
+                batch.scene,
+                batch.noise,
+                batch.read_noise,
+                batch.height_error,
+                batch.capture_error,
+            )
             truth = coded.cropped(batch.scene)
             loss = hdr_loss(
                 recipe.loss,
@@ -142,14 +149,19 @@ class _Batches:
     """Draws scenes, exposes them, and draws the noise of the exposures."""
 
     def __init__(self, library: Library, recipe: HdrRecipe, margin: int, count: int) -> None:
-        self.scenes = Scenes(library, side=recipe.patch + 2 * margin)
+        side = recipe.patch + 2 * margin
+        self.scenes = Scenes(library, side=side, surfaces=recipe.surfaces)
         self.recipe, self.margin, self.count = recipe, margin, count
 
     def __call__(self, rng: Randomness) -> HdrBatch:
         recipe, count = self.recipe, self.count
-        low, high = recipe.saturated
-        share = low + (high - low) * torch.rand(count, generator=rng.host)
-        scene = expose(self.scenes(rng.host, count), share, margin=self.margin)
+        scene, is_surface = self.scenes(rng.host, count)
+        share = torch.where(
+            is_surface,
+            _between(SURFACE_SHARES, torch.rand(count, generator=rng.host)),
+            _between(recipe.saturated, torch.rand(count, generator=rng.host)),
+        )
+        scene = expose(scene, share, margin=self.margin)
         noise_shape = (count, scene.shape[1], recipe.patch, recipe.patch)
         cells = (recipe.cells, recipe.cells) if recipe.optics == "learn" else (1, 1)
         local, device = rng.local, rng.device
@@ -159,7 +171,15 @@ class _Batches:
             read_noise=recipe.read_noise
             * torch.rand((count, 1, 1, 1), generator=local, device=device),
             height_error=2 * torch.rand(cells, generator=local, device=device) - 1,
+            capture_error=2 * torch.rand((count, ERROR_NUMBERS), generator=local, device=device)
+            - 1,
         )
+
+
+def _between(limits: tuple[float, float], draws: Tensor) -> Tensor:
+    """Return shares whose logarithms lie evenly between those of ``limits``."""
+    low, high = limits
+    return low * (high / low) ** draws
 
 
 def _coded(recipe: HdrRecipe, psf_file: Path | None) -> Coded:
@@ -202,7 +222,7 @@ def _held_out_scenes(library: Library, recipe: HdrRecipe, side: int, margin: int
     rng = torch.Generator().manual_seed(recipe.seed)
     scenes = Scenes(library, side=side)
     share = torch.full((1,), sum(recipe.saturated) / 2)
-    return [expose(scenes(rng, 1), share, margin=margin) for _ in range(_VALIDATION_SCENES)]
+    return [expose(scenes(rng, 1)[0], share, margin=margin) for _ in range(_VALIDATION_SCENES)]
 
 
 def _description(folders: Sequence[Path], library: Library) -> dict[str, str | int]:

@@ -33,12 +33,14 @@ class HdrResUNetConfig:
         cells: side in cells of the height map that makes this PSF; 0 if unknown.
         gathered: number of feature planes that are gathered through each colour's PSF.
         scattered: number of planes for each colour that are scattered on the way up; 0 for none.
+        reach_px: pixels to each side that they are gathered and scattered over at most.
     """
 
     widths: tuple[int, ...] = (16, 48, 96, 128, 128)
     blocks: int = 1
     gathered: int = 8
     scattered: int = 8
+    reach_px: int = 48
     psf_size: int = 0
     cells: int = 0
     channels: int = 3
@@ -46,12 +48,12 @@ class HdrResUNetConfig:
     def __post_init__(self) -> None:
         """Refuse invalid settings; accept the lists that JSON makes of tuples."""
         object.__setattr__(self, "widths", tuple(self.widths))
-        least = min((*self.widths, self.blocks, self.gathered))
+        least = min((*self.widths, self.blocks, self.gathered, self.reach_px))
         if self.channels != 3 or not self.widths or least < 1 or self.scattered < 0:
             raise WeightsError(
                 f"HdrResUNet cannot have {self.channels} colours, widths {self.widths}, "
                 f"{self.blocks} blocks, {self.gathered} gathered planes and {self.scattered} "
-                "scattered ones"
+                f"scattered ones over {self.reach_px} pixels"
             )
         check_element(self.psf_size, self.cells)
 
@@ -80,11 +82,19 @@ class HdrResUNet(ResidualLevels):
         if config.psf_size:
             width, step = widths[self.level_of_traces], 2**self.level_of_traces
             self.gathering = TraceGathering(
-                width, psf_size=config.psf_size, planes=config.gathered, step=step
+                width,
+                psf_size=config.psf_size,
+                planes=config.gathered,
+                step=step,
+                reach_px=config.reach_px,
             )
             if config.scattered:
                 self.scattering = TraceScattering(
-                    width, psf_size=config.psf_size, planes=config.scattered, step=step
+                    width,
+                    psf_size=config.psf_size,
+                    planes=config.scattered,
+                    step=step,
+                    reach_px=config.reach_px,
                 )
         carry_element(self, config.psf_size, config.cells)
         self.reset_parameters(tail=0.02)

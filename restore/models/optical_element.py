@@ -20,23 +20,23 @@ __all__ = [
 ]
 
 _CORE_PX = 3
-_REACH_PX = 48
 
 
-def gathering_kernel(psf: Tensor, step: int) -> Tensor:
+def gathering_kernel(psf: Tensor, step: int, reach_px: int) -> Tensor:
     """Return the PSF without its core, on a grid of coarse pixels.
 
     Args:
         psf: ``(3, P, P)``, P odd.
         step: side of a coarse pixel in pixels of the sensor.
+        reach_px: pixels to each side that it covers at most.
 
     Returns:
-        ``(3, Q, Q)``, Q odd, each with the sum 1, over up to 48 pixels to each side. The core, 7x7
+        ``(3, Q, Q)``, Q odd, each with the sum 1. The core, 7x7
         pixels, is left out; light between coarse pixels is shared between both, linearly in its
         distance.
     """
     middle = psf.shape[-1] // 2
-    radius = min(middle, _REACH_PX)
+    radius = min(middle, reach_px)
     first = middle - radius
     around = psf[:, first : first + 2 * radius + 1, first : first + 2 * radius + 1]
     offsets = torch.arange(-radius, radius + 1, device=psf.device, dtype=psf.dtype)
@@ -61,16 +61,17 @@ class TraceGathering(nn.Module):
         psf_size: side of the PSF in pixels.
         planes: number of planes correlated with each colour's PSF.
         step: side of a feature pixel in pixels of the sensor.
+        reach_px: pixels of the sensor to each side that the PSF is taken from at most.
     """
 
     kernel: Tensor
 
-    def __init__(self, width: int, *, psf_size: int, planes: int, step: int) -> None:
+    def __init__(self, width: int, *, psf_size: int, planes: int, step: int, reach_px: int) -> None:
         super().__init__()
-        self.psf_size = psf_size
+        self.reach_px = min(psf_size // 2, reach_px)
         self.step = step
         self.planes = planes
-        self.coarse_reach = -(-min(psf_size // 2, _REACH_PX) // step)
+        self.coarse_reach = -(-self.reach_px // step)
         side = 2 * self.coarse_reach + 1
         self.register_buffer("kernel", torch.zeros(3, side, side))
         self.sort = nn.Conv2d(width, 3 * planes, kernel_size=1)
@@ -79,18 +80,22 @@ class TraceGathering(nn.Module):
     @property
     def reach(self) -> int:
         """Radius in pixels of the sensor from which light is gathered."""
-        return min(self.psf_size // 2, _REACH_PX) + self.step
+        return self.reach_px + self.step
 
     @torch.no_grad()
     def set_psf(self, psf: Tensor) -> None:
         """Gather through ``psf`` ``(3, P, P)`` from now on."""
-        self.kernel.copy_(gathering_kernel(psf.float(), self.step))
+        self.kernel.copy_(gathering_kernel(psf.float(), self.step, self.reach_px))
 
     def forward(self, features: Tensor, psf: Tensor | None = None) -> Tensor:
         """Map ``(B, width, H, W)`` to the same shape; ``psf`` replaces the one that was set."""
         sorted_features: Tensor = self.sort(features)
         with torch.autocast(features.device.type, enabled=False):
-            kernel = self.kernel if psf is None else gathering_kernel(psf.float(), self.step)
+            kernel = (
+                self.kernel
+                if psf is None
+                else gathering_kernel(psf.float(), self.step, self.reach_px)
+            )
             kernels = self.oriented(kernel.float()).repeat_interleave(self.planes, dim=0)
             brought = self._correlated(sorted_features.float(), kernels)
         merged: Tensor = self.merge(brought.to(features.dtype))

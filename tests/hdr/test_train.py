@@ -9,11 +9,11 @@ from restore.errors import TrainingError, TrainingStopped, UsageError
 from restore.hdr import data as hdr_scenes
 from restore.hdr.camera import Coded, saturation_mask
 from restore.hdr.data import Library, Scenes, open_library
+from restore.hdr.lights import brightened
 from restore.hdr.losses import HDR_LOSSES, hdr_loss
 from restore.hdr.metrics import mu_law
 from restore.hdr.optics.height_map import fabricated
 from restore.hdr.optics.psf import LensDesign, point_spread
-from restore.hdr.optics.sensor import brightened
 from restore.hdr.recipe import HdrRecipe
 from restore.hdr.train import train_hdr
 from restore.image.codecs import ImageFormat
@@ -91,7 +91,7 @@ def test_photographs_are_held_out_where_there_is_nothing_else() -> None:
 def test_the_same_seed_draws_the_same_scenes(folder: Path) -> None:
     library = open_library([folder], least_size=48, warn=lambda _: None)
     one, other, third = (
-        Scenes(library, side=48)(torch.Generator().manual_seed(seed), 5) for seed in (1, 1, 2)
+        Scenes(library, side=48)(torch.Generator().manual_seed(seed), 5)[0] for seed in (1, 1, 2)
     )
     assert one.shape == (5, 3, 48, 48)
     assert torch.equal(one, other)

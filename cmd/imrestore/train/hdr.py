@@ -95,9 +95,9 @@ def hdr(
     loss: Annotated[
         str,
         typer.Option(
-            metavar="mu|pu21|gamma",
-            help="What is minimised: differences of mu-law or PU21 values, or the paper's root "
-            "mean square of square roots.",
+            metavar="mu|pu21|psnr|gamma",
+            help="What is minimised: differences of mu-law or PU21 values, minus the PSNR of PU21 "
+            "values, or the paper's root mean square of square roots.",
         ),
     ] = "mu",
     bits: Annotated[int, typer.Option(metavar="8|10|12", help="Bit depth of the sensor.")] = 8,
@@ -113,6 +113,25 @@ def hdr(
             metavar="N", help="Full-well capacity in electrons, for shot noise; 0 for none."
         ),
     ] = 0.0,
+    capture_errors: Annotated[
+        bool,
+        typer.Option(
+            "--capture-errors",
+            help="Train for what real lenses and cameras do besides: the PSF scaled, turned and "
+            "blurred differently in every crop, light scattered beyond it, a black level that is "
+            "off, a soft knee below white, demosaicking.",
+        ),
+    ] = False,
+    surfaces: Annotated[
+        float,
+        typer.Option(
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            help="Share of the crops that are overexposed surfaces in photographs instead of "
+            "lights: what is white need not be a lamp.",
+        ),
+    ] = 10.0,
     start_from: Annotated[
         str | None,
         typer.Option(
@@ -140,6 +159,7 @@ def hdr(
       imrestore train hdr panoramas/ --optics fixed --psf measured.npz -o mine.safetensors --time 2h
       imrestore train hdr panoramas/ photos/ --optics none -o plain.safetensors --steps 20000
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.hdr.optics.capture_errors import CaptureErrors
     from restore.hdr.recipe import HdrRecipe
     from restore.hdr.train import train_hdr
 
@@ -159,6 +179,8 @@ def hdr(
         bits=bits,
         read_noise=read_noise,
         full_well=full_well,
+        errors=CaptureErrors() if capture_errors else None,
+        surfaces=surfaces / 100,
         **given,
         **training.schedule_values(),
     )

@@ -1,22 +1,18 @@
-"""From radiance to the numbers that a sensor stores, and from photographs to radiance."""
+"""From radiance to the numbers that a sensor stores."""
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from restore.errors import UsageError
-from restore.image.colour import SRGB_EXPONENT, SRGB_KNEE, SRGB_OFFSET, SRGB_SLOPE
 
 __all__ = [
     "LARGEST_RADIANCE",
     "LEAST_RADIANCE",
     "Sensor",
     "blurred",
-    "brightened",
     "expose",
-    "uniform",
 ]
 
 LEAST_RADIANCE, LARGEST_RADIANCE = 1e-5, 64.0
@@ -57,18 +53,20 @@ def blurred(radiance: Tensor, psf: Tensor, *, margin: int = 0) -> Tensor:
 
     Args:
         radiance: ``(B, C, H, W)``.
-        psf: ``(C, P, Q)``, both odd; its centre is where a point is imaged.
+        psf: ``(C, P, Q)``, or ``(B, C, P, Q)`` with one for each scene, both sides odd; its centre
+            is where a point is imaged.
         margin: pixels along the edges that are left out of the result.
 
     Raises:
         ValueError: other shapes.
     """
-    if radiance.ndim != 4 or psf.ndim != 3 or radiance.shape[1] != psf.shape[0]:
+    fits = psf.shape[:-2] in (radiance.shape[1:2], radiance.shape[:2])
+    if radiance.ndim != 4 or psf.ndim not in (3, 4) or not fits:
         raise ValueError(
             f"a scene {list(radiance.shape)} does not go through a PSF {list(psf.shape)}"
         )
     height, width = radiance.shape[2:]
-    rows, columns = psf.shape[1:]
+    rows, columns = psf.shape[-2:]
     if not rows % 2 or not columns % 2:
         raise ValueError(f"the sides of a PSF must be odd, got {rows} and {columns}")
     # Long enough that nothing wraps around into what is kept.
@@ -104,9 +102,16 @@ class Sensor:
     def __call__(
         self, light: Tensor, noise: Tensor | None = None, *, read_noise: Tensor | None = None
     ) -> Tensor:
-        """Return samples in [0, 1].
+        """Return samples in [0, 1]; arguments as ``exposed``.
 
         Rounding passes gradients unchanged (straight-through); saturation passes none.
+        """
+        return self.rounded(self.exposed(light, noise, read_noise=read_noise))
+
+    def exposed(
+        self, light: Tensor, noise: Tensor | None = None, *, read_noise: Tensor | None = None
+    ) -> Tensor:
+        """Return samples in [0, 1] before they are rounded.
 
         Args:
             light: of any shape, in units of white.
@@ -123,7 +128,10 @@ class Sensor:
                 # The gradient of a root is infinite at 0.
                 deviation = (deviation.square() + counted).clamp(min=1e-12).sqrt()
             signal = light + noise * deviation
-        samples: Tensor = signal.clamp(0, 1)
+        return signal.clamp(0, 1)
+
+    def rounded(self, samples: Tensor) -> Tensor:
+        """Return samples in [0, 1] in the steps of the sensor's bits."""
         if not self.bits:
             return samples
         steps = float(2**self.bits - 1)
@@ -142,58 +150,3 @@ def _fast_length(least: int) -> int:
         if rest == 1:
             return length
         length += 1
-
-
-_LARGEST_PEAK = 32.0
-_MOST_LIGHTS = 5
-_LIGHT_STOPS = (0.0, 7.0)
-_LIGHT_RADIUS = (0.004, 0.06)
-
-
-def brightened(photograph: Tensor, rng: torch.Generator) -> Tensor:
-    """Return radiance: the photograph linearised, its whites expanded, and a few lights added.
-
-    The inverse tone curve ``x / (1 - a v^b)``, with v the brightest channel, leaves shadows and
-    middle tones as they are and raises white to a random peak of up to 32 (a family that holds
-    the inverse of Reinhard's operator, SIGGRAPH 2002, at b = 1). Lights are ellipses with soft or
-    hard edges of up to seven stops above white, nearly white or coloured.
-
-    Args:
-        photograph: sRGB ``(3, H, W)`` in [0, 1].
-        rng: on the host.
-
-    Returns:
-        ``(3, H, W)``, white of the photograph at about 1.
-    """
-    low = photograph / SRGB_SLOPE
-    curve = ((photograph + SRGB_OFFSET) / (1 + SRGB_OFFSET)).pow(SRGB_EXPONENT)
-    linear = torch.where(photograph <= SRGB_SLOPE * SRGB_KNEE, low, curve)
-    peak = math.exp(uniform(rng, 0.0, math.log(_LARGEST_PEAK)))
-    power = uniform(rng, 1.0, 8.0)
-    value = linear.amax(dim=0, keepdim=True)
-    radiance = linear / (1 - (1 - 1 / peak) * value.pow(power))
-    for _ in range(int(torch.randint(_MOST_LIGHTS + 1, (), generator=rng))):
-        radiance = radiance + _light(radiance.shape[1], radiance.shape[2], rng)
-    return radiance
-
-
-def _light(height: int, width: int, rng: torch.Generator) -> Tensor:
-    side = min(height, width)
-    y, x = uniform(rng) * height, uniform(rng) * width
-    low, high = (math.log(radius * side) for radius in _LIGHT_RADIUS)
-    radii = [math.exp(uniform(rng, low, high)) for _ in range(2)]
-    angle = uniform(rng, 0, math.pi)
-    rows = torch.arange(height, dtype=torch.float32)[:, None] - y
-    columns = torch.arange(width, dtype=torch.float32) - x
-    along = (rows * math.cos(angle) + columns * math.sin(angle)) / radii[0]
-    across = (columns * math.cos(angle) - rows * math.sin(angle)) / radii[1]
-    distance = along.square() + across.square()
-    hardness = math.exp(uniform(rng, 0.0, math.log(8.0)))
-    shape = torch.exp(-distance.pow(hardness))
-    colour = 1 - uniform(rng, 0.0, 0.7) * torch.rand((3, 1, 1), generator=rng)
-    return 2 ** uniform(rng, *_LIGHT_STOPS) * colour * shape
-
-
-def uniform(rng: torch.Generator, low: float = 0.0, high: float = 1.0) -> float:
-    """Return a random number from ``low`` to ``high``."""
-    return low + (high - low) * float(torch.rand((), generator=rng))
