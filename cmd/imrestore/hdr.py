@@ -1,7 +1,6 @@
 """`imrestore hdr`: one exposure, a coded exposure or a bracket in, scene-linear HDR out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +8,19 @@ import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import FileOptions, NetworkOptions, complete, one_of
-from restore.image.codecs import WRITTEN_OF_LIGHT
+from imrestore.hdr_options import (
+    MERGE,
+    MODES,
+    OPTICS,
+    SIMULATE,
+    SINGLE,
+    LightFileOptions,
+    MergeOptions,
+    Option,
+    check_together,
+    given_of,
+)
+from imrestore.options import NetworkOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,16 +33,12 @@ if TYPE_CHECKING:
 
 __all__ = ["hdr"]
 
-_MODES = ("single", "optics", "merge")
-_FORMATS = sorted(WRITTEN_OF_LIGHT)
-_SINGLE, _OPTICS, _MERGE = (f"--mode {mode}" for mode in _MODES)
-_SIMULATE = "--simulate"
-_BITS, _GAP_S = 8, 30.0
+_BITS = 8
 
 
 def _mode(value: str) -> str:
-    if value not in _MODES:
-        raise typer.BadParameter(f"{value}: use {', '.join(_MODES)}")
+    if value not in MODES:
+        raise typer.BadParameter(f"{value}: use {', '.join(MODES)}")
     return value
 
 
@@ -46,46 +52,10 @@ def _stops(value: str | None) -> str | None:
     return value
 
 
-def _deviations(value: str) -> str:
-    try:
-        valid = value in ("auto", "off") or 0 < float(value) <= 1000
-    except ValueError:
-        valid = False
-    if not valid:
-        raise typer.BadParameter(f"{value}: give standard deviations up to 1000, auto or off")
-    return value
-
-
 def _sample(value: float | None) -> float | None:
     if value is not None and not 0.5 <= value <= 1:
         raise typer.BadParameter(f"{value}: give a sample value from 0.5 to 1")
     return value
-
-
-@dataclass(frozen=True)
-class _Option:
-    """An option of this command, and the options with which it has an effect."""
-
-    name: str
-    is_given: bool
-    goes_with: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LightFileOptions(FileOptions):
-    """The options of files whose results are scene-linear."""
-
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(_FORMATS),
-            help="Container of the results: EXR and TIFF hold float32, DNG 16-bit floats for RAW "
-            "converters, HDR is Radiance's, JPEG holds a gain map (Ultra HDR).",
-            show_default="exr",
-            callback=one_of(_FORMATS, "cannot hold HDR results"),
-            autocompletion=complete(*_FORMATS),
-        ),
-    ] = None
 
 
 @with_decoding_options
@@ -130,47 +100,7 @@ def hdr(
             callback=_stops,
         ),
     ] = None,
-    exposures: Annotated[
-        str | None,
-        typer.Option(
-            metavar="S,S,...",
-            help="Exposure times in seconds, one for each input of a single bracket in the order "
-            "given (merge), as in 1/60,1/15,1/4.",
-            show_default="from EXIF",
-        ),
-    ] = None,
-    gap: Annotated[
-        float,
-        typer.Option(
-            metavar="S", min=0, help="A pause of more than S seconds begins a new bracket (merge)."
-        ),
-    ] = _GAP_S,
-    group: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=2,
-            help="Every N consecutive frames of a folder are one bracket (merge).",
-            show_default="told by pauses and exposures",
-        ),
-    ] = None,
-    by_folder: Annotated[
-        bool,
-        typer.Option("--by-folder", help="All frames of a folder are one bracket (merge)."),
-    ] = False,
-    align: Annotated[
-        bool,
-        typer.Option("--align/--no-align", help="Register the exposures of a bracket (merge)."),
-    ] = True,
-    deghost: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|off|N",
-            help="Leave a frame out where it differs from the middle exposure by more than N "
-            "standard deviations of the noise, because something moved (merge); auto is 4.",
-            callback=_deviations,
-        ),
-    ] = "auto",
+    merging: MergeOptions,
     saturation: Annotated[
         float | None,
         typer.Option(
@@ -226,48 +156,35 @@ def hdr(
 
     wanted = {"preview": preview, "write-mask": write_mask}
     beside = {kind: ending for kind, ending in BESIDE.items() if wanted[kind]}
-    options = (
-        _Option("--psf", psf is not None, (_OPTICS, _SIMULATE)),
-        _Option("--saturation", saturation is not None, (_SINGLE, _OPTICS, _MERGE)),
-        _Option("--model", network.model != "auto", (_SINGLE, _OPTICS, _SIMULATE)),
-        _Option("--bits", bits != _BITS, (_SIMULATE,)),
-        _Option("--exposure auto", exposure == "auto", (_SIMULATE,)),
-        _Option("--exposures", exposures is not None, (_MERGE,)),
-        _Option("--gap", gap != _GAP_S, (_MERGE,)),
-        _Option("--group", group is not None, (_MERGE,)),
-        _Option("--by-folder", by_folder, (_MERGE,)),
-        _Option("--no-align", not align, (_MERGE,)),
-        _Option("--deghost", deghost != "auto", (_MERGE,)),
-    )
-    _check(mode, is_simulated=simulate, options=options)
+    options = [
+        Option("--psf", psf is not None, (OPTICS, SIMULATE)),
+        Option("--saturation", saturation is not None, (SINGLE, OPTICS, MERGE)),
+        Option("--model", network.model != "auto", (SINGLE, OPTICS, SIMULATE)),
+        Option("--bits", bits != _BITS, (SIMULATE,)),
+        Option("--exposure auto", exposure == "auto", (SIMULATE,)),
+        *given_of(merging),
+    ]
+    check_together(mode, is_simulated=simulate, options=options)
+    stops = None if exposure in (None, "auto") else float(str(exposure))
     if mode == "merge":
         from imrestore.hdr_merge import merge
-        from restore.errors import UsageError
-        from restore.hdr.merge.brackets import Grouping
-        from restore.hdr.merge.ghosts import DEVIATIONS
 
-        usual = {"auto": DEVIATIONS}
-        if group and by_folder:
-            raise UsageError("--group and --by-folder exclude each other")
         merge(
             files,
+            merging,
             beside=beside,
             describe=_describe,
             page=_page,
-            exposures=exposures,
-            grouping=Grouping(gap_s=gap, size=group, by_folder=by_folder),
-            align=align,
-            deghost=None if deghost == "off" else float(usual.get(deghost, deghost)),
             saturation=saturation,
             is_linear=linear,
-            exposure_stops=0.0 if exposure in (None, "auto") else float(str(exposure)),
+            exposure_stops=stops or 0.0,
         )
 
     def prepare(_plan: "BatchPlan") -> batch.Work:
         return (
-            _simulator(network.model, psf, bits, exposure, is_linear=linear)
+            _simulator(network.model, psf, bits, stops, is_linear=linear)
             if simulate
-            else _reconstructor(mode, network, psf, exposure, saturation, is_linear=linear)
+            else _reconstructor(mode, network, psf, stops or 0.0, saturation, is_linear=linear)
         )
 
     batch.run(files, prepare, describe=_describe, page=_page, kind=_light_files, beside=beside)
@@ -277,7 +194,7 @@ def _reconstructor(
     mode: str,
     network: NetworkOptions,
     psf: Path | None,
-    exposure: str | None,
+    exposure_stops: float,
     saturation: float | None,
     *,
     is_linear: bool,
@@ -292,29 +209,29 @@ def _reconstructor(
         precision=network.precision,
         tile=network.tile,
     )
-    stops = 0.0 if exposure in (None, "auto") else float(str(exposure))
 
     def reconstruct(picture: "Picture") -> "Radiance":
         return reconstructor(
             picture,
             saturation=saturation,
             is_linear=True if is_linear else None,
-            exposure_stops=stops,
+            exposure_stops=exposure_stops,
         )
 
     return batch.Work(reconstruct, reconstructor.lanes)
 
 
 def _simulator(
-    model: str, psf: Path | None, bits: int, exposure: str | None, *, is_linear: bool
+    model: str, psf: Path | None, bits: int, exposure_stops: float | None, *, is_linear: bool
 ) -> batch.Work:
     from restore.hdr.simulate import CaptureSimulator
 
     simulator = CaptureSimulator(model, psf=_psf(psf), bits=bits)
-    stops = None if exposure in (None, "auto") else float(str(exposure))
 
     def simulate(picture: "Picture") -> "Radiance":
-        return simulator(picture, exposure_stops=stops, is_linear=True if is_linear else None)
+        return simulator(
+            picture, exposure_stops=exposure_stops, is_linear=True if is_linear else None
+        )
 
     return batch.Work(simulate)
 
@@ -329,22 +246,6 @@ def _light_files() -> "FileKind[Picture, Radiance]":
     from restore.batch.kinds import PICTURES_TO_LIGHT
 
     return PICTURES_TO_LIGHT
-
-
-def _check(mode: str, *, is_simulated: bool, options: Sequence[_Option]) -> None:
-    """Refuse options that would have no effect on the results.
-
-    Raises:
-        UsageError: an option is given that goes with others.
-    """
-    from restore.errors import UsageError
-
-    if is_simulated and mode == "merge":
-        raise UsageError("--simulate takes single pictures; leave out --mode merge")
-    does = _SIMULATE if is_simulated else f"--mode {mode}"
-    for option in options:
-        if option.is_given and does not in option.goes_with:
-            raise UsageError(f"{option.name} goes with {' or '.join(option.goes_with)}")
 
 
 def _page() -> "PageText":

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imrestore import batch
-from imrestore.options import FileOptions
+from imrestore.hdr_options import MergeOptions
+from imrestore.options import FileOptions, exclusive
 from restore.image.codecs import format_of_suffix
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
-    from restore.hdr.merge.brackets import Bracket, Exposure, Grouping
+    from restore.hdr.merge.brackets import Bracket, Exposure
     from restore.hdr.radiance import Radiance
 
 __all__ = ["merge"]
@@ -21,14 +22,11 @@ __all__ = ["merge"]
 
 def merge(
     files: FileOptions,
+    merging: MergeOptions,
     *,
     beside: Mapping[str, str],
     describe: Callable[[Mapping[str, object]], str],
     page: "Callable[[], PageText]",
-    exposures: str | None,
-    grouping: "Grouping",
-    align: bool,
-    deghost: float | None,
     saturation: float | None,
     is_linear: bool,
     exposure_stops: float,
@@ -37,28 +35,34 @@ def merge(
 
     Args:
         files: Options of the inputs and outputs.
+        merging: How brackets are told apart and merged.
         beside: Kinds of files to write beside each result.
         describe: Returns a record in a few words.
         page: Returns what the page of --report says.
-        exposures: Exposure times of the inputs, which then form one bracket; None to read them.
-        grouping: How the inputs are parted into brackets.
-        align: Register the exposures.
-        deghost: Standard deviations beyond which a frame is left out, or None.
         saturation: Sample from which on a channel is saturated; None to find it in each frame.
         is_linear: Integer samples are linear.
         exposure_stops: Stops to brighten the results by.
+
+    Raises:
+        UsageError: options that contradict each other, or inputs that are no brackets.
     """
-    brackets = _brackets(files, exposures, grouping)
+    exclusive(merging, ("group", "by_folder"))
+    brackets = _brackets(files, merging)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
     def prepare(_plan: "BatchPlan") -> batch.Work:
+        from restore.hdr.merge.ghosts import DEVIATIONS
         from restore.hdr.merge.merge import merge_bracket
+
+        usual = {"auto": DEVIATIONS, "off": None}
+        given = merging.deghost
+        deghost = usual[given] if given in usual else float(given)
 
         def merge_one(bracket: "Bracket") -> "Radiance":
             return merge_bracket(
                 bracket.exposures,
-                align=align,
+                align=merging.align,
                 deghost=deghost,
                 saturation=saturation,
                 is_linear=is_linear,
@@ -86,15 +90,14 @@ def merge(
     )
 
 
-def _brackets(
-    files: FileOptions, exposures: str | None, grouping: "Grouping"
-) -> "list[list[Exposure]]":
+def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]]":
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import (
         FRAME_SUFFIXES,
         Exposure,
+        Grouping,
         grouped,
         parse_exposures,
         tried_exposure,
@@ -115,8 +118,8 @@ def _brackets(
     if not paths:
         others = f"; {search.left_out}" if search.left_out else ""
         raise UsageError(f"no pictures in {', '.join(files.inputs)}{others}")
-    if exposures is not None:
-        seconds = parse_exposures(exposures, len(paths))
+    if merging.exposures is not None:
+        seconds = parse_exposures(merging.exposures, len(paths))
         return [
             [
                 Exposure(path=path, light=light, seconds=light)
@@ -125,7 +128,11 @@ def _brackets(
         ]
     read = [tried_exposure(path) for path in paths]
     is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
-    return [read] if is_one else grouped(read, grouping)
+    if is_one:
+        return [read]
+    return grouped(
+        read, Grouping(gap_s=merging.gap, size=merging.group, by_folder=merging.by_folder)
+    )
 
 
 def _is_folder(output: str) -> bool:

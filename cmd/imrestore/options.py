@@ -1,13 +1,13 @@
 """The options that tasks share, each defined once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_RAW
+from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_RAW, ImageFormat
 
 __all__ = [
     "OUTPUT_HELP",
@@ -16,6 +16,8 @@ __all__ = [
     "RawFileOptions",
     "RunOptions",
     "complete",
+    "depth_in",
+    "depths_of",
     "exclusive",
     "one_of",
     "without_effect",
@@ -26,7 +28,6 @@ OUTPUT_HELP = (
     "/ or exists as a folder; else a file. - is standard output, for one picture and with --format."
 )
 _FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
-_DEPTHS = sorted({depth for codec in CODECS.values() for depth in codec.bit_depths})
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
@@ -47,16 +48,29 @@ def one_of(
     return format_name
 
 
-def _bit_depth(value: int | None) -> int | None:
-    if value is not None and value not in _DEPTHS:
-        *most, last = map(str, _DEPTHS)
-        raise typer.BadParameter(f"{value} is not a bit depth; use {', '.join(most)} or {last}")
-    return value
+def depths_of(formats: Iterable[ImageFormat]) -> list[int]:
+    """Return the bits per sample that at least one of ``formats`` is written with."""
+    return sorted({depth for each in formats for depth in CODECS[each].bit_depths})
+
+
+def depth_in(depths: Sequence[int]) -> Callable[[int | None], int | None]:
+    """Return a check for bits per sample."""
+
+    def bit_depth(value: int | None) -> int | None:
+        if value is not None and value not in depths:
+            *most, last = map(str, depths)
+            raise typer.BadParameter(f"{value} is not a bit depth; use {', '.join(most)} or {last}")
+        return value
+
+    return bit_depth
 
 
 def complete(*choices: str) -> Callable[[str], list[str]]:
     """Return what a shell completes the beginning of a word to."""
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
+
+
+_DEPTHS, _RAW_DEPTHS = depths_of(CODECS), depths_of(WRITTEN_OF_RAW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +158,7 @@ class FileOptions(RunOptions):
             help="Bits per sample of the results; 32 is floating point, and 10 and 12 are for "
             "AVIF, HEIC and JPEG XL.",
             show_default="that of the input; 16 for RAW files, 32 for HDR",
-            callback=_bit_depth,
+            callback=depth_in(_DEPTHS),
             autocompletion=complete(*map(str, _DEPTHS)),
         ),
     ] = None
@@ -211,6 +225,23 @@ class RawFileOptions(FileOptions):
             show_default="png",
             callback=one_of(_RAW_FORMATS),
             autocompletion=complete(*_RAW_FORMATS),
+        ),
+    ] = None
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            metavar="|".join(map(str, _RAW_DEPTHS)),
+            help="Bits per sample of the results: 8 or 16 of PNG, 8, 16 or 32 of TIFF, 16 or 32 of "
+            "EXR; 32, and all of EXR, is floating point.",
+            show_default="16; JPEG 8, EXR and linear light 32",
+            callback=depth_in(_RAW_DEPTHS),
+            autocompletion=complete(*map(str, _RAW_DEPTHS)),
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        typer.Option(
+            metavar="1..100", min=1, max=100, help="Quality of JPEG results.", show_default="95"
         ),
     ] = None
 
