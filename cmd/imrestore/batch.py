@@ -107,7 +107,8 @@ def _plan(
     exclusive(options, ("overwrite", "skip_existing"))
     exclusive(options, ("quiet", "verbose"))
     from restore.batch.inputs import STANDARD_STREAM
-    from restore.batch.plan import PlanRequest, make_plan, parse_shard
+    from restore.batch.plan import PlanRequest, make_plan
+    from restore.batch.shards import parse_shard
     from restore.batch.twins import Twins
     from restore.errors import UsageError
     from restore.image.codecs import ImageFormat

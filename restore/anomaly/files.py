@@ -7,7 +7,8 @@ from pathlib import Path, PurePath, PurePosixPath
 
 from restore.anomaly.records import Record
 from restore.batch.inputs import Found
-from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, Shard, make_plan
+from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, make_plan
+from restore.batch.shards import Shard
 from restore.errors import OutputError, UsageError
 from restore.files import identity_of, remove_stale_parts
 from restore.image.codecs import ImageFormat

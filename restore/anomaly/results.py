@@ -13,7 +13,8 @@ from restore.anomaly.runner import Detector
 from restore.anomaly.shards import read_records, shard_files
 from restore.anomaly.tables import as_parquet, can_write_parquet, parts_csv, regions_csv
 from restore.anomaly.verdict import Verdict
-from restore.batch.plan import Existing, Item, Shard
+from restore.batch.plan import Existing, Item
+from restore.batch.shards import Shard
 from restore.batch.stream import Outcome, Status
 from restore.errors import UsageError
 from restore.files import write_atomically

@@ -1,23 +1,24 @@
 """The plan of a batch: every output name and every refusal is known before work starts."""
 
 import os
-import re
-import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
 from restore.batch.kinds import PICTURES, FileKind
+from restore.batch.names import Place, place_in_folder, place_of_file
+from restore.batch.refusals import refuse_collisions, refuse_inputs_as_outputs
+from restore.batch.shards import Shard
 from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError
-from restore.files import check_name, identity_of
-from restore.image.codecs import CODECS, ImageFormat, format_of_suffix
+from restore.files import check_name
+from restore.image.codecs import ImageFormat
 
-__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "Shard", "make_plan", "parse_shard"]
+__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "make_plan"]
 
 
 class Existing(StrEnum):
@@ -89,27 +90,6 @@ class BatchPlan:
         return sorted({path.parent for item in self.items for path in item.outputs})
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Part ``index`` (from 1) of ``count`` parts of a plan."""
-
-    index: int
-    count: int
-
-
-def parse_shard(text: str) -> Shard:
-    """Return the shard that ``I/N`` stands for.
-
-    Raises:
-        UsageError: not two whole numbers with 1 <= I <= N.
-    """
-    if re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", text):
-        index, count = map(int, text.split("/"))
-        if 1 <= index <= count:
-            return Shard(index, count)
-    raise UsageError(f"shard {text[:40]}: give I/N with 1 <= I <= N, as in 2/8")
-
-
 @dataclass(frozen=True, kw_only=True)
 class PlanRequest:
     """The arguments of ``make_plan``.
@@ -164,9 +144,9 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     into_folder = _is_folder(request.inputs, request.output)
     search, twins = _found(request, into_folder)
     if into_folder:
-        items = [_item_in_folder(one, request) for one in search.found]
+        items = [_item(one, place_in_folder(one, request)) for one in search.found]
     else:
-        items = [_item_of_file(search.found, request)] if search.found else []
+        items = [_item(one, place_of_file(search.found, request)) for one in search.found[:1]]
     if request.compare:
         names = {item.destination for item in items if item.destination}
         stems = Counter(name.with_suffix("") for name in names)
@@ -178,8 +158,8 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     items = sorted(items, key=lambda item: (str(item.destination), str(item.source)))
     for path in (path for item in items for path in item.outputs):
         check_name(path)
-    _refuse_collisions(items)
-    _refuse_inputs_as_outputs(items)
+    refuse_collisions(items)
+    refuse_inputs_as_outputs(items)
     if request.shard:
         items = items[request.shard.index - 1 :: request.shard.count]
     sources = {item.source for item in items}
@@ -238,61 +218,9 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
     return folder
 
 
-def _item_in_folder(found: Found, request: PlanRequest) -> Item:
-    kind = request.kind.of(found.source)
-    _check_format(found, request.format, kind)
-    image_format = request.format or kind.default_format
-    if found.source is None and image_format is None:
-        raise UsageError("standard input into a folder needs --format to know its name")
-    name, suffix = found.relative, found.relative.suffix
-    known = format_of_suffix(suffix)
-    if image_format is None and known is not None and known not in kind.written:
-        image_format = ImageFormat.PNG  # a format that is read but not written, such as BMP
-    if image_format is not None and (request.one_suffix or known is not image_format):
-        if known is not None or suffix.lower() in kind.suffixes:
-            name = name.with_suffix("")
-        name = PurePath(f"{name}{kind.written[image_format]}")
-    return Item(source=found.source, destination=Path(request.output) / name, format=image_format)
-
-
-def _item_of_file(found: Sequence[Found], request: PlanRequest) -> Item:
-    image_format, output, written = request.format, request.output, request.kind.written
-    kind = request.kind.of(found[0].source)
-    if output == STANDARD_STREAM:
-        if len(found) != 1:
-            raise UsageError(f"standard output takes one picture, not {len(found)}")
-        _check_format(found[0], image_format, kind)
-        if image_format is None:
-            raise UsageError("an image on standard output needs --format")
-        return Item(source=found[0].source, destination=None, format=image_format)
-    path = Path(output)
-    by_suffix = format_of_suffix(path.suffix)
-    if image_format is None and by_suffix not in written:
-        kinds = ", ".join(written.values())
-        raise UsageError(
-            f"{output}: for a folder write {output}/; for a file end it with one of {kinds}, "
-            "or give --format"
-        )
-    fits = (
-        by_suffix is None or image_format is None or path.suffix.lower() in _suffixes(image_format)
-    )
-    if not fits:
-        raise UsageError(f"{output}: its suffix and --format {image_format} contradict each other")
-    _check_format(found[0], image_format or by_suffix, kind)
-    return Item(source=found[0].source, destination=path, format=image_format or by_suffix)
-
-
-def _suffixes(image_format: ImageFormat) -> Collection[str]:
-    return CODECS[image_format].suffixes
-
-
-def _check_format(found: Found, image_format: ImageFormat | None, kind: FileKind[Any, Any]) -> None:
-    """Refuse a format that is written of other kinds of inputs only."""
-    if image_format is not None and image_format not in kind.written:
-        raise UsageError(
-            f"{found.source}: {image_format.upper()} is not written of {kind.noun}; use one of "
-            f"{', '.join(kind.written)}"
-        )
+def _item(found: Found, place: Place) -> Item:
+    destination, image_format = place
+    return Item(source=found.source, destination=destination, format=image_format)
 
 
 def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:
@@ -316,42 +244,6 @@ def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
         for kind, ending in kinds.items()
     )
     return replace(item, beside=tuple(beside))
-
-
-def _refuse_collisions(items: Iterable[Item]) -> None:
-    folds: dict[Path, bool] = {}
-    taken: dict[str, Item] = {}
-    for item in items:
-        for path in item.outputs:
-            if path.parent not in folds:
-                folds[path.parent] = _ignores_case(path.parent)
-            key = os.path.abspath(path)  # not resolve(), which would follow links
-            if folds[path.parent]:
-                key = unicodedata.normalize("NFC", key).casefold()
-            other = taken.setdefault(key, item)
-            if other is not item:
-                raise UsageError(
-                    f"{other.source_name} and {item.source_name} would both be written to {path}"
-                )
-
-
-def _ignores_case(folder: Path) -> bool:
-    """Find out from names that exist whether the file system of ``folder`` ignores case."""
-    for known in (folder, *folder.absolute().parents):
-        swapped = known.with_name(known.name.swapcase()) if known.name else known
-        if swapped != known and os.path.exists(known):
-            return os.path.exists(swapped) and swapped.samefile(known)
-    return False
-
-
-def _refuse_inputs_as_outputs(items: Sequence[Item]) -> None:
-    """Compare by device and inode, so that no link, hard or symbolic, hides an input."""
-    read = (path for item in items if item.source for path in (item.source, *item.also))
-    sources = {identity: path for path in read if (identity := identity_of(path))}
-    for path in (path for item in items for path in item.outputs):
-        source = sources.get(identity) if (identity := identity_of(path)) else None
-        if source is not None:
-            raise UsageError(f"{path}: is the input {source}; choose another output")
 
 
 def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]:

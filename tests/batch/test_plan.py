@@ -6,14 +6,8 @@ from typing import Any
 
 import pytest
 
-from restore.batch.plan import (
-    BatchPlan,
-    Existing,
-    PlanRequest,
-    Shard,
-    make_plan,
-    parse_shard,
-)
+from restore.batch.plan import BatchPlan, Existing, PlanRequest, make_plan
+from restore.batch.shards import Shard
 from restore.errors import UsageError
 from restore.image.codecs import ImageFormat
 
@@ -189,7 +183,7 @@ def test_names_that_differ_in_case_collide_only_where_the_file_system_ignores_ca
     expected = 1 if Path("X").exists() else 2
     if expected == 2:
         assert len(planned(["x", "y"], "out").items) == 2
-    monkeypatch.setattr("restore.batch.plan._ignores_case", lambda _folder: True)
+    monkeypatch.setattr("restore.batch.refusals._ignores_case", lambda _folder: True)
     with pytest.raises(UsageError, match="both be written"):
         planned(["x", "y"], "out")
 
@@ -304,18 +298,6 @@ def test_a_shard_does_not_mind_what_another_has_written() -> None:
     touch("in/a.png", "in/b.png", "out/a.png")
     assert ways(planned(["in"], "out", shard=Shard(2, 2))) == [("in/b.png", "out/b.png")]
     assert planned(["in/a.png"], "elsewhere/", shard=Shard(2, 2)).items == ()
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3", "1.5/2", "1/" + "9" * 5000]
-)
-def test_nonsense_is_no_shard(text: str) -> None:
-    with pytest.raises(UsageError, match="I/N"):
-        parse_shard(text)
-
-
-def test_a_shard_is_read() -> None:
-    assert parse_shard("2/8") == Shard(2, 8)
 
 
 def test_the_order_of_the_inputs_does_not_matter() -> None:

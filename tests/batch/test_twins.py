@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from restore.batch.kinds import PICTURES_AND_RAW, RAW_FILES
-from restore.batch.plan import BatchPlan, PlanRequest, Shard, make_plan
+from restore.batch.plan import BatchPlan, PlanRequest, make_plan
+from restore.batch.shards import Shard
 from restore.batch.twins import Twins
 from restore.errors import UsageError
 from restore.image.codecs import ImageFormat

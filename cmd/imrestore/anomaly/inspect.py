@@ -101,7 +101,8 @@ def _inspect(
     from restore.anomaly.files import inspection_plan, prepare_result_folders
     from restore.anomaly.results import Results
     from restore.anomaly.verdict import REJECTED
-    from restore.batch.plan import Existing, parse_shard
+    from restore.batch.plan import Existing
+    from restore.batch.shards import parse_shard
     from restore.errors import UsageError
 
     inputs = files.inputs or ([str(line.watch)] if line.watch else [])

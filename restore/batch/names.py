@@ -1,0 +1,87 @@
+"""The names and formats of results."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from restore.batch.inputs import STANDARD_STREAM, Found
+from restore.batch.kinds import FileKind
+from restore.errors import UsageError
+from restore.image.codecs import CODECS, ImageFormat, format_of_suffix
+
+if TYPE_CHECKING:
+    from restore.batch.plan import PlanRequest
+
+__all__ = ["Place", "place_in_folder", "place_of_file"]
+
+Place = tuple[Path | None, ImageFormat | None]
+"""Where a result goes, and the container to write; None for standard output, and for the input's
+own container."""
+
+
+def place_in_folder(found: Found, request: "PlanRequest") -> Place:
+    """Return where the result of one input goes in the output folder.
+
+    Raises:
+        UsageError: its format is not written of such an input, or cannot be told.
+    """
+    kind = request.kind.of(found.source)
+    _check_format(found, request.format, kind)
+    image_format = request.format or kind.default_format
+    if found.source is None and image_format is None:
+        raise UsageError("standard input into a folder needs --format to know its name")
+    name, suffix = found.relative, found.relative.suffix
+    known = format_of_suffix(suffix)
+    if image_format is None and known is not None and known not in kind.written:
+        image_format = ImageFormat.PNG  # a format that is read but not written, such as BMP
+    if image_format is not None and (request.one_suffix or known is not image_format):
+        if known is not None or suffix.lower() in kind.suffixes:
+            name = name.with_suffix("")
+        name = PurePath(f"{name}{kind.written[image_format]}")
+    return Path(request.output) / name, image_format
+
+
+def place_of_file(found: Sequence[Found], request: "PlanRequest") -> Place:
+    """Return where the result of the only input goes: a file, or None for standard output.
+
+    Raises:
+        UsageError: there are several inputs, or the format is unknown, not written of such an
+            input, or another than that of the file's suffix.
+    """
+    image_format, output, written = request.format, request.output, request.kind.written
+    kind = request.kind.of(found[0].source)
+    if output == STANDARD_STREAM:
+        if len(found) != 1:
+            raise UsageError(f"standard output takes one picture, not {len(found)}")
+        _check_format(found[0], image_format, kind)
+        if image_format is None:
+            raise UsageError("an image on standard output needs --format")
+        return None, image_format
+    path = Path(output)
+    by_suffix = format_of_suffix(path.suffix)
+    if image_format is None and by_suffix not in written:
+        kinds = ", ".join(written.values())
+        raise UsageError(
+            f"{output}: for a folder write {output}/; for a file end it with one of {kinds}, "
+            "or give --format"
+        )
+    fits = (
+        by_suffix is None or image_format is None or path.suffix.lower() in _suffixes(image_format)
+    )
+    if not fits:
+        raise UsageError(f"{output}: its suffix and --format {image_format} contradict each other")
+    _check_format(found[0], image_format or by_suffix, kind)
+    return path, image_format or by_suffix
+
+
+def _suffixes(image_format: ImageFormat) -> Collection[str]:
+    return CODECS[image_format].suffixes
+
+
+def _check_format(found: Found, image_format: ImageFormat | None, kind: FileKind[Any, Any]) -> None:
+    """Refuse a format that is written of other kinds of inputs only."""
+    if image_format is not None and image_format not in kind.written:
+        raise UsageError(
+            f"{found.source}: {image_format.upper()} is not written of {kind.noun}; use one of "
+            f"{', '.join(kind.written)}"
+        )
