@@ -11,6 +11,7 @@ import typer
 
 from imrestore.exits import ExitCode, noted_signals
 from imrestore.options import FileOptions, RunOptions, exclusive
+from imrestore.output import say
 from imrestore.report import Describe, Report, print_plan
 
 if TYPE_CHECKING:
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from restore.batch.out_of_core import OutOfCoreResult
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan, Existing, Item
+    from restore.batch.shards import Shard
     from restore.batch.stream import Outcome, Stages
 
-__all__ = ["Work", "existing_of", "pictures", "report_on", "run", "work_through"]
+__all__ = ["Work", "existing_of", "pictures", "report_on", "run", "shard_of", "work_through"]
 
 _GRACE_S = 1.0
 
@@ -108,7 +110,6 @@ def _plan(
     exclusive(options, ("quiet", "verbose"))
     from restore.batch.inputs import STANDARD_STREAM
     from restore.batch.plan import PlanRequest, make_plan
-    from restore.batch.shards import parse_shard
     from restore.batch.twins import Twins
     from restore.errors import UsageError
     from restore.image.codecs import ImageFormat
@@ -127,7 +128,7 @@ def _plan(
         compare=options.compare,
         beside=beside,
         existing=existing_of(options),
-        shard=parse_shard(options.shard) if options.shard else None,
+        shard=shard_of(options),
         twins=Twins(twins),
         only=only,
         also_read=also_read or {},
@@ -144,6 +145,18 @@ def _plan(
 
         check_page(options.report, plan, existing_of(options))
     return plan
+
+
+def shard_of(options: RunOptions) -> "Shard | None":
+    """Return which part of the work is done; None for all of it."""
+    from restore.batch.shards import FROM_ENVIRONMENT, parse_shard, shard_of_environment
+
+    if options.shard != FROM_ENVIRONMENT:
+        return parse_shard(options.shard) if options.shard else None
+    shard, variable = shard_of_environment(os.environ)
+    if not options.quiet:
+        say(f"shard {shard.index}/{shard.count}, as {variable} says")
+    return shard
 
 
 def existing_of(options: RunOptions) -> "Existing":

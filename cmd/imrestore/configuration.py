@@ -15,7 +15,7 @@ __all__ = ["FILE_NAME", "OTHER_VARIABLES", "Default", "chosen_defaults", "load_d
 
 FILE_NAME = "imrestore.toml"
 PRESET_VARIABLE = "IMRESTORE_PRESET"
-OTHER_VARIABLES = (PRESET_VARIABLE, "IMRESTORE_ENGINE")
+OTHER_VARIABLES = (PRESET_VARIABLE, "IMRESTORE_ENGINE", "IMRESTORE_SHARD_COUNT")
 """Variables that are no defaults of options."""
 
 _PREFIX = "IMRESTORE_"

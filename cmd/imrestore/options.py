@@ -102,8 +102,9 @@ class RunOptions:
     shard: Annotated[
         str | None,
         typer.Option(
-            metavar="I/N",
-            help="Do only part I of N of the work, for N machines; I from 1 to N.",
+            metavar="I/N|env",
+            help="Do only part I of N of the work, for N machines; I from 1 to N. env takes the "
+            "part from the variables of a Slurm job array, a Kubernetes Indexed Job or AWS Batch.",
             show_default="everything",
         ),
     ] = None

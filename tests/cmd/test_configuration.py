@@ -229,3 +229,17 @@ def test_every_variable_of_the_project_is_known() -> None:
         for name in re.findall(r'"(IMRESTORE_[A-Z_]+)"', path.read_text())
     }
     assert {name for name in found if not name.endswith("_")} == set(OTHER_VARIABLES)
+
+
+def test_a_shard_comes_from_the_job_array(
+    run: Run, photo: Photo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        photo(f"in/{name}.png")
+    monkeypatch.setenv("IMRESTORE_SHARD", "env")
+    assert "this is no job of an array" in run("denoise", "in", "-o", "out", "--dry-run").err
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "1")
+    monkeypatch.setenv("IMRESTORE_SHARD_COUNT", "3")
+    ended = run("denoise", "in", "-o", "out", "--dry-run")
+    assert ended.out == "in/b.png -> out/b.png\n"
+    assert "shard 2/3, as JOB_COMPLETION_INDEX says" in ended.err

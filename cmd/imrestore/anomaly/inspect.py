@@ -102,7 +102,6 @@ def _inspect(
     from restore.anomaly.results import Results
     from restore.anomaly.verdict import REJECTED
     from restore.batch.plan import Existing
-    from restore.batch.shards import parse_shard
     from restore.errors import UsageError
 
     inputs = files.inputs or ([str(line.watch)] if line.watch else [])
@@ -111,7 +110,7 @@ def _inspect(
     _check_output(files.output)
     followers, aside = line.followers(), _aside(line, inputs, files)
     existing = Existing.SKIP if line.watch else batch.existing_of(files)
-    shard = parse_shard(files.shard) if files.shard else None
+    shard = batch.shard_of(files)
     results = Results(files.output, shard)
     results.refuse_to_replace(existing)
     kept = results.recorded() if existing is Existing.SKIP else []
