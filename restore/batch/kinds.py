@@ -8,7 +8,6 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.engine.cache import scratch_folder
 from restore.errors import CameraRaw, InputError, OutputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import (
@@ -26,6 +25,7 @@ from restore.image.linear_dng import is_linear_dng, read_linear_dng
 from restore.image.picture import Picture
 from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
 from restore.image.raw_picture import RawPicture
+from restore.scratch import scratch_folder
 
 __all__ = [
     "PICTURES",

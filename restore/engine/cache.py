@@ -1,4 +1,4 @@
-"""Networks in OpenVINO's format, kept in the user's cache folder; temporary folders.
+"""Networks in OpenVINO's format, kept in the user's cache folder.
 
 An entry is code that will run: only files that this user wrote are opened, in a folder that only
 this user may enter.
@@ -7,23 +7,20 @@ this user may enter.
 import hashlib
 import json
 import os
-import shutil
 import stat
 import struct
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 from restore.engine.lane import Traits
 from restore.errors import OutputError
 from restore.files import remove_stale_parts, write_atomically
+from restore.scratch import is_own
 
-__all__ = ["ExportedNetwork", "cache_folder", "load_network", "scratch_folder", "store_network"]
+__all__ = ["ExportedNetwork", "cache_folder", "load_network", "store_network"]
 
 _SUFFIX = ".network"
 _MOST_ENTRIES = 32
@@ -117,10 +114,6 @@ def _is_count(value: Any, field: str) -> bool:
     return type(value) is int and value >= (0 if field == "halo" else 1)
 
 
-def _is_own(status: os.stat_result) -> bool:
-    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-
-
 def _make_private(folder: Path) -> None:
     """Let nobody else into the cache folder.
 
@@ -129,7 +122,7 @@ def _make_private(folder: Path) -> None:
         OSError: there is none.
     """
     status = folder.stat()
-    if not _is_own(status):
+    if not is_own(status):
         raise ValueError("belongs to another user")
     if os.name == "posix" and stat.S_IMODE(status.st_mode) != _PRIVATE:
         folder.chmod(_PRIVATE)
@@ -141,67 +134,10 @@ def _own_bytes(path: Path) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with open(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or not _is_own(status):
+        if not stat.S_ISREG(status.st_mode) or not is_own(status):
             raise ValueError("not a file of this user")
         if status.st_size > _LARGEST_ENTRY:
             raise ValueError("too large")
         with suppress(OSError):
             os.utime(path)  # so that entries in use are not evicted
         return file.read()
-
-
-_SCRATCH = "imrestore-"
-_LOCK = "in-use"
-_ABANDONED_AFTER_S = 3600.0
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Make a temporary folder, and remove those that killed processes left.
-
-    Raises:
-        OutputError: it cannot be made, or the block cannot write there.
-    """
-    try:
-        _remove_abandoned(Path(gettempdir()))
-        with TemporaryDirectory(prefix=_SCRATCH) as name, open(Path(name, "lock"), "wb") as lock:
-            _try_to_lock(lock.fileno())
-            if os.name == "posix":  # under its name it is locked from the beginning
-                os.rename(lock.name, Path(name, _LOCK))
-            yield Path(name)
-    except OSError as error:
-        raise OutputError(
-            f"{error.filename or 'the temporary folder'}: cannot be written: "
-            f"{error.strerror or error}; let TMPDIR name a folder with room"
-        ) from error
-
-
-def _remove_abandoned(base: Path) -> None:
-    for folder in base.glob(f"{_SCRATCH}*"):
-        with suppress(OSError):
-            status = folder.lstat()
-            if stat.S_ISDIR(status.st_mode) and _is_own(status) and _is_abandoned(folder, status):
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_abandoned(folder: Path, status: os.stat_result) -> bool:
-    """Whether no living process holds the folder's lock; without locks, whether it is old."""
-    try:
-        with open(folder / _LOCK, "r+b") as lock:
-            is_free = _try_to_lock(lock.fileno())
-    except OSError:
-        is_free = None
-    return status.st_mtime < time.time() - _ABANDONED_AFTER_S if is_free is None else is_free
-
-
-def _try_to_lock(descriptor: int) -> bool | None:
-    """Take the lock of a file, for as long as it is open; None where there are no such locks."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

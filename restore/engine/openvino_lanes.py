@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.engine.cache import ExportedNetwork, load_network, scratch_folder, store_network
+from restore.engine.cache import ExportedNetwork, load_network, store_network
 from restore.engine.lane import Model, TileTooLarge, Traits, is_out_of_memory, traits_of
 from restore.engine.placement import Placement, choose_precision
+from restore.scratch import scratch_folder
 
 __all__ = [
     "OpenVinoLane",

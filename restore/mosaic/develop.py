@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.engine.cache import scratch_folder
 from restore.errors import InputError, OutputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
@@ -23,6 +22,7 @@ from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, upright_plane
 from restore.image.raw import Look, develop_raw
 from restore.image.raw_picture import RawPicture, normalised
+from restore.scratch import scratch_folder
 
 __all__ = ["developed", "encoded_mosaic", "unclipped_colours"]
 

@@ -8,8 +8,8 @@ import pytest
 
 from restore.batch import kinds
 from restore.batch.kinds import RAW_FILES
-from restore.engine.cache import scratch_folder
 from restore.errors import InputError
+from restore.scratch import scratch_folder
 
 
 @pytest.mark.skipif(os.name != "posix", reason="there are no locks")
