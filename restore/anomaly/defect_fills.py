@@ -10,9 +10,14 @@ from torch.nn import functional as F
 from restore.anomaly.perlin import Dice, fractal, perlin
 
 __all__ = [
-    "Site", "dark", "displaced", "light", "relief", "shaded", "smeared", "streaked", "texture",
-    "transplanted",
+    "Site", "dark", "displaced", "grafted", "grown", "light", "material", "relief", "shaded",
+    "smeared", "streaked", "texture", "tinged", "transplanted", "warped",
 ]  # fmt: skip
+
+
+_PLACES = 4
+"""Places of which the most different one gives its level."""
+_MOST_GROWTH_PX = 6
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,102 @@ def shaded(site: Site, dice: Dice) -> Tensor:
     return site.level * gain + (site.part - site.level) * dice.spread(0.3, 3)
 
 
+def tinged(site: Site, dice: Dice) -> Tensor:
+    """Return the part under slightly other light."""
+    gain = dice.spread(0.6, 0.93) if dice.chance(0.5) else dice.spread(1.07, 1.6)
+    return site.level * gain + (site.part - site.level) * dice.spread(0.6, 1.7)
+
+
+def material(site: Site, dice: Dice) -> Tensor:
+    """Return the level of another place of the part: too much or too little of its material."""
+    _, height, width = site.part.shape
+    levels = []
+    for _ in range(1 if dice.chance(0.25) else _PLACES):
+        y, x = dice.below(height), dice.below(width)
+        around = site.part[:, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        levels.append(around.mean(dim=(1, 2), keepdim=True))
+    differences = [float((level - site.level).abs().sum()) for level in levels]
+    level = levels[differences.index(max(differences))]
+    if dice.chance(0.5):
+        return level.expand_as(site.part)
+    return level + (site.part - site.level) * dice.uniform(0, 0.5)
+
+
+def grown(site: Site, dice: Dice) -> Tensor:
+    """Return the part with its bright or its dark places grown by some pixels."""
+    sign = 1 if dice.chance(0.5) else -1
+    grown = sign * site.part[None]
+    for _ in range(1 + dice.below(_MOST_GROWTH_PX)):
+        # A square and a cross in turn would be an octagon; crosses alone keep edges where they are
+        # bent, and take half of the time.
+        grown = torch.maximum(
+            F.max_pool2d(grown, (3, 1), stride=1, padding=(1, 0)),
+            F.max_pool2d(grown, (1, 3), stride=1, padding=(0, 1)),
+        )
+    return sign * grown[0]
+
+
+def warped(site: Site, dice: Dice) -> Tensor:
+    """Return the part bent: every place shows one some pixels away."""
+    _, height, width = site.part.shape
+    cell = dice.spread(6, 60)
+    reach = dice.spread(1.5, min(12.0, cell))
+    rows = torch.arange(height, device=dice.device)[:, None]
+    columns = torch.arange(width, device=dice.device)[None, :]
+    moved = [reach * perlin(height, width, dice, cell=(cell, cell)) for _ in range(2)]
+    if dice.chance(0.5):
+        # Nearest neighbours: interpolated edges would give away where a part with sharp ones bends.
+        y = (rows + moved[0]).round().long().clamp(0, height - 1)
+        x = (columns + moved[1]).round().long().clamp(0, width - 1)
+        return site.part[:, y, x]
+    grid = torch.stack(
+        [
+            (2 * (columns + moved[1]) + 1) / width - 1,
+            (2 * (rows + moved[0]) + 1) / height - 1,
+        ],
+        dim=-1,
+    )
+    return F.grid_sample(
+        site.part[None], grid[None], padding_mode="reflection", align_corners=False
+    )[0]
+
+
+def grafted(site: Site, dice: Dice) -> Tensor:
+    """Return another part, or another place of this one, blended in without a seam.
+
+    Poisson blending (Perez et al., SIGGRAPH 2003) keeps the gradients of the graft and fades the
+    difference at its border inwards. The membrane that does so is approximated by a convolution
+    (Farbman et al., "Convolution Pyramids", SIGGRAPH Asia 2011), exact enough for a defect.
+    """
+    _, height, width = site.part.shape
+    graft = site.other
+    if dice.chance(0.5):
+        shifts = (round(height * dice.uniform(0.1, 0.9)), round(width * dice.uniform(0.1, 0.9)))
+        graft = torch.roll(site.part, shifts, (1, 2))
+    graft = _turned(graft, dice)
+    inside = (site.shape > 0).float()[None]
+    border = F.max_pool2d(inside, 5, stride=1, padding=2) - inside
+    return graft + _membrane(site.part - graft, border)
+
+
+def _membrane(values: Tensor, border: Tensor) -> Tensor:
+    """Return values ``(C, H, W)`` where ``border`` ``(1, H, W)`` is 1, interpolated elsewhere."""
+    height, width = values.shape[1:]
+    size = (2 * height, 2 * width)
+    down = torch.arange(size[0], device=values.device)
+    across = torch.arange(size[1], device=values.device)
+    squares = [
+        torch.minimum(place, side - place).square()
+        for place, side in ((down, size[0]), (across, size[1]))
+    ]
+    kernel = (1.0 + squares[0][:, None] + squares[1]) ** -1.5
+    spectrum = torch.fft.rfft2(kernel)
+    stacked = torch.cat([values * border, border])
+    spread = torch.fft.irfft2(torch.fft.rfft2(stacked, s=size) * spectrum, s=size)
+    spread = spread[:, :height, :width]
+    return spread[:-1] / spread[-1:].clamp_min(1e-6)
+
+
 def streaked(site: Site, dice: Dice) -> Tensor:
     """Return the part with streaks along one of its sides: other grinding, other grain."""
     _, height, width = site.part.shape
@@ -72,14 +173,14 @@ def streaked(site: Site, dice: Dice) -> Tensor:
 def smeared(site: Site, dice: Dice) -> Tensor:
     """Return the part blurred, equally in all directions or along one of its sides."""
     reach, sides = 1 + dice.below(10), dice.below(3)
-    high, wide = (reach if sides != 1 else 0), (reach if sides != 2 else 0)
-    return F.avg_pool2d(
-        site.part[None],
-        (2 * high + 1, 2 * wide + 1),
-        stride=1,
-        padding=(high, wide),
-        count_include_pad=False,
-    )[0]
+    smeared = site.part[None]
+    for axis, window in ((1, (2 * reach + 1, 1)), (2, (1, 2 * reach + 1))):
+        if sides != axis:
+            padding = (window[0] // 2, window[1] // 2)
+            smeared = F.avg_pool2d(
+                smeared, window, stride=1, padding=padding, count_include_pad=False
+            )
+    return smeared[0]
 
 
 def texture(site: Site, dice: Dice) -> Tensor:

@@ -31,6 +31,9 @@ _LARGEST_SHARE = 0.5
 _LEAST_STEPS, _LEAST_STEPS_LARGE = 2.0, 0.5
 _USUAL = 0.9
 """Quantile of the part's own differences that a defect must exceed, ``_LEAST_STEPS`` times."""
+_MOST_ABOVE_MEDIAN = 4.0
+"""Above so many times the median, that quantile tells of a part's edges, not of its grain."""
+_SAMPLED_PX = 3
 _LEAST_VARIATION = 1 / 255
 _GLANCE_PX, _APART_PX = 5, 10
 _TRIES = 8
@@ -44,11 +47,20 @@ class DefectKind:
         shape: function that returns the signed distance in pixels.
         looks: fills with their relative probabilities.
         soft: half of the largest width in pixels over which its edge may fade.
+        sharp: smallest such width.
+        is_opaque: whether nothing of the part shows through.
+        is_trimmed: whether the defect is only where its shape changes the part, as where a bridge
+            of copper crosses what is copper already.
+        faintness: factor on how much it must differ from the part.
     """
 
     shape: Shape
     looks: Mapping[Fill, float]
     soft: float = 2.0
+    sharp: float = 0.5
+    is_opaque: bool = False
+    is_trimmed: bool = False
+    faintness: float = 1.0
 
 
 KINDS: Mapping[str, DefectKind] = {
@@ -84,6 +96,21 @@ KINDS: Mapping[str, DefectKind] = {
             fills.dark: 1, fills.light: 1, fills.relief: 1,
         },
         soft=1.5,
+    ),
+    "crack": DefectKind(
+        shapes.crack,
+        {fills.dark: 6, fills.light: 1.5, fills.relief: 1},
+        soft=1.0, faintness=0.6,
+    ),
+    "piece": DefectKind(
+        shapes.piece, {fills.material: 1}, sharp=0.02, is_opaque=True, is_trimmed=True
+    ),
+    "form": DefectKind(
+        shapes.piece, {fills.grown: 1, fills.warped: 1}, sharp=0.02, is_opaque=True, is_trimmed=True
+    ),
+    "graft": DefectKind(shapes.stain, {fills.grafted: 1}, soft=4.0, is_opaque=True, faintness=2.0),
+    "tinge": DefectKind(
+        shapes.stain, {fills.tinged: 3, fills.streaked: 1}, sharp=2.0, soft=30.0
     ),
 }  # fmt: skip
 """Kinds of defects by name, all equally likely."""
@@ -150,8 +177,9 @@ def make_visible_defect(
         tries: maximum number of tries, at least 1.
         inside: as for ``make_defect``.
     """
+    seen = _Seen.of(part)
     for _ in range(tries):
-        picture, mask = make_defect(part, good[dice.below(len(good))], kind, dice, inside)
+        picture, mask = _made(seen, good[dice.below(len(good))], kind, dice, inside)
         if mask.any():
             break
     return picture, mask
@@ -175,22 +203,39 @@ def make_defect(
     Returns:
         ``(C, H, W)`` in [0, 1] and ``(1, H, W)`` of 0 and 1.
     """
+    return _made(_Seen.of(part), other, kind, dice, inside)
+
+
+def _made(
+    seen: "_Seen", other: Tensor, kind: DefectKind, dice: Dice, inside: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    part = seen.picture
     _, height, width = part.shape
     distance = kind.shape(height, width, dice)
-    softness = dice.spread(0.5, 2 * kind.soft)
+    softness = dice.spread(kind.sharp, 2 * kind.soft)
     shape = _faded(0.5 + distance / softness)
     if inside is not None:
         shape = shape * inside
     mask = shape > _LEAST_OPACITY
-    count = mask.sum().clamp_min(1)
+    count = int(mask.sum())
+    nothing = part, torch.zeros_like(part[:1])
+    if not 0 < count <= _LARGEST_SHARE * height * width:
+        return nothing
     level = (part * mask).sum(dim=(1, 2), keepdim=True) / count
     fill = dice.choice(dict(kind.looks))(Site(part, other, shape, level), dice)
-    opacity = shape * dice.uniform(0.35, 1)
+    opacity = shape if kind.is_opaque else shape * dice.uniform(0.35, 1)
     defective = (part + opacity * (fill - part)).clamp(0, 1)
-    visible = (mask & _looks_different(defective, part, _steps_for(int(count)))).sum()
-    is_seen = visible >= max(_LEAST_PIXELS, _LEAST_SEEN * int(count))
-    if not is_seen or mask.float().mean() > _LARGEST_SHARE:
-        return part, torch.zeros_like(part[:1])
+    steps = _LEAST_STEPS if kind.is_trimmed else _steps_for(count)
+    visible = mask & seen.looks_different(defective, kind.faintness * steps)
+    visible_count = int(visible.sum())
+    if kind.is_trimmed:
+        mask = visible
+        defective = torch.where(mask, defective, part)
+        least = _LEAST_PIXELS
+    else:
+        least = max(_LEAST_PIXELS, _LEAST_SEEN * count)
+    if visible_count < least:
+        return nothing
     return defective, mask[None].to(part.dtype)
 
 
@@ -210,30 +255,59 @@ def _steps_for(pixels: int) -> float:
     return min(_LEAST_STEPS, max(_LEAST_STEPS_LARGE, _LEAST_STEPS / math.sqrt(side)))
 
 
-def _looks_different(first: Tensor, second: Tensor, steps: float) -> Tensor:
-    """Return where level or contrast differ by ``steps`` times the part's variation, ``(H, W)``.
+@dataclass(frozen=True)
+class _Seen:
+    """What the eye sees of a part at a glance.
 
-    Other grain of the same kind is invisible, and so is a faint stain on a mottled part.
+    Attributes:
+        picture: ``(C, H, W)`` in [0, 1].
+        glances: Its level and contrast around every pixel, ``(C, H, W)`` each.
+        variations: How much each differs between places some pixels apart, ``(C, 1, 1)``.
     """
-    change = torch.zeros_like(second[:1])
-    for seen, usual in zip(_level_and_contrast(first), _level_and_contrast(second), strict=True):
-        step = steps * _variation(usual)
-        change = torch.maximum(change, ((seen - usual).abs() / step).amax(dim=0, keepdim=True))
-    return change[0] > 1
+
+    picture: Tensor
+    glances: tuple[Tensor, Tensor]
+    variations: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, picture: Tensor) -> "_Seen":
+        """Look at a part."""
+        level, contrast = _level_and_contrast(picture)
+        return cls(picture, (level, contrast), (_variation(level), _variation(contrast)))
+
+    def looks_different(self, other: Tensor, steps: float) -> Tensor:
+        """Return where level or contrast differ by ``steps`` times the part's variation, (H, W).
+
+        Other grain of the same kind is invisible, and so is a faint stain on a mottled part.
+        """
+        change = torch.zeros_like(other[:1])
+        for glance, own, variation in zip(
+            _level_and_contrast(other), self.glances, self.variations, strict=True
+        ):
+            changes = (glance - own).abs() / (steps * variation)
+            change = torch.maximum(change, changes.amax(dim=0, keepdim=True))
+        return change[0] > 1
 
 
 def _level_and_contrast(picture: Tensor) -> tuple[Tensor, Tensor]:
-    mean, square = (
-        F.avg_pool2d(values, _GLANCE_PX, stride=1, padding=_GLANCE_PX // 2, count_include_pad=False)
-        for values in (picture, picture * picture)
-    )
+    means = torch.cat([picture, picture * picture])
+    for window in ((_GLANCE_PX, 1), (1, _GLANCE_PX)):
+        means = F.avg_pool2d(
+            means,
+            window,
+            stride=1,
+            padding=(window[0] // 2, window[1] // 2),
+            count_include_pad=False,
+        )
+    mean, square = means.chunk(2)
     return mean, (square - mean * mean).clamp_min(0).sqrt()
 
 
 def _variation(values: Tensor) -> Tensor:
     """Return how much values differ between places some pixels apart, ``(C, 1, 1)``.
 
-    A quantile: stains that good parts have too raise it, the few edges of a part hardly do.
+    A quantile: stains that good parts have too raise it, the few edges of a part hardly do. Where
+    a part is flat but for many edges, as a circuit is, it follows the median.
     """
     steps = []
     for axis in (1, 2):
@@ -243,9 +317,12 @@ def _variation(values: Tensor) -> Tensor:
                 values.narrow(axis, apart, values.shape[axis] - apart),
                 values.narrow(axis, 0, values.shape[axis] - apart),
             )
-            steps.append((ahead - behind).abs().flatten(1))
+            changes = (ahead - behind)[:, ::_SAMPLED_PX, ::_SAMPLED_PX]
+            steps.append(changes.abs().flatten(1))
     if not steps:
         return values.new_full((len(values), 1, 1), _LEAST_VARIATION)
-    every = torch.cat(steps, dim=1)
-    usual = every.kthvalue(max(1, int(_USUAL * every.shape[1])), dim=1).values
+    every = torch.cat(steps, dim=1).sort(dim=1).values
+    usual = every[:, max(0, int(_USUAL * every.shape[1]) - 1)]
+    median = every[:, (every.shape[1] - 1) // 2]
+    usual = torch.minimum(usual, _MOST_ABOVE_MEDIAN * median)
     return usual[:, None, None].clamp_min(_LEAST_VARIATION)

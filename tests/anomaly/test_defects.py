@@ -21,7 +21,7 @@ def test_a_defect_changes_the_part_where_its_mask_says(kind: str, channels: int)
     """And next to nowhere else: what is left beyond is the fading of its edge."""
     draw, good = dice(), parts(2, channels)
     made = 0
-    for _ in range(12):
+    for _ in range(24):
         picture, mask = make_defect(good[0], good[1], KINDS[kind], draw)
         change = (picture - good[0]).abs().amax(dim=0)
         assert picture.min() >= 0
