@@ -24,10 +24,11 @@ __all__ = ["CAPTURES_PROTOCOL", "CaptureResult", "capture_scenes", "evaluate_cap
 CAPTURES_PROTOCOL = (
     "each folder holds wPSF_0_stop.png, the capture through the element, and a bracket without it, "
     "woutPSF_X_stop.png with X in stops relative to the capture, all linear; the bracket is merged "
-    "and is the truth; each result is moved, turned and scaled until its logarithm correlates best "
-    "with that of the merged bracket, and its channels are scaled to the same median where neither "
-    "is dark or bright; pixels that saturate in the uncoded exposure X = 0 count; networks without "
-    "an element see that exposure"
+    "and is the truth; mounting an element moves the camera, so each result is moved, turned and "
+    "scaled until its logarithm correlates best with that of the merged bracket around saturated "
+    "pixels, and moved again around each light, for scenes have depth; its channels are scaled to "
+    "the same median where neither is dark or bright; pixels that saturate in the uncoded exposure "
+    "X = 0 count; networks without an element see that exposure"
 )
 
 _CODED = "wPSF_0_stop.png"
@@ -35,8 +36,11 @@ _UNCODED = re.compile(r"woutPSF_(-?\d+(?:\.\d+)?)_stop\.png")
 _DARK, _BRIGHT = 0.05, 0.8
 _SATURATED = 254.5 / 255
 _DARKEST = 0.01
-# Blur in pixels of the reduced pictures, and how many pixels are averaged into one.
-_STAGES = ((2.0, 4), (1.5, 2), (1.5, 1))
+_REACH_PX, _LEAST_WEIGHT = 24.0, 0.05
+_SPACING_PX, _LEAST_PIXELS = 12, 50
+# Blur in pixels of the reduced pictures, pixels averaged into one, and whether only to move.
+_STAGES = ((2.0, 4, True), (1.5, 2, False))
+_OF_LIGHT = (1.0, 1, True)
 
 Light = NDArray[np.float32]
 
@@ -111,13 +115,14 @@ def _compared(contenders: Sequence[Contender], scene: Path) -> Iterator[CaptureR
         raise InputError(f"{like_capture[0]}: nothing in it is saturated")
 
     def scored(model: str, result: Light) -> CaptureResult:
-        matrix, correlation = _registered(result, truth)
+        motion, correlation = _fitted(result, truth, lost, np.zeros(4), _STAGES)
+        matrix = _motion(motion, *lost.shape, 1)
         centre = np.array([result.shape[2] / 2, result.shape[1] / 2, 1])
         return CaptureResult(
             path=scene,
             model=model,
             stops=stops_error(
-                torch.from_numpy(placed(result, truth, matrix, lost)),
+                torch.from_numpy(placed(result, truth, lost, motion)),
                 torch.from_numpy(truth),
                 torch.from_numpy(lost),
             ),
@@ -132,14 +137,28 @@ def _compared(contenders: Sequence[Contender], scene: Path) -> Iterator[CaptureR
 
 
 def placed(
-    result: Light, truth: Light, matrix: NDArray[np.float64], lost: NDArray[np.bool_]
+    result: Light, truth: Light, lost: NDArray[np.bool_], motion: NDArray[np.float64]
 ) -> Light:
     """Return ``result`` on the grid and in the unit of ``truth``, both ``[3, H, W]``.
 
-    An element loses a little light, and more of some colours, so that each channel is scaled to
-    the same median where neither is dark, bright or ``lost``.
+    Around each light it is moved once more. An element loses a little light, and more of some
+    colours, so that each channel is scaled to the same median where neither is dark, bright or
+    ``lost``.
+
+    Args:
+        result: radiance as restored.
+        truth: radiance of the bracket.
+        lost: ``[H, W]``, where the uncoded exposure saturates.
+        motion: of the whole result, see ``_motion``.
     """
-    moved = np.stack([warped(plane, matrix, fill=0.0) for plane in result])
+    moved = _moved(result, _motion(motion, *lost.shape, 1))
+    lights, count = ndimage.label(ndimage.binary_dilation(lost, iterations=_SPACING_PX))
+    for index in range(1, count + 1):
+        is_light = lights == index
+        if (is_light & lost).sum() >= _LEAST_PIXELS:
+            own, _ = _fitted(result, truth, is_light & lost, motion, (_OF_LIGHT,))
+            matrix = _motion(own, *lost.shape, 1)
+            moved[:, is_light] = _moved(result, matrix)[:, is_light]
     for plane, true in zip(moved, truth, strict=True):
         known = (true > _DARK) & (true < _BRIGHT) & (plane > _DARK / 2) & (plane < 2 * _BRIGHT)
         known &= ~lost
@@ -148,41 +167,96 @@ def placed(
     return moved
 
 
-def _registered(result: Light, truth: Light) -> tuple[NDArray[np.float64], float]:
-    """Return the matrix from places in ``truth`` to ``result``, and their correlation."""
-    height, width = truth.shape[1:]
+def _moved(light: Light, matrix: NDArray[np.float64]) -> Light:
+    return np.stack([warped(plane, matrix, fill=0.0) for plane in light])
+
+
+def _fitted(
+    result: Light,
+    truth: Light,
+    lost: NDArray[np.bool_],
+    start: NDArray[np.float64],
+    stages: Sequence[tuple[float, int, bool]],
+) -> tuple[NDArray[np.float64], float]:
+    """Return the motion after which both correlate best around ``lost``, and the correlation."""
     logs = [
         np.log2(np.maximum(np.tensordot(REC709_LUMINANCE, light, axes=1), _DARKEST))
         for light in (result, truth)
     ]
-    parameters, correlation = np.zeros(4), 0.0
-    for blur, step in _STAGES:
+    distance = ndimage.distance_transform_edt(~lost)
+    nearness = np.exp(-0.5 * (distance / _REACH_PX) ** 2).astype(np.float32)
+    motion, correlation = start, 0.0
+    for blur, step, only_moves in stages:
         moving, fixed = (
             ndimage.gaussian_filter(_reduced(log, step), blur).astype(np.float32) for log in logs
         )
+        weight = _reduced(nearness, step)
+        inside = tuple(
+            slice(int(where[0]), int(where[-1]) + 1)
+            for where in (
+                np.flatnonzero((weight > _LEAST_WEIGHT).any(axis=axis)) for axis in (1, 0)
+            )
+        )
+        matcher = _Matcher(moving, fixed[inside], weight[inside], inside, step)
+        free = 2 if only_moves else 4
+        held = motion[free:]
 
         def cost(
             values: NDArray[np.float64],
-            moving: Light = moving,
-            fixed: Light = fixed,
-            step: int = step,
+            matcher: _Matcher = matcher,
+            held: NDArray[np.float64] = held,
         ) -> float:
-            matrix = _motion(values, height / step, width / step, step)
-            moved = warped(moving, matrix, fill=np.nan)
-            inside = np.isfinite(moved)
-            return -float(np.corrcoef(moved[inside], fixed[inside])[0, 1])
+            return -matcher.correlation(np.concatenate([values, held]))
 
         found = optimize.minimize(
-            cost, parameters, method="Powell", options={"xtol": 1e-3, "ftol": 1e-6, "maxiter": 8}
+            cost,
+            motion[:free],
+            method="Powell",
+            options={"xtol": 1e-2, "ftol": 1e-5, "maxiter": 6},
         )
-        parameters, correlation = found.x, -float(found.fun)
-    return _motion(parameters, height, width, 1), correlation
+        motion, correlation = np.concatenate([found.x, held]), -float(found.fun)
+    return motion, correlation
+
+
+@dataclass(frozen=True)
+class _Matcher:
+    """Correlates a picture that is moved with a window of one that is not.
+
+    Attributes:
+        moving: ``[h, w]``.
+        fixed: the window of the other.
+        weight: weights of its pixels.
+        inside: rows and columns of the window.
+        step: side in pixels of the cells that both pictures consist of.
+    """
+
+    moving: Light
+    fixed: Light
+    weight: Light
+    inside: tuple[slice, ...]
+    step: int
+
+    def correlation(self, motion: NDArray[np.float64]) -> float:
+        matrix = _motion(motion, *self.moving.shape, self.step)[:2, [1, 0, 2]][::-1]
+        corner = [part.start for part in self.inside]
+        moved = ndimage.affine_transform(
+            self.moving,
+            matrix[:, :2],
+            offset=matrix[:, :2] @ corner + matrix[:, 2],
+            output_shape=self.fixed.shape,
+            order=1,
+            mode="nearest",
+        )
+        share = self.weight / self.weight.sum()
+        one, other = (each - (share * each).sum() for each in (moved, self.fixed))
+        norm = (share * one**2).sum() * (share * other**2).sum()
+        return float((share * one * other).sum() / max(float(norm), 1e-12) ** 0.5)
 
 
 def _motion(
     values: NDArray[np.float64], height: float, width: float, step: int
 ) -> NDArray[np.float64]:
-    """Return the matrix of a motion on a grid of cells of ``step`` pixels.
+    """Return the matrix of a motion from places in the truth, on cells of ``step`` pixels.
 
     Args:
         values: tens of pixels right and down, hundredths of a radian and of scale.

@@ -63,13 +63,13 @@ def test_light_is_gathered_from_where_the_element_throws_it() -> None:
     torch.manual_seed(0)
     psf = torch.zeros(3, 97, 97)
     psf[:, 48, 48], psf[:, 48 + 22, 48 - 13] = 0.9, 0.1
-    kernel = gathering_kernel(psf, 4)
+    kernel = gathering_kernel(psf, 4, 48)
     torch.testing.assert_close(kernel.sum(dim=(1, 2)), torch.ones(3))
     along = torch.arange(25) - 12.0
     rows, columns = (kernel.sum(dim=axis) @ along for axis in (2, 1))
     torch.testing.assert_close(rows, torch.full((3,), 22 / 4), rtol=0, atol=1e-4)
     torch.testing.assert_close(columns, torch.full((3,), -13 / 4), rtol=0, atol=1e-4)
-    gathering = TraceGathering(3, psf_size=97, planes=1, step=4)
+    gathering = TraceGathering(3, psf_size=97, planes=1, step=4, reach_px=48)
     for mixing in (gathering.sort, gathering.merge):
         with torch.no_grad():
             mixing.weight.copy_(torch.eye(3)[..., None, None])
@@ -82,17 +82,28 @@ def test_light_is_gathered_from_where_the_element_throws_it() -> None:
         brought = gathering(features, psf) - features
     assert brought[0, :, 20, 20].min() == pytest.approx(1.0, abs=1e-5)
     assert brought.abs().sum() == pytest.approx(3.0, abs=1e-4)
-    scattering = TraceScattering(3, psf_size=97, planes=1, step=4)
+    scattering = TraceScattering(3, psf_size=97, planes=1, step=4, reach_px=48)
     scattering.load_state_dict(gathering.state_dict())
     with torch.inference_mode():
         thrown = scattering(features, psf) - features
     assert thrown[0, :, 32, 14].min() == pytest.approx(1.0, abs=1e-5)
 
 
+def test_traces_are_followed_as_far_as_the_network_reaches() -> None:
+    """A PSF of 129 pixels with copies at 55 pixels, as that of hdr-optics."""
+    psf = torch.zeros(3, 129, 129)
+    psf[:, 64, 64], psf[:, 64 - 56, 64] = 0.9, 0.1
+    near, far = (gathering_kernel(psf, 4, reach) for reach in (48, 64))
+    assert float(near.sum()) == 0
+    torch.testing.assert_close(far.sum(dim=(1, 2)), torch.ones(3))
+    networks = [HdrResUNet(HdrResUNetConfig(psf_size=129, reach_px=reach)) for reach in (48, 64)]
+    assert networks[1].halo - networks[0].halo == 32
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_other_engines_gather_by_convolution_and_find_the_same() -> None:
     torch.manual_seed(0)
-    gathering = TraceGathering(4, psf_size=19, planes=2, step=2).requires_grad_(False)
+    gathering = TraceGathering(4, psf_size=19, planes=2, step=2, reach_px=48).requires_grad_(False)
     features, psf = torch.rand(2, 4, 30, 26), torch.rand(3, 19, 19)
     gathering.set_psf(psf)
     traced = torch.jit.trace(gathering, (features,))
