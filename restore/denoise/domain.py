@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.batch.out_of_core import ReadRows
+from restore.denoise.sample_range import SampleRange
 from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture, Transfer
 from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
@@ -35,7 +36,9 @@ class Domain:
 
     Attributes:
         is_gray: Whether it is gray stored as RGB, of which the network gets one channel.
-        scale: Sample value that stands for white.
+        scale: Sample value that stands for white, less ``offset``.
+        offset: Sample value that stands for black.
+        is_trained: Whether the network was trained on such samples, which are then not encoded.
         holds_codes: Whether floating point samples are codes of integers, which are sRGB-encoded.
         tone: Name of a tone curve other than sRGB's, else "".
     """
@@ -44,6 +47,8 @@ class Domain:
     scale: float = 1.0
     holds_codes: bool = False
     tone: str = ""
+    offset: float = 0.0
+    is_trained: bool = False
 
     def entered(self, picture: Picture) -> Picture:
         """Return the picture as it is presented; it shares what does not change."""
@@ -52,8 +57,14 @@ class Domain:
         pixels = picture.pixels
         if self.is_gray:
             pixels = _mean(pixels) if picture.is_lossy else pixels[:1]
+        if self.offset:
+            pixels = pixels - np.float32(self.offset)
         if self.scale != 1:
             pixels = pixels / np.float32(self.scale)
+        if self.is_trained:  # floating point is not clipped, and neither profile is one of sRGB
+            return picture.with_pixels(
+                pixels, transfer=Transfer.SRGB, is_float=True, icc=None, cicp=None, png_chunks=b""
+            )
         transfer = Transfer.SRGB if self.holds_codes else picture.transfer
         return picture.with_pixels(pixels, transfer=transfer)
 
@@ -64,13 +75,24 @@ class Domain:
         pixels = picture.pixels
         if self.scale != 1:
             pixels = pixels * np.float32(self.scale)
+        if self.offset:
+            pixels = pixels + np.float32(self.offset)
         if self.is_gray:
             pixels = np.repeat(pixels, 3, axis=0)
-        return picture.with_pixels(pixels, transfer=like.transfer)
+        if not self.is_trained:
+            return picture.with_pixels(pixels, transfer=like.transfer)
+        return picture.with_pixels(
+            pixels if like.is_float else pixels.clip(0, 1),
+            transfer=like.transfer,
+            is_float=like.is_float,
+            icc=like.icc,
+            cicp=like.cicp,
+            png_chunks=like.png_chunks,
+        )
 
     @property
     def _changes(self) -> bool:
-        return self.is_gray or self.scale != 1
+        return self.is_gray or self.scale != 1 or self.is_trained
 
     @property
     def record(self) -> dict[str, object]:
@@ -82,12 +104,14 @@ class Domain:
             found["tone_curve"] = self.tone
         if self.scale != 1:
             found["scale"] = self.scale
+        if self.offset:
+            found["offset"] = self.offset
         return found
 
     @property
     def remarks(self) -> list[str]:
         """What of it was guessed, in words."""
-        if self.scale == 1:
+        if self.scale == 1 or self.is_trained:
             return []
         what = "sRGB-encoded codes" if self.holds_codes else "samples"
         return [f"was taken for {what} from 0 to {self.scale:g}"]
@@ -136,13 +160,22 @@ class Presented(OutOfCorePicture):
             yield lambda start, stop: self.domain.left(rows(start, stop), self.source.like)
 
 
-def domain_of(picture: Picture) -> Domain:
-    """Return the domain of a picture."""
-    return _domain(picture, picture.height, picture.rows)
+def domain_of(picture: Picture, trained: SampleRange | None = None) -> Domain:
+    """Return the domain of a picture.
+
+    Args:
+        picture: The picture.
+        trained: Range of the samples that the network was trained on, if it was on one.
+    """
+    return _domain(picture, picture.height, picture.rows, trained)
 
 
-def domain_out_of_core(source: OutOfCorePicture) -> Domain:
+def domain_out_of_core(source: OutOfCorePicture, trained: SampleRange | None = None) -> Domain:
     """Return the domain of a picture on disk, the same as if it were in memory.
+
+    Args:
+        source: The picture.
+        trained: As for ``domain_of``.
 
     Raises:
         InputError: the file is damaged.
@@ -152,10 +185,18 @@ def domain_out_of_core(source: OutOfCorePicture) -> Domain:
             source.like,
             source.height,
             lambda start, stop: read((slice(start, stop), slice(0, source.width))),
+            trained,
         )
 
 
-def _domain(like: Picture, height: int, rows: Rows) -> Domain:
+def _domain(like: Picture, height: int, rows: Rows, trained: SampleRange | None) -> Domain:
+    if trained is not None and trained.fits(like):
+        return Domain(
+            is_gray=like.channels == 3 and _is_gray(height, rows),
+            scale=trained.white - trained.black,
+            offset=trained.black,
+            is_trained=True,
+        )
     tone = tone_of(like)
     scale, holds_codes = _scale(like, height, rows) if like.is_float else (1.0, False)
     return Domain(

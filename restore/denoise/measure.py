@@ -5,6 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.denoise.sample_range import method_of_noisy
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.noise.sensor import add_gaussian_noise
@@ -55,6 +56,8 @@ def training_noise(weights: Weights) -> str:
     data = weights.provenance.get("data")
     if isinstance(data, dict) and "pairs" in data:
         return "as in its pairs"
+    if (method := method_of_noisy(weights.provenance)) is not None:
+        return f"as in its noisy pictures ({method})"
     levels = stored_list(weights.name, weights.provenance, "recipe", "sigma", float)
     if levels is not None:
         gaussian = f"Gaussian, sigma {'-'.join(f'{level:g}' for level in levels)}"

@@ -1,6 +1,7 @@
 """Denoising: a noisy picture in, a clean one out."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,7 @@ from restore.denoise.pixels import (
 )
 from restore.denoise.preview import Preview, preview_of
 from restore.denoise.record import Noise, record_of
+from restore.denoise.sample_range import SampleRange, method_of_noisy
 from restore.denoise.settings import Sigma, checked_settings
 from restore.denoise.task import TASK
 from restore.engine.placement import Placement
@@ -57,7 +59,8 @@ class Denoised:
             of noise (white or correlated), the level that the network was told (0..255), whether
             the picture is unchanged (by less than 0.1 of 255 on average) although there is noise,
             with a remark. Where it is so, that it is gray stored as RGB, its tone curve, and the
-            scale of its samples with a remark. Plain values, ready for JSON.
+            scale of its samples with a remark; of weights that were trained on noisy pictures
+            alone, by which method (``trained_on_noisy``). Plain values, ready for JSON.
         preview: what a contact sheet of other settings is made from, if it was asked for.
 
     >>> import numpy as np
@@ -132,6 +135,8 @@ class Denoiser(Reopened):
             name: TASK.open(name)
             for name in {*self._names.values(), *self._names_with_sigma.values()}
         }
+        ranges = {SampleRange.stored(name, each.provenance) for name, each in self._models.items()}
+        self._trained = ranges.pop() if len(ranges) == 1 else None
         self._placement = Placement(device=device, precision=precision, tile=tile)
         self._networks: dict[str, _Network] = {}
         self._opening = Lock()
@@ -176,7 +181,8 @@ class Denoiser(Reopened):
         sigma, shares = checked_settings(sigma, strength, chroma, detail)
         original = as_picture(image)
         started = time.perf_counter()
-        domain = domain_of(original) if shares.changes or preview else AS_STORED
+        changes = shares.changes or preview
+        domain = domain_of(original, self._trained) if changes else AS_STORED
         picture = domain.entered(original)
         shares = shares.of(picture)
         network = self._network(self._name(picture.channels, sigma))
@@ -200,6 +206,7 @@ class Denoiser(Reopened):
             finish(restored, encoded, **asdict(shares))
             picture = decoded(picture, restored, known)
         record = record_of(network.runner, picture, started, noise, change, domain, shares)
+        record |= network.remarks
         result = domain.left(picture, original) if shares.changes else original
         return Denoised(picture=result, record=record, preview=previewed)
 
@@ -228,7 +235,7 @@ class Denoiser(Reopened):
         """
         sigma, shares = checked_settings(sigma, strength, chroma, detail)
         started = time.perf_counter()
-        domain = domain_out_of_core(source) if shares.changes else AS_STORED
+        domain = domain_out_of_core(source, self._trained) if shares.changes else AS_STORED
         presented = Presented.of(source, domain)
         shares = shares.of(presented.like)
         network = self._network(self._name(presented.like.channels, sigma))
@@ -245,6 +252,7 @@ class Denoiser(Reopened):
             **asdict(shares),
         )
         record = record_of(network.runner, source, started, noise, change, domain, shares)
+        record |= network.remarks
         return OutOfCoreResult(
             picture=source.like,
             height=source.height,
@@ -270,15 +278,19 @@ class _Network:
         runner: runner of the network.
         keeps_low_frequencies: whether to give them back, since training on camera noise shifts
             colours.
+        remarks: what records say of it.
     """
 
     runner: Runner
     keeps_low_frequencies: bool
+    remarks: Mapping[str, object]
 
     @classmethod
     def opened(cls, model: StoredModel, placement: Placement) -> "_Network":
         noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
-        return cls(Runner(model, placement), "camera" in noise)
+        method = method_of_noisy(model.provenance)
+        remarks = {"trained_on_noisy": method} if method else {}
+        return cls(Runner(model, placement), "camera" in noise, remarks)
 
     def tile(self, sigma: float) -> Tile:
         return Tile(sigma, self.runner.traits.channels)

@@ -41,6 +41,24 @@ def denoise(
             show_default=False,
         ),
     ] = None,
+    noisy: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Train on noisy pictures alone, without clean ones: of one kind, gray or colour, "
+            "8 or 16 bits or floating point. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|neighbours|blind-spot|bursts",
+            help="How --noisy learns: auto takes bursts where folders hold several frames of one "
+            "scene, else neighbours for white noise and blind-spot for correlated noise.",
+            show_default="auto",
+        ),
+    ] = None,
     noise: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,13 +118,13 @@ def denoise(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side of the crops (dncnn: 48, resunet: 64, --raw: 128).",
+            help="Side of the crops (dncnn: 48, resunet: 64, --noisy: 96, --raw: 128).",
             show_default=False,
         ),
     ] = None,
     loss: Annotated[str, typer.Option(metavar="l1|l2|psnr", help="What is minimised.")] = "l1",
 ) -> None:
-    """Train a denoiser on clean pictures with added noise, or on pairs of pictures.
+    """Train a denoiser: on clean pictures with added noise, on pairs, or on noisy pictures.
 
     NAME.history.csv and .png beside the output show the progress; NAME.best.safetensors holds the
     best weights so far. A checkpoint is written every two minutes and when the run is stopped
@@ -119,26 +137,44 @@ def denoise(
       imrestore train denoise photos/ -o gray.safetensors --gray --model dncnn --sigma 25:25
       imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
       imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
+      imrestore train denoise --noisy stack/ -o microscope.safetensors --time 1h
       imrestore train denoise --raw photos/ -o raw.safetensors --from resunet-color --time 8h
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.denoise.recipe import DenoiseRecipe
     from restore.denoise.train import train_denoiser
+    from restore.errors import UsageError
 
+    given = {
+        "--pairs": pairs is not None,
+        "--noise": noise is not None,
+        "--sigma": sigma is not None,
+        "--model": model != "resunet",
+        "--depth": depth is not None,
+        "--batch-norm": batch_norm,
+        "--teacher": teacher is not None,
+        "--loss": loss != "l1",
+    }
     if raw:
-        given = {
-            "--pairs": pairs is not None,
-            "--noise": noise is not None,
-            "--sigma": sigma is not None,
-            "--model": model != "resunet",
-            "--gray": gray,
-            "--depth": depth is not None,
-            "--batch-norm": batch_norm,
-            "--blind": blind,
-            "--teacher": teacher is not None,
-            "--loss": loss != "l1",
-        }
+        given |= {"--noisy": bool(noisy), "--method": method is not None}
+        given |= {"--gray": gray, "--blind": blind}
         _train_raw(folders or [], training, given, width, patch, start_from)
         return
+    if noisy:
+        given |= {"DIR, folders of clean pictures,": bool(folders)}
+        _train_noisy(
+            noisy,
+            training,
+            given,
+            method or "auto",
+            width,
+            patch,
+            start_from,
+            gray=gray,
+            blind=blind,
+        )
+        return
+    if method is not None:
+        raise UsageError("--method is for --noisy DIR, training on noisy pictures alone")
     kinds = noise or ["awgn"]
     is_dncnn = model == "dncnn"
     if not training.resume:  # the checkpoint has options that passed this check
@@ -170,6 +206,46 @@ def denoise(
             pairs=pairs,
             start_from=start_from,
             teacher=teacher,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+
+
+def _train_noisy(
+    noisy: list[Path],
+    training: TrainingOptions,
+    given: Mapping[str, bool],
+    method: str,
+    width: str | None,
+    patch: int | None,
+    start_from: str | None,
+    *,
+    gray: bool,
+    blind: bool,
+) -> None:
+    from restore.denoise.noisy_recipe import NoisyRecipe
+    from restore.denoise.noisy_train import train_on_noisy
+    from restore.errors import UsageError
+
+    for option in (option for option, is_given in given.items() if is_given):
+        raise UsageError(f"{option} is not for --noisy, whose network and loss are fixed")
+    recipe = NoisyRecipe(
+        method=method,
+        channels=1 if gray else 0,
+        widths=layer_widths(width, "32,64,128,128"),
+        blind=blind,
+        patch=NoisyRecipe.patch if patch is None else patch,
+        **training.schedule_values(),
+    )
+    with supervised(quiet=training.quiet) as supervision:
+        weights = train_on_noisy(
+            recipe,
+            training.output,
+            noisy=noisy,
+            start_from=start_from,
             settings=training.settings(),
             report=supervision.report,
             warn=supervision.tell,

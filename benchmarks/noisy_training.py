@@ -1,0 +1,126 @@
+"""What training on noisy pictures alone costs, beside clean ones: the same network and time.
+
+    python benchmarks/noisy_training.py bsds432/ kodak24/ --seconds 120 [--from NAME]
+
+White noise of sigma 25 is added to the training pictures once, in floating point; the clean ones
+are not seen again by what trains on the noisy ones. All trainings take the same processor time on
+one thread. What comes out denoises the test pictures as `imrestore evaluate denoise --sigma 25` has
+it.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import torch
+
+from restore.batch.inputs import pictures_in
+from restore.denoise.evaluate import GaussianNoise, Score, evaluate_denoiser
+from restore.denoise.noisy_recipe import NoisyRecipe
+from restore.denoise.noisy_train import train_on_noisy
+from restore.denoise.recipe import DenoiseRecipe
+from restore.denoise.runner import Denoiser
+from restore.denoise.train import train_denoiser
+from restore.image.decode import decode
+from restore.training.schedule import Progress
+from restore.training.session import Settings
+
+SIGMA = 25.0
+TRIALS = ("clean", "neighbours", "blind-spot")
+
+
+def write_noisy(clean: list[Path], folder: Path) -> None:
+    """Write pictures with noise as floating point TIFF."""
+    folder.mkdir()
+    for index, path in enumerate(clean):
+        pixels = decode(path).pixels.transpose(1, 2, 0)
+        noise = np.random.default_rng(index).normal(0, SIGMA / 255, pixels.shape)
+        tifffile.imwrite(folder / f"{index:04}.tif", (pixels + noise).astype(np.float32))
+
+
+def trained(
+    trial: str,
+    output: Path,
+    folders: tuple[Path, Path],
+    seconds: float,
+    start_from: str | None,
+    report: Callable[[Progress], None],
+) -> None:
+    """Train on the clean folder or, by the method that the trial names, on the noisy one."""
+    clean, noisy = folders
+    settings = Settings(
+        device="cpu", precision="bf16", checkpoint_every=1e9, clock=time.process_time
+    )
+    # Fine-tuning begins at a rate that does not undo what was learned before.
+    rate = 1e-4 if start_from else 1e-3
+    if trial == "clean":
+        recipe = DenoiseRecipe(
+            blind=start_from is None,
+            sigma=(SIGMA, SIGMA),
+            batch=8,
+            ema=0.99,
+            learning_rate=rate,
+            seconds=seconds,
+        )
+        train_denoiser(
+            recipe, output, clean=clean, start_from=start_from, settings=settings, report=report
+        )
+        return
+    noisy_recipe = NoisyRecipe(method=trial, batch=8, ema=0.99, learning_rate=rate, seconds=seconds)
+    if trial == "blind-spot":
+        noisy_recipe = replace(noisy_recipe, patch=64)
+    train_on_noisy(
+        noisy_recipe, output, noisy=[noisy], start_from=start_from, settings=settings, report=report
+    )
+
+
+def mean_psnr(weights: Path | str, test: list[Path]) -> tuple[float, float]:
+    """Return the mean PSNR in dB of the noisy pictures, and of what the network makes of them."""
+    denoiser = Denoiser(weights, device="cpu", precision="bf16")
+    scores = [
+        score
+        for score in evaluate_denoiser(denoiser, test, [GaussianNoise(sigma=SIGMA)])
+        if isinstance(score, Score)
+    ]
+    before, after = zip(*((score.psnr_noisy, score.psnr) for score in scores), strict=True)
+    return sum(before) / len(before), sum(after) / len(after)
+
+
+def main() -> None:
+    """Run the trials and print a row for each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("train", type=Path, help="clean pictures, to which noise is added")
+    parser.add_argument("test", type=Path, help="clean pictures of the test")
+    parser.add_argument("trials", nargs="*", default=TRIALS, help=", ".join(TRIALS))
+    parser.add_argument("--seconds", type=float, default=120, help="processor time of each")
+    parser.add_argument("--from", dest="start", help="weights to begin with")
+    parser.add_argument("--most", type=int, default=200, help="training pictures")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    test = pictures_in(options.test, recursive=True)
+    print("| trained on | steps | PSNR |\n|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        clean, noisy = Path(temporary, "clean"), Path(temporary, "noisy")
+        clean.mkdir()
+        chosen = pictures_in(options.train, recursive=True)[: options.most]
+        for path in chosen:
+            (clean / path.name).symlink_to(path.resolve())
+        write_noisy(chosen, noisy)
+        if options.start:
+            print(f"| {options.start}, untouched | | {mean_psnr(options.start, test)[1]:.2f} |")
+        for trial in options.trials:
+            seen: list[Progress] = []
+            output = Path(temporary, f"{trial}.safetensors")
+            trained(trial, output, (clean, noisy), options.seconds, options.start, seen.append)
+            before, after = mean_psnr(output, test)
+            print(f"| {trial} | {seen[-1].step} | {after:.2f} |", flush=True)
+    print(f"\nnoisy: {before:.2f} dB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The training recipe of a denoiser that sees noisy pictures alone."""
+
+from dataclasses import dataclass
+
+from restore.errors import UsageError
+from restore.models.resunet import ResUNet, ResUNetConfig
+from restore.training.recipe import Recipe
+
+__all__ = ["METHODS", "NoisyRecipe"]
+
+METHODS = ("neighbours", "blind-spot", "bursts")
+"""Neighbor2Neighbor, for white noise; masks as in Noise2Void, for correlated noise; Noise2Noise."""
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyRecipe(Recipe):
+    """All settings that determine a denoiser trained on noisy pictures.
+
+    Attributes:
+        method: one of ``METHODS``, or auto for the one that suits the pictures.
+        channels: 1 gray, 3 colour; 0 for what the pictures are.
+        widths: feature channels of the ResUNet, one number per level; empty for the network's own.
+        blind: whether the network is blind even if it starts from one that takes the noise level,
+            which is then estimated; others always are.
+    """
+
+    patch: int = 96
+    method: str = AUTO
+    channels: int = 0
+    widths: tuple[int, ...] = ()
+    blind: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse an invalid recipe."""
+        super().__post_init__()
+        self.check_widths(self.widths)
+        self.check(
+            {
+                f"method {self.method!r}: use {', '.join((AUTO, *METHODS))}": self.method
+                in (AUTO, *METHODS),
+                f"{self.channels} channels: use 0, 1 or 3": self.channels in (0, 1, 3),
+            }
+        )
+
+    def network(self, *, takes_level: bool = False) -> ResUNet:
+        """Return the untrained network.
+
+        Args:
+            takes_level: whether it takes the noise level.
+
+        Raises:
+            UsageError: the patch does not fit the network.
+        """
+        network = ResUNet(
+            ResUNetConfig(
+                channels=self.channels or 3,
+                widths=self.widths or ResUNetConfig.widths,
+                noise_map=takes_level,
+            )
+        )
+        if self.patch % (step := 2 * network.multiple):
+            raise UsageError(f"patch must be a multiple of {step} for this ResUNet")
+        return network
