@@ -5,24 +5,32 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TypeAlias
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import OutputError
 from restore.hdr.dng import dng_of_light
+from restore.hdr.fusion import tone_mapped
 from restore.image.codec import AS_IT_CAME, SampleEncoding, WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.colour import (
-    REC709_LUMINANCE,
     in_srgb_primaries,
-    linear_to_srgb,
     srgb_to_linear,
 )
 from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
+from restore.image.gain_map import write_gain_map
+from restore.image.jpeg_metadata import without_video
 from restore.image.lost_metadata import with_true_metadata
-from restore.image.picture import Picture, Transfer, is_opaque, upright, with_alpha_kind
+from restore.image.metadata import with_orientation
+from restore.image.picture import (
+    Picture,
+    Transfer,
+    is_opaque,
+    turned_upright,
+    upright,
+    with_alpha_kind,
+)
 from restore.image.raw_picture import RawPicture
 from restore.image.tone import tone_of
 
@@ -35,8 +43,6 @@ __all__ = [
     "guessed_where",
     "linear_light",
     "linearised",
-    "tone_mapped",
-    "write_gain_map",
 ]
 
 ToLight: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -98,7 +104,7 @@ class Radiance:
             OutputError: the picture cannot be written in this format here.
         """
         check_depth(image_format, options.bit_depth, is_light=True)
-        if image_format is ImageFormat.EXR or CODECS[image_format].holds_gain_map:
+        if image_format is ImageFormat.EXR:
             with_true_metadata(
                 self.picture, image_format, holds_blocks=False, strip=options.strip_metadata
             )
@@ -115,10 +121,7 @@ class Radiance:
                 sensor = sensor and replace(sensor, xmp=None)
             return dng_of_light(picture, sensor, preview=self._preview())
         if CODECS[image_format].holds_gain_map:
-            if not is_opaque(self.picture):
-                raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
-            light = in_srgb_primaries(upright(self.picture))
-            return write_gain_map(light, quality=options.quality)
+            return self._with_gain_map(image_format, options)
         return encode_as(self.picture, image_format, options)
 
     def beside(self, kind: str) -> bytes:
@@ -129,98 +132,28 @@ class Radiance:
         mask = Picture(pixels=codes, orientation=self.picture.orientation)
         return encode(upright(mask), ImageFormat.PNG)
 
+    def _with_gain_map(self, image_format: ImageFormat, options: WriteOptions) -> bytes:
+        if not is_opaque(self.picture):
+            raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
+        strip, picture = options.strip_metadata, self.picture
+        if picture.format is image_format:
+            # Its place is that of the gain map.
+            picture = replace(picture, notes=without_video(picture.notes))
+        picture = with_true_metadata(picture, image_format, holds_blocks=True, strip=strip)
+        exif = picture.exif and with_orientation(picture.exif, 1)
+        light = replace(
+            turned_upright(picture),
+            alpha=None,
+            exif=None if strip else exif,
+            xmp=None if strip else picture.xmp,
+            notes=b"" if strip else picture.notes,
+        )
+        base = tone_mapped(light, longest_side=None)
+        return write_gain_map(base, light.pixels, quality=options.quality)
+
     def _preview(self) -> Picture:
-        return tone_mapped(in_srgb_primaries(replace(self.picture, alpha=None, notes=b"")))
-
-
-_QUALITY = 95
-_LARGEST = 10_000 / 203
-"""The format's brightest is 10,000 cd/m^2, and 1.0 is shown at 203 (ITU-R BT.2408)."""
-
-
-def write_gain_map(picture: Picture, *, quality: int | None = None) -> bytes:
-    """Encode linear light of any range; libultrahdr tone-maps the base picture.
-
-    Raises:
-        OutputError: this build of imagecodecs has no libultrahdr, or the picture is too small.
-    """
-    if not imagecodecs.ULTRAHDR.available:
-        raise OutputError("this build of imagecodecs writes no gain maps; use --format exr")
-    if picture.transfer is not Transfer.LINEAR:
-        raise ValueError(f"a gain map is made of linear light, not of {picture.transfer}")
-    # The codec takes even sides only.
-    height, width = (size + size % 2 for size in (picture.height, picture.width))
-    samples = np.ones((height, width, 4), dtype=np.float16)
-    light = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
-    samples[: picture.height, : picture.width, :3] = (
-        np.nan_to_num(light).clip(0, _LARGEST).transpose(1, 2, 0)
-    )
-    samples[picture.height :] = samples[picture.height - 1 : picture.height]
-    samples[:, picture.width :] = samples[:, picture.width - 1 : picture.width]
-    try:
-        return bytes(imagecodecs.ultrahdr_encode(samples, level=quality or _QUALITY))
-    except imagecodecs.UltrahdrError as error:
-        raise OutputError(f"a gain map cannot be made: {error}; use --format exr") from error
-
-
-_KEY = 0.18
-_WHITE_QUANTILE = 0.999
-_MOST_SAMPLES = 1_000_000
-_ROWS_AT_ONCE = 256
-_LEAST = 1e-6
-_LONGEST_SIDE = 2048
-
-
-def tone_mapped(picture: Picture) -> Picture:
-    """Return an 8-bit sRGB picture of linear light, to look at; at most 2048 pixels on a side.
-
-    Reinhard et al., "Photographic Tone Reproduction for Digital Images", SIGGRAPH 2002, eq. 4:
-    the logarithmic mean becomes middle gray, and the brightest thousandth white. Hues are kept.
-    """
-    pixels = _reduced(picture.pixels)
-    key, white = _exposure(pixels)
-    shown = np.empty_like(pixels)
-    for top in range(0, pixels.shape[1], _ROWS_AT_ONCE):
-        rows = key * np.nan_to_num(pixels[:, top : top + _ROWS_AT_ONCE]).clip(0, None)
-        light = _luminance(rows)
-        mapped = light * (1 + light / white**2) / (1 + light)
-        scaled = (rows * (mapped / np.maximum(light, _LEAST))).astype(np.float32, copy=False)
-        shown[:, top : top + _ROWS_AT_ONCE] = linear_to_srgb(scaled).clip(0, 1)
-    return Picture(
-        pixels=shown,
-        exif=picture.exif,
-        orientation=picture.orientation,
-        transfer=Transfer.SRGB,
-    )
-
-
-def _reduced(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return means over square cells, so that no side is longer than ``_LONGEST_SIDE``."""
-    step = -(-max(pixels.shape[1:]) // _LONGEST_SIDE)
-    if step == 1:
-        return pixels
-    channels, height, width = pixels.shape[0], pixels.shape[1] // step, pixels.shape[2] // step
-    reduced = np.zeros((channels, height, width), dtype=np.float32)
-    for row in range(step):
-        for column in range(step):
-            cells = pixels[:, row::step, column::step]
-            reduced += np.nan_to_num(cells[:, :height, :width])
-    reduced /= np.float32(step**2)
-    return reduced
-
-
-def _luminance(light: NDArray[np.float32]) -> NDArray[np.float32]:
-    return light[0] if len(light) == 1 else np.tensordot(REC709_LUMINANCE, light, axes=1)
-
-
-def _exposure(light: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
-    """Return the factor to middle gray, and the luminance after it that becomes white."""
-    step = max(1, int((light[0].size / _MOST_SAMPLES) ** 0.5))
-    sample = _luminance(np.nan_to_num(light[:, ::step, ::step]).clip(0, None))
-    mean = np.exp(np.mean(np.log(sample + np.float32(_LEAST))))
-    key = np.float32(_KEY / max(float(mean), _LEAST))
-    white = np.float32(max(1.0, float(np.quantile(sample, _WHITE_QUANTILE)) * float(key)))
-    return key, white
+        light = replace(self.picture, alpha=None, xmp=None, notes=b"")
+        return tone_mapped(in_srgb_primaries(light))
 
 
 def linear_light(picture: Picture, *, is_linear: bool | None = None) -> NDArray[np.float32]:

@@ -22,6 +22,7 @@ __all__ = [
     "names_of_notes",
     "video_of",
     "whole_xmp",
+    "without_video",
 ]
 
 _JFIF_MARKER, _EXIF_MARKER, _PROFILE_MARKER = 0xE0, 0xE1, 0xE2
@@ -96,8 +97,12 @@ def has_gain_map(data: bytes, xmp: bytes | None) -> bool:
 
 def video_of(notes: bytes) -> bytes:
     """Return the video in ``kept_notes``, or b""."""
-    stop = max((each.stop for each in header_segments(notes, 0)), default=0)
-    return notes[stop + len(_END) :]
+    return notes[len(without_video(notes)) + len(_END) :]
+
+
+def without_video(notes: bytes) -> bytes:
+    """Return ``kept_notes`` without the video in them."""
+    return notes[: max((each.stop for each in header_segments(notes, 0)), default=0)]
 
 
 def extends_xmp(notes: bytes) -> bool:

@@ -10,11 +10,12 @@ from restore.image.icc import other_primaries
 from restore.image.icc_writer import profile_of_cicp, written_profile
 from restore.image.picture import Picture
 
-__all__ = ["stated_profile", "with_stated_primaries"]
+__all__ = ["SRGB_CURVE", "stated_profile", "with_stated_primaries"]
 
 _GAMMA_OF_SRGB = 1 / 2.2
 _SAME = 0.002
-_SRGB_CURVE = Cicp(1, 13).curve
+SRGB_CURVE = Cicp(1, 13).curve
+"""Tone curve of sRGB, as ``written_profile`` takes it."""
 
 
 def stated_profile(picture: Picture) -> bytes | None:
@@ -41,7 +42,7 @@ def _profile_of_chunks(chunks: bytes, channels: int) -> bytes | None:
     found = _bodies(chunks)
     if b"sRGB" in found or not found.keys() & {b"gAMA", b"cHRM"}:
         return None
-    primaries, curve = SRGB_PRIMARIES, _SRGB_CURVE
+    primaries, curve = SRGB_PRIMARIES, SRGB_CURVE
     if len(body := found.get(b"cHRM", b"")) == 32:
         values = [value / 100_000 for value in struct.unpack(">8I", body)]
         primaries = " ".join(f"{value:.5g}" for value in values[2:] + values[:2])
@@ -50,8 +51,8 @@ def _profile_of_chunks(chunks: bytes, channels: int) -> bytes | None:
         if not 0.05 < gamma < 20:
             return None
         is_usual = primaries == SRGB_PRIMARIES and abs(gamma - _GAMMA_OF_SRGB) < _SAME
-        curve = _SRGB_CURVE if is_usual else (1 / gamma,)
-    if (primaries, curve) == (SRGB_PRIMARIES, _SRGB_CURVE):
+        curve = SRGB_CURVE if is_usual else (1 / gamma,)
+    if (primaries, curve) == (SRGB_PRIMARIES, SRGB_CURVE):
         return None
     return written_profile(primaries, curve, channels)
 

@@ -1,18 +1,13 @@
-"""Panoramas, tone mapping, gain maps and interpolated mosaics."""
+"""Views of panoramas, and files of light."""
 
-import io
 import math
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from restore.errors import OutputError
 from restore.hdr.data import view, wrapped
-from restore.hdr.radiance import tone_mapped, write_gain_map
 from restore.image.codec import SampleEncoding
 from restore.image.picture import Picture, Transfer
 
@@ -48,42 +43,6 @@ def _light(values: np.ndarray) -> Picture:
     return Picture(
         pixels=values.astype(np.float32), bit_depth=32, is_float=True, transfer=Transfer.LINEAR
     )
-
-
-def test_a_preview_shows_shadows_and_lights_and_keeps_order_and_hue() -> None:
-    ramp = np.geomspace(0.001, 64, 200)
-    light = np.stack([ramp, ramp * 0.5, ramp * 0.25])[:, None].repeat(20, axis=1)
-    shown = tone_mapped(_light(light))
-    assert shown.transfer is Transfer.SRGB
-    green = shown.pixels[1, 0]
-    assert (np.diff(green) >= 0).all()
-    assert green[100] > 0.2
-    assert shown.pixels.max() <= 1
-    assert (shown.pixels[0, 0, :150] >= shown.pixels[2, 0, :150]).all()
-
-
-def test_a_preview_of_a_large_picture_is_small_and_as_bright() -> None:
-    light = np.random.default_rng(0).random((1, 30, 5000))
-    small, large = tone_mapped(_light(light[:, :, :2000])), tone_mapped(_light(light))
-    assert (large.height, large.width) == (10, 1666)
-    assert large.pixels.mean() == pytest.approx(small.pixels.mean(), rel=0.1)
-
-
-@pytest.mark.parametrize("size", [(64, 96), (63, 95)])
-def test_a_gain_map_is_a_jpeg_that_holds_light_beyond_white(size: tuple[int, int]) -> None:
-    light = np.full((3, *size), 0.3)
-    light[:, 10:30, 10:30] = 12.0
-    data = write_gain_map(_light(light))
-    shown = np.asarray(Image.open(io.BytesIO(data)))
-    assert shown.dtype == np.uint8
-    restored = imagecodecs.ultrahdr_decode(data).astype(np.float32)[..., :3]
-    assert restored[20, 20].mean() == pytest.approx(12, rel=0.1)
-    assert restored[50, 50].mean() == pytest.approx(0.3, rel=0.1)
-
-
-def test_what_is_too_small_for_a_gain_map_is_refused() -> None:
-    with pytest.raises(OutputError, match="--format exr"):
-        write_gain_map(_light(np.ones((3, 1, 1))))
 
 
 def test_a_file_of_light_can_carry_attributes(tmp_path: Path) -> None:

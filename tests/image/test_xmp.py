@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore.hdr.radiance import write_gain_map
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.encode import encode
+from restore.image.gain_map import write_gain_map
 from restore.image.jpeg_stream import segment
 from restore.image.losses import losses
-from restore.image.picture import Picture, Transfer
+from restore.image.picture import Picture
 from restore.image.xmp import Claims, claims_of, video_length, without_claims
 
 JPEG, PNG, PPM = ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.PPM
@@ -116,8 +116,9 @@ def test_a_gain_map_is_dropped_with_a_line_and_the_video_behind_it_is_kept() -> 
 @pytest.mark.parametrize("image_format", [PNG, JPEG])
 def test_a_gain_map_that_only_segments_tell_of_is_named(image_format: ImageFormat) -> None:
     light = np.random.default_rng(0).random((3, 64, 64), dtype=np.float32) * 4
-    fields = {"is_float": True, "bit_depth": 32, "transfer": Transfer.LINEAR}
-    picture = decode(write_gain_map(Picture(pixels=light, **fields)))
+    data = write_gain_map(Picture(pixels=light.clip(0, 1)), light)
+    # Of the two statements, that of ISO 21496-1 stays.
+    picture = decode(data.replace(b"http://ns.adobe.com/xap", b"http://ns.other.com/xap"))
     with losses() as lost:
         encode(picture, image_format)
     assert lost == ["its HDR gain map"]
