@@ -30,11 +30,13 @@ __all__ = [
     "open_atomically",
     "remove_own_parts",
     "remove_stale_parts",
+    "sole_use",
     "write_atomically",
 ]
 
 _PREFIX, _SUFFIX = ".imrestore-", ".part"
 _STALE_AFTER_S = 3600.0
+_LOCK_TRIES, _LOCK_PAUSE_S = 4, 0.05
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _being_written: set[Path] = set()
 _of_run: set[Path] = set()
@@ -186,6 +188,47 @@ def _is_abandoned(part: Path) -> bool:
                 if part.name.startswith(f"{_PREFIX}{_kernel()}-"):
                     return True
     return status.st_mtime < time.time() - _STALE_AFTER_S
+
+
+@contextlib.contextmanager
+def sole_use(folder: Path, name: str) -> Iterator[None]:
+    """Keep other processes from what ``name`` stands for in a folder, as long as this one lives.
+
+    A locked file says so; where the file system has no locks, nothing does.
+
+    Raises:
+        UsageError: another process has it.
+        OutputError: the folder cannot be written.
+    """
+    path = folder / f"{_PREFIX}{name}-in-use{_SUFFIX}"
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    with file:
+        if fcntl and not _is_locked(file):
+            raise UsageError(f"{folder}: is written by another run; wait for it or end it")
+        _being_written.add(path)
+        try:
+            yield
+        finally:
+            _being_written.discard(path)
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _is_locked(file: BinaryIO) -> bool:
+    """Lock a file; return False if another process has it, more than for a look at it."""
+    for _ in range(_LOCK_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOCK_PAUSE_S)
+        except OSError:  # a file system without locks
+            return True
+        else:
+            return True
+    return False
 
 
 def check_name(path: Path) -> None:

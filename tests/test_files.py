@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from restore.errors import UsageError
-from restore.files import check_name, remove_stale_parts, write_atomically
+from restore.files import check_name, remove_stale_parts, sole_use, write_atomically
 
 WRITER = """
 import sys, time
@@ -105,3 +105,20 @@ def test_names_are_measured_in_bytes_against_the_limit_of_their_folder(tmp_path:
     check_name(tmp_path / "to be made" / ("a" * limit))
     with pytest.raises(UsageError, match="too long by 1: a name has at most"):
         check_name(tmp_path / ("ü" * (limit // 2) + "aa"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_what_one_run_uses_no_other_may_and_nothing_is_left_of_it(tmp_path: Path) -> None:
+    with sole_use(tmp_path, "results"):
+        with (
+            pytest.raises(UsageError, match="is written by another run"),
+            sole_use(tmp_path, "results"),
+        ):
+            pass
+        with sole_use(tmp_path, "results-1-of-2"):
+            pass
+        remove_stale_parts(tmp_path)
+        assert len(parts_in(tmp_path)) == 1
+    with sole_use(tmp_path, "results"):
+        pass
+    assert not parts_in(tmp_path)

@@ -24,6 +24,7 @@ __all__ = ["Command", "Followers", "Webhook"]
 _COMMAND_S, _TIMEOUT_S = 60.0, 5.0
 _PAUSES_S = (0.5, 1.0, 2.0)
 _MOST_TOLD = 4096
+_STANDARD_ERROR = 2
 _RETRIED = (408, 425, 429)
 _SERVER_ERROR, _REDIRECTED = 500, 300
 
@@ -33,7 +34,8 @@ class Command:
     """A program that is run for each part that is not good, without a shell.
 
     It is given the file and the verdict as its last two arguments, and PART_FILE, PART_VERDICT,
-    PART_SCORE and PART_RECORD (all of it, as JSON) in its environment.
+    PART_SCORE and PART_RECORD (all of it, as JSON) in its environment. What it prints goes to this
+    process's standard error, whose standard output may be records.
 
     Attributes:
         words: The program and its arguments.
@@ -73,7 +75,7 @@ class Command:
                     [*self.words, source, verdict],
                     env=os.environ | values,
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
+                    stdout=_STANDARD_ERROR if _is_open(_STANDARD_ERROR) else subprocess.DEVNULL,
                     stderr=errors,
                     start_new_session=True,  # Ctrl-C is not for it; a time-out is for all of it
                 )
@@ -86,6 +88,14 @@ class Command:
                 return f"ended after {timeout_s:g} s without being done"
             said = _last_line(errors)
         return f"ended with {code}{f': {said}' if said else ''}" if code else ""
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -116,7 +116,7 @@ def _row(record: Record, report: Path) -> str:
             [box.left, box.top, box.width, box.height] for box in record.regions[:_MOST_BOXES]
         ],
         "familiarity": record.familiarity,
-        "note": record.error or record.reason,
+        "note": record.error or "; ".join(filter(None, (record.reason, record.remark))),
         "original": _original(record, report),
         "moved": record.moved_to,
     }

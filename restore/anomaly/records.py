@@ -51,6 +51,7 @@ class Record:
         placed: Where the part lies in its picture, None if parts are not registered.
         files: Kind -> path below the report: map, mask, overlay, reconstruction.
         moved_to: Where the picture was moved after the inspection, or "".
+        remark: What was found out about the picture after its verdict, or "".
         error: Reason in one sentence if the picture failed, else "".
     """
 
@@ -76,6 +77,7 @@ class Record:
     placed: Registration | None = None
     files: dict[str, str] = field(default_factory=dict)
     moved_to: str = ""
+    remark: str = ""
     error: str = ""
 
     def was_made_by(self, detector: Detector) -> bool:
@@ -122,6 +124,7 @@ class Record:
             "regions": None if self.error else regions,
             **self.files,
             "moved_to": self.moved_to or None,
+            "remark": self.remark or None,
             "error": self.error or None,
         }
         return {key: value for key, value in values.items() if value is not None}
@@ -164,6 +167,7 @@ class Record:
             largest_area=_count(values, "largest_area"),
             peak_at=_place(values, "peak_at"),
             moved_to=_text(values, "moved_to") if "moved_to" in values else "",
+            remark=_text(values, "remark") if "remark" in values else "",
             min_area=_count(values, "min_area") if "min_area" in values else 0,
             small_regions=_count(values, "small_regions") if "small_regions" in values else 0,
             placed=Registration.from_mapping(values) if "registered" in values else None,

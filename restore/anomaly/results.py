@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from restore.anomaly.drift import drift_of, told_another_part
@@ -17,13 +19,15 @@ from restore.batch.plan import Existing, Item
 from restore.batch.shards import Shard
 from restore.batch.stream import Outcome, Status
 from restore.errors import UsageError
-from restore.files import write_atomically
+from restore.files import sole_use, write_atomically
 
 __all__ = ["Results"]
 
 
 class Results:
     """The records of an inspection, appended to ``results.jsonl`` as they come.
+
+    From ``begin`` to ``close`` no other process may write them.
 
     Args:
         report: folder of the report, which must exist when the first record comes.
@@ -44,8 +48,9 @@ class Results:
         self._records: dict[str, Record] = {}
         self._asked: Collection[str] | None = None
         self._is_open = True
-        self.warnings: list[str] = []
-        """What the batch as a whole says, a sentence each; known after ``finish``."""
+        self._use = ExitStack()
+        self.warnings: dict[str, str] = {}
+        """What the batch as a whole says, a sentence for each kind; known after ``finish``."""
         self.changes = 0
 
     def __contains__(self, source: object) -> bool:
@@ -128,8 +133,10 @@ class Results:
             asked: names of the pictures of this run, which alone are counted; None for all.
 
         Raises:
+            UsageError: another run writes them.
             OutputError: they cannot be written.
         """
+        self._use.enter_context(sole_use(self._report, self._lines.stem))
         self._records = {record.source: record for record in kept}
         self._asked = asked
         write_atomically(self._lines, as_jsonl(self._records.values()).encode(), overwrite=True)
@@ -147,7 +154,21 @@ class Results:
             if outcome.status is Status.FAILED
             else Record.from_mapping({"source": source} | dict(outcome.record))
         )
-        self._records[source] = record
+        return self._append(record)
+
+    def remark(self, source: str, error: str) -> None:
+        """Note with the verdict on a part why a later look at its file failed."""
+        record = self._records[source]
+        remark = f"later: {error.removeprefix(f'{source}: ')}"
+        if record.remark != remark:
+            self._append(replace(record, remark=remark))
+
+    def close(self) -> None:
+        """Let others write the records."""
+        self._use.close()
+
+    def _append(self, record: Record) -> bool:
+        self._records[record.source] = record
         self.changes += 1
         if not self._is_open:
             return False
@@ -158,8 +179,15 @@ class Results:
             self._is_open = False  # a line after a truncated one would be lost, too
         return self._is_open
 
-    def finish(self, items: Sequence[Item], detector: Detector) -> None:
+    def finish(
+        self, items: Sequence[Item], detector: Detector, *, recent: int | None = None
+    ) -> None:
         """Write tables, summary and page: records in the order of ``items``, pictures by score.
+
+        Args:
+            items: what was planned.
+            detector: what inspected them.
+            recent: how many of the latest parts are tested for drift; None for all.
 
         Raises:
             OutputError: one cannot be written.
@@ -178,16 +206,20 @@ class Results:
         self._is_open = True
         if can_write_parquet():
             write_atomically(self._parquet, as_parquet(ordered), overwrite=True)
-        drift = drift_of(ordered, detector)
-        told = (told_another_part(ordered, detector.weights.name), drift.warning() if drift else "")
-        self.warnings = [sentence for sentence in told if sentence]
+        tested = ordered[-recent:] if recent else ordered
+        drift = drift_of(tested, detector)
+        told = {
+            "unfamiliar": told_another_part(tested, detector.weights.name),
+            "drift": drift.warning() if drift else "",
+        }
+        self.warnings = {kind: sentence for kind, sentence in told.items() if sentence}
         summary = {
             "model": detector.weights.name,
             "weights": detector.digest,
             "parts": self.inspected,
             "verdicts": {each: count for each in Verdict if (count := self.count(each))},
             "drift": drift.as_mapping() if drift else None,
-            "warnings": self.warnings,
+            "warnings": [*self.warnings.values()],
         }
         write_atomically(self._summary, f"{json.dumps(summary)}\n".encode(), overwrite=True)
         page = page_of(
@@ -195,7 +227,7 @@ class Results:
                 records=ordered,
                 report=self._report,
                 detector=detector,
-                warnings=self.warnings,
+                warnings=[*self.warnings.values()],
                 facts=[("drift", drift.fact())] if drift else [],
             )
         )

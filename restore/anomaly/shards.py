@@ -66,16 +66,19 @@ def join_records(reports: Sequence[Path]) -> Joined:
     origins: dict[str, Path] = {}
     missing: list[str] = []
     seen: dict[int, set[int]] = {}
+    of_shards: set[str] = set()
     for report in reports:
         shards = shard_files(report)
         whole = [path for path in (report / _WHOLE,) if path.is_file()]
         if not shards and not whole:
             raise UsageError(f"{report}: holds no results of an inspection")
+        # What the shards say is newer than what an earlier join made of them.
+        read = {path: read_records(path) for path in (*whole, *shards)}
         for path in shards:
             index, count = _share(path)
             seen.setdefault(count, set()).add(index)
-        # What the shards say is newer than what an earlier join made of them.
-        own = {record.source: record for path in (*whole, *shards) for record in read_records(path)}
+            of_shards.update(record.source for record in read[path])
+        own = {record.source: record for found in read.values() for record in found}
         for name, record in own.items():
             former = records.get(name)
             if former is None or former.error:
@@ -85,7 +88,8 @@ def join_records(reports: Sequence[Path]) -> Joined:
                     f"{report}: has another result of {name} than {origins[name]}; two pictures of "
                     "one name cannot be in one report"
                 )
-    for count, indices in seen.items():
+    did_the_rest = records.keys() - of_shards  # a run that was not split
+    for count, indices in seen.items() if not did_the_rest else ():
         lost = islice((index for index in range(1, count + 1) if index not in indices), _MOST_NAMED)
         missing += [f"shard {index} of {count}: has no results here" for index in lost]
     return Joined(records, origins, tuple(missing))

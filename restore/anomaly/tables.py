@@ -17,7 +17,7 @@ _NUMBERS = (
 _COUNTS = ("width", "height", "regions", "largest_area", "min_area", "small_regions")
 _COLUMNS = (
     "source", "verdict", "reason", *_NUMBERS[:6], "model", *_COUNTS, "registered", *_NUMBERS[6:],
-    "map", "mask", "overlay", "reconstruction", "moved_to", "error",
+    "map", "mask", "overlay", "reconstruction", "moved_to", "remark", "error",
 )  # fmt: skip
 _REGION_COLUMNS = ("source", "region", "left", "top", "width", "height", "area", "peak")
 _FORMULA_STARTS = tuple("=+-@\t\r\n")

@@ -169,7 +169,14 @@ def _lesson(
         provenance=provenance,
         task=TASK,
         finish=lambda weights: _calibrated(
-            weights, parts, stage, context.device, warn, should_stop
+            weights,
+            parts,
+            stage,
+            context.device,
+            warn,
+            should_stop,
+            # A continuation has no folds.
+            advice="" if stage.fold or addition else _advice(parts, recipe),
         ),
         figure=AUROC,
     )
@@ -230,6 +237,8 @@ def _calibrated(
     device: torch.device,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool],
+    *,
+    advice: str,
 ) -> Weights:
     """Return ``weights`` in half precision with the scores of good parts not trained on."""
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
@@ -253,7 +262,7 @@ def _calibrated(
     except ValueError as error:
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
     if stage.is_last and (shortfall := calibration.shortfall()):
-        warn(shortfall if stage.fold else f"{shortfall}; {_advice(parts, stage.recipe)}")
+        warn(f"{shortfall}; {advice}" if advice else shortfall)
     provenance = weights.provenance | {
         "inspection": weights.provenance["inspection"] | {"edge_factors": list(edges.factors)},
         "calibration": calibration.as_mapping(),

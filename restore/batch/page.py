@@ -224,11 +224,18 @@ def _facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if outcome.status is Status.DONE:
         yield "written to", outcome.item.destination_name
     for name, value in outcome.record.items():
-        if name != _DAMAGED and not isinstance(value, list | tuple | Mapping):
+        if name != _DAMAGED and not (_is_texts(value) or isinstance(value, Mapping)):
             yield _LABELS.get(name, name.replace("_", " ")), _shown(value)
 
 
+def _is_texts(value: object) -> bool:
+    """Return whether a value is a list of sentences, not of numbers."""
+    return isinstance(value, list | tuple) and any(isinstance(each, str) for each in value)
+
+
 def _shown(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value))
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.5g}" if isinstance(value, float) else str(value)
@@ -239,7 +246,7 @@ def _notes(outcome: Outcome) -> Iterator[dict[str, str]]:
     if outcome.error:
         yield {"kind": "error", "text": outcome.error}
     for name, value in outcome.record.items():
-        if isinstance(value, list | tuple):
+        if _is_texts(value) and isinstance(value, list | tuple):
             label = name.replace("_", " ")
             yield from ({"kind": "warning", "text": f"{label}: {each}"} for each in value)
     if _DAMAGED in outcome.record:

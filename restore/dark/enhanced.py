@@ -66,7 +66,7 @@ class Enhanced:
     ratio: float
     to_srgb: NDArray[np.float32] | None
     output_color: OutputColor = "srgb"
-    record: dict[str, str | float | int | bool | list[str]] = field(default_factory=dict)
+    record: dict[str, object] = field(default_factory=dict)
 
     @property
     def picture(self) -> Picture:

@@ -150,6 +150,21 @@ class DarkEnhancer(Reopened):
         colour = network.developed(exposed, strength)
         matrix = np.eye(1, dtype=np.float32) if raw.is_monochrome else camera_to_srgb(raw)
         remarks = _remarks(raw, dark_frame, guessed_balance=origin == "guessed")
+        factors = [float(f"{factor:.4g}") for factor in balance]
+        record: dict[str, object] = {
+            **network.runner.record(),
+            "ratio": round(exposed.ratio, 2),
+            "ratio_auto": ratio == "auto",
+            "white_balance": factors,
+            "white_balance_source": origin,
+            "sensor": _SENSORS.get(len(raw.cfa), raw.pattern.upper()),
+            "defects": defects,
+            "saturated": round(exposed.saturated, 6),
+            "strength": strength,
+            "megapixels": round(raw.width * raw.height / 1e6, 6),
+            "seconds": round(time.perf_counter() - started, 4),
+            **({"remarks": remarks} if remarks else {}),
+        }
         return Enhanced(
             colour=colour,
             raw=stored,
@@ -157,20 +172,7 @@ class DarkEnhancer(Reopened):
             ratio=exposed.ratio,
             to_srgb=None if network.is_finished else matrix,
             output_color=output_color,
-            record={
-                **network.runner.record(),
-                "ratio": round(exposed.ratio, 2),
-                "ratio_auto": ratio == "auto",
-                "white_balance": ",".join(f"{factor:.4g}" for factor in balance),
-                "white_balance_source": origin,
-                "sensor": _SENSORS.get(len(raw.cfa), raw.pattern.upper()),
-                "defects": defects,
-                "saturated": round(exposed.saturated, 6),
-                "strength": strength,
-                "megapixels": round(raw.width * raw.height / 1e6, 6),
-                "seconds": round(time.perf_counter() - started, 4),
-                **({"remarks": remarks} if remarks else {}),
-            },
+            record=record,
         )
 
     def _network(self, raw: RawPicture) -> "_Network":

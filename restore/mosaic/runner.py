@@ -200,8 +200,8 @@ class MosaicDenoiser(Reopened):
             record={
                 **self._runner.record(),
                 "tile": 2 * self._runner.tile,
-                "noise_a": ",".join(f"{each:.4g}" for each in known.a),
-                "noise_b": ",".join(f"{each:.4g}" for each in known.b),
+                "noise_a": [float(f"{each:.4g}") for each in known.a],
+                "noise_b": [float(f"{each:.4g}") for each in known.b],
                 "noise_source": noise_source,
                 "strength": strength,
                 "sensor": sensor,

@@ -134,6 +134,11 @@ def test_a_command_is_told_about_the_part_and_no_shell_reads_it(tmp_path: Path) 
     assert json.loads(out.read_text()) == [[name, "defective"], name, "defective", "2.5", record]
 
 
+def test_what_a_command_prints_comes_on_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    assert python("print('lamp on')").run(RECORD) == ""
+    assert capfd.readouterr() == ("", "lamp on\n")
+
+
 def test_a_command_that_fails_is_told_with_its_last_words() -> None:
     code = "import sys; print('x' * 10**6, 'no light', sep='\\n', file=sys.stderr); sys.exit(7)"
     assert python(code).run(RECORD) == "ended with 7: no light"

@@ -112,3 +112,14 @@ def test_the_exit_code_speaks_of_the_parts_that_this_run_was_asked_for(
     assert ended.code == 0, ended.err
     assert "0 defective of 1; 4 more of earlier runs" in ended.err
     assert run("anomaly", "in", *more).code == 3, "as if it had not been interrupted"
+
+
+@pytest.mark.usefixtures("parts")
+def test_a_whole_report_needs_no_other_shards(run: Run, model: str) -> None:
+    inspect(run, model, "shard", "--shard", "1/2")
+    shutil.copytree("shard", "whole")
+    inspect(run, model, "whole", "--skip-existing")
+    for reports in (["whole"], ["whole", "shard"]):
+        ended = run("anomaly", "join", *reports, "--model", model, "-o", f"all-{len(reports)}")
+        assert ended.code == 0, ended.err
+        assert "4 parts joined" in ended.err

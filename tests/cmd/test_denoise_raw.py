@@ -61,7 +61,7 @@ def test_each_input_stays_what_it_is(run: Run, tiny_weights: str) -> None:
     twin, *records = map(json.loads, ended.out.splitlines())
     assert (twin["source"], twin["twin_of"]) == ("card/1.JPG", "card/1.NEF")
     assert [record["noise_source"] for record in records[:2]] == ["given", "given"]
-    assert records[0]["noise_a"] == "0.0001,0.0001,0.0001"
+    assert records[0]["noise_a"] == [0.0001] * 3
     for source, result in (("1.NEF", "1.dng"), ("2.dng", "2.dng")):
         before, after = read_raw(Path("card", source)), read_raw(Path("out", result))
         np.testing.assert_array_equal(before.cfa, after.cfa)
@@ -159,7 +159,7 @@ def test_a_noise_profile_has_a_pair_for_each_colour(run: Run, mosaic_model: Path
         *("--noise-profile", pairs, "--json", "-v"),
     )
     record = json.loads(ended.out)
-    assert record["noise_a"] == "0.0001,0.0002,0.0003"
+    assert record["noise_a"] == [0.0001, 0.0002, 0.0003]
     assert "noise 0.0001/0.0002/0.0003 x + 1e-06/2e-06/3e-06 (given)" in ended.err
 
 

@@ -197,7 +197,7 @@ def test_white_balance_by_gray_world_makes_the_mean_gray(
     raw = replace(raw, mosaic=mosaic)
     enhanced = plain(raw, white_balance="auto", ratio=4)
     np.testing.assert_allclose(enhanced.picture.pixels, enhanced.picture.pixels[1, 0, 0], atol=2e-3)
-    assert enhanced.record["white_balance"] == "2,1,1.25"
+    assert enhanced.record["white_balance"] == [2, 1, 1.25]
     assert gray_world(pack(normalised(raw), raw.cfa).planes) == pytest.approx((2, 1, 1.25))
 
 
@@ -335,7 +335,7 @@ def test_without_a_stored_white_balance_the_mean_is_taken_to_be_gray_and_said(
     light = np.array([0.5, 1.0, 0.8, 1.0]) * 900
     mosaic = np.rint(512 + light[np.tile(raw.cfa, (32, 32))]).astype(np.uint16)
     record = plain(replace(raw, mosaic=mosaic), ratio=4).record
-    assert (record["white_balance"], record["white_balance_source"]) == ("2,1,1.25", "guessed")
+    assert (record["white_balance"], record["white_balance_source"]) == ([2, 1, 1.25], "guessed")
     assert record["remarks"] == [
         "no white balance is stored; the mean of the picture is taken to be gray"
     ]

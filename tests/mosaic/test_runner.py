@@ -137,7 +137,7 @@ def test_the_record_says_where_the_noise_profile_came_from(
     raw = sensor("xtrans", size=(192, 192))
     given = denoiser(raw, profile=PROFILE)
     assert given.record["noise_source"] == "given"
-    assert given.record["noise_b"] == "1e-05,2e-05,3e-05"
+    assert given.record["noise_b"] == [1e-05, 2e-05, 3e-05]
     assert given.record["sensor"] == "X-Trans"
     estimated = denoiser(raw)
     assert estimated.record["noise_source"] == "estimated"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from restore.anomaly.runner import Detector
     from restore.anomaly.stages import InspectionStages
     from restore.batch.plan import BatchPlan, Item
+    from restore.batch.shards import Shard
 
 __all__ = ["anomaly", "named"]
 
@@ -98,10 +100,7 @@ def _inspect(
 ) -> None:
     exclusive(files, ("overwrite", "skip_existing"))
     exclusive(files, ("quiet", "verbose"))
-    from restore.anomaly.files import inspection_plan, prepare_result_folders
     from restore.anomaly.results import Results
-    from restore.anomaly.verdict import REJECTED
-    from restore.batch.plan import Existing
     from restore.errors import UsageError
 
     inputs = files.inputs or ([str(line.watch)] if line.watch else [])
@@ -109,12 +108,31 @@ def _inspect(
         raise UsageError("give pictures or folders to inspect (see imrestore anomaly --help)")
     _check_output(files.output)
     followers, aside = line.followers(), _aside(line, inputs, files)
-    existing = Existing.SKIP if line.watch else batch.existing_of(files)
     shard = batch.shard_of(files)
-    results = Results(files.output, shard)
+    with closing(Results(files.output, shard)) as results:
+        note = Noted(results, followers, aside)
+        _inspect_into(note, inputs, shard, files, network, verdict, view, line, fail_on_anomaly)
+
+
+def _inspect_into(
+    note: Noted,
+    inputs: "Sequence[str]",
+    shard: "Shard | None",
+    files: InspectionOptions,
+    network: NetworkOptions,
+    verdict: VerdictOptions,
+    view: ViewOptions,
+    line: LineOptions,
+    fail_on_anomaly: bool,
+) -> None:
+    from restore.anomaly.files import inspection_plan, prepare_result_folders
+    from restore.anomaly.verdict import REJECTED
+    from restore.batch.plan import Existing
+
+    results, followers, aside = note.results, note.followers, note.aside
+    existing = Existing.SKIP if line.watch else batch.existing_of(files)
     results.refuse_to_replace(existing)
     kept = results.recorded() if existing is Existing.SKIP else []
-    note = Noted(results, followers, aside)
     if line.watch and not files.dry_run:
         detector = _opened(network, verdict, view, files, kept)
         stages = _stages(files, detector, followers, overwrite=True)
@@ -153,7 +171,7 @@ def _inspect(
         say(failure)
         raise typer.Exit(max(report.exit_code, ExitCode.SOME_FAILED))
     if not files.quiet:
-        for sentence in results.warnings:
+        for sentence in results.warnings.values():
             say(sentence)
         others = f"; {results.others} more of earlier runs" if results.others else ""
         say(f"{_counted(results)} of {results.inspected}{others}; {results.page}")

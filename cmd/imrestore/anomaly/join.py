@@ -1,5 +1,6 @@
 """`imrestore anomaly join`: the reports of shards made one."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,9 +86,10 @@ def join(
             f"{joined.reports[strange[0]]}: {strange[0]} was inspected with other weights or "
             "another threshold; give the --model and the options that the shards had"
         )
-    lost = _take(joined, target)
-    results.begin(joined.records.values())
-    results.finish((), detector)
+    with closing(results):
+        lost = _take(joined, target)
+        results.begin(joined.records.values())
+        results.finish((), detector)
     for sentence in joined.missing:
         say(sentence)
     if lost:

@@ -86,7 +86,9 @@ class Noted:
 
         if outcome.status is Status.FAILED:
             outcome = _remarked(outcome, self.followers(_failed_record(outcome)))
-            if outcome.item.source_name not in self.results:  # a failure replaces no verdict
+            if outcome.item.source_name in self.results:  # a failure replaces no verdict
+                self.results.remark(outcome.item.source_name, outcome.error)
+            else:
                 self.results.add(outcome)
             return outcome
         to = None
