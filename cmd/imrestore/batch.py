@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,25 @@ from imrestore.report import Describe, Report, print_plan
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from imrestore.watching import WatchOptions
     from restore.batch.kinds import FileKind, TaskResult
     from restore.batch.out_of_core import OutOfCoreResult
     from restore.batch.page import PageText
-    from restore.batch.plan import BatchPlan, Existing, Item
+    from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest
     from restore.batch.shards import Shard
+    from restore.batch.stages import PictureStages
     from restore.batch.stream import Outcome, Stages
 
-__all__ = ["Work", "existing_of", "pictures", "report_on", "run", "shard_of", "work_through"]
+__all__ = [
+    "Work",
+    "existing_of",
+    "pictures",
+    "report_on",
+    "run",
+    "shard_of",
+    "stages_of",
+    "work_through",
+]
 
 _GRACE_S = 1.0
 
@@ -53,8 +64,9 @@ def pictures() -> "FileKind[Any, Any]":
 
 def run(
     options: FileOptions,
-    prepare: "Callable[[BatchPlan], Work]",
+    prepare: "Callable[[BatchPlan | None], Work]",
     *,
+    watching: "WatchOptions | None" = None,
     describe: Describe,
     page: "Callable[[], PageText]",
     kind: "Callable[[], FileKind[Any, Any]]" = pictures,
@@ -67,7 +79,9 @@ def run(
 
     Args:
         options: the files.
-        prepare: loads the network and returns the task; called once, with the settled plan.
+        prepare: loads the network and returns the task; called once, with the settled plan, or
+            with None where a folder is watched, so that what comes is not known.
+        watching: the folder that is watched in place of inputs, for tasks that can.
         describe: the task's record in a few words, for --verbose.
         page: returns what the page of --report says.
         kind: returns what kind of files is read and written.
@@ -80,8 +94,28 @@ def run(
         typer.Exit: always.
         RestoreError: nothing was done, for a reason that concerns all inputs.
     """
+    from restore.errors import UsageError
+
+    exclusive(options, ("overwrite", "skip_existing"))
+    exclusive(options, ("quiet", "verbose"))
     file_kind = kind()
-    plan = _plan(options, file_kind, beside, twins, only, also_read)
+    if watching:
+        from imrestore.watching import check_watch
+
+        check_watch(watching, options, options.inputs)
+    if watching and watching.watch:
+        from imrestore.hot_folder import of_hot_folder, restore_as_they_come
+
+        options = of_hot_folder(options, watching)
+        request = _request(options, file_kind, beside, twins, only, also_read)
+        if not options.dry_run:
+            _plan(options, replace(request, found=()))  # what is refused is so before files come
+            restore_as_they_come(options, watching, request, prepare, describe)
+    elif not options.inputs:
+        raise UsageError("give pictures or folders, or --watch DIR (--help says more)")
+    else:
+        request = _request(options, file_kind, beside, twins, only, also_read)
+    plan = _plan(options, request)
     has_page = True
     with report_on(plan, options, describe) as report:
         if options.dry_run:
@@ -98,18 +132,16 @@ def run(
     raise typer.Exit(report.exit_code if has_page else max(report.exit_code, ExitCode.SOME_FAILED))
 
 
-def _plan(
+def _request(
     options: FileOptions,
     kind: "FileKind[Any, Any]",
     beside: Mapping[str, str],
     twins: str,
     only: "Collection[Path] | None",
     also_read: "Mapping[Path, Sequence[Path]] | None",
-) -> "BatchPlan":
-    exclusive(options, ("overwrite", "skip_existing"))
-    exclusive(options, ("quiet", "verbose"))
+) -> "PlanRequest":
     from restore.batch.inputs import STANDARD_STREAM
-    from restore.batch.plan import PlanRequest, make_plan
+    from restore.batch.plan import PlanRequest
     from restore.batch.twins import Twins
     from restore.errors import UsageError
     from restore.image.codecs import ImageFormat
@@ -119,7 +151,7 @@ def _plan(
             raise UsageError("an image and --json records cannot share standard output")
         if sys.stdout.isatty():
             raise UsageError("standard output is a terminal; send the image to a file or a pipe")
-    request = PlanRequest(
+    return PlanRequest(
         inputs=options.inputs,
         output=options.output,
         kind=kind,
@@ -133,13 +165,19 @@ def _plan(
         only=only,
         also_read=also_read or {},
     )
+
+
+def _plan(options: FileOptions, request: "PlanRequest") -> "BatchPlan":
+    from restore.batch.plan import make_plan
+
     plan = make_plan(request)
     if options.bit_depth:
         from restore.image.encode import check_depth
 
         # Where the inputs do not decide it, it is known before the work what will be written.
-        for written in {item.format for item in plan.items if item.format}:
-            check_depth(written, options.bit_depth, is_light=kind.is_light)
+        written_as = {item.format for item in plan.items} | {request.format}
+        for written in filter(None, written_as | {request.kind.default_format}):
+            check_depth(written, options.bit_depth, is_light=request.kind.is_light)
     if options.report:
         from restore.batch.page import check_page
 
@@ -202,11 +240,9 @@ def _work(
     report: Report,
     note: "Callable[[Outcome], None]" = lambda _: None,
 ) -> None:
-    from restore.batch.out_of_core import OutOfCoreStages
-    from restore.batch.stages import PictureStages, prepare_folders
+    from restore.batch.stages import prepare_folders
     from restore.batch.stream import Outcome, Status
     from restore.files import remove_stale_parts
-    from restore.image.codec import WriteOptions
 
     if task is None:
         for folder in plan.folders:
@@ -216,7 +252,30 @@ def _work(
             note(outcome)
             report.add(outcome)
         return
-    stages = (OutOfCoreStages if kind.is_any_size else PictureStages)(
+    stages = stages_of(options, kind, task, closed=prepare_folders(plan))
+    work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes, note=note)
+
+
+def stages_of(
+    options: FileOptions,
+    kind: "FileKind[Any, Any]",
+    task: Work,
+    *,
+    closed: "Mapping[Path, str]" = MappingProxyType({}),
+) -> "PictureStages[Any, Any]":
+    """Return the stages in which files are done.
+
+    Args:
+        options: how they are written.
+        kind: kind of the files.
+        task: what is done to each.
+        closed: folders that cannot be written, as ``PictureStages`` has them.
+    """
+    from restore.batch.out_of_core import OutOfCoreStages
+    from restore.batch.stages import PictureStages
+    from restore.image.codec import WriteOptions
+
+    return (OutOfCoreStages if kind.is_any_size else PictureStages)(
         kind=kind,
         restore=task.restore,
         existing=existing_of(options),
@@ -225,12 +284,11 @@ def _work(
             quality=options.quality,
             strip_metadata=options.strip_metadata,
         ),
-        closed=prepare_folders(plan),
+        closed=closed,
         standard_input=sys.stdin.buffer,
         standard_output=sys.stdout.buffer,
         is_shown=options.report is not None,
     )
-    work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes, note=note)
 
 
 def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Report:

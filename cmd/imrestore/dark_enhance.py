@@ -1,25 +1,27 @@
 """`imrestore dark-enhance`: dark RAW files in, photographs out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import NetworkOptions, RawFileOptions
+from imrestore.watching import WatchOptions
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
     from restore.dark.enhanced import Enhanced, OutputColor
-    from restore.dark.runner import WhiteBalance
+    from restore.dark.runner import DarkEnhancer, WhiteBalance
+    from restore.image.dark_frame import DarkFrame
     from restore.image.raw_picture import RawPicture
 
-__all__ = ["dark_enhance"]
+__all__ = ["dark_enhance", "enhancing", "linear_files", "raw_files"]
 
 
 def _ratio(value: str) -> str:
@@ -112,6 +114,7 @@ def dark_enhance(
             help="Do not fill hot and dead photosites from their neighbours.",
         ),
     ] = False,
+    watching: WatchOptions,
 ) -> None:
     """Develop dark camera RAW files into photographs.
 
@@ -126,11 +129,11 @@ def dark_enhance(
       imrestore dark-enhance night.arw -o night.jpg --ratio 100 --wb auto --compare
       imrestore dark-enhance stars.nef -o stars.png --dark-frame darks/ --strength 0.7
       imrestore dark-enhance nights/ -o out/ --format dng       (for a RAW converter)
+      imrestore dark-enhance --watch camera/ -o out/ --format jpg   (files as they come)
       imrestore dark-enhance night.cr3 -o night.exr             (linear light)
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    is_linear = output_color == "linear"
 
-    def prepare(_plan: "BatchPlan") -> batch.Work:
+    def prepare(_plan: "BatchPlan | None") -> batch.Work:
         from restore.dark.runner import DarkEnhancer
         from restore.image.dark_frame import read_dark_frame
 
@@ -138,38 +141,73 @@ def dark_enhance(
         enhancer = DarkEnhancer(
             network.model, device=network.device, precision=network.precision, tile=network.tile
         )
-        amplification: float | Literal["auto"] = "auto" if ratio == "auto" else float(ratio)
-        color: OutputColor = "linear" if is_linear else "srgb"
-        balance: WhiteBalance = _factors(wb) or ("auto" if wb == "auto" else "camera")
-
-        def enhance(raw: "RawPicture") -> "Enhanced":
-            return enhancer(
-                raw,
-                ratio=amplification,
-                ev=ev,
-                white_balance=balance,
-                output_color=color,
-                strength=strength,
-                repair=not keep_hot_pixels,
-                dark_frame=dark,
-            )
-
+        enhance = enhancing(
+            enhancer,
+            ratio=ratio,
+            ev=ev,
+            wb=wb,
+            output_color=output_color,
+            strength=strength,
+            keep_hot_pixels=keep_hot_pixels,
+            dark_frame=dark,
+        )
         return batch.Work(enhance, enhancer.lanes)
 
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is printed
-    kind = _linear_files if is_linear else _raw_files
+    kind = linear_files if output_color == "linear" else raw_files
     twins = "raw-only" if files.raw_only else "raw"
-    batch.run(files, prepare, describe=_describe, page=_page, kind=kind, twins=twins)
+    batch.run(
+        files,
+        prepare,
+        watching=watching,
+        describe=_describe,
+        page=_page,
+        kind=kind,
+        twins=twins,
+    )
 
 
-def _raw_files() -> "FileKind[RawPicture, Enhanced]":
+def enhancing(
+    enhancer: "DarkEnhancer",
+    *,
+    ratio: str,
+    ev: float,
+    wb: str,
+    output_color: str,
+    strength: float,
+    keep_hot_pixels: bool,
+    dark_frame: "DarkFrame | None" = None,
+) -> "Callable[[RawPicture], Enhanced]":
+    """Return what is done to RAW files by the options of those names, which were checked."""
+    amplification: float | Literal["auto"] = "auto" if ratio == "auto" else float(ratio)
+    color: OutputColor = "linear" if output_color == "linear" else "srgb"
+    balance: WhiteBalance = _factors(wb) or ("auto" if wb == "auto" else "camera")
+
+    def enhance(raw: "RawPicture") -> "Enhanced":
+        return enhancer(
+            raw,
+            ratio=amplification,
+            ev=ev,
+            white_balance=balance,
+            output_color=color,
+            strength=strength,
+            repair=not keep_hot_pixels,
+            dark_frame=dark_frame,
+        )
+
+    return enhance
+
+
+def raw_files() -> "FileKind[RawPicture, Enhanced]":
+    """Return the kind of RAW files that become photographs."""
     from restore.batch.kinds import RAW_FILES
 
     return RAW_FILES
 
 
-def _linear_files() -> "FileKind[RawPicture, Enhanced]":
+def linear_files() -> "FileKind[RawPicture, Enhanced]":
+    """Return the kind of RAW files that become linear light."""
     from restore.batch.kinds import RAW_FILES_TO_LINEAR
 
     return RAW_FILES_TO_LINEAR
@@ -195,8 +233,9 @@ def _page() -> "PageText":
     )
 
 
-def _describe(record: Mapping[str, object]) -> str:
+def _describe(record: Mapping[str, Any]) -> str:
+    balance = ",".join(f"{factor:g}" for factor in record["white_balance"])
     return (
         "{model} on {device}, {precision}, tile {tile}, ratio {ratio}, white balance "
-        "{white_balance}, {sensor}, {defects} hot or dead photosites filled"
-    ).format_map(record)
+        "{balance}, {sensor}, {defects} hot or dead photosites filled"
+    ).format_map({**record, "balance": balance})

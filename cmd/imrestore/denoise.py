@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,16 +19,18 @@ from imrestore.options import (
     one_of,
     without_effect,
 )
+from imrestore.watching import WatchOptions
 from restore.errors import UsageError
 from restore.image.codecs import WRITTEN_OF_MOSAICS
 
 if TYPE_CHECKING:
+    from imrestore.denoisers import Settings
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
     from restore.noise.poisson_gaussian import NoiseProfile
 
-__all__ = ["denoise"]
+__all__ = ["denoise", "settings_of"]
 
 
 _FORMATS = sorted(WRITTEN_OF_MOSAICS)
@@ -73,8 +75,16 @@ def _profile(value: str | None) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class DenoisingFileOptions(FileOptions):
-    """The options of files, of which a contact sheet needs no output."""
+    """The options of files: a folder may be watched, and a contact sheet needs no output."""
 
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Pictures, camera RAW files and folders of them; - is standard input.",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
     output: Annotated[
         str,
         typer.Option(
@@ -171,6 +181,7 @@ def denoise(
             "of one picture, into the working folder.",
         ),
     ] = False,
+    watching: WatchOptions,
 ) -> None:
     """Remove noise from photographs and camera RAW files.
 
@@ -190,47 +201,67 @@ def denoise(
       imrestore denoise card/ -r -o clean/ --raw-only --format jpg
       imrestore denoise photos/ -o clean/ --detail 0.3           (keeps a little grain)
       imrestore denoise photos/ -r -o clean/ --skip-existing     (goes on after Ctrl-C)
+      imrestore denoise --watch tethered/ -o clean/              (pictures as they come)
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
       curl -s URL | imrestore denoise - -o - --format png > clean.png
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    is_sheet_only = preview and not files.output
+    is_sheet_only = preview and not files.output and not watching.watch
     if is_sheet_only:
         files = _with_name_of_sheet(files)
-    elif not files.output:
+    elif not files.output and not watching.watch:
         raise UsageError("give -o OUT, where the results go; only --preview does without")
 
-    def prepare(plan: "BatchPlan") -> batch.Work:
-        from imrestore.denoisers import Settings, work_on
+    def prepare(plan: "BatchPlan | None") -> batch.Work:
+        from imrestore.denoisers import Expected, work_on
 
-        settings = Settings(
-            sigma="auto" if sigma == "auto" else float(sigma),
+        settings = settings_of(
+            sigma=sigma,
             strength=strength,
             chroma=chroma,
             detail=detail,
-            profile=_noise_profile(noise_profile),
+            noise_profile=noise_profile,
             preview=preview,
             sheet_only=is_sheet_only,
-            for_pictures=tuple(
-                name
-                for name, is_given in (
-                    ("--sigma", sigma != "auto"),
-                    ("--chroma", chroma is not None),
-                    ("--detail", detail != 0),
-                )
-                if is_given
-            ),
         )
-        return work_on(plan, network, settings)
+        expected = Expected.of(plan) if plan else Expected(raw=True, pictures=not files.raw_only)
+        return work_on(expected, network, settings)
 
     exclusive(files, ("raw_only", "both"))
     batch.run(
         files,
         prepare,
+        watching=watching,
         describe=_describe,
         page=_page,
         kind=_files,
         beside={"preview": "preview.png"} if preview and not is_sheet_only else {},
         twins="both" if files.both else "raw-only" if files.raw_only else "raw",
+    )
+
+
+def settings_of(
+    *,
+    sigma: str,
+    strength: float,
+    chroma: float | None,
+    detail: float,
+    noise_profile: str | None,
+    preview: bool = False,
+    sheet_only: bool = False,
+) -> "Settings":
+    """Return what the options of those names stand for, which were checked."""
+    from imrestore.denoisers import Settings
+
+    given = {"--sigma": sigma != "auto", "--chroma": chroma is not None, "--detail": detail != 0}
+    return Settings(
+        sigma="auto" if sigma == "auto" else float(sigma),
+        strength=strength,
+        chroma=chroma,
+        detail=detail,
+        profile=_noise_profile(noise_profile),
+        preview=preview,
+        sheet_only=sheet_only,
+        for_pictures=tuple(name for name, is_given in given.items() if is_given),
     )
 
 
@@ -271,7 +302,7 @@ def _with_name_of_sheet(files: DenoisingFileOptions) -> DenoisingFileOptions:
     reason = "a contact sheet alone is a PNG; give -o OUT to write the result too"
     options = ("recursive", "format", "bit_depth", "quality", "strip_metadata", "compare", "report")
     without_effect(**{name: getattr(files, name) and reason for name in options})
-    if len(files.inputs) > 1 or not os.path.isfile(files.inputs[0]):
+    if len(files.inputs) != 1 or not os.path.isfile(files.inputs[0]):
         raise UsageError("--preview without -o takes one file; give -o OUT for more")
     return replace(files, output=f"{Path(files.inputs[0]).stem}_preview.png")
 
@@ -293,7 +324,7 @@ def _describe(record: Mapping[str, object]) -> str:
         speed = f", {megapixels / seconds:.3g} megapixels/s"
     line = "{model} on {device}, {precision}, tile {tile}, ".format_map(record)
     if "sensor" in record:
-        a, b = (_of_colours(str(record[name])) for name in ("noise_a", "noise_b"))
+        a, b = (_of_colours(record[name]) for name in ("noise_a", "noise_b"))
         return f"{line}{record['sensor']}, noise {a} x + {b} ({record['noise_source']}){speed}"
     line += f"sigma {record['sigma']}"
     kind = f" ({record['noise']} noise)" if "noise" in record else ""
@@ -302,6 +333,6 @@ def _describe(record: Mapping[str, object]) -> str:
     return line + kind + gray + tone + speed
 
 
-def _of_colours(values: str) -> str:
+def _of_colours(values: Any) -> str:
     """Return one number where red, green and blue have the same, else all of them."""
-    return "/".join(dict.fromkeys(values.split(",")))
+    return "/".join(dict.fromkeys(f"{value:g}" for value in values))

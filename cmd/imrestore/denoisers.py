@@ -23,7 +23,7 @@ from restore.mosaic.task import TASK as RAW_TASK
 from restore.noise.poisson_gaussian import NoiseProfile
 from restore.weights.file import read_weight_file, shipped
 
-__all__ = ["Settings", "work_on"]
+__all__ = ["Denoising", "Expected", "Networks", "Settings", "is_model_for_raw", "work_on"]
 
 _AUTO = "auto"
 
@@ -47,22 +47,39 @@ class Settings:
     for_pictures: tuple[str, ...]
 
 
-def work_on(plan: BatchPlan, network: NetworkOptions, settings: Settings) -> Work:
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What may be among the inputs.
+
+    Attributes:
+        raw: Whether RAW files may.
+        pictures: Whether finished pictures may.
+    """
+
+    raw: bool
+    pictures: bool
+
+    @classmethod
+    def of(cls, plan: BatchPlan) -> "Expected":
+        """Return what is among the inputs of a plan; standard input may be either."""
+        named = [each.source for each in plan.items if not each.skip and each.source is not None]
+        return cls(raw=any(map(is_raw, named)), pictures=not all(map(is_raw, named)))
+
+
+def work_on(expected: Expected, network: NetworkOptions, settings: Settings) -> Work:
     """Open the networks that the inputs need, and return what is done to each of these.
 
     Raises:
         UsageError: the model suits none of the inputs, or the strength not all.
         RestoreError: as ``Denoiser`` and ``MosaicDenoiser``.
     """
-    sources = [item.source for item in plan.items if not item.skip]
-    named = [source for source in sources if source is not None]
-    has_raw, has_pictures = any(map(is_raw, named)), not all(map(is_raw, named))
+    has_raw, has_pictures = expected.raw, expected.pictures
     if settings.strength > 1 and has_pictures:
         raise UsageError(
             f"--strength {settings.strength:g}: finished pictures take 0 to 1, RAW files up to 2"
         )
     notes = []
-    is_for_raw = _is_for_raw(network.model)
+    is_for_raw = is_model_for_raw(network.model)
     if is_for_raw is False and has_raw:
         if not has_pictures:
             raise UsageError(
@@ -80,13 +97,13 @@ def work_on(plan: BatchPlan, network: NetworkOptions, settings: Settings) -> Wor
         notes.append(f"{given} {does} nothing for RAW files, which take --strength")
     if settings.profile and has_pictures:
         notes.append("--noise-profile does nothing for finished pictures, which take --sigma")
-    networks = _Networks(network, settings, is_for_raw)
+    networks = Networks(network, is_for_raw, settings.sigma)
     opened = [networks.of_pictures.lanes] if has_pictures else []
     opened += [networks.of_mosaics.lanes] if has_raw else []
-    return Work(networks, max(opened, default=1), tuple(notes))
+    return Work(Denoising(networks, settings), max(opened, default=1), tuple(notes))
 
 
-def _is_for_raw(model: str) -> bool | None:
+def is_model_for_raw(model: str) -> bool | None:
     """Return which inputs weights are for; None for auto, which has some for each.
 
     Raises:
@@ -134,26 +151,42 @@ class _Sheet:
 
 
 @dataclass(frozen=True)
-class _Networks:
-    """Denoises whatever was read; each network is opened when it is first needed."""
+class Networks:
+    """The networks for whatever is read; each is opened when it is first needed.
+
+    Attributes:
+        options: Which ones, and how they run.
+        is_for_raw: Which inputs the named weights are for; None for auto.
+        sigma: What settings will mostly say of the noise level.
+    """
 
     options: NetworkOptions
-    settings: Settings
     is_for_raw: bool | None
+    sigma: float | Literal["auto"] = "auto"
 
     @cached_property
     def of_pictures(self) -> Denoiser:
+        """The network for finished pictures."""
         model = _AUTO if self.is_for_raw else self.options.model
-        return Denoiser(model, sigma=self.settings.sigma, **self._placement)
+        return Denoiser(model, sigma=self.sigma, **self._placement)
 
     @cached_property
     def of_mosaics(self) -> MosaicDenoiser:
+        """The network for RAW files."""
         model = _AUTO if self.is_for_raw is False else self.options.model
         return MosaicDenoiser(model, **self._placement)
 
     @property
     def _placement(self) -> Mapping[str, Any]:
         return {name: getattr(self.options, name) for name in ("device", "precision", "tile")}
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """Denoises whatever was read, with some settings."""
+
+    networks: Networks
+    settings: Settings
 
     def __call__(self, source: Picture | OutOfCorePicture | RawPicture) -> Any:
         """Return a ``Denoised``, an ``OutOfCoreResult``, a ``DenoisedMosaic`` or a sheet of one."""
@@ -170,12 +203,12 @@ class _Networks:
             "detail": given.detail,
         }
         if isinstance(source, OutOfCorePicture):
-            return self.of_pictures.out_of_core(source, **shares)
-        return self.of_pictures(source, **shares, preview=given.preview)
+            return self.networks.of_pictures.out_of_core(source, **shares)
+        return self.networks.of_pictures(source, **shares, preview=given.preview)
 
     def _of_raw(self, source: RawPicture) -> DenoisedMosaic:
         given = self.settings
-        done = self.of_mosaics(
+        done = self.networks.of_mosaics(
             source, profile=given.profile, strength=given.strength, preview=given.preview
         )
         if not given.for_pictures:

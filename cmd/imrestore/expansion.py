@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import wraps
 from typing import Annotated, Any, get_type_hints
 
@@ -52,7 +52,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, parameter in signature.parameters.items():
         if is_dataclass(hints[name]):
             groups[name] = hints[name]
-            shown += inspect.signature(hints[name]).parameters.values()
+            shown += map(_parameter_of, fields(hints[name]))
         else:
             shown.append(parameter.replace(annotation=hints[name]))
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -80,6 +80,17 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     expanded.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in by_name}
     return expanded
+
+
+def _parameter_of(field: Field[Any]) -> inspect.Parameter:
+    """Return what a field of a group of options is to Typer."""
+    default = inspect.Parameter.empty
+    if field.default is not MISSING:
+        default = field.default
+    elif field.default_factory is not MISSING:
+        default = field.default_factory()
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, keyword, annotation=field.type, default=default)
 
 
 def _yield_to_rivals(values: dict[str, Any], defaults: dict[str, Default]) -> None:

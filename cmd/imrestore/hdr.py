@@ -180,7 +180,7 @@ def hdr(
             exposure_stops=stops or 0.0,
         )
 
-    def prepare(_plan: "BatchPlan") -> batch.Work:
+    def prepare(_plan: "BatchPlan | None") -> batch.Work:
         return (
             _simulator(network.model, psf, bits, stops, is_linear=linear)
             if simulate

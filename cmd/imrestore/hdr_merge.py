@@ -51,7 +51,7 @@ def merge(
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
 
-    def prepare(_plan: "BatchPlan") -> batch.Work:
+    def prepare(_plan: "BatchPlan | None") -> batch.Work:
         from restore.hdr.merge.ghosts import DEVIATIONS
         from restore.hdr.merge.merge import merge_bracket
 

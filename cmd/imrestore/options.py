@@ -1,7 +1,7 @@
 """The options that tasks share, each defined once."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -204,7 +204,7 @@ class FileOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class RawFileOptions(FileOptions):
-    """The same for camera RAW files."""
+    """The same for camera RAW files; a folder may be watched in place of inputs."""
 
     inputs: Annotated[
         list[str],
@@ -213,7 +213,7 @@ class RawFileOptions(FileOptions):
             help="Camera RAW files and folders of them; - is standard input.",
             show_default=False,
         ),
-    ]
+    ] = field(default_factory=list)
     raw_only: Annotated[
         bool, typer.Option("--raw-only", help="Leave named files that are no RAW files out.")
     ] = False

@@ -84,12 +84,20 @@ class Report(ProgressBar):
         self._counts["failed"] += 1
         self.say(message)
 
-    def add_twins(self, twins: "Mapping[Path, Path]", *, advice: str = "") -> None:
-        """Report the pictures that are left out because their RAW files are taken."""
+    def add_twins(
+        self, twins: "Mapping[Path, Path]", *, advice: str = "", is_told: bool = False
+    ) -> None:
+        """Report the pictures that are left out because their RAW files are taken.
+
+        Args:
+            twins: the pictures, each with its RAW file.
+            advice: what to say of it beside that.
+            is_told: whether that was said already, so that records are enough.
+        """
         for picture, raw in twins.items() if self._as_json else ():
             twin = {"source": str(picture), "status": "skipped", "twin_of": str(raw)}
             print(json_of(twin), flush=True)
-        if twins and not self._quiet:
+        if twins and not (self._quiet or is_told):
             count, first = len(twins), next(iter(twins))
             what = f"{first} has" if count == 1 else f"{first} and {count - 1} more pictures have"
             self.say(f"{what} a RAW file of the same name, which is taken instead{advice}")

@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,9 +11,9 @@ from restore.batch.inputs import Found, Search
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.raw import is_raw
 
-__all__ = ["Twins", "without_twins"]
+__all__ = ["TWIN_SUFFIXES", "Twins", "twins_beside", "without_twins"]
 
-_SUFFIXES = frozenset(
+TWIN_SUFFIXES = frozenset(
     suffix for each in (ImageFormat.JPEG, ImageFormat.HEIC) for suffix in CODECS[each].suffixes
 )
 """Suffixes of the pictures that cameras write; a TIFF of the same name is somebody's own work."""
@@ -43,13 +44,31 @@ def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path
         twin = raws.get(_name(one.source))
         if one.source is None or _is_raw(one):
             taken.append(one)
-        elif twin is not None and one.source.suffix.lower() in _SUFFIXES:
+        elif twin is not None and one.source.suffix.lower() in TWIN_SUFFIXES:
             left_out[one.source] = twin
         elif twins is Twins.RAW_ONLY:
             others[one.source.suffix.lower()] += 1
         else:
             taken.append(one)
     return replace(search, found=taken, others=others), left_out
+
+
+def twins_beside(found: Iterable[Found]) -> dict[Path, Path]:
+    """Return those of the pictures that have a RAW file of their name beside them, each with it.
+
+    For files that come one by one: the RAW file need not be among them, nor be complete.
+    """
+    pictures = [
+        one.source for one in found if one.source and one.source.suffix.lower() in TWIN_SUFFIXES
+    ]
+    raws: dict[Path | None, Path] = {}
+    for folder in {path.parent for path in pictures}:
+        try:
+            names = os.listdir(folder)
+        except OSError:  # gone: the pictures too
+            continue
+        raws.update((_name(path), path) for name in names if is_raw(path := folder / name))
+    return {path: raws[_name(path)] for path in pictures if _name(path) in raws}
 
 
 def _is_raw(one: Found) -> bool:

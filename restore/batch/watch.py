@@ -44,7 +44,8 @@ class FolderWatch:
     A file is complete when its size and its time of modification have not changed for ``settle_s``
     seconds; at once if it was moved or copied here with the time that it had before, since no file
     that is being written has a modification much older than its change of status (not on Windows,
-    which has no such time). Empty files wait ten times as long.
+    which has no such time). Empty files wait ten times as long. A file is taken once, whatever
+    becomes of it later, unless the caller says that it ``failed``.
 
     The operating system reports changes through watchfiles, where that is installed; on network
     drives, which do not report what other machines write, and without watchfiles, the folder is
@@ -55,6 +56,8 @@ class FolderWatch:
         recursive: Watch its whole tree.
         left_out: Folders in it that are not watched, those of results.
         suffixes: Suffixes of the files to take, lower case.
+        patient: Those of the suffixes whose files wait ``settle_s`` in any case, as for another
+            file that may follow.
         settle_s: See above.
         is_polled: Read the folder instead of being told; None to decide.
         warn: Told about what is not taken, in a sentence.
@@ -75,6 +78,7 @@ class FolderWatch:
         settle_s: float,
         recursive: bool = False,
         left_out: Collection[Path] = (),
+        patient: Collection[str] = (),
         is_polled: bool | None = None,
         warn: Callable[[str], None] = log.warning,
     ) -> None:
@@ -82,11 +86,14 @@ class FolderWatch:
             raise UsageError(f"{folder}: not a folder to watch")
         self.folder, self._recursive = folder, recursive
         self._suffixes, self._settle_s, self._warn = suffixes, settle_s, warn
+        self._patient = patient
         self._left_out = {os.path.realpath(each) for each in left_out}
         self.is_polled = _is_remote(folder) if is_polled is None else is_polled
         self._waiting: dict[Path, _Waiting] = {}
         self._complete: deque[Path] = deque()
         self._taken: dict[Path, Signature | None] = {}
+        self._failed: set[Path] = set()
+        self._changed_late: list[Path] = []
         self._told: set[str] = set()
         self._others: Counter[str] = Counter()
         self._new: list[tuple[int, Path]] = []
@@ -147,6 +154,18 @@ class FolderWatch:
         """Whether no file is waiting to be complete or to be taken."""
         return not self._waiting and not self._complete
 
+    def failed(self, path: Path) -> None:
+        """Take a file again when it has changed, or when it is back if it is gone."""
+        if os.path.lexists(path):
+            self._failed.add(path)
+        else:
+            self._taken.pop(path, None)
+
+    def changed(self) -> list[Path]:
+        """Return which files changed after they were taken, each once; they are not taken again."""
+        changed, self._changed_late = self._changed_late, []
+        return changed
+
     # What changes
 
     def _listen(self) -> None:
@@ -186,8 +205,12 @@ class FolderWatch:
             if os.path.isdir(path):
                 if self._recursive:
                     self._next_reading = 0.0
-            elif os.path.realpath(path.parent) not in self._left_out:
+            elif not self._is_left_out(path.parent):
                 self._note(path)
+
+    def _is_left_out(self, folder: Path) -> bool:
+        real = Path(os.path.realpath(folder))
+        return any(str(each) in self._left_out for each in (real, *real.parents))
 
     def _read(self) -> None:
         """Read the folder, and forget what is not there any more."""
@@ -208,6 +231,7 @@ class FolderWatch:
             for known in (self._waiting, self._taken):
                 for path in [path for path in known if path not in there]:
                     known.pop(path)
+            self._failed &= there
         if not self._was_read and self._others:
             self._warn(named_others(self._others))
         self._was_read = True
@@ -252,15 +276,18 @@ class FolderWatch:
         if not stat.S_ISREG(status.st_mode):
             return
         signature = status.st_size, status.st_mtime_ns
-        if path in self._taken:
-            if self._taken[path] not in (None, signature):
+        if path in self._taken and self._taken[path] == signature:
+            return
+        if path in self._taken and path not in self._failed:
+            if self._taken[path] is not None:
                 self._taken[path] = None  # told once
-                self._warn(f"{path}: changed after it was taken; give what is new a new name")
+                self._changed_late.append(path)
             return
         waiting = self._waiting.get(path)
         if waiting is None or waiting.signature != signature:
             self._waiting[path] = _Waiting(signature, time.monotonic())
-        if status.st_size and _came_complete(status, self._settle_s):
+        is_patient = path.suffix.lower() in self._patient
+        if status.st_size and not is_patient and _came_complete(status, self._settle_s):
             self._take(path)
 
     def _belongs(self, path: Path) -> bool:
@@ -293,6 +320,7 @@ class FolderWatch:
 
     def _take(self, path: Path) -> None:
         self._taken[path] = signature = self._waiting.pop(path).signature
+        self._failed.discard(path)
         self._new.append((signature[1], path))
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from restore.batch.inputs import Found
 from restore.batch.kinds import PICTURES_AND_RAW, RAW_FILES
 from restore.batch.plan import BatchPlan, PlanRequest, make_plan
 from restore.batch.shards import Shard
-from restore.batch.twins import Twins
+from restore.batch.twins import Twins, twins_beside
 from restore.errors import UsageError
 from restore.image.codecs import ImageFormat
 
@@ -148,3 +149,8 @@ def test_a_card_of_many_pictures_is_planned_at_once() -> None:
     plan = planned("full", twins=Twins.RAW)
     assert (len(plan.items), len(plan.twins)) == (500, 500)
     assert {item.format for item in plan.items} == {ImageFormat.DNG}
+
+
+def test_the_raw_file_beside_a_picture_is_found_whether_it_was_found_or_not() -> None:
+    found = [Found(path, path) for path in map(Path, ("card/1.JPG", "card/1.tif", "card/4.JPG"))]
+    assert twins_beside(found) == {Path("card/1.JPG"): Path("card/1.CR3")}

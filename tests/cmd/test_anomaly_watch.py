@@ -11,6 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from imrestore.anomaly.arrivals import _Refresh
+from imrestore.anomaly.line import Noted
+from restore.anomaly.follow import Followers
+from restore.anomaly.results import Results
+from restore.batch.plan import Item
+from restore.batch.stream import Outcome, Status
+from restore.files import sole_use
+
 Run = Callable[..., SimpleNamespace]
 Part = Callable[..., Path]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -114,9 +122,12 @@ def test_a_name_that_comes_again_is_not_taken_for_inspected(watching: Spawn, par
     assert process.stdout is not None
     told = json.loads(process.stdout.readline())
     assert told["status"] == "failed"
-    assert "is newer than the result of that name, which is kept" in told["error"]
+    assert "is newer than r/maps/a.tif, the result of that name, which is kept" in told["error"]
     ended(process)
     assert Path("r/maps/a.tif").read_bytes() == first
+    record = json.loads(Path("r/results.jsonl").read_text().splitlines()[-1])
+    assert record["verdict"] == "good"
+    assert record["remark"].startswith("later: is newer than r/maps/a.tif")
 
 
 @pytest.mark.slow
@@ -151,6 +162,48 @@ def test_defective_parts_are_put_aside_and_a_damaged_one_does_not_stop_the_line(
     assert moved == {"in/broken.png": None, "in/good.png": None, "in/hole.png": "bad/hole.png"}
     assert "in/hole.png: --on-defect false: ended with 1" in messages
     assert "in/broken.png: --on-defect false: ended with 1" in messages
+
+
+def test_a_report_that_another_run_writes_is_refused(run: Run, part: Part, model: str) -> None:
+    part("in/a.png")
+    Path("r").mkdir()
+    with sole_use(Path("r"), "results"):
+        for arguments in (["in"], ["--watch", "in"]):
+            refused = run("anomaly", *arguments, "--model", model, "-o", "r")
+            assert refused.code == 2
+            assert "imrestore: r: is written by another run; wait for it or end it" in refused.err
+        assert run("anomaly", "in", "--model", model, "-o", "r", "--shard", "1/1").code == 0
+    assert run("anomaly", "in", "--model", model, "-o", "r", "--overwrite").code == 0
+
+
+def test_a_part_that_changed_keeps_its_verdict_with_a_remark(part: Part) -> None:
+    results = Results(Path("r"))
+    Path("r").mkdir()
+    note = Noted(results, Followers(), None)
+    record = {
+        "verdict": "good", "score": 0.1, "relative_score": 0.2, "threshold": 0.5, "model": "dark",
+        "weights": "0", "width": 64, "height": 48, "region_count": 0, "largest_area": 0,
+        "peak_at": [0, 0], "regions": [], "map": "maps/a.tif", "mask": "masks/a.png",
+        "overlay": "overlays/a.png", "reconstruction": "reconstructions/a.png",
+    }  # fmt: skip
+    item = Item(source=part("in/a.png"), destination=Path("r/maps/a.tif"))
+    note(Outcome(item=item, status=Status.DONE, record=record))
+    for _ in range(2):
+        note(Outcome(item=item, status=Status.FAILED, error=f"{item.source_name}: changed"))
+    lines = [json.loads(line) for line in Path("r/results.jsonl").read_text().splitlines()]
+    assert [(line["verdict"], line.get("remark")) for line in lines] == [
+        ("good", None), ("good", "later: changed"),
+    ]  # fmt: skip
+
+
+def test_drift_is_told_when_it_begins_and_when_it_begins_again() -> None:
+    told: list[str] = []
+    results = SimpleNamespace(changes=0, warnings={}, finish=lambda *_, **__: None)
+    refresh = _Refresh(results, None, told.append)  # type: ignore[arg-type]
+    for warnings in ({}, {"drift": "drift 1"}, {"drift": "drift 2"}, {}, {"drift": "drift 3"}):
+        results.changes, results.warnings = results.changes + 1, warnings
+        refresh.at_end()
+    assert told == ["drift 1", "drift 3"]
 
 
 def test_a_move_that_a_kill_interrupted_is_ended(

@@ -1,15 +1,13 @@
 """An inspection that watches a folder: parts are inspected as they come."""
 
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from imrestore import batch
 from imrestore.anomaly.line import LineOptions, Noted
 from imrestore.options import RunOptions
 from imrestore.report import Describe, Report
-from imrestore.watching import take_as_they_come
+from imrestore.watching import Arrivals, Line, take_as_they_come
 
 if TYPE_CHECKING:
     from restore.anomaly.results import Results
@@ -17,12 +15,13 @@ if TYPE_CHECKING:
     from restore.anomaly.stages import InspectionStages
     from restore.batch.inputs import Found
     from restore.batch.plan import Item
-    from restore.batch.stream import Outcome
 
 __all__ = ["inspect_as_they_come"]
 
 _LEAST_PAUSE_S, _PAUSES = 5.0, 4
 _QUICK_S = 0.7
+_RECENT = 500
+"""Parts that are tested for drift: what a line makes now, not what it made in all."""
 
 
 def inspect_as_they_come(
@@ -45,6 +44,8 @@ def inspect_as_they_come(
         UsageError: there is no such folder.
         Stopped: always.
     """
+    from restore.anomaly.files import ResultFiles, inspection_plan, prepare_result_folders
+    from restore.batch.plan import Existing
     from restore.batch.watch import FolderWatch
     from restore.image.codecs import PICTURE_SUFFIXES
 
@@ -57,106 +58,42 @@ def inspect_as_they_come(
         verbose=files.verbose,
         is_endless=True,
     )
+    folder, results, detector = line.watch, note.results, stages.detector
     watch = FolderWatch(
-        line.watch,
+        folder,
         suffixes=PICTURE_SUFFIXES,
         settle_s=line.settle_s,
         recursive=files.recursive,
         left_out=[stages.report],
         warn=report.say,
     )
-    results, detector = note.results, stages.detector
-    arrivals = _Arrivals(line.watch, stages.report, recursive=files.recursive, results=results)
-    refresh = _Refresh(results, detector, report.say)
 
-    def work(found: "Sequence[Found]") -> None:
-        items, refused = arrivals.planned(found)
-        for outcome in refused:
-            report.add(note(outcome))
-        batch.work_through(
-            items,
-            stages,
-            report,
-            jobs=files.jobs,
-            lanes=detector.network.runner.lanes,
-            note=note,
-        )
-
-    with report:
-        take_as_they_come(watch, report, work, rest=refresh.when_due, end=refresh.at_end)
-
-
-class _Arrivals:
-    """Plans the files of a folder as they come.
-
-    Args:
-        folder: The folder.
-        report: Folder of the report.
-        recursive: Whether its tree is taken.
-        results: Records; what has one is not inspected again.
-    """
-
-    def __init__(self, folder: Path, report: Path, *, recursive: bool, results: "Results") -> None:
-        self._folder, self._report, self._recursive = folder, report, recursive
-        self._results = results
-        self._owners = results.owners()
-        self._folders: set[Path] = set()
-
-    def planned(self, found: "Sequence[Found]") -> "tuple[list[Item], list[Outcome]]":
-        """Return what is to be done, its folders made, and what cannot be."""
-        from restore.anomaly.files import ResultFiles, prepare_result_folders
-        from restore.batch.plan import Item
-        from restore.batch.stream import Outcome, Status
-        from restore.errors import RestoreError, UsageError
-
-        items, refused = [], []
-        for one in found:
-            try:
-                item = self._plan_of(one)
-                files = ResultFiles.of(item, self._report)
-                owner = self._owners.setdefault(files.relative.as_posix(), item.source_name)
-                if owner != item.source_name:
-                    raise UsageError(
-                        f"{owner} and {item.source_name} would both be written to "
-                        f"{files.path('map')}; give one another name"
-                    )
-                if item.skip and _is_newer(one.source, files.path("map")):
-                    raise UsageError(
-                        f"{item.source_name}: is newer than the result of that name, which is "
-                        "kept; not inspected: give each part a name of its own"
-                    )
-                parents = {path.parent for path in files.paths()}
-                if not item.skip and not parents <= self._folders:
-                    prepare_result_folders([item], self._report)
-                    self._folders |= parents
-                items.append(item)
-            except RestoreError as error:
-                nowhere = Item(source=one.source, destination=None)
-                refused.append(Outcome(item=nowhere, status=Status.FAILED, error=str(error)))
-        return items, refused
-
-    def _plan_of(self, found: "Found") -> "Item":
-        from restore.anomaly.files import inspection_plan
-        from restore.batch.plan import Existing
-
-        plan = inspection_plan(
-            [str(self._folder)],
-            self._report,
-            recursive=self._recursive,
+    def plan(found: "Found") -> "Item":
+        planned = inspection_plan(
+            [str(folder)],
+            stages.report,
+            recursive=files.recursive,
             existing=Existing.SKIP,
             shard=None,
-            done=self._results,
+            done=results,
             found=[found],
         )
-        return plan.items[0]
+        return planned.items[0]
 
-
-def _is_newer(source: Path | None, result: Path) -> bool:
-    """Return whether a picture came to its place after a result of that name was written."""
-    try:
-        return source is not None and source.stat().st_ctime_ns > result.stat().st_mtime_ns
-    except OSError:
-        return False
+    arrivals = Arrivals(
+        plan,
+        lambda item: ResultFiles.of(item, stages.report).paths(),
+        lambda item: prepare_result_folders([item], stages.report),
+        {stages.report / "maps" / name: source for name, source in results.owners().items()},
+    )
+    refresh = _Refresh(results, detector, report.say)
+    inspecting = Line(
+        stages=stages, lanes=detector.network.runner.lanes, jobs=files.jobs, note=note
+    )
+    with report:
+        take_as_they_come(
+            watch, arrivals, inspecting, report, rest=refresh.when_due, end=refresh.at_end
+        )
 
 
 class _Refresh:
@@ -165,7 +102,7 @@ class _Refresh:
     Args:
         results: The records.
         detector: The detector.
-        say: Told what cannot be written; once, if it stays so.
+        say: Told what cannot be written, and what the parts as a whole say; once, if it stays so.
     """
 
     def __init__(
@@ -173,6 +110,7 @@ class _Refresh:
     ) -> None:
         self._results, self._detector, self._say = results, detector, say
         self._written, self._next, self._took_s, self._failure = -1, 0.0, 0.0, ""
+        self._warned: set[str] = set()
 
     def when_due(self) -> None:
         """Write if there is something new, and if the last time is long enough ago."""
@@ -195,7 +133,7 @@ class _Refresh:
 
         started, changes = time.monotonic(), self._results.changes
         try:
-            self._results.finish((), self._detector)
+            self._results.finish((), self._detector, recent=_RECENT)
             self._failure = ""
         except OutputError as error:
             if str(error) != self._failure:
@@ -203,6 +141,14 @@ class _Refresh:
                 self._say(self._failure)
         else:
             self._written = changes
+            self._warn()
         ended = time.monotonic()
         self._took_s = ended - started
         self._next = ended + max(_LEAST_PAUSE_S, _PAUSES * self._took_s)
+
+    def _warn(self) -> None:
+        """Say each warning when it first holds, and again when it had ceased to."""
+        for kind, sentence in self._results.warnings.items():
+            if kind not in self._warned:
+                self._say(sentence)
+        self._warned = set(self._results.warnings)
