@@ -43,12 +43,14 @@ _LINE_BREAKS = re.compile(r"[\t-\r\x1c-\x1f\x85\u2028\u2029]+\s*")
 def one_line(text: str, most: int | None = _LONGEST) -> str:
     """Return ``text`` on one line, without its middle if it has more than ``most`` characters.
 
-    Blanks at its ends, which may be those of a name, stay as well.
+    Blanks at its ends, which may be those of a name, stay as well. Characters that would control
+    a terminal are escaped.
 
     >>> one_line("encoder.0.0.conv1.weight", 15)
     'encod ... eight'
     """
     line = _LINE_BREAKS.sub(" ", text.strip("\r\n"))
+    line = "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in line)
     if most is None or len(line) <= most:
         return line
     half = (most - 5) // 2

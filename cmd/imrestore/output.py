@@ -79,8 +79,7 @@ def say_bug(error: Exception) -> None:
 
 def visible(text: str) -> str:
     """Return ``text`` on one line, with the characters that control a terminal escaped."""
-    line = one_line(text, most=None)
-    return "".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in line)
+    return one_line(text, most=None)
 
 
 def print_line(line: str) -> None:

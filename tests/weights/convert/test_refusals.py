@@ -69,6 +69,7 @@ def _state(**changes: object) -> dict[str, object]:
     ("state", "words"),
     [
         ({"encoder.weight": torch.zeros(3)}, "first keys are encoder.weight"),
+        ({"enc\0d\x1b[2J": torch.zeros(3)}, r"first keys are enc\\x00d\\x1b\[2J"),
         (_state(**{"model.2.weight": torch.full((6, 6, 3, 3), torch.nan)}), "not finite"),
         (_state(**{"model.2.weight": torch.zeros(6, 6, 5, 5)}), "not 3x3"),
         (_state(**{"model.2.weight": torch.zeros(6, 5, 3, 3)}), "does not fit"),
