@@ -24,6 +24,7 @@ class DnCNNConfig:
         batch_norm: normalise the hidden layers (only in training; ``fold`` removes it).
         noise_map: sigma is an extra input channel (FDnCNN).
         residual: the stack predicts the noise; False for the networks that predict the picture.
+        dilations: dilation of every layer, as in an IRCNN; empty where none is dilated.
     """
 
     channels: int = 3
@@ -32,21 +33,26 @@ class DnCNNConfig:
     batch_norm: bool = False
     noise_map: bool = False
     residual: bool = True
+    dilations: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse invalid settings."""
+        """Refuse invalid settings; accept the lists that JSON makes of tuples."""
+        object.__setattr__(self, "dilations", tuple(self.dilations))
         if self.channels not in (1, 3) or self.depth < 2 or self.width < 1:
             raise WeightsError(
                 f"DnCNN cannot have {self.channels} channels, {self.depth} layers, "
                 f"{self.width} features"
             )
+        if self.dilations and (len(self.dilations) != self.depth or min(self.dilations) < 1):
+            raise WeightsError(f"a DnCNN of {self.depth} layers with dilations {self.dilations}")
 
 
 class DnCNN(nn.Module):
     """Denoiser of Zhang et al., "Beyond a Gaussian Denoiser", IEEE TIP 2017.
 
     ``clean = noisy - stack(noisy)`` where ``stack`` is conv+ReLU, (conv+[BN]+ReLU) * (depth - 2),
-    conv. The receptive field of the stack is ``2 * depth + 1`` pixels wide.
+    conv. The receptive field of the stack is ``2 * depth + 1`` pixels wide, and wider where layers
+    are dilated, as in the IRCNN of Zhang et al., "Learning Deep CNN Denoiser Prior", CVPR 2017.
     """
 
     multiple = 1
@@ -58,7 +64,8 @@ class DnCNN(nn.Module):
         hidden = [config.width] * (config.depth - 1)
         sizes = [inputs, *hidden, config.channels]
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in pairwise(sizes)
+            nn.Conv2d(a, b, kernel_size=3, padding=dilation, dilation=dilation)
+            for (a, b), dilation in zip(pairwise(sizes), self._dilations, strict=True)
         )
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(config.width) if config.batch_norm else nn.Identity()
@@ -87,7 +94,11 @@ class DnCNN(nn.Module):
     @property
     def halo(self) -> int:
         """Radius of the receptive field in pixels."""
-        return self.config.depth
+        return sum(self._dilations)
+
+    @property
+    def _dilations(self) -> tuple[int, ...]:
+        return self.config.dilations or (1,) * self.config.depth
 
     @property
     def convolutions(self) -> list[nn.Conv2d]:
@@ -136,9 +147,11 @@ class DnCNN(nn.Module):
         Identity layers are spread evenly between the hidden layers.
 
         Raises:
-            WeightsError: ``depth`` is smaller than this network's, or it has batch normalisation.
+            WeightsError: ``depth`` is smaller than this network's, or it has batch normalisation
+                or, where it is to grow, dilated layers.
         """
-        if depth < self.config.depth or self.config.batch_norm:
+        grows = depth > self.config.depth
+        if depth < self.config.depth or self.config.batch_norm or (grows and self.config.dilations):
             raise WeightsError(f"a DnCNN of depth {self.config.depth} cannot grow to {depth}")
         deep = DnCNN(replace(self.config, depth=depth))
         hidden, old = deep.convolutions[1:-1], self.convolutions

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from restore.errors import WeightsError
 from restore.models.resunet import ResUNet, ResUNetConfig
 
 __all__ = ["DRUNet", "DRUNetConfig"]
@@ -12,17 +11,11 @@ __all__ = ["DRUNet", "DRUNetConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class DRUNetConfig(ResUNetConfig):
-    """Configuration of a DRUNet: a ResUNet's with the paper's sizes; never residual."""
+    """Configuration of a DRUNet: a ResUNet's with the sizes of the paper."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     blocks: int = 4
     residual: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse invalid settings."""
-        super().__post_init__()
-        if self.residual:
-            raise WeightsError("a DRUNet predicts the picture, not the noise")
 
 
 class DRUNet(ResUNet):

@@ -22,12 +22,14 @@ class FFDNetConfig:
         depth: number of convolutions; 15 gray, 12 colour in the paper.
         width: feature channels; 64 gray, 96 colour in the paper.
         noise_map: always True; sigma is an input.
+        residual: the network predicts the noise; False in the paper.
     """
 
     channels: int = 3
     depth: int = 12
     width: int = 96
     noise_map: bool = True
+    residual: bool = False
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
@@ -36,7 +38,7 @@ class FFDNetConfig:
 
 
 class FFDNet(nn.Module):
-    """Denoiser of Zhang, Zuo and Zhang, "FFDNet", IEEE TIP 2018; predicts the clean picture."""
+    """Denoiser of Zhang, Zuo and Zhang, "FFDNet", IEEE TIP 2018."""
 
     multiple = 2
 
@@ -68,4 +70,5 @@ class FFDNet(nn.Module):
         features = inputs.to(cast(Tensor, self.convs[0].weight).dtype)
         for conv in self.convs[:-1]:
             features = conv_relu(cast(nn.Conv2d, conv), features)
-        return F.pixel_shuffle(self.convs[-1](features), 2).to(noisy.dtype)
+        predicted = F.pixel_shuffle(self.convs[-1](features), 2).to(noisy.dtype)
+        return noisy - predicted if self.config.residual else predicted

@@ -25,6 +25,7 @@ __all__ = [
     "measure_precision_loss",
     "measure_storage_loss",
     "measured",
+    "storage_dtype",
 ]
 
 _DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -33,18 +34,52 @@ _MAX_STORAGE_LOSS_DB = 0.005
 _Run = Callable[..., Tensor]
 
 
-def measured(weights: Weights, task: Task, pictures: Sequence[Tensor] | None = None) -> Weights:
+def measured(
+    weights: Weights,
+    task: Task,
+    pictures: Sequence[Tensor] | None = None,
+    *,
+    stored: torch.dtype | None = None,
+) -> Weights:
     """Return ``weights`` as they should be stored: dtype chosen, precision losses measured.
 
     The tensors are rounded to the chosen dtype, so that the file holds exactly what was measured.
-    Weights that cannot be measured (see ``levels_of``) are returned unchanged, and run in float32.
+    Weights that cannot be measured (see ``levels_of``) run in float32.
+
+    Args:
+        weights: weights to measure.
+        task: task of the weights.
+        pictures: as for ``measure_precision_loss``.
+        stored: dtype of the tensors in the file; None for ``choose_storage``, and for float32 where
+            the weights cannot be measured.
+
+    Raises:
+        UsageError: a value lies beyond the range of ``stored``.
     """
-    if not levels_of(weights, task):
-        return weights
-    stored = choose_storage(weights, task, pictures)
+    can_be_measured = bool(levels_of(weights, task))
+    if stored is None:
+        if not can_be_measured:
+            return weights
+        stored = choose_storage(weights, task, pictures)
     rounded = {key: tensor.to(stored).float() for key, tensor in weights.tensors.items()}
+    if not all(torch.isfinite(tensor).all() for tensor in rounded.values()):
+        raise UsageError(f"{weights.name}: some of its numbers are too large for {stored}")
     weights = replace(weights, tensors=rounded, stored_dtype=stored)
+    if not can_be_measured:
+        return weights
     return replace(weights, precision_loss_db=measure_precision_loss(weights, task, pictures))
+
+
+def storage_dtype(name: str) -> torch.dtype:
+    """Return the dtype float32, float16 or bfloat16 by its name.
+
+    Raises:
+        UsageError: another name.
+    """
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        if str(dtype) == f"torch.{name}":
+            return dtype
+    raise UsageError(f"dtype {name!r}: use auto, float32, float16 or bfloat16")
 
 
 def check_measurable(weights: Weights, task: Task) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from restore.errors import WeightsError, one_line
 from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.pmrid import PMRID, PMRIDConfig
+from restore.weights.convert.interpretation import IRCNN_DILATIONS
 from restore.weights.convert.networks import (
     Layer,
     Norm,
@@ -21,7 +23,12 @@ from restore.weights.convert.networks import (
     stack_shape,
 )
 
-__all__ = ["drunet", "is_sid", "recognise", "sid"]
+__all__ = ["UnknownLayout", "drunet", "is_sid", "recognise", "sid"]
+
+
+class UnknownLayout(WeightsError):
+    """Tensors whose names are those of no known network."""
+
 
 _LEVELS = 5
 _WRAPPER = re.compile(r"^(?:module\.|netG\.|model\.)+")
@@ -110,7 +117,9 @@ def _sid_names(theirs: Mapping[str, Tensor]) -> dict[str, str]:
 _CSZN_EPS, _PYTORCH_EPS = 1e-4, 1e-5
 """Epsilon of batch normalisation in the code of KAIR and cszn, and by default in PyTorch."""
 
-_STACK_KEY = re.compile(r"(model|dncnn)\.\d{1,4}\.(weight|bias|running_mean|running_var)", re.ASCII)
+_STACK_KEY = re.compile(
+    r"(?:(model|dncnn)\.)?\d{1,4}\.(weight|bias|running_mean|running_var)", re.ASCII
+)
 _DEEPINV_KEY = re.compile(r"(in_conv|conv_list\.\d{1,4}|out_conv)\.(weight|bias)", re.ASCII)
 _NORM_FIELDS = {"weight", "bias", "running_mean", "running_var"}
 
@@ -119,7 +128,8 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
     """Return the network that a state dict belongs to.
 
     Raises:
-        WeightsError: no known layout, or one with inconsistent shapes.
+        UnknownLayout: no known layout.
+        WeightsError: a known one with inconsistent shapes.
     """
     if "m_head.weight" in tensors:
         return drunet(tensors)
@@ -129,9 +139,11 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
         return _pmrid(tensors)
     if all(_DEEPINV_KEY.fullmatch(key) for key in tensors):
         return dncnn(_deepinv_layers(tensors), "deepinv", without_norm="no batch norm")
-    families = {match[1] if (match := _STACK_KEY.fullmatch(key)) else "" for key in tensors}
+    families = {match[1] if (match := _STACK_KEY.fullmatch(key)) else "?" for key in tensors}
     if families == {"model"}:
-        return _kair(_sequential_layers(tensors, eps=_CSZN_EPS))
+        return _stack(_sequential_layers(tensors, eps=_CSZN_EPS), "KAIR")
+    if families == {None}:  # a bare nn.Sequential
+        return _stack(_sequential_layers(tensors, eps=_PYTORCH_EPS), "PyTorch")
     if families == {"dncnn"}:
         # cszn's PyTorch code gives the first convolution a bias, SaoYan's gives none to any.
         if "dncnn.0.bias" in tensors:
@@ -140,40 +152,42 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised:
     raise _unknown(tensors)
 
 
-def _unknown(names: Iterable[str]) -> WeightsError:
+def _unknown(names: Iterable[str]) -> UnknownLayout:
     first = ", ".join(one_line(name, 30) for name in list(names)[:3])
-    return WeightsError(
+    return UnknownLayout(
         f"an unknown layout; its first keys are {first}. Supported are DnCNN (KAIR, SaoYan, "
         "cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet (KAIR, deepinv) and the U-Net of "
         "Learning to See in the Dark"
     )
 
 
-def _kair(layers: Sequence[Layer]) -> Recognised:
+def _stack(layers: Sequence[Layer], source: str) -> Recognised:
     inputs, width, outputs = stack_shape(layers)
     if (inputs, outputs) in ((5, 4), (13, 12)):
-        return ffdnet(layers, "KAIR")
+        return ffdnet(layers, source)
     if inputs == outputs + 1:
-        return fdncnn(layers, "KAIR")
-    if (len(layers), width) == (7, 64):
-        raise WeightsError(
-            "7 layers of 64 features are an IRCNN, whose dilated convolutions are not supported"
-        )
-    return dncnn(layers, "KAIR")
+        return fdncnn(layers, source)
+    if (len(layers), width) == (len(IRCNN_DILATIONS), 64):
+        dilated = [
+            replace(layer, dilation=dilation)
+            for layer, dilation in zip(layers, IRCNN_DILATIONS, strict=True)
+        ]
+        return dncnn(dilated, source)
+    return dncnn(layers, source)
 
 
 def _sequential_layers(tensors: Mapping[str, Tensor], *, eps: float) -> list[Layer]:
     """Return the convolutions of an ``nn.Sequential``, each with the normalisation behind it."""
     entries: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
-        _, place, name = key.split(".")
+        place, name = key.split(".")[-2:]
         entries.setdefault(int(place), {})[name] = tensor
     layers: list[Layer] = []
     last = -2
     for number, entry in sorted(entries.items()):
         if set(entry) == _NORM_FIELDS and number == last + 1 and layers[-1].norm is None:
             conv = layers[-1]
-            layers[-1] = Layer(weight=conv.weight, bias=conv.bias, norm=_norm(entry, eps))
+            layers[-1] = replace(conv, norm=_norm(entry, eps))
         elif _is_conv(entry) and number >= last + 2:  # the number between is the ReLU's
             layers.append(Layer(weight=entry["weight"], bias=entry.get("bias")))
         else:

@@ -30,6 +30,16 @@ Layer = dict[str, Any]
 """Field -> str, array in MATLAB's order of dimensions, or list of arrays (``weights``)."""
 
 
+_DAG = (
+    "a MatConvNet DagNN, a graph of named layers; only networks of the simple kind are read, whose "
+    "`layers` are a cell array"
+)
+
+
+class _Refused(Exception):
+    """A file that is understood, and not read; its text is the reason."""
+
+
 def main(path: str) -> int:
     """Print the archive and return 0, or a reason on stderr and 1."""
     with open(path, "rb") as file:
@@ -37,6 +47,8 @@ def main(path: str) -> int:
     try:
         layers = _read_hdf5(path) if is_hdf5 else _read_version_5(path)
         sys.stdout.buffer.write(_archive(layers))
+    except _Refused as error:
+        reason = str(error)
     except ModuleNotFoundError:
         reason = (
             "a MATLAB 7.3 file, which needs h5py: `pip install h5py`, or save it in MATLAB again "
@@ -116,6 +128,8 @@ def _read_version_5(path: str) -> list[Layer]:
     _limit()
     _check_version_5(path)
     net = loadmat(path, variable_names=["net"], struct_as_record=False)["net"]
+    if {"vars", "params"} <= set(net[0, 0]._fieldnames):
+        raise _Refused(_DAG)
     layers = [cell[0, 0] for cell in net[0, 0].layers.ravel()[:_MOST_LAYERS]]
     return [
         {
@@ -140,6 +154,8 @@ def _read_hdf5(path: str) -> list[Layer]:
     _limit()
     with h5py.File(path, "r") as file:
         read = _Hdf5Reader(file)
+        if {"vars", "params"} <= set(file["net"]):
+            raise _Refused(_DAG)
         references = read.array(file["net/layers"]).ravel()[:_MOST_LAYERS]
         layers = [file[reference] for reference in references]
         return [

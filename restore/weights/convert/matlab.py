@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def _layers(arrays: Mapping[str, Any]) -> list[MatLayer]:
 
 
 _SOURCE = "cszn MatConvNet"
+_LARGEST_DILATION = 16
 _COLUMN_MAJOR = (0, 2, 1, 3)
 """Order of its sub-pixels: column by column, where ``pixel_unshuffle`` goes row by row."""
 
@@ -123,7 +125,7 @@ def _stack(layers: Sequence[MatLayer]) -> list[Layer]:
             active = False
         elif kind == "bnorm" and stack and not active and stack[-1].norm is None:
             conv = stack[-1]
-            stack[-1] = Layer(weight=conv.weight, bias=conv.bias, norm=_norm(layer))
+            stack[-1] = replace(conv, norm=_norm(layer))
         elif kind == "relu" and not active and not _vector(layer.get("leak", 0.0)).any():
             active = True
         elif kind not in ("SubP", "concat"):
@@ -132,16 +134,26 @@ def _stack(layers: Sequence[MatLayer]) -> list[Layer]:
 
 
 def _conv(layer: MatLayer) -> Layer:
-    plain = {"pad": 1, "stride": 1, "dilate": 1}
-    if any((_vector(layer.get(name, value)) != value).any() for name, value in plain.items()):
-        raise WeightsError("a MatConvNet convolution with stride, dilation or unusual padding")
+    dilations = {float(each) for each in _vector(layer.get("dilate", 1))}
+    dilation = int(dilations.pop()) if len(dilations) == 1 else 0
+    plain = {"pad": dilation, "stride": 1, "dilate": dilation}
+    if not 1 <= dilation <= _LARGEST_DILATION or any(
+        (_vector(layer.get(name, 1)) != value).any() for name, value in plain.items()
+    ):
+        raise WeightsError(
+            "a MatConvNet convolution with stride, unusual dilation or padding unlike it"
+        )
     weights = layer["weights"]
     if len(weights) != 2:
         raise WeightsError("a MatConvNet convolution without weights and biases")
     kernel = np.asarray(weights[0])
     # MATLAB drops trailing dimensions of size 1.
     kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
-    return Layer(weight=_tensor(kernel.transpose(3, 2, 0, 1)), bias=_tensor(_vector(weights[1])))
+    return Layer(
+        weight=_tensor(kernel.transpose(3, 2, 0, 1)),
+        bias=_tensor(_vector(weights[1])),
+        dilation=dilation,
+    )
 
 
 def _norm(layer: MatLayer) -> Norm:

@@ -42,6 +42,7 @@ class Layer:
     weight: Tensor
     bias: Tensor | None = None
     norm: Norm | None = None
+    dilation: int = 1
 
 
 def stack_shape(layers: Sequence[Layer]) -> tuple[int, int, int]:
@@ -140,11 +141,19 @@ def dncnn(
     if inputs != outputs:
         raise WeightsError(f"a stack from {inputs} to {outputs} channels is no DnCNN")
     has_norm = any(layer.norm for layer in layers)
+    dilations = tuple(layer.dilation for layer in layers)
+    is_dilated = max(dilations) > 1
     return Recognised(
         network=DnCNN,
-        config=DnCNNConfig(channels=outputs, depth=len(layers), width=width),
+        config=DnCNNConfig(
+            channels=outputs,
+            depth=len(layers),
+            width=width,
+            dilations=dilations if is_dilated else (),
+        ),
         tensors=folded(layers),
-        layout=f"{source} DnCNN, {len(layers)} layers, {kind(outputs)}, "
+        layout=f"{source} {'IRCNN' if is_dilated else 'DnCNN'}, {len(layers)} layers, "
+        f"{kind(outputs)}, "
         f"{'batch norm folded' if has_norm else without_norm}",
     )
 

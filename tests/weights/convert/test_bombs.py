@@ -15,7 +15,7 @@ import torch
 from restore.errors import RestoreError, UsageError, WeightsError
 from restore.hdr.optics.psf import load_psf
 from restore.weights.convert import mat_reader
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 

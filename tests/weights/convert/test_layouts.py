@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from restore.image.metrics import psnr_chw
 from restore.noise.sensor import add_gaussian_noise
-from restore.weights.convert.convert import Converted, convert
+from restore.weights.convert.convert import Converted
+from restore.weights.convert.convert import as_laid_out as convert
+from restore.weights.convert.convert import convert as convert_and_try
 
 SIGMA = torch.tensor([0.1, 0.2])
 
@@ -289,6 +291,18 @@ def test_published_networks_denoise(shared_data: Path, name: str, layout: str) -
     crops = [picture[:, 64:160, 64:160] for picture in _set12(shared_data)[:2]]
     gains = [_psnr_at_25(converted.weights, np.ascontiguousarray(c), 0) - 20.17 for c in crops]
     assert min(gains) > 7
+
+
+@pytest.mark.slow
+def test_ffdnet_of_the_authors_predicts_the_noise(shared_data: Path) -> None:
+    """Its layout is that of a network that predicts the picture; the published figure is 30.43."""
+    pytest.importorskip("h5py")
+    converted = convert_and_try(shared_data / "reference" / "cszn_ffdnet_model_gray.mat")
+    assert converted.tried is not None
+    assert (converted.tried.of_layout.role, converted.tried.way.role) == ("picture", "noise")
+    pictures = _set12(shared_data)
+    scores = [_psnr_at_25(converted.weights, clean, seed) for seed, clean in enumerate(pictures)]
+    assert sum(scores) / len(scores) == pytest.approx(30.43, abs=0.05)
 
 
 @pytest.mark.slow

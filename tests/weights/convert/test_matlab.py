@@ -12,7 +12,7 @@ from scipy.signal import correlate2d
 from restore.errors import WeightsError
 from restore.image.metrics import psnr_chw
 from restore.noise.sensor import add_gaussian_noise
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 
 
 def _cell(values: list[Any]) -> NDArray[np.object_]:

@@ -9,7 +9,7 @@ from PIL import Image
 from restore.errors import UsageError, WeightsError
 from restore.hdr.optics.psf import load_psf
 from restore.models.optical_element import psf_of
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 
 
 def _archive(path: Path, content: list[object]) -> Path:

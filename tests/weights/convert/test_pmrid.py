@@ -10,7 +10,7 @@ from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 from restore.models.pmrid import PMRID, PMRIDConfig
 from restore.mosaic.runner import MosaicDenoiser
 from restore.noise.poisson_gaussian import NoiseProfile
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 from restore.weights.store import save_weights
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from restore.errors import WeightsError
 from restore.tasks import load
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 from restore.weights.store import save_weights
 
 
@@ -81,7 +81,6 @@ def _state(**changes: object) -> dict[str, object]:
         (_state(**{"model.2.weight": torch.zeros(6, 6, 3, 3, dtype=torch.int64)}), "int64"),
         (_named("model.", _stack(2, 2)), "2 channels"),
         (_named("model.", _stack(1, 3)), "from 1 to 3 channels"),
-        (_named("model.", _stack(3, 3, depth=7, width=64)), "IRCNN"),
         ({"in_conv.weight": torch.zeros(4, 1, 3, 3)}, "unknown layout"),
         ({"m_head.weight": torch.zeros(4, 2, 3, 3)}, "missing"),
         ([torch.zeros(3)], "a list"),

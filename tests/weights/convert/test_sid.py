@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from restore.dark.runner import DarkEnhancer
 from restore.errors import WeightsError
 from restore.image.raw_picture import RawPicture
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 from restore.weights.store import save_weights
 
 

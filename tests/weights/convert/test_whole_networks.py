@@ -16,7 +16,7 @@ from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
 from restore.models.optical_element import psf_of
 from restore.noise.sensor import add_gaussian_noise
 from restore.tasks import load
-from restore.weights.convert.convert import convert
+from restore.weights.convert.convert import as_laid_out as convert
 
 
 @pytest.fixture(scope="module")
