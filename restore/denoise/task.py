@@ -15,6 +15,7 @@ TASK = Task(
     recipe="restore.denoise.recipe:DenoiseRecipe",
     measurement="restore.denoise.measure:measurement",
     trial="restore.denoise.measure:trial",
+    graph="restore.denoise.export:graph_of",
     training_noise="restore.denoise.measure:training_noise",
     default_weights={
         "gray": "photo",

@@ -17,10 +17,11 @@ from restore.errors import UsageError, WeightsError
 from restore.weights.store import Weights
 from restore.weights.task import Task
 
-__all__ = ["Graph", "OnnxNetwork", "to_onnx"]
+__all__ = ["AnySize", "Graph", "OnnxNetwork", "to_onnx"]
 
 _TOLERANCE = 1e-4
 _OPSET = 18
+_NO_LICENCE = "not stated; that of the data and of the source of the weights"
 # Batch, height and width in units of 8 pixels or more; they differ from those of the trace.
 _CHECKED = ((1, 5, 9), (3, 8, 4))
 
@@ -49,6 +50,36 @@ class Graph:
     remarks: tuple[str, ...] = ()
 
 
+class AnySize(nn.Module):
+    """Runs a network on pictures of any size: mirrors their edges, and cuts the result.
+
+    Rows are added below and columns on the right, as the engine does.
+
+    Args:
+        network: network whose results are of the size of its first input.
+        multiple: what its height and width must be multiples of.
+    """
+
+    def __init__(self, network: nn.Module, multiple: int) -> None:
+        super().__init__()
+        self.network = network
+        self.multiple = multiple
+
+    def forward(self, picture: Tensor, sigma: Tensor | None = None) -> Tensor:
+        """Return the network's result for ``(B, C, H, W)``, and ``(B,)`` if it takes that."""
+        height, width = picture.shape[2:]
+        rows, columns = (_mirrored(side, self.multiple) for side in (height, width))
+        padded = picture.index_select(2, rows).index_select(3, columns)
+        result: Tensor = self.network(*(each for each in (padded, sigma) if each is not None))
+        return result[:, :, :height, :width]
+
+
+def _mirrored(side: int, multiple: int) -> Tensor:
+    """Return the indices of a side that is mirrored to reach a multiple."""
+    place = torch.arange((side + multiple - 1) // multiple * multiple) % (2 * side)
+    return torch.where(place < side, place, 2 * side - 1 - place)
+
+
 @dataclass(frozen=True)
 class OnnxNetwork:
     """An exported ONNX file and the result of its check.
@@ -65,12 +96,18 @@ class OnnxNetwork:
     difference: float | None
 
 
-def to_onnx(weights: Weights, task: Task) -> OnnxNetwork:
+def to_onnx(weights: Weights, task: Task, *, licence: str = "") -> OnnxNetwork:
     """Return ``weights`` as an ONNX file in float32.
 
     Its first input is ``picture``, ``(B, C, H, W)`` as the network's ``forward`` takes it; networks
     that are told the noise level have a second one, ``sigma``, ``(B,)`` in [0, 1]. The output is
-    ``result``, unless the task exports another ``Graph``. Batch, height and width are dynamic.
+    ``result``, unless the task exports another ``Graph``. The axes batch, height and width are
+    dynamic. The metadata name task, network, multiple and licence.
+
+    Args:
+        weights: weights to export.
+        task: their task.
+        licence: licence of the weights; empty if it is not known.
 
     Raises:
         UsageError: the package onnx or onnxscript is not installed.
@@ -88,7 +125,7 @@ def to_onnx(weights: Weights, task: Task) -> OnnxNetwork:
         _inputs(weights, (batch, *(graph.size or _sides(graph, unit, height, width))), seed)
         for seed, (batch, height, width) in enumerate([(2, 6, 7), *_CHECKED])
     ]
-    data = _exported(weights, graph, pictures[0])
+    data = _exported(weights, graph, pictures[0], licence or _NO_LICENCE)
     difference = _difference(data, graph, pictures[1:])
     if difference is not None and not difference <= _TOLERANCE:
         raise WeightsError(
@@ -113,12 +150,9 @@ def _inputs(weights: Weights, shape: tuple[int, int, int], seed: int) -> tuple[T
     return (picture, sigma) if weights.takes_sigma else (picture,)
 
 
-def _exported(weights: Weights, graph: Graph, inputs: tuple[Tensor, ...]) -> bytes:
-    open_sides = () if graph.size else (2, 3)
-    dynamic = torch.export.Dim.DYNAMIC
-    shapes = tuple(
-        dict.fromkeys((0, *open_sides) if each.ndim == 4 else (0,), dynamic) for each in inputs
-    )
+def _exported(weights: Weights, graph: Graph, inputs: tuple[Tensor, ...], licence: str) -> bytes:
+    sides = {} if graph.size else {2: "height", 3: "width"}
+    shapes = tuple({0: "batch", **(sides if each.ndim == 4 else {})} for each in inputs)
     with _quiet(), torch.inference_mode():
         program = torch.onnx.export(
             graph.module,
@@ -135,7 +169,13 @@ def _exported(weights: Weights, graph: Graph, inputs: tuple[Tensor, ...]) -> byt
     model: Any = program.model_proto
     model.producer_name = "imrestore"
     model.doc_string = f"{weights.name}: {weights.architecture} for {weights.task}"
-    for key, value in graph.metadata.items():
+    stated = {
+        "task": weights.task,
+        "network": weights.architecture,
+        "multiple": str(graph.multiple),
+        "licence": licence,
+    }
+    for key, value in {**stated, **graph.metadata}.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     return bytes(model.SerializeToString())

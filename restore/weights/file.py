@@ -8,6 +8,7 @@ loss in dB against float32) and ``tensors_sha256`` in its metadata.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ __all__ = [
     "check_hash",
     "digest",
     "find",
+    "is_ours_or_none",
+    "licence_of",
     "opened",
     "read_weight_file",
     "shipped",
@@ -40,6 +43,7 @@ FORMAT_VERSION = "1"
 _DEEPEST = 16
 """Levels of lists and objects in JSON; more than printing them could stand are refused."""
 _LARGEST_NUMBER = 10**300
+_LONGEST_CARD = 1 << 16
 
 _DIGEST_FORMAT = "4"
 """Changed whenever the same weights yield other cached contents, such as traits or graphs."""
@@ -249,6 +253,28 @@ def stored_list(
     if isinstance(values, list) and all(map(is_sound, values)):
         return values
     raise WeightsError(f"{name}: metadata that make no sense: {part}.{key} is {values!r}")
+
+
+def is_ours_or_none(name_or_path: str | Path) -> bool:
+    """Whether a path is that of a weight file of imrestore, or of no file."""
+    path = Path(name_or_path)
+    if not path.is_file():
+        return True
+    try:
+        with path.open("rb") as file:
+            return "format_version" in read_header(file).metadata
+    except (OSError, ValueError):
+        return False
+
+
+def licence_of(path: Path) -> str:
+    """Return the licence of weights as the card beside their file states it, or an empty text."""
+    card = path.with_suffix(".md")
+    if not card.is_file():
+        return ""
+    with card.open(encoding="utf-8", errors="replace") as file:
+        found = re.search(r"^\|\s*licence\s*\|([^|\n]*)\|", file.read(_LONGEST_CARD), re.M | re.I)
+    return one_line(found[1].strip()) if found else ""
 
 
 def find(name_or_path: str | Path) -> Path:

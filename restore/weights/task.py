@@ -93,12 +93,15 @@ class Task:
         Raises:
             WeightsError: the tensors do not fit the architecture, or lack what the task exports.
         """
-        from restore.weights.export import Graph
+        from restore.weights.export import AnySize, Graph
 
         if self.graph:
             return cast("Callable[[Weights], Graph]", resolve_name(self.graph))(weights)
         network = weights.build()
-        return Graph(module=network, multiple=int(cast(Any, network).multiple))
+        multiple = int(cast(Any, network).multiple)
+        if multiple == 1 or weights.planes != weights.channels:  # a mosaic must not be mirrored
+            return Graph(module=network, multiple=multiple)
+        return Graph(module=AnySize(network, multiple), least=(2, 2))
 
     def check(self, file: WeightFile) -> WeightFile:
         """Return ``file`` if its weights are for this task.
@@ -157,6 +160,11 @@ class StoredModel:
     def is_residual(self) -> bool:
         """Whether the network predicts what is subtracted from its input."""
         return bool(self.file.settings.get("residual", False))
+
+    @property
+    def only_pytorch(self) -> bool:
+        """Whether no other engine than PyTorch can run the network."""
+        return False
 
     def build(self) -> "nn.Module":
         """Return the network in evaluation mode, float32, on the CPU.

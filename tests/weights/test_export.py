@@ -64,6 +64,31 @@ def test_any_size_and_any_batch(
     np.testing.assert_allclose(run(exported, picture=picture, sigma=sigma), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 1, 1), (2, 3, 47, 31), (1, 3, 3, 18)])
+def test_odd_sizes_are_mirrored_as_the_engine_does(
+    told: Weights, exported: bytes, shape: tuple[int, int, int, int]
+) -> None:
+    picture = np.random.default_rng(0).random(shape, dtype=np.float32)
+    sigma = np.full(shape[0], 0.1, np.float32)
+    padded = np.pad(picture, ((0, 0), (0, 0), *((0, -side % 2) for side in shape[2:])), "symmetric")
+    with torch.inference_mode():
+        expected = told.build()(torch.from_numpy(padded), torch.from_numpy(sigma)).numpy()
+    result = run(exported, picture=picture, sigma=sigma)
+    np.testing.assert_allclose(result, expected[..., : shape[2], : shape[3]], atol=1e-5)
+
+
+def test_axes_and_metadata_say_what_the_file_takes(exported: bytes) -> None:
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["batch", 3, "height", "width"]
+    assert session.get_outputs()[0].shape[1] == 3
+    stated = session.get_modelmeta().custom_metadata_map
+    assert stated["task"] == "denoise"
+    assert stated["multiple"] == "1"
+    assert stated["colours"] == "RGB"
+    assert stated["range"].startswith("0 to 1")
+    assert stated["licence"]
+
+
 @pytest.mark.parametrize(
     ("task", "network", "multiple"),
     [
