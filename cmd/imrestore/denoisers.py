@@ -21,7 +21,7 @@ from restore.image.tiff_regions import OutOfCorePicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.mosaic.task import TASK as RAW_TASK
 from restore.noise.poisson_gaussian import NoiseProfile
-from restore.weights.file import read_weight_file, shipped
+from restore.weights.file import is_ours_or_none, read_weight_file, shipped
 
 __all__ = ["Denoising", "Expected", "Networks", "Settings", "is_model_for_raw", "work_on"]
 
@@ -113,6 +113,8 @@ def is_model_for_raw(model: str) -> bool | None:
         return None
     if f"{model}-color" in shipped() and not Path(model).is_file():
         return False  # a family, with networks for gray and for colours
+    if not is_ours_or_none(model):
+        return False  # a network of another project for finished pictures, or nothing of use
     file = read_weight_file(model)
     if file.task == RAW_TASK.name:
         return True

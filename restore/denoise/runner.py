@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.domain import AS_STORED, Presented, domain_of, domain_out_of_core
@@ -25,6 +26,7 @@ from restore.denoise.settings import Sigma, checked_settings
 from restore.denoise.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
+from restore.errors import WeightsError
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.coerce import ImageLike, as_picture
@@ -34,8 +36,11 @@ from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.level import estimate_noise
 from restore.reopen import Reopened
-from restore.weights.file import shipped, stored_list
+from restore.weights.file import is_ours_or_none, shipped, stored_list
 from restore.weights.task import StoredModel
+
+if TYPE_CHECKING:
+    from restore.weights.foreign import ForeignModel
 
 __all__ = ["Denoised", "Denoiser"]
 
@@ -92,7 +97,8 @@ class Denoiser(Reopened):
     """Denoises pictures with one network for gray and one for colour.
 
     Args:
-        model: ``auto``, a shipped name, or a weight file. Auto takes ``photo``, made for the noise
+        model: ``auto``, a shipped name, a weight file, or a checkpoint of another architecture that
+            the package spandrel knows. Auto takes ``photo``, made for the noise
             of cameras, scans and film, or, where the noise level is given, ``resunet-color`` and
             ``resunet-gray``. A shipped name with a twin for the other kind of
             picture (``dncnn-gray`` and ``dncnn-color``), or the bare family name (``dncnn``), sends
@@ -132,7 +138,7 @@ class Denoiser(Reopened):
         self._names = _names_by_channels(model)
         self._names_with_sigma = _DEFAULTS_WITH_SIGMA if str(model) == _AUTO else self._names
         self._models = {
-            name: TASK.open(name)
+            name: _opened(name)
             for name in {*self._names.values(), *self._names_with_sigma.values()}
         }
         ranges = {SampleRange.stored(name, each.provenance) for name, each in self._models.items()}
@@ -286,7 +292,10 @@ class _Network:
     remarks: Mapping[str, object]
 
     @classmethod
-    def opened(cls, model: StoredModel, placement: Placement) -> "_Network":
+    def opened(cls, model: "StoredModel | ForeignModel", placement: Placement) -> "_Network":
+        if not isinstance(model, StoredModel):
+            model.check_precision(placement.precision)
+            return cls(Runner(model, placement, auto_tile=model.auto_tile), False)
         noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
         method = method_of_noisy(model.provenance)
         remarks = {"trained_on_noisy": method} if method else {}
@@ -294,6 +303,20 @@ class _Network:
 
     def tile(self, sigma: float) -> Tile:
         return Tile(sigma, self.runner.traits.channels)
+
+
+def _opened(name: str | Path) -> "StoredModel | ForeignModel":
+    """Return weights of ours, or a network of another project that spandrel runs."""
+    try:
+        return TASK.open(name)
+    except WeightsError:
+        if is_ours_or_none(name):
+            raise
+        from restore.weights.foreign import foreign_model
+
+        if (foreign := foreign_model(Path(name))) is None:
+            raise
+        return foreign
 
 
 def _names_by_channels(model: str | Path) -> dict[int, str]:

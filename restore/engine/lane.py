@@ -70,6 +70,10 @@ class Model(Protocol):
     def is_residual(self) -> bool:
         """Whether the network computes what is subtracted from its input."""
 
+    @property
+    def only_pytorch(self) -> bool:
+        """Whether no other engine than PyTorch can run the network."""
+
     def build(self) -> "nn.Module":
         """Return the network in evaluation mode, float32, on the CPU; imports PyTorch."""
 

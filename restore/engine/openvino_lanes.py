@@ -135,7 +135,7 @@ def serving_lanes(
         WeightsError: the tensors do not fit the architecture.
         OutputError: as ``openvino_lanes``.
     """
-    if not can_serve(placement.device):
+    if model.only_pytorch or not can_serve(placement.device):
         return []
     fast = ("bf16",) if _has_fast_bf16() else ()
     chosen = choose_precision(placement.precision, fast, model.precision_loss_db)

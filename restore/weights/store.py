@@ -117,6 +117,11 @@ class Weights:
         """Whether the network predicts what is subtracted from its input."""
         return bool(getattr(self.config, "residual", False))
 
+    @property
+    def only_pytorch(self) -> bool:
+        """Whether no other engine than PyTorch can run the network."""
+        return False
+
     def build(self) -> nn.Module:
         """Return the network in evaluation mode, float32, on the CPU.
 
