@@ -56,6 +56,21 @@ def _leave_out_the_converter() -> None:
     modules["openvino.tools.ovc"] = None
 
 
+def _with_resume_auto(arguments: list[str]) -> list[str]:
+    """Write ``--resume auto`` as the flag that it is; Typer has no options with optional values."""
+    written: list[str] = []
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*written, *arguments[place:]]
+        if argument == "--resume=auto" or (argument == "auto" and written[-1:] == ["--resume"]):
+            if argument == "auto":
+                written.pop()
+            written.append("--resume-auto")
+        else:
+            written.append(argument)
+    return written
+
+
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code.
 
@@ -73,7 +88,11 @@ def run(arguments: list[str]) -> int:
     command_line_error: type[Exception] = typer.BadParameter.__mro__[2]
     try:
         command = typer.main.get_command(app)
-        code = command.main(arguments or ["--help"], prog_name="imrestore", standalone_mode=False)
+        code = command.main(
+            _with_resume_auto(arguments) or ["--help"],
+            prog_name="imrestore",
+            standalone_mode=False,
+        )
         return code if isinstance(code, int) else ExitCode.DONE
     except command_line_error as error:
         _explain(error)

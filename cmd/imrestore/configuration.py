@@ -1,5 +1,6 @@
-"""Defaults of the user's own: `IMRESTORE_*` variables, `imrestore.toml`, and its presets."""
+"""Defaults of the user's own: `IMRESTORE_*` variables, `imrestore.toml`, its presets, recipes."""
 
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,7 +12,16 @@ import typer
 
 from imrestore.output import say
 
-__all__ = ["FILE_NAME", "OTHER_VARIABLES", "Default", "chosen_defaults", "load_defaults"]
+__all__ = [
+    "FILE_NAME",
+    "OTHER_VARIABLES",
+    "Default",
+    "chosen_defaults",
+    "load_defaults",
+    "load_recipe",
+    "recipe_of",
+    "with_arguments_of_recipe",
+]
 
 FILE_NAME = "imrestore.toml"
 PRESET_VARIABLE = "IMRESTORE_PRESET"
@@ -22,7 +32,8 @@ _PREFIX = "IMRESTORE_"
 _PRESET = "preset"
 _ROOT = 0
 _META = "imrestore.defaults"
-_NO_KEYS = ("help", _PRESET)
+_RECIPE = "imrestore.recipe"
+_NO_KEYS = ("help", _PRESET, "config", "print-config")
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,8 @@ class Default:
         key: The option without its dashes.
         value: What Typer converts: text as typed after the option, texts, or True or False.
         origin: Where it comes from, in words.
-        rank: 0 for files, 1 for their presets, 2 for the environment, which overrides both.
+        rank: 0 for files, 1 for their presets, 2 for the environment, which overrides both, 3 for
+            a recipe.
     """
 
     key: str
@@ -51,10 +63,77 @@ def load_defaults(context: typer.Context, preset: str | None) -> str | None:
         UsageError: a file is damaged, or a key, a variable or the preset is unknown.
     """
     if not context.resilient_parsing:  # as it is where a shell completes
-        found = dict(_defaults(context, preset))
-        context.meta[_META] = found
-        context.default_map = {name: default.value for name, default in found.items()}
+        context.meta[_META] = dict(_defaults(context, preset))
+        _give(context)
     return preset
+
+
+def load_recipe(context: typer.Context, path: Path | None) -> Path | None:
+    """Give a command what a recipe file says; the callback of ``--config``.
+
+    Its keys are the options of the command, without dashes, and the names of its arguments.
+
+    Raises:
+        UsageError: it cannot be read, is no TOML, or has a key that is none of these.
+    """
+    from restore.errors import UsageError
+
+    if path is None or context.resilient_parsing:
+        return path
+    known = _options(context.command) | _arguments(context.command)
+    found = {}
+    for key, value in _read(path).items():
+        if key not in known:
+            raise UsageError(f"{path}: unknown key {key}{_suggested(key, known)}")
+        parameter = known[key]
+        typed = _as_typed(parameter, value, f"{path}: {key}")
+        found[parameter.name] = Default(key, typed, str(path), 3)
+    context.meta[_RECIPE] = found
+    _give(context)
+    return path
+
+
+def _give(context: typer.Context) -> None:
+    """Let the options of a command have defaults, those of a recipe before others."""
+    context.meta[_META] = context.meta.get(_META, {}) | context.meta.get(_RECIPE, {})
+    context.default_map = {n: default.value for n, default in context.meta[_META].items()}
+
+
+def with_arguments_of_recipe(context: typer.Context, values: dict[str, Any]) -> None:
+    """Take the paths of a recipe where the command line names none."""
+    found: dict[str, Default] = context.meta.get(_RECIPE, {})
+    for parameter in _arguments(context.command).values():
+        if parameter.name in found and not values.get(parameter.name):
+            value = found[parameter.name].value
+            texts = value if isinstance(value, list) else []
+            values[parameter.name] = [Path(text) for text in texts]
+
+
+def recipe_of(context: typer.Context, values: Mapping[str, Any]) -> str:
+    """Return the recipe file of a command line, in TOML: all options and arguments it has.
+
+    Args:
+        context: context of the command.
+        values: values of its parameters, where they differ from those of the context.
+    """
+    lines = []
+    known = _arguments(context.command) | _options(context.command)
+    for key, parameter in known.items():
+        value = values.get(parameter.name, context.params.get(parameter.name))
+        if value is None or value is False or value in ([], ()):
+            continue
+        lines.append(f"{key} = {_in_toml(value)}")
+    return "\n".join(lines)
+
+
+def _in_toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_in_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False)
 
 
 def chosen_defaults(context: Any) -> dict[str, Default]:
@@ -103,6 +182,11 @@ def _options(command: Any) -> dict[str, Any]:
         if key is not None and key not in _NO_KEYS:
             options[key] = parameter
     return options
+
+
+def _arguments(command: Any) -> dict[str, Any]:
+    """Return the arguments of one command by their names."""
+    return {each.name: each for each in command.params if each.param_type_name == "argument"}
 
 
 def _commands(command: Any) -> Mapping[str, Any]:
@@ -226,11 +310,11 @@ def _as_typed(option: Any, value: Any, name: str) -> str | list[str] | bool:
     """Return a value of TOML as Typer expects it, so that all kinds of values are checked alike."""
     from restore.errors import UsageError
 
-    if option.is_flag:
+    if getattr(option, "is_flag", False):
         if not isinstance(value, bool):
             raise UsageError(f"{name}: give true or false")
         return value
-    takes_several = option.multiple or option.nargs > 1
+    takes_several = getattr(option, "multiple", False) or option.nargs != 1
     values = value if isinstance(value, list) and takes_several else [value]
     if not all(isinstance(v, str | int | float) and not isinstance(v, bool) for v in values):
         raise UsageError(f"{name}: give a text or a number{', or a list' * takes_several}")

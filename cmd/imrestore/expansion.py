@@ -15,6 +15,8 @@ from imrestore.configuration import (
     Default,
     chosen_defaults,
     load_defaults,
+    recipe_of,
+    with_arguments_of_recipe,
 )
 from imrestore.output import say
 from imrestore.streams import show_libraries
@@ -63,8 +65,13 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def expanded(**values: Any) -> None:
-        defaults = chosen_defaults(values.pop(_CONTEXT))
+        context = values.pop(_CONTEXT)
+        defaults = chosen_defaults(context)
         del values[_PRESET]
+        with_arguments_of_recipe(context, values)
+        if values.get("print_config"):
+            print(recipe_of(context, values))
+            raise typer.Exit
         _yield_to_rivals(values, defaults)
         if values.get("verbose"):
             show_libraries()

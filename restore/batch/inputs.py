@@ -28,7 +28,7 @@ log = logging.getLogger("restore")
 _NAMED = 6
 """Suffixes of files of other kinds that are named."""
 
-OWN_ENDINGS = ("_compare.png", "_preview.png")
+OWN_ENDINGS = ("_compare.png", "_preview.png", ".history.png")
 """Endings of the pictures that this program makes for people to look at: no inputs of a folder."""
 
 STANDARD_STREAM = "-"

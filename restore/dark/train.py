@@ -20,7 +20,8 @@ from restore.errors import TrainingError, UsageError
 from restore.models.isp_resunet import IspResUNet
 from restore.models.isp_unet import IspUNet
 from restore.noise.drawings import drawings
-from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
+from restore.training.crops import MOST_BYTES, RandomCrops, centre, load_pictures
+from restore.training.holding_out import hold_out
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
 from restore.training.schedule import Progress
@@ -127,7 +128,7 @@ def _from_clean(
     pictures = load_pictures(
         paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
     )
-    training, kept = hold_out(list(pictures.values()))
+    training, kept = hold_out(list(pictures.values()), warn)
     draw = RandomCrops(training, patch=recipe.patch, batch=batch)
     config = network.config
     sides = config.periods
@@ -194,7 +195,7 @@ def _from_pairs(
     by_target: dict[Path, list[Scene]] = {}
     for scene in scenes:
         by_target.setdefault(scene.long, []).append(scene)
-    learned, judged = hold_out(list(by_target.values()))
+    learned, judged = hold_out(list(by_target.values()), warn, what="scene")
 
     def crops(scenes: Sequence[Scene]) -> PairCrops:
         return PairCrops(

@@ -9,7 +9,7 @@ from torch import Tensor
 from restore.training.crops import areas_of, cut, draw_places, oriented
 from restore.training.state import Randomness
 
-__all__ = ["Batch", "PairedCrops"]
+__all__ = ["Batch", "PairedCrops", "in_unit_range"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class PairedCrops:
     """The same random crops from noisy pictures and their clean counterparts.
 
     Args:
-        pairs: uint8 ``(C, H, W)`` (noisy, clean) of equal shape.
+        pairs: ``(C, H, W)`` (noisy, clean) of equal shape, uint8 or float32 with white at 1.
         patch: side of the square crops in pixels.
         batch: crops per call.
     """
@@ -62,9 +62,11 @@ class PairedCrops:
         clean: list[Tensor] = []
         for index, place, orientation in draw_places(rng.host, self._areas, self.batch):
             for crops, picture in zip((noisy, clean), self.pairs[index], strict=True):
-                crops.append(oriented(cut(picture, place, self.patch), orientation))
-        noisy_crops, clean_crops = (
-            rng.moved(torch.stack(crops)).float().div_(255) for crops in (noisy, clean)
-        )
-        sigma = (noisy_crops - clean_crops).flatten(1).std(dim=1)
-        return Batch(noisy=noisy_crops, clean=clean_crops, sigma=sigma)
+                crop = oriented(cut(picture, place, self.patch), orientation)
+                crops.append(in_unit_range(crop))
+        return Batch.of(*(rng.moved(torch.stack(crops)) for crops in (noisy, clean)))
+
+
+def in_unit_range(picture: Tensor) -> Tensor:
+    """Return float32 with white at 1, of uint8 or of float32 that is so already."""
+    return picture.float().div_(255) if picture.dtype == torch.uint8 else picture

@@ -1,30 +1,35 @@
 """Training examples: clean pictures with synthetic noise, or pairs of noisy and clean pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from restore.batch.inputs import by_stem, counterpart, names_of, pictures_in
-from restore.denoise.crops import Batch, PairedCrops
+from restore.batch.inputs import names_of, pictures_in
+from restore.denoise.crops import Batch, PairedCrops, in_unit_range
 from restore.denoise.degradations import Degradation, Degraded, Gaussian
+from restore.denoise.pairs import PairNames, matched_pairs, misaligned, read_pairs
 from restore.denoise.recipe import DenoiseRecipe
-from restore.errors import InputError, TrainingError, UsageError
+from restore.errors import UsageError
 from restore.training.crops import (
     MOST_BYTES,
     LumaCrops,
     RandomCrops,
     centre,
-    hold_out,
     load_pictures,
 )
+from restore.training.holding_out import Held, hold_out, hold_out_folders, spread
 from restore.training.state import Randomness
 
 __all__ = ["TrainingData", "open_training_data"]
 
 _VALIDATION_SIGMA = 25 / 255
+
+_T = TypeVar("_T")
+_Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +40,13 @@ class TrainingData:
         batches: Function that draws a training batch.
         held_out: Validation batches, each the centre of one held-out picture.
         description: Description of the data for the weight file.
+        paths: Files that are trained and validated on.
     """
 
     batches: Callable[[Randomness], Batch]
     held_out: list[Batch]
     description: dict[str, str | int]
+    paths: list[Path]
 
 
 def open_training_data(
@@ -47,6 +54,8 @@ def open_training_data(
     *,
     clean: Sequence[Path],
     pairs: tuple[Path, Path] | None,
+    pair_names: PairNames | None = None,
+    held: Held | None = None,
     batch: int,
     multiple: int,
     warn: Callable[[str], None],
@@ -57,24 +66,28 @@ def open_training_data(
         recipe: recipe of the training.
         clean: folders (trees) of clean pictures, or none with ``pairs``.
         pairs: folders of noisy and of clean pictures.
+        pair_names: how the names of pairs differ; None where they do not.
+        held: what validates; None for some of the pictures.
         batch: crops per call of ``batches``.
         multiple: what the sides of the network's inputs must be multiples of.
         warn: called with one line about everything left out.
 
     Raises:
         UsageError: not exactly one of ``clean`` and ``pairs`` is given, or no folder of pictures.
-        TrainingError: there are no usable pictures, or those of a pair differ in size.
+        TrainingError: there are no usable pictures.
     """
     if clean and pairs is None:
-        return _from_clean(recipe, clean, batch, multiple, warn)
+        return _from_clean(recipe, clean, held or Held(), batch, multiple, warn)
     if pairs is not None and not clean:
-        return _from_pairs(recipe, *pairs, batch, multiple, warn)
+        names = pair_names or PairNames()
+        return _from_pairs(recipe, pairs, names, held or Held(), batch, multiple, warn)
     raise UsageError("give folders of clean pictures, or --pairs with two folders, not both")
 
 
 def _from_clean(
     recipe: DenoiseRecipe,
     folders: Sequence[Path],
+    held: Held,
     batch: int,
     multiple: int,
     warn: Callable[[str], None],
@@ -82,16 +95,24 @@ def _from_clean(
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
     # Camera noise is simulated in colour, for gray networks too.
     in_luma = recipe.channels == 1 and "camera" in recipe.noise
-    pictures = list(
-        load_pictures(
+
+    def loaded(paths: Sequence[Path]) -> dict[Path, Tensor]:
+        return load_pictures(
             paths,
             channels=3 if in_luma else recipe.channels,
             least_size=recipe.patch,
             max_bytes=MOST_BYTES,
             warn=warn,
-        ).values()
-    )
-    training, kept = hold_out(pictures)
+        )
+
+    if held.folder is not None:
+        judging = pictures_in(held.folder, recursive=True)
+        pictures = loaded(_without(paths, judging, warn))
+        judged = loaded(spread(judging))
+        training, kept = list(pictures.values()), list(judged.values())
+    else:
+        pictures, judged = loaded(paths), {}
+        training, kept = _split(pictures, held, warn)
     kinds = recipe.degradations()
 
     def cropping(of: Sequence[Tensor], patch: int, count: int) -> RandomCrops:
@@ -111,8 +132,32 @@ def _from_clean(
         description={
             "folder": names_of(folders),
             "pictures": len(pictures),
+            **held.description,
         },
+        paths=[*pictures, *judged],
     )
+
+
+def _split(
+    items: Mapping[Path, _T], held: Held, warn: Callable[[str], None], *, what: str = "picture"
+) -> tuple[list[_T], list[_T]]:
+    if held.by_folder:
+        return hold_out_folders(items)
+    return hold_out(list(items.values()), warn, what=what)
+
+
+def _without(
+    paths: Sequence[Path], judging: Sequence[Path], warn: Callable[[str], None]
+) -> list[Path]:
+    """Return the paths that are not for validation, with a line about the others."""
+    taken = {path.resolve() for path in judging}
+    kept = [path for path in paths if path.resolve() not in taken]
+    if len(kept) < len(paths):
+        warn(
+            f"{len(paths) - len(kept)} pictures of --validation lie among those to train on; they "
+            "are left out there"
+        )
+    return kept
 
 
 def _for_validation(kind: Degradation) -> Degradation:
@@ -125,53 +170,57 @@ def _for_validation(kind: Degradation) -> Degradation:
 
 def _from_pairs(
     recipe: DenoiseRecipe,
-    noisy_folder: Path,
-    clean_folder: Path,
+    folders: tuple[Path, Path],
+    names: PairNames,
+    held: Held,
     batch: int,
     multiple: int,
     warn: Callable[[str], None],
 ) -> TrainingData:
-    matched = _matched(noisy_folder, clean_folder, warn)
-    noisy = _read(recipe, [path for path, _ in matched], MOST_BYTES // 2, warn)
-    clean = _read(recipe, [path for _, path in matched], MOST_BYTES // 2, warn)
-    pairs = []
-    for noisy_path, clean_path in matched:
-        if noisy_path not in noisy or clean_path not in clean:
-            continue
-        if noisy[noisy_path].shape != clean[clean_path].shape:
-            raise TrainingError(f"{noisy_path} and {clean_path} differ in size")
-        pairs.append((noisy[noisy_path], clean[clean_path]))
-    if not pairs:
-        raise TrainingError("no usable pair to train on")
-    training, kept = hold_out(pairs)
-    held_out = []
-    for pair in kept:
-        noisy_crop, clean_crop = (centre(picture, multiple)[None].float() / 255 for picture in pair)
-        sigma = (noisy_crop - clean_crop).flatten(1).std(dim=1)
-        held_out.append(Batch(noisy=noisy_crop, clean=clean_crop, sigma=sigma))
+    def read(matched: Sequence[tuple[Path, Path]]) -> dict[tuple[Path, Path], _Pair]:
+        return read_pairs(matched, channels=recipe.channels, least_size=recipe.patch, warn=warn)
+
+    matched = matched_pairs(*folders, names, warn)
+    if held.folder is not None:
+        # Folders of their own where the names do not tell noisy from clean.
+        inside = ("noisy", "clean") if names == PairNames() else (".", ".")
+        own_noisy, own_clean = (held.folder / name for name in inside)
+        judging = matched_pairs(own_noisy, own_clean, names, warn)
+        allowed = set(_without([clean for _, clean in matched], [c for _, c in judging], warn))
+        pairs = read([pair for pair in matched if pair[1] in allowed])
+        judged = read(spread(judging))
+        training, kept = list(pairs.values()), list(judged.values())
+    else:
+        pairs, judged = read(matched), {}
+        by_noisy = {noisy: pair for (noisy, _), pair in pairs.items()}
+        training, kept = _split(by_noisy, held, warn, what="pair")
+    _warn_of_shifts(list(pairs), list(pairs.values()), warn)
+    held_out = [
+        Batch.of(*(in_unit_range(centre(picture, multiple))[None] for picture in pair))
+        for pair in kept
+    ]
     return TrainingData(
         batches=PairedCrops(training, patch=recipe.patch, batch=batch),
         held_out=held_out,
-        description={"folder": clean_folder.resolve().name, "pairs": len(pairs)},
+        description={
+            "folder": folders[1].resolve().name,
+            "pairs": len(pairs),
+            **held.description,
+        },
+        paths=[path for pair in (*pairs, *judged) for path in pair],
     )
 
 
-def _matched(noisy: Path, clean: Path, warn: Callable[[str], None]) -> list[tuple[Path, Path]]:
-    """Pair the pictures of two trees by relative path, as for evaluation."""
-    candidates = by_stem(clean, pictures_in(clean, recursive=True))
-    matched = []
-    for stem, paths in by_stem(noisy, pictures_in(noisy, recursive=True)).items():
-        for path in paths:
-            try:
-                matched.append((path, counterpart(path, candidates.get(stem, ()))))
-            except InputError as error:
-                warn(f"{error}; left out")
-    return matched
-
-
-def _read(
-    recipe: DenoiseRecipe, paths: Sequence[Path], most_bytes: int, warn: Callable[[str], None]
-) -> dict[Path, Tensor]:
-    return load_pictures(
-        paths, channels=recipe.channels, least_size=recipe.patch, max_bytes=most_bytes, warn=warn
-    )
+def _warn_of_shifts(
+    paths: Sequence[tuple[Path, Path]],
+    pairs: Sequence[tuple[Tensor, Tensor]],
+    warn: Callable[[str], None],
+) -> None:
+    shifts = misaligned(pairs)
+    if shifts:
+        index, down, right = max(shifts, key=lambda shift: abs(shift[1]) + abs(shift[2]))
+        warn(
+            f"{len(shifts)} of the pairs that were compared are misaligned: {paths[index][0]} lies "
+            f"{down:+.1f} pixels lower and {right:+.1f} further right than {paths[index][1]}; the "
+            "network will learn to blur: align them, or leave them out"
+        )

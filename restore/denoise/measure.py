@@ -8,6 +8,7 @@ from torch import Tensor
 from restore.denoise.sample_range import method_of_noisy
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
+from restore.errors import one_line
 from restore.noise.sensor import add_gaussian_noise
 from restore.weights.file import stored_list
 from restore.weights.measurement import Example, Measurement
@@ -64,4 +65,7 @@ def training_noise(weights: Weights) -> str:
         kinds = stored_list(weights.name, weights.provenance, "recipe", "noise", str)
         each_once = dict.fromkeys(kinds or ["awgn"])
         return ", ".join(gaussian if kind == "awgn" else kind for kind in each_once)
+    tried = weights.provenance.get("tried")
+    if isinstance(tried, dict) and isinstance(tried.get("noise"), str):
+        return f"{one_line(tried['noise'], 20)}, as tried when it was converted"
     return "Gaussian, sigma given" if weights.takes_sigma else "not said"

@@ -1,17 +1,21 @@
 """The training recipe of a denoiser."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from restore.denoise.degradations import Degradation, parse_degradation
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.drunet import DRUNet, DRUNetConfig
+from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.losses import LOSSES
 from restore.training.recipe import Recipe
 
-__all__ = ["DenoiseRecipe"]
+__all__ = ["MODELS", "DenoiseRecipe"]
 
 _MOST_LAYERS = 200
+MODELS = ("dncnn", "resunet", "ffdnet", "drunet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +23,12 @@ class DenoiseRecipe(Recipe):
     """All settings that determine a trained denoiser.
 
     Attributes:
-        model: dncnn or resunet.
+        model: dncnn or resunet; ffdnet or drunet to train existing weights further.
         channels: 1 gray, 3 colour.
         depth: layers of a DnCNN.
         widths: feature channels: one number for a DnCNN, one per level for a ResUNet.
         batch_norm: train a DnCNN with batch normalisation, as the paper does.
-        blind: whether a ResUNet works without the noise level; a DnCNN always does.
+        blind: whether a ResUNet works without the noise level; a new DnCNN always does.
         noise: kinds of noise, mixed in equal parts: awgn, camera, grain, drawn, jpeg:Q,
             jpeg:LOW-HIGH.
         sigma: range of the level of awgn, 0..255.
@@ -48,7 +52,7 @@ class DenoiseRecipe(Recipe):
         self.check_widths(self.widths)
         self.check(
             {
-                f"model {self.model!r}: use dncnn or resunet": self.model in ("dncnn", "resunet"),
+                f"model {self.model!r}: use {', '.join(MODELS)}": self.model in MODELS,
                 f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
                 f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
                 "give at least one kind of noise": len(self.noise) > 0,
@@ -67,30 +71,53 @@ class DenoiseRecipe(Recipe):
         """
         return [parse_degradation(kind, self.sigma, gray=self.channels == 1) for kind in self.noise]
 
-    def network(self) -> DnCNN | ResUNet:
+    def network(self, existing: Any = None) -> DnCNN | ResUNet | FFDNet:
         """Return the untrained network.
 
+        Args:
+            existing: config of the weights that the training starts from, if any. What the recipe
+                does not decide is as there: whether the network predicts the noise, whether a DnCNN
+                takes the noise level and has dilated layers, and all of an FFDNet or a DRUNet.
+
         Raises:
-            UsageError: widths or patch do not fit the model.
+            UsageError: widths or patch do not fit the model, or it needs existing weights.
         """
+        network = self._network(existing)
+        if self.patch % network.multiple:
+            raise UsageError(
+                f"patch must be a multiple of {network.multiple} for this {type(network).__name__}"
+            )
+        return network
+
+    def _network(self, existing: Any) -> DnCNN | ResUNet | FFDNet:
         if self.model == "dncnn":
             if len(self.widths) > 1:
                 raise UsageError("a DnCNN has one width for all layers")
-            width = self.widths[0] if self.widths else DnCNNConfig.width
+            like = existing if isinstance(existing, DnCNNConfig) else DnCNNConfig()
+            width = self.widths[0] if self.widths else like.width
             return DnCNN(
-                DnCNNConfig(
+                replace(
+                    like,
                     channels=self.channels,
                     depth=self.depth,
                     width=width,
                     batch_norm=self.batch_norm,
+                    dilations=like.dilations if like.depth == self.depth else (),
                 )
             )
-        config = ResUNetConfig(
-            channels=self.channels,
-            widths=self.widths or ResUNetConfig.widths,
-            noise_map=not self.blind,
-        )
-        network = ResUNet(config)
-        if self.patch % network.multiple:
-            raise UsageError(f"patch must be a multiple of {network.multiple} for this ResUNet")
-        return network
+        if self.model == "resunet":
+            return ResUNet(
+                ResUNetConfig(
+                    channels=self.channels,
+                    widths=self.widths or ResUNetConfig.widths,
+                    noise_map=not self.blind,
+                )
+            )
+        if not isinstance(existing, FFDNetConfig if self.model == "ffdnet" else DRUNetConfig):
+            raise UsageError(f"model {self.model}: only existing weights are trained; give --from")
+        if self.channels != existing.channels:
+            raise UsageError(
+                f"these weights are for {'gray' if existing.channels == 1 else 'colour'} pictures: "
+                f"train them for those, with {'--gray' if existing.channels == 1 else '--color'}"
+            )
+        return FFDNet(existing) if isinstance(existing, FFDNetConfig) else DRUNet(existing)

@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from restore.denoise.crops import Batch
 from restore.denoise.data import open_training_data
+from restore.denoise.pairs import PairNames
 from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
 from restore.engine.device import has_fast_bf16
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN
+from restore.training.holding_out import Held
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
 from restore.training.schedule import Progress
@@ -35,6 +37,8 @@ def train_denoiser(
     *,
     clean: Path | Sequence[Path] = (),
     pairs: tuple[Path, Path] | None = None,
+    pair_names: PairNames | None = None,
+    held: Held | None = None,
     start_from: str | Path | None = None,
     teacher: str | Path | None = None,
     settings: Settings | None = None,
@@ -48,7 +52,10 @@ def train_denoiser(
         recipe: what to train and how.
         output: the weight file.
         clean: folders (trees) of clean pictures, to which the recipe's noise is added.
-        pairs: instead, folders of noisy and clean pictures with the same relative names.
+        pairs: instead, folders of noisy and clean pictures.
+        pair_names: how their names differ; None where they do not.
+        held: what validates; None for some of the pictures. Of pairs, its folder has the folders
+            noisy and clean, or the names that ``pair_names`` says.
         start_from: weights to begin with; see ``started_from``.
         teacher: weights of a teacher whose results replace the clean targets.
         settings: where and how to run.
@@ -69,9 +76,10 @@ def train_denoiser(
         return loss(forward(*batch.inputs), batch.clean)
 
     def prepare(context: Context) -> Lesson[Batch]:
-        network = recipe.network()
-        if start_from is not None:
-            network = started_from(network, TASK.load(start_from), warn)
+        existing = None if start_from is None else TASK.load(start_from)
+        network = recipe.network(existing and existing.config)
+        if existing is not None:
+            network = started_from(network, existing, warn)
         # Before the pictures are read, which may take minutes.
         guide = (
             teacher_for(TASK.load(teacher), channels=recipe.channels, patch=recipe.patch)
@@ -82,11 +90,16 @@ def train_denoiser(
             recipe,
             clean=folders,
             pairs=pairs,
+            pair_names=pair_names,
+            held=held,
             batch=context.crops_per_batch,
             multiple=network.multiple,
             warn=warn,
         )
-        provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": source.description}
+        described = asdict(recipe)
+        if pairs is not None:  # they have noise of their own
+            del described["noise"], described["sigma"]
+        provenance: dict[str, Any] = {"recipe": described, "data": source.description}
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
         batches = source.batches
@@ -104,6 +117,7 @@ def train_denoiser(
             objective=objective,
             judge=Validation(source.held_out, context.device),
             provenance=provenance,
+            pictures=source.paths,
             task=TASK,
             kept=_folded,
             disturb=disturb,

@@ -19,7 +19,8 @@ from restore.mosaic.planes import UNIT
 from restore.mosaic.recipe import MosaicRecipe
 from restore.mosaic.task import TASK
 from restore.noise.iso import usual_read
-from restore.training.crops import MOST_BYTES, RandomCrops, centre, hold_out, load_pictures
+from restore.training.crops import MOST_BYTES, RandomCrops, centre, load_pictures
+from restore.training.holding_out import hold_out
 from restore.training.loop import Forward
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
@@ -79,7 +80,7 @@ def train_mosaic_denoiser(
         pictures = load_pictures(
             paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
         )
-        training, kept = hold_out(list(pictures.values()))
+        training, kept = hold_out(list(pictures.values()), warn)
         provenance: dict[str, Any] = {
             "recipe": asdict(recipe),
             "data": {"folder": names_of(clean), "pictures": len(pictures)},
@@ -98,6 +99,7 @@ def train_mosaic_denoiser(
                 recipe.seed,
             ),
             provenance=provenance,
+            pictures=list(pictures),
             task=TASK,
             finish=partial(measured, task=TASK),
             check=partial(check_measurable, task=TASK),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ __all__ = [
     "centre",
     "cut",
     "draw_places",
-    "hold_out",
     "load_pictures",
     "oriented",
 ]
@@ -175,23 +173,8 @@ def oriented(crop: Tensor, orientation: int) -> Tensor:
 _VALIDATION_CROP = 160
 
 
-_MOST_VALIDATION_PICTURES = 8
-
-
 MOST_BYTES = 4 << 30
 """Limit on the memory for training pictures, in bytes."""
-
-
-_T = TypeVar("_T")
-
-
-def hold_out(items: list[_T]) -> tuple[list[_T], list[_T]]:
-    """Return items for training and every n-th for validation; a single item is in both."""
-    count = min(_MOST_VALIDATION_PICTURES, max(1, len(items) // 20))
-    indices = {index * len(items) // count for index in range(count)}
-    kept = [item for index, item in enumerate(items) if index in indices]
-    training = [item for index, item in enumerate(items) if index not in indices]
-    return training or kept, kept
 
 
 def centre(picture: Tensor, multiple: int) -> Tensor:

@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import io
 import logging
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,7 +68,7 @@ class History:
             return
         self._last = due
         numbers = {
-            "loss": progress.loss,
+            "loss": None if math.isnan(progress.loss) else progress.loss,
             "learning_rate": progress.learning_rate,
             self._figure.key: progress.validation if progress.validated else None,
         }

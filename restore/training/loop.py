@@ -1,7 +1,8 @@
 """The training loop of every task: one readable path from a network to its averaged weights."""
 
+import logging
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
@@ -14,12 +15,21 @@ from restore.engine.device import has_fast_bf16
 from restore.engine.lane import is_out_of_memory
 from restore.errors import TrainingError, TrainingStopped
 from restore.training.optimizers import OPTIMIZERS
+from restore.training.resumption import changes_of, touched
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
-from restore.training.state import Randomness, load_checkpoint, save_checkpoint, unusable
+from restore.training.state import (
+    Randomness,
+    load_checkpoint,
+    save_checkpoint,
+    state_of,
+    unusable,
+)
 from restore.training.team import Team
 from restore.weights.half import Rounded
 
 __all__ = ["Forward", "Trainer"]
+
+log = logging.getLogger("restore")
 
 B = TypeVar("B")
 
@@ -52,6 +62,7 @@ class Trainer(Generic[B]):
         disturb: called before the first step with the network, but not its average, and the run's
             random generators.
         should_stop: called after every step; whether to stop the run.
+        pictures: files that are trained on; a resumed run tells which have changed since.
         team: the processes that train together.
     """
 
@@ -73,6 +84,7 @@ class Trainer(Generic[B]):
         pace: Callable[[float], Iterable[nn.Parameter]] = lambda _: (),
         disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None,
         should_stop: Callable[[], bool] = lambda: False,
+        pictures: Sequence[Path] = (),
         team: Team | None = None,
     ) -> None:
         self.plan, self.device, self.team = plan, device, team or Team()
@@ -80,18 +92,20 @@ class Trainer(Generic[B]):
         self.validate, self.figure = validate, figure
         self.report, self.keep, self.pace = report, keep, pace
         self.should_stop = should_stop
+        self.pictures = pictures
         self.checkpoint = checkpoint
         self.recipe = recipe | {"processes": self.team.size}
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
 
         self.network = _channels_last(network.to(device).train())
         self.average = deepcopy(network).requires_grad_(False)
-        self.optimizer = OPTIMIZERS[plan.optimizer](network)
+        self.optimizer = OPTIMIZERS[plan.optimizer](network, plan.weight_decay)
         self.rng = Randomness(plan.seed, device, rank=self.team.rank)
         disturb(network, self.rng)
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
         self.reached: float | None = None
         self.most: float | None = None
+        self.in_vain = 0  # validations since the best one
         self.best: dict[str, Tensor] = {}
         is_half = plan.precision != torch.float32
         is_emulated = is_half and device.type == "cpu" and not has_fast_bf16()
@@ -123,6 +137,9 @@ class Trainer(Generic[B]):
     def _run(self, *, resume: bool) -> tuple[nn.Module, Progress]:
         if resume:
             self._load()
+        self.should_stop()  # from the first question on, a signal waits for a checkpoint
+        if not resume:
+            self._validate_before()
         started, seconds_before, steps_before = self.plan.clock(), self.seconds, self.step
         saved_at, reporting = started, 0.0
         progress = self.plan.progress(self.step, self.seconds)
@@ -138,12 +155,13 @@ class Trainer(Generic[B]):
             self.step += 1
 
             now = self.plan.clock()
-            passed, reported, is_broken, is_stopped, is_due = self.team.highest(
+            passed, reported, is_broken, is_stopped, is_due, is_enough = self.team.highest(
                 now - started,
                 reporting,
                 not math.isfinite(value),
                 self.should_stop(),
                 now - saved_at > self.plan.checkpoint_every,
+                self.plan.patience is not None and self.in_vain >= self.plan.patience,
             )
             # The others of a team wait while the leading process reports.
             self.seconds = seconds_before + passed - reported
@@ -161,14 +179,26 @@ class Trainer(Generic[B]):
                 before_report = self.plan.clock()
                 self.report(latest)
                 reporting += self.plan.clock() - before_report
-            if is_stopped or is_due or progress >= 1:
+            if is_stopped or is_due or is_enough or progress >= 1:
                 self._save(rng_state)
                 saved_at = self.plan.clock()
+            if is_enough:
+                log.warning(
+                    "ended after %d steps: %d validations brought no improvement",
+                    self.step,
+                    self.plan.patience,
+                )
+                break
             if is_stopped and progress < 1:
                 raise TrainingStopped(f"stopped after {self.step} steps; continue with --resume")
         if self.best:
             self.average.load_state_dict(self.best)
         return self.average.eval(), latest
+
+    def _validate_before(self) -> None:
+        """Measure and report the network as it is before the first step."""
+        if self._validate() and self.team.leads:
+            self.report(self._progress(0.0, 0.0, validated=True))
 
     def _drawn(self) -> list[B]:
         return [self.batches(self.rng) for _ in range(self.plan.accumulate)]
@@ -203,8 +233,9 @@ class Trainer(Generic[B]):
             return False
         if self.team.leads:
             self.reached = self.validate(self.average)
+            self.in_vain += 1
             if self.most is None or self.reached > self.most:
-                self.most = self.reached
+                self.most, self.in_vain = self.reached, 0
                 self.best = {
                     key: tensor.detach().clone()
                     for key, tensor in self.average.state_dict().items()
@@ -239,18 +270,24 @@ class Trainer(Generic[B]):
             state |= {"step": self.step, "seconds": self.seconds, "loss": self.loss}
             state |= {"psnr": self.reached, "best_psnr": self.most, "best": self.best}
             state |= {"rngs": rngs, "recipe": self.recipe}
+            state |= {"in_vain": self.in_vain, "pictures": state_of(self.pictures)}
             save_checkpoint(self.checkpoint, state)
 
     def _load(self) -> None:
         state = load_checkpoint(self.checkpoint)
-        if state["recipe"] != self.recipe:
-            raise TrainingError(f"{self.checkpoint}: {_difference(state['recipe'], self.recipe)}")
+        try:
+            changes = changes_of(state["recipe"], self.recipe)
+        except ValueError as error:
+            raise TrainingError(f"{self.checkpoint}: {error}") from error
         try:
             self._take(state)
         except _MISFITS as error:
             if is_out_of_memory(error):
                 raise
             raise unusable(self.checkpoint) from error
+        if self.team.leads:
+            for line in (*changes, *touched(state.get("pictures"), self.pictures)):
+                log.warning("%s: %s", self.checkpoint, line)
 
     def _take(self, state: dict[str, Any]) -> None:
         """Continue from ``state``.
@@ -263,6 +300,7 @@ class Trainer(Generic[B]):
         self.step, self.seconds, self.loss, self.reached, self.most, self.best = (
             state[key] for key in ("step", "seconds", "loss", "psnr", "best_psnr", "best")
         )
+        self.in_vain = int(state.get("in_vain", 0))
         figures = [each for each in (self.reached, self.most) if each is not None]
         if type(self.step) is not int or not all(
             isinstance(each, float | int) for each in (self.seconds, self.loss, *figures)
@@ -270,7 +308,9 @@ class Trainer(Generic[B]):
             raise TypeError("steps, seconds, loss and figures are numbers")
         if self.best:  # taken at the end: a tensor that does not fit would cost the run
             deepcopy(self.average).load_state_dict(self.best)
-        self.rng.restore(state["rngs"][self.team.rank])
+        # Of more processes than before, the others begin with generators of their own.
+        if self.team.rank < max(1, len(state["rngs"])):
+            self.rng.restore(state["rngs"][self.team.rank])
 
     def _broken(self) -> str:
         kept = (
@@ -297,23 +337,6 @@ def _blend(average: nn.Module, network: nn.Module, *, decay: float) -> None:
     torch._foreach_lerp_([*average.parameters()], [*network.parameters()], 1 - decay)
     for buffer, newest in zip(average.buffers(), network.buffers(), strict=True):
         buffer.copy_(newest)
-
-
-def _difference(saved: dict[str, Any], wanted: dict[str, Any]) -> str:
-    before, now = dict(_flat(saved)), dict(_flat(wanted))
-    changes = {key: (before.get(key, "-"), now.get(key, "-")) for key in (*now, *before)}
-    return "belongs to another run: " + ", ".join(
-        f"{key} was {was}, is now {now}" for key, (was, now) in changes.items() if was != now
-    )
-
-
-def _flat(recipe: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a recipe and of its nested parts, by the names of their options."""
-    for key, value in recipe.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value)
-        else:
-            yield key, value
 
 
 @contextmanager

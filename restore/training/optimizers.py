@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam, AdamW, Optimizer
 
 __all__ = ["OPTIMIZERS", "Muon", "Optimizers", "hidden_convolutions", "orthogonalised"]
 
 _MUON_GAIN = 2.0
+_MUON_DECAY = 0.3
 
 
 class Optimizers:
@@ -54,7 +55,7 @@ class Optimizers:
             own = part.state_dict()
             part.load_state_dict(own | {"state": state[str(index)]["state"]})
             for parameter, gathered in part.state.items():
-                _check_gathered(parameter, gathered, is_adam=isinstance(part, Adam))
+                _check_gathered(parameter, gathered, is_adam=isinstance(part, Adam | AdamW))
 
 
 def _check_gathered(parameter: Tensor, gathered: Mapping[str, Tensor], *, is_adam: bool) -> None:
@@ -70,21 +71,34 @@ def _check_gathered(parameter: Tensor, gathered: Mapping[str, Tensor], *, is_ada
         raise ValueError("the state of an optimiser is incomplete")
 
 
-def _adam(network: nn.Module) -> Optimizers:
-    return Optimizers(Adam(network.parameters(), lr=1.0))
+def _adam(network: nn.Module, weight_decay: float | None = None) -> Optimizers:
+    return Optimizers(_adam_of(network.parameters(), weight_decay))
 
 
-def _muon(network: nn.Module) -> Optimizers:
+def _adam_of(parameters: Iterable[nn.Parameter], weight_decay: float | None) -> Optimizer:
+    if weight_decay is None:
+        return Adam(parameters, lr=1.0)
+    return AdamW(parameters, lr=1.0, weight_decay=weight_decay)
+
+
+def _muon(network: nn.Module, weight_decay: float | None = None) -> Optimizers:
     hidden = hidden_convolutions(network)
     kernels = {id(convolution.weight) for convolution in hidden}
     others = [parameter for parameter in network.parameters() if id(parameter) not in kernels]
-    adam = Adam(others, lr=1.0)
-    return Optimizers(adam, Muon(hidden, lr=_MUON_GAIN)) if hidden else Optimizers(adam)
+    adam = _adam_of(others, weight_decay)
+    if not hidden:
+        return Optimizers(adam)
+    # Its learning rate is larger than that of the others by the gain.
+    decay = _MUON_DECAY if weight_decay is None else weight_decay / _MUON_GAIN
+    return Optimizers(adam, Muon(hidden, lr=_MUON_GAIN, weight_decay=decay))
 
 
-OPTIMIZERS: Mapping[str, Callable[[nn.Module], Optimizers]] = {"adam": _adam, "muon": _muon}
+OPTIMIZERS: Mapping[str, Callable[..., Optimizers]] = {
+    "adam": _adam,
+    "muon": _muon,
+}
 """Name to optimiser: adam for everything, or muon for the hidden convolutions and adam for the
-rest. The learning rate is set before every step."""
+rest. The learning rate is set before every step; the second argument is the weight decay."""
 
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
@@ -125,7 +139,7 @@ class Muon(Optimizer):
         *,
         lr: float,
         momentum: float = 0.95,
-        weight_decay: float = 0.3,
+        weight_decay: float = _MUON_DECAY,
     ) -> None:
         kernels, self._biases = [], dict[Tensor, Tensor]()
         for convolution in convolutions:

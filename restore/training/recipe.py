@@ -27,6 +27,11 @@ class Recipe:
         optimizer: muon or adam.
         learning_rate: peak learning rate of the schedule.
         schedule: cosine or step.
+        warmup: steps in which the learning rate rises.
+        weight_decay: share of the weights that a step of learning rate 1 removes; None for the
+            optimiser's own, 0.3 of muon's kernels and nothing of all else.
+        early_stop: validations, of 20 in the whole run, without an improvement after which it ends;
+            None for none.
         steps: optimiser steps, or None when ``seconds`` decides.
         seconds: training time, or None.
         ema: decay of the averaged weights.
@@ -39,6 +44,9 @@ class Recipe:
     optimizer: str = "muon"
     learning_rate: float = 1e-3
     schedule: str = "cosine"
+    warmup: int = 100
+    weight_decay: float | None = None
+    early_stop: int | None = None
     steps: int | None = None
     seconds: float | None = None
     ema: float = 0.999
@@ -61,6 +69,13 @@ class Recipe:
                 <= 10,
                 f"schedule {self.schedule!r}: use {' or '.join(SCHEDULES)}": self.schedule
                 in SCHEDULES,
+                f"warmup {self.warmup}: give a number from 0 to {_MOST_STEPS:,}": 0
+                <= self.warmup
+                <= _MOST_STEPS,
+                "the weight decay must lie in [0, 1000]": self.weight_decay is None
+                or 0 <= self.weight_decay <= 1000,
+                f"early stop {self.early_stop}: give a number from 1 on": self.early_stop is None
+                or self.early_stop >= 1,
                 f"batch {self.batch}: give a number from 1 to {_LARGEST_BATCH:,}": 1
                 <= self.batch
                 <= _LARGEST_BATCH,

@@ -43,7 +43,10 @@ class TrainerConfig:
         optimizer: adam, or muon for the hidden convolutions with Adam for the rest.
         learning_rate: peak of the schedule, after a linear warm-up.
         schedule: cosine, down to 1 %; or step, a tenth from 60 % and a hundredth from 90 %.
-        warmup: steps of the warm-up.
+        warmup: steps of the warm-up; 0 for none.
+        weight_decay: share of the weights that a step of learning rate 1 removes; None for the
+            optimiser's own.
+        patience: validations without an improvement after which the run ends; None for no limit.
         accumulate: batches whose gradients are averaged for each step.
         gradient_norm: gradients are clipped to this norm.
         ema: decay of the averaged weights, which are the result.
@@ -62,6 +65,8 @@ class TrainerConfig:
     optimizer: str = "adam"
     schedule: str = "cosine"
     warmup: int = 100
+    weight_decay: float | None = None
+    patience: int | None = None
     accumulate: int = 1
     gradient_norm: float = 1.0
     ema: float = 0.999
@@ -85,7 +90,7 @@ class TrainerConfig:
             factor = _FINAL_RATE + (1 - _FINAL_RATE) * cosine
         else:
             factor = min([1.0, *(factor for start, factor in _STEPS if progress >= start)])
-        return self.learning_rate * factor * min(1.0, (step + 1) / self.warmup)
+        return self.learning_rate * factor * min(1.0, (step + 1) / max(1, self.warmup))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,3 +120,23 @@ class Progress:
     images_per_second: float
     validated: bool
     figure: Figure = PSNR
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """What a logger takes: loss, learning rate and speed, and the figure of a validation.
+
+        >>> from restore.training.schedule import Progress
+        >>> Progress(
+        ...     step=10, progress=0.1, elapsed=5.0, loss=0.02, learning_rate=1e-3, validation=30.1,
+        ...     best=30.1, images_per_second=80.0, validated=True,
+        ... ).numbers["validation_psnr_db"]
+        30.1
+        """
+        numbers = {
+            "loss": self.loss,
+            "learning_rate": self.learning_rate,
+            "crops_per_second": self.images_per_second,
+        }
+        if self.validated and self.validation is not None:
+            numbers[self.figure.key] = self.validation
+        return {name: number for name, number in numbers.items() if math.isfinite(number)}

@@ -2,8 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
 from restore.errors import OutputExists, TrainingError, UsageError
-from restore.files import check_name
+from restore.files import check_name, sole_use
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.recipe import Recipe
@@ -89,6 +89,7 @@ class Lesson(Generic[B]):
         objective: maps the network and a batch to the loss.
         judge: validator of the averaged network.
         provenance: everything that determines the result; stored with the weights.
+        pictures: files that are trained on; see ``Trainer``.
         task: task that the network is for.
         kept: returns the part of the trained network that is stored, in its final form.
         finish: adds the last measurements to the finished weights.
@@ -105,6 +106,7 @@ class Lesson(Generic[B]):
     provenance: dict[str, Any]
     task: Task
     finish: Callable[[Weights], Weights]
+    pictures: Sequence[Path] = ()
     check: Callable[[Weights], None] = lambda _: None
     kept: Callable[[nn.Module], nn.Module] = lambda network: network
     figure: Figure = PSNR
@@ -146,11 +148,13 @@ def train(
         OutputExists: ``output`` or a checkpoint exists and may not be replaced.
         UsageError: incompatible settings, or weights that could not be measured.
     """
-    with assembled() as team:
+    with assembled() as team, ExitStack() as held:
         checkpoint = checkpoint_path(output)
         again = team.restarts > 0
         resume = settings.resume or (again and checkpoint.exists())
         _check_outputs(output, checkpoint, resume=resume, overwrite=settings.overwrite or again)
+        if team.leads:
+            _keep_alone(output, held)
         team.wait()
         device = _device(settings.device, team)
         context = Context(
@@ -194,6 +198,7 @@ def train(
             pace=lesson.pace,
             disturb=lesson.disturb,
             should_stop=should_stop,
+            pictures=lesson.pictures,
             team=team,
         )
         try:
@@ -221,6 +226,20 @@ def train(
             history.close()
         team.wait()
         return weights
+
+
+def _keep_alone(output: Path, held: ExitStack) -> None:
+    """Keep other runs from writing the same files, until ``held`` is closed.
+
+    Raises:
+        TrainingError: another run does.
+    """
+    try:
+        held.enter_context(sole_use(output.parent, f"{output.stem}-training"))
+    except UsageError as error:
+        raise TrainingError(
+            f"{output}: another run is writing it; wait for it, or choose another output"
+        ) from error
 
 
 @contextmanager
@@ -276,6 +295,9 @@ def _plan(recipe: Recipe, context: Context, settings: Settings) -> TrainerConfig
         optimizer=recipe.optimizer,
         learning_rate=recipe.learning_rate,
         schedule=recipe.schedule,
+        warmup=recipe.warmup,
+        weight_decay=recipe.weight_decay,
+        patience=recipe.early_stop,
         accumulate=recipe.accumulate,
         ema=recipe.ema,
         precision=context.precision,

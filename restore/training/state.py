@@ -1,6 +1,8 @@
 """The state that a stopped run resumes from: random generators and checkpoint."""
 
 import io
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -17,6 +19,7 @@ __all__ = [
     "checkpoint_path",
     "load_checkpoint",
     "save_checkpoint",
+    "state_of",
     "unusable",
 ]
 
@@ -64,6 +67,16 @@ class Randomness:
             )
         self.host.set_state(state[0].cpu())
         self.local.set_state(state[1].cpu())
+
+
+def state_of(paths: Iterable[Path]) -> dict[str, tuple[int, int]]:
+    """Return size in bytes and time of the last change in nanoseconds of files that are there."""
+    found = {}
+    for path in paths:
+        with suppress(OSError):
+            about = path.stat()
+            found[str(path.absolute())] = (about.st_size, about.st_mtime_ns)
+    return found
 
 
 def checkpoint_path(output: Path) -> Path:

@@ -1,3 +1,5 @@
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.denoise.data import _matched, open_training_data
+from restore.denoise.data import open_training_data
 from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.train import train_denoiser
 from restore.errors import (
@@ -18,8 +20,11 @@ from restore.errors import (
     UsageError,
     WeightsError,
 )
+from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import load
+from restore.training.holding_out import Held, hold_out, hold_out_folders
 from restore.training.schedule import Progress
 from restore.training.session import Settings
 from restore.training.state import Randomness, checkpoint_path
@@ -127,6 +132,39 @@ def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
     assert deep.provenance["started_from"] == "shallow"
 
 
+@pytest.mark.parametrize(
+    ("model", "network"),
+    [
+        ("ffdnet", FFDNet(FFDNetConfig(channels=1, depth=3, width=8, residual=True))),
+        ("dncnn", DnCNN(DnCNNConfig(channels=1, depth=3, width=8, noise_map=True, residual=False))),
+        ("dncnn", DnCNN(DnCNNConfig(channels=1, depth=3, width=8, dilations=(1, 2, 1)))),
+    ],
+)
+def test_converted_networks_are_trained_further_as_they_are(
+    photos: Path, tmp_path: Path, model: str, network: FFDNet | DnCNN
+) -> None:
+    start = weights_of(network, name="start", task="denoise", provenance={})
+    save_weights(start, tmp_path / "start.safetensors")
+    said: list[str] = []
+    recipe = replace(TINY, model=model, widths=(), learning_rate=1e-6, steps=2)
+    weights = train_denoiser(
+        recipe,
+        tmp_path / "mine.safetensors",
+        clean=photos,
+        start_from=tmp_path / "start.safetensors",
+        warn=said.append,
+    )
+    assert weights.config == network.config
+    assert not said
+    for key, tensor in start.tensors.items():
+        torch.testing.assert_close(weights.tensors[key], tensor, rtol=0, atol=1e-2)
+
+
+def test_an_ffdnet_is_trained_only_from_weights(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="give --from"):
+        train_denoiser(replace(TINY, model="ffdnet"), tmp_path / "mine.safetensors", clean=photos)
+
+
 def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> None:
     """A teacher that does nothing makes a student that does nothing."""
     teacher = tmp_path / "idle.safetensors"
@@ -186,14 +224,7 @@ def test_what_the_end_needs_is_checked_before_the_first_step(
 def test_trains_on_pairs(photos: Path, tmp_path: Path) -> None:
     weights = train_denoiser(TINY, tmp_path / "pairs.safetensors", pairs=(photos, photos))
     assert weights.provenance["data"]["pairs"] == 3
-
-
-def test_pairs_of_different_size_are_refused(photos: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    (other / "more").mkdir(parents=True)
-    Image.new("RGB", (50, 50)).save(other / "a.png")
-    with pytest.raises(TrainingError, match="differ in size"):
-        train_denoiser(TINY, tmp_path / "x.safetensors", pairs=(photos, other))
+    assert not {"noise", "sigma"} & weights.provenance["recipe"].keys(), "pairs have their own"
 
 
 def test_history_and_best_weights_lie_beside_the_output(photos: Path, tmp_path: Path) -> None:
@@ -204,7 +235,8 @@ def test_history_and_best_weights_lie_beside_the_output(photos: Path, tmp_path: 
     assert not best.exists()
     rows = (tmp_path / "mine.history.csv").read_text().splitlines()
     assert rows[0] == "step,seconds,loss,learning_rate,validation_psnr_db"
-    assert [row.split(",")[0] for row in rows[1:]] == ["1", "2", "3", "4", "5", "6"]
+    assert [row.split(",")[0] for row in rows[1:]] == ["0", "1", "2", "3", "4", "5", "6"]
+    assert float(rows[1].split(",")[4]) > 0, "validated before the first step"
     with Image.open(tmp_path / "mine.history.png") as curve:
         assert curve.width > 600
 
@@ -242,6 +274,28 @@ def test_a_lack_of_memory_says_what_takes_less(
 def test_batch_must_divide(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="batch of 4 cannot be divided"):
         train_denoiser(replace(TINY, accumulate=3), tmp_path / "x.safetensors", clean=photos)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files are locked by flock")
+def test_two_runs_on_one_output_exclude_each_other(photos: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+
+    def start_another(progress: Progress) -> None:
+        if progress.step == 2:
+            with pytest.raises(TrainingError, match="another run is writing it"):
+                train_denoiser(TINY, output, clean=photos, settings=Settings(overwrite=True))
+
+    train_denoiser(TINY, output, clean=photos, report=start_another)
+    assert output.exists()
+    assert not list(tmp_path.glob(".imrestore-*")), "no lock is left"
+
+
+def test_what_a_run_writes_is_never_trained_on(photos: Path) -> None:
+    """Its curve lies among the pictures, where the output is to lie there."""
+    for name in ("one", "two"):
+        train_denoiser(TINY, photos / f"{name}.safetensors", clean=photos)
+        assert (photos / f"{name}.history.png").exists()
+        assert load(photos / f"{name}.safetensors").provenance["data"]["pictures"] == 3
 
 
 def test_existing_output_is_kept(photos: Path, tmp_path: Path) -> None:
@@ -293,13 +347,6 @@ def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
         train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name)
 
 
-def test_of_several_clean_pictures_the_same_kind_of_file_is_taken(photos: Path) -> None:
-    Image.new("RGB", (64, 48)).save(photos / "a.jpg")
-    matched = dict(_matched(photos, photos, pytest.fail))
-    assert all(noisy == clean for noisy, clean in matched.items())
-    assert len(matched) == 4
-
-
 @pytest.mark.parametrize("kind", ["clean", "pairs"])
 def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None:
     """Each picture is of one gray, by which its crops are known."""
@@ -321,3 +368,62 @@ def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None
     trained = set().union(*(grays(source.batches(rng).clean) for _ in range(20)))
     assert len(kept) == 2
     assert trained == {5 * gray for gray in range(40)} - kept
+
+
+def test_validation_pictures_are_never_trained_on(photos: Path) -> None:
+    said: list[str] = []
+    source = open_training_data(
+        TINY,
+        clean=[photos],
+        pairs=None,
+        held=Held(folder=photos / "more"),
+        batch=4,
+        multiple=1,
+        warn=said.append,
+    )
+    assert said == [
+        "1 pictures of --validation lie among those to train on; they are left out there"
+    ]
+    assert len(source.held_out) == 1
+    assert source.description == {"folder": "photos", "pictures": 2, "validation": "more"}
+    assert source.paths == [photos / "a.png", photos / "b.png", photos / "more/c.png"]
+
+
+def test_whole_folders_are_held_out(photos: Path) -> None:
+    source = open_training_data(
+        TINY,
+        clean=[photos],
+        pairs=None,
+        held=Held(by_folder=True),
+        batch=4,
+        multiple=1,
+        warn=pytest.fail,
+    )
+    assert source.description["split"] == "folder"
+    assert len(source.held_out) == 2, "the two of the first folder"
+    with pytest.raises(UsageError, match="--split folder"):
+        Held(folder=photos, by_folder=True)
+    with pytest.raises(UsageError, match="all pictures lie in one folder"):
+        hold_out_folders({photos / "a.png": 1, photos / "b.png": 2})
+
+
+def test_validation_of_pairs_has_folders_of_its_own(photos: Path, tmp_path: Path) -> None:
+    for kind in ("noisy", "clean"):
+        shutil.copytree(photos, tmp_path / "judged" / kind)
+    source = open_training_data(
+        TINY,
+        clean=[],
+        pairs=(photos, photos),
+        held=Held(folder=tmp_path / "judged"),
+        batch=4,
+        multiple=1,
+        warn=pytest.fail,
+    )
+    assert (source.description["pairs"], len(source.held_out)) == (3, 3)
+
+
+def test_a_single_picture_is_said_to_be_in_both() -> None:
+    said: list[str] = []
+    assert hold_out([7], said.append) == ([7], [7])
+    assert "validations are on the one that is trained on" in said[0]
+    assert hold_out([7, 8], pytest.fail) == ([8], [7])

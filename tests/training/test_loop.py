@@ -150,11 +150,11 @@ def test_rate_warms_up() -> None:
 
 
 def test_best_validation_is_the_result(tmp_path: Path) -> None:
-    """The second of four validations is the best; its weights come back, not the last ones."""
+    """The third of five validations is the best; its weights come back, not the last ones."""
     seen: list[Progress] = []
     judged: list[dict[str, torch.Tensor]] = []
     kept: list[int] = []
-    scores = iter([30.0, 32.0, 31.0, 29.0])
+    scores = iter([28.0, 30.0, 32.0, 31.0, 29.0])
 
     def validate(network: nn.Module) -> float:
         judged.append({key: value.clone() for key, value in network.state_dict().items()})
@@ -167,12 +167,12 @@ def test_best_validation_is_the_result(tmp_path: Path) -> None:
         keep=lambda _: kept.append(len(judged)),
         report=seen.append,
     )
-    assert [p.validation for p in seen] == [None, 30.0, 30.0, 32.0, 32.0, 31.0, 31.0, 29.0]
-    assert [p.validated for p in seen] == [False, True] * 4
-    assert kept == [1, 2]
+    assert [p.validation for p in seen] == [28.0, 28.0, 30.0, 30.0, 32.0, 32.0, 31.0, 31.0, 29.0]
+    assert [p.validated for p in seen] == [True, *[False, True] * 4]
+    assert kept == [1, 2, 3]
     assert (last.validation, last.best) == (29.0, 32.0)
     for key, tensor in result.state_dict().items():
-        assert torch.equal(tensor, judged[1][key]), key
+        assert torch.equal(tensor, judged[2][key]), key
 
 
 def test_best_weights_survive_a_stop(tmp_path: Path) -> None:

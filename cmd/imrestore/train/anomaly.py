@@ -153,7 +153,7 @@ def anomaly(
         min_area=min_area,
         **training.values_for(model),
     )
-    with supervised(quiet=training.quiet) as supervision:
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         if recipe.scale > 1:
             supervision.tell(
                 f"--defect-size {defect_size}: pictures are reduced to 1/{recipe.scale} of their "

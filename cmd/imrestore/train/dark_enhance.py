@@ -117,7 +117,7 @@ def dark_enhance(
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet) as supervision:
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train_dark_enhancer(
             recipe,
             training.output,

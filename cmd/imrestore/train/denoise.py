@@ -7,11 +7,14 @@ from typing import Annotated
 import typer
 
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import without_effect
+from imrestore.options import complete, without_effect
 from imrestore.train.options import TrainingOptions, layer_widths, number_range
 from imrestore.train.supervision import supervised
 
 __all__ = ["denoise"]
+
+_MODELS = {"DnCNN": "dncnn", "ResUNet": "resunet", "FFDNet": "ffdnet", "DRUNet": "drunet"}
+"""Names of architectures as options."""
 
 
 @with_decoding_options
@@ -59,6 +62,32 @@ def denoise(
             show_default="auto",
         ),
     ] = None,
+    pair_names: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="NOISY CLEAN",
+            help="Names of --pairs without suffix, with {} for what both have in common, as in "
+            "'{}_NOISY' '{}_GT'; / stands for a folder. Both folders may be the same.",
+            show_default="{} {}",
+        ),
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder (tree) of pictures to validate on, at most eight; for --pairs, one with "
+            "the folders noisy and clean in it, or with the names of --pair-names.",
+            show_default="some of the pictures, which are not trained on",
+        ),
+    ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="picture|folder",
+            help="What is held out for validation: pictures, or whole folders, each a scene.",
+            autocompletion=complete("picture", "folder"),
+        ),
+    ] = "picture",
     noise: Annotated[
         list[str] | None,
         typer.Option(
@@ -76,11 +105,26 @@ def denoise(
             metavar="LOW:HIGH", help="Range of noise levels of awgn, of 255.", show_default="0:55"
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="Network: dncnn or resunet.")] = "resunet",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="dncnn|resunet|ffdnet|drunet",
+            help="Network; an ffdnet or drunet only with --from.",
+            show_default="resunet, or that of --from",
+        ),
+    ] = None,
     gray: Annotated[
-        bool, typer.Option("--gray/--color", help="Train for gray or for colour pictures.")
-    ] = False,
-    depth: Annotated[int | None, typer.Option(help="Layers of a DnCNN.", show_default="20")] = None,
+        bool | None,
+        typer.Option(
+            "--gray/--color",
+            help="Train for gray or for colour pictures.",
+            show_default="color; an ffdnet or drunet as in --from",
+        ),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="Layers of a DnCNN.", show_default="20, or as in --from"),
+    ] = None,
     width: Annotated[
         str | None,
         typer.Option(
@@ -101,8 +145,8 @@ def denoise(
         typer.Option(
             "--from",
             metavar="NAME|FILE",
-            help="Start from these weights; a shallower DnCNN grows to --depth, and --raw takes "
-            "the levels of a ResUNet.",
+            help="Start from these weights, converted ones too; a shallower DnCNN grows to "
+            "--depth, and --raw takes the levels of a ResUNet.",
             show_default=False,
         ),
     ] = None,
@@ -118,7 +162,7 @@ def denoise(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side of the crops (dncnn: 48, resunet: 64, --noisy: 96, --raw: 128).",
+            help="Side of the crops (dncnn, ffdnet: 48, others: 64, --noisy: 96, --raw: 128).",
             show_default=False,
         ),
     ] = None,
@@ -138,17 +182,25 @@ def denoise(
       imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
       imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
       imrestore train denoise --noisy stack/ -o microscope.safetensors --time 1h
+      imrestore train denoise --pairs SIDD/ SIDD/ --pair-names 'NOISY{}' 'GT{}' -o phone.safetensors --time 8h
+      imrestore train denoise photos/ -o mine.safetensors --from converted.safetensors --time 1h
       imrestore train denoise --raw photos/ -o raw.safetensors --from resunet-color --time 8h
-    """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    """  # noqa: D301, E501 (the escape is Typer's mark for lines to be kept)
+    from restore.denoise.pairs import PairNames
     from restore.denoise.recipe import DenoiseRecipe
     from restore.denoise.train import train_denoiser
     from restore.errors import UsageError
+    from restore.training.holding_out import Held
+    from restore.weights.file import read_weight_file
 
     given = {
         "--pairs": pairs is not None,
+        "--pair-names": pair_names is not None,
+        "--validation": validation is not None,
+        "--split": split != "picture",
         "--noise": noise is not None,
         "--sigma": sigma is not None,
-        "--model": model != "resunet",
+        "--model": model is not None,
         "--depth": depth is not None,
         "--batch-norm": batch_norm,
         "--teacher": teacher is not None,
@@ -156,7 +208,7 @@ def denoise(
     }
     if raw:
         given |= {"--noisy": bool(noisy), "--method": method is not None}
-        given |= {"--gray": gray, "--blind": blind}
+        given |= {"--gray or --color": gray is not None, "--blind": blind}
         _train_raw(folders or [], training, given, width, patch, start_from)
         return
     if noisy:
@@ -169,41 +221,51 @@ def denoise(
             width,
             patch,
             start_from,
-            gray=gray,
+            gray=bool(gray),
             blind=blind,
         )
         return
     if method is not None:
         raise UsageError("--method is for --noisy DIR, training on noisy pictures alone")
     kinds = noise or ["awgn"]
-    is_dncnn = model == "dncnn"
+    start = None if start_from is None else read_weight_file(start_from)
+    model = model or _MODELS.get(start.architecture if start else "", "resunet")
+    begun = start.settings if start and _MODELS.get(start.architecture) == model else {}
+    is_fixed = model in ("ffdnet", "drunet")
     if not training.resume:  # the checkpoint has options that passed this check
         without_effect(
-            depth=depth is not None and model == "resunet" and "only a DnCNN has one; give --width",
-            batch_norm=batch_norm and model == "resunet" and "only a DnCNN can have it",
-            blind=blind and is_dncnn and "a DnCNN is blind anyway",
+            depth=depth is not None and model != "dncnn" and "only a DnCNN has one; give --width",
+            batch_norm=batch_norm and model != "dncnn" and "only a DnCNN can have it",
+            blind=blind and model != "resunet" and "only for a ResUNet is there a choice",
+            width=width is not None and is_fixed and "it is that of --from",
+            pair_names=pair_names and not pairs and "only --pairs have names",
             noise=noise and pairs and "pairs have their own",
             sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
         )
+    by_folder = _is_by_folder(split)
+    if gray is None and is_fixed:
+        gray = begun.get("channels") == 1
     recipe = DenoiseRecipe(
         model=model,
         channels=1 if gray else 3,
-        depth=20 if depth is None else depth,
+        depth=begun.get("depth", 20) if depth is None else depth,
         widths=layer_widths(width, "32,64,128,128"),
         batch_norm=batch_norm,
         blind=blind,
         noise=tuple(kinds),
         sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
-        patch=patch or (48 if is_dncnn else 64),
+        patch=patch or (48 if model in ("dncnn", "ffdnet") else 64),
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet) as supervision:
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train_denoiser(
             recipe,
             training.output,
             clean=folders or [],
             pairs=pairs,
+            pair_names=None if pair_names is None else PairNames(*pair_names),
+            held=Held(folder=validation, by_folder=by_folder),
             start_from=start_from,
             teacher=teacher,
             settings=training.settings(),
@@ -240,7 +302,7 @@ def _train_noisy(
         patch=NoisyRecipe.patch if patch is None else patch,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet) as supervision:
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train_on_noisy(
             recipe,
             training.output,
@@ -252,6 +314,14 @@ def _train_noisy(
             should_stop=supervision.should_stop,
         )
         supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+
+
+def _is_by_folder(split: str) -> bool:
+    from restore.errors import UsageError
+
+    if split not in ("picture", "folder"):
+        raise UsageError(f"--split {split}: give picture or folder")
+    return split == "folder"
 
 
 def _train_raw(
@@ -275,7 +345,7 @@ def _train_raw(
         patch=MosaicRecipe.patch if patch is None else patch,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet) as supervision:
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train_mosaic_denoiser(
             recipe,
             training.output,

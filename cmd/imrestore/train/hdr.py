@@ -184,7 +184,7 @@ def hdr(
         **given,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet) as supervision:
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train_hdr(
             recipe,
             training.output,

@@ -1,5 +1,6 @@
 """The options that all trainings share, and how lists and ranges of numbers are read."""
 
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from imrestore.configuration import load_recipe
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
@@ -37,7 +39,19 @@ class TrainingOptions:
         ),
     ] = None
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the stopped run of the same output.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue the stopped run of the same output; --steps or --time may be larger.",
+        ),
+    ] = False
+    resume_auto: Annotated[
+        bool,
+        typer.Option(
+            "--resume-auto",
+            help="Start, continue a stopped run, or end at once where the output is finished, "
+            "whichever it is: for jobs that are requeued. Also written --resume auto.",
+        ),
     ] = False
     batch: Annotated[int, typer.Option(metavar="N", help="Crops per step, all processes.")] = 16
     accumulate: Annotated[
@@ -63,6 +77,26 @@ class TrainingOptions:
             "run and a hundredth from 90 %.",
         ),
     ] = "cosine"
+    warmup: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Steps in which the learning rate rises.")
+    ] = 100
+    weight_decay: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Share of the weights that a step of learning rate 1 removes.",
+            show_default="0.3 of muon's kernels, else 0",
+        ),
+    ] = None
+    early_stop: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="End when N validations in a row, of 20 in the whole run, bring no improvement.",
+            show_default=False,
+        ),
+    ] = None
     seed: Annotated[
         int,
         typer.Option(metavar="N", min=0, max=LARGEST_SEED, help="Seed of all random numbers."),
@@ -88,6 +122,21 @@ class TrainingOptions:
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output and its checkpoint.")
     ] = False
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.toml",
+            help="Take arguments and options from a recipe file, one `key = value` each; what the "
+            "command line says comes first.",
+            show_default=False,
+            is_eager=True,
+            callback=load_recipe,
+        ),
+    ] = None
+    print_config: Annotated[
+        bool,
+        typer.Option("--print-config", help="Print this command line as a recipe file, and end."),
+    ] = False
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
 
     def schedule_values(self) -> dict[str, Any]:
@@ -104,8 +153,24 @@ class TrainingOptions:
             "optimizer": self.optimizer,
             "learning_rate": self.learning_rate,
             "schedule": self.schedule,
+            "warmup": self.warmup,
+            "weight_decay": self.weight_decay,
+            "early_stop": self.early_stop,
             "seed": self.seed,
         }
+
+    @property
+    def finished(self) -> Path | None:
+        """The output if --resume auto finds it, and nothing to continue."""
+        is_done = self.resume_auto and self.output.exists() and not self._is_begun
+        return self.output if is_done else None
+
+    @property
+    def _is_begun(self) -> bool:
+        """Whether a stopped run of the same output, or of one of its folds, is there."""
+        stem, folder = self.output.stem, self.output.parent
+        folds = folder.glob(f"{glob.escape(stem)}.fold[0-9]*")
+        return (folder / f"{stem}.checkpoint").exists() or any(folds)
 
     def settings(self) -> "Settings":
         """Return how the training runs.
@@ -120,7 +185,7 @@ class TrainingOptions:
             precision=self.precision,
             compiled=self.compile,
             checkpoint_every=seconds("--checkpoint-every", self.checkpoint_every),
-            resume=self.resume,
+            resume=self.resume or (self.resume_auto and self._is_begun),
             overwrite=self.overwrite,
         )
 

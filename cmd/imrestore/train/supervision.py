@@ -1,10 +1,12 @@
 """A training under supervision: its progress is shown, and a signal stops it in order."""
 
+import math
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -31,22 +33,27 @@ class Supervision:
 
 
 @contextmanager
-def supervised(*, quiet: bool) -> Iterator[Supervision]:
+def supervised(*, quiet: bool, finished: Path | None = None) -> Iterator[Supervision]:
     """Show a training's progress, and let it write its checkpoint when a signal stops it.
 
     Of several processes that train together, only the first prints anything.
 
     Args:
         quiet: Print errors only.
+        finished: Output that is there already, so that there is nothing to do.
 
     Raises:
-        typer.Exit: a signal stopped the training.
+        typer.Exit: a signal stopped the training, or there is nothing to do.
     """
     from restore.errors import TrainingStopped
     from restore.training.team import team_rank
 
     is_first = team_rank() == 0
     quiet = quiet or not is_first
+    if finished is not None:
+        if not quiet:
+            say(f"{finished}: is there already, and no stopped run; nothing to do")
+        raise typer.Exit
     with noted_signals(*_WARNINGS, at_once=False) as signalled, _progress(quiet) as report:
         try:
             yield Supervision(
@@ -93,7 +100,7 @@ def _progress_line(progress: "Progress") -> str:
     validation, figure = progress.validation, progress.figure
     parts = [
         f"step {progress.step}",
-        f"loss {progress.loss:.5f}",
+        *([] if math.isnan(progress.loss) else [f"loss {progress.loss:.5f}"]),
         *([f"validation {validation:.2f} {figure.unit}"] if validation is not None else []),
         f"{progress.images_per_second:.0f} crops/s",
         f"{_clock(left)} left",

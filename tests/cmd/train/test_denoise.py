@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,7 +48,7 @@ def test_trains_and_says_what_it_wrote(train: Run, photos: Path, tmp_path: Path)
     result = train(photos, "-o", output, *TINY, "--steps", "3")
     assert result.code == 0, result.err
     assert result.out == ""
-    assert "step 1" in result.err
+    assert "step 0, validation " in result.err, "the first figure is that of the untrained network"
     assert f"{output}: " in result.err
     assert load(output).provenance["recipe"]["steps"] == 3
 
@@ -60,7 +61,7 @@ def test_a_signal_ends_the_process_with_a_checkpoint(
     arguments = [photos, "-o", output, *TINY, "--steps", "100000"]
     process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
-    assert "step 1," in process.stderr.readline()
+    assert "step 0," in process.stderr.readline(), "also before the first step"
     process.send_signal(number)
     _, messages = process.communicate(timeout=60)
     assert process.returncode == 128 + number
@@ -164,6 +165,60 @@ def test_wrong_usage_is_one_line(
     assert message in line
 
 
+def test_a_recipe_file_says_what_the_command_line_would(
+    train: Run, photos: Path, tmp_path: Path
+) -> None:
+    recipe, output = tmp_path / "train.toml", tmp_path / "mine.safetensors"
+    arguments = [photos, "-o", output, *TINY, "--steps", "2", "--noise", "awgn", "--sigma", "5:9"]
+    printed = train(*arguments, "--print-config")
+    assert printed.code == 0, printed.err
+    assert not output.exists(), "nothing is trained"
+    assert f'output = "{output}"' in printed.out
+    recipe.write_text(printed.out)
+    assert train("--config", recipe, "--print-config").out == printed.out
+    result = train("--config", recipe, "--steps", "3")
+    assert result.code == 0, result.err
+    stored = load(output).provenance["recipe"]
+    assert (stored["steps"], stored["sigma"], stored["depth"]) == (3, [5, 9], 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("stpes = 3", "did you mean steps"), ("steps = true", "steps"), ("steps", "no valid TOML")],
+)
+def test_a_wrong_recipe_file_is_one_line(
+    train: Run, photos: Path, tmp_path: Path, text: str, words: str
+) -> None:
+    (tmp_path / "train.toml").write_text(text)
+    ended = train(photos, "-o", tmp_path / "x.safetensors", "--config", tmp_path / "train.toml")
+    assert ended.code == 2
+    assert words in ended.err
+    assert "train.toml" in ended.err
+
+
+def test_one_command_starts_continues_and_ends(
+    train: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "mine.safetensors"
+    arguments = [photos, "-o", output, *TINY, "--steps", "12", "--resume", "auto"]
+
+    def stop_at_5(_self: History, progress: Progress) -> None:
+        if progress.step == 5:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    with monkeypatch.context() as slurm:
+        slurm.setattr(History, "__call__", stop_at_5)
+        assert train(*arguments).code == 128 + signal.SIGUSR1
+    assert (tmp_path / "mine.checkpoint").exists(), "saved at once"
+    assert not output.exists()
+    resumed = train(*arguments)
+    assert resumed.code == 0, resumed.err
+    assert "step 0" not in resumed.err
+    again = train(*arguments)
+    assert (again.code, again.out) == (0, "")
+    assert "is there already, and no stopped run; nothing to do" in again.err
+
+
 def test_empty_folder_is_one_line(train: Run, tmp_path: Path) -> None:
     result = train(tmp_path, "-o", tmp_path / "x.safetensors", "--steps", "5")
     assert (result.code, result.out) == (2, "")
@@ -215,7 +270,7 @@ def test_killed_run_resumes_to_the_same_weights(train: Run, photos: Path, tmp_pa
     assert train(photos, "-o", whole, *arguments).code == 0
     assert_same_weights(whole, output)
     rows = (tmp_path / "mine.history.csv").read_text().splitlines()[1:]
-    assert [int(row.split(",")[0]) for row in rows] == [*range(1, 41)], "each step once"
+    assert [int(row.split(",")[0]) for row in rows] == [*range(41)], "each step once"
 
 
 def together(*arguments: str | Path) -> list[str]:
@@ -263,13 +318,41 @@ def test_two_processes_see_other_crops_and_agree(photos: Path, tmp_path: Path) -
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr.count(": 1,377 parameters") <= 1
-    assert finished.stderr.count("step 1,") == 1
+    assert finished.stderr.count("step 0,") == 1
     odd = subprocess.run(
         together(photos, "-o", tmp_path / "odd.safetensors", *TINY, "--steps=3", "--batch=3"),
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert odd.returncode != 0
     assert "batch of 3 cannot be divided into 2 equal parts" in odd.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is an address of Linux only")
+def test_two_nodes_meet_at_an_address(photos: Path, tmp_path: Path) -> None:
+    """Two launchers, as on two machines with a shared folder, each with an address of its own."""
+    output = tmp_path / "mine.safetensors"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    def node(rank: int) -> "subprocess.Popen[str]":
+        launcher = [
+            *(sys.executable, "-m", "torch.distributed.run"),
+            *("--nnodes=2", "--nproc-per-node=1", f"--node-rank={rank}"),
+            *("--rdzv-backend=c10d", "--rdzv-id=mine", f"--rdzv-endpoint=127.0.0.1:{port}"),
+            f"--local-addr=127.0.0.{rank + 1}",
+        ]
+        train = ["-m", "imrestore", "train", "denoise", str(photos), "-o", str(output)]
+        return subprocess.Popen(
+            [*launcher, *train, *TINY, "--steps=3"], stderr=subprocess.PIPE, text=True
+        )
+
+    nodes = [node(rank) for rank in (0, 1)]
+    messages = [each.communicate(timeout=500)[1] for each in nodes]
+    assert [each.returncode for each in nodes] == [0, 0], messages
+    assert load(output).provenance["processes"] == 2
+    assert sum(text.count("step 0,") for text in messages) == 1
 
 
 def test_trains_for_raw_mosaics(train: Run, tmp_path: Path) -> None:
