@@ -1,8 +1,8 @@
 """Evaluation of denoisers on degraded pictures, and of finished outputs."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from restore.batch.inputs import by_stem, counterpart, pictures_in
+from restore.denoise.perceptual import Perceptual
 from restore.denoise.runner import Denoiser
 from restore.errors import InputError, UnsupportedImage
 from restore.image.decode import decode
@@ -69,6 +70,7 @@ class Score:
         ssim: SSIM of the result.
         seconds: Time of the denoiser in seconds.
         record: Record of the denoiser: model, device, precision, sigma it was given.
+        others: Further measures of the result by name, see ``Perceptual``.
     """
 
     path: Path
@@ -78,10 +80,17 @@ class Score:
     ssim: float
     seconds: float
     record: Mapping[str, Any]
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 def evaluate_denoiser(
-    denoiser: Denoiser, paths: Sequence[Path], trials: Sequence[Distortion], *, gray: bool = False
+    denoiser: Denoiser,
+    paths: Sequence[Path],
+    trials: Sequence[Distortion],
+    *,
+    gray: bool = False,
+    measure: Perceptual | None = None,
+    save: Callable[[Picture, Path, Mapping[str, float]], None] = lambda *_: None,
 ) -> Iterator[Score | Failure]:
     """Yield a score for every picture and trial, picture by picture.
 
@@ -90,6 +99,8 @@ def evaluate_denoiser(
         paths: clean, gamma-encoded pictures with values in [0, 1].
         trials: how they are degraded.
         gray: turn colour pictures into 8-bit luma first.
+        measure: measures results in other ways, too.
+        save: called with every result, the path of its clean picture and the trial's condition.
 
     Yields:
         One ``Score`` per trial, or one ``Failure`` for a picture that cannot be used.
@@ -106,6 +117,7 @@ def evaluate_denoiser(
             denoised = denoiser(noisy, sigma=sigma)
             seconds = time.perf_counter() - started
             result = denoised.picture.pixels.clip(0, 1)
+            save(denoised.picture.with_pixels(result), path, trial.condition)
             yield Score(
                 path=path,
                 condition=trial.condition,
@@ -114,6 +126,7 @@ def evaluate_denoiser(
                 ssim=ssim_chw(result, clean.pixels),
                 seconds=seconds,
                 record=denoised.record,
+                others=measure(result, clean.pixels) if measure else {},
             )
 
 

@@ -21,6 +21,7 @@ from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
     from restore.denoise.evaluate import Distortion, OutputScore, Score
+    from restore.image.picture import Picture
     from restore.mosaic.evaluate import MosaicScore
 
 __all__ = ["denoise"]
@@ -111,6 +112,23 @@ def denoise(
     gray: Annotated[
         bool, typer.Option("--gray", help="Turn colour pictures into 8-bit luma first.")
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            metavar="lpips,dists,niqe",
+            help="Measure these, too: needs the package pyiqa, or piq for the first two, and their "
+            "weights on this machine; nothing is downloaded.",
+            show_default=False,
+        ),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep what was restored as PNG of 16 bits, in a folder for each condition.",
+            show_default=False,
+        ),
+    ] = None,
     options: ScoreOptions,
 ) -> None:
     """Measure a denoiser on clean pictures with added noise or on pairs, or finished outputs.
@@ -127,16 +145,20 @@ def denoise(
       imrestore evaluate denoise cbsd68/ --model resunet-gray --gray --estimate-sigma
       imrestore evaluate denoise classic5/ --model jpeg --jpeg 10,20,30,40
       imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/
+      imrestore evaluate denoise kodak24/ --model nafnet_sidd.pth --save restored/
       imrestore evaluate denoise outputs/ --reference clean/
       imrestore evaluate denoise --raw kodak24/ --iso 100,6400 --xtrans
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     without_effect(
         iso=iso is not None and not raw and "--raw alone has ISO speeds",
+        save=save is not None and reference is not None and "the outputs are there already",
+        metrics=metrics is not None and reference is not None and "a network has to run for them",
         xtrans=xtrans and not raw and "--raw alone has sensors",
     )
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
     if raw:
-        _refuse_beside_raw({**given, "--reference": reference, "--gray": gray or None})
+        others = {"--metrics": metrics, "--save": save}
+        _refuse_beside_raw({**given, "--reference": reference, "--gray": gray or None, **others})
         scores = _of_mosaics(
             folder,
             network,
@@ -157,7 +179,8 @@ def denoise(
             trials = _compressed(jpeg)
         else:
             trials = _gaussian(_levels(sigma or _SIGMAS), seed, known=not estimate_sigma)
-        scores = _of_network(folder, network, trials, options, gray=gray)
+        kept = None if save is None else _Kept(folder, save)
+        scores = _of_network(folder, network, trials, options, gray=gray, names=metrics, kept=kept)
     report_scores(scores, options)
 
 
@@ -214,11 +237,15 @@ def _of_network(
     options: ScoreOptions,
     *,
     gray: bool,
+    names: str | None,
+    kept: "_Kept | None",
 ) -> Scores:
     from restore.denoise.evaluate import evaluate_denoiser
+    from restore.denoise.perceptual import Perceptual
     from restore.denoise.runner import Denoiser
 
     paths = options.pictures_in(folder)
+    measure = None if names is None else Perceptual(names.split(","))
     denoiser = Denoiser(
         network.model,
         device=network.device,
@@ -228,7 +255,15 @@ def _of_network(
     )
     return Scores(
         scored=scored_pictures(
-            evaluate_denoiser(denoiser, paths, trials.trials, gray=gray), _figures
+            evaluate_denoiser(
+                denoiser,
+                paths,
+                trials.trials,
+                gray=gray,
+                measure=measure,
+                save=kept or (lambda *_: None),
+            ),
+            _figures,
         ),
         pictures=paths,
         headings=trials.headings,
@@ -298,8 +333,39 @@ def _figures(score: "Score") -> dict[str, float]:
         "psnr_noisy": score.psnr_noisy,
         "psnr": score.psnr,
         "ssim": score.ssim,
+        **score.others,
         "seconds": score.seconds,
     }
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """Writes what was restored.
+
+    Attributes:
+        clean: Folder of the clean pictures.
+        folder: Where to write, in the tree of ``clean``.
+    """
+
+    clean: Path
+    folder: Path
+
+    def __post_init__(self) -> None:
+        from restore.errors import UsageError
+
+        if self.folder.resolve() == self.clean.resolve():
+            raise UsageError(f"--save {self.folder}: is the folder of the clean pictures")
+
+    def __call__(self, picture: "Picture", path: Path, condition: Mapping[str, float]) -> None:
+        from restore.files import write_atomically
+        from restore.image.codecs import ImageFormat
+        from restore.image.encode import encode
+
+        name = "-".join(f"{key}-{value:g}" for key, value in condition.items()) or "as-captured"
+        output = (self.folder / name / path.relative_to(self.clean)).with_suffix(".png")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        plain = picture.with_pixels(picture.pixels, is_float=False, bit_depth=16)
+        write_atomically(output, encode(plain, ImageFormat.PNG), overwrite=True)
 
 
 def _output_figures(score: "OutputScore") -> dict[str, float]:

@@ -211,6 +211,10 @@ class _Report(ProgressBar):
             if all("psnr_noisy" in mean for mean in means):
                 before = ", ".join(f"{mean['psnr_noisy']:.2f}" for mean in means)
                 self._print(f"PSNR before: {before} dB")
+            for key in ("lpips", "dists", "niqe"):
+                if all(key in mean for mean in means):
+                    values = ", ".join(f"{mean[key]:.4f}" for mean in means)
+                    self._print(f"{key.upper()} (lower is better): {values}")
             for key, value in (run | dict(conditions)).items():
                 self._print(f"{key.replace('_', ' ')}: {_words(value)}")
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imrestore.expansion import with_decoding_options, with_options
+from imrestore.options import complete
 from imrestore.output import json_of, print_line, say
 from imrestore.weights.show import Json, Name, described, print_losses
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from restore.weights.convert.tryout import Tried
     from restore.weights.export import Graph
 
 __all__ = ["convert", "export", "measure", "round_weights"]
@@ -49,35 +51,80 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    member: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|SIGMA",
+            help="Which network of a file that holds several: its name, or, of the 25 of IRCNN, "
+            "the noise level that it is for.",
+            show_default=False,
+        ),
+    ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|float32|float16|bfloat16",
+            help="How the tensors are stored; auto takes float16 where that costs less than "
+            "0.005 dB at every level.",
+            autocompletion=complete("auto", "float32", "float16", "bfloat16"),
+        ),
+    ] = "auto",
     overwrite: _Overwrite = False,
 ) -> None:
     """Convert a published checkpoint; its layout is recognised by its content.
 
-    Supported are DnCNN (KAIR, SaoYan, cszn, deepinv), FDnCNN and FFDNet (KAIR, cszn), DRUNet
-    (KAIR, deepinv), PyTorch ports of Learning to See in the Dark, and the HDR network of Metzler
-    et al. (.npz). No code in a file is run: anything other than tensors is refused. MATLAB 7.3
-    files need the package h5py.
+    Supported are DnCNN (KAIR, SaoYan, cszn, deepinv), IRCNN, FDnCNN and FFDNet (KAIR, cszn), DRUNet
+    (KAIR, deepinv), PyTorch ports of Learning to See in the Dark, PMRID, and the HDR network of
+    Metzler et al. (.npz). No code in a file is run: anything other than tensors is refused; of
+    TorchScript archives only the tensors are read. Of averaged and plain weights the averaged ones
+    are taken. MATLAB 7.3 files need the package h5py.
+
+    Whether a denoiser predicts the noise or the picture, its sign, the scale of its values and the
+    order of its colours are tried out on clean pictures with noise; a network that restores none is
+    refused.
 
     \b
     Examples:
       imrestore weights convert dncnn_25.pth -o dncnn-25.safetensors
       imrestore denoise photo.jpg -o clean.jpg --model dncnn-25.safetensors
+      imrestore weights convert ircnn_color.pth -o ircnn-25.safetensors --member 25
       imrestore weights convert model.npz -o published.safetensors --psf measured_psf.npz
     """  # noqa: D301
     from restore.tasks import task_called
     from restore.weights.convert.convert import convert as convert_checkpoint
-    from restore.weights.measure import measured
+    from restore.weights.measure import measured, storage_dtype
     from restore.weights.store import check_new_file, save_weights
 
     inputs = [file] if psf is None else [file, psf]
     check_new_file(output, overwrite=overwrite, inputs=inputs)
-    converted = convert_checkpoint(file, psf=None if psf is None else _squared(psf))
+    stored = None if dtype == "auto" else storage_dtype(dtype)
+    square = None if psf is None else _squared(psf)
+    converted = convert_checkpoint(file, psf=square, member=member)
     print_line(f"{file.name}: {converted.layout}")
+    if converted.remark:
+        say(f"{file.name}: {converted.remark}")
+    if converted.tried:
+        _print_tried(file.name, converted.tried)
     say("measuring the loss of half precision; this takes a while for large networks")
-    weights = measured(converted.weights, task_called(converted.weights.task))
+    weights = measured(converted.weights, task_called(converted.weights.task), stored=stored)
     save_weights(weights, output, overwrite=overwrite)
     print_losses(weights.precision_loss_db)
     print_line(f"{output}: {described(weights)}")
+
+
+def _print_tried(name: str, tried: "Tried") -> None:
+    """Print what a network restores, and say so where its layout would have misled."""
+    figures = ", ".join(
+        f"{before:.2f} to {after:.2f} dB at {level}"
+        for level, (before, after, _) in tried.psnr_db.items()
+    )
+    print_line(f"{name}: {tried.way}; restores clean pictures with {tried.noise} noise: {figures}")
+    if tried.way != tried.of_layout:
+        level, _, after, as_laid_out = tried.best
+        say(
+            f"{name}: its layout would say that it {tried.of_layout}; so read it reaches "
+            f"{as_laid_out:.2f} instead of {after:.2f} dB at {level}"
+        )
 
 
 def _squared(path: Path) -> "Tensor":
@@ -100,8 +147,10 @@ def export(
 ) -> None:
     """Export a network to an ONNX file, for other programs.
 
-    The file is in float32 and takes pictures of any size, or with sides that are multiples of a
-    number that is printed. Its inputs are "picture" (B, C, H, W), in [0, 1] for denoisers, and
+    The file is in float32 and takes pictures of any size, whose edges it mirrors where the network
+    needs that, or, for mosaics, with sides that are multiples of a number that is printed. The axes
+    are named batch, height and width; the metadata state task, network, range, multiple, licence.
+    Its inputs are "picture" (B, C, H, W), in [0, 1] for denoisers, and
     "sigma" (B), in [0, 1], if the network takes the noise level. Of a detector the file holds the
     whole inspection: "picture" in [0, 1], "map" (B, H, W) and "score" (B), which says defective
     above the threshold in the metadata. Where onnxruntime is installed,
@@ -116,11 +165,13 @@ def export(
     from restore.files import write_atomically
     from restore.tasks import load, task_called
     from restore.weights.export import to_onnx
+    from restore.weights.file import find, licence_of
     from restore.weights.store import check_new_file
 
     check_new_file(output, overwrite=overwrite, suffix=".onnx")
-    weights = load(name)
-    network = to_onnx(weights, task_called(weights.task))
+    path = find(name)
+    weights = load(path)
+    network = to_onnx(weights, task_called(weights.task), licence=licence_of(path))
     write_atomically(output, network.data, overwrite=overwrite)
     for remark in network.graph.remarks:
         say(f"{output}: {remark}")

@@ -1,6 +1,10 @@
 import json
 import math
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import torch
 from PIL import Image
 
 from imrestore.__main__ import run
+from restore.image.decode import decode
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.weights.store import Weights, save_weights
 
@@ -231,3 +236,72 @@ def test_options_of_other_noise_are_refused_beside_raw(
         assert f"{options[0]} is not for --raw" in capsys.readouterr().err
     assert _evaluate(scene, "--iso", "100") == 2
     assert "--iso does nothing here: --raw alone has ISO speeds" in capsys.readouterr().err
+
+
+def test_what_was_restored_is_kept(
+    pictures: Path, identity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "restored"
+    assert _evaluate(pictures, "--model", identity, "--sigma", "0,25", "--save", saved) == 0
+    names = sorted(path.relative_to(saved).as_posix() for path in saved.rglob("*.*"))
+    assert names == [f"sigma-{level}/{name}.png" for level in (0, 25) for name in "ab"]
+    same = decode(saved / "sigma-0/a.png")
+    assert same.bit_depth == 16
+    np.testing.assert_allclose(same.pixels, 128 / 255, atol=1e-4)
+    assert _evaluate(saved / "sigma-25", "--reference", pictures) == 0
+    assert _evaluate(pictures, "--model", identity, "--save", pictures) == 2
+    assert "the folder of the clean pictures" in capsys.readouterr().err
+
+
+def _package(**measures: Any) -> ModuleType:
+    package = ModuleType("piq")
+    package.__spec__ = ModuleSpec("piq", None)
+    for name, measure in measures.items():
+        setattr(package, name, measure)
+    return package
+
+
+def test_other_measures_are_taken_where_they_can_be(
+    pictures: Path,
+    identity: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def difference() -> Any:
+        return lambda result, reference: (result - reference).abs().mean()
+
+    monkeypatch.setitem(sys.modules, "piq", _package(LPIPS=difference, DISTS=difference))
+    arguments = (pictures, "--model", identity, "--sigma", "0,25", "--metrics", "lpips")
+    assert _evaluate(*arguments) == 0
+    line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("LPIPS"))
+    clean, noisy = map(float, line.partition(": ")[2].split(","))
+    assert clean == 0
+    assert noisy == pytest.approx(25 / 255 * math.sqrt(2 / math.pi), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "words"),
+    [
+        (None, "lpips", "imrestore[metrics]"),
+        (_package(LPIPS=None), "lpips", "its weights are not on this machine"),
+        (_package(), "niqe", "pip install pyiqa"),
+        (_package(), "ssim2", "give some of lpips,dists,niqe"),
+    ],
+)
+def test_measures_that_cannot_be_taken_are_one_line(
+    pictures: Path,
+    identity: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    package: ModuleType | None,
+    name: str,
+    words: str,
+) -> None:
+    found = {} if package is None else {"piq": package}
+    monkeypatch.setattr("restore.denoise.perceptual.find_spec", found.get)
+    if package:
+        monkeypatch.setitem(sys.modules, "piq", package)
+    assert _evaluate(pictures, "--model", identity, "--metrics", name) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert said.count("\n") == 1

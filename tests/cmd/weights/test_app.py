@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import nn
 from typer.testing import CliRunner
 
 from imrestore.weights import app
@@ -46,10 +45,17 @@ def tiny(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """A checkpoint in KAIR's layout."""
-    torch.manual_seed(0)
-    stack = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Conv2d(4, 1, 3))
-    state = {f"model.{key}": tensor for key, tensor in stack.state_dict().items()}
+    """A checkpoint in KAIR's layout, of a network that removes noise by a little blur."""
+    blur = torch.tensor([1.0, 2.0, 1.0])
+    kernel = blur[:, None] * blur / blur.sum() ** 2
+    centre = torch.zeros(3, 3)
+    centre[1, 1] = 1.0
+    state = {
+        "model.0.weight": centre.view(1, 1, 3, 3),
+        "model.0.bias": torch.ones(1),  # so that the ReLU passes everything
+        "model.2.weight": (centre - kernel).view(1, 1, 3, 3),
+        "model.2.bias": torch.zeros(1),
+    }
     torch.save(state, tmp_path / "foreign.pth")
     return tmp_path / "foreign.pth"
 
@@ -154,11 +160,31 @@ def test_convert_says_the_layout_and_measures(foreign: Path, tmp_path: Path) -> 
     result = _run("convert", foreign, "-o", output)
     assert result.exit_code == 0, result.output
     assert "foreign.pth: KAIR DnCNN, 2 layers, gray, batch norm merged" in result.stdout
-    assert "sigma 5" in result.stdout
+    assert "predicts the noise, values from 0 to 1" in result.stdout
+    assert "dB at sigma 25" in result.stdout
     weights = load(output)
+    assert weights.provenance["tried"]["role"] == "noise"
     assert set(weights.precision_loss_db) == {"fp16", "bf16"}
     assert weights.provenance["converted_from"]["file"] == "foreign.pth"
     assert _run("verify", output).exit_code == 0
+
+
+def test_convert_stores_as_it_is_told(foreign: Path, tmp_path: Path) -> None:
+    output = tmp_path / "ours.safetensors"
+    assert _run("convert", foreign, "-o", output, "--dtype", "bfloat16").exit_code == 0
+    assert load(output).stored_dtype is torch.bfloat16
+    ended = _run("convert", foreign, "-o", output, "--overwrite", "--dtype", "int8")
+    assert isinstance(ended.exception, UsageError)
+
+
+def test_convert_says_what_its_layout_would_have_got_wrong(foreign: Path, tmp_path: Path) -> None:
+    state = torch.load(foreign)
+    for part in ("weight", "bias"):
+        state[f"model.2.{part}"] = -state[f"model.2.{part}"]
+    torch.save(state, foreign)
+    result = _run("convert", foreign, "-o", tmp_path / "ours.safetensors")
+    assert "predicts the noise with a minus sign" in result.stdout
+    assert "its layout would say that it predicts the noise" in result.stderr
 
 
 def test_convert_refuses_before_it_works(foreign: Path, tmp_path: Path) -> None:
