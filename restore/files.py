@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ __all__ = [
     "check_name",
     "identity_of",
     "open_atomically",
+    "remove_at_exit",
     "remove_own_parts",
     "remove_stale_parts",
     "sole_use",
@@ -37,10 +39,13 @@ __all__ = [
 _PREFIX, _SUFFIX = ".imrestore-", ".part"
 _STALE_AFTER_S = 3600.0
 _LOCK_TRIES, _LOCK_PAUSE_S = 4, 0.05
+_SHORT_NAME = 143
+"""Bytes that a name may have in every file system; encrypted ones have the lowest limit."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _being_written: set[Path] = set()
 _of_run: set[Path] = set()
 _swept: set[Path] = set()
+_scratch: set[Path] = set()
 
 
 def write_atomically(
@@ -136,6 +141,13 @@ def remove_own_parts(*, of_run: bool = True) -> None:
     for part in _being_written - (set() if of_run else _of_run):
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
+    for folder in _scratch if of_run else ():
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_at_exit(folder: Path) -> None:
+    """Have a temporary folder removed with this process's temporary files."""
+    _scratch.add(folder)
 
 
 def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
@@ -238,6 +250,8 @@ def check_name(path: Path) -> None:
         UsageError: the name is too long.
     """
     name = path.name if os.name == "nt" else os.fsencode(path.name)
+    if len(name) <= _SHORT_NAME:
+        return
     if len(name) > (limit := _longest_name(path.parent)):
         raise UsageError(
             f"{path}: this name is too long by {len(name) - limit}: a name has at most {limit} "

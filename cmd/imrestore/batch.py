@@ -240,9 +240,11 @@ def _work(
     report: Report,
     note: "Callable[[Outcome], None]" = lambda _: None,
 ) -> None:
+    from restore.batch.remote import RemoteStages
     from restore.batch.stages import prepare_folders
     from restore.batch.stream import Outcome, Status
     from restore.files import remove_stale_parts
+    from restore.remote.paths import is_remote
 
     if task is None:
         for folder in plan.folders:
@@ -253,7 +255,9 @@ def _work(
             report.add(outcome)
         return
     stages = stages_of(options, kind, task, closed=prepare_folders(plan))
-    work_through(plan.items, stages, report, jobs=options.jobs, lanes=task.lanes, note=note)
+    touched = (path for item in plan.items for path in (item.source, *item.outputs))
+    placed = RemoteStages(stages) if any(map(is_remote, touched)) else stages
+    work_through(plan.items, placed, report, jobs=options.jobs, lanes=task.lanes, note=note)
 
 
 def stages_of(

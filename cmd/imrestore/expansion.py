@@ -19,6 +19,7 @@ from imrestore.configuration import (
     with_arguments_of_recipe,
 )
 from imrestore.output import say
+from imrestore.places import on_disk
 from imrestore.streams import show_libraries
 
 __all__ = ["with_decoding_options", "with_options"]
@@ -77,11 +78,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             show_libraries()
             for default in defaults.values():
                 say(f"--{default.key} {_shown(default)} comes from {default.origin}")
-        taken = {
-            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
-            for name, group in groups.items()
-        }
-        command(**taken, **values)
+        with on_disk(values) as values:
+            taken = {
+                name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+                for name, group in groups.items()
+            }
+            command(**taken, **values)
 
     by_name = [parameter.replace(kind=keyword) for parameter in shown]
     expanded.__signature__ = signature.replace(parameters=by_name)  # type: ignore[attr-defined]

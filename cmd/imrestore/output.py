@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from restore.errors import one_line
+from restore.remote.paths import shown
 
 __all__ = [
     "ProgressBar",
@@ -79,7 +80,7 @@ def say_bug(error: Exception) -> None:
 
 def visible(text: str) -> str:
     """Return ``text`` on one line, with the characters that control a terminal escaped."""
-    return one_line(text, most=None)
+    return one_line(shown(text), most=None)
 
 
 def print_line(line: str) -> None:
@@ -129,7 +130,9 @@ def _finite(value: object, digits: int | None) -> object:
         return value if digits is None else round(value, digits)
     if isinstance(value, Mapping):
         return {key: _finite(each, digits) for key, each in value.items()}
-    return [_finite(each, digits) for each in value] if isinstance(value, list | tuple) else value
+    if isinstance(value, list | tuple):
+        return [_finite(each, digits) for each in value]
+    return shown(value) if isinstance(value, str) else value
 
 
 class ProgressBar:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 
 from restore.errors import InputError, UsageError
 from restore.image.codecs import PICTURE_SUFFIXES
+from restore.remote import paths
 
 __all__ = [
     "OWN_ENDINGS",
@@ -35,7 +36,7 @@ STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """One picture to work on.
 
@@ -101,7 +102,7 @@ def find_pictures(
         path = Path(name)
         if name == STANDARD_STREAM:
             search.found.append(Found(None, PurePath("stdin")))
-        elif os.path.isdir(path):
+        elif paths.isdir(path):
             search.found.extend(
                 Found(source, source.relative_to(path))
                 for source in _walk(path, recursive, output, suffixes, search, taken)
@@ -148,7 +149,8 @@ class _Taken:
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
         self._folders: dict[str, Path] = {}
-        self._files: set[tuple[str, str]] = set()
+        self._files: dict[str, set[str]] = {}
+        self._real: dict[Path, str] = {}
 
     def is_new_folder(self, path: Path) -> bool:
         """Take a folder, or tell that it was taken."""
@@ -163,9 +165,12 @@ class _Taken:
 
     def is_new_file(self, path: Path) -> bool:
         """Take a file; return whether it was not taken before."""
-        key = os.path.realpath(path.parent), path.name
-        is_new = key not in self._files
-        self._files.add(key)
+        folder = path.parent
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        taken = self._files.setdefault(self._real[folder], set())
+        is_new = path.name not in taken
+        taken.add(path.name)
         return is_new
 
 
@@ -177,6 +182,38 @@ def _walk(
     search: Search,
     taken: "_Taken",
 ) -> Iterator[Path]:
+    """Yield the files of a folder that are taken, and count the others."""
+    walk = _walk_listing if paths.is_remote(root) else _walk_disk
+    for path in walk(root, recursive, output, search, taken):
+        if own := next((each for each in OWN_ENDINGS if path.name.endswith(each)), ""):
+            search.others[own] += 1
+        elif path.suffix.lower() in suffixes:
+            if taken.is_new_file(path):
+                yield path
+        else:
+            search.others[path.suffix.lower()] += 1
+
+
+def _walk_listing(
+    root: Path, recursive: bool, output: Path | None, search: Search, taken: "_Taken"
+) -> Iterator[Path]:
+    """Yield the files below a URL, as its listing has them."""
+    mount = paths.mount_of(root)
+    if mount is None or not taken.is_new_folder(root):
+        return
+    start, results = len(str(root)), f"{output}{os.sep}"
+    for path in mount.files(root, recursive=recursive):
+        text = str(path)
+        is_result = output != root and text.startswith(results)
+        if not is_result and f"{os.sep}." not in text[start:]:
+            yield path
+    search.closed.extend(mount.strange_keys())
+
+
+def _walk_disk(
+    root: Path, recursive: bool, output: Path | None, search: Search, taken: "_Taken"
+) -> Iterator[Path]:
+    """Yield the files in a folder that may be pictures."""
     left_out = os.path.realpath(output) if output else None
     folders, links = [root], deque[Path]()
     while folders or links:
@@ -185,26 +222,19 @@ def _walk(
         if not taken.is_new_folder(folder):
             continue
         try:
-            paths = sorted(folder.iterdir())
+            found = sorted(folder.iterdir())
         except OSError as error:
             search.closed.append(f"{folder}: this folder cannot be read: {error.strerror}")
             continue
-        for path in paths:
+        for path in found:
             if path.name.startswith("."):
                 continue
             # Unlike Path's methods, those of os.path return False where access is denied.
             if os.path.isdir(path):
                 if recursive and os.path.realpath(path) != left_out:
                     (links if os.path.islink(path) else folders).append(path)
-            elif not _may_be_a_picture(path):
-                continue
-            elif own := next((each for each in OWN_ENDINGS if path.name.endswith(each)), ""):
-                search.others[own] += 1
-            elif path.suffix.lower() in suffixes:
-                if taken.is_new_file(path):
-                    yield path
-            else:
-                search.others[path.suffix.lower()] += 1
+            elif _may_be_a_picture(path):
+                yield path
 
 
 def _may_be_a_picture(path: Path) -> bool:

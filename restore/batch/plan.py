@@ -17,6 +17,7 @@ from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError
 from restore.files import check_name
 from restore.image.codecs import ImageFormat
+from restore.remote.paths import exists, isdir, isfile, lexists, shown
 
 __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "make_plan"]
 
@@ -54,12 +55,12 @@ class Item:
     @property
     def source_name(self) -> str:
         """The source as a user would write it."""
-        return str(self.source) if self.source else STANDARD_STREAM
+        return shown(str(self.source)) if self.source else STANDARD_STREAM
 
     @property
     def destination_name(self) -> str:
         """The destination as a user would write it."""
-        return str(self.destination) if self.destination else STANDARD_STREAM
+        return shown(str(self.destination)) if self.destination else STANDARD_STREAM
 
     @property
     def outputs(self) -> tuple[Path, ...]:
@@ -177,7 +178,7 @@ def _check_names(request: PlanRequest) -> None:
         raise UsageError("the name of the output is empty")
     if request.format is not None and request.format not in written:
         raise UsageError(f"--format {request.format}: use one of {', '.join(written)}")
-    if all(name != STANDARD_STREAM and not os.path.lexists(name) for name in inputs):
+    if all(name != STANDARD_STREAM and not lexists(name) for name in inputs):
         raise UsageError("; ".join(f"{name}: no such file or folder" for name in inputs))
     if list(inputs).count(STANDARD_STREAM) > 1:
         raise UsageError("standard input (-) can be given only once")
@@ -207,13 +208,8 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
     if output == STANDARD_STREAM:
         return False
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    folder = (
-        len(inputs) > 1
-        or os.path.isdir(inputs[0])
-        or output.endswith(separators)
-        or os.path.isdir(output)
-    )
-    if folder and os.path.lexists(output) and not os.path.isdir(output):
+    folder = len(inputs) > 1 or isdir(inputs[0]) or output.endswith(separators) or isdir(output)
+    if folder and lexists(output) and not isdir(output):
         raise UsageError(f"{output}: is a file; these inputs need an output folder")
     return folder
 
@@ -247,14 +243,14 @@ def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
 
 
 def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]:
-    folder = next((p for item in items for p in item.outputs if os.path.isdir(p)), None)
+    folder = next((p for item in items for p in item.outputs if isdir(p)), None)
     if folder:
         raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
-    special = (p for item in items for p in item.outputs if os.path.exists(p))
-    if path := next((p for p in special if not os.path.isfile(p)), None):
+    special = (p for item in items for p in item.outputs if exists(p))
+    if path := next((p for p in special if not isfile(p)), None):
         raise UsageError(f"{path}: is no file; - writes to standard output")
     if existing is Existing.REFUSE:
-        there = [path for item in items for path in item.outputs if os.path.lexists(path)]
+        there = [path for item in items for path in item.outputs if lexists(path)]
         if there:
             others = len(there) - 1
             more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
@@ -265,5 +261,5 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
             )
     for item in items:
         # All of them: a result without its requested comparison is incomplete.
-        done = bool(item.outputs) and all(map(os.path.lexists, item.outputs))
+        done = bool(item.outputs) and all(map(lexists, item.outputs))
         yield replace(item, skip=existing is Existing.SKIP and done)

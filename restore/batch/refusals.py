@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore.errors import UsageError
-from restore.files import identity_of
+from restore.remote.paths import identity_of
 
 if TYPE_CHECKING:
     from restore.batch.plan import Item

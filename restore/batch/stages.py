@@ -31,6 +31,7 @@ from restore.image.damage import noting_damage
 from restore.image.limits import max_pixels_of_process
 from restore.image.losses import losses
 from restore.image.picture import Picture
+from restore.remote.paths import shown
 
 __all__ = [
     "Loaded",
@@ -126,7 +127,7 @@ class PictureStages(Generic[Input, Output]):
         except RestoreError as error:
             # Tasks that read further files already name the file.
             name = f"{loaded.item.source_name}: "
-            raise type(error)(name + str(error).removeprefix(name)) from error
+            raise type(error)(name + shown(str(error)).removeprefix(name)) from error
         before = self.shown_before(loaded, restored)
         return Result(restored, before, {**loaded.damaged, **damaged})
 

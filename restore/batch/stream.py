@@ -16,6 +16,7 @@ from restore.engine.lane import is_out_of_memory
 from restore.errors import RestoreError
 from restore.files import remove_own_parts
 from restore.image.reservation import Reservation, WaitGivenUp
+from restore.remote.paths import shown
 
 __all__ = ["Outcome", "Stages", "Status", "Stopping", "Stream"]
 
@@ -307,7 +308,7 @@ def _failure(item: Item, error: Exception) -> Outcome:
     return Outcome(
         item=item,
         status=Status.FAILED,
-        error=text,
+        error=shown(text),
         is_bug=is_bug,
         traceback="".join(traceback.format_exception(error)),
     )

@@ -1,0 +1,115 @@
+"""URLs among the options of a command: paths take their places while it runs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imrestore.output import say
+
+if TYPE_CHECKING:
+    from restore.remote.paths import UrlPaths
+    from restore.remote.urls import Url
+
+__all__ = ["on_disk"]
+
+_WRITTEN = ("output", "report", "manifest")
+
+
+@contextmanager
+def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give a command paths in place of URLs.
+
+    Inputs of commands that take pictures one by one come, and their results go, as the work
+    proceeds. Everything else is there before the command begins; a file or folder that it writes
+    is sent, with what was made beside it, when it ends.
+
+    Args:
+        values: The values of its options.
+
+    Raises:
+        RestoreError: as ``UrlPaths`` has it.
+    """
+    if not any(_urls(value) for value in values.values()):
+        yield dict(values)
+        return
+    from restore.remote.paths import url_paths
+
+    is_streamed = "inputs" in values and isinstance(values.get("output"), str)
+    is_tree = bool(values.get("recursive"))
+    placed = dict(values)
+    with url_paths() as paths:
+        for name, value in values.items():
+            if is_streamed and name == "inputs":
+                placed[name] = [_input(paths, each, is_tree) for each in value]
+            elif is_streamed and name == "output":
+                placed[name] = _output(paths, value, is_tree, is_tried=values.get("dry_run"))
+            elif name in _WRITTEN:
+                placed[name] = _kept(paths, value, is_tried=values.get("dry_run"))
+            else:
+                placed[name] = _fetched(paths, value, is_quiet=bool(values.get("quiet")))
+        try:
+            yield placed
+        finally:
+            paths.send_changes()
+
+
+def _urls(value: object) -> "list[Url]":
+    """Return the URLs that the value of an option is or holds."""
+    if isinstance(value, list | tuple):
+        return [url for each in value for url in _urls(each)]
+    if not isinstance(value, str | Path):
+        return []
+    from restore.remote.urls import as_url
+
+    url = as_url(str(value))
+    return [] if url is None else [url]
+
+
+def _urls_written(value: object) -> "list[Url]":
+    """Return the same for what is written; a name on disk is that of a file, whatever it is.
+
+    Raises:
+        UsageError: a URL is that of an archive.
+    """
+    from restore.errors import UsageError
+
+    urls = [url for url in _urls(value) if not url.archive or "://" in str(value)]
+    if urls and urls[0].archive:
+        raise UsageError(f"{urls[0]}: archives are read, not written to")
+    return urls
+
+
+def _input(paths: "UrlPaths", text: str, is_tree: bool) -> str:
+    urls = _urls(text)
+    return str(paths.input_path(urls[0], recursive=is_tree)) if urls else text
+
+
+def _output(paths: "UrlPaths", text: str, is_tree: bool, *, is_tried: bool | None) -> str:
+    urls = _urls_written(text)
+    if not urls:
+        return text
+    path = paths.output_path(urls[0], recursive=is_tree, is_tried=bool(is_tried))
+    return f"{path}/" if urls[0].is_folder else str(path)
+
+
+def _kept(paths: "UrlPaths", value: Any, *, is_tried: bool | None) -> Any:
+    urls = _urls_written(value)
+    if not urls:
+        return value
+    path = paths.kept_path(urls[0], is_tried=bool(is_tried))
+    return str(path) if isinstance(value, str) else path
+
+
+def _fetched(paths: "UrlPaths", value: Any, *, is_quiet: bool) -> Any:
+    """Return a value with the paths of what was fetched; lists hold the same kinds of values."""
+    if isinstance(value, list | tuple):
+        return type(value)(_fetched(paths, each, is_quiet=is_quiet) for each in value)
+    urls = _urls(value)
+    if not urls or (urls[0].archive and isinstance(value, str) and "://" not in value):
+        return value
+    path = paths.input_path(urls[0], recursive=True)
+    count, size = paths.fetch_all(path)
+    if count > 1 and not is_quiet:
+        say(f"{urls[0]}: {count:,} files fetched, {size / 1e6:,.1f} MB")
+    return str(path) if isinstance(value, str) else path

@@ -1,0 +1,150 @@
+"""A store below a folder: its keys as paths."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from restore.errors import InputError
+from restore.remote.room import Room
+from restore.remote.store import Entry, Store
+
+__all__ = ["Mount", "is_sound"]
+
+_LONGEST_NAME = 255
+_NAMED = 3
+
+
+class Mount:
+    """A store below a folder.
+
+    Args:
+        root: The folder.
+        name: What stands for it in messages.
+        store: What is fetched from and pushed to.
+        room: The room on disk.
+    """
+
+    def __init__(self, root: Path, name: str, store: Store, room: Room) -> None:
+        self.root, self.name, self.store = root, name, store
+        self._room = room
+        self._entries: dict[str, Entry | None] = {}
+        self._listed: dict[str, bool] = {}
+        self._strange: list[str] = []
+        self.start = str(root)
+        self._start = len(self.start) + 1
+
+    def shown(self, path: Path) -> str:
+        """Return what messages call a path."""
+        return f"{self.name}{self.key(path)}"
+
+    def path(self, key: str) -> Path:
+        """Return the path of a key."""
+        return self.root / key
+
+    def key(self, path: Path | str) -> str:
+        """Return the key of a path."""
+        return str(path)[self._start :].replace(os.sep, "/").rstrip("/")
+
+    def entry(self, path: Path | str) -> Entry | None:
+        """Return what is at a path; asks the store only about what no listing covers."""
+        key = self.key(path)
+        if key not in self._entries and not self._is_covered(key):
+            self._entries[key] = self.store.look(key)
+        return self._entries.get(key)
+
+    def survey(self, folder: str, *, recursive: bool) -> None:
+        """Read the listing of a folder, unless it is known."""
+        if folder in self._listed and self._listed[folder] >= recursive:
+            return
+        for key, entry in self.store.entries(folder, recursive=recursive):
+            if is_sound(key):
+                self._entries[key] = entry
+            else:
+                self._strange.append(key)
+        self._listed[folder] = recursive
+
+    def make_folder(self, folder: str) -> None:
+        """Count a place as a folder, whether anything is below it or not."""
+        self._entries[folder] = Entry(0, is_folder=True)
+
+    def files(self, folder: Path, *, recursive: bool) -> Iterator[Path]:
+        """Yield the files below a folder that was surveyed, sorted."""
+        key = self.key(folder)
+        below = f"{key}/" if key else ""
+        for each in sorted(self._entries):
+            entry = self._entries[each]
+            is_file = entry is not None and not entry.is_folder
+            if is_file and each.startswith(below) and (recursive or "/" not in each[len(below) :]):
+                yield self.path(each)
+
+    def fetch(self, path: Path, *, waits: bool = True) -> None:
+        """Bring a file to its path.
+
+        Args:
+            path: The path.
+            waits: Whether to wait for room until other files are released.
+
+        Raises:
+            InputError: there is no such file, it does not come, or the disk cannot hold it.
+        """
+        entry = self.entry(path)
+        if entry is None or entry.is_folder:
+            raise InputError(f"{self.shown(path)}: no such file")
+        self._room.take(path, entry.size or 0, self.shown(path), waits=waits)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.store.fetch(self.key(path), entry, path)
+        except OSError as error:
+            self.release(path)
+            raise InputError(
+                f"{self.shown(path)}: cannot be kept on disk: {error.strerror or error}"
+            ) from error
+        except BaseException:
+            self.release(path)
+            raise
+
+    def push(self, path: Path, *, overwrite: bool) -> None:
+        """Send the file at a path.
+
+        Raises:
+            OutputError: as the store's ``push``.
+        """
+        key = self.key(path)
+        self.store.push(path, key, overwrite=overwrite)
+        self._entries.pop(key, None)
+
+    def release(self, path: Path) -> None:
+        """Remove a file from the disk."""
+        path.unlink(missing_ok=True)
+        self._room.give_back(path)
+
+    def strange_keys(self) -> list[str]:
+        """Return a sentence about the keys that no file can be named by, once, if there are any."""
+        if not self._strange:
+            return []
+        named = ", ".join(f"{self.name}{key}" for key in self._strange[:_NAMED])
+        count = len(self._strange)
+        more = f" and {count - _NAMED} more" if count > _NAMED else ""
+        self._strange.clear()
+        return [f"{named}{more}: left out: no files can have these names on disk"]
+
+    def _is_covered(self, key: str) -> bool:
+        """Return whether a listing would have told of a key."""
+        if key.rpartition("/")[0] in self._listed:
+            return True
+        return any(recursive and _is_below(key, each) for each, recursive in self._listed.items())
+
+
+def is_sound(key: str) -> bool:
+    """Return whether a key can be a path below a folder, and none that leads out of it."""
+    return all(
+        part not in ("", ".", "..")
+        and "\0" not in part
+        and (os.name != "nt" or not set(part) & set('\\:*?"<>|'))
+        and len(os.fsencode(part)) <= _LONGEST_NAME
+        for part in key.split("/")
+    )
+
+
+def _is_below(key: str, folder: str) -> bool:
+    return not folder or key.startswith(f"{folder}/")
