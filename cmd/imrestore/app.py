@@ -7,6 +7,7 @@ import typer
 from imrestore import dark_enhance, denoise, hdr
 from imrestore.anomaly import app as anomaly
 from imrestore.evaluate import app as evaluate
+from imrestore.manifest import app as manifest
 from imrestore.train import app as train
 from imrestore.weights import app as weights
 
@@ -25,6 +26,7 @@ app.command("hdr")(hdr.hdr)
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(weights, name="weights")
+app.add_typer(manifest, name="manifest")
 
 
 def _name_manuals(group: typer.Typer, name: str) -> None:

@@ -11,8 +11,9 @@ import typer
 
 from imrestore.exits import ExitCode, noted_signals
 from imrestore.options import FileOptions, RunOptions, exclusive
-from imrestore.output import say
+from imrestore.planning import existing_of, planned, request_of
 from imrestore.report import Describe, Report, print_plan
+from imrestore.resuming import begun, resumption, without_failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,18 +22,15 @@ if TYPE_CHECKING:
     from restore.batch.kinds import FileKind, TaskResult
     from restore.batch.out_of_core import OutOfCoreResult
     from restore.batch.page import PageText
-    from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest
-    from restore.batch.shards import Shard
+    from restore.batch.plan import BatchPlan, Item
     from restore.batch.stages import PictureStages
     from restore.batch.stream import Outcome, Stages
 
 __all__ = [
     "Work",
-    "existing_of",
     "pictures",
     "report_on",
     "run",
-    "shard_of",
     "stages_of",
     "work_through",
 ]
@@ -107,103 +105,34 @@ def run(
         from imrestore.hot_folder import of_hot_folder, restore_as_they_come
 
         options = of_hot_folder(options, watching)
-        request = _request(options, file_kind, beside, twins, only, also_read)
+        request = request_of(options, file_kind, beside, twins, only, also_read)
         if not options.dry_run:
-            _plan(options, replace(request, found=()))  # what is refused is so before files come
+            planned(options, replace(request, found=()))  # what is refused is so before files come
             restore_as_they_come(options, watching, request, prepare, describe)
     elif not options.inputs:
         raise UsageError("give pictures or folders, or --watch DIR (--help says more)")
     else:
-        request = _request(options, file_kind, beside, twins, only, also_read)
-    plan = _plan(options, request)
+        request = request_of(options, file_kind, beside, twins, only, also_read)
     has_page = True
-    with report_on(plan, options, describe) as report:
-        if options.dry_run:
-            print_plan(plan, as_json=options.json)
-        else:
-            task = None if all(item.skip for item in plan.items) else prepare(plan)
-            for note in task.notes if task and not options.quiet else ():
-                report.say(note)
-            if options.report:
-                has_page = _work_with_page(plan, options, task, file_kind, report, page())
+    with resumption(options, request.shard) as past:
+        plan = planned(options, request, past)
+        with report_on(plan, options, describe) as report:
+            plan = without_failed(plan, past, report)
+            if options.dry_run:
+                print_plan(plan, as_json=options.json)
             else:
-                _work(plan, options, task, file_kind, report)
-            report.summarize()
+                task = None if all(item.skip for item in plan.items) else prepare(plan)
+                for note in task.notes if task and not options.quiet else ():
+                    report.say(note)
+                note_of = begun(plan, past)
+                if options.report:
+                    has_page = _work_with_page(
+                        plan, options, task, file_kind, report, page(), note_of
+                    )
+                else:
+                    _work(plan, options, task, file_kind, report, note_of)
+                report.summarize()
     raise typer.Exit(report.exit_code if has_page else max(report.exit_code, ExitCode.SOME_FAILED))
-
-
-def _request(
-    options: FileOptions,
-    kind: "FileKind[Any, Any]",
-    beside: Mapping[str, str],
-    twins: str,
-    only: "Collection[Path] | None",
-    also_read: "Mapping[Path, Sequence[Path]] | None",
-) -> "PlanRequest":
-    from restore.batch.inputs import STANDARD_STREAM
-    from restore.batch.plan import PlanRequest
-    from restore.batch.twins import Twins
-    from restore.errors import UsageError
-    from restore.image.codecs import ImageFormat
-
-    if options.output == STANDARD_STREAM and not options.dry_run:
-        if options.json:
-            raise UsageError("an image and --json records cannot share standard output")
-        if sys.stdout.isatty():
-            raise UsageError("standard output is a terminal; send the image to a file or a pipe")
-    return PlanRequest(
-        inputs=options.inputs,
-        output=options.output,
-        kind=kind,
-        recursive=options.recursive,
-        format=ImageFormat(options.format) if options.format else None,
-        compare=options.compare,
-        beside=beside,
-        existing=existing_of(options),
-        shard=shard_of(options),
-        twins=Twins(twins),
-        only=only,
-        also_read=also_read or {},
-    )
-
-
-def _plan(options: FileOptions, request: "PlanRequest") -> "BatchPlan":
-    from restore.batch.plan import make_plan
-
-    plan = make_plan(request)
-    if options.bit_depth:
-        from restore.image.encode import check_depth
-
-        # Where the inputs do not decide it, it is known before the work what will be written.
-        written_as = {item.format for item in plan.items} | {request.format}
-        for written in filter(None, written_as | {request.kind.default_format}):
-            check_depth(written, options.bit_depth, is_light=request.kind.is_light)
-    if options.report:
-        from restore.batch.page import check_page
-
-        check_page(options.report, plan, existing_of(options))
-    return plan
-
-
-def shard_of(options: RunOptions) -> "Shard | None":
-    """Return which part of the work is done; None for all of it."""
-    from restore.batch.shards import FROM_ENVIRONMENT, parse_shard, shard_of_environment
-
-    if options.shard != FROM_ENVIRONMENT:
-        return parse_shard(options.shard) if options.shard else None
-    shard, variable = shard_of_environment(os.environ)
-    if not options.quiet:
-        say(f"shard {shard.index}/{shard.count}, as {variable} says")
-    return shard
-
-
-def existing_of(options: RunOptions) -> "Existing":
-    """Return what becomes of results that are there already."""
-    from restore.batch.plan import Existing
-
-    if options.overwrite:
-        return Existing.OVERWRITE
-    return Existing.SKIP if options.skip_existing else Existing.REFUSE
 
 
 def _work_with_page(
@@ -213,6 +142,7 @@ def _work_with_page(
     kind: "FileKind[Any, Any]",
     report: Report,
     text: "PageText",
+    note: "Callable[[Outcome], None]",
 ) -> bool:
     """Work, and write the page of what is done, also on a signal; return whether that worked."""
     from restore.batch.page import RunPage
@@ -222,7 +152,12 @@ def _work_with_page(
     page = RunPage(options.report, text, existing_of(options), plan.closed)
     is_written = False
     try:
-        _work(plan, options, task, kind, report, page.add)
+
+        def note_both(outcome: "Outcome") -> None:
+            page.add(outcome)
+            note(outcome)
+
+        _work(plan, options, task, kind, report, note_both)
     finally:
         try:
             page.finish()

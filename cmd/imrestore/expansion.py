@@ -20,6 +20,7 @@ from imrestore.configuration import (
 )
 from imrestore.output import say
 from imrestore.places import on_disk
+from imrestore.resuming import noting_settings
 from imrestore.streams import show_libraries
 
 __all__ = ["with_decoding_options", "with_options"]
@@ -78,7 +79,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             show_libraries()
             for default in defaults.values():
                 say(f"--{default.key} {_shown(default)} comes from {default.origin}")
-        with on_disk(values) as values:
+        with on_disk(values) as values, noting_settings(command.__name__, values):
             taken = {
                 name: group(**{field.name: values.pop(field.name) for field in fields(group)})
                 for name, group in groups.items()

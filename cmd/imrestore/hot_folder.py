@@ -38,7 +38,8 @@ def of_hot_folder(options: FileOptions, watching: WatchOptions) -> FileOptions:
     if os.path.realpath(options.output) == os.path.realpath(watching.watch):
         raise UsageError(f"{options.output}: is the folder that is watched; choose another output")
     page = options.report and "it is written at the end of a run, and watching has none"
-    without_effect(report=page)
+    rows = options.manifest and "what has a result is left alone"
+    without_effect(report=page, manifest=rows)
     return replace(
         options,
         inputs=[str(watching.watch)],

@@ -200,6 +200,25 @@ class FileOptions(RunOptions):
             show_default=False,
         ),
     ] = None
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.jsonl|.parquet",
+            help="Keep a row about each input in this file, and do only what it does not know as "
+            "done, or what has changed since; see `imrestore manifest`.",
+            show_default=False,
+        ),
+    ] = None
+    retry_failed: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1000,
+            help="With --manifest, try again what failed before, until it was tried N times.",
+            show_default="what failed is not tried again",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,15 +33,21 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if not any(_urls(value) for value in values.values()):
         yield dict(values)
         return
+    from restore.errors import UsageError
     from restore.remote.paths import url_paths
 
+    if values.get("watch") and (_urls(values["watch"]) or _urls(values.get("output"))):
+        raise UsageError(
+            "--watch and where its results go are folders on disk; for a bucket run the command "
+            "again and again with --manifest"
+        )
     is_streamed = "inputs" in values and isinstance(values.get("output"), str)
     is_tree = bool(values.get("recursive"))
     placed = dict(values)
     with url_paths() as paths:
         for name, value in values.items():
             if is_streamed and name == "inputs":
-                placed[name] = [_input(paths, each, is_tree) for each in value]
+                placed[name] = value and [_input(paths, each, is_tree) for each in value]
             elif is_streamed and name == "output":
                 placed[name] = _output(paths, value, is_tree, is_tried=values.get("dry_run"))
             elif name in _WRITTEN:

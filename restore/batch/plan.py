@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -30,7 +30,7 @@ class Existing(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
     """One picture of a plan: its source and its outputs.
 
@@ -114,6 +114,8 @@ class PlanRequest:
         twins: which are taken of RAW files and finished pictures of the same name.
         only: files that get a result, among those found; None for all.
         also_read: files that are read with an input, by that input.
+        is_done: tells of an item whether its result is there and is to be kept, whatever
+            ``existing`` says.
         found: the pictures behind ``inputs``, where they are known already.
     """
 
@@ -130,6 +132,7 @@ class PlanRequest:
     twins: Twins = Twins.BOTH
     only: Collection[Path] | None = None
     also_read: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
+    is_done: Callable[[Item], bool] = lambda _: False
     found: Sequence[Found] | None = None
 
 
@@ -148,6 +151,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         items = [_item(one, place_in_folder(one, request)) for one in search.found]
     else:
         items = [_item(one, place_of_file(search.found, request)) for one in search.found[:1]]
+    search.found.clear()  # of a million pictures they take as much memory as the plan
     if request.compare:
         names = {item.destination for item in items if item.destination}
         stems = Counter(name.with_suffix("") for name in names)
@@ -165,7 +169,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         items = items[request.shard.index - 1 :: request.shard.count]
     sources = {item.source for item in items}
     return BatchPlan(
-        items=tuple(_treat_existing(items, request.existing)),
+        items=tuple(_treat_existing(items, request.existing, request.is_done)),
         closed=tuple(search.closed),
         left_out=search.left_out,
         twins={picture: raw for picture, raw in twins.items() if raw in sources},
@@ -242,7 +246,10 @@ def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
     return replace(item, beside=tuple(beside))
 
 
-def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]:
+def _treat_existing(
+    items: Sequence[Item], existing: Existing, is_done: Callable[[Item], bool]
+) -> Iterator[Item]:
+    items = [replace(item, skip=True) if is_done(item) else item for item in items]
     folder = next((p for item in items for p in item.outputs if isdir(p)), None)
     if folder:
         raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
@@ -250,7 +257,8 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
     if path := next((p for p in special if not isfile(p)), None):
         raise UsageError(f"{path}: is no file; - writes to standard output")
     if existing is Existing.REFUSE:
-        there = [path for item in items for path in item.outputs if lexists(path)]
+        ours = (path for item in items if not item.skip for path in item.outputs)
+        there = [path for path in ours if lexists(path)]
         if there:
             others = len(there) - 1
             more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
@@ -262,4 +270,4 @@ def _treat_existing(items: Sequence[Item], existing: Existing) -> Iterator[Item]
     for item in items:
         # All of them: a result without its requested comparison is incomplete.
         done = bool(item.outputs) and all(map(lexists, item.outputs))
-        yield replace(item, skip=existing is Existing.SKIP and done)
+        yield item if item.skip or not done else replace(item, skip=existing is Existing.SKIP)

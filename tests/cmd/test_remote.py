@@ -147,6 +147,13 @@ def test_refusals_are_one_line(
     assert len(ended.err.splitlines()) == 1
 
 
+def test_a_bucket_is_not_watched(run: Run, stocked: Any) -> None:
+    Path("hot").mkdir()
+    for watch, out in ((f"{stocked.url}/in/", "out"), ("hot", f"{stocked.url}/out/")):
+        ended = run("denoise", "--watch", watch, "-o", out)
+        assert (ended.code, "are folders on disk" in ended.err) == (2, True)
+
+
 def test_without_credentials_it_is_said_how_to_sign_in(
     run: Run, stocked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

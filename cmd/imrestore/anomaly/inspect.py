@@ -16,6 +16,7 @@ from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import NetworkOptions, exclusive, without_effect
 from imrestore.output import say
+from imrestore.planning import existing_of, shard_of
 from imrestore.report import print_plan
 from imrestore.view import ViewOptions
 from imrestore.watching import check_watch
@@ -108,7 +109,7 @@ def _inspect(
         raise UsageError("give pictures or folders to inspect (see imrestore anomaly --help)")
     _check_output(files.output)
     followers, aside = line.followers(), _aside(line, inputs, files)
-    shard = batch.shard_of(files)
+    shard = shard_of(files)
     with closing(Results(files.output, shard)) as results:
         note = Noted(results, followers, aside)
         _inspect_into(note, inputs, shard, files, network, verdict, view, line, fail_on_anomaly)
@@ -130,7 +131,7 @@ def _inspect_into(
     from restore.batch.plan import Existing
 
     results, followers, aside = note.results, note.followers, note.aside
-    existing = Existing.SKIP if line.watch else batch.existing_of(files)
+    existing = Existing.SKIP if line.watch else existing_of(files)
     results.refuse_to_replace(existing)
     kept = results.recorded() if existing is Existing.SKIP else []
     if line.watch and not files.dry_run:

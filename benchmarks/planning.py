@@ -1,0 +1,97 @@
+"""How long a run over very many inputs is planned, and how much memory that takes.
+
+    python benchmarks/planning.py --count 1000000
+
+A listing of so many keys is planned as in a first run with a manifest, and again as in a run that
+finds all of them done. Nothing is read or written but the manifest. Seconds are those of a
+processor core.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from restore.batch.kinds import PICTURES
+from restore.batch.manifest import Manifest
+from restore.batch.plan import BatchPlan, PlanRequest, make_plan
+from restore.batch.resume import Resumption
+from restore.remote.mount import Mount
+from restore.remote.paths import UrlPaths, url_paths
+from restore.remote.store import Entry
+
+
+class Listing:
+    """A store that lists ``count`` pictures, a thousand a folder, and holds nothing."""
+
+    has_results = False
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def look(self, _key: str) -> Entry | None:
+        return None
+
+    def entries(self, folder: str, *, recursive: bool) -> Iterator[tuple[str, Entry]]:
+        assert recursive
+        done = folder.endswith("out")
+        for index in range(0 if done and not self.has_results else self._count):
+            key = f"{folder}/camera-{index // 1000:05}/IMG_{index:08}.jpg"
+            yield key, Entry(4_000_000 + index, f"{index:032x}")
+
+    def fetch(self, key: str, entry: Entry, path: Path) -> None:
+        raise NotImplementedError
+
+    def push(self, path: Path, key: str, *, overwrite: bool) -> None:
+        raise NotImplementedError
+
+    def check_writable(self, _folder: str) -> None:
+        return
+
+
+def mounted(paths: UrlPaths, store: Listing) -> tuple[str, str]:
+    root = paths._folder() / "s3-"
+    paths.mounts["s3"] = mount = Mount(root, "s3://", store, paths._free())
+    for folder in ("bucket/in", "bucket/out"):
+        mount.make_folder(folder)
+        mount.survey(folder, recursive=True)
+    return str(root / "bucket/in"), str(root / "bucket/out")
+
+
+def planned(store: Listing, path: Path) -> BatchPlan:
+    with url_paths() as paths, Manifest(path, "settings") as manifest:
+        source, target = mounted(paths, store)
+        past = Resumption(manifest, "auto")
+        plan = make_plan(
+            PlanRequest(
+                inputs=[source], output=target, kind=PICTURES, recursive=True, is_done=past.is_done
+            )
+        )
+        print(f"  planned after {time.process_time() - started:.1f} s, {peak():.0f} MB")
+        past.begin(plan.items)
+        manifest._has_more_lines_than_rows = False
+    return plan
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100_000)
+    count = parser.parse_args().count
+    print(f"{peak():.0f} MB at the start")
+    with tempfile.TemporaryDirectory() as folder:
+        path, store = Path(folder) / "m.jsonl", Listing(count)
+        started = time.process_time()
+        plan = planned(store, path)
+        print(f"first run: {time.process_time() - started:.1f} s, {peak():.0f} MB")
+        assert len(plan.items) == count
+        del plan
+        store.has_results = True
+        started = time.process_time()
+        assert all(item.skip for item in planned(store, path).items)
+        print(f"again: {time.process_time() - started:.1f} s, {peak():.0f} MB")

@@ -1,0 +1,116 @@
+"""Runs that go by a manifest: what their settings are, and how it is opened."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imrestore.options import FileOptions, without_effect
+from imrestore.output import json_of, say
+from imrestore.report import Report
+
+if TYPE_CHECKING:
+    from restore.batch.plan import BatchPlan
+    from restore.batch.resume import Resumption
+    from restore.batch.shards import Shard
+    from restore.batch.stream import Outcome
+
+__all__ = ["begun", "noting_settings", "resumption", "without_failed"]
+
+_NO_SETTINGS = (
+    *("inputs", "output", "recursive", "shard", "twins", "raw_only", "both"),
+    *("overwrite", "skip_existing", "dry_run", "manifest", "retry_failed", "watch", "settle"),
+    *("json", "quiet", "verbose", "report", "jobs", "device", "tile", "max_pixels"),
+)
+"""Options that results do not depend on."""
+
+_given: ContextVar[Mapping[str, Any]] = ContextVar("settings")
+
+
+@contextmanager
+def noting_settings(command: str, values: Mapping[str, Any]) -> Iterator[None]:
+    """Note what a command was given, while it runs."""
+    token = _given.set({"command": command, **values})
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+def resumption(
+    options: FileOptions, shard: "Shard | None"
+) -> "AbstractContextManager[Resumption | None]":
+    """Open the manifest of a run; None for a run without one.
+
+    Raises:
+        UsageError: it is of a run with other settings, or another run is writing it.
+        InputError: it cannot be read.
+        OutputError: it cannot be written.
+    """
+    if options.manifest is None:
+        reason = "it is about a --manifest"
+        without_effect(retry_failed=options.retry_failed is not None and reason)
+        return nullcontext()
+    if options.dry_run and not options.manifest.exists():
+        return nullcontext()
+    return _opened(options, options.manifest, is_shared=shard is not None)
+
+
+def without_failed(plan: "BatchPlan", past: "Resumption | None", report: Report) -> "BatchPlan":
+    """Report what failed too often to be tried again, and return the plan of the rest."""
+    outcomes = past.failed_before(plan.items) if past else []
+    for outcome in outcomes:
+        report.add(outcome)
+    failed = {id(outcome.item) for outcome in outcomes}
+    return replace(plan, items=tuple(each for each in plan.items if id(each) not in failed))
+
+
+def begun(plan: "BatchPlan", past: "Resumption | None") -> "Callable[[Outcome], None]":
+    """Write what will be done to the manifest, and return what notes the outcomes there."""
+    if past is None:
+        return lambda _: None
+    past.begin(plan.items)
+    return past.add
+
+
+@contextmanager
+def _opened(options: FileOptions, path: Path, *, is_shared: bool) -> "Iterator[Resumption]":
+    from restore.batch.manifest import Manifest
+    from restore.batch.resume import Resumption
+
+    given = _given.get({})
+    settings = _hash_of(given)
+    with Manifest(path, settings, is_shared=is_shared, is_only_read=options.dry_run) as manifest:
+        if manifest.damaged and not options.quiet:
+            say(f"{path}: {manifest.damaged} lines are no rows, and are left out")
+        yield Resumption(
+            manifest, str(given.get("model", "auto")), most_attempts=options.retry_failed or 0
+        )
+
+
+def _hash_of(given: Mapping[str, Any]) -> str:
+    """Return a hash of the settings; of files among them, their content counts."""
+    settings = {
+        name: _content_of(value) if name != "model" else _weights_of(str(value))
+        for name, value in sorted(given.items())
+        if name not in _NO_SETTINGS
+    }
+    return hashlib.sha256(json_of(settings).encode()).hexdigest()[:16]
+
+
+def _content_of(value: object) -> object:
+    from restore.batch.resume import sha256_of
+
+    if isinstance(value, list | tuple):
+        return [_content_of(each) for each in value]
+    return sha256_of(value) if isinstance(value, Path) and value.is_file() else value
+
+
+def _weights_of(model: str) -> str:
+    from restore.batch.resume import sha256_of
+    from restore.weights.file import find
+
+    return model if model == "auto" else sha256_of(find(model))

@@ -1,0 +1,255 @@
+"""A manifest while runs write to it: shared by shards, locked, and complete at any moment.
+
+A file of JSON lines is a log: each row is appended at once, and of several rows with one source
+the last one counts. The last run that closes it leaves one row an input. For a Parquet file, which
+cannot be appended to, the log is a file of JSON lines beside it, ``NAME.parquet.jsonl``.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from restore.batch import rows
+from restore.batch.rows import PARQUET, Row, RowStatus, format_of
+from restore.errors import OutputError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows, where several runs cannot be told apart
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Known", "Manifest", "current", "files_of", "mark_of"]
+
+_ROWS_AT_ONCE = 1000
+_LONGEST_WAIT_S, _PAUSE_S = 30.0, 0.2
+
+
+class Known(NamedTuple):
+    """What is kept in memory of a row.
+
+    Attributes:
+        mark: ``mark_of`` its size and version.
+        status: What became of the input.
+        attempts: How often it was tried.
+        error: Why it failed; else "".
+    """
+
+    mark: int
+    status: RowStatus
+    attempts: int
+    error: str
+
+    @classmethod
+    def of(cls, row: Row) -> "Known":
+        """Return what is kept of a row."""
+        return cls(mark_of(row.size, row.version), row.status, row.attempts, row.error)
+
+
+def mark_of(size: int | None, version: str) -> int:
+    """Return a number by which a process tells whether an input has changed."""
+    return hash((size, version))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files of a manifest that hold something: itself, then its log."""
+    both = dict.fromkeys((path, _log_of(path)))
+    return [file for file in both if file.exists() and file.stat().st_size]
+
+
+def current(paths: Iterable[Path]) -> Iterator[Row]:
+    """Yield the last row of each source in several manifests, in the order of the files.
+
+    They are read twice, so that memory holds no more than their sources.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    files = [file for path in paths for file in files_of(path)]
+    last: dict[str, int] = {}
+    for index, row in enumerate(chain.from_iterable(map(rows.read, files))):
+        if row is not None:
+            last[row.source] = index
+    for index, row in enumerate(chain.from_iterable(map(rows.read, files))):
+        if row is not None and last.get(row.source) == index:
+            yield row
+
+
+class Manifest:
+    """A manifest that is open for a run; enter it as a context.
+
+    Args:
+        path: The file, which may be new.
+        settings: Hash of the run's settings.
+        is_shared: Whether other runs may write at the same time, as shards do.
+        is_only_read: Whether nothing will be written, as in a dry run.
+
+    Attributes:
+        path: See above.
+        settings: See above.
+        known: What it says of each source.
+        damaged: Lines that are no rows, as one that a killed machine left.
+
+    Raises:
+        UsageError: it is of another kind, or of a run with other settings, or another run is
+            writing to it.
+        InputError: it cannot be read.
+        OutputError: it cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, settings: str, *, is_shared: bool = False, is_only_read: bool = False
+    ) -> None:
+        self.path, self.settings = path, settings
+        self._descriptor: int | None = None
+        self._log = _log_of(path)
+        self._has_more_lines_than_rows = False
+        self.known: dict[str, Known] = {}
+        self.damaged = 0
+        if is_only_read:
+            self._read()
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = _opened(self._log, is_shared=is_shared)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        try:
+            self._read()
+            self._end_last_line(self._descriptor)
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> Self:
+        """Return it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it, and leave one row an input unless the run was stopped."""
+        if self._descriptor is None:
+            return
+        try:
+            if kind is None or issubclass(kind, Exception):
+                self._tidy(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def append(self, new: Iterable[Row]) -> None:
+        """Write rows, a thousand at once.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        remaining = iter(new)
+        while group := list(islice(remaining, _ROWS_AT_ONCE)):
+            text = "".join(map(rows.line_of, group))
+            self._write(text.encode())
+            for row in group:
+                self._has_more_lines_than_rows |= row.source in self.known
+                self.known[row.source] = Known.of(row)
+
+    def _read(self) -> None:
+        for file in files_of(self.path):
+            for row in rows.read(file):
+                if row is None:
+                    self.damaged += 1
+                    continue
+                if row.settings != self.settings:
+                    raise UsageError(
+                        f"{self.path}: is of a run with other settings or weights; give the same, "
+                        "or another manifest"
+                    )
+                self._has_more_lines_than_rows |= row.source in self.known
+                self.known[row.source] = Known.of(row)
+
+    def _end_last_line(self, descriptor: int) -> None:
+        """End a line that a killed process left in the middle."""
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        if size:
+            os.lseek(descriptor, size - 1, os.SEEK_SET)
+            if os.read(descriptor, 1) != b"\n":
+                self._write(b"\n")
+
+    def _write(self, data: bytes) -> None:
+        """Append in one piece, which on a local disk no other process can come between."""
+        assert self._descriptor is not None  # it was opened to be written to
+        try:
+            written = os.write(self._descriptor, data)
+            if written < len(data):
+                os.write(self._descriptor, data[written:])
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: cannot be written: {error.strerror or error}"
+            ) from error
+
+    def _tidy(self, descriptor: int) -> None:
+        """Leave one row an input, if no other run is writing."""
+        is_parquet = format_of(self.path) == PARQUET
+        if not (is_parquet or self._has_more_lines_than_rows or self.damaged):
+            return
+        if not _locked(descriptor, is_shared=False):
+            return
+        if not _is_at(descriptor, self._log):
+            return  # another run has done it
+        self.known.clear()
+        rows.write(self.path, current([self.path]))
+        if is_parquet:
+            self._log.unlink(missing_ok=True)
+
+
+def _log_of(path: Path) -> Path:
+    """Return the file that rows are appended to."""
+    return path.with_name(f"{path.name}.jsonl") if format_of(path) == PARQUET else path
+
+
+def _opened(path: Path, *, is_shared: bool) -> int:
+    """Open a log for appending, and lock it.
+
+    Raises:
+        UsageError: another run holds it.
+    """
+    give_up = time.monotonic() + (_LONGEST_WAIT_S if is_shared else 0.0)
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+    while True:
+        descriptor = os.open(path, flags, 0o666)
+        if _locked(descriptor, is_shared=is_shared):
+            if _is_at(descriptor, path):
+                return descriptor
+            os.close(descriptor)  # it was replaced since it was opened
+            continue
+        os.close(descriptor)
+        # A run that ends holds it for itself for a moment.
+        if time.monotonic() > give_up:
+            raise UsageError(
+                f"{path}: another run is writing it; wait for that, or give each a --shard"
+            )
+        time.sleep(_PAUSE_S)
+
+
+def _locked(descriptor: int, *, is_shared: bool) -> bool:
+    if not fcntl:
+        return True
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    return False
