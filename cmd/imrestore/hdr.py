@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan
     from restore.hdr.radiance import Radiance
     from restore.image.picture import Picture
+    from restore.image.raw_picture import RawPicture
 
 __all__ = ["hdr"]
 
@@ -111,6 +112,16 @@ def hdr(
             callback=_sample,
         ),
     ] = None,
+    max_stops: Annotated[
+        float | None,
+        typer.Option(
+            metavar="STOPS",
+            min=0,
+            max=30,
+            help="Most stops above saturation that a guess may have (single, optics).",
+            show_default="6, as trained",
+        ),
+    ] = None,
     linear: Annotated[
         bool,
         typer.Option(
@@ -132,19 +143,21 @@ def hdr(
         typer.Option(
             "--write-mask",
             help="Also write NAME_mask.png: 255 where a pixel was measured, 192 where frames "
-            "were left out because something moved, 128 where it was decoded from the element's "
-            "traces, 0 where it was guessed.",
+            "were left out because something moved, or colours of a RAW file were saturated, 128 "
+            "where the element's traces were decoded, 0 where it was guessed.",
         ),
     ] = False,
 ) -> None:
     """Recover the highlights that saturation clipped.
 
     Results are scene-linear, with 1 at the sensor's white and up to six stops above it. In mode
-    single, pixels that are not saturated keep their values, linearised.
+    single, pixels that are not saturated keep their values, linearised; of RAW files, what the
+    sensor measured above the white of a developed picture is used before anything is guessed.
 
     \b
     Examples:
       imrestore hdr photo.jpg -o photo.exr --preview --write-mask
+      imrestore hdr photo.nef -o photo.exr --max-stops 2
       imrestore hdr photos/ -r -o light/ --format jpg            (gain maps)
       imrestore hdr scene.exr -o capture.exr --simulate
       imrestore hdr capture.exr -o scene.exr --mode optics
@@ -159,6 +172,7 @@ def hdr(
     options = [
         Option("--psf", psf is not None, (OPTICS, SIMULATE)),
         Option("--saturation", saturation is not None, (SINGLE, OPTICS, MERGE)),
+        Option("--max-stops", max_stops is not None, (SINGLE, OPTICS)),
         Option("--model", network.model != "auto", (SINGLE, OPTICS, SIMULATE)),
         Option("--bits", bits != _BITS, (SIMULATE,)),
         Option("--exposure auto", exposure == "auto", (SIMULATE,)),
@@ -184,20 +198,31 @@ def hdr(
         return (
             _simulator(network.model, psf, bits, stops, is_linear=linear)
             if simulate
-            else _reconstructor(mode, network, psf, stops or 0.0, saturation, is_linear=linear)
+            else _reconstructor(
+                mode,
+                network,
+                psf,
+                saturation=saturation,
+                is_linear=True if linear else None,
+                exposure_stops=stops or 0.0,
+                max_stops=max_stops,
+            )
         )
 
-    batch.run(files, prepare, describe=_describe, page=_page, kind=_light_files, beside=beside)
+    takes_raw = mode == "single" and not simulate
+    kind = _light_and_raw_files if takes_raw else _light_files
+    batch.run(files, prepare, describe=_describe, page=_page, kind=kind, beside=beside)
 
 
 def _reconstructor(
     mode: str,
     network: NetworkOptions,
     psf: Path | None,
-    exposure_stops: float,
-    saturation: float | None,
     *,
-    is_linear: bool,
+    saturation: float | None,
+    is_linear: bool | None,
+    exposure_stops: float,
+    max_stops: float | None,
 ) -> batch.Work:
     from restore.hdr.runner import HdrReconstructor
 
@@ -210,12 +235,13 @@ def _reconstructor(
         tile=network.tile,
     )
 
-    def reconstruct(picture: "Picture") -> "Radiance":
+    def reconstruct(source: "Picture | RawPicture") -> "Radiance":
         return reconstructor(
-            picture,
+            source,
             saturation=saturation,
-            is_linear=True if is_linear else None,
+            is_linear=is_linear,
             exposure_stops=exposure_stops,
+            max_stops=max_stops,
         )
 
     return batch.Work(reconstruct, reconstructor.lanes)
@@ -246,6 +272,12 @@ def _light_files() -> "FileKind[Picture, Radiance]":
     from restore.batch.kinds import PICTURES_TO_LIGHT
 
     return PICTURES_TO_LIGHT
+
+
+def _light_and_raw_files() -> "FileKind[Picture | RawPicture, Radiance]":
+    from restore.batch.kinds import PICTURES_AND_RAW_TO_LIGHT
+
+    return PICTURES_AND_RAW_TO_LIGHT
 
 
 def _page() -> "PageText":

@@ -30,6 +30,7 @@ from restore.scratch import scratch_folder
 __all__ = [
     "PICTURES",
     "PICTURES_AND_RAW",
+    "PICTURES_AND_RAW_TO_LIGHT",
     "PICTURES_TO_LIGHT",
     "RAW_FILES",
     "RAW_FILES_TO_LINEAR",
@@ -258,3 +259,21 @@ PICTURES_AND_RAW: FileKind[Any, Any] = FileKind(
     by_name=lambda path: RAW_FILES_TO_MOSAICS if is_raw(path) else PICTURES,
 )
 """Finished pictures and camera RAW files, each written as what it is."""
+
+
+def _light_before(source: Picture | RawPicture, result: TaskResult) -> NDArray[np.uint8]:
+    if isinstance(source, Picture):
+        return _picture_before_light(source, result)
+    # As a developed picture shows it: cut off where the first colour saturates.
+    cut = replace(result.picture, pixels=np.minimum(result.picture.pixels, 1))
+    return viewable(cut, white=shown_white(result.picture))
+
+
+PICTURES_AND_RAW_TO_LIGHT: FileKind[Any, Any] = replace(
+    PICTURES_TO_LIGHT,
+    suffixes=PICTURE_SUFFIXES | RAW_SUFFIXES,
+    noun="pictures or RAW files",
+    read=_read_either,
+    before=_light_before,
+)
+"""Finished pictures and camera RAW files, both converted to scene-linear light."""

@@ -57,10 +57,11 @@ class Known(IntEnum):
     GUESSED = 0
     """Saturated; estimated from its surroundings alone."""
     DECODED = 128
-    """Saturated; recovered from the light that the element spreads to other pixels."""
+    """Computed with the element: saturated, and recovered from the light that it casts on other
+    pixels; or covered by that light, and freed from it."""
     PARTLY = 192
-    """Measured, but not by every exposure: where something moved, those that show it are left out.
-    """
+    """Measured in part: not by every exposure of a bracket, because something moved; or in some
+    colours of a RAW file, while others were saturated."""
     MEASURED = 255
     """Within the sensor's range."""
 

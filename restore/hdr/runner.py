@@ -2,24 +2,28 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 from torch import Tensor
 
 from restore.checks import checked_number
 from restore.engine.placement import Placement
-from restore.engine.runner import Run, Runner
-from restore.errors import InputError, UsageError, WeightsError
-from restore.hdr.optics.psf import resized
-from restore.hdr.optics.sensor import LARGEST_RADIANCE
+from restore.engine.runner import Runner
+from restore.errors import InputError, UsageError
+from restore.hdr.dng import sensor_of
+from restore.hdr.element import (
+    ELEMENT_ATTRIBUTE,
+    check_capture,
+    checked_psf,
+    element_name,
+)
 from restore.hdr.radiance import (
     Known,
     Radiance,
@@ -28,16 +32,19 @@ from restore.hdr.radiance import (
     guessed_where,
     linearised,
 )
+from restore.hdr.saturated import LostTile, cap, saturated_where, share_of_white
+from restore.hdr.sensor_light import light_of_raw
 from restore.hdr.task import TASK
+from restore.hdr.traces import known_through
 from restore.image.coerce import ImageLike, as_picture
 from restore.image.colour import SRGB_PRIMARIES
 from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture, Transfer, with_alpha_kind
+from restore.image.raw_picture import RawPicture
 from restore.image.saturation import saturation_levels
 from restore.models.optical_element import psf_of
 from restore.reopen import Reopened
 from restore.weights.file import find
-from restore.weights.store import Weights
 
 __all__ = ["HdrReconstructor", "Mode"]
 
@@ -46,10 +53,6 @@ Mode = Literal["single", "optics"]
 _MOST_STOPS = 100.0
 _KNEE = 0.05
 _FEATHER_PX = 3
-_SAME_PSF = 0.1
-_CORE_PX = 3
-_LEAST_EVIDENCE = 0.005
-_BAND_PX = 512
 
 
 class HdrReconstructor(Reopened):
@@ -94,7 +97,9 @@ class HdrReconstructor(Reopened):
         name = TASK.default_weights[mode] if str(model) == "auto" else str(model)
         weights = TASK.load(name)
         self._mode = mode
-        self._psf = _checked_psf(weights, mode, psf)
+        self._psf = checked_psf(weights, psf, is_single=mode == "single")
+        stored = psf_of(weights.tensors)
+        self._element = None if stored is None else element_name(stored)
         placement = Placement(device=device, precision=precision, tile=tile)
         self._runner = Runner(weights, placement)
         with find(name).open("rb") as file:
@@ -107,23 +112,27 @@ class HdrReconstructor(Reopened):
 
     def __call__(
         self,
-        image: ImageLike,
+        image: "ImageLike | RawPicture",
         *,
         saturation: float | None = None,
         is_linear: bool | None = None,
         exposure_stops: float = 0.0,
+        max_stops: float | None = None,
     ) -> Radiance:
         """Reconstruct the radiance of an image.
 
         Args:
             image: ``Picture``, path, PIL image, array or tensor of one picture; see
                 ``restore.denoise``. 8- to 16-bit, or linear floating point; gray counts as three
-                equal colours.
+                equal colours. In mode single also a ``RawPicture``, whose light above the white of
+                a developed picture is used before anything is guessed.
             saturation: sample value in (0, 1] from which a channel is saturated; None to detect it
                 (single), or for 1 (optics).
             is_linear: whether integer samples are linear; None to take them for what a profile
                 says, or else for sRGB.
             exposure_stops: stops by which the result is brightened.
+            max_stops: most stops above saturation that a lost pixel is given; None for what the
+                network says.
 
         Returns:
             Scene-linear light in sRGB's primaries (or the file's own), 1 where the sensor
@@ -131,19 +140,63 @@ class HdrReconstructor(Reopened):
             pixels of one; all others are only linearised.
 
         Raises:
-            InputError: the image is of an unsupported type or unreadable, or is floating point with
-                light above white: it is HDR already.
-            UsageError: saturation or exposure out of range.
+            InputError: the image is of an unsupported type or unreadable, is floating point with
+                light above white (it is HDR already), or names another element than the weights'.
+            UsageError: saturation or stops out of range, or a RAW file in mode optics.
         """
         if saturation is not None:
             checked_number("saturation", saturation, 0, 1, "a sample value up to 1", above=True)
         stops = f"stops from -{_MOST_STOPS:g} to {_MOST_STOPS:g}"
         checked_number("exposure_stops", exposure_stops, -_MOST_STOPS, _MOST_STOPS, stops)
-        picture = as_picture(image)
+        if max_stops is not None:
+            checked_number("max_stops", max_stops, 0, _MOST_STOPS, f"stops up to {_MOST_STOPS:g}")
         started = time.perf_counter()
+        if isinstance(image, RawPicture):
+            found = self._of_raw(image, saturation, max_stops)
+        else:
+            found = self._of_picture(as_picture(image), saturation, is_linear, max_stops)
+        light = found.picture.pixels
+        if exposure_stops:
+            light *= np.float32(2**exposure_stops)
+        record: dict[str, object] = {
+            "mode": self._mode,
+            **self._runner.record(),
+            "saturation": round(found.level, 5),
+            **found.shares(),
+            "peak": round(float(light.max(initial=0)), 4),
+            "exposure_stops": exposure_stops,
+            "max_stops": max_stops,
+            "megapixels": round(light[0].size / 1e6, 6),
+            "seconds": round(time.perf_counter() - started, 4),
+            **found.remarks,
+        }
+        return Radiance(
+            picture=found.picture,
+            known=found.known,
+            record=record,
+            attributes={
+                "whiteScale": float(2**exposure_stops),
+                "saturationThreshold": found.level * 2**exposure_stops,
+                "imrestoreMode": self._mode,
+                "imrestoreModel": self._runner.name,
+                "imrestoreWeightsSha256": self._digest,
+                **({ELEMENT_ATTRIBUTE: self._element} if self._element else {}),
+            },
+            sensor=found.sensor,
+        )
+
+    def _of_picture(
+        self,
+        picture: Picture,
+        saturation: float | None,
+        is_linear: bool | None,
+        max_stops: float | None,
+    ) -> "_Found":
         picture = with_alpha_kind(picture, premultiplied=False)
         if picture.is_float and np.fmax.reduce(picture.pixels, axis=None, initial=0) > 1.001:
             raise InputError("has light above white, so it is of high dynamic range already")
+        if self._mode == "optics":
+            check_capture(picture, self._element, self._runner.name)
         gray_as_rgb = is_gray_as_rgb(picture)
         if gray_as_rgb:
             picture = picture.with_pixels(picture.pixels[1:2])
@@ -154,41 +207,46 @@ class HdrReconstructor(Reopened):
             np.where(np.isinf(levels), levels, to_light(levels[:, None, None])[:, 0, 0])
         )
         if self._mode == "single":
-            restored, known = self._single(as_colour(linear(picture.pixels)), white)
+            light = as_colour(linear(picture.pixels))
+            restored, known = self._single(light, white, saturated_where(light, white), max_stops)
         else:
-            restored, known = self._optics(picture.pixels, levels, linear, white)
+            restored, known = self._optics(picture.pixels, levels, linear, white, max_stops)
         if picture.channels == 1:
             # In float64 the mean of three equal values is that value.
             restored = restored.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
         if gray_as_rgb:
             restored = np.repeat(restored, 3, axis=0)
-        if exposure_stops:
-            restored *= np.float32(2**exposure_stops)
-        level = float(white[np.isfinite(white)].min()) if np.isfinite(white).any() else 1.0
-        kinds = (Known.GUESSED, Known.DECODED, Known.MEASURED)
-        shares = {kind.name.lower(): float((known == kind).mean()) for kind in kinds}
-        record: dict[str, object] = {
-            "mode": self._mode,
-            **self._runner.record(),
-            "saturation": round(level, 5),
-            **{name: round(share, 6) for name, share in shares.items()},
-            "peak": round(float(restored.max(initial=0)), 4),
-            "exposure_stops": exposure_stops,
-            "megapixels": round(picture.width * picture.height / 1e6, 6),
-            "seconds": round(time.perf_counter() - started, 4),
-            **({"gray_stored_as_rgb": True} if gray_as_rgb else {}),
-        }
-        return Radiance(
+        return _Found(
             picture=_result(picture, restored),
             known=known,
-            record=record,
-            attributes={
-                "whiteScale": float(2**exposure_stops),
-                "saturationThreshold": level * 2**exposure_stops,
-                "imrestoreMode": self._mode,
-                "imrestoreModel": self._runner.name,
-                "imrestoreWeightsSha256": self._digest,
-            },
+            level=float(white[np.isfinite(white)].min()) if np.isfinite(white).any() else 1.0,
+            remarks={"gray_stored_as_rgb": True} if gray_as_rgb else {},
+        )
+
+    def _of_raw(
+        self, raw: RawPicture, saturation: float | None, max_stops: float | None
+    ) -> "_Found":
+        if self._mode == "optics":
+            raise UsageError("mode optics takes linear pictures; develop RAW captures linearly")
+        measured = light_of_raw(raw, saturation=saturation)
+        white = np.full(3, measured.white, dtype=np.float32)
+        light, known = self._single(measured.light, white, measured.lost, max_stops)
+        known[measured.partly & (known == Known.MEASURED)] = Known.PARTLY
+        picture = Picture(
+            pixels=light,
+            bit_depth=16,
+            is_float=True,
+            transfer=Transfer.LINEAR,
+            exif=raw.exif,
+            orientation=raw.orientation,
+            primaries=SRGB_PRIMARIES,
+        )
+        return _Found(
+            picture=picture,
+            known=known,
+            level=measured.white,
+            remarks={"headroom_stops": round(float(np.log2(measured.white)), 3)},
+            sensor=sensor_of(raw, raw.white_balance),
         )
 
     def _levels(self, picture: Picture, saturation: float | None) -> NDArray[np.float32]:
@@ -200,12 +258,13 @@ class HdrReconstructor(Reopened):
         return saturation_levels(picture.pixels, is_lossy=picture.is_lossy)
 
     def _single(
-        self, light: NDArray[np.float32], white: NDArray[np.float32]
+        self,
+        light: NDArray[np.float32],
+        white: NDArray[np.float32],
+        saturated: NDArray[np.bool_],
+        max_stops: float | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        share = light[0] / white[0]
-        for channel, level in zip(light[1:], white[1:], strict=True):
-            np.maximum(share, channel / level, out=share)
-        saturated = share >= 1
+        share = share_of_white(light, white)
         if not saturated.any():
             return light, np.full(saturated.shape, Known.MEASURED, dtype=np.uint8)
         # Only around what was lost: a bright wall that was measured stays as it is.
@@ -214,9 +273,9 @@ class HdrReconstructor(Reopened):
         mask *= near
         del near
         usable = np.where(np.isfinite(white), white, 1.0).astype(np.float32)
-        tile = _Tile(usable, needed_above=1 - _KNEE)
+        tile = LostTile(usable, needed_above=1 - _KNEE)
         restored = self._runner.tiled(light, tile, channels=len(usable))
-        np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
+        cap(restored, white, max_stops)
         # A saturated pixel is at least as bright as its stored value.
         for channel, measured, level in zip(restored, light, white, strict=True):
             np.maximum(channel, measured, out=channel, where=saturated & (measured >= level))
@@ -234,103 +293,42 @@ class HdrReconstructor(Reopened):
         levels: NDArray[np.float32],
         linear: Callable[[NDArray[np.float32]], NDArray[np.float32]],
         white: NDArray[np.float32],
+        max_stops: float | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         # Linearised tile by tile, to avoid another whole picture in memory.
-        tile = _Tile(white, light_of=lambda patch: as_colour(linear(patch)))
+        tile = LostTile(white, light_of=lambda patch: as_colour(linear(patch)))
         restored = self._runner.tiled(samples, tile, channels=len(white))
-        np.clip(restored, 0, LARGEST_RADIANCE, out=restored)
+        cap(restored, white, max_stops)
         saturated = np.zeros(samples.shape[1:], dtype=np.bool_)
         for channel, level in zip(samples, levels, strict=True):
             saturated |= channel >= level
-        known = np.full(saturated.shape, Known.MEASURED, dtype=np.uint8)
-        known[saturated] = Known.GUESSED
-        if saturated.any() and self._psf is not None:
-            known[saturated & (_evidence(saturated, self._psf) > _LEAST_EVIDENCE)] = Known.DECODED
-        return restored, known
+        return restored, known_through(restored, saturated, self._psf)
 
 
-@dataclass(frozen=True)
-class _Tile:
-    """Reconstructs the light ``[3, h, w]`` of a tile, in the unit of the light; see ``PerTile``.
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What was found of one image, before its exposure is changed.
 
     Attributes:
-        white: light ``[3]`` at which each channel saturates.
-        light_of: function from samples to linear light ``[3, h, w]``.
-        needed_above: share of white; tiles that stay below it come back unchanged.
+        picture: the light.
+        known: ``[H, W]``, see ``Known``.
+        level: light from which it was saturated.
+        remarks: entries of the record that not every image has.
+        sensor: what the file says of its sensor, if it was RAW.
     """
 
-    white: NDArray[np.float32]
-    light_of: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda samples: samples
-    needed_above: float = 0.0
+    picture: Picture
+    known: NDArray[np.uint8]
+    level: float
+    remarks: Mapping[str, object]
+    sensor: RawPicture | None = None
 
-    def __call__(self, run: Run, patch: NDArray[np.float32]) -> NDArray[np.float32]:
-        light = self.light_of(patch)
-        scale = self.white[:, None, None]
-        exposed = np.clip(light / scale, 0, 1)
-        if exposed.max() < self.needed_above:
-            return light
-        reconstructed: NDArray[np.float32] = run(exposed[None])[0] * scale
-        return reconstructed
-
-
-def _checked_psf(weights: Weights, mode: Mode, psf: Tensor | None) -> Tensor | None:
-    """Return the PSF of the captures.
-
-    Raises:
-        WeightsError: weights for the other mode.
-        UsageError: ``psf`` is not what the weights were trained for.
-    """
-    own = psf_of(weights.tensors)
-    if mode == "single":
-        if own is not None:
-            raise WeightsError(
-                f"{weights.name}: trained for captures through an optical element; "
-                "use --mode optics, or other weights"
-            )
-        return None
-    if own is None and (psf is None or "converted_from" not in weights.provenance):
-        raise WeightsError(
-            f"{weights.name}: has no optical element; use --mode single, or weights trained "
-            "with --optics learn or fixed"
-        )
-    if own is None or psf is None:
-        return psf if own is None else own
-    size = max(*own.shape[1:], *psf.shape[1:])
-    difference = float((resized(own, size) - resized(psf, size)).abs().sum()) / 2 / len(own)
-    if difference > _SAME_PSF:
-        raise UsageError(
-            f"{weights.name} was trained for another PSF: {difference:.0%} of the light falls "
-            "elsewhere; train for it with `imrestore train hdr DIR --optics fixed --psf FILE -o "
-            "NAME.safetensors --time 2h`"
-        )
-    return own
-
-
-def _evidence(saturated: NDArray[np.bool_], psf: Tensor) -> NDArray[np.float32]:
-    """Return the share of each pixel's light that falls on unsaturated pixels, ``[H, W]``.
-
-    The core of the PSF is left out: it falls on the pixel itself.
-    """
-    spread = psf.mean(dim=0)
-    rows, columns = (size // 2 for size in spread.shape)
-    far = spread.clone()
-    top, left = max(0, rows - _CORE_PX), max(0, columns - _CORE_PX)
-    far[top : rows + _CORE_PX + 1, left : columns + _CORE_PX + 1] = 0
-    # A correlation: light of a pixel lands where the PSF, centred on it, says.
-    kernel = torch.flip(far, dims=(0, 1)).numpy()
-    height, width = saturated.shape
-    result = np.zeros((height, width), dtype=np.float32)
-    # Band by band: the transforms of a whole picture take many times its memory.
-    for top in range(0, height, _BAND_PX):
-        bottom = min(top + _BAND_PX, height)
-        if not saturated[top:bottom].any():
-            continue
-        first = max(0, top - rows)
-        measured = ~saturated[first : bottom + rows]
-        full = signal.oaconvolve(measured.astype(np.float32), kernel, mode="full")
-        start = top - first + rows
-        result[top:bottom] = full[start : start + bottom - top, columns : columns + width]
-    return result
+    def shares(self) -> dict[str, float]:
+        """Return the shares of the pixels that are known in each way, by name."""
+        kinds = [Known.GUESSED, Known.DECODED, Known.MEASURED]
+        if self.sensor is not None:
+            kinds.insert(2, Known.PARTLY)
+        return {kind.name.lower(): round(float((self.known == kind).mean()), 6) for kind in kinds}
 
 
 def _result(picture: Picture, light: NDArray[np.float32]) -> Picture:

@@ -10,6 +10,7 @@ from scipy import signal
 from torch import Tensor
 
 from restore.errors import UsageError, WeightsError
+from restore.hdr.element import ELEMENT_ATTRIBUTE, element_name
 from restore.hdr.optics.sensor import LARGEST_RADIANCE, LEAST_RADIANCE, Sensor
 from restore.hdr.radiance import Radiance, guessed_where, linear_light
 from restore.hdr.task import TASK
@@ -40,6 +41,7 @@ class CaptureSimulator:
         self, model: str | Path = "auto", *, psf: Tensor | None = None, bits: int = 8
     ) -> None:
         self._sensor = Sensor(bits=bits)
+        self._element = ""
         if psf is None:
             weights = TASK.load(
                 TASK.default_weights["optics"] if str(model) == "auto" else str(model)
@@ -47,6 +49,7 @@ class CaptureSimulator:
             psf = psf_of(weights.tensors)
             if psf is None:
                 raise WeightsError(f"{weights.name}: has no optical element; give one with --psf")
+            self._element = element_name(psf)
         self._psf = psf.numpy()
 
     def __call__(
@@ -100,7 +103,11 @@ class CaptureSimulator:
                 "megapixels": round(width * height / 1e6, 6),
                 "seconds": round(time.perf_counter() - started, 4),
             },
-            attributes={"whiteScale": 1.0, "exposureScale": float(scale)},
+            attributes={
+                "whiteScale": 1.0,
+                "exposureScale": float(scale),
+                **({ELEMENT_ATTRIBUTE: self._element} if self._element else {}),
+            },
         )
 
 

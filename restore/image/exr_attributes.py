@@ -8,7 +8,13 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["geometry_of_notes", "names_of_attributes", "noted_attributes", "with_attributes"]
+__all__ = [
+    "geometry_of_notes",
+    "names_of_attributes",
+    "noted_attributes",
+    "text_of_notes",
+    "with_attributes",
+]
 
 # How samples are stored and what they mean, which the reader and the writer see to.
 _OTHERWISE = frozenset(
@@ -43,6 +49,15 @@ def noted_attributes(header: bytes) -> bytes:
     """
     kept = sorted(each for each in _attributes(header) if each.name not in _OTHERWISE)
     return b"".join(_NO_PREVIEW if each.name == _PREVIEW else each.whole for each in kept)
+
+
+def text_of_notes(notes: bytes, name: str) -> str:
+    """Return the text of an attribute among ``noted_attributes``, or "" if there is none."""
+    start = name.encode("latin-1") + b"\x00string\x00"
+    for each in _attributes(notes):
+        if each.whole.startswith(start):
+            return each.whole[len(start) + 4 :].decode("latin-1")
+    return ""
 
 
 def geometry_of_notes(notes: bytes) -> bytes:

@@ -7,7 +7,12 @@ from scipy import ndimage
 from restore.image.colour import REC709_LUMINANCE
 from restore.image.raw_picture import PLANE_COLOURS, RawPicture
 
-__all__ = ["clipping_levels", "rebuild_highlights", "without_clipped_colour"]
+__all__ = [
+    "clipping_levels",
+    "rebuild_highlights",
+    "rebuilt_colours",
+    "without_clipped_colour",
+]
 
 Planes = NDArray[np.float32]
 
@@ -52,7 +57,7 @@ def rebuild_highlights(planes: Planes, levels: NDArray[np.float32], period: int)
     )
     inside = planes[:, places[0], places[1]]
     light, is_clipped = _by_colour(inside, clipped[:, places[0], places[1]], colours)
-    wanted = _rebuilt(light, is_clipped, levels)
+    wanted = rebuilt_colours(light, is_clipped, levels)
     for index, plane in enumerate(inside):
         here = clipped[index, places[0], places[1]]
         colour = colours[index]
@@ -69,8 +74,16 @@ def _by_colour(
     return light, np.stack([clipped[colours == colour].any(axis=0) for colour in range(3)])
 
 
-def _rebuilt(light: Planes, is_clipped: NDArray[np.bool_], levels: NDArray[np.float32]) -> Planes:
-    """Return the light that clipped colours get, ``[3, h, w]``."""
+def rebuilt_colours(
+    light: Planes, is_clipped: NDArray[np.bool_], levels: NDArray[np.float32]
+) -> Planes:
+    """Return the light that clipped colours get, ``[3, h, w]``; see ``rebuild_highlights``.
+
+    Args:
+        light: red, green and blue, black at 0 and white balanced, ``[3, h, w]``.
+        is_clipped: where each is saturated, ``[3, h, w]``.
+        levels: where they saturate, ``[3]``.
+    """
     share = light / levels[:, None, None]
     logs = np.log(np.maximum(light, _LEAST))
     is_sound = ~is_clipped.any(axis=0) & (share.max(axis=0) > _BRIGHT)

@@ -374,3 +374,21 @@ def test_evaluation_takes_real_captures(run: Run, coded: str, workplace: Path) -
         refused = run("evaluate", "hdr", *arguments, *more)
         assert refused.code == 2
         assert hint in refused.err
+
+
+def test_raw_files_are_taken_as_they_are(run: Run, workplace: Path, sensor: Sensor) -> None:
+    mosaic = np.full((64, 64), 1500, dtype=np.uint16)
+    (workplace / "shot.dng").write_bytes(write_cfa_dng(sensor("rggb", mosaic=mosaic)))
+    ended = run(
+        "hdr", "shot.dng", "-o", "shot.exr", "--max-stops", "2", "--json", "--compare",
+        "--write-mask",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    record = json.loads(ended.out.splitlines()[0])
+    assert record["max_stops"] == 2
+    assert "headroom_stops" in record
+    assert decode(workplace / "shot.exr").pixels.shape == (3, 64, 64)
+    assert (workplace / "shot_compare.png").is_file()
+    refused = run("hdr", "shot.dng", "-o", "no.exr", "--mode", "merge", "--max-stops", "2")
+    assert refused.code == 2
+    assert "--max-stops goes with" in refused.err

@@ -276,3 +276,45 @@ def test_files_of_light_have_an_account_of_every_pixel(plain: Path) -> None:
     assert preview.format is ImageFormat.JPEG
     assert (preview.width, preview.height) == (50, 40)
     assert linear_to_srgb(result.picture.pixels).shape == preview.pixels.shape
+
+
+def test_guesses_stay_below_so_many_stops(plain: Path, coded: Path) -> None:
+    picture, lost = _photograph(), None
+    for mode, weights in (("single", plain), ("optics", coded)):
+        reconstructor = HdrReconstructor(mode, weights)  # type: ignore[arg-type]
+        free = reconstructor(picture)
+        capped = reconstructor(picture, max_stops=0.01)
+        lost = free.known != Known.MEASURED
+        assert float(free.picture.pixels[:, lost].max()) > 2**0.01 + 1e-3
+        assert float(capped.picture.pixels[:, lost].max()) <= 2**0.01 + 1e-4
+        assert (free.record["max_stops"], capped.record["max_stops"]) == (None, 0.01)
+    with pytest.raises(UsageError, match="max_stops"):
+        HdrReconstructor("single", plain)(picture, max_stops=-1)
+
+
+def test_pixels_under_the_copy_of_a_light_are_decoded(coded: Path) -> None:
+    """The element casts a tenth of a light eight pixels to its right."""
+    capture = np.full((3, 40, 60), 0.05, np.float32)
+    capture[:, 18:22, 20:24] = 1.0
+    capture[:, 18:22, 28:32] = 0.15
+    picture = Picture(pixels=capture, is_float=True, bit_depth=32, transfer=Transfer.LINEAR)
+    known = HdrReconstructor("optics", coded)(picture).known
+    assert (known[19:21, 29:31] == Known.DECODED).all()
+    assert (known[19:21, 12:16] == Known.MEASURED).all()
+    assert (known[30:, :] == Known.MEASURED).all()
+
+
+def test_captures_name_their_element_and_others_are_refused(coded: Path, tmp_path: Path) -> None:
+    turned = _save(tmp_path / "turned.safetensors", psf=_element().flip(2))
+    rng = np.random.default_rng(0)
+    scene = Picture(
+        pixels=rng.random((3, 40, 40), dtype=np.float32), is_float=True, bit_depth=32,
+        transfer=Transfer.LINEAR,
+    )  # fmt: skip
+    capture = decode(CaptureSimulator(coded)(scene).encoded(ImageFormat.EXR))
+    assert HdrReconstructor("optics", coded)(capture).record["mode"] == "optics"
+    with pytest.raises(InputError, match="captured through the element"):
+        HdrReconstructor("optics", turned)(capture)
+    # Captures of an element that only the user knows have no name.
+    unnamed = decode(CaptureSimulator(coded, psf=_element())(scene).encoded(ImageFormat.EXR))
+    assert HdrReconstructor("optics", turned)(unnamed).record["mode"] == "optics"

@@ -161,7 +161,7 @@ def test_the_loss_of_psnr_falls_as_psnr_rises() -> None:
         loss = hdr_loss("psnr", result, scene, saturated=saturated, highlight_weight=2.0)
         (gradient,) = torch.autograd.grad(loss, result)
         assert (gradient > 0).all()
-        losses.append(float(loss))
+        losses.append(float(loss.detach()))
     errors = [
         float(pu21(torch.tensor((4 + step) * nits)) - pu21(torch.tensor(4 * nits)))
         for step in (0.2, 0.02)
