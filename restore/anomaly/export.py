@@ -12,6 +12,16 @@ from restore.anomaly.calibration import Calibration
 from restore.anomaly.edges import BAND_PX
 from restore.anomaly.network import STRIDE
 from restore.anomaly.runner import Detector
+from restore.anomaly.texture import (
+    BLOCK_PX,
+    LARGEST_RATIO,
+    LEAST_SIDE_PX,
+    MARGIN_PX,
+    NEIGHBOURS,
+    TextureMemory,
+    described,
+    summarised,
+)
 from restore.weights.export import Graph
 from restore.weights.store import Weights
 
@@ -101,6 +111,8 @@ class DetectorGraph(nn.Module):
         mask = detector.view.roi.mask if detector.view.roi else None
         self.has_mask = mask is not None
         self.register_buffer("inside", torch.zeros(0) if mask is None else torch.from_numpy(mask))
+        texture = detector.network.texture
+        self.texture = None if texture is None else _TextureGraph(texture)
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Return score maps ``(B, H, W)`` and scores ``(B,)`` of pictures ``(B, C, H, W)``."""
@@ -111,6 +123,8 @@ class DetectorGraph(nn.Module):
         if len(self.factors) > 1:
             down, across = (_along(size, self.factors) for size in small.shape[2:])
             scores = scores / torch.maximum(down[:, None], across)
+        if self.texture is not None:
+            scores = scores * self.texture(small)[:, None, None]
         if self.scale > 1:
             for axis, length in ((1, height), (2, width)):
                 scores = _enlarged(scores, self.scale, length, axis)
@@ -159,6 +173,39 @@ class DetectorGraph(nn.Module):
         laid = laid.reshape(batch, rows * window, columns * window)
         total: Tensor = down @ laid @ across.T / (down.sum(dim=1)[:, None] * across.sum(dim=1))
         return total[:, :height, :width]
+
+
+class _TextureGraph(nn.Module):
+    """The factor by which scores of parts of unusual texture are raised; see ``TextureMemory``."""
+
+    mean: Tensor
+    whitening: Tensor
+    places: Tensor
+
+    def __init__(self, texture: TextureMemory) -> None:
+        super().__init__()
+        self.box, self.usual, self.power = texture.box, texture.usual, texture.power
+        for name in ("mean", "whitening", "places"):
+            self.register_buffer(name, torch.from_numpy(getattr(texture, name)).float())
+
+    def forward(self, small: Tensor) -> Tensor:
+        """Return the factors ``(B,)`` of pictures ``(B, C, H, W)`` at the network's scale."""
+        if self.box:
+            left, top, across, down = self.box
+            small = small[:, :, top : top + down, left : left + across]
+        for axis in (2, 3):
+            size = small.shape[axis]
+            length = torch.sym_max(size, LEAST_SIDE_PX)  # type: ignore[no-untyped-call]
+            length = length // BLOCK_PX * BLOCK_PX
+            # What lies beyond the last block is the margin, then repeated.
+            reached = torch.sym_max(size, length)  # type: ignore[no-untyped-call]
+            places = torch.minimum(torch.arange(length + MARGIN_PX), _as_tensor(reached) - 1)
+            small = small.index_select(axis, _mirrored(size, reached)[places])
+        place = (summarised(described(small)) - self.mean) @ self.whitening
+        squares = (place[:, None] - self.places).square().sum(dim=2)
+        nearest = squares.topk(NEIGHBOURS, dim=1, largest=False).values
+        ratio = nearest.sqrt().mean(dim=1) / self.usual
+        return ratio.clamp(1 / LARGEST_RATIO, LARGEST_RATIO) ** self.power
 
 
 def _as_tensor(size: Any) -> Tensor:

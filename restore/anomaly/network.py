@@ -10,6 +10,7 @@ from restore.anomaly.edges import NO_EDGES, EdgeProfile
 from restore.anomaly.regions import part_score
 from restore.anomaly.scale import enlarged, enlarged_scores, shrunk
 from restore.anomaly.task import TASK
+from restore.anomaly.texture import TextureMemory
 from restore.anomaly.view import WHOLE, View
 from restore.engine.placement import Placement
 from restore.engine.runner import Run, Runner
@@ -66,6 +67,7 @@ class InspectionNetwork:
         placement: Device, precision and tile size.
         scale: Integer factor by which pictures are scaled down first.
         edges: Profile by which scores near the edges of pictures are divided.
+        texture: Memory by which scores of parts of unusual texture are raised; None for none.
         view: What of a part is inspected.
 
     Raises:
@@ -81,9 +83,11 @@ class InspectionNetwork:
         *,
         scale: int = 1,
         edges: EdgeProfile = NO_EDGES,
+        texture: TextureMemory | None = None,
         view: View = WHOLE,
     ) -> None:
-        self.weights, self.scale, self.edges, self.view = weights, scale, edges, view
+        self.weights, self.scale, self.view = weights, scale, view
+        self.edges, self.texture = edges, texture
         self.runner = Runner(weights, placement, method=TASK.method, auto_tile=_TILE)
 
     def __call__(self, pixels: NDArray[np.float32], name: str = "the picture") -> Scored:
@@ -132,6 +136,8 @@ class InspectionNetwork:
                 small, _clean, stride=window // STRIDE, windows=_WINDOWS, channels=channels
             )
         self.edges.relieve(result[-1])
+        if self.texture:
+            result[-1] *= self.texture.factor(small)
         return Raw(result[:-1], result[-1])
 
 

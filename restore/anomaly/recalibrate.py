@@ -226,7 +226,10 @@ def _tried(
     ]
     return try_made_defects(
         InspectionNetwork(
-            detector.weights, Placement(device=network.runner.device), edges=network.edges
+            detector.weights,
+            Placement(device=network.runner.device),
+            edges=network.edges,
+            texture=network.texture,
         ),
         [picture for picture, _ in seen],
         [inside for _, inside in seen],

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from restore.anomaly.stored import (
     familiarity_of,
     review_threshold_of,
     scale_of,
+    texture_of,
     threshold_of,
     view_of,
 )
@@ -201,6 +203,7 @@ class Detector(Reopened):
             Placement(device=device, precision=precision, tile=tile),
             scale=scale_of(weights),
             edges=edges_of(weights),
+            texture=texture_of(weights),
             view=view,
         )
         self._onlooker = Onlooker(weights, self.network.scale)
@@ -219,10 +222,15 @@ class Detector(Reopened):
     def digest(self) -> str:
         """Digest of all that verdicts depend on besides thresholds.
 
-        Network, tensors, scale, edge factors, view, and how good parts look.
+        Network, tensors, scale, edge factors, textures, view, and how good parts look.
         """
         weights = self.weights
-        inspection = {"scale": self.network.scale, "edges": self.network.edges.factors}
+        inspection: dict[str, Any] = {
+            "scale": self.network.scale,
+            "edges": self.network.edges.factors,
+        }
+        if self.network.texture:
+            inspection |= {"texture": self.network.texture.as_mapping()}
         if self.familiarity:
             inspection |= {"familiarity": self.familiarity.as_mapping()}
         inspection |= self.view.as_mapping()

@@ -7,6 +7,7 @@ import numpy as np
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.familiarity import Familiarity
+from restore.anomaly.texture import TextureMemory
 from restore.anomaly.view import View
 from restore.checks import checked_number
 from restore.errors import UsageError, WeightsError
@@ -20,6 +21,7 @@ __all__ = [
     "familiarity_of",
     "review_threshold_of",
     "scale_of",
+    "texture_of",
     "threshold_of",
     "view_of",
 ]
@@ -116,6 +118,16 @@ def edges_of(weights: Weights) -> EdgeProfile:
         return EdgeProfile(tuple(float(factor) for factor in factors))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{weights.name}: its edge factors are invalid") from error
+
+
+def texture_of(weights: Weights) -> TextureMemory | None:
+    stored = _stored(weights, "texture", None)
+    if stored is None:
+        return None
+    try:
+        return TextureMemory.from_mapping(stored, weights.channels)
+    except WeightsError as error:
+        raise WeightsError(f"{weights.name}: {error}") from error
 
 
 def scale_of(weights: Weights) -> int:

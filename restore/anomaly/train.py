@@ -1,11 +1,13 @@
 """Training a detector of anomalies: from a folder of good parts to a calibrated weight file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.anomaly.addition import Addition
@@ -25,6 +27,7 @@ from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.task import TASK
+from restore.anomaly.texture import TextureMemory
 from restore.anomaly.view import View
 from restore.batch.inputs import pictures_in
 from restore.engine.placement import Placement
@@ -40,7 +43,7 @@ from restore.weights.store import Weights
 
 __all__ = ["train_detector"]
 
-_EDGE_PARTS = 100
+_MAPS = 100
 
 
 @dataclass(frozen=True)
@@ -139,11 +142,13 @@ def _lesson(
     description = _description(good, parts)
     stage.check_data(description)
     network = recipe.network(parts.channels)
-    training, inside = parts.training, parts.training_inside
+    training, inside, pictures = parts.training, parts.training_inside, parts.training
     if addition:
         network = continued(network, addition.weights.tensors, addition.weights.name, warn)
         added, added_inside = addition.crops(parts, warn)
         training, inside = [*training, *added], [*inside, *added_inside]
+        # Once each: they are repeated to reach their share of the crops.
+        pictures = [*{id(picture): picture for picture in added}.values(), *pictures]
     crops = PartCrops(training, patch=recipe.patch, batch=context.crops_per_batch, inside=inside)
     provenance = {
         "recipe": asdict(recipe),
@@ -171,6 +176,7 @@ def _lesson(
         finish=lambda weights: _calibrated(
             weights,
             parts,
+            pictures,
             stage,
             context.device,
             warn,
@@ -233,6 +239,7 @@ def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
 def _calibrated(
     weights: Weights,
     parts: Parts,
+    pictures: Sequence[Tensor],
     stage: Stage,
     device: torch.device,
     warn: Callable[[str], None],
@@ -244,10 +251,25 @@ def _calibrated(
     rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
     if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
-    edges = _edge_profile(weights, parts, device, should_stop)
+    maps = _training_maps(weights, parts, device, should_stop)
+    edges = EdgeProfile.of(maps)
+    for scores in maps:
+        edges.relieve(scores)
+    texture = TextureMemory.of(
+        pictures,
+        [float(scores.max()) for scores in maps],
+        box=_box_at_scale(parts, stage),
+        seed=stage.recipe.seed,
+        should_stop=should_stop,
+    )
     placement = Placement(device=str(device), precision="fp32")
     network = InspectionNetwork(
-        weights, placement, scale=stage.recipe.scale, edges=edges, view=parts.view
+        weights,
+        placement,
+        scale=stage.recipe.scale,
+        edges=edges,
+        texture=texture,
+        view=parts.view,
     )
     if parts.calibrating:
         warn(f"calibrating on {len(parts.calibrating)} parts")
@@ -264,7 +286,9 @@ def _calibrated(
     if stage.is_last and (shortfall := calibration.shortfall()):
         warn(f"{shortfall}; {advice}" if advice else shortfall)
     provenance = weights.provenance | {
-        "inspection": weights.provenance["inspection"] | {"edge_factors": list(edges.factors)},
+        "inspection": weights.provenance["inspection"]
+        | {"edge_factors": list(edges.factors)}
+        | ({"texture": texture.as_mapping()} if texture else {}),
         "calibration": calibration.as_mapping(),
     }
     if stage.is_last:
@@ -273,7 +297,7 @@ def _calibrated(
         if shortfall := familiarity.shortfall(UNFAMILIAR_FPR):
             warn(shortfall)
         trial = try_made_defects(
-            InspectionNetwork(weights, placement, edges=edges),
+            InspectionNetwork(weights, placement, edges=edges, texture=texture),
             parts.judging,
             parts.judging_inside,
             calibration.threshold(),
@@ -292,19 +316,30 @@ def _calibrated(
     return replace(weights, provenance=provenance)
 
 
-def _edge_profile(
+def _training_maps(
     weights: Weights, parts: Parts, device: torch.device, should_stop: Callable[[], bool]
-) -> EdgeProfile:
-    """Measure the edge profile on training parts, so that calibration parts stay unseen."""
+) -> list[NDArray[np.float32]]:
+    """Return score maps of training parts, by which scores are adjusted.
+
+    Parts that were not trained on stay unseen: they calibrate the adjusted scores.
+    """
     network = InspectionNetwork(weights, Placement(device=str(device), precision="fp32"))
     maps = []
-    for index, part in enumerate(parts.training[:_EDGE_PARTS]):
+    for index, part in enumerate(parts.training[:_MAPS]):
         raise_if_stopped(should_stop)
         scores = network.raw(part.numpy()).scores
         if parts.training_inside:
             scores = scores * parts.training_inside[index].numpy()
         maps.append(scores)
-    return EdgeProfile.of(maps)
+    return maps
+
+
+def _box_at_scale(parts: Parts, stage: Stage) -> tuple[int, int, int, int] | None:
+    """Return the box around the region of interest, in pixels of the scaled pictures."""
+    if parts.view.roi is None:
+        return None
+    left, top, width, height = (side // stage.recipe.scale for side in parts.view.roi.box)
+    return left, top, max(1, width), max(1, height)
 
 
 def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:

@@ -12,6 +12,7 @@ from restore.anomaly.part import Part
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.runner import Detector
 from restore.anomaly.task import TASK
+from restore.anomaly.texture import TextureMemory
 from restore.errors import WeightsError
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
@@ -50,6 +51,17 @@ def parts(channels: int, count: int) -> list[Part]:
     return made
 
 
+def texture(channels: int, box: tuple[int, int, int, int] | None = None) -> dict[str, object]:
+    rng = np.random.default_rng(1)
+    pictures = [
+        torch.from_numpy(rng.normal(0.5, rng.uniform(0.05, 0.06), (channels, 48, 64)).clip(0, 1))
+        for _ in range(24)
+    ]
+    memory = TextureMemory.of([each.float() for each in pictures], rng.random(24) + 0.5, box=box)
+    assert memory is not None
+    return memory.as_mapping()
+
+
 BOX = RegionOfInterest.parse("5,4,24,20").as_mapping()
 
 
@@ -59,10 +71,20 @@ BOX = RegionOfInterest.parse("5,4,24,20").as_mapping()
         (DRAEM, {}),
         (DRAEM, {"scale": 3}),
         (DRAEM, {"scale": 4, "roi": BOX}),
+        (DRAEM, {"texture": texture(3)}),
+        (DRAEM, {"texture": texture(3, (5, 4, 37, 30)), "scale": 2}),
         (WINDOWED, {}),
         (WINDOWED, {"scale": 2, "roi": BOX}),
     ],
-    ids=["draem", "draem at a third", "draem in a box", "windows", "windows in a box"],
+    ids=[
+        "draem",
+        "draem at a third",
+        "draem in a box",
+        "textures",
+        "texture in a box",
+        "windows",
+        "windows in a box",
+    ],
 )
 def test_the_graph_computes_what_an_inspection_does(
     network: torch.nn.Module, inspection: dict[str, object]
@@ -90,7 +112,7 @@ def test_fifty_parts_get_the_same_verdicts_from_the_file() -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     from restore.weights.export import to_onnx
 
-    weights = weights_of(DRAEM, scale=2, roi=BOX)
+    weights = weights_of(DRAEM, scale=2, roi=BOX, texture=texture(3))
     exported = to_onnx(weights, TASK)
     session = onnxruntime.InferenceSession(exported.data, providers=["CPUExecutionProvider"])
     stored = session.get_modelmeta().custom_metadata_map

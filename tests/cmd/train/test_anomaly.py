@@ -73,14 +73,15 @@ def test_trains_calibrates_and_inspects(run: Run, parts: Parts, model: str) -> N
 
 def test_thresholds_come_from_parts_that_were_not_trained_on(run: Run, parts: Parts) -> None:
     """The stored scores are those that inspection gives, to the last bit."""
-    folder = parts(20)
+    folder = parts(32)
     run("train", "anomaly", "--good", "good", "-o", "m.safetensors", *TINY, "--seed", "3")
     weights = load("m.safetensors")
     stored = Calibration.from_mapping(weights.provenance["calibration"])
     detector = Detector("m.safetensors", device="cpu", precision="fp32")
     scores = {detector(read_part(path)).score for path in sorted(folder.iterdir())}
     assert weights.provenance["inspection"]["edge_factors"], "edges count as in inspection"
-    assert len(stored.scores) == 6, "a third, where the rate takes more"
+    assert weights.provenance["inspection"]["texture"], "and so do textures"
+    assert len(stored.scores) == 10, "a third, where the rate takes more"
     assert set(stored.scores) <= scores
 
 
