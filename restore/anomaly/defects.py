@@ -31,8 +31,8 @@ _LARGEST_SHARE = 0.5
 _LEAST_STEPS, _LEAST_STEPS_LARGE = 2.0, 0.5
 _USUAL = 0.9
 """Quantile of the part's own differences that a defect must exceed, ``_LEAST_STEPS`` times."""
-_MOST_ABOVE_MEDIAN = 4.0
-"""Above so many times the median, that quantile tells of a part's edges, not of its grain."""
+_MOST_ABOVE_CONTRAST = 8.0
+"""Above so many times the usual contrast, that quantile tells of a part's edges, not its grain."""
 _SAMPLED_PX = 3
 _LEAST_VARIATION = 1 / 255
 _GLANCE_PX, _APART_PX = 5, 10
@@ -218,7 +218,7 @@ def _made(
         shape = shape * inside
     mask = shape > _LEAST_OPACITY
     count = int(mask.sum())
-    nothing = part, torch.zeros_like(part[:1])
+    nothing = (part, torch.zeros_like(part[:1]))
     if not 0 < count <= _LARGEST_SHARE * height * width:
         return nothing
     level = (part * mask).sum(dim=(1, 2), keepdim=True) / count
@@ -227,14 +227,10 @@ def _made(
     defective = (part + opacity * (fill - part)).clamp(0, 1)
     steps = _LEAST_STEPS if kind.is_trimmed else _steps_for(count)
     visible = mask & seen.looks_different(defective, kind.faintness * steps)
-    visible_count = int(visible.sum())
     if kind.is_trimmed:
-        mask = visible
+        mask, count = visible, 0
         defective = torch.where(mask, defective, part)
-        least = _LEAST_PIXELS
-    else:
-        least = max(_LEAST_PIXELS, _LEAST_SEEN * count)
-    if visible_count < least:
+    if int(visible.sum()) < max(_LEAST_PIXELS, _LEAST_SEEN * count):
         return nothing
     return defective, mask[None].to(part.dtype)
 
@@ -273,7 +269,11 @@ class _Seen:
     def of(cls, picture: Tensor) -> "_Seen":
         """Look at a part."""
         level, contrast = _level_and_contrast(picture)
-        return cls(picture, (level, contrast), (_variation(level), _variation(contrast)))
+        # A circuit is flat but for its many edges, which are no grain.
+        sampled = contrast[:, ::_SAMPLED_PX, ::_SAMPLED_PX].flatten(1)
+        most = _MOST_ABOVE_CONTRAST * sampled.median(dim=1).values
+        variations = (_variation(level, most), _variation(contrast, most))
+        return cls(picture, (level, contrast), variations)
 
     def looks_different(self, other: Tensor, steps: float) -> Tensor:
         """Return where level or contrast differ by ``steps`` times the part's variation, (H, W).
@@ -303,11 +303,13 @@ def _level_and_contrast(picture: Tensor) -> tuple[Tensor, Tensor]:
     return mean, (square - mean * mean).clamp_min(0).sqrt()
 
 
-def _variation(values: Tensor) -> Tensor:
-    """Return how much values differ between places some pixels apart, ``(C, 1, 1)``.
+def _variation(values: Tensor, most: Tensor) -> Tensor:
+    """Return how much values differ between places some pixels apart, at most ``most`` ``(C,)``.
 
-    A quantile: stains that good parts have too raise it, the few edges of a part hardly do. Where
-    a part is flat but for many edges, as a circuit is, it follows the median.
+    A quantile: stains that good parts have too raise it, the few edges of a part hardly do.
+
+    Returns:
+        ``(C, 1, 1)``.
     """
     steps = []
     for axis in (1, 2):
@@ -323,6 +325,4 @@ def _variation(values: Tensor) -> Tensor:
         return values.new_full((len(values), 1, 1), _LEAST_VARIATION)
     every = torch.cat(steps, dim=1).sort(dim=1).values
     usual = every[:, max(0, int(_USUAL * every.shape[1]) - 1)]
-    median = every[:, (every.shape[1] - 1) // 2]
-    usual = torch.minimum(usual, _MOST_ABOVE_MEDIAN * median)
-    return usual[:, None, None].clamp_min(_LEAST_VARIATION)
+    return torch.minimum(usual, most)[:, None, None].clamp_min(_LEAST_VARIATION)

@@ -103,9 +103,8 @@ def summarised(blocks: Tensor) -> Tensor:
     """Return means and standard deviations over whole pictures, ``(B, D)``, of ``described``."""
     squares = F.avg_pool2d(blocks, 2, stride=1)
     channels = blocks.shape[1] // (2 + 4 * _OCTAVES)
-    level, square, energies = squares.split(
-        [channels, channels, blocks.shape[1] - 2 * channels], dim=1
-    )
+    level, square = squares[:, :channels], squares[:, channels : 2 * channels]
+    energies = squares[:, 2 * channels :]
     variance = (square - level * level).clamp_min(0)
     spreads = 0.5 * torch.log(torch.cat([variance, energies], dim=1) + _FAINTEST)
     features = torch.cat([level, spreads], dim=1).flatten(2)

@@ -253,11 +253,11 @@ def _calibrated(
         weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
     maps = _training_maps(weights, parts, device, should_stop)
     edges = EdgeProfile.of(maps)
-    for scores in maps:
-        edges.relieve(scores)
+    for each in maps:
+        edges.relieve(each)
     texture = TextureMemory.of(
         pictures,
-        [float(scores.max()) for scores in maps],
+        [float(each.max()) for each in maps],
         box=_box_at_scale(parts, stage),
         seed=stage.recipe.seed,
         should_stop=should_stop,
