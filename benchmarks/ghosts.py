@@ -1,4 +1,4 @@
-"""Error of merged brackets in which something moves, in stops, with and without deghosting.
+"""Error of merged brackets in which something moves, with and without deghosting.
 
     python benchmarks/ghosts.py FOLDER
 
@@ -8,7 +8,11 @@ pictures with shot noise of 10,000 electrons at white. A disc a ninth of the pic
 elsewhere in every frame: gray at 3 % of the middle frame's white, then at 90 %. Truth is the scene
 as the middle frame has it. Results are scaled to the truth's median, since OpenCV's radiance has no
 unit. Path: where a disc stands in any frame; only what the middle frame does not saturate counts.
-OpenCV's MergeDebevec is given the response it calibrates itself; MergeMertens gives no radiance.
+OpenCV's MergeDebevec is given the response it calibrates itself. Nothing is registered.
+
+MergeMertens gives no radiance but a picture. The second table compares pictures: each with the
+one that the same program makes where the disc stands still, as the middle frame has it; mean
+differences of 255.
 """
 
 import argparse
@@ -20,14 +24,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from restore.hdr.merge.brackets import Exposure
+from restore.hdr.fusion import tone_mapped
+from restore.hdr.merge.exposures import Exposure
 from restore.hdr.merge.ghosts import DEVIATIONS
 from restore.hdr.merge.merge import merge_bracket
 from restore.image.codecs import ImageFormat
 from restore.image.colour import linear_to_srgb
 from restore.image.decode import decode
 from restore.image.encode import encode
-from restore.image.picture import Picture
+from restore.image.picture import Picture, Transfer
 
 LIGHTS = (1 / 4, 1.0, 4.0)
 ELECTRONS = 10_000
@@ -53,10 +58,12 @@ def scene_of(path: Path) -> Pixels:
     return smooth * np.float32(0.12 / np.median(smooth))
 
 
-def frame_of(scene: Pixels, index: int, brightness: float) -> tuple[Path, NDArray[np.uint8]]:
+def frame_of(
+    scene: Pixels, index: int, brightness: float, *, moves: bool
+) -> tuple[Path, NDArray[np.uint8]]:
     rng = np.random.default_rng(index)
     light = scene.copy()
-    light[:, disc(index)] = brightness
+    light[:, disc(index if moves else 1)] = brightness
     counted = rng.poisson((light * LIGHTS[index]).clip(0, 1) * ELECTRONS) / ELECTRONS
     data = encode(Picture(pixels=linear_to_srgb(counted.astype(np.float32))), ImageFormat.PNG)
     path = Path(tempfile.mkdtemp()) / f"{index}.png"
@@ -72,6 +79,23 @@ def debevec(codes: list[NDArray[np.uint8]]) -> Pixels:
     return np.ascontiguousarray(merged[..., ::-1].transpose(2, 0, 1))
 
 
+def mertens(codes: list[NDArray[np.uint8]]) -> Pixels:
+    fused = cv2.createMergeMertens().process(codes)
+    return np.ascontiguousarray(fused[..., ::-1].transpose(2, 0, 1)).clip(0, 1)
+
+
+def shown(light: Pixels) -> Pixels:
+    return tone_mapped(Picture(pixels=light, is_float=True, transfer=Transfer.LINEAR)).pixels
+
+
+def differences(result: Pixels, still: Pixels) -> tuple[float, float]:
+    """Return mean differences of two pictures within the path and outside it, of 255."""
+    path = np.logical_or.reduce([disc(index) for index in range(3)])
+    away = ~ndimage.binary_dilation(path, iterations=8)
+    difference = 255 * np.abs(result - still).mean(axis=0)
+    return float(difference[path].mean()), float(difference[away].mean())
+
+
 def errors(result: Pixels, truth: Pixels) -> tuple[float, float]:
     """Return mean errors in stops within the path of the disc and outside it."""
     path = np.logical_or.reduce([disc(index) for index in range(3)])
@@ -83,32 +107,47 @@ def errors(result: Pixels, truth: Pixels) -> tuple[float, float]:
     return float(stops[path & seen].mean()), float(stops[away].mean())
 
 
+def merged(frames: list[tuple[Path, NDArray[np.uint8]]], deghost: float | None) -> Pixels:
+    bracket = [
+        Exposure(path=path, light=light) for (path, _), light in zip(frames, LIGHTS, strict=True)
+    ]
+    return merge_bracket(bracket, deghost=deghost, align=False).picture.pixels
+
+
+def table(title: str, found: dict[str, list[tuple[float, float]]], digits: int) -> None:
+    print(f"\n| {title} | in the path | elsewhere |\n|---|---|---|")
+    for name, pairs in found.items():
+        within, away = np.mean(pairs, axis=0)
+        print(f"| {name} | {within:.{digits}f} | {away:.{digits}f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     paths = sorted(parser.parse_args().folder.iterdir())
-    found: dict[str, list[tuple[float, float]]] = {}
+    light: dict[str, list[tuple[float, float]]] = {}
+    pictures: dict[str, list[tuple[float, float]]] = {}
     for path in paths:
         scene = scene_of(path)
         for brightness in DISCS:
-            frames = [frame_of(scene, index, brightness) for index in range(3)]
-            bracket = [
-                Exposure(path=frame, light=light)
-                for (frame, _), light in zip(frames, LIGHTS, strict=True)
-            ]
+            moving, still = (
+                [frame_of(scene, index, brightness, moves=moves) for index in range(3)]
+                for moves in (True, False)
+            )
             truth = scene.copy()
             truth[:, disc(1)] = brightness
-            results = {
-                "every frame everywhere": merge_bracket(bracket, deghost=None).picture.pixels,
-                "deghosted": merge_bracket(bracket, deghost=DEVIATIONS).picture.pixels,
-                "OpenCV, MergeDebevec": debevec([codes for _, codes in frames]),
-            }
-            for name, result in results.items():
-                found.setdefault(name, []).append(errors(result, truth))
-    print("| | in the path | elsewhere |\n|---|---|---|")
-    for name, pairs in found.items():
-        within, away = np.mean(pairs, axis=0)
-        print(f"| {name} | {within:.3f} | {away:.3f} |")
+            codes, codes_still = ([codes for _, codes in frames] for frames in (moving, still))
+            calm = shown(merged(still, None))
+            for name, deghost in (("--deghost off", None), ("--deghost auto", DEVIATIONS)):
+                result = merged(moving, deghost)
+                light.setdefault(name, []).append(errors(result, truth))
+                pictures.setdefault(name, []).append(differences(shown(result), calm))
+            light.setdefault("OpenCV, MergeDebevec", []).append(errors(debevec(codes), truth))
+            pictures.setdefault("OpenCV, MergeMertens", []).append(
+                differences(mertens(codes), mertens(codes_still))
+            )
+    table("light, stops", light, 3)
+    table("picture, of 255", pictures, 1)
 
 
 if __name__ == "__main__":

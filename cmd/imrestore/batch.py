@@ -72,6 +72,7 @@ def run(
     twins: str = "both",
     only: "Collection[Path] | None" = None,
     also_read: "Mapping[Path, Sequence[Path]] | None" = None,
+    foretold: "Callable[[Item], Mapping[str, str]]" = lambda _: {},
 ) -> None:
     """Do a task on every input and leave with the exit code that this comes to.
 
@@ -87,6 +88,7 @@ def run(
         twins: the value of ``Twins`` that says what is taken of RAW files and pictures beside them.
         only: of the files that are found, those that get a result; None for all.
         also_read: files that are read with an input, by that input.
+        foretold: returns what --dry-run tells of an item, as ``print_plan`` takes it.
 
     Raises:
         typer.Exit: always.
@@ -119,7 +121,7 @@ def run(
         with report_on(plan, options, describe) as report:
             plan = without_failed(plan, past, report)
             if options.dry_run:
-                print_plan(plan, as_json=options.json)
+                print_plan(plan, as_json=options.json, beside=foretold)
             else:
                 task = None if all(item.skip for item in plan.items) else prepare(plan)
                 for note in task.notes if task and not options.quiet else ():

@@ -13,8 +13,9 @@ from restore.image.codecs import format_of_suffix
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
-    from restore.batch.plan import BatchPlan
-    from restore.hdr.merge.brackets import Bracket, Exposure
+    from restore.batch.plan import BatchPlan, Item
+    from restore.hdr.merge.brackets import Bracket
+    from restore.hdr.merge.exposures import Exposure
     from restore.hdr.radiance import Radiance
 
 __all__ = ["merge"]
@@ -76,6 +77,10 @@ def merge(
 
         return bracket_files(by_first)
 
+    def foretold(item: "Item") -> Mapping[str, str]:
+        exposures = by_first[item.source] if item.source else ()
+        return {"exposures": " + ".join(one.words for one in exposures)}
+
     if not _is_folder(files.output):
         files = replace(files, inputs=[str(path) for path in by_first], recursive=False)
     batch.run(
@@ -87,6 +92,7 @@ def merge(
         beside=beside,
         only=by_first.keys(),
         also_read={bracket[0].path: [one.path for one in bracket[1:]] for bracket in brackets},
+        foretold=foretold,
     )
 
 
@@ -94,14 +100,8 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.errors import UsageError
-    from restore.hdr.merge.brackets import (
-        FRAME_SUFFIXES,
-        Exposure,
-        Grouping,
-        grouped,
-        parse_exposures,
-        tried_exposure,
-    )
+    from restore.hdr.merge.brackets import FRAME_SUFFIXES, Grouping, grouped
+    from restore.hdr.merge.exposures import Exposure, parse_exposures, tried_exposure
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")

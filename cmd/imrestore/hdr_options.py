@@ -40,7 +40,7 @@ class LightFileOptions(FileOptions):
             help="Container of the results: EXR, JXL and TIFF hold float32, DNG 16-bit floats for "
             "RAW converters, HDR is Radiance's, JPEG holds a gain map (Ultra HDR).",
             show_default="exr",
-            callback=one_of(_FORMATS, "cannot hold HDR results"),
+            callback=one_of(_FORMATS, "is not written of light"),
             autocompletion=complete(*_FORMATS),
         ),
     ] = None

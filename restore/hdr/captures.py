@@ -13,7 +13,7 @@ from scipy import ndimage, optimize
 from restore.errors import InputError, UsageError
 from restore.hdr.evaluate import NOTHING, Contender, HdrFailure
 from restore.hdr.merge.align import warped
-from restore.hdr.merge.brackets import Exposure
+from restore.hdr.merge.exposures import Exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.metrics import StopsError, stops_error
 from restore.image.colour import REC709_LUMINANCE

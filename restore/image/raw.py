@@ -2,7 +2,7 @@
 
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from restore.image.damage import checked_damage
 from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
 from restore.image.raw_ends import bytes_missing
+from restore.image.raw_metadata import read_raw_metadata
 from restore.image.raw_picture import GREEN, RawPicture
 from restore.image.raw_process import ask
 from restore.image.raw_stated import stated_by
@@ -25,6 +26,7 @@ __all__ = [
     "ask_libraw",
     "develop_raw",
     "is_raw",
+    "raw_exif",
     "raw_of",
     "read_raw",
 ]
@@ -113,6 +115,24 @@ def read_raw(
         raise type(error)(f"{name or path}: {error}") from error
 
 
+def raw_exif(path: Path) -> bytes | None:
+    """Return the EXIF block of a RAW file, of which nothing is decoded; None if it has none.
+
+    Unlike that of ``read_raw`` it lacks what only LibRaw finds elsewhere in a file.
+
+    Raises:
+        InputError: no RAW file, or one that is cut short or cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            _check_file(file, path, str(path))
+            return read_raw_metadata(file).exif
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+
+
 def develop_raw(
     path: Path,
     look: Look,
@@ -163,11 +183,7 @@ def ask_libraw(
     """
     try:
         with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            if not _may_be_raw(head):
-                raise UnsupportedImage(_not_raw(head, path))
-            if missing := bytes_missing(file):
-                checked_damage(name, f"is cut short: {missing:,} bytes of its pixels are missing")
+            _check_file(file, path, name)
         file_name = str(path.resolve())
         # While it waits for memory it must not keep a child from others.
         sizes, _ = ask({"path": file_name, "only": "size"}, seconds=seconds)
@@ -181,6 +197,15 @@ def ask_libraw(
         raise kind(f"{name}: {text}") from error
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _check_file(file: BinaryIO, path: Path, name: str) -> None:
+    """Refuse what is no RAW file, or cut short, by its head and its length."""
+    head = file.read(HEAD_BYTES)
+    if not _may_be_raw(head):
+        raise UnsupportedImage(_not_raw(head, path))
+    if missing := bytes_missing(file):
+        checked_damage(name, f"is cut short: {missing:,} bytes of its pixels are missing")
 
 
 def _explained(path: Path, error: InputError) -> tuple[type[InputError], str]:

@@ -49,20 +49,23 @@ def registration(moving: NDArray[np.float32], reference: NDArray[np.float32]) ->
     return cast(Matrix, to_full @ candidates[best] @ np.linalg.inv(to_full))
 
 
-def warped(plane: NDArray[np.float32], matrix: Matrix, *, fill: float) -> NDArray[np.float32]:
+def warped(
+    plane: NDArray[np.float32], matrix: Matrix, *, fill: float, order: int = 1
+) -> NDArray[np.float32]:
     """Return ``plane`` resampled onto the reference; ``fill`` where it does not reach.
 
     Args:
         plane: ``[H, W]``.
         matrix: see ``registration``.
         fill: value beyond the edges.
+        order: order of the splines that interpolate: 1 is linear.
     """
     if np.allclose(matrix, np.eye(3)):
         return plane
     swap = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 1]], dtype=np.float64)
     rows_first = swap @ matrix @ swap
     result: NDArray[np.float32] = ndimage.affine_transform(
-        plane, rows_first[:2, :2], offset=rows_first[:2, 2], order=1, mode="constant", cval=fill
+        plane, rows_first[:2, :2], offset=rows_first[:2, 2], order=order, mode="constant", cval=fill
     )
     return result
 

@@ -24,7 +24,7 @@ from restore.image.tone import light_of, tone_of
 __all__ = [
     "Frame",
     "FrameReader",
-    "luminance",
+    "Seen",
     "moved",
     "variance",
 ]
@@ -35,6 +35,9 @@ _READ_NOISE = {8: 0.004, 16: 0.0005}
 _LARGEST = 1e9
 _AROUND = {1: 1, 2: 3, 6: 5}
 """Side of the square from which colours are interpolated, by the period of the filter."""
+_CELL = {1: 1, 2: 2, 6: 3}
+"""Side of the smallest square that holds the same of each colour wherever it lies, likewise."""
+_MOST_SHARPENED = np.float32(1.5)
 _PHOTONS = np.float32(1000)
 """Photons that a sensor's white stands for: few, so that reading counts where it is dark."""
 
@@ -65,6 +68,22 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A frame as it is looked at before it is merged.
+
+    Attributes:
+        structure: Gamma-encoded luminance ``[H, W]`` in [0, 1]; of a RAW file, means over the
+            period of its mosaic, as they are without white balance.
+        encoded: Samples ``[C, H, W]`` of a finished picture that are not linear, or None.
+        white_balance: Factors of red, green and blue that a RAW file states, or None.
+    """
+
+    structure: NDArray[np.float32]
+    encoded: NDArray[np.float32] | None = None
+    white_balance: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrameReader:
     """Reads frames.
 
@@ -79,15 +98,16 @@ class FrameReader:
     white_balance: tuple[float, float, float] | None = None
     saturation: float | None = None
 
-    def balanced_as(self, path: Path) -> "FrameReader":
-        """Return a reader that gives all RAW files the white balance of one.
-
-        Chosen by the camera for every frame, it would tint light by exposure.
-        """
-        if not is_raw(path):
-            return self
-        raw = read_raw(path)
-        return replace(self, white_balance=raw.white_balance)
+    def seen(self, path: Path) -> "Seen":
+        """Return what is needed of a frame to register it; RAW files are not demosaicked for it."""
+        if is_raw(path):
+            raw = read_raw(path)
+            return Seen(structure=_structure(raw), white_balance=raw.white_balance)
+        picture, is_linear = self.picture(path)
+        return Seen(
+            structure=_luminance(picture, is_linear=is_linear),
+            encoded=None if is_linear else picture.pixels,
+        )
 
     def picture(self, path: Path) -> tuple[Picture, bool]:
         """Return a frame, demosaicked if it is RAW, and whether its samples are linear."""
@@ -168,6 +188,12 @@ def _share(raw: RawPicture) -> NDArray[np.float32]:
 
     The neighbourhood is that from which colours are interpolated.
     """
+    around: NDArray[np.float32] = ndimage.maximum_filter(_shares(raw), size=_AROUND[len(raw.cfa)])
+    return around
+
+
+def _shares(raw: RawPicture) -> NDArray[np.float32]:
+    """Return the share of its saturation that each sample has, ``[H, W]``."""
     period = len(raw.cfa)
     share = np.empty(raw.mosaic.shape, dtype=np.float32)
     for row in range(period):
@@ -176,8 +202,13 @@ def _share(raw: RawPicture) -> NDArray[np.float32]:
             black, white = raw.black_level[colour], raw.saturated_from[colour]
             samples = raw.mosaic[row::period, column::period].astype(np.float32)
             share[row::period, column::period] = (samples - black) / np.float32(white - black)
-    around: NDArray[np.float32] = ndimage.maximum_filter(share, size=_AROUND[period])
-    return around
+    return share
+
+
+def _structure(raw: RawPicture) -> NDArray[np.float32]:
+    """Return ``Seen.structure`` of a mosaic."""
+    means = ndimage.uniform_filter(_shares(raw), size=_CELL[len(raw.cfa)])
+    return linear_to_srgb(means[raw.shown].clip(0, 1))
 
 
 def _light(
@@ -210,7 +241,7 @@ def variance(frame: Frame) -> NDArray[np.float32]:
     return result
 
 
-def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
+def _luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
     """Return gamma-encoded luminance in [0, 1]."""
     pixels = picture.pixels
     luma = pixels[0] if len(pixels) == 1 else np.tensordot(REC709_LUMINANCE, pixels, axes=1)
@@ -221,10 +252,16 @@ def luminance(picture: Picture, *, is_linear: bool) -> NDArray[np.float32]:
 def moved(frame: Frame, matrix: NDArray[np.float64]) -> Frame:
     """Return a frame resampled onto the reference; its light is resampled in place.
 
-    Beyond its edges its weight is 0.
+    Beyond its edges its weight is 0. Splines of third order keep what linear interpolation blurs;
+    beside lights they overshoot, so they are held to a factor of what it gives.
     """
+    if np.allclose(matrix, np.eye(3)):
+        return frame
     for plane in frame.light:
-        plane[...] = warped(plane, matrix, fill=0.0)
+        smooth = warped(plane, matrix, fill=0.0)
+        bounds = smooth / _MOST_SHARPENED, smooth * _MOST_SHARPENED
+        sharp = warped(plane, matrix, fill=0.0, order=3)
+        plane[...] = np.clip(sharp, np.minimum(*bounds), np.maximum(*bounds))
     inside = warped(np.ones_like(frame.use), matrix, fill=0.0) > 1 - 1e-3
     use = warped(frame.use, matrix, fill=0.0) * inside
     return replace(frame, use=use, inside=inside)

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import InputError
-from restore.hdr.merge.align import registration, warped
-from restore.hdr.merge.brackets import Exposure
-from restore.hdr.merge.frames import Frame, FrameReader, luminance, moved, variance
+from restore.hdr.merge.exposures import Exposure
+from restore.hdr.merge.frames import Frame, FrameReader, moved, variance
 from restore.hdr.merge.ghosts import DEVIATIONS, Estimate, moved_share
 from restore.hdr.merge.response import SRGB, Response, estimate_response
+from restore.hdr.merge.survey import Surveyed, surveyed
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.image.colour import SRGB_PRIMARIES
 from restore.image.picture import Picture, Transfer
@@ -24,7 +24,6 @@ __all__ = ["merge_bracket"]
 
 _LEAST_USE = 1e-6
 _UNIT_VARIANCE, _MOSTLY = 1e-3, 0.5
-_CELLS, _PLAIN = 160, 0.06
 # Smaller contradictions may come from a cloud or a flickering lamp.
 _MUCH, _DARKER = 2**1.4, 0.9
 
@@ -68,10 +67,10 @@ def merge_bracket(
     started = time.perf_counter()
     lights = _checked(exposures)
     middle = _by_light(lights)[(len(lights) - 1) // 2]
-    reader = FrameReader(is_linear=is_linear, saturation=saturation).balanced_as(
-        exposures[middle].path
-    )
-    survey = _surveyed([one.path for one in exposures], middle, reader, align=align)
+    reader = FrameReader(is_linear=is_linear, saturation=saturation)
+    survey = surveyed([one.path for one in exposures], middle, reader, align=align)
+    # Chosen by the camera for every frame, the white balance would tint light by exposure.
+    reader = replace(reader, white_balance=survey[middle].white_balance)
     _check_order(exposures, lights, survey)
     response = _response(survey, lights)
     sums, left_out, like = _summed(
@@ -144,63 +143,18 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
         if one.light is None:
             raise InputError(f"{one.path}: its EXIF states no exposure; give --exposures")
         lights.append(one.light)
+    for name, key in (("f-number", "aperture"), ("ISO speed", "iso")):
+        ordered = sorted(exposures, key=lambda one: bool(getattr(one, key)))
+        if getattr(ordered[-1], key) and not getattr(ordered[0], key):
+            raise InputError(
+                f"{ordered[0].path}: its EXIF states no {name}, as {ordered[-1].path} does; "
+                "give --exposures"
+            )
     return lights
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Surveyed:
-    """What the first pass over a frame found.
-
-    Attributes:
-        cells: ``[3, h, w]``, means of the samples over cells, as they lie on the reference; None
-            for frames that are linear.
-        usable: bool ``[h, w]``, cells without edges that the frame reaches.
-        matrix: registration matrix from the reference to the frame, ``[3, 3]``.
-        distance: largest displacement of a corner in pixels.
-        brightness: mean of the gamma-encoded luminance.
-    """
-
-    cells: NDArray[np.float32] | None
-    usable: NDArray[np.bool_] | None
-    matrix: NDArray[np.float64]
-    distance: float
-    brightness: float
-
-
-def _surveyed(
-    paths: Sequence[Path], middle: int, reader: FrameReader, *, align: bool
-) -> list[_Surveyed]:
-    """Look at all frames, one in memory at a time, and find how each lies on the middle one."""
-    of_middle = reader.picture(paths[middle])
-    reference = of_middle[0]
-    structure = luminance(reference, is_linear=of_middle[1])
-    survey = []
-    for index, path in enumerate(paths):
-        picture, is_linear = of_middle if index == middle else reader.picture(path)
-        if picture.pixels.shape[1:] != reference.pixels.shape[1:]:
-            raise InputError(f"{path}: differs in size from {paths[middle]}")
-        seen = structure if index == middle else luminance(picture, is_linear=is_linear)
-        matrix = np.eye(3)
-        if align and index != middle:
-            matrix = registration(seen, structure)
-        height, width = structure.shape
-        corners = np.array([[0, width, 0, width], [0, 0, height, height], [1, 1, 1, 1]])
-        distance = float(np.hypot(*(matrix @ corners - corners)[:2]).max())
-        cells, usable = (None, None) if is_linear else _cells(picture, matrix)
-        survey.append(
-            _Surveyed(
-                cells=cells,
-                usable=usable,
-                matrix=matrix,
-                distance=distance,
-                brightness=float(seen.mean(dtype=np.float64)),
-            )
-        )
-    return survey
-
-
 def _check_order(
-    exposures: Sequence[Exposure], lights: Sequence[float], survey: Sequence[_Surveyed]
+    exposures: Sequence[Exposure], lights: Sequence[float], survey: Sequence[Surveyed]
 ) -> None:
     """Refuse a frame that is darker than one of much less exposure: one of them is misstated."""
     for shorter, longer in permutations(range(len(lights)), 2):
@@ -214,7 +168,7 @@ def _check_order(
             )
 
 
-def _response(survey: Sequence[_Surveyed], lights: Sequence[float]) -> Response | None:
+def _response(survey: Sequence[Surveyed], lights: Sequence[float]) -> Response | None:
     """Return the camera's response, or None where all frames are linear."""
     encoded = [
         (one.cells, one.usable, light)
@@ -230,26 +184,6 @@ def _response(survey: Sequence[_Surveyed], lights: Sequence[float]) -> Response 
     return estimate_response(cells, theirs, everywhere)
 
 
-def _cells(
-    picture: Picture, matrix: NDArray[np.float64]
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Return means over square cells of a frame as it lies on the reference, and the plain ones."""
-    step = max(1, max(picture.height, picture.width) // _CELLS)
-    height, width = picture.height // step, picture.width // step
-    cells = np.empty((3, height, width), dtype=np.float32)
-    usable = np.ones((height, width), dtype=bool)
-    planes = np.broadcast_to(picture.pixels, (3, picture.height, picture.width))
-    for cell, plane in zip(cells, planes, strict=True):
-        # A value that no sample has marks what the frame does not reach.
-        moved = warped(plane, matrix, fill=-1.0)[: height * step, : width * step]
-        blocks = moved.reshape(height, step, width, step)
-        cell[...] = blocks.mean(axis=(1, 3))
-        usable &= (blocks.max(axis=(1, 3)) - blocks.min(axis=(1, 3)) < _PLAIN) & (
-            blocks.min(axis=(1, 3)) >= 0
-        )
-    return cells, usable
-
-
 def _by_light(lights: Sequence[float]) -> list[int]:
     return sorted(range(len(lights)), key=lights.__getitem__)
 
@@ -257,7 +191,7 @@ def _by_light(lights: Sequence[float]) -> list[int]:
 def _summed(
     paths: Sequence[Path],
     lights: Sequence[float],
-    survey: Sequence[_Surveyed],
+    survey: Sequence[Surveyed],
     reader: FrameReader,
     response: Response | None,
     *,

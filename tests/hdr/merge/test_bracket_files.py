@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restore.hdr.merge.brackets import Grouping, grouped, read_exposure
+from restore.hdr.merge.brackets import Grouping, grouped
+from restore.hdr.merge.exposures import read_exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Known
 from restore.image.decode import decode

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from restore.errors import UsageError
-from restore.hdr.merge.brackets import Exposure, Grouping, grouped
+from restore.hdr.merge.brackets import Grouping, grouped
+from restore.hdr.merge.exposures import Exposure
 from restore.hdr.merge.ghosts import DEVIATIONS
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Known, Radiance

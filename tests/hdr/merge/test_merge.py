@@ -3,18 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy import ndimage
 
-from restore.errors import InputError, UsageError
-from restore.hdr.merge.brackets import (
-    Exposure,
-    Grouping,
-    grouped,
-    parse_exposures,
-    read_exposure,
-    tried_exposure,
-)
+from restore.errors import InputError
+from restore.hdr.merge.brackets import Grouping, grouped
+from restore.hdr.merge.exposures import Exposure, read_exposure, tried_exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Known
 from restore.image.codecs import ImageFormat
@@ -263,62 +256,6 @@ def test_folders_are_parted_by_pauses_cameras_and_repeated_exposures() -> None:
     assert groups == [
         ["0.jpg", "1.jpg", "2.jpg"], ["3.jpg", "4.jpg"], ["5.jpg"], ["6.jpg"], ["0.jpg"]
     ]  # fmt: skip
-
-
-def test_exif_tells_the_exposure(shared_data: Path, tmp_path: Path) -> None:
-    folder = shared_data / "hdr/brackets/stack"
-    first, second = (read_exposure(folder / f"stack_room_exp_{i}.jpg") for i in (0, 1))
-    assert first.light is not None
-    assert second.light is not None
-    assert first.light / second.light == pytest.approx(4)
-    assert first.light == pytest.approx(2 * 2 / 4.5**2)
-    assert second.taken is not None
-    assert first.taken is not None
-    assert second.taken - first.taken == pytest.approx(20, abs=1)
-    Image.new("RGB", (4, 4)).save(tmp_path / "bare.png")
-    assert read_exposure(tmp_path / "bare.png").light is None
-    exif = decode(folder / "stack_room_exp_0.jpg").exif
-    for image_format in (ImageFormat.TIFF, ImageFormat.PNG, ImageFormat.WEBP, ImageFormat.JPEG):
-        picture = Picture(
-            pixels=np.zeros((3, 4, 4), np.float32), exif=exif,
-            is_float=image_format is ImageFormat.TIFF, bit_depth=32,
-        )  # fmt: skip
-        path = tmp_path / f"a.{image_format}"
-        path.write_bytes(encode(picture, image_format))
-        assert read_exposure(path).light == pytest.approx(first.light)
-
-
-_SECONDS, _F, _ISO, _TV, _AV = 33434, 33437, 34855, 37377, 37378
-
-
-@pytest.mark.parametrize(
-    ("main", "details", "light"),
-    [
-        ({}, {_SECONDS: 0.25, _F: 2.0, _ISO: 200}, 0.25 * 2 / 4),
-        ({_SECONDS: 0.25, _F: 2.0, _ISO: 200}, {}, 0.25 * 2 / 4),
-        ({}, {_TV: 2.0, _AV: 2.0}, 0.25 / 4),
-        ({}, {_SECONDS: 0.0, _TV: 2.0, _F: 0.0, _ISO: 0}, 0.25),
-        ({}, {_SECONDS: 0.25, 34866: 102400}, 0.25 * 1024),
-        ({}, {_F: 2.0, _ISO: 200}, None),
-        ({}, {_TV: 1e9}, None),
-    ],
-)
-def test_exposures_are_read_wherever_exif_states_them(
-    tmp_path: Path, main: dict[int, float], details: dict[int, float], light: float | None
-) -> None:
-    exif = Image.Exif()
-    exif.update(main)
-    exif.get_ifd(0x8769).update(details)
-    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg", exif=exif)
-    found = read_exposure(tmp_path / "a.jpg").light
-    assert found == (None if light is None else pytest.approx(light, rel=1e-3))
-
-
-def test_exposures_on_the_command_line_are_fractions_or_numbers() -> None:
-    assert parse_exposures("1/60, 0.25,2", 3) == pytest.approx([1 / 60, 0.25, 2])
-    for text in ("1/60", "1/0,1", "a,b", "-1,1", "nan,1", "1,nan", "1e400,1"):
-        with pytest.raises(UsageError, match="--exposures"):
-            parse_exposures(text, 2)
 
 
 def test_the_reference_is_the_middle_exposure(shared_data: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from restore.hdr.merge.brackets import Exposure
+from restore.hdr.merge.exposures import Exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.radiance import Radiance
 from restore.image.dng import write_cfa_dng
