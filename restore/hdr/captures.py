@@ -116,7 +116,7 @@ def _compared(contenders: Sequence[Contender], scene: Path) -> Iterator[CaptureR
 
     def scored(model: str, result: Light) -> CaptureResult:
         motion, correlation = _fitted(result, truth, lost, np.zeros(4), _STAGES)
-        matrix = _motion(motion, *lost.shape, 1)
+        matrix = _motion(motion, lost.shape, 1)
         centre = np.array([result.shape[2] / 2, result.shape[1] / 2, 1])
         return CaptureResult(
             path=scene,
@@ -151,13 +151,13 @@ def placed(
         lost: ``[H, W]``, where the uncoded exposure saturates.
         motion: of the whole result, see ``_motion``.
     """
-    moved = _moved(result, _motion(motion, *lost.shape, 1))
+    moved = _moved(result, _motion(motion, lost.shape, 1))
     lights, count = ndimage.label(ndimage.binary_dilation(lost, iterations=_SPACING_PX))
     for index in range(1, count + 1):
         is_light = lights == index
         if (is_light & lost).sum() >= _LEAST_PIXELS:
             own, _ = _fitted(result, truth, is_light & lost, motion, (_OF_LIGHT,))
-            matrix = _motion(own, *lost.shape, 1)
+            matrix = _motion(own, lost.shape, 1)
             moved[:, is_light] = _moved(result, matrix)[:, is_light]
     for plane, true in zip(moved, truth, strict=True):
         known = (true > _DARK) & (true < _BRIGHT) & (plane > _DARK / 2) & (plane < 2 * _BRIGHT)
@@ -237,7 +237,7 @@ class _Matcher:
     step: int
 
     def correlation(self, motion: NDArray[np.float64]) -> float:
-        matrix = _motion(motion, *self.moving.shape, self.step)[:2, [1, 0, 2]][::-1]
+        matrix = _motion(motion, self.moving.shape, self.step)[:2, [1, 0, 2]][::-1]
         corner = [part.start for part in self.inside]
         moved = ndimage.affine_transform(
             self.moving,
@@ -253,21 +253,18 @@ class _Matcher:
         return float((share * one * other).sum() / max(float(norm), 1e-12) ** 0.5)
 
 
-def _motion(
-    values: NDArray[np.float64], height: float, width: float, step: int
-) -> NDArray[np.float64]:
+def _motion(values: NDArray[np.float64], shape: tuple[int, ...], step: int) -> NDArray[np.float64]:
     """Return the matrix of a motion from places in the truth, on cells of ``step`` pixels.
 
     Args:
         values: tens of pixels right and down, hundredths of a radian and of scale.
-        height: of the grid in cells.
-        width: of the grid in cells.
+        shape: rows and columns of the grid in cells.
         step: side of a cell in pixels.
     """
     angle, scale = values[2] / 100, 1 + values[3] / 100
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
     # Cells are centred half a cell from their corner.
-    centre = np.array([width - 1, height - 1]) / 2
+    centre = (np.array(shape[::-1]) - 1) / 2
     matrix = np.eye(3)
     matrix[:2, :2] = turn
     matrix[:2, 2] = centre - turn @ centre + 10 / step * values[:2]

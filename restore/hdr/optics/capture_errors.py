@@ -115,8 +115,8 @@ class CaptureErrors:
 
 def _split(draws: Tensor) -> tuple[Tensor, Tensor]:
     """Return the numbers of each colour ``(B, 3, 3)``, and those of all."""
-    own, shared = draws.split([_COLOURS * _PER_COLOUR, _SHARED], dim=1)
-    return own.unflatten(1, (_COLOURS, _PER_COLOUR)), shared
+    count = _COLOURS * _PER_COLOUR
+    return draws[:, :count].reshape(-1, _COLOURS, _PER_COLOUR), draws[:, count:]
 
 
 def _blurred(planes: Tensor, sigma_px: Tensor) -> Tensor:
