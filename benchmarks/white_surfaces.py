@@ -22,7 +22,7 @@ from restore.image.picture import Picture
 
 _SIDE, _STEP = 256, 32
 _BRIGHT, _CLIPPED, _MOST_CLIPPED = 180 / 255, 252 / 255, 0.002
-_PEAK, _LEAST_LOST = 1.8, 0.02
+_PEAK, _LEAST_LOST, _LEAST = 1.8, 0.02, 1e-3
 
 
 def main() -> None:
@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="+")
     arguments = parser.parse_args()
-    squares = [_square(decode(path).pixels) for path in pictures_in(arguments.folder)]
+    squares = [
+        _square(decode(path).pixels) for path in pictures_in(arguments.folder, recursive=False)
+    ]
     scenes = [scene for square in squares if square is not None and (scene := _scene(square))]
     print(f"{len(scenes)} surfaces")
     for model in arguments.models:
@@ -41,7 +43,8 @@ def main() -> None:
             lost = (truth >= 1).any(axis=0)
             guess = reconstruct(picture, saturation=1.0).picture.pixels[:, lost]
             guesses.append(guess.max(axis=0))
-            errors.append(np.abs(np.log2(guess / truth[:, lost])).ravel())
+            light = [np.maximum(each, _LEAST) for each in (guess, truth[:, lost])]
+            errors.append(np.abs(np.log2(light[0] / light[1])).ravel())
         brightest, error = np.concatenate(guesses), np.concatenate(errors)
         print(
             f"{model}: {(brightest < 2).mean():.1%} below twice white, 95 % below "
