@@ -23,7 +23,7 @@ from restore.denoise.self_supervision import (
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
 from restore.noise.level import estimate_noise
-from restore.training.crops import hold_out
+from restore.training.holding_out import hold_out
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
@@ -81,7 +81,7 @@ def train_on_noisy(
         network = used.network(takes_level=takes_level)
         if start is not None:
             network = started_from(network, start, warn)
-        training, kept = hold_out(found.scenes)
+        training, kept = hold_out(found.scenes, lambda _: None)
         if len(found.scenes) == 1:
             warn("one scene alone: it is trained on and validated on")
 
