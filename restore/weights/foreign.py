@@ -6,6 +6,7 @@ The tensors are read here, without running any code of the file; spandrel only g
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,8 @@ def _loader() -> Any:
     """
     try:
         from spandrel import ModelLoader
+
+        _add_others()
     except ModuleNotFoundError as error:
         if error.name != "spandrel":
             raise _unusable(error) from error
@@ -180,6 +183,17 @@ def _loader() -> Any:
     except Exception as error:  # torchvision raises what a torch of another build makes it raise
         raise _unusable(error) from error
     return ModelLoader(device="cpu")
+
+
+def _add_others() -> None:
+    """Let spandrel know the architectures of its other package, where that is installed.
+
+    Their licences are not free, so that they are in a package of their own.
+    """
+    if find_spec("spandrel_extra_arches") is not None:
+        import spandrel_extra_arches
+
+        spandrel_extra_arches.install(ignore_duplicates=True)
 
 
 def _unusable(error: Exception) -> UsageError:

@@ -54,7 +54,7 @@ def trained(
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    """The checkpoint of a run that was stopped after three steps."""
+    """The checkpoint of a run that was stopped in the step after the third."""
     with pytest.raises(TrainingStopped):
         trained(tmp_path / "mine.checkpoint", stop_at=3)
     return tmp_path / "mine.checkpoint"
@@ -62,13 +62,13 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def test_steps_may_grow(checkpoint: Path, caplog: pytest.LogCaptureFixture) -> None:
     reports = trained(checkpoint, replace(PLAN, steps=9), resume=True)
-    assert [each.step for each in reports] == [4, 5, 6, 7, 8, 9]
+    assert [each.step for each in reports] == [5, 6, 7, 8, 9]
     assert "steps was 6, is now 9: the learning rate goes on along the longer" in caplog.text
 
 
 def test_steps_may_not_shrink(checkpoint: Path) -> None:
-    with pytest.raises(TrainingError, match="another run: steps was 6, is now 4"):
-        trained(checkpoint, replace(PLAN, steps=4), resume=True)
+    with pytest.raises(TrainingError, match="another run: steps was 6, is now 5"):
+        trained(checkpoint, replace(PLAN, steps=5), resume=True)
 
 
 @pytest.mark.parametrize("processes", [1, 3])
@@ -96,7 +96,7 @@ def test_more_processes_than_before_go_on(checkpoint: Path) -> None:
         team=Team(rank=1, size=1),
     )
     trainer._load()
-    assert trainer.step == 3
+    assert trainer.step == 4
 
 
 def test_settings_that_an_older_checkpoint_lacks_are_as_they_were() -> None:
