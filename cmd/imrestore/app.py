@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore import dark_enhance, denoise, hdr
+from imrestore import dark_enhance, denoise, hdr, noise_profile
 from imrestore.anomaly import app as anomaly
 from imrestore.evaluate import app as evaluate
 from imrestore.manifest import app as manifest
@@ -23,6 +23,7 @@ app.command("denoise")(denoise.denoise)
 app.command("dark-enhance")(dark_enhance.dark_enhance)
 app.add_typer(anomaly, name="anomaly")
 app.command("hdr")(hdr.hdr)
+app.command("noise-profile")(noise_profile.noise_profile)
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(weights, name="weights")

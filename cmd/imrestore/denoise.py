@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
+    from restore.noise.measured_camera import MeasuredCamera
     from restore.noise.poisson_gaussian import NoiseProfile
 
 __all__ = ["denoise", "settings_of"]
@@ -65,10 +66,10 @@ def _share(value: float | None) -> float | None:
 
 
 def _profile(value: str | None) -> str | None:
-    if value is not None and _pairs(value) is None:
+    if value is not None and not value.endswith(".json") and _pairs(value) is None:
         raise typer.BadParameter(
             f"{value}: give a,b of Var(x) = a x + b, each from 0 to 1, or three such pairs for "
-            "red, green and blue, as in 1.2e-4,3e-7"
+            "red, green and blue, as in 1.2e-4,3e-7; or a file of `imrestore noise-profile`, .json"
         )
     return value
 
@@ -165,9 +166,9 @@ def denoise(
     noise_profile: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B",
+            metavar="A,B|FILE.json",
             help="Noise of RAW files: Var(x) = A x + B where black is 0 and white 1, one pair or "
-            "one each for red, green and blue.",
+            "one each for red, green and blue; or what `imrestore noise-profile` measured.",
             show_default="as the file states it, or measured in it",
             callback=_profile,
         ),
@@ -271,9 +272,13 @@ def _files() -> "FileKind[Any, Any]":
     return PICTURES_AND_RAW
 
 
-def _noise_profile(text: str | None) -> "NoiseProfile | None":
+def _noise_profile(text: str | None) -> "NoiseProfile | MeasuredCamera | None":
     from restore.noise.poisson_gaussian import NoiseProfile
 
+    if text is not None and text.endswith(".json"):
+        from restore.noise.measured_camera import read_camera
+
+        return read_camera(text)
     pairs = None if text is None else _pairs(text)
     if pairs is None:
         return None

@@ -11,15 +11,17 @@ from imrestore.options import NetworkOptions
 from restore.batch.plan import BatchPlan
 from restore.denoise.runner import Denoiser
 from restore.denoise.task import TASK as PICTURE_TASK
-from restore.errors import UsageError
+from restore.errors import UnsupportedImage, UsageError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
+from restore.image.photosites import filled
 from restore.image.picture import Picture
 from restore.image.raw import is_raw
 from restore.image.raw_picture import RawPicture
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.mosaic.task import TASK as RAW_TASK
+from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.poisson_gaussian import NoiseProfile
 from restore.weights.file import is_ours_or_none, read_weight_file, shipped
 
@@ -41,7 +43,7 @@ class Settings:
     strength: float
     chroma: float | None
     detail: float
-    profile: NoiseProfile | None
+    profile: NoiseProfile | MeasuredCamera | None
     preview: bool
     sheet_only: bool
     for_pictures: tuple[str, ...]
@@ -210,9 +212,31 @@ class Denoising:
 
     def _of_raw(self, source: RawPicture) -> DenoisedMosaic:
         given = self.settings
+        profile, extra = given.profile, {}
+        if isinstance(profile, MeasuredCamera):
+            source, extra = _without_hot(source, profile)
+            profile = profile.profile(source.iso)
         done = self.networks.of_mosaics(
-            source, profile=given.profile, strength=given.strength, preview=given.preview
+            source, profile=profile, strength=given.strength, preview=given.preview
         )
-        if not given.for_pictures:
-            return done
-        return replace(done, record={**done.record, "without_effect": list(given.for_pictures)})
+        if given.for_pictures:
+            extra["without_effect"] = list(given.for_pictures)
+        return replace(done, record={**done.record, **extra}) if extra else done
+
+
+def _without_hot(raw: RawPicture, camera: MeasuredCamera) -> tuple[RawPicture, dict[str, object]]:
+    """Return a RAW picture without the camera's defective photosites, and what a record says.
+
+    Raises:
+        UnsupportedImage: it is from another camera.
+    """
+    theirs, ours = (raw.make, raw.model), (camera.make, camera.model)
+    if all(theirs) and all(ours) and theirs != ours:
+        raise UnsupportedImage(
+            f"is from a {' '.join(theirs)}, and --noise-profile is of a {camera.name}"
+        )
+    where = camera.hot_photosites(raw)
+    if where is None:
+        remark = "its size is not that of the camera's files; defective photosites stay"
+        return raw, {"noise_of": camera.name, "remarks": [remark]}
+    return filled(raw, where), {"noise_of": camera.name, "hot_filled": len(camera.hot)}

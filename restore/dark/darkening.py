@@ -12,6 +12,7 @@ from restore.models.layers import srgb_encoded
 from restore.noise.bayer import random_cameras, unprocess
 from restore.noise.eld import DarkNoise, random_noise
 from restore.noise.iso import dark_noise, median_noise, random_iso_noise
+from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.readout import RANGE_DN, as_file, filter_colours, read_out
 
 __all__ = ["Darkened", "dark_raw", "darkened"]
@@ -69,7 +70,7 @@ class Darkened:
 
 def darkened(
     clean: Tensor,
-    cameras: Sequence[str],
+    cameras: Sequence[str] | MeasuredCamera,
     ratios: tuple[float, float],
     generator: torch.Generator,
     *,
@@ -85,7 +86,8 @@ def darkened(
 
     Args:
         clean: sRGB ``(B, 3, H, W)`` in [0, 1], H and W multiples of ``side`` where it is packed.
-        cameras: keys of ``restore.noise.eld.CAMERAS``, of which each picture gets one.
+        cameras: keys of ``restore.noise.eld.CAMERAS``, of which each picture gets one; or the
+            camera that all are from.
         ratios: lowest and highest amplification; its logarithm is uniform between, or more often
             high than low where it is varied with headroom.
         generator: on the device of ``clean``.
@@ -109,12 +111,13 @@ def darkened(
     has_headroom = varied and highest > 1
     share = uniform(count) ** (_DARKER if has_headroom else 1)
     ratio = (low + (high - low) * share).exp()
-    noise = random_noise(count, cameras, generator)
+    noise = _noise(cameras, count, generator)
     most = torch.full_like(ratio, highest)
     if has_headroom:
         is_normal = uniform(count) < _NORMAL_SHARE
         ratio = torch.where(is_normal, ratios[0], ratio)
-        noise = _chosen(is_normal, random_iso_noise(count, RANGE_DN, generator), noise)
+        if not isinstance(cameras, MeasuredCamera):
+            noise = _chosen(is_normal, random_iso_noise(count, RANGE_DN, generator), noise)
         most = torch.where(uniform(count) < _CLIPPED_SHARE, 1.0, most)
     measured, colours = read_out(
         balanced / gains / ratio[:, None, None, None], noise, generator, side=side
@@ -129,6 +132,14 @@ def darkened(
         side=side,
         packs=packs,
     )
+
+
+def _noise(
+    cameras: Sequence[str] | MeasuredCamera, count: int, generator: torch.Generator
+) -> DarkNoise:
+    if isinstance(cameras, MeasuredCamera):
+        return cameras.dark_noise(count, RANGE_DN, generator)
+    return random_noise(count, cameras, generator)
 
 
 def _chosen(is_first: Tensor, first: DarkNoise, second: DarkNoise) -> DarkNoise:
@@ -152,7 +163,7 @@ def _deepened_and_overexposed(light: Tensor, generator: torch.Generator) -> Tens
 
 def dark_raw(
     clean: Tensor,
-    camera_name: str,
+    taken_by: str | MeasuredCamera,
     ratio: float,
     generator: torch.Generator,
     *,
@@ -163,12 +174,12 @@ def dark_raw(
 
     Args:
         clean: sRGB ``(3, H, W)`` in [0, 1].
-        camera_name: key of ``restore.noise.eld.CAMERAS``.
+        taken_by: key of ``restore.noise.eld.CAMERAS``, or a camera.
         ratio: factor by which the exposure is too dark.
         generator: on the CPU.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
-        iso: speed at which a usual camera took it, with ``median_noise``; None for the noise of
-            ``camera_name`` at a random gain.
+        iso: speed of the camera, or of a usual one with ``median_noise`` where a key is given;
+            None for the noise of ``taken_by`` at a random gain.
 
     Returns:
         The RAW file; the target, linear camera RGB with white balance ``(3, H, W)`` in [0, 1]; and
@@ -177,7 +188,10 @@ def dark_raw(
     camera = random_cameras(1, generator)
     seen = unprocess(clean[None], camera)
     if iso is None:
-        noise = random_noise(1, [camera_name], generator)
+        cameras = [taken_by] if isinstance(taken_by, str) else taken_by
+        noise = _noise(cameras, 1, generator)
+    elif isinstance(taken_by, MeasuredCamera):
+        noise = taken_by.dark_noise_at(iso, RANGE_DN)
     else:
         shot, read = (torch.tensor([level]) for level in median_noise(iso))
         noise = dark_noise(shot, read, RANGE_DN)

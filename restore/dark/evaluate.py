@@ -24,6 +24,7 @@ from restore.image.metrics import MEASURES, SSIM_WINDOW, Failure, clean_picture,
 from restore.image.raw import Look, develop_raw, read_raw
 from restore.image.raw_picture import RawPicture
 from restore.noise.estimate import estimate_sigma_chw
+from restore.noise.measured_camera import MeasuredCamera
 
 __all__ = [
     "CAMERA",
@@ -124,6 +125,7 @@ def evaluate_dark_enhancer(
     exposures: Sequence[Exposure],
     *,
     seed: int = 0,
+    camera: MeasuredCamera | None = None,
 ) -> Iterator[DarkScore | Failure]:
     """Yield scores picture by picture, exposure by exposure, method by method (see ``PROTOCOL``).
 
@@ -132,6 +134,7 @@ def evaluate_dark_enhancer(
         paths: clean, gamma-encoded colour pictures with values in [0, 1].
         exposures: how they are taken.
         seed: the picture at index i gets camera, gain and noise from ``seed + i``.
+        camera: camera whose noise is added, in place of ``CAMERA`` and of usual ones.
     """
     for index, path in enumerate(paths):
         try:
@@ -145,7 +148,7 @@ def evaluate_dark_enhancer(
         for exposure in exposures:
             night = dark_raw(
                 torch.from_numpy(clean.pixels),
-                CAMERA,
+                camera or CAMERA,
                 exposure.ratio,
                 torch.Generator().manual_seed(seed + index),
                 side=exposure.side,

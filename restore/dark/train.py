@@ -20,6 +20,7 @@ from restore.errors import TrainingError, UsageError
 from restore.models.isp_resunet import IspResUNet
 from restore.models.isp_unet import IspUNet
 from restore.noise.drawings import drawings
+from restore.noise.measured_camera import MeasuredCamera
 from restore.training.crops import MOST_BYTES, RandomCrops, centre, load_pictures
 from restore.training.holding_out import hold_out
 from restore.training.loop import Forward
@@ -43,6 +44,7 @@ def train_dark_enhancer(
     clean: Sequence[Path] = (),
     pairs: Path | None = None,
     start_from: str | Path | None = None,
+    camera: MeasuredCamera | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -57,6 +59,7 @@ def train_dark_enhancer(
         pairs: instead, a list of short and long exposures (see ``read_pairs``). During training,
             decoded files are kept in the folder ``NAME.pairs`` beside the output.
         start_from: weights to begin with; see ``started_from``.
+        camera: whose noise is added; None for that of the recipe's cameras. Pairs have their own.
         settings: where and how to run.
         report: called after every step.
         warn: called with one line about everything left out.
@@ -84,12 +87,14 @@ def train_dark_enhancer(
             network = started_from(network, start_from, warn)
         batch = context.crops_per_batch
         if pairs is None:
-            examples = _from_clean(recipe, network, clean, batch, warn)
+            examples = _from_clean(recipe, network, clean, batch, camera or recipe.cameras, warn)
         else:
             examples = _from_pairs(recipe, network, pairs, cache, batch, warn)
         provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
+        if camera is not None:
+            provenance["camera"] = camera.provenance
         return Lesson(
             network=network,
             batches=examples.batches,
@@ -122,6 +127,7 @@ def _from_clean(
     network: IspUNet | IspResUNet,
     folders: Sequence[Path],
     batch: int,
+    cameras: Sequence[str] | MeasuredCamera,
     warn: Callable[[str], None],
 ) -> _TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
@@ -136,7 +142,7 @@ def _from_clean(
     def dark(clean: Tensor, generator: torch.Generator, side: int) -> Darkened:
         return darkened(
             clean,
-            recipe.cameras,
+            cameras,
             recipe.ratio,
             generator,
             side=side,

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from restore.mosaic.planes import Normalised, normalised_planes
 from restore.noise.bayer import random_cameras, unprocess
 from restore.noise.iso import random_iso_levels
+from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.readout import filter_colours
 from restore.noise.sensor import poisson
 
@@ -59,6 +60,7 @@ def captured(
     filter_kind: str,
     profiles: tuple[Tensor, Tensor] | None = None,
     exact: bool = False,
+    sensor: MeasuredCamera | None = None,
 ) -> Mosaics:
     """Return what random cameras capture of clean pictures.
 
@@ -69,6 +71,7 @@ def captured(
         profiles: a and b of each picture; None for random ones.
         exact: the exposure is that of the picture, black and white are known exactly, and so is the
             noise.
+        sensor: camera whose noise all pictures have, at random ISO speeds; None for random ones.
     """
     count = len(clean)
     camera = random_cameras(count, generator)
@@ -82,7 +85,12 @@ def captured(
         light = light * 2 ** uniform(_DARKEST, _BRIGHTEST, 1, 1, 1)
     masks = sensor_masks(filter_kind, *clean.shape[2:]).to(clean)
     seen = ((light * masks).sum(1) / masks.sum(0)).clamp(0, 1)
-    a, b = (each[:, None, None] for each in profiles or random_iso_levels(count, generator))
+    if sensor is not None and profiles is None:
+        *drawn, own_rows = (each[:, None, None] for each in sensor.levels(count, generator))
+    else:
+        drawn = [each[:, None, None] for each in profiles or random_iso_levels(count, generator)]
+        own_rows = None
+    a, b = drawn
     step = torch.tensor(_STEPS, device=clean.device)[
         torch.randint(len(_STEPS), (count, 1, 1), generator=generator, device=clean.device)
     ]
@@ -90,9 +98,12 @@ def captured(
     noisy = poisson(seen / a, generator) * a + electronics * b.sqrt()
     target, black, white = seen, torch.zeros_like(a), torch.ones_like(a)
     if not exact:
-        row_sigma = b.sqrt() * uniform(0, _MOST_ROW, 1, 1) * (uniform(0, 1, 1, 1) < _ROW_SHARE)
+        some = uniform(0, _MOST_ROW, 1, 1) * (uniform(0, 1, 1, 1) < _ROW_SHARE)
+        row_sigma = b.sqrt() * some if own_rows is None else own_rows
         rows = torch.randn((*seen.shape[:2], 1), generator=generator, device=clean.device)
         noisy = noisy + row_sigma * rows
+        if own_rows is not None:  # a denoiser is told of rows as read noise
+            b = b + own_rows**2
         black = uniform(-_BLACK_ERROR, _BLACK_ERROR, 1, 1)
         white = uniform(_LOWEST_WHITE, _HIGHEST_WHITE, 1, 1)
     noisy = (noisy.clamp_max(1) * step).round() / step * white + black

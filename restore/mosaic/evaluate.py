@@ -21,6 +21,7 @@ from restore.image.raw_picture import RawPicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.noise.bayer import random_cameras, unprocess
 from restore.noise.eld import noise_at
+from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.poisson_gaussian import NoiseProfile
 from restore.noise.readout import BLACK_DN, RANGE_DN, as_file, mosaicked, read_out
 
@@ -82,6 +83,7 @@ def evaluate_mosaic_denoiser(
     seed: int = 0,
     side: int = 2,
     known: bool = True,
+    camera: MeasuredCamera | None = None,
 ) -> Iterator[MosaicScore | Failure]:
     """Yield scores picture by picture, speed by speed, method by method (see ``PROTOCOL``).
 
@@ -93,6 +95,7 @@ def evaluate_mosaic_denoiser(
         seed: the picture at index i gets camera and noise from ``seed + i``.
         side: period of the colour filter, 2 (Bayer) or 6 (X-Trans).
         known: whether the denoiser is given the camera's noise profile; else it estimates it.
+        camera: camera whose noise is added in place of that of ``CAMERA``.
     """
     for index, path in enumerate(paths):
         try:
@@ -105,8 +108,9 @@ def evaluate_mosaic_denoiser(
             continue
         for iso in speeds:
             generator = torch.Generator().manual_seed(seed + index)
-            files = _captured(torch.from_numpy(clean.pixels), iso, generator, side)
-            denoise = partial(denoiser, profile=_profile_at(iso) if known else None)
+            files = _captured(torch.from_numpy(clean.pixels), iso, generator, side, camera)
+            told = _profile_at(iso) if camera is None else camera.profile(iso)
+            denoise = partial(denoiser, profile=told if known else None)
             for method, psnr_mosaic, result, reference, seconds, record in _results(
                 denoise, finish, *files
             ):
@@ -152,12 +156,17 @@ def _results(
 
 
 def _captured(
-    clean: torch.Tensor, iso: float, generator: torch.Generator, side: int
+    clean: torch.Tensor,
+    iso: float,
+    generator: torch.Generator,
+    side: int,
+    sensor: MeasuredCamera | None,
 ) -> tuple[RawPicture, Pixels]:
     """Return a noisy RAW file, and the light on its samples ``[H, W]``, white at 1."""
     camera = random_cameras(1, generator)
     seen = unprocess(clean[None], camera)
-    measured, colours = read_out(seen, noise_at(CAMERA, iso), generator, side=side)
+    noise = noise_at(CAMERA, iso) if sensor is None else sensor.dark_noise_at(iso, RANGE_DN)
+    measured, colours = read_out(seen, noise, generator, side=side)
     light: Pixels = mosaicked(seen, colours)[0].numpy()
     return replace(as_file(measured[0], camera, side=side), iso=iso), light
 

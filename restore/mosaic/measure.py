@@ -72,4 +72,8 @@ def training_noise(weights: Weights) -> str:
     """Return the noise that weights were trained for."""
     if weights.network is not MosaicResUNet:
         return "of the sensor that it was published for"
+    camera = weights.provenance.get("camera")
+    if isinstance(camera, dict):
+        name = " ".join(str(camera.get(part, "")) for part in ("make", "model")).strip()
+        return f"of {name or 'one camera'}, as it was measured"
     return "of sensors, Poisson-Gaussian, ISO 100 to 25600"

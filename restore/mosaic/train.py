@@ -19,6 +19,7 @@ from restore.mosaic.planes import UNIT
 from restore.mosaic.recipe import MosaicRecipe
 from restore.mosaic.task import TASK
 from restore.noise.iso import usual_read
+from restore.noise.measured_camera import MeasuredCamera
 from restore.training.crops import MOST_BYTES, RandomCrops, centre, load_pictures
 from restore.training.holding_out import hold_out
 from restore.training.loop import Forward
@@ -46,6 +47,7 @@ def train_mosaic_denoiser(
     *,
     clean: Sequence[Path],
     start_from: str | Path | None = None,
+    camera: MeasuredCamera | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -59,6 +61,7 @@ def train_mosaic_denoiser(
         clean: folders (trees) of clean pictures.
         start_from: weights to begin with, of a MosaicResUNet or of a ResUNet for finished pictures,
             whose levels are taken.
+        camera: whose noise is added; None for that of cameras of all kinds.
         settings: where and how to run.
         report: called after every step.
         warn: called with one line about everything left out.
@@ -87,16 +90,19 @@ def train_mosaic_denoiser(
         }
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
+        if camera is not None:
+            provenance["camera"] = camera.provenance
         return Lesson(
             network=network,
             batches=_Batches(
-                RandomCrops(training, patch=recipe.patch, batch=context.crops_per_batch)
+                RandomCrops(training, patch=recipe.patch, batch=context.crops_per_batch), camera
             ),
             objective=_objective,
             judge=MosaicValidation(
                 [centre(picture, 2 * network.multiple) for picture in kept],
                 context.device,
                 recipe.seed,
+                _validation_levels(camera),
             ),
             provenance=provenance,
             pictures=list(pictures),
@@ -122,8 +128,8 @@ def _donor(name_or_path: str | Path) -> Weights:
 class _Batches:
     """Draws batches; half of them of pictures at half size, which are sharper and less noisy."""
 
-    def __init__(self, crops: RandomCrops) -> None:
-        self.crops = crops
+    def __init__(self, crops: RandomCrops, camera: MeasuredCamera | None) -> None:
+        self.crops, self.camera = crops, camera
 
     def __call__(self, rng: Randomness) -> Mosaics:
         """Draw one batch, of one kind of sensor."""
@@ -132,7 +138,17 @@ class _Batches:
         clean = self.crops(rng, side=2 * self.crops.patch if is_halved else None)
         if is_halved:
             clean = F.avg_pool2d(clean, 2)
-        return captured(clean, rng.local, filter_kind=FILTERS[int(kind * len(FILTERS))])
+        chosen = FILTERS[int(kind * len(FILTERS))]
+        return captured(clean, rng.local, filter_kind=chosen, sensor=self.camera)
+
+
+def _validation_levels(camera: MeasuredCamera | None) -> list[tuple[float, float]]:
+    """Return a and b of the held-out pictures: three ISO speeds of the camera, or of usual ones."""
+    if camera is None:
+        return [(a, usual_read(a)) for a in _VALIDATION_A]
+    low, high = camera.isos
+    profiles = [camera.profile(iso) for iso in (low, (low * high) ** 0.5, high)]
+    return [(sum(each.a) / 3, sum(each.b) / 3) for each in profiles]
 
 
 def _objective(forward: Forward, batch: Mosaics) -> Tensor:
@@ -152,19 +168,26 @@ class MosaicValidation:
         pictures: uint8 ``(3, H, W)`` each.
         device: device of the network.
         seed: seed of cameras and noise.
+        levels: a and b of the three levels.
     """
 
-    def __init__(self, pictures: Sequence[Tensor], device: torch.device, seed: int) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Tensor],
+        device: torch.device,
+        seed: int,
+        levels: Sequence[tuple[float, float]],
+    ) -> None:
         self.device = device
         generator = torch.Generator().manual_seed(seed)
         self.held_out = []
-        for index, (a, picture) in enumerate(product(_VALIDATION_A, pictures)):
+        for index, ((a, b), picture) in enumerate(product(levels, pictures)):
             self.held_out.append(
                 captured(
                     picture[None].float() / 255,
                     generator,
                     filter_kind=FILTERS[index % len(FILTERS)],
-                    profiles=(torch.tensor([a]), torch.tensor([usual_read(a)])),
+                    profiles=(torch.tensor([a]), torch.tensor([b])),
                     exact=True,
                 )
             )

@@ -106,6 +106,8 @@ def measure_camera(paths: Sequence[Path], warn: Callable[[str], None]) -> Measur
     if 0 in groups and len(groups) > 1:
         unknown = sum(map(len, groups.pop(0).values()))
         warn(f"{unknown} files state no ISO speed; left out")
+    if 0 in groups:
+        warn("the files state no ISO speed; it is noted as 100")
     points: list[Point] = []
     speeds = []
     for iso, own in sorted(groups.items()):
@@ -135,9 +137,6 @@ def _read(paths: Sequence[Path], warn: Callable[[str], None]) -> dict[Path, RawP
             frame = read_raw(path)
         except InputError as error:
             warn(f"{error}; left out")
-            continue
-        if frame.is_xtrans:
-            warn(f"{path}: X-Trans sensors are not measured; left out")
             continue
         for other_path, other in frames.items():
             is_same = frame.mosaic.shape == other.mosaic.shape and np.array_equal(

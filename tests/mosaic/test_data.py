@@ -1,8 +1,10 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from restore.mosaic.data import Mosaics, captured, in_blocks, sensor_masks
 from restore.mosaic.planes import UNIT
+from restore.noise.measured_camera import IsoNoise, MeasuredCamera
 
 KINDS = ("bayer", "xtrans", "mono")
 
@@ -54,3 +56,23 @@ def test_masks_say_which_sample_sees_which_colour() -> None:
     ))  # fmt: skip
     assert sensor_masks("xtrans", 6, 6).sum(dim=(1, 2)).tolist() == [8, 20, 8]
     assert sensor_masks("mono", 2, 2).min() == 1
+
+
+def test_the_noise_is_that_of_the_camera_that_is_given() -> None:
+    a, b, row = 1e-4, 4e-6, 2e-3
+    camera = MeasuredCamera(
+        height=1,
+        width=1,
+        black_level=(0.0,) * 4,
+        white_level=1.0,
+        speeds=(IsoNoise(iso=400.0, a=(a,) * 3, b=(b,) * 3, row=row),),
+    )
+    clean = torch.full((4, 3, 128, 128), 0.5)
+    generator = torch.Generator().manual_seed(0)
+    mosaics = captured(clean, generator, filter_kind="mono", sensor=camera)
+    noise = mosaics.samples - mosaics.target
+    light = float(mosaics.target.mean())
+    # Rows are in it; the black level is off by up to 0.002, the white one by up to a tenth.
+    rows = F.pixel_shuffle(noise, 2)[:, 0].mean(dim=2).std(dim=1).mean()
+    assert float(rows) == pytest.approx(row, rel=0.15)
+    assert float(noise.var(dim=(1, 2, 3)).mean()) == pytest.approx(a * light + b + row**2, rel=0.3)

@@ -60,6 +60,14 @@ def dark_enhance(
             show_default=False,
         ),
     ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="The noise of this camera, as `imrestore noise-profile` measured it.",
+            show_default=False,
+        ),
+    ] = None,
     sensor: Annotated[
         str | None,
         typer.Option(
@@ -106,6 +114,7 @@ def dark_enhance(
         iso=iso is not None and why,
         sensor=sensor is not None and why,
         seed=seed is not None and why,
+        camera=camera is not None and why,
     )
     ratios, speeds = _ratios(ratio, iso), _speeds(iso)
     enhancer = DarkEnhancer(
@@ -113,7 +122,7 @@ def dark_enhance(
     )
     if folder is not None:
         exposures = _exposures(ratios, speeds, _periods(sensor, enhancer))
-        scores = _on_clean(enhancer, folder, exposures, seed or 0, options)
+        scores = _on_clean(enhancer, folder, exposures, seed or 0, options, camera)
     elif pairs is not None:
         scores = _on_pairs(enhancer, pairs, options)
     report_scores(scores, options)
@@ -125,6 +134,7 @@ def _on_clean(
     exposures: "list[Exposure]",
     seed: int,
     options: ScoreOptions,
+    camera: Path | None,
 ) -> Scores:
     from restore.dark.evaluate import (
         NON_LOCAL_MEANS,
@@ -132,16 +142,22 @@ def _on_clean(
         evaluate_dark_enhancer,
         methods,
     )
+    from restore.noise.measured_camera import read_camera
 
+    taken_by = None if camera is None else read_camera(camera)
     paths = options.pictures_in(folder)
-    scores = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed)
+    scores = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed, camera=taken_by)
     has_all = NON_LOCAL_MEANS in methods()
     return Scores(
         scored=scored_pictures(scores, _dark_figures),
         pictures=paths,
         headings=methods(),
         rows=[exposure.name for exposure in exposures],
-        conditions={"seed": seed, "protocol": PROTOCOL},
+        conditions={
+            "seed": seed,
+            **({"camera": taken_by.name} if taken_by else {}),
+            "protocol": PROTOCOL,
+        },
         remark="" if has_all else "no non-local means to compare with: OpenCV is not installed",
     )
 

@@ -59,6 +59,14 @@ def denoise(
             show_default=_SPEEDS,
         ),
     ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="With --raw: the noise of this camera, as `imrestore noise-profile` measured it.",
+            show_default=False,
+        ),
+    ] = None,
     xtrans: Annotated[
         bool, typer.Option("--xtrans", help="RAW files of X-Trans sensors instead of Bayer ones.")
     ] = False,
@@ -154,6 +162,7 @@ def denoise(
         save=save is not None and reference is not None and "the outputs are there already",
         metrics=metrics is not None and reference is not None and "a network has to run for them",
         xtrans=xtrans and not raw and "--raw alone has sensors",
+        camera=camera is not None and not raw and "--raw alone has cameras",
     )
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
     if raw:
@@ -167,6 +176,7 @@ def denoise(
             options,
             side=6 if xtrans else 2,
             known=not estimate_sigma,
+            camera=camera,
         )
         report_scores(scores, options)
     _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
@@ -280,12 +290,15 @@ def _of_mosaics(
     *,
     side: int,
     known: bool,
+    camera: Path | None,
 ) -> Scores:
     from restore.denoise.runner import Denoiser
     from restore.image.picture import Picture
     from restore.mosaic.evaluate import METHODS, PROTOCOL, evaluate_mosaic_denoiser
     from restore.mosaic.runner import MosaicDenoiser
+    from restore.noise.measured_camera import read_camera
 
+    taken_by = None if camera is None else read_camera(camera)
     paths = options.pictures_in(folder)
     denoiser = MosaicDenoiser(
         network.model, device=network.device, precision=network.precision, tile=network.tile
@@ -299,6 +312,7 @@ def _of_mosaics(
         seed=seed,
         side=side,
         known=known,
+        camera=taken_by,
     )
     return Scores(
         scored=scored_pictures(results, _mosaic_figures),
@@ -309,6 +323,7 @@ def _of_mosaics(
             "seed": seed,
             "sensor": "X-Trans" if side == 6 else "Bayer",
             "profile_known": known,
+            **({"camera": taken_by.name} if taken_by else {}),
             "protocol": PROTOCOL,
         },
     )

@@ -35,6 +35,15 @@ def dark_enhance(
             show_default=False,
         ),
     ] = None,
+    camera: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="The noise of this camera, as `imrestore noise-profile` measured it, in place of "
+            "that of four.",
+            show_default=False,
+        ),
+    ] = None,
     model: Annotated[
         str,
         typer.Option(
@@ -104,9 +113,13 @@ def dark_enhance(
     """  # noqa: D301, E501 (the escape is Typer's mark for lines to be kept)
     from restore.dark.recipe import DarkRecipe
     from restore.dark.train import train_dark_enhancer
+    from restore.noise.measured_camera import read_camera
 
     if not training.resume:  # the checkpoint has options that passed this check
-        without_effect(ratio=ratio is not None and pairs and "pairs have their own")
+        without_effect(
+            ratio=ratio is not None and pairs and "pairs have their own",
+            camera=camera is not None and pairs and "pairs have their own noise",
+        )
     recipe = DarkRecipe(
         model=model,
         xtrans=xtrans,
@@ -124,6 +137,7 @@ def dark_enhance(
             clean=folders or [],
             pairs=pairs,
             start_from=start_from,
+            camera=None if camera is None else read_camera(camera),
             settings=training.settings(),
             report=supervision.report,
             warn=supervision.tell,

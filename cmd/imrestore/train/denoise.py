@@ -36,6 +36,15 @@ def denoise(
             "cameras of every filter, from ISO 100 to 25600.",
         ),
     ] = False,
+    camera: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="With --raw: the noise of this camera, as `imrestore noise-profile` measured it, "
+            "in place of random ones.",
+            show_default=False,
+        ),
+    ] = None,
     pairs: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
@@ -185,6 +194,7 @@ def denoise(
       imrestore train denoise --pairs SIDD/ SIDD/ --pair-names 'NOISY{}' 'GT{}' -o phone.safetensors --time 8h
       imrestore train denoise photos/ -o mine.safetensors --from converted.safetensors --time 1h
       imrestore train denoise --raw photos/ -o raw.safetensors --from resunet-color --time 8h
+      imrestore train denoise --raw photos/ -o mine.safetensors --from raw --camera camera.json --time 20m
     """  # noqa: D301, E501 (the escape is Typer's mark for lines to be kept)
     from restore.denoise.pairs import PairNames
     from restore.denoise.recipe import DenoiseRecipe
@@ -209,8 +219,10 @@ def denoise(
     if raw:
         given |= {"--noisy": bool(noisy), "--method": method is not None}
         given |= {"--gray or --color": gray is not None, "--blind": blind}
-        _train_raw(folders or [], training, given, width, patch, start_from)
+        _train_raw(folders or [], training, given, width, patch, start_from, camera)
         return
+    if camera is not None:
+        raise UsageError("--camera is for --raw; --noise camera takes random cameras")
     if noisy:
         given |= {"DIR, folders of clean pictures,": bool(folders)}
         _train_noisy(
@@ -331,10 +343,12 @@ def _train_raw(
     width: str | None,
     patch: int | None,
     start_from: str | None,
+    camera: Path | None,
 ) -> None:
     from restore.errors import UsageError
     from restore.mosaic.recipe import MosaicRecipe
     from restore.mosaic.train import train_mosaic_denoiser
+    from restore.noise.measured_camera import read_camera
 
     for option in (option for option, is_given in given.items() if is_given):
         raise UsageError(f"{option} is not for --raw, whose noise, network and loss are fixed")
@@ -351,6 +365,7 @@ def _train_raw(
             training.output,
             clean=folders,
             start_from=start_from,
+            camera=None if camera is None else read_camera(camera),
             settings=training.settings(),
             report=supervision.report,
             warn=supervision.tell,
