@@ -49,6 +49,7 @@ def trained(
     folders: tuple[Path, Path],
     seconds: float,
     start_from: str | None,
+    widths: tuple[int, ...],
     report: Callable[[Progress], None],
 ) -> None:
     """Train on the clean folder or, by the method that the trial names, on the noisy one."""
@@ -61,6 +62,7 @@ def trained(
     if trial == "clean":
         recipe = DenoiseRecipe(
             blind=start_from is None,
+            widths=widths,
             sigma=(SIGMA, SIGMA),
             batch=8,
             ema=0.99,
@@ -71,7 +73,9 @@ def trained(
             recipe, output, clean=clean, start_from=start_from, settings=settings, report=report
         )
         return
-    noisy_recipe = NoisyRecipe(method=trial, batch=8, ema=0.99, learning_rate=rate, seconds=seconds)
+    noisy_recipe = NoisyRecipe(
+        method=trial, widths=widths, batch=8, ema=0.99, learning_rate=rate, seconds=seconds
+    )
     if trial == "blind-spot":
         noisy_recipe = replace(noisy_recipe, patch=64)
     train_on_noisy(
@@ -99,6 +103,7 @@ def main() -> None:
     parser.add_argument("trials", nargs="*", default=TRIALS, help=", ".join(TRIALS))
     parser.add_argument("--seconds", type=float, default=120, help="processor time of each")
     parser.add_argument("--from", dest="start", help="weights to begin with")
+    parser.add_argument("--width", default="", help="feature channels, as of `imrestore train`")
     parser.add_argument("--most", type=int, default=200, help="training pictures")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -116,7 +121,11 @@ def main() -> None:
         for trial in options.trials:
             seen: list[Progress] = []
             output = Path(temporary, f"{trial}.safetensors")
-            trained(trial, output, (clean, noisy), options.seconds, options.start, seen.append)
+            widths = tuple(map(int, filter(None, options.width.split(","))))
+            trained(
+                *(trial, output, (clean, noisy), options.seconds, options.start, widths),
+                seen.append,
+            )
             before, after = mean_psnr(output, test)
             print(f"| {trial} | {seen[-1].step} | {after:.2f} |", flush=True)
     print(f"\nnoisy: {before:.2f} dB")

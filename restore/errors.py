@@ -4,7 +4,8 @@ RestoreError
 ├── UsageError            an option or a combination of options makes no sense
 ├── InputError            one input cannot be used; the others can
 │   ├── UnsupportedImage  not an image, or a format that is deliberately unsupported
-│   │   └── CameraRaw     a camera RAW file, where a finished picture is expected
+│   │   ├── CameraRaw     a camera RAW file, where a finished picture is expected
+│   │   └── SeveralPages  a file of several pictures, where one is expected
 │   ├── CorruptImage      an image whose data are damaged or cut short
 │   └── ImageTooLarge     more pixels than the limit allows
 ├── OutputError           a result cannot be written
@@ -26,6 +27,7 @@ __all__ = [
     "OutputError",
     "OutputExists",
     "RestoreError",
+    "SeveralPages",
     "TrainingError",
     "TrainingStopped",
     "UnsupportedImage",
@@ -83,6 +85,10 @@ class UnsupportedImage(InputError):
 
 class CameraRaw(UnsupportedImage):
     """A camera RAW file, where a finished picture is expected."""
+
+
+class SeveralPages(UnsupportedImage):
+    """A file of several pictures, where one is expected."""
 
 
 class CorruptImage(InputError):

@@ -10,6 +10,7 @@ from imrestore.batch import Work
 from imrestore.options import NetworkOptions
 from restore.batch.plan import BatchPlan
 from restore.denoise.runner import Denoiser
+from restore.denoise.stack import denoise_stack
 from restore.denoise.task import TASK as PICTURE_TASK
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.codec import WriteOptions
@@ -18,6 +19,7 @@ from restore.image.photosites import filled
 from restore.image.picture import Picture
 from restore.image.raw import is_raw
 from restore.image.raw_picture import RawPicture
+from restore.image.stack import Stack
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.mosaic.task import TASK as RAW_TASK
@@ -192,8 +194,12 @@ class Denoising:
     networks: Networks
     settings: Settings
 
-    def __call__(self, source: Picture | OutOfCorePicture | RawPicture) -> Any:
-        """Return a ``Denoised``, an ``OutOfCoreResult``, a ``DenoisedMosaic`` or a sheet of one."""
+    def __call__(self, source: Picture | OutOfCorePicture | RawPicture | Stack) -> Any:
+        """Return what became of it: a ``Denoised``, or one of its like, or a sheet of one."""
+        if isinstance(source, Stack):
+            if self.settings.preview:
+                raise UnsupportedImage("has several planes; --preview shows single pictures")
+            return denoise_stack(self._of, source)
         result = self._of_raw(source) if isinstance(source, RawPicture) else self._of(source)
         is_whole = not isinstance(source, OutOfCorePicture)
         return _Sheet(result) if self.settings.sheet_only and is_whole else result

@@ -20,11 +20,12 @@ from restore.image.codecs import (
     ImageFormat,
 )
 from restore.image.compare import shown_white, viewable
-from restore.image.decode import decode
+from restore.image.decode import decode, decode_all
 from restore.image.linear_dng import is_linear_dng, read_linear_dng
 from restore.image.picture import Picture
 from restore.image.raw import RAW_SUFFIXES, is_raw, read_raw
 from restore.image.raw_picture import RawPicture
+from restore.image.stack import Stack
 from restore.scratch import scratch_folder
 
 __all__ = [
@@ -229,11 +230,11 @@ RAW_FILES_TO_MOSAICS = replace(
 """Camera RAW files that stay RAW files."""
 
 
-def _read_either(source: Path | bytes) -> Picture | RawPicture:
+def _read_either(source: Path | bytes) -> Picture | RawPicture | Stack:
     if isinstance(source, Path):
-        return _from_file(source, _read_sensor) if is_raw(source) else decode(source)
+        return _from_file(source, _read_sensor) if is_raw(source) else decode_all(source)
     try:
-        return decode(source)
+        return decode_all(source)
     except CameraRaw:
         return _from_file(source, _read_sensor)
 
@@ -243,7 +244,9 @@ def _read_sensor(path: Path, *, name: str | None = None) -> Picture | RawPicture
     return read_linear_dng(path, name=name) if is_linear_dng(path) else read_raw(path, name=name)
 
 
-def _either_before(source: Picture | RawPicture, result: Any) -> NDArray[np.uint8]:
+def _either_before(source: Picture | RawPicture | Stack, result: Any) -> NDArray[np.uint8]:
+    if isinstance(source, Stack):
+        return viewable(source.shown)
     kind = RAW_FILES_TO_MOSAICS if isinstance(source, RawPicture) else PICTURES
     return kind.before(source, result)
 

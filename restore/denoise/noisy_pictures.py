@@ -1,6 +1,6 @@
 """Noisy pictures to learn from: read, brought to one range, and grouped by scene."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -15,10 +15,11 @@ from restore.denoise.noisy_recipe import AUTO
 from restore.denoise.sample_range import SampleRange, kind_of
 from restore.errors import InputError, TrainingError
 from restore.image.colour import REC601_LUMA
-from restore.image.decode import decode
+from restore.image.decode import decode_all
 from restore.image.fill import filled
 from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture
+from restore.image.stack import Stack
 from restore.noise.correlation import NoiseCorrelation, measure_correlation
 from restore.training.crops import MOST_BYTES
 
@@ -90,7 +91,7 @@ def open_noisy_pictures(
     correlation = measure_correlation(map(as_floats, shown))
     if not correlation.blocks and method == AUTO:
         warn("the pictures are too small or too clipped to measure how their noise is correlated")
-    bursts = _bursts(frames)
+    bursts = _bursts(frames, stacks=method == "bursts")
     if method == AUTO:
         method = "bursts" if bursts else "neighbours" if correlation.is_white else "blind-spot"
     scenes = bursts if method == "bursts" else [[frame] for frame in frames.values()]
@@ -124,16 +125,13 @@ def as_floats(frame: Tensor) -> NDArray[np.float32]:
 
 
 def _read(folders: Sequence[Path], patch: int, warn: Callable[[str], None]) -> dict[Path, Picture]:
-    """Return pictures of the kind of the first one, up to the limit on memory."""
-    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    """Return pictures of the kind of the first one, up to the limit on memory.
+
+    Planes of a stack have their number behind its path.
+    """
     read: dict[Path, Picture] = {}
     used, kind = 0, ""
-    for path in paths:
-        try:
-            picture = _gray_if_gray(decode(path))
-        except InputError as error:
-            warn(f"{error}; left out")
-            continue
+    for path, picture in _planes(folders, warn):
         if min(picture.height, picture.width) < patch:
             warn(f"{path}: smaller than the {patch}-pixel crops; left out")
             continue
@@ -146,12 +144,26 @@ def _read(folders: Sequence[Path], patch: int, warn: Callable[[str], None]) -> d
             continue
         used += picture.pixels.nbytes
         if read and used > MOST_BYTES:
-            warn(f"{len(paths) - len(read)} pictures left out: {MOST_BYTES >> 20} MiB are full")
+            warn(f"{path} and all that follow are left out: {MOST_BYTES >> 20} MiB are full")
             break
         read[path] = picture
     if not read:
         raise TrainingError("no usable picture to train on")
     return read
+
+
+def _planes(folders: Sequence[Path], warn: Callable[[str], None]) -> Iterator[tuple[Path, Picture]]:
+    for path in (path for folder in folders for path in pictures_in(folder, recursive=True)):
+        try:
+            found = decode_all(path)
+        except InputError as error:
+            warn(f"{error}; left out")
+            continue
+        if isinstance(found, Stack):
+            for index, plane in enumerate(found.planes):
+                yield path / str(index), _gray_if_gray(plane)
+        else:
+            yield path, _gray_if_gray(found)
 
 
 def _gray_if_gray(picture: Picture) -> Picture:
@@ -181,12 +193,18 @@ def _normalised(picture: Picture, samples: SampleRange) -> Tensor:
     return torch.from_numpy(pixels)
 
 
-def _bursts(frames: dict[Path, Tensor]) -> list[list[Tensor]]:
-    """Return the frames of each folder that shows one scene; none if a folder shows several."""
+def _bursts(frames: dict[Path, Tensor], *, stacks: bool) -> list[list[Tensor]]:
+    """Return the frames of each folder that shows one scene; none if a folder shows several.
+
+    Args:
+        frames: all frames by their paths.
+        stacks: whether planes of a stack may be frames, as of a time series; those of others lie
+            at different depths and only look alike.
+    """
     bursts = []
-    for _, paths in groupby(sorted(frames), key=lambda path: path.parent):
+    for folder, paths in groupby(sorted(frames), key=lambda path: path.parent):
         own = [frames[path] for path in paths]
-        if len(own) == 1:
+        if len(own) == 1 or (folder.is_file() and not stacks):
             continue
         if not all(_is_same_scene(own[0], other) for other in own[1:]):
             return []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from restore.image.picture import Picture
+    from restore.image.stack import Stack
 
 __all__ = ["AS_IT_CAME", "Alpha", "CheckSize", "Codec", "SampleEncoding", "Samples", "WriteOptions"]
 
@@ -98,6 +99,8 @@ class Codec:
             format.
         reader: Import path of the ``Reader``, ``module:function``; "" if the format is not read.
         writer: Import path of the ``Writer``; "" if pictures are not written in this format.
+        stack_reader, stack_writer: Import paths of what reads and writes files of many planes; ""
+            if they are not read.
         bit_depths: Supported bits per sample when writing; 32 is floating point.
         samples: Kind of numbers that it stores.
         alpha: Kind of alpha that it stores.
@@ -119,6 +122,8 @@ class Codec:
     recognise: Callable[[bytes], bool]
     reader: str = ""
     writer: str = ""
+    stack_reader: str = ""
+    stack_writer: str = ""
     bit_depths: tuple[int, ...] = ()
     samples: Samples = Samples.INTEGER
     alpha: Alpha = Alpha.STRAIGHT
@@ -143,3 +148,13 @@ class Codec:
         """Encode a picture with ``writer``."""
         writer: Writer = resolve_name(self.writer)
         return writer(picture, encoding)
+
+    def read_stack(self, file: BinaryIO, check_size: CheckSize) -> "Stack":
+        """Decode a file of many planes from its start with ``stack_reader``."""
+        reader: Callable[[BinaryIO, CheckSize], Stack] = resolve_name(self.stack_reader)
+        return reader(file, check_size)
+
+    def write_stack(self, stack: "Stack", *, strip: bool) -> bytes:
+        """Encode a stack with ``stack_writer``; ``strip`` leaves metadata out."""
+        writer: Callable[[Stack, bool], bytes] = resolve_name(self.stack_writer)
+        return writer(stack, strip)

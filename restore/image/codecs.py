@@ -52,6 +52,7 @@ class ImageFormat(StrEnum):
     PPM = "ppm"
     EXR = "exr"
     HDR = "hdr"
+    FITS = "fits"
     DNG = "dng"
     DNG_LINEAR = "dng-linear"
 
@@ -103,6 +104,8 @@ CODECS: Mapping[ImageFormat, Codec] = {
         recognise=_begins_with(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
         reader="restore.image.tiff:read_tiff",
         writer="restore.image.tiff_writer:write_tiff",
+        stack_reader="restore.image.tiff_stack:read_tiff_stack",
+        stack_writer="restore.image.tiff_stack:write_tiff_stack",
         bit_depths=(8, 16, 32),
         samples=Samples.EITHER,
         alpha=Alpha.EITHER,
@@ -221,6 +224,22 @@ CODECS: Mapping[ImageFormat, Codec] = {
         alpha=Alpha.NONE,
         holds_metadata=False,
         holds_profile=False,
+        holds_light=True,
+    ),
+    ImageFormat.FITS: Codec(
+        name="FITS",
+        suffixes=(".fits", ".fit", ".fts"),
+        recognise=_begins_with(b"SIMPLE  ="),
+        reader="restore.image.fits:read_fits",
+        writer="restore.image.fits:write_fits",
+        stack_reader="restore.image.fits:read_fits_stack",
+        stack_writer="restore.image.fits:write_fits_stack",
+        bit_depths=(8, 16, 32),
+        samples=Samples.EITHER,
+        alpha=Alpha.NONE,
+        holds_metadata=False,
+        holds_profile=False,
+        holds_orientation=True,
         holds_light=True,
     ),
     # Read as RAW, and written from sensor data: never a Picture.

@@ -6,15 +6,23 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from restore.errors import CameraRaw, CorruptImage, ImageTooLarge, InputError, UnsupportedImage
+from restore.errors import (
+    CameraRaw,
+    CorruptImage,
+    ImageTooLarge,
+    InputError,
+    SeveralPages,
+    UnsupportedImage,
+)
 from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, HEAD_BYTES, RAW_ADVICE, has_raw_head, sniff
 from restore.image.damage import checked_damage
 from restore.image.icc import check_profile
 from restore.image.limits import decoding
 from restore.image.picture import Picture
+from restore.image.stack import Stack
 
-__all__ = ["decode", "named_errors"]
+__all__ = ["decode", "decode_all", "named_errors"]
 
 _UNSUPPORTED_MAGIC = (
     (b"GIF8", "is a GIF"),
@@ -60,6 +68,34 @@ def decode(
         picture = _read(file, head, check_size)
         checked_damage(name, picture.damaged, keep=keep_damaged)
     return picture
+
+
+def decode_all(source: Path | str | bytes) -> Picture | Stack:
+    """Read one picture, or the stack in a file of several.
+
+    Args:
+        source: As for ``decode``.
+
+    Raises:
+        InputError: As ``decode``.
+    """
+    try:
+        return decode(source)
+    except SeveralPages:
+        pass
+    name = "standard input" if isinstance(source, bytes) else str(source)
+    with named_errors(name), _opened(source) as file, decoding(None) as check_size:
+        image_format = sniff(file.read(HEAD_BYTES))
+        assert image_format is not None  # decode has seen to it
+        file.seek(0)
+        stack = CODECS[image_format].read_stack(file, check_size)
+        damaged = "; ".join(
+            f"plane {index}: {plane.damaged}"
+            for index, plane in enumerate(stack.planes)
+            if plane.damaged
+        )
+        checked_damage(name, damaged, keep=None)
+    return stack
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import io
 import logging
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, BinaryIO
 
@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from restore.errors import CameraRaw, CorruptImage, UnsupportedImage
+from restore.errors import CameraRaw, CorruptImage, SeveralPages, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import RAW_ADVICE, ImageFormat
 from restore.image.icc import is_encoded, other_primaries
@@ -32,6 +32,8 @@ __all__ = [
     "check_directory",
     "check_segments",
     "checked_page",
+    "checked_pages",
+    "decoded_page",
     "described",
     "peak_of",
     "read_tiff",
@@ -155,14 +157,15 @@ def read_tiff(file: BinaryIO, check_size: CheckSize) -> Picture:
     """Read a TIFF or BigTIFF of one picture; thumbnails and masks beside it are left out.
 
     Raises:
-        UnsupportedImage: camera RAW, several pages, CMYK, Lab, signed or wide integers.
+        SeveralPages: several pages.
+        UnsupportedImage: camera RAW, CMYK, Lab, signed or wide integers.
         CorruptImage: sizes that contradict each other, or data that lie outside the file.
         Exception: whatever tifffile raises on damaged data.
     """
     with tifffile.TiffFile(file) as tiff:
         page = checked_page(tiff, check_size)
         like = described(page, file)
-        samples, damaged = _decoded(page)
+        samples, damaged = decoded_page(page)
         pixels, alpha = planes(samples, peak_of(page))
     return replace(like, pixels=pixels, alpha=alpha, damaged=damaged)
 
@@ -175,15 +178,27 @@ def checked_page(tiff: tifffile.TiffFile, check_size: CheckSize) -> Any:
         CorruptImage: as ``read_tiff``.
     """
     page = _only_page(tiff)
-    check_directory(tiff, page)
-    _sample_kind(page)
-    _check_colours(page)
-    if not page.imagewidth or not page.imagelength:
-        raise CorruptImage("has no pixels")
-    check_segments(tiff, page)
-    samples = 3 if page.photometric == _PALETTE else page.samplesperpixel
-    check_size(page.imagewidth, page.imagelength, samples)
+    checked_pages(tiff, [page], check_size)
     return page
+
+
+def checked_pages(tiff: tifffile.TiffFile, pages: Sequence[Any], check_size: CheckSize) -> None:
+    """Check pages of one size, as one picture with the rows of all of them.
+
+    Raises:
+        UnsupportedImage: as ``read_tiff``.
+        CorruptImage: as ``read_tiff``.
+    """
+    for page in pages:
+        check_directory(tiff, page)
+        _sample_kind(page)
+        _check_colours(page)
+        if not page.imagewidth or not page.imagelength:
+            raise CorruptImage("has no pixels")
+        check_segments(tiff, page)
+    page = pages[0]
+    samples = 3 if page.photometric == _PALETTE else page.samplesperpixel
+    check_size(page.imagewidth, len(pages) * page.imagelength, samples)
 
 
 def described(page: Any, file: BinaryIO) -> Picture:
@@ -223,7 +238,7 @@ def _only_page(tiff: tifffile.TiffFile) -> Any:
         if not page.is_reduced and not page.is_mask:
             pages.append(page)
         if len(pages) > 1 or index == _MOST_PAGES:
-            raise UnsupportedImage("has several pages; split it into single pictures first")
+            raise SeveralPages("has several pages; split it into single pictures first")
     return pages[0] if pages else first
 
 
@@ -272,7 +287,7 @@ def _check_colours(page: Any) -> None:
         )
 
 
-def _decoded(page: Any) -> tuple[NDArray[Any], str]:
+def decoded_page(page: Any) -> tuple[NDArray[Any], str]:
     """Return the samples, ``[H, W]`` or ``[H, W, S]``, black at 0, and what is damaged, or ""."""
     samples, damaged = decode_page(page)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and samples.ndim == 3:

@@ -10,6 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from restore.errors import SeveralPages
 from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
 from restore.image.damage import checked_damage
 from restore.image.decode import named_errors
@@ -84,8 +85,8 @@ def open_out_of_core(
 ) -> OutOfCorePicture | None:
     """Return a picture that is to be read part by part, or None if it is to be read whole.
 
-    None means that it fits the budget, is not TIFF, has fewer than 8 bits per sample, or is
-    compressed in strips that are too large themselves.
+    None means that it fits the budget, is not TIFF, has several pages, has fewer than 8 bits per
+    sample, or is compressed in strips that are too large themselves.
 
     Args:
         path: a file.
@@ -101,7 +102,10 @@ def open_out_of_core(
             return None
         file.seek(0)
         with tifffile.TiffFile(file) as tiff:
-            page: Any = checked_page(tiff, pixel_check())
+            try:
+                page: Any = checked_page(tiff, pixel_check())
+            except SeveralPages:
+                return None
             if not _is_large(page, budget) or not _comes_in_parts(page, budget):
                 return None
             damaged = "" if _is_plain(page) else damage_of(page)

@@ -20,7 +20,7 @@ from restore.image.samples import stored_samples
 from restore.image.tiff_exif import FrontExif, front_exif
 from restore.image.tiff_tags import extra_tags, tags_of_notes
 
-__all__ = ["write_tiff", "write_tiff_rows"]
+__all__ = ["dtype_of", "picture_tags", "resolution_of", "write_tiff", "write_tiff_rows"]
 
 _XMP = 700
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
@@ -99,13 +99,18 @@ def write_tiff_rows(
             software=False,
             description=None,
             extratags=[
-                *_picture_tags(like),
+                *picture_tags(like),
                 *extra_tags([(exif.main, exif.order), (own, own_order)], exif.order),
                 *exif.places,
             ],
-            **(_resolution(exif) or _stated_density(like)),
+            **(resolution_of(exif) or _stated_density(like)),
         )
     exif.finish(file)
+
+
+def dtype_of(picture: Picture) -> type[np.generic]:
+    """Return the type of the samples of a picture that came from a TIFF."""
+    return _DTYPES[8 if picture.bit_depth <= 8 else picture.bit_depth, picture.is_float]
 
 
 def _strips(
@@ -141,7 +146,8 @@ def _extra_sample(picture: Picture) -> str:
     return "assocalpha" if picture.alpha_is_premultiplied else "unassalpha"
 
 
-def _resolution(exif: FrontExif) -> dict[str, Any]:
+def resolution_of(exif: FrontExif) -> dict[str, Any]:
+    """Return the resolution in an EXIF block, as tifffile takes it; empty if there is none."""
     x, y = (
         items_of(exif.main[tag], exif.order) if tag in exif.main else ()
         for tag in (_X_RESOLUTION, _Y_RESOLUTION)
@@ -157,7 +163,8 @@ def _stated_density(picture: Picture) -> dict[str, Any]:
     return {"resolution": density, "resolutionunit": 2} if density else {}
 
 
-def _picture_tags(picture: Picture) -> list[Any]:
+def picture_tags(picture: Picture) -> list[Any]:
+    """Return the tags of orientation and XMP, as tifffile takes them."""
     tags: list[Any] = []
     if picture.orientation != 1:
         tags.append((ORIENTATION, _SHORT, 1, picture.orientation, True))

@@ -226,3 +226,21 @@ def test_ten_bits_can_be_asked_for(
     ended = run("denoise", "a.png", "-o", output, "--bit-depth", "10", "--model", tiny_weights)
     assert ended.code == 0, ended.err
     assert decode(Path(output)).bit_depth == 10
+
+
+def test_a_stack_is_denoised_plane_by_plane(run: Run, workplace: Path, tiny_weights: str) -> None:
+    planes = np.random.default_rng(0).integers(0, 65536, (3, 24, 32), dtype=np.uint16)
+    tifffile.imwrite("stack.ome.tif", planes, ome=True, metadata={"axes": "ZYX"})
+    words = ("denoise", "stack.ome.tif", "-o", "out.ome.tif", "--model", tiny_weights)
+    ended = run(*words, "--sigma", "10", "--json")
+    assert ended.code == 0, ended.err
+    record = json.loads(ended.out)
+    assert (record["planes"], record["sigmas"]) == (3, [10.0, 10.0, 10.0])
+    with tifffile.TiffFile(workplace / "out.ome.tif") as tiff:
+        assert tiff.series[0].axes == "ZYX"
+        result = tiff.asarray()
+    assert (result.dtype, result.shape) == (planes.dtype, planes.shape)
+    assert all((result[index] != planes[index]).any() for index in range(3))
+    refused = run(*words[:3], "out.png", *words[4:])
+    assert refused.code == 1
+    assert "3 planes, which stay in TIFF" in refused.err

@@ -1,0 +1,20 @@
+"""Denoising files of many planes."""
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from restore.denoise.noisy_pictures import open_noisy_pictures
+
+PLANES = (np.random.default_rng(0).normal(0.5, 0.1, (3, 48, 64)).clip(0, 1) * 4000).astype(
+    np.uint16
+)
+
+
+def test_planes_of_a_stack_are_learned_from_but_are_no_burst(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "stack.tif", PLANES, photometric="minisblack")
+    said: list[str] = []
+    found = open_noisy_pictures([tmp_path], method="auto", channels=0, patch=32, warn=said.append)
+    assert (found.pictures, found.method, found.samples.kind) == (3, "neighbours", "16")
+    assert found.samples.white < 0.07
