@@ -13,13 +13,16 @@ from PIL import Image
 
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
+from restore.image.dng import write_cfa_dng
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
+from restore.image.raw_picture import RawPicture
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.optical_element import set_element
 from restore.weights.store import Weights, save_weights
 
 Run = Callable[..., Any]
+Sensor = Callable[..., RawPicture]
 
 
 def _save(path: Path, psf: torch.Tensor | None) -> Path:
