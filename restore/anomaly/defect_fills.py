@@ -157,8 +157,8 @@ def _membrane(values: Tensor, border: Tensor) -> Tensor:
     spectrum = torch.fft.rfft2(kernel)
     stacked = torch.cat([values * border, border])
     spread = torch.fft.irfft2(torch.fft.rfft2(stacked, s=size) * spectrum, s=size)
-    total: Tensor = spread[-1:, :height, :width].clamp_min(1e-6)
-    return spread[:-1, :height, :width] / total
+    inner: Tensor = spread[:, :height, :width]
+    return inner[:-1] / inner[-1:].clamp_min(1e-6)
 
 
 def streaked(site: Site, dice: Dice) -> Tensor:
