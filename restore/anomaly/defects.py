@@ -52,6 +52,7 @@ class DefectKind:
         is_trimmed: whether the defect is only where its shape changes the part, as where a bridge
             of copper crosses what is copper already.
         faintness: factor on how much it must differ from the part.
+        share: how often it is made, relative to the others.
     """
 
     shape: Shape
@@ -61,6 +62,7 @@ class DefectKind:
     is_opaque: bool = False
     is_trimmed: bool = False
     faintness: float = 1.0
+    share: float = 1.0
 
 
 KINDS: Mapping[str, DefectKind] = {
@@ -95,25 +97,35 @@ KINDS: Mapping[str, DefectKind] = {
             fills.texture: 2, fills.transplanted: 2, fills.displaced: 1.5, fills.shaded: 1,
             fills.dark: 1, fills.light: 1, fills.relief: 1,
         },
-        soft=1.5,
+        soft=1.5, share=0.5,
     ),
     "crack": DefectKind(
         shapes.crack,
         {fills.dark: 6, fills.light: 1.5, fills.relief: 1},
-        soft=1.0, faintness=0.6,
+        soft=1.0, faintness=0.6, share=0.75,
     ),
     "piece": DefectKind(
-        shapes.piece, {fills.material: 1}, sharp=0.02, is_opaque=True, is_trimmed=True
+        shapes.piece,
+        {fills.material: 1},
+        sharp=0.02, is_opaque=True, is_trimmed=True, share=1.5,
     ),
     "form": DefectKind(
-        shapes.piece, {fills.grown: 1, fills.warped: 1}, sharp=0.02, is_opaque=True, is_trimmed=True
+        shapes.piece,
+        {fills.grown: 1, fills.warped: 1},
+        sharp=0.02, is_opaque=True, is_trimmed=True, share=0.5,
     ),
-    "graft": DefectKind(shapes.stain, {fills.grafted: 1}, soft=4.0, is_opaque=True, faintness=2.0),
+    "graft": DefectKind(
+        shapes.stain,
+        {fills.grafted: 1},
+        soft=4.0, is_opaque=True, faintness=2.0, share=0.5,
+    ),
     "tinge": DefectKind(
-        shapes.stain, {fills.tinged: 3, fills.streaked: 1}, sharp=2.0, soft=30.0
+        shapes.stain,
+        {fills.tinged: 3, fills.streaked: 1},
+        sharp=2.0, soft=30.0, faintness=1.5, share=0.5,
     ),
 }  # fmt: skip
-"""Kinds of defects by name, all equally likely."""
+"""Kinds of defects by name."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,7 @@ def with_defects(
         if not dice.chance(share):
             continue
         for _ in range(dice.choice({1: 0.75, 2: 0.15, 3: 0.1})):
-            kind = KINDS[dice.choice(dict.fromkeys(KINDS, 1.0))]
+            kind = KINDS[dice.choice({name: each.share for name, each in KINDS.items()})]
             picture, mask = make_visible_defect(
                 pictures[index],
                 good,
