@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from restore.weights.convert.interpretation import (
     interpreted,
 )
 from restore.weights.measurement import measuring_crops
-from restore.weights.store import Weights
+from restore.weights.store import Network, Weights
 
 __all__ = ["LEVELS", "Tried", "settled"]
 
@@ -147,9 +147,19 @@ _Scores = dict[Interpretation, list[float]]
 
 
 def _clean(weights: Weights) -> Tensor:
+    """Return four pictures ``(4, C, H, W)`` of a size that the network takes.
+
+    Raises:
+        WeightsError: it takes only sizes that are larger than the pictures.
+    """
+    multiple = cast(Network, weights.build()).multiple
     crops = measuring_crops(weights.channels)
-    start = (min(crops[0].shape[1:]) - _SIDE) // 2
-    edge = slice(start, start + _SIDE)
+    largest = min(side for crop in crops for side in crop.shape[1:])
+    side = -(-_SIDE // multiple) * multiple
+    if side > largest:
+        raise WeightsError(f"it takes sides of {multiple} pixels and their multiples, too large")
+    start = (largest - side) // 2
+    edge = slice(start, start + side)
     return torch.stack([crop[:, edge, edge] for crop in crops])
 
 

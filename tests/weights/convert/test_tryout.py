@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from restore.errors import WeightsError
 from restore.models.dncnn import DnCNN, DnCNNConfig
+from restore.models.drunet import DRUNet, DRUNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.weights.convert.convert import convert
 from restore.weights.convert.interpretation import IRCNN_DILATIONS, Interpretation, interpreted
@@ -114,6 +115,15 @@ def test_a_network_that_hardly_changes_its_input_is_refused(tmp_path: Path) -> N
     state["model.2.weight"] *= 0.01
     with pytest.raises(WeightsError, match="it improves no picture"):
         tried(tmp_path, state)
+
+
+@pytest.mark.parametrize("levels", [4, 8, 9])
+def test_deep_networks_are_tried_on_pictures_that_they_take(levels: int) -> None:
+    config = DRUNetConfig(channels=1, widths=(2,) * levels, blocks=1)
+    tensors = {key: 0 * each for key, each in DRUNet(config).state_dict().items()}
+    weights = Weights(name="x", network=DRUNet, config=config, task="denoise", tensors=tensors)
+    with pytest.raises(WeightsError, match="too large" if levels == 9 else "improves no picture"):
+        settled(weights)
 
 
 @pytest.mark.parametrize(
