@@ -8,6 +8,7 @@ from imrestore import dark_enhance, denoise, hdr, noise_profile
 from imrestore.anomaly import app as anomaly
 from imrestore.evaluate import app as evaluate
 from imrestore.manifest import app as manifest
+from imrestore.serve import serve
 from imrestore.train import app as train
 from imrestore.weights import app as weights
 
@@ -24,6 +25,7 @@ app.command("dark-enhance")(dark_enhance.dark_enhance)
 app.add_typer(anomaly, name="anomaly")
 app.command("hdr")(hdr.hdr)
 app.command("noise-profile")(noise_profile.noise_profile)
+app.command("serve")(serve)
 app.add_typer(train, name="train")
 app.add_typer(evaluate, name="evaluate")
 app.add_typer(weights, name="weights")

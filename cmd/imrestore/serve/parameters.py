@@ -1,0 +1,130 @@
+"""The options of a request: those of the command, by the same names, with the same checks."""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, get_args
+
+import typer
+
+from imrestore.serve.refused import Refused
+
+__all__ = ["Parameters", "parameters_of"]
+
+_TYPES = {bool: "boolean", int: "integer", float: "number"}
+_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "sigma": {"anyOf": [{"const": "auto"}, {"type": "number", "minimum": 0, "maximum": 255}]},
+    "ratio": {
+        "anyOf": [
+            {"const": "auto"}, {"type": "number", "exclusiveMinimum": 0, "maximum": 10_000},
+        ]
+    },
+    "strength": {"type": "number", "minimum": 0, "maximum": 2},
+    "chroma": {"type": "number", "minimum": 0, "maximum": 1},
+    "detail": {"type": "number", "minimum": 0, "maximum": 1},
+    "ev": {"type": "number", "minimum": -10, "maximum": 10},
+}  # fmt: skip
+"""Schemas of options whose checks are functions."""
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Some options of a command, which a request gives in its query.
+
+    Attributes:
+        command: The command, as Typer has it.
+        options: Its options by their names without dashes, as ``bit-depth``.
+        types: Their types in JSON.
+    """
+
+    command: Any
+    options: Mapping[str, Any]
+    types: Mapping[str, str]
+
+    def values(self, query: Iterable[tuple[str, str]]) -> dict[str, Any]:
+        """Return the options by the names of the command's parameters, defaults filled in.
+
+        Raises:
+            Refused: an option is unknown, comes twice, or has an invalid value.
+        """
+        given: dict[str, str] = {}
+        known = ", ".join(self.options) or "none"
+        for name, text in query:
+            if name not in self.options:
+                raise Refused(422, f"{name}: no such option; there are {known}")
+            if name in given:
+                raise Refused(422, f"{name}: given more than once")
+            given[name] = text
+        context = self.command.context_class(self.command) if self.options else None
+        return {
+            option.name: self._value(context, option, name, given.get(name))
+            for name, option in self.options.items()
+        }
+
+    @staticmethod
+    def _value(context: Any, option: Any, name: str, text: str | None) -> Any:
+        if text is None:
+            return option.default
+        try:
+            return option.process_value(context, text)
+        except typer.BadParameter as error:
+            reason = str(error).removeprefix(f"{text}: ")
+            raise Refused(422, f"{name}={text[:80]}: {reason}") from error
+
+    def described(self) -> list[dict[str, Any]]:
+        """Return the options as OpenAPI describes them."""
+        return [
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": option.help,
+                "schema": _schema(name, option, self.types[name]),
+            }
+            for name, option in self.options.items()
+        ]
+
+
+@cache
+def parameters_of(function: Callable[..., None], names: tuple[str, ...]) -> Parameters:
+    """Return some options of a command by their names without dashes.
+
+    Args:
+        function: The command.
+        names: Names of the options.
+    """
+    alone = typer.Typer()
+    alone.command()(function)
+    command = typer.main.get_command(alone)
+    options = {
+        text.removeprefix("--"): option
+        for option in command.params
+        for text in option.opts
+        if text.startswith("--")
+    }
+    hints = inspect.signature(function).parameters
+    types = {name: _type(hints[options[name].name or ""].annotation) for name in names}
+    return Parameters(command, {name: options[name] for name in names}, types)
+
+
+def _type(hint: Any) -> str:
+    """Return the type of JSON that an annotation of Typer's stands for."""
+    kind, *_ = get_args(hint)
+    return next(
+        (name for each, name in _TYPES.items() if each in (kind, *get_args(kind))), "string"
+    )
+
+
+def _schema(name: str, option: Any, kind: str) -> dict[str, Any]:
+    default = {} if option.default is None else {"default": option.default}
+    choices = (option.metavar or "").split("|")
+    limits = {"minimum": getattr(option, "min", None), "maximum": getattr(option, "max", None)}
+    bounded = {key: each for key, each in limits.items() if each is not None}
+    if name in _SCHEMAS and not bounded:
+        return {**_SCHEMAS[name], **default}
+    if len(choices) > 1 and all(map(re.compile("[a-z0-9-]+").fullmatch, choices)):
+        values = [int(choice) for choice in choices] if kind == "integer" else choices
+        return {"type": kind, "enum": values, **default}
+    return {"type": kind, **bounded, **default}
