@@ -7,9 +7,8 @@ import tifffile
 
 from restore.denoise.noisy_pictures import open_noisy_pictures
 
-PLANES = (np.random.default_rng(0).normal(0.5, 0.1, (3, 48, 64)).clip(0, 1) * 4000).astype(
-    np.uint16
-)
+NOISE = np.random.default_rng(0).normal(2000, 400, (3, 48, 64))
+PLANES = NOISE.clip(0, 4000).astype(np.uint16)
 
 
 def test_planes_of_a_stack_are_learned_from_but_are_no_burst(tmp_path: Path) -> None:

@@ -103,9 +103,8 @@ def test_a_cube_is_a_stack_that_keeps_its_axes() -> None:
 
 
 def test_the_first_picture_is_taken_and_the_others_are_said() -> None:
-    units = fits.HDUList(
-        [fits.PrimaryHDU(), fits.ImageHDU(light(8, 8)), fits.ImageHDU(light(4, 4))]
-    )
+    pictures = [fits.ImageHDU(light(side, side)) for side in (8, 4)]
+    units = fits.HDUList([fits.PrimaryHDU(), *pictures])
     buffer = io.BytesIO()
     units.writeto(buffer)
     picture = decode(buffer.getvalue())
