@@ -26,7 +26,7 @@ Fill = Callable[[Site, Dice], Tensor]
 _LEAST_OPACITY = 0.3
 _LEAST_PIXELS = 10
 _LEAST_SEEN = 0.3
-"""Share of a defect's pixels that must look different."""
+"""Share of a defect's pixels, or of those that it changes, that must look different."""
 _LARGEST_SHARE = 0.5
 _LEAST_STEPS, _LEAST_STEPS_LARGE = 2.0, 0.5
 _USUAL = 0.9
@@ -240,7 +240,8 @@ def _made(
     steps = _LEAST_STEPS if kind.is_trimmed else _steps_for(count)
     visible = mask & seen.looks_different(defective, kind.faintness * steps)
     if kind.is_trimmed:
-        mask, count = visible, 0
+        changed = mask & ((defective - part).abs().amax(dim=0) > _LEAST_VARIATION)
+        mask, count = visible, int(changed.sum())
         defective = torch.where(mask, defective, part)
     if int(visible.sum()) < max(_LEAST_PIXELS, _LEAST_SEEN * count):
         return nothing
