@@ -14,7 +14,7 @@ from imrestore.view import Mask, Roi, region_of_interest
 
 __all__ = ["anomaly"]
 
-_SIZES = {"draem": 256, "ssim-ae": 128, "vae": 128}
+_SIZES = {"draem": 192, "ssim-ae": 128, "vae": 128}
 _LEARNING_RATES = {"draem": 2e-3, "ssim-ae": 1e-3, "vae": 1e-3}
 
 _RATE = typer.Option(help="Peak learning rate.", show_default="draem 2e-3, ssim-ae and vae 1e-3")
@@ -61,7 +61,7 @@ def anomaly(
             metavar="PX",
             help="Side of the crops, a multiple of 16. Larger pictures are inspected completely, "
             "in overlapping tiles.",
-            show_default="draem 256, ssim-ae and vae 128",
+            show_default="draem 192, ssim-ae and vae 128",
         ),
     ] = None,
     defect_size: Annotated[
@@ -141,7 +141,7 @@ def anomaly(
     region = region_of_interest(mask, roi)
     recipe = AnomalyRecipe(
         model=model,
-        patch=size or _SIZES.get(model, 256),
+        patch=size or _SIZES.get(model, 192),
         scale=scale_for(_pixels(defect_size)),
         latent=latent,
         loss=loss,
