@@ -28,6 +28,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed
 __all__ = [
     "check_name",
     "identity_of",
+    "is_short",
     "open_atomically",
     "remove_at_exit",
     "remove_own_parts",
@@ -41,6 +42,7 @@ _STALE_AFTER_S = 3600.0
 _LOCK_TRIES, _LOCK_PAUSE_S = 4, 0.05
 _SHORT_NAME = 143
 """Bytes that a name may have in every file system; encrypted ones have the lowest limit."""
+_BYTES_PER_CHARACTER = 4
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _being_written: set[Path] = set()
 _of_run: set[Path] = set()
@@ -243,6 +245,11 @@ def _is_locked(file: BinaryIO) -> bool:
     return False
 
 
+def is_short(name: str) -> bool:
+    """Return whether every file system takes a name of this length."""
+    return len(name) * _BYTES_PER_CHARACTER <= _SHORT_NAME
+
+
 def check_name(path: Path) -> None:
     """Check that the file system takes a file of this name.
 
@@ -250,8 +257,6 @@ def check_name(path: Path) -> None:
         UsageError: the name is too long.
     """
     name = path.name if os.name == "nt" else os.fsencode(path.name)
-    if len(name) <= _SHORT_NAME:
-        return
     if len(name) > (limit := _longest_name(path.parent)):
         raise UsageError(
             f"{path}: this name is too long by {len(name) - limit}: a name has at most {limit} "
@@ -267,10 +272,10 @@ def _longest_name(folder: Path) -> int:
     return 255
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
+def identity_of(path: Path | str) -> tuple[int, int] | None:
     """Return device and inode, the same through any link, hard or symbolic; None without a file."""
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None
     return status.st_dev, status.st_ino

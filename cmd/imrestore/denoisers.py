@@ -66,8 +66,9 @@ class Expected:
     @classmethod
     def of(cls, plan: BatchPlan) -> "Expected":
         """Return what is among the inputs of a plan; standard input may be either."""
-        named = [each.source for each in plan.items if not each.skip and each.source is not None]
-        return cls(raw=any(map(is_raw, named)), pictures=not all(map(is_raw, named)))
+        sources = (each.source for each in plan.items if not each.skip)
+        kinds = {is_raw(source) for source in sources if source is not None}
+        return cls(raw=True in kinds, pictures=False in kinds)
 
 
 def work_on(expected: Expected, network: NetworkOptions, settings: Settings) -> Work:

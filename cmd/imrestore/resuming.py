@@ -64,8 +64,9 @@ def without_failed(plan: "BatchPlan", past: "Resumption | None", report: Report)
     outcomes = past.failed_before(plan.items) if past else []
     for outcome in outcomes:
         report.add(outcome)
-    failed = {id(outcome.item) for outcome in outcomes}
-    return replace(plan, items=tuple(each for each in plan.items if id(each) not in failed))
+    failed = {outcome.item.source for outcome in outcomes}
+    rest = plan.items if not failed else [one for one in plan.items if one.source not in failed]
+    return replace(plan, items=rest)
 
 
 def begun(plan: "BatchPlan", past: "Resumption | None") -> "Callable[[Outcome], None]":

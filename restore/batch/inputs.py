@@ -36,17 +36,49 @@ STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
 
 
-@dataclass(frozen=True, slots=True)
 class Found:
-    """One picture to work on.
+    """One picture to work on, in as little memory as a million of them need.
 
-    Attributes:
+    Args:
         source: the file, or None for standard input.
         relative: path of its result relative to the output folder, with the source's own name.
     """
 
-    source: Path | None
-    relative: PurePath
+    __slots__ = ("_relative", "_source")
+
+    def __init__(self, source: Path | None, relative: PurePath | None = None) -> None:
+        self._source = None if source is None else str(source)
+        self._relative: str | int = str(relative or (source and source.name) or "")
+
+    @classmethod
+    def below(cls, folder: Path, source: Path) -> "Found":
+        """Return a file whose tree is mirrored from ``folder`` on."""
+        found = cls(source)
+        below = str(folder)
+        found._relative = 0 if below == os.curdir else len(below) + (not below.endswith(os.sep))
+        return found
+
+    @property
+    def source(self) -> Path | None:
+        """The file, or None for standard input."""
+        return None if self._source is None else Path(self._source)
+
+    @property
+    def relative(self) -> PurePath:
+        """Path of its result relative to the output folder, with the source's own name."""
+        if isinstance(self._relative, int):
+            return PurePath((self._source or "")[self._relative :])
+        return PurePath(self._relative)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare source and place of the result."""
+        if not isinstance(other, Found):
+            return NotImplemented
+        return (self.source, self.relative) == (other.source, other.relative)
+
+    def __hash__(self) -> int:
+        """Return the same for equal ones."""
+        return hash((self.source, self.relative))
 
 
 @dataclass(frozen=True)
@@ -104,7 +136,7 @@ def find_pictures(
             search.found.append(Found(None, PurePath("stdin")))
         elif paths.isdir(path):
             search.found.extend(
-                Found(source, source.relative_to(path))
+                Found.below(path, source)
                 for source in _walk(path, recursive, output, suffixes, search, taken)
             )
         elif taken.is_new_file(path):

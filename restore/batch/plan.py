@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
+from restore.batch.items import Item, Items
 from restore.batch.kinds import PICTURES, FileKind
 from restore.batch.names import Place, place_in_folder, place_of_file
 from restore.batch.refusals import refuse_collisions, refuse_inputs_as_outputs
 from restore.batch.shards import Shard
 from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError
-from restore.files import check_name
+from restore.files import check_name, is_short
 from restore.image.codecs import ImageFormat
-from restore.remote.paths import exists, isdir, isfile, lexists, shown
+from restore.remote.paths import exists, isdir, isfile, lexists
 
 __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "make_plan"]
 
@@ -28,45 +29,6 @@ class Existing(StrEnum):
     REFUSE = "refuse"
     OVERWRITE = "overwrite"
     SKIP = "skip"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
-    """One picture of a plan: its source and its outputs.
-
-    Attributes:
-        source: the file to read, or None for standard input.
-        also: files that are read with it, as the other frames of a bracket.
-        destination: the file to write, or None for standard output.
-        compare: where the before/after picture goes, or None.
-        beside: additional output files of the task, each with its kind and path.
-        format: the container to write, or None to keep that of the input.
-        skip: whether all its outputs exist already and are kept.
-    """
-
-    source: Path | None
-    destination: Path | None
-    compare: Path | None = None
-    beside: tuple[tuple[str, Path], ...] = ()
-    format: ImageFormat | None = None
-    skip: bool = False
-    also: tuple[Path, ...] = ()
-
-    @property
-    def source_name(self) -> str:
-        """The source as a user would write it."""
-        return shown(str(self.source)) if self.source else STANDARD_STREAM
-
-    @property
-    def destination_name(self) -> str:
-        """The destination as a user would write it."""
-        return shown(str(self.destination)) if self.destination else STANDARD_STREAM
-
-    @property
-    def outputs(self) -> tuple[Path, ...]:
-        """The files that this item writes."""
-        beside = (path for _, path in self.beside)
-        return tuple(path for path in (self.destination, self.compare, *beside) if path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +42,7 @@ class BatchPlan:
         twins: pictures that are left out, each with the RAW file in whose place a camera wrote it.
     """
 
-    items: tuple[Item, ...]
+    items: Sequence[Item]
     closed: tuple[str, ...] = ()
     left_out: str = ""
     twins: Mapping[Path, Path] = field(default_factory=dict)
@@ -88,7 +50,8 @@ class BatchPlan:
     @property
     def folders(self) -> list[Path]:
         """Every folder that is written to, sorted."""
-        return sorted({path.parent for item in self.items for path in item.outputs})
+        items = self.items if isinstance(self.items, Items) else Items(self.items)
+        return sorted(map(Path, set(map(os.path.dirname, items.output_texts()))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +78,7 @@ class PlanRequest:
         only: files that get a result, among those found; None for all.
         also_read: files that are read with an input, by that input.
         is_done: tells of an item whether its result is there and is to be kept, whatever
-            ``existing`` says.
+            ``existing`` says; None if nothing is known.
         found: the pictures behind ``inputs``, where they are known already.
     """
 
@@ -132,7 +95,7 @@ class PlanRequest:
     twins: Twins = Twins.BOTH
     only: Collection[Path] | None = None
     also_read: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
-    is_done: Callable[[Item], bool] = lambda _: False
+    is_done: Callable[[Item], bool] | None = None
     found: Sequence[Found] | None = None
 
 
@@ -147,32 +110,34 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     _check_names(request)
     into_folder = _is_folder(request.inputs, request.output)
     search, twins = _found(request, into_folder)
+    planned: Iterator[Item]
     if into_folder:
-        items = [_item(one, place_in_folder(one, request)) for one in search.found]
+        planned = (_item(one, place_in_folder(one, request)) for one in search.found)
     else:
-        items = [_item(one, place_of_file(search.found, request)) for one in search.found[:1]]
-    search.found.clear()  # of a million pictures they take as much memory as the plan
+        planned = (_item(one, place_of_file(search.found, request)) for one in search.found[:1])
     if request.compare:
-        names = {item.destination for item in items if item.destination}
-        stems = Counter(name.with_suffix("") for name in names)
-        items = [_with_compare(item, stems) for item in items]
-    items = [_with_beside(item, request.beside) for item in items]
-    if request.also_read:
-        also = {source: tuple(others) for source, others in request.also_read.items()}
-        items = [replace(one, also=also.get(one.source, ())) for one in items if one.source]
-    items = sorted(items, key=lambda item: (str(item.destination), str(item.source)))
-    for path in (path for item in items for path in item.outputs):
-        check_name(path)
+        planned = _with_comparisons(list(planned))
+    items = Items(
+        _with_more(item, request) for item in planned if item.source or not request.also_read
+    )
+    search.found.clear()  # of a million pictures they would take half as much memory again
+    items.sort()
+    for path in items.output_texts():
+        if not is_short(os.path.basename(path)):
+            check_name(Path(path))
     refuse_collisions(items)
     refuse_inputs_as_outputs(items)
     if request.shard:
         items = items[request.shard.index - 1 :: request.shard.count]
-    sources = {item.source for item in items}
+    if request.is_done:
+        _skip_done(items, request.is_done)
+    _treat_existing(items, request.existing)
+    sources = set(items.source_texts()) if twins else ()
     return BatchPlan(
-        items=tuple(_treat_existing(items, request.existing, request.is_done)),
+        items=items,
         closed=tuple(search.closed),
         left_out=search.left_out,
-        twins={picture: raw for picture, raw in twins.items() if raw in sources},
+        twins={picture: raw for picture, raw in twins.items() if str(raw) in sources},
     )
 
 
@@ -223,6 +188,18 @@ def _item(found: Found, place: Place) -> Item:
     return Item(source=found.source, destination=destination, format=image_format)
 
 
+def _with_comparisons(items: Sequence[Item]) -> Iterator[Item]:
+    names = {item.destination for item in items if item.destination}
+    stems = Counter(name.with_suffix("") for name in names)
+    return (_with_compare(item, stems) for item in items)
+
+
+def _with_more(item: Item, request: PlanRequest) -> Item:
+    """Return an item with its further inputs and outputs."""
+    also = request.also_read.get(item.source, ()) if item.source else ()
+    return _with_beside(replace(item, also=tuple(also)) if also else item, request.beside)
+
+
 def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:
     destination = item.destination
     if destination is None:
@@ -246,28 +223,39 @@ def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
     return replace(item, beside=tuple(beside))
 
 
-def _treat_existing(
-    items: Sequence[Item], existing: Existing, is_done: Callable[[Item], bool]
-) -> Iterator[Item]:
-    items = [replace(item, skip=True) if is_done(item) else item for item in items]
-    folder = next((p for item in items for p in item.outputs if isdir(p)), None)
-    if folder:
-        raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
-    special = (p for item in items for p in item.outputs if exists(p))
-    if path := next((p for p in special if not isfile(p)), None):
-        raise UsageError(f"{path}: is no file; - writes to standard output")
-    if existing is Existing.REFUSE:
-        ours = (path for item in items if not item.skip for path in item.outputs)
-        there = [path for path in ours if lexists(path)]
-        if there:
-            others = len(there) - 1
-            more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
-            raise UsageError(
-                f"{there[0]}{more} exist already; --overwrite replaces, --skip-existing keeps them"
-                if more
-                else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
-            )
-    for item in items:
+def _skip_done(items: Items, is_done: Callable[[Item], bool]) -> None:
+    for index, item in enumerate(items):
+        if is_done(item):
+            items.skip(index)
+
+
+def _treat_existing(items: Items, existing: Existing) -> None:
+    """Skip what is there, or refuse it, as ``existing`` has it.
+
+    Raises:
+        UsageError: a result is there and may not be, or is no file.
+    """
+    folders, special, there = [], [], []
+    for index, paths in items.new_outputs():
+        present = [path for path in paths if lexists(path)]
+        there += present if existing is Existing.REFUSE else []
+        for path in present:
+            if isdir(path):
+                folders.append(path)
+            elif exists(path) and not isfile(path):
+                special.append(path)
         # All of them: a result without its requested comparison is incomplete.
-        done = bool(item.outputs) and all(map(lexists, item.outputs))
-        yield item if item.skip or not done else replace(item, skip=existing is Existing.SKIP)
+        if existing is Existing.SKIP and paths and len(present) == len(paths):
+            items.skip(index)
+    if folders:
+        raise UsageError(f"{folders[0]}: is a folder; a picture cannot take its place")
+    if special:
+        raise UsageError(f"{special[0]}: is no file; - writes to standard output")
+    if there:
+        others = len(there) - 1
+        more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
+        raise UsageError(
+            f"{there[0]}{more} exist already; --overwrite replaces, --skip-existing keeps them"
+            if more
+            else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
+        )

@@ -2,7 +2,6 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,31 +9,43 @@ from restore.errors import UsageError
 from restore.remote.paths import identity_of
 
 if TYPE_CHECKING:
-    from restore.batch.plan import Item
+    from restore.batch.items import Items
 
 __all__ = ["refuse_collisions", "refuse_inputs_as_outputs"]
 
 
-def refuse_collisions(items: "Iterable[Item]") -> None:
+def refuse_collisions(items: "Items") -> None:
     """Refuse two results of one name.
 
     Raises:
         UsageError: names both inputs.
     """
-    folds: dict[Path, bool] = {}
-    taken: dict[str, Item] = {}
-    for item in items:
-        for path in item.outputs:
-            if path.parent not in folds:
-                folds[path.parent] = _ignores_case(path.parent)
-            key = os.path.abspath(path)  # not resolve(), which would follow links
-            if folds[path.parent]:
-                key = unicodedata.normalize("NFC", key).casefold()
-            other = taken.setdefault(key, item)
-            if other is not item:
+    folds: dict[str, bool] = {}
+    seen: set[int] = set()
+    again: set[int] = set()
+    for path in items.output_texts():
+        key = hash(_key(path, folds))
+        (again if key in seen else seen).add(key)
+    if not again:
+        return
+    taken: dict[str, int] = {}
+    for index, item in enumerate(items):
+        for output in map(str, item.outputs):
+            key_text = _key(output, folds)
+            if hash(key_text) in again and taken.setdefault(key_text, index) != index:
+                other = items[taken[key_text]]
                 raise UsageError(
-                    f"{other.source_name} and {item.source_name} would both be written to {path}"
+                    f"{other.source_name} and {item.source_name} would both be written to {output}"
                 )
+
+
+def _key(path: str, folds: dict[str, bool]) -> str:
+    """Return what is the same for two paths of one file, if links are not followed."""
+    folder = os.path.dirname(path)
+    if folder not in folds:
+        folds[folder] = _ignores_case(Path(folder))
+    key = os.path.abspath(path)
+    return unicodedata.normalize("NFC", key).casefold() if folds[folder] else key
 
 
 def _ignores_case(folder: Path) -> bool:
@@ -46,7 +57,7 @@ def _ignores_case(folder: Path) -> bool:
     return False
 
 
-def refuse_inputs_as_outputs(items: "Sequence[Item]") -> None:
+def refuse_inputs_as_outputs(items: "Items") -> None:
     """Refuse results in the place of inputs.
 
     They are compared by device and inode, so that no link, hard or symbolic, hides an input.
@@ -54,9 +65,9 @@ def refuse_inputs_as_outputs(items: "Sequence[Item]") -> None:
     Raises:
         UsageError: names both.
     """
-    read = (path for item in items if item.source for path in (item.source, *item.also))
-    sources = {identity: path for path in read if (identity := identity_of(path))}
-    for path in (path for item in items for path in item.outputs):
-        source = sources.get(identity) if (identity := identity_of(path)) else None
-        if source is not None:
+    found = ((identity_of(path), path) for path in items.output_texts())
+    there = {identity: path for identity, path in found if identity is not None}
+    for source in items.source_texts() if there else ():
+        path = there.get(identity_of(source))
+        if path is not None:
             raise UsageError(f"{path}: is the input {source}; choose another output")

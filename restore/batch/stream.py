@@ -131,6 +131,8 @@ class Stream(Generic[Loaded, Result]):
     ) -> None:
         at_once = max(lanes, jobs) if lanes > 1 else 1
         self._items = items
+        self._next_items: Iterator[Item] = iter(())
+        self._next_item: Item | None = None
         self._stages = stages
         self._budget = 12.5 * max(4, jobs)
         self._most_under_way = 2 * (jobs + at_once)
@@ -150,10 +152,11 @@ class Stream(Generic[Loaded, Result]):
         Raises:
             BrokenPipeError: the reader of standard output is gone.
         """
-        waiting = deque(self._items)
+        self._next_items = iter(self._items)
+        self._next_item = next(self._next_items, None)
         try:
-            while (waiting or self._under_way) and not (self._stopping or self._should_stop()):
-                outcome = self._next(waiting)
+            while self._has_work() and not (self._stopping or self._should_stop()):
+                outcome = self._next()
                 if outcome:
                     yield outcome
         finally:
@@ -185,11 +188,15 @@ class Stream(Generic[Loaded, Result]):
         for pool in (self._loaders, self._processors, self._savers):
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _next(self, waiting: deque[Item]) -> Outcome | None:
+    def _has_work(self) -> bool:
+        return self._next_item is not None or bool(self._under_way)
+
+    def _next(self) -> Outcome | None:
         """Start what fits; wait for the oldest item to finish or for room to start another."""
         with self._changed:
-            while waiting and self._fits(waiting[0]):
-                self._start(waiting.popleft())
+            while self._next_item is not None and self._fits(self._next_item):
+                self._start(self._next_item)
+                self._next_item = next(self._next_items, None)
             if not self._under_way[0].finished:
                 self._changed.wait(_LONGEST_WAIT_S)
             if self._broken_pipe:

@@ -38,6 +38,8 @@ def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path
     if twins is Twins.BOTH:
         return search, {}
     raws = {_name(one.source): one.source for one in search.found if _is_raw(one)}
+    if not raws and twins is Twins.RAW:
+        return search, {}
     left_out: dict[Path, Path] = {}
     taken, others = [], Counter(search.others)
     for one in search.found:

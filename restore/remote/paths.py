@@ -296,8 +296,8 @@ isfile = _asking(lambda entry: not entry.is_folder, os.path.isfile)
 """``os.path.isfile``, for paths of URLs too."""
 
 
-def identity_of(path: Path) -> Hashable:
+def identity_of(path: Path | str) -> Hashable:
     """Return what is the same for two names of one file; None without a file."""
-    if is_remote(path):
+    if mount_of(path) is not None:
         return str(path) if lexists(path) else None
     return files.identity_of(path)
