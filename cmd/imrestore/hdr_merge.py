@@ -102,6 +102,7 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import FRAME_SUFFIXES, Grouping, grouped
     from restore.hdr.merge.exposures import Exposure, parse_exposures, tried_exposure
+    from restore.remote.paths import mount_of
 
     if STANDARD_STREAM in files.inputs:
         raise UsageError("brackets are files; standard input holds one picture")
@@ -126,6 +127,9 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
                 for path, light in zip(paths, seconds, strict=True)
             ]
         ]
+    for path in paths:
+        if (mount := mount_of(path)) is not None:
+            mount.fetch(path, waits=False)
     read = [tried_exposure(path) for path in paths]
     is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
     if is_one:

@@ -78,7 +78,7 @@ class Mount:
                 yield self.path(each)
 
     def fetch(self, path: Path, *, waits: bool = True) -> None:
-        """Bring a file to its path.
+        """Bring a file to its path, unless it is there.
 
         Args:
             path: The path.
@@ -87,6 +87,8 @@ class Mount:
         Raises:
             InputError: there is no such file, it does not come, or the disk cannot hold it.
         """
+        if path.exists():
+            return
         entry = self.entry(path)
         if entry is None or entry.is_folder:
             raise InputError(f"{self.shown(path)}: no such file")

@@ -267,3 +267,36 @@ def test_nothing_is_left_on_disk(
     assert "13 done, 1 failed" in ended.err
     assert max(seen) <= 3  # one that is read, one that waits, one that is written
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_parts_in_a_bucket_are_inspected(run: Run, part: Photo, bucket: Any, model: str) -> None:
+    for name, hole in (("good", False), ("bad", True)):
+        bucket.put(f"parts/{name}.png", part(f"parts/{name}.png", hole=hole).read_bytes())
+    report = f"{bucket.url}/report/"
+    ended = run("anomaly", f"{bucket.url}/parts/", "--model", model, "-o", report)
+    assert ended.code == 0, ended.err
+    lines = [json.loads(line) for line in bucket.get("report/results.jsonl").splitlines()]
+    assert {line["source"]: line["verdict"] for line in lines} == {
+        f"{bucket.url}/parts/bad.png": "defective",
+        f"{bucket.url}/parts/good.png": "good",
+    }
+    assert b"imrestore-" not in bucket.get("report/report.html")
+    assert "exist" in run("anomaly", f"{bucket.url}/parts/", "--model", model, "-o", report).err
+
+
+@pytest.mark.slow
+def test_weights_are_trained_on_a_bucket_and_sent_to_it(
+    run: Run, stocked: Any, photo: Photo
+) -> None:
+    for index in range(3):
+        path = photo(f"train/{index}.png", width=50, seed=index)
+        stocked.put(f"train/{index}.png", path.read_bytes())
+    output = f"{stocked.url}/weights/mine.safetensors"
+    tiny = ("--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4", "--steps=3")
+    ended = run("train", "denoise", f"{stocked.url}/train/", "-o", output, *tiny)
+    assert ended.code == 0, ended.err
+    assert f"{stocked.url}/train: 3 files fetched" in ended.err
+    assert f"{output}: " in ended.err
+    assert "imrestore-" not in ended.err
+    assert "weights/mine.safetensors" in stocked.keys("weights")

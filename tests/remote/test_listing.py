@@ -1,0 +1,29 @@
+"""Listings of very many keys."""
+
+from typing import Any
+
+import pytest
+
+from restore.remote.paths import url_paths
+from restore.remote.urls import as_url
+
+
+@pytest.mark.parametrize("count", [2_500, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_a_listing_takes_one_request_a_thousand_keys(bucket: Any, count: int) -> None:
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.s3.models import s3_backends
+
+    backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    for index in range(count):
+        backend.put_object(bucket.name, f"in/{index // 100}/{index:06}.png", b"")
+    bucket.server.requests.clear()
+    url = as_url(f"{bucket.url}/in/")
+    assert url is not None
+    with url_paths() as paths:
+        folder = paths.input_path(url, recursive=True)
+        mount = paths.mount_of(folder)
+        assert mount is not None
+        found = list(mount.files(folder, recursive=True))
+    assert len(found) == count
+    assert found[7].relative_to(folder).as_posix() == "0/000007.png"
+    assert len(bucket.server.requests) <= count / 1000 + 2
