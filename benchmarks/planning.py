@@ -66,7 +66,11 @@ def planned(store: Listing, path: Path) -> BatchPlan:
         past = Resumption(manifest, "auto")
         plan = make_plan(
             PlanRequest(
-                inputs=[source], output=target, kind=PICTURES, recursive=True, is_done=past.is_done
+                inputs=[source],
+                output=target,
+                kind=PICTURES,
+                recursive=True,
+                is_done=None if past.is_new else past.is_done,
             )
         )
         print(f"  planned after {time.process_time() - started:.1f} s, {peak():.0f} MB")

@@ -70,7 +70,9 @@ def planned(
     """
     from restore.batch.plan import make_plan
 
-    plan = make_plan(replace(request, is_done=past.is_done) if past else request)
+    plan = make_plan(
+        request if past is None or past.is_new else replace(request, is_done=past.is_done)
+    )
     if past and past.changed and options.skip_existing and not options.quiet:
         say(f"{past.changed} inputs changed; results of theirs that exist are kept, as you wish")
     if options.bit_depth:

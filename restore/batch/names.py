@@ -25,12 +25,14 @@ def place_in_folder(found: Found, request: "PlanRequest") -> Place:
     Raises:
         UsageError: its format is not written of such an input, or cannot be told.
     """
-    kind = request.kind.of(found.source)
+    source = found.source
+    kind = request.kind.of(source)
     _check_format(found, request.format, kind)
     image_format = request.format or kind.default_format
-    if found.source is None and image_format is None:
+    if source is None and image_format is None:
         raise UsageError("standard input into a folder needs --format to know its name")
-    name, suffix = found.relative, found.relative.suffix
+    name = found.relative
+    suffix = name.suffix
     known = format_of_suffix(suffix)
     if image_format is None and known is not None and known not in kind.written:
         image_format = ImageFormat.PNG  # a format that is read but not written, such as BMP
@@ -38,7 +40,7 @@ def place_in_folder(found: Found, request: "PlanRequest") -> Place:
         if known is not None or suffix.lower() in kind.suffixes:
             name = name.with_suffix("")
         name = PurePath(f"{name}{kind.written[image_format]}")
-    return Path(request.output) / name, image_format
+    return Path(request.output, name), image_format
 
 
 def place_of_file(found: Sequence[Found], request: "PlanRequest") -> Place:

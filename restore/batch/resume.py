@@ -34,6 +34,11 @@ class Resumption:
         self._found: list[Item] = []
         self.changed = 0
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the manifest knows nothing."""
+        return not self._manifest.known
+
     def is_done(self, item: Item) -> bool:
         """Return whether an item's result is there, made of the input as it is now."""
         known = self._known(item)
