@@ -219,7 +219,8 @@ class Denoising:
 
     def _of_raw(self, source: RawPicture) -> DenoisedMosaic:
         given = self.settings
-        profile, extra = given.profile, {}
+        profile = given.profile
+        extra: dict[str, object] = {}
         if isinstance(profile, MeasuredCamera):
             source, extra = _without_hot(source, profile)
             profile = profile.profile(source.iso)

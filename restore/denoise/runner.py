@@ -295,7 +295,7 @@ class _Network:
     def opened(cls, model: "StoredModel | ForeignModel", placement: Placement) -> "_Network":
         if not isinstance(model, StoredModel):
             model.check_precision(placement.precision)
-            return cls(Runner(model, placement, auto_tile=model.auto_tile), False)
+            return cls(Runner(model, placement, auto_tile=model.auto_tile), False, {})
         noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
         method = method_of_noisy(model.provenance)
         remarks = {"trained_on_noisy": method} if method else {}

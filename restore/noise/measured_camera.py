@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
@@ -45,8 +45,8 @@ class IsoNoise:
     """
 
     iso: float
-    a: tuple[float, float, float]
-    b: tuple[float, float, float]
+    a: tuple[float, ...]
+    b: tuple[float, ...]
     row: float = 0.0
     flat: int = 0
     dark: int = 0
@@ -92,15 +92,15 @@ class MeasuredCamera:
         """Return the noise at an ISO speed: logarithms interpolated, and held beyond the ends."""
         own = [speed.iso for speed in self.speeds]
 
-        def level(value: Callable[[IsoNoise], float]) -> float:
-            logs = [math.log(max(value(speed), 1e-20)) for speed in self.speeds]
+        def level(values: Iterable[float]) -> float:
+            logs = [math.log(max(value, 1e-20)) for value in values]
             return math.exp(float(np.interp(math.log(iso), np.log(own), logs)))
 
         a, b = (
-            tuple(level(lambda speed, i=i, n=n: getattr(speed, n)[i]) for i in range(_COLOURS))
-            for n in ("a", "b")
+            tuple(map(level, zip(*(getattr(speed, name) for speed in self.speeds), strict=True)))
+            for name in ("a", "b")
         )
-        return IsoNoise(iso=iso, a=a, b=b, row=level(lambda speed: speed.row))
+        return IsoNoise(iso=iso, a=a, b=b, row=level(speed.row for speed in self.speeds))
 
     def profile(self, iso: float | None) -> NoiseProfile:
         """Return the noise that a denoiser is told, rows counted as read noise.
@@ -119,8 +119,9 @@ class MeasuredCamera:
                 f"{len(self.speeds)} from {low:g} to {high:g}; give --noise-profile A,B"
             )
         noise = self.at(iso or self.speeds[0].iso)
-        red, green, blue = (b + noise.row**2 for b in noise.b)
-        return NoiseProfile(a=noise.a, b=(red, green, blue))
+        read = (b + noise.row**2 for b in noise.b)
+        red, green, blue = zip(noise.a, read, strict=True)
+        return NoiseProfile(a=(red[0], green[0], blue[0]), b=(red[1], green[1], blue[1]))
 
     def hot_photosites(self, raw: RawPicture) -> NDArray[np.bool_] | None:
         """Return where photosites are defective ``[H, W]``; None for a mosaic of another size."""
@@ -275,17 +276,18 @@ def _place(stored: Any, height: int, width: int) -> tuple[int, int]:
 
 def _of(value: Any, kind: type, name: str) -> Any:
     if not isinstance(value, kind):
-        what = {dict: "an object", list: "a list", str: "a text"}[kind]
-        raise _Misfit(f"{name} must be {what}")
+        what: dict[type, str] = {dict: "an object", list: "a list", str: "a text"}
+        raise _Misfit(f"{name} must be {what[kind]}")
     return value
 
 
 def _number(fields: dict[str, Any], name: str, low: float, high: float) -> float:
     value = fields.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high:  # NaN is not, either
+    number = float(value) if value is not None and is_number else math.nan
+    if not low <= number <= high:
         raise _Misfit(f"{name} is {value!r:.60}; give a number from {low:g} to {high:g}")
-    return float(value)
+    return number
 
 
 def _numbers(fields: dict[str, Any], name: str, count: int, low: float, high: float) -> Any:

@@ -230,16 +230,17 @@ def _speed(
                 "(an evenly lit surface, out of focus) or ordinary files of this speed"
             )
         warn(f"ISO {iso:g}: estimated in ordinary files; two flat frames would be exact")
-        a, b = (
-            tuple(
-                math.exp(float(np.mean([math.log(max(getattr(p, n)[i], 1e-12)) for p in profiles])))
-                for i in range(_COLOURS)
-            )
-            for n in ("a", "b")
-        )
+        a = _geometric_means([profile.a for profile in profiles])
+        b = _geometric_means([profile.b for profile in profiles])
         if darks:
             b = _mean_variances(points, b)
     return points, IsoNoise(iso=iso, a=a, b=b, row=row, **counts)
+
+
+def _geometric_means(levels: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the geometric mean of each colour."""
+    logs = np.log(np.maximum(np.asarray(levels), 1e-12))
+    return tuple(np.exp(logs.mean(axis=0)).tolist())
 
 
 def _pairs(frames: Sequence[RawPicture]) -> list[tuple[RawPicture, RawPicture]]:
