@@ -8,7 +8,7 @@ pictures with shot noise of 10,000 electrons at white. A disc a ninth of the pic
 elsewhere in every frame: gray at 3 % of the middle frame's white, then at 90 %. Truth is the scene
 as the middle frame has it. Results are scaled to the truth's median, since OpenCV's radiance has no
 unit. Path: where a disc stands in any frame; only what the middle frame does not saturate counts.
-OpenCV's MergeDebevec is given the response it calibrates itself. Nothing is registered.
+OpenCV's MergeDebevec is given the response it calibrates itself.
 
 MergeMertens gives no radiance but a picture. The second table compares pictures: each with the
 one that the same program makes where the disc stands still, as the middle frame has it; mean
@@ -111,7 +111,7 @@ def merged(frames: list[tuple[Path, NDArray[np.uint8]]], deghost: float | None) 
     bracket = [
         Exposure(path=path, light=light) for (path, _), light in zip(frames, LIGHTS, strict=True)
     ]
-    return merge_bracket(bracket, deghost=deghost, align=False).picture.pixels
+    return merge_bracket(bracket, deghost=deghost).picture.pixels
 
 
 def table(title: str, found: dict[str, list[tuple[float, float]]], digits: int) -> None:
