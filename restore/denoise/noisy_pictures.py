@@ -23,7 +23,7 @@ from restore.image.stack import Stack
 from restore.noise.correlation import NoiseCorrelation, measure_correlation
 from restore.training.crops import MOST_BYTES
 
-__all__ = ["NoisyPictures", "open_noisy_pictures"]
+__all__ = ["NoisyPictures", "as_floats", "open_noisy_pictures"]
 
 _MOST_UNKNOWN = 0.5
 _MOST_MEASURED = 24

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from restore.denoise.noisy_pictures import NoisyPictures, as_floats, open_noisy_
 from restore.denoise.noisy_recipe import NoisyRecipe
 from restore.denoise.self_supervision import (
     AGREEMENT,
+    Batches,
     Example,
     NoisyCrops,
     NoisyValidation,
@@ -22,6 +23,7 @@ from restore.denoise.self_supervision import (
 )
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
+from restore.models.resunet import ResUNet
 from restore.noise.level import estimate_noise
 from restore.training.holding_out import hold_out
 from restore.training.schedule import Progress
@@ -72,11 +74,12 @@ def train_on_noisy(
         found = open_noisy_pictures(
             noisy,
             method=recipe.method,
-            channels=recipe.channels,
+            channels=recipe.channels or (1 if start is not None and start.channels == 1 else 0),
             patch=recipe.patch,
             warn=warn,
         )
-        used = replace(recipe, method=found.method, channels=found.channels)
+        widths = recipe.widths or (start.config.widths if _is_resunet(start) else ())
+        used = replace(recipe, method=found.method, channels=found.channels, widths=widths)
         takes_level = start is not None and start.takes_sigma and not recipe.blind
         network = used.network(takes_level=takes_level)
         if start is not None:
@@ -85,7 +88,7 @@ def train_on_noisy(
         if len(found.scenes) == 1:
             warn("one scene alone: it is trained on and validated on")
 
-        def batches(scenes: Sequence[Sequence[Tensor]], count: int) -> Any:
+        def batches(scenes: Sequence[Sequence[Tensor]], count: int) -> Batches:
             levels = _levels(scenes) if takes_level else [0.0] * len(scenes)
             down, across = found.correlation.reach
             crops = NoisyCrops(scenes, levels, patch=used.patch, batch=count, turns=down == across)
@@ -115,6 +118,10 @@ def train_on_noisy(
     return train(
         prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
     )
+
+
+def _is_resunet(start: Weights | None) -> TypeGuard[Weights]:
+    return start is not None and start.network is ResUNet
 
 
 def _described(found: NoisyPictures) -> dict[str, Any]:

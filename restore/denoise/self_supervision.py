@@ -18,12 +18,15 @@ from restore.training.state import Randomness
 
 __all__ = [
     "AGREEMENT",
+    "Batches",
     "BlindSpots",
     "Bursts",
     "Example",
+    "Neighbours",
     "NoisyCrops",
     "NoisyValidation",
     "Pairs",
+    "batches_of",
     "noisy_loss",
 ]
 

@@ -224,7 +224,8 @@ def denoise(
     if camera is not None:
         raise UsageError("--camera is for --raw; --noise camera takes random cameras")
     if noisy:
-        given |= {"DIR, folders of clean pictures,": bool(folders)}
+        if folders:
+            raise UsageError("give folders of clean pictures, or --noisy with noisy ones, not both")
         _train_noisy(
             noisy,
             training,
@@ -233,7 +234,7 @@ def denoise(
             width,
             patch,
             start_from,
-            gray=bool(gray),
+            gray=gray,
             blind=blind,
         )
         return
@@ -297,7 +298,7 @@ def _train_noisy(
     patch: int | None,
     start_from: str | None,
     *,
-    gray: bool,
+    gray: bool | None,
     blind: bool,
 ) -> None:
     from restore.denoise.noisy_recipe import NoisyRecipe
@@ -308,7 +309,7 @@ def _train_noisy(
         raise UsageError(f"{option} is not for --noisy, whose network and loss are fixed")
     recipe = NoisyRecipe(
         method=method,
-        channels=1 if gray else 0,
+        channels=0 if gray is None else 1 if gray else 3,
         widths=layer_widths(width, "32,64,128,128"),
         blind=blind,
         patch=NoisyRecipe.patch if patch is None else patch,

@@ -1,5 +1,6 @@
 """`imrestore train denoise` as a user runs it."""
 
+import json
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from restore.denoise import noisy_train
 from restore.tasks import load
 from restore.training.history import History
 from restore.training.schedule import Progress
@@ -377,3 +379,32 @@ def test_options_of_other_noise_are_refused_with_raw(
     assert result.code == 2
     assert f"{option.partition('=')[0]} is not for --raw" in result.err
     assert train("--raw", "-o", tmp_path / "raw.safetensors", "--steps=1").code == 2
+
+
+def test_noisy_pictures_alone_train_a_network_that_just_works(
+    train: Run, run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noisy_train, "measured", lambda weights, **_: weights)
+    output = tmp_path / "mine.safetensors"
+    settings = ("--width=4", "--patch=32", "--batch=2", "--steps=2", "--device=cpu")
+    ended = train("--noisy", photos, "-o", output, *settings)
+    assert ended.code == 0, ended.err
+    assert "noise: white" in ended.err
+    words = (photos / "a.png", "-o", tmp_path / "a.png", "--model", output, "--json")
+    ended = run("denoise", *map(str, words))
+    assert json.loads(ended.out)["trained_on_noisy"] == "neighbours"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("photos", "--noisy", "x"), "not both"),
+        (("--noisy", "x", "--sigma", "5"), "--sigma is not for --noisy"),
+        (("photos", "--method", "bursts"), "--method is for --noisy"),
+    ],
+)
+def test_noisy_pictures_take_no_options_of_clean_ones(
+    train: Run, words: tuple[str, ...], message: str
+) -> None:
+    ended = train(*words, "-o", "x.safetensors", "--steps", "1")
+    assert (ended.code, message in ended.err) == (2, True)
