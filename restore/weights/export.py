@@ -68,16 +68,19 @@ class AnySize(nn.Module):
     def forward(self, picture: Tensor, sigma: Tensor | None = None) -> Tensor:
         """Return the network's result for ``(B, C, H, W)``, and ``(B,)`` if it takes that."""
         height, width = picture.shape[2:]
-        rows, columns = (_mirrored(side, self.multiple) for side in (height, width))
-        padded = picture.index_select(2, rows).index_select(3, columns)
-        result: Tensor = self.network(*(each for each in (padded, sigma) if each is not None))
+        if self.multiple > 1:
+            rows, columns = (_mirrored(side, self.multiple) for side in (height, width))
+            picture = picture.index_select(2, rows).index_select(3, columns)
+        result: Tensor = self.network(*(each for each in (picture, sigma) if each is not None))
         return result[:, :, :height, :width]
 
 
 def _mirrored(side: int, multiple: int) -> Tensor:
     """Return the indices of a side that is mirrored to reach a multiple."""
-    place = torch.arange((side + multiple - 1) // multiple * multiple) % (2 * side)
-    return torch.where(place < side, place, 2 * side - 1 - place)
+    forth = torch.arange(side)
+    # As often as a side of one pixel needs; ONNX has no remainder by a size.
+    there_and_back = torch.cat([forth, forth.flip(0)] * -(-multiple // 2))
+    return there_and_back.index_select(0, torch.arange(-(-side // multiple) * multiple))
 
 
 @dataclass(frozen=True)
