@@ -1,6 +1,6 @@
-"""What the edge profile of a detector gives: its figures with and without it.
+"""What edge profile and textures give a detector: its figures with and without them.
 
-    python benchmarks/edge_profile.py magnetic-tile/ [--model anomaly-magnetic-tile]
+    python benchmarks/detector_elements.py magnetic-tile/ [--model anomaly-magnetic-tile]
 
 The folder has MVTec's layout. Figures are those of `imrestore evaluate anomaly`.
 """
@@ -19,7 +19,7 @@ from tables import table
 
 
 def main() -> None:
-    """Print a row for each kind of defect, with the profile and without."""
+    """Print a row for each kind of defect, with each of them and without."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="anomaly-magnetic-tile")
@@ -28,9 +28,13 @@ def main() -> None:
     inspection = weights.provenance["inspection"]
     rows = []
     with tempfile.TemporaryDirectory(prefix="imrestore-bench-") as folder:
-        for name, factors in (("with", inspection["edge_factors"]), ("without", [])):
+        for name, left_out in (
+            ("as stored", {}),
+            ("without the edge profile", {"edge_factors": []}),
+            ("without textures", {"texture": None}),
+        ):
             path = Path(folder) / f"{name}.safetensors"
-            told = weights.provenance | {"inspection": inspection | {"edge_factors": factors}}
+            told = weights.provenance | {"inspection": inspection | left_out}
             save_weights(replace(weights, provenance=told), path)
             for kind in evaluate_detector(
                 Detector(path), find_test_set(options.folder).parts
@@ -38,7 +42,7 @@ def main() -> None:
                 figures = (kind.image_auroc, kind.pixel_auroc, kind.au_pro)
                 told_figures = ["" if value is None else f"{value:.3f}" for value in figures]
                 rows.append((name, kind.kind, *told_figures))
-    print(table(("edge profile", "defect", "image AUROC", "pixel AUROC", "AU-PRO@30%"), rows))
+    print(table(("detector", "defect", "image AUROC", "pixel AUROC", "AU-PRO@30%"), rows))
 
 
 if __name__ == "__main__":
