@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["on_disk"]
 
 _WRITTEN = ("output", "report", "manifest")
+_READ = ("inputs", "model", "twin", "name", "start_from", "teacher")
+"""Options that take names or files as texts; others, such as addresses, are no files."""
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     Raises:
         RestoreError: as ``UrlPaths`` has it.
     """
-    if not any(_urls(value) for value in values.values()):
+    if not any(_urls(value) for name, value in values.items() if _is_place(name, value)):
         yield dict(values)
         return
     from restore.errors import UsageError
@@ -50,6 +52,8 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 placed[name] = value and [_input(paths, each, is_tree) for each in value]
             elif is_streamed and name == "output":
                 placed[name] = _output(paths, value, is_tree, is_tried=values.get("dry_run"))
+            elif not _is_place(name, value):
+                continue
             elif name in _WRITTEN:
                 placed[name] = _kept(paths, value, is_tried=values.get("dry_run"))
             else:
@@ -58,6 +62,13 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield placed
         finally:
             paths.send_changes()
+
+
+def _is_place(name: str, value: object) -> bool:
+    """Return whether an option stands for files."""
+    if isinstance(value, list | tuple):
+        return any(_is_place(name, each) for each in value)
+    return isinstance(value, Path) or (isinstance(value, str) and name in (*_READ, *_WRITTEN))
 
 
 def _urls(value: object) -> "list[Url]":

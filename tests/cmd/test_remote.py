@@ -147,6 +147,14 @@ def test_refusals_are_one_line(
     assert len(ended.err.splitlines()) == 1
 
 
+def test_addresses_among_the_options_are_no_files() -> None:
+    from imrestore.places import on_disk
+
+    given = {"webhook": "http://127.0.0.1:9/hook", "model": "photo", "inputs": ["in"]}
+    with on_disk(given) as placed:
+        assert placed == given
+
+
 def test_a_bucket_is_not_watched(run: Run, stocked: Any) -> None:
     Path("hot").mkdir()
     for watch, out in ((f"{stocked.url}/in/", "out"), ("hot", f"{stocked.url}/out/")):
