@@ -31,13 +31,14 @@ class Room:
         self._changed = Condition()
 
     def take(self, path: Path, size: int, name: str, *, waits: bool = True) -> None:
-        """Wait until a file may be written, and count it.
+        """Wait until a file may be written, and count it if it will be given back.
 
         Args:
             path: Where it goes.
             size: Its bytes.
             name: What messages call it.
-            waits: Whether others will be given back; else all must find room at once.
+            waits: Whether it will be given back, and others before it; else it stays until the
+                end, and must find room at once.
 
         Raises:
             InputError: the disk cannot hold it.
@@ -50,7 +51,8 @@ class Room:
                     f"{name}: {size:,} bytes, and {self._folder.parent} has room for {free:,}; "
                     "let TMPDIR name a folder with more"
                 )
-            self._taken[path] = size
+            if waits:  # nobody would ever give back what stays until the end
+                self._taken[path] = size
 
     def give_back(self, path: Path) -> None:
         """Count a file no more, if it was counted."""

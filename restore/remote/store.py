@@ -20,6 +20,7 @@ __all__ = ["Entry", "ObjectStore", "Store"]
 _Returned = TypeVar("_Returned")
 
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 0.5, 8.0
+_AZURE = ("az", "abfs")
 _TIMEOUT_S = {"connect_timeout": 10, "read_timeout": 60}
 _VERSIONS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified")
 
@@ -154,19 +155,20 @@ class ObjectStore:
                 the moment of writing, as S3 and Google Cloud Storage can, no other is replaced.
             OutputError: the store refuses, or does not answer.
         """
-        mode = "overwrite" if overwrite else "create"
-        checksum: Mapping[str, str] = {}
+        how: dict[str, Any] = {"mode": "overwrite" if overwrite else "create"}
+        if self._scheme in _AZURE:
+            how = {"overwrite": overwrite}
         if self._scheme == "s3":
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
-            checksum = {"ContentMD5": base64.b64encode(digest.digest()).decode()}
+            how["ContentMD5"] = base64.b64encode(digest.digest()).decode()
         tries = 0
 
         def push() -> None:
             nonlocal tries
             tries += 1
             try:
-                self._fs.put_file(str(path), self._url(key), mode=mode, **checksum)
+                self._fs.put_file(str(path), self._url(key), **how)
             except FileExistsError:
                 # An answer may be lost after its object was written.
                 if tries == 1 or not self._holds(key, path):

@@ -33,7 +33,8 @@ def test_a_file_larger_than_the_bound_comes_alone(tmp_path: Path) -> None:
     room.take(tmp_path / "a", 1000, "a")
     room.give_back(tmp_path / "a")
     room.take(tmp_path / "b", 50, "b")
-    room.take(tmp_path / "c", 1000, "c", waits=False)
+    room.take(tmp_path / "c", 1000, "c", waits=False)  # stays
+    room.take(tmp_path / "d", 50, "d")
 
 
 def test_what_the_disk_cannot_hold_is_refused(
