@@ -85,7 +85,7 @@ def test_every_option_shown_exists(page: Path) -> None:
 
 def test_every_command_is_explained() -> None:
     prose = "\n".join(page.read_text() for page in WRITTEN)
-    groups = r"imrestore-(anomaly|train|evaluate|weights)-"
+    groups = r"imrestore-(anomaly|train|evaluate|weights|manifest)-"
     commands = {
         re.sub(groups, r"imrestore \1 ", page.stem).replace("imrestore-", "imrestore ")
         for page in (PROJECT / "man").iterdir()

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="What runs with --manifest have done, failed and left to do.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Count, list, merge and retry what runs with --manifest noted.",
+)
 
 _MOST_ERRORS = 10
 

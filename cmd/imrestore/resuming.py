@@ -61,7 +61,7 @@ def resumption(
 
 def without_failed(plan: "BatchPlan", past: "Resumption | None", report: Report) -> "BatchPlan":
     """Report what failed too often to be tried again, and return the plan of the rest."""
-    outcomes = past.failed_before(plan.items) if past else []
+    outcomes = past.failed_before(plan.items) if past and not past.is_new else []
     for outcome in outcomes:
         report.add(outcome)
     failed = {outcome.item.source for outcome in outcomes}
