@@ -14,6 +14,8 @@ from restore.noise.eld import DarkNoise
 
 __all__ = [
     "MEDIAN_NOISE",
+    "READ_SLOPE",
+    "READ_SPREAD",
     "dark_noise",
     "median_noise",
     "random_iso_levels",
@@ -34,7 +36,10 @@ MEDIAN_NOISE: Mapping[float, tuple[float, float]] = {
 
 # From the best of ISO 100 to the worst of ISO 25600.
 _LEAST_SHOT, _MOST_SHOT = 5e-7, 1e-3
-_READ_SLOPE, _READ_BIAS, _READ_SPREAD = 1.239, -3.27, 1.07
+READ_SLOPE, READ_SPREAD = 1.239, 1.07
+"""ln b = slope ln a + bias +- spread: a line through the profiles of 433 camera models."""
+
+_READ_BIAS = -3.27
 
 # The lambda with which Tukey's distribution is nearly normal, and its standard deviation there.
 _NORMAL_SHAPE, _NORMAL_DEVIATION = 0.14, 1.4527
@@ -50,7 +55,7 @@ def median_noise(iso: float) -> tuple[float, float]:
 
 def usual_read(shot: float) -> float:
     """Return the b that cameras with this a have on average."""
-    return math.exp(_READ_SLOPE * math.log(shot) + _READ_BIAS)
+    return math.exp(READ_SLOPE * math.log(shot) + _READ_BIAS)
 
 
 def random_iso_levels(count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -62,8 +67,8 @@ def random_iso_levels(count: int, generator: torch.Generator) -> tuple[Tensor, T
     """
     low, high = math.log(_LEAST_SHOT), math.log(_MOST_SHOT)
     log_shot = low + (high - low) * torch.rand(count, generator=generator, device=generator.device)
-    spread = _READ_SPREAD * torch.randn(count, generator=generator, device=generator.device)
-    return log_shot.exp(), (_READ_SLOPE * log_shot + _READ_BIAS + spread).exp()
+    spread = READ_SPREAD * torch.randn(count, generator=generator, device=generator.device)
+    return log_shot.exp(), (READ_SLOPE * log_shot + _READ_BIAS + spread).exp()
 
 
 def random_iso_noise(count: int, range_dn: float, generator: torch.Generator) -> DarkNoise:

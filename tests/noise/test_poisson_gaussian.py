@@ -102,6 +102,25 @@ def test_texture_alone_is_not_taken_for_strong_noise() -> None:
     assert found.sigma(0.18)[1] < 3 * math.sqrt(1e-5 * 0.18)
 
 
+@pytest.mark.parametrize("kind", ["bayer", "xtrans"])
+def test_fine_texture_is_told_from_noise(clean_photos: list[Picture], kind: str) -> None:
+    """Photographs at 160 pixels a side have texture in every pixel, as strong as this noise."""
+    a, b = 4e-5, 6e-8
+    for photo in clean_photos:
+        light = srgb_to_linear(photo.pixels) * np.array([0.5, 0.95, 0.6], np.float32)[:, None, None]
+        found = estimate_profile(shot(light, a, b, side=_KINDS[kind], iso=400))
+        assert -0.5 < error(found, a, b, 0.18) < 0.4
+
+
+def test_grain_that_is_nearly_white_is_no_strong_noise_at_a_low_speed() -> None:
+    rng = np.random.default_rng(0)
+    grain = gaussian_filter(rng.standard_normal((500, 500)), 0.5)
+    light = np.linspace(0.05, 0.6, 500)[None] + 0.012 * grain / grain.std()
+    scene = np.repeat(light[None].clip(0, 1).astype(np.float32), 3, axis=0)
+    found = estimate_profile(shot(scene, 1e-5, 1e-8, iso=100))
+    assert found.a[0] < 2e-5
+
+
 @pytest.mark.parametrize("level", [0, 512, 16383])
 def test_pictures_that_say_nothing_get_usual_numbers(sensor: Sensor, level: int) -> None:
     for size in ((1, 1), (40, 30), (200, 200)):
