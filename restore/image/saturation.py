@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.image.raw_picture import GREEN, SECOND_GREEN
+
 __all__ = ["mosaic_saturation", "saturation_levels"]
 
 _BINS = 256
@@ -74,6 +76,8 @@ _FAR_STEP, _LEAST_OCCUPIED_FAR = 0.05, 7
 # Shares of a normal distribution above its median, and above one sigma below it.
 _MEDIAN_AND_SIGMA, _SIGMAS = (0.5, 0.8413), 3.0
 _EVEN_SHARE, _EVEN_LEVEL = 0.9, 0.85
+# Colours that saturate do so at the same level, nearly.
+_SAME = 0.03
 
 
 def mosaic_saturation(
@@ -87,8 +91,9 @@ def mosaic_saturation(
     Many sensors clip below the white level that their files, or tables of cameras, state. Then the
     histogram ends in a peak far narrower than shot noise would make it, with light below it and
     next to nothing above; read noise after the clipping may spread it, and all of it counts as
-    saturated. A colour without such a peak saturates where the others do, and where none has one,
-    at the white level.
+    saturated. Where one colour has such a peak alone, the others must vary there: else it is an
+    even surface without noise, as in a file that was denoised. A colour without such a peak
+    saturates where the others do, and where none has one, at the white level.
 
     Args:
         mosaic: ``[H, W]`` as stored.
@@ -110,6 +115,15 @@ def mosaic_saturation(
         colour: level
         for colour in present
         if (level := _clipped_from(counts[colour], black_level[colour], white_level)) is not None
+    }
+    found = {
+        colour: level
+        for colour, level in found.items()
+        if any(
+            _name(other) != _name(colour) and abs(each - level) < _SAME * white_level
+            for other, each in found.items()
+        )
+        or not _is_even(mosaic, cfa, colour, level, black_level)
     }
     if not found and (level := _even_level(counts[present], white_level)) is not None:
         found = dict.fromkeys(present, level)
@@ -162,6 +176,37 @@ def _clipped_from(counts: NDArray[np.int64], black: float, white: float) -> floa
         last - int(np.argmax(summed >= share * summed.max())) for share in _MEDIAN_AND_SIGMA
     )
     return min(float(white), middle - _SIGMAS * (middle - one_sigma))
+
+
+def _is_even(
+    mosaic: NDArray[np.uint16],
+    cfa: NDArray[np.uint8],
+    colour: int,
+    level: float,
+    black_level: Sequence[float],
+) -> bool:
+    """Return whether the other colours hardly vary where one reaches a level."""
+    side = len(cfa)
+    rows, columns = (size // side * side for size in mosaic.shape)
+    planes = {
+        int(cfa[y, x]): mosaic[y:rows:side, x:columns:side]
+        for y in range(side)
+        for x in range(side)
+    }
+    is_there = planes[colour] >= level
+    others = {_name(each) for each in planes} - {_name(colour)}
+    if not others or not is_there.any():
+        return False
+    for other in others:
+        low, middle, high = np.quantile(planes[other][is_there], (0.1, 0.5, 0.9))
+        if high - low > 4 * _NARROW * max(float(middle) - black_level[other], 1.0):
+            return False
+    return True
+
+
+def _name(colour: int) -> int:
+    """Return the code of a colour; the second green counts as green."""
+    return GREEN if colour == SECOND_GREEN else colour
 
 
 def _even_level(counts: NDArray[np.int64], white: float) -> float | None:

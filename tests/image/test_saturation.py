@@ -121,6 +121,28 @@ def test_a_bright_even_surface_is_not_saturated(level: float, electrons: int | N
     assert (_levels(mosaic, np.array([[0, 1], [3, 2]], np.uint8)) == WHITE).all()
 
 
+@pytest.mark.parametrize("unevenness", [0.0, 0.0005])
+@pytest.mark.parametrize("gains", [(0.5, 1, 0.6), (0.9, 1, 0.8)])
+def test_a_bright_wall_without_noise_is_not_saturated(
+    gains: tuple[float, float, float], unevenness: float
+) -> None:
+    """As in a file that was denoised; darker surfaces come up to it in light."""
+    light = np.outer(np.linspace(0.6, 1, 120), np.linspace(0, 1, 160)) * 0.84
+    wall = np.random.default_rng(3).normal(1, unevenness, (60, 60))
+    light[30:90, 60:120] = 0.85 * wall
+    cfa = np.array([[0, 1], [3, 2]], dtype=np.uint8)
+    factors = np.array([*gains, gains[1]])[np.tile(cfa, (60, 80))]
+    codes = np.rint(BLACK + light * factors * (WHITE - BLACK)).astype(np.uint16)
+    assert (_levels(codes, cfa) == WHITE).all()
+
+
+@pytest.mark.parametrize("tag", ["found alone", "with another"])
+def test_a_colour_that_clips_while_others_vary_is_saturated(tag: str) -> None:
+    gains = (0.5, 1, 0.6) if tag == "found alone" else (0.95, 1, 0.6)
+    levels = _levels(*_bayer(0.85, sigma=2.0, gains=gains, peak=1.6))
+    assert (levels < WHITE).all()
+
+
 def test_hot_photosites_are_no_saturation() -> None:
     mosaic, cfa = _bayer(1, peak=0.3)
     places = np.random.default_rng(2).integers(0, mosaic.size, 100)
