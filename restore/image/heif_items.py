@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from restore.image.cicp import Cicp
 from restore.image.isobmff import Item, Items, box
-from restore.image.metadata import EXIF_HEADER, with_orientation
+from restore.image.metadata import EXIF_HEADER, orientation_of, with_orientation
 from restore.image.picture import Picture
 from restore.image.stated import with_stated_primaries
+from restore.image.xmp import xmp_with_orientation
 
 __all__ = [
     "cicp_of",
@@ -26,19 +27,22 @@ _UNSPECIFIED = 2
 def described(picture: Picture, items: Items) -> Picture:
     """Return a picture with the colour space and the metadata that its file states.
 
-    Its orientation is set already, and replaces that of EXIF.
+    Its orientation is set already, and replaces that of EXIF and XMP, unless the boxes say nothing
+    of it and EXIF does: so converters from JPEG wrote it.
     """
     icc = next((profile for name in _PROFILES if (profile := items.property(b"colr", name))), None)
     exif = next(
         (exif_of_item(each.data) for each in items.described_by if each.kind == b"Exif"), b""
     )
+    if not (items.property(b"irot") or items.property(b"imir")):
+        picture = replace(picture, orientation=orientation_of(exif))
     xmp = next((each.data for each in items.described_by if each.content_type == _XMP_TYPE), None)
     picture = replace(
         picture,
         icc=icc[4:] if icc else None,
         cicp=cicp_of(items.property(b"colr", b"nclx")),
         exif=with_orientation(exif, picture.orientation) or None,
-        xmp=xmp or None,
+        xmp=xmp_with_orientation(xmp, picture.orientation) or None,
     )
     return with_stated_primaries(picture)
 
@@ -56,8 +60,8 @@ def items_of(picture: Picture) -> list[Item]:
         # An offset to the header of TIFF comes first.
         exif = with_orientation(picture.exif, picture.orientation)
         items.append(Item(kind=b"Exif", data=bytes(4) + exif))
-    if picture.xmp:
-        items.append(Item(kind=b"mime", content_type=_XMP_TYPE, data=picture.xmp))
+    if xmp := xmp_with_orientation(picture.xmp, picture.orientation):
+        items.append(Item(kind=b"mime", content_type=_XMP_TYPE, data=xmp))
     return items
 
 

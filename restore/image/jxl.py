@@ -17,6 +17,7 @@ from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, turned_upright
 from restore.image.samples import planes, quantised
 from restore.image.stated import with_stated_primaries
+from restore.image.xmp import xmp_with_orientation
 
 __all__ = ["read_jxl", "write_jxl"]
 
@@ -70,7 +71,7 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
         icc=icc,
         cicp=None if header.cicp is None or header.cicp.is_srgb else header.cicp,
         exif=with_orientation(exif, 1) or None,
-        xmp=boxes.get(b"xml ") or None,
+        xmp=xmp_with_orientation(boxes.get(b"xml "), 1) or None,
     )
     return with_stated_primaries(picture)
 
@@ -113,8 +114,8 @@ def write_jxl(picture: Picture, encoding: SampleEncoding) -> bytes:
     boxes = []
     if picture.exif:
         boxes.append(box(b"Exif", bytes(4) + with_orientation(picture.exif, 1)))
-    if picture.xmp:
-        boxes.append(box(b"xml ", picture.xmp))
+    if xmp := xmp_with_orientation(picture.xmp, 1):
+        boxes.append(box(b"xml ", xmp))
     if not boxes:
         return codestream
     return b"".join((_SIGNATURE, _FILE_TYPE, *boxes, box(b"jxlc", codestream)))

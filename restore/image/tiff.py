@@ -143,7 +143,11 @@ _SIZES = {
 
 
 _DNG_VERSION, _SUB_IFDS, _XMP, _ICC = 50706, 330, 700, 34675
-_MAKE = 271
+_MAKE, _TRANSFER_FUNCTION = 271, 301
+_LEFT_OUT = {
+    _SUB_IFDS: "its further versions (SubIFDs)",
+    _TRANSFER_FUNCTION: "its transfer function",
+}
 _RAW_PHOTOMETRIC = {32803, 34892}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _JPEG = 7
@@ -225,6 +229,7 @@ def described(page: Any, file: BinaryIO) -> Picture:
         xmp=_bytes_of(page, _XMP),
         orientation=stored_orientation if stored_orientation in range(1, 9) else 1,
         notes=noted_tags(file, page.offset, has_layers=PHOTOSHOP_LAYERS in page.tags),
+        left_out=[what for tag, what in _LEFT_OUT.items() if tag in page.tags],
     )
 
 

@@ -71,6 +71,22 @@ def test_a_profile_and_the_orientation_come_back() -> None:
     assert psnr_chw(result.pixels, np.rot90(turned.pixels, -1, (1, 2))) > 40
 
 
+@pytest.mark.parametrize("image_format", ["heic", "avif"])
+def test_the_orientation_of_exif_counts_where_the_boxes_say_none(image_format: str) -> None:
+    tags = Image.Exif()
+    tags[0x0112] = 1
+    upright = tags.tobytes().removeprefix(b"Exif\x00\x00")
+    tags[0x0112] = 6
+    lying = tags.tobytes().removeprefix(b"Exif\x00\x00")
+    written = encode(Picture(pixels=smooth().pixels, exif=upright), image_format)
+    assert written.count(upright) == 1
+    read = decode(written.replace(upright, lying))
+    assert (read.orientation, read.height, read.width) == (6, 48, 70)
+    assert read.exif == lying
+    again = decode(encode(read, "jpeg"))
+    assert (again.orientation, again.height, again.width) == (6, 48, 70)
+
+
 def test_code_points_stay_beside_a_profile() -> None:
     """PQ wins over a profile, which is there for viewers that do not know it."""
     picture = smooth(depth=10)

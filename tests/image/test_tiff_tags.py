@@ -70,6 +70,17 @@ def test_stripped_tags_are_no_loss() -> None:
     assert all(values(written)[tag] is None for tag, *_ in TAGS)
 
 
+def test_smaller_versions_and_transfer_functions_are_left_out_with_a_line() -> None:
+    file, pixels = io.BytesIO(), np.zeros((64, 64, 3), np.uint8)
+    curve = (301, 3, 3 * 256, tuple(range(256)) * 3, True)
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(pixels, photometric="rgb", subifds=1, extratags=[curve])
+        tiff.write(pixels[::2, ::2], photometric="rgb", subfiletype=1)
+    with losses() as lost:
+        encode(decode(file.getvalue()), ImageFormat.TIFF)
+    assert lost == ["its further versions (SubIFDs)", "its transfer function"]
+
+
 def test_layers_that_show_other_pixels_are_left_out_with_a_line() -> None:
     picture = decode(tiff([(37724, 7, 9, b"Adobe PSD", True), (65002, 13, 1, 8, True)]))
     with losses() as lost:
