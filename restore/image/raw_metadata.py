@@ -18,7 +18,6 @@ from restore.image.isobmff import boxes_in
 from restore.image.jpeg_stream import header_segments
 from restore.image.metadata import DESCRIPTIVE_TAGS, EXIF_HEADER
 from restore.image.shot import Shot, completed_exif
-from restore.image.x3f import read_x3f
 
 __all__ = ["RawMetadata", "read_raw_metadata"]
 
@@ -60,9 +59,6 @@ def read_raw_metadata(file: BinaryIO) -> RawMetadata:
         return _of_fuji(file)
     if head.startswith(b"\x00MRM"):
         return _of_minolta(file)
-    if head.startswith(b"FOVb"):
-        jpeg, shot = read_x3f(file)
-        return _with(_of_jpeg(jpeg), shot)
     if head[6:14] == b"HEAPCCDR":
         return _with(RawMetadata(), read_ciff(file))
     if head[4:8] == b"ftyp":
