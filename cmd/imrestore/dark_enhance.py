@@ -9,7 +9,7 @@ import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, RawFileOptions
+from imrestore.options import NetworkOptions, RawFileOptions, filled
 from imrestore.watching import WatchOptions
 
 if TYPE_CHECKING:
@@ -237,5 +237,5 @@ def _describe(record: Mapping[str, Any]) -> str:
     balance = ",".join(f"{factor:g}" for factor in record["white_balance"])
     return (
         "{model} on {device}, {precision}, tile {tile}, ratio {ratio}, white balance "
-        "{balance}, {sensor}, {defects} hot or dead photosites filled"
-    ).format_map({**record, "balance": balance})
+        "{balance}, {sensor}, "
+    ).format_map({**record, "balance": balance}) + filled(record)

@@ -16,6 +16,7 @@ from imrestore.options import (
     NetworkOptions,
     complete,
     exclusive,
+    filled,
     one_of,
     without_effect,
 )
@@ -173,6 +174,14 @@ def denoise(
             callback=_profile,
         ),
     ] = None,
+    fill_hot_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--fill-hot-pixels",
+            help="Fill hot and dead photosites of RAW files from their neighbours first. Specks of "
+            "pictures that are sharp to the pixel may be taken for such.",
+        ),
+    ] = False,
     preview: Annotated[
         bool,
         typer.Option(
@@ -221,6 +230,7 @@ def denoise(
             chroma=chroma,
             detail=detail,
             noise_profile=noise_profile,
+            repair=fill_hot_pixels,
             preview=preview,
             sheet_only=is_sheet_only,
         )
@@ -247,6 +257,7 @@ def settings_of(
     chroma: float | None,
     detail: float,
     noise_profile: str | None,
+    repair: bool = False,
     preview: bool = False,
     sheet_only: bool = False,
 ) -> "Settings":
@@ -260,6 +271,7 @@ def settings_of(
         chroma=chroma,
         detail=detail,
         profile=_noise_profile(noise_profile),
+        repair=repair,
         preview=preview,
         sheet_only=sheet_only,
         for_pictures=tuple(name for name, is_given in given.items() if is_given),
@@ -330,7 +342,9 @@ def _describe(record: Mapping[str, object]) -> str:
     line = "{model} on {device}, {precision}, tile {tile}, ".format_map(record)
     if "sensor" in record:
         a, b = (_of_colours(record[name]) for name in ("noise_a", "noise_b"))
-        return f"{line}{record['sensor']}, noise {a} x + {b} ({record['noise_source']}){speed}"
+        defects = f", {filled(record)}" if record.get("defects") else ""
+        noise = f"noise {a} x + {b} ({record['noise_source']})"
+        return f"{line}{record['sensor']}, {noise}{defects}{speed}"
     line += f"sigma {record['sigma']}"
     kind = f" ({record['noise']} noise)" if "noise" in record else ""
     gray = ", gray stored as RGB" if record.get("gray_stored_as_rgb") else ""

@@ -46,6 +46,7 @@ class Settings:
     chroma: float | None
     detail: float
     profile: NoiseProfile | MeasuredCamera | None
+    repair: bool
     preview: bool
     sheet_only: bool
     for_pictures: tuple[str, ...]
@@ -102,6 +103,8 @@ def work_on(expected: Expected, network: NetworkOptions, settings: Settings) -> 
         notes.append(f"{given} {does} nothing for RAW files, which take --strength")
     if settings.profile and has_pictures:
         notes.append("--noise-profile does nothing for finished pictures, which take --sigma")
+    if settings.repair and has_pictures:
+        notes.append("--fill-hot-pixels does nothing for finished pictures")
     networks = Networks(network, is_for_raw, settings.sigma)
     opened = [networks.of_pictures.lanes] if has_pictures else []
     opened += [networks.of_mosaics.lanes] if has_raw else []
@@ -225,7 +228,11 @@ class Denoising:
             source, extra = _without_hot(source, profile)
             profile = profile.profile(source.iso)
         done = self.networks.of_mosaics(
-            source, profile=profile, strength=given.strength, preview=given.preview
+            source,
+            profile=profile,
+            strength=given.strength,
+            repair=given.repair,
+            preview=given.preview,
         )
         if given.for_pictures:
             extra["without_effect"] = list(given.for_pictures)

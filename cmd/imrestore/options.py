@@ -1,6 +1,6 @@
 """The options that tasks share, each defined once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -19,6 +19,7 @@ __all__ = [
     "depth_in",
     "depths_of",
     "exclusive",
+    "filled",
     "one_of",
     "without_effect",
 ]
@@ -29,6 +30,12 @@ OUTPUT_HELP = (
 )
 _FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
+
+
+def filled(record: Mapping[str, object]) -> str:
+    """Return in words how many photosites were filled."""
+    count = record["defects"]
+    return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled"
 
 
 def one_of(

@@ -29,7 +29,7 @@ from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png
 from restore.image.damage import noting_damage
 from restore.image.limits import max_pixels_of_process
-from restore.image.losses import losses
+from restore.image.losses import losses, remarks
 from restore.image.picture import Picture
 from restore.remote.paths import shown
 
@@ -148,7 +148,7 @@ class PictureStages(Generic[Input, Output]):
                 views = views_of(result.before, after, picture)
         for kind, path in item.beside:
             self._save_beside(kind, path, result.restored, stopping)
-        with losses() as lost:
+        with losses() as lost, remarks() as remarked:
             data = self._encoded(item, result.restored)
         if item.destination is None:
             _write_stream(self.standard_output, data)
@@ -164,6 +164,8 @@ class PictureStages(Generic[Input, Output]):
             **damage_record(item, result.damaged),
             **({"lost": lost} if lost else {}),
         }
+        if remarked:
+            record["remarks"] = [*record.get("remarks", ()), *remarked]
         return Outcome(item=item, status=Status.DONE, record=record, views=views)
 
     def _encoded(self, item: Item, restored: Output) -> bytes:

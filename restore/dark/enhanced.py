@@ -19,6 +19,7 @@ from restore.image.icc_writer import srgb_profile
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, upright_plane
 from restore.image.raw_picture import RawPicture, normalised, pack, unpack
+from restore.image.xmp import xmp_with_orientation
 
 __all__ = ["Enhanced", "OutputColor"]
 
@@ -81,7 +82,7 @@ class Enhanced:
             is_float=is_linear,
             transfer=Transfer.LINEAR if is_linear else Transfer.SRGB,
             exif=with_orientation(exif, 1) if exif else None,
-            xmp=self.raw.xmp,
+            xmp=xmp_with_orientation(self.raw.xmp, 1),
             icc=srgb_profile() if has_profile else None,
         )
 

@@ -21,7 +21,7 @@ from restore.engine.runner import Runner
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.colour import linear_to_srgb
 from restore.image.dark_frame import DarkFrame
-from restore.image.develop import camera_to_srgb, gray_world
+from restore.image.develop import GUESSED_BALANCE, camera_to_srgb, gray_world
 from restore.image.photosites import without_defects
 from restore.image.raw import as_raw
 from restore.image.raw_picture import PLANE_COLOURS, RawPicture, fill_mosaic, unpack
@@ -302,7 +302,7 @@ def _remarks(raw: RawPicture, dark_frame: DarkFrame | None, *, guessed_balance: 
     """Return what a person should know of how a file was developed, a sentence each."""
     remarks = dark_frame.differences(raw) if dark_frame else []
     if guessed_balance:
-        remarks.append("no white balance is stored; the mean of the picture is taken to be gray")
+        remarks.append(GUESSED_BALANCE)
     if raw.unapplied:
         remarks.append(f"corrections that the file asks for: not applied ({_names(raw)})")
     return remarks

@@ -1,14 +1,28 @@
 """From camera RGB to sRGB: colour matrix, white balance and exposure."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.image.colour import SRGB_TO_XYZ
-from restore.image.raw_picture import PLANE_COLOURS, RawPicture
+from restore.image.raw_picture import PLANE_COLOURS, RawPicture, normalised, pack
 
-__all__ = ["MOST_RATIO", "auto_ratio", "camera_to_srgb", "gains_of", "gray_world"]
+__all__ = [
+    "GUESSED_BALANCE",
+    "MOST_RATIO",
+    "auto_ratio",
+    "camera_to_srgb",
+    "exposed",
+    "gains_of",
+    "gray_world",
+    "guessed_balance",
+]
+
+GUESSED_BALANCE = "no white balance is stored; the mean of the picture is taken to be gray"
+"""What is said where ``guessed_balance`` is used."""
+
 
 _LEAST_SIGNAL = 1e-6
 _MOST_GAIN = 8.0
@@ -58,6 +72,32 @@ def gray_world(planes: NDArray[np.float32]) -> tuple[float, float, float]:
     limit = _MOST_GAIN
     return min(limit, green / red), 1.0, min(limit, green / blue)
 
+
+def guessed_balance(raw: RawPicture) -> tuple[float, float, float]:
+    """Return the ``gray_world`` of a mosaic, for files that state no white balance."""
+    return gray_world(pack(normalised(raw), raw.cfa).planes)
+
+
+_DARK = 0.25
+
+
+def exposed(light: NDArray[Any], stops: float) -> NDArray[Any]:
+    """Return linear light in [0, 1], any shape, brightened by BaselineExposure, black to white.
+
+    More than white is clipped. Where a file asks for less light, white stays white and only what
+    is below a quarter of it is lowered by all of that, as in Adobe's DNG SDK.
+    """
+    factor = 2.0**stops
+    if stops >= 0:
+        return (light * light.dtype.type(min(factor, _MOST_FACTOR))).clip(0, 1)
+    bend = 16 / 9 * (1 - factor)
+    slope = factor - bend / 2
+    bright = (bend * light + slope) * light + (1 - bend - slope)
+    result: NDArray[Any] = np.where(light <= _DARK, factor * light, bright).astype(light.dtype)
+    return result
+
+
+_MOST_FACTOR = 65536.0
 
 MOST_RATIO = 300.0
 """Highest amplification that networks are trained for, and that ``auto_ratio`` returns."""

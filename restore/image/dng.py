@@ -43,6 +43,8 @@ _ACTIVE_AREA = DngTag.ACTIVE_AREA
 _WHITE = 65535
 _MOST_HEADROOM = 64.0
 """Six stops: what is brighter is clipped."""
+
+_MOST_PEDESTAL = _WHITE // 8
 # What the writer says itself, from the fields of the RAW picture, and what holds no longer.
 _OWN_TAGS = frozenset(
     {
@@ -90,7 +92,8 @@ def write_linear_dng(
     """Encode demosaicked camera RGB, before white balance, as linear RAW.
 
     Light above 1 is kept, up to six stops: all is scaled so that the brightest is white, and
-    BaselineExposure tells converters to brighten it again.
+    BaselineExposure tells converters to brighten it again. So is noise below black, for the mean of
+    a shadow is right only with it: black lies at a code above 0, except where samples are floats.
 
     Args:
         linear: ``[3, H, W]``, or ``[1, H, W]`` of a monochrome sensor; black at 0 and sensor white
@@ -100,23 +103,27 @@ def write_linear_dng(
         as_float: Whether samples are 16-bit floats rather than integers, which keeps shadows where
             highlights are far above 1.
     """
-    light = np.nan_to_num(linear, posinf=_MOST_HEADROOM).clip(0, _MOST_HEADROOM)
+    light = np.nan_to_num(linear, posinf=_MOST_HEADROOM).clip(None, _MOST_HEADROOM)
     peak = max(1.0, float(light.max(initial=0)))
-    samples = np.moveaxis(light / np.float32(peak), 0, -1)
+    light /= np.float32(peak)
+    samples = np.moveaxis(light, 0, -1)
     shown = preview_of_light(linear, raw) if preview is None else preview_of_picture(preview)
     exif = front_exif(raw.exif, raw.dng.order if raw.dng else "<")
     planes = samples.shape[2]
-    white = 1 if as_float else _WHITE
+    white, black = (1, 0) if as_float else (_WHITE, _black_code(light))
     if as_float:
-        tiles = float_tiles(samples.astype(np.float16))
+        tiles = float_tiles(samples.clip(0, None).astype(np.float16))
     else:
-        codes = np.rint(samples * np.float32(_WHITE)).astype(np.uint16)
-        tiles = lossless_tiles(np.ascontiguousarray(codes if planes == 3 else codes[..., 0]))
+        codes = np.empty(samples.shape, dtype=np.uint16)
+        for plane in range(planes):
+            levels = samples[..., plane] * np.float32(_WHITE - black) + np.float32(black)
+            codes[..., plane] = np.rint(levels).clip(0, _WHITE)
+        tiles = lossless_tiles(codes if planes == 3 else codes[..., 0])
     below = {
         **_picture_tags(samples.shape, tiles, planes, exif),
         **_kept(raw.dng, RAW_TAGS - _OF_MOSAIC, exif),
         262: entry_of(_SHORT, [_LINEAR_RAW], exif.order),
-        50714: entry_of(_SHORT, [0] * planes, exif.order),  # BlackLevel
+        50714: entry_of(_SHORT, [black] * planes, exif.order),  # BlackLevel
         50717: entry_of(_LONG, [white] * planes, exif.order),  # WhiteLevel
         _ACTIVE_AREA: entry_of(_LONG, (0, 0, *samples.shape[:2]), exif.order),
     }
@@ -130,6 +137,12 @@ def write_linear_dng(
     balanced = replace(raw, has_white_balance=True)
     main = _main(balanced, shown, raw.baseline_exposure + math.log2(peak), exif)
     return dng_file(exif, main, shown.data, below, tiles.data)
+
+
+def _black_code(light: NDArray[np.float32]) -> int:
+    """Return the code of black that leaves room for what is below it, at most an eighth of all."""
+    below = -min(0.0, float(light.min(initial=0)))
+    return min(math.ceil(_WHITE * below / (1 + below)), _MOST_PEDESTAL)
 
 
 def _main(raw: RawPicture, preview: Preview, exposure: float, exif: FrontExif) -> Directory:

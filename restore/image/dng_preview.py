@@ -65,7 +65,7 @@ def preview_of_mosaic(raw: RawPicture) -> Preview:
         means = parts.mean(axis=(1, 3), dtype=np.float32)
         black = raw.black_level[colour]
         channel = GREEN if colour == SECOND_GREEN else colour
-        light[channel] += (means - np.float32(black)) / np.float32(raw.white_level - black)
+        light[channel] += (means - np.float32(black)) / np.float32(raw.range_dn)
         counts[channel] += 1
     if raw.is_monochrome:
         shown = _shown(light[GREEN : GREEN + 1], raw, is_gray=True)

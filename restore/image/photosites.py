@@ -17,10 +17,11 @@ _RADIUS = 6
 # neighbours differ by at this brightness, and in shares of what they span themselves.
 _SIGMAS, _SPAN = 8.0, 1.0
 # A lens spreads the smallest star over its neighbours: 15 % for a width at half of the height of
-# 1.2 pixels. Of a hot photosite they see nothing.
-_SPREAD = 0.05
+# 1.2 pixels. Of a hot photosite they see nothing but their own noise.
+_SPREAD, _OWN_SIGMAS = 0.05, 3.0
 _PASSES, _ROWS_AT_ONCE = 2, 256
-_ADJACENT = ((-1, 0), (0, -1), (0, 1), (1, 0))
+_AROUND = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
+_ADJACENT = [index for index, (y, x) in enumerate(_AROUND) if 0 in (y, x)]
 
 
 def without_defects(
@@ -59,8 +60,9 @@ def defects(raw: RawPicture) -> NDArray[np.bool_]:
 
     A photosite is defective if it stands far outside what its eight nearest neighbours of the same
     colour span, compared with what neighbours of that brightness usually differ by, and the four
-    photosites beside it, whichever their colour, show nothing of it. Light passes through the lens
-    and falls on several photosites, so stars stay, and so does fine texture.
+    photosites beside it, whichever their colour, show nothing of it, nor clearly more than one of
+    the eight around it: another defective one. Light passes through the lens and falls on several
+    photosites, so stars and thin lines stay, and so does most fine texture.
     """
     found = np.zeros(raw.mosaic.shape, dtype=bool)
     if min(raw.mosaic.shape) < 2 * len(raw.cfa) + 2:
@@ -122,23 +124,34 @@ def _judged(
     if kept.size:
         rows, columns, sign, step = rows[kept], columns[kept], sign[kept], step[kept]
         own = step * _gains(raw, rows, columns)
-        seen = np.stack([_excess(raw, rows + y, columns + x) for y, x in _ADJACENT])
-        result[kept] = sign * np.median(seen, axis=0) < _SPREAD * own
+        around_them = [_seen(raw, noise, rows + y, columns + x, sign) for y, x in _AROUND]
+        seen, margin = (np.stack(each) for each in zip(*around_them, strict=True))
+        is_dark = np.median(seen[_ADJACENT], axis=0) < _SPREAD * own
+        result[kept] = is_dark & (np.sort(seen - margin, axis=0)[-2] < _SPREAD * own)
     return result
 
 
-def _excess(
-    raw: RawPicture, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.float32]:
-    """Return how much brighter photosites are than those of their colour around, balanced."""
+def _seen(
+    raw: RawPicture,
+    noise: SampleNoise,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    sign: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return how much brighter, or darker, photosites are than those of their colour around.
+
+    And how much of it may be their own noise. Both are balanced.
+    """
     height, width = raw.mosaic.shape
     # Beside an edge, the photosite on the other side.
     rows = np.where(rows < 0, 1, np.where(rows >= height, height - 2, rows))
     columns = np.where(columns < 0, 1, np.where(columns >= width, width - 2, columns))
     around = _Places.around(raw, rows, columns)
     usual = np.median(raw.mosaic[around.rows, around.columns].astype(np.float32), axis=0)
-    result: NDArray[np.float32] = (raw.mosaic[rows, columns] - usual) * _gains(raw, rows, columns)
-    return result
+    gains = _gains(raw, rows, columns)
+    excess: NDArray[np.float32] = sign * (raw.mosaic[rows, columns] - usual) * gains
+    margin: NDArray[np.float32] = np.float32(_OWN_SIGMAS) * noise.at(usual) * gains
+    return excess, margin
 
 
 def _gains(

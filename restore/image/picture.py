@@ -22,6 +22,7 @@ __all__ = [
     "turned_upright",
     "upright",
     "upright_plane",
+    "upright_view",
     "with_alpha_kind",
 ]
 
@@ -171,13 +172,18 @@ def with_alpha_kind(picture: Picture, *, premultiplied: bool) -> Picture:
 
 def upright_plane(plane: NDArray[Any], orientation: int) -> NDArray[Any]:
     """Rotate and mirror the last two axes ``[..., H, W]`` as EXIF orientation 1..8 requires."""
+    return np.ascontiguousarray(upright_view(plane, orientation))
+
+
+def upright_view(plane: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return ``upright_plane`` without a copy."""
     if orientation in (5, 6, 7, 8):
         plane = plane.swapaxes(-1, -2)
     if orientation in (2, 3, 6, 7):
         plane = plane[..., ::-1]
     if orientation in (3, 4, 7, 8):
         plane = plane[..., ::-1, :]
-    return np.ascontiguousarray(plane)
+    return plane
 
 
 def upright(picture: Picture) -> Picture:

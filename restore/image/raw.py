@@ -152,13 +152,13 @@ def develop_raw(
         seconds: time limit.
 
     Returns:
-        uint16 ``[3, H, W]``.
+        uint16 ``[3, H, W]``, a view of interleaved samples.
 
     Raises:
         InputError: as ``read_raw``.
     """
     header, samples = ask_libraw(path, None, seconds, str(path), look=look)
-    return np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"])
+    return np.frombuffer(samples, dtype=np.uint16).reshape(header["shape"]).transpose(2, 0, 1)
 
 
 def ask_libraw(

@@ -72,9 +72,10 @@ def main() -> None:
         answers.write(struct.pack("<Q", len(encoded)) + encoded)
         answers.write(samples)
         answers.flush()
+        del samples
 
 
-def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
     try:
         if request.get("only") == "size":
             return _size(request)
@@ -151,7 +152,7 @@ def _opened(path: str) -> Iterator[rawpy.RawPy]:
         yield raw
 
 
-def _size(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _size(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
     with _opened(request["path"]) as raw:
         sizes = raw.sizes
         return {"shape": (0,), "width": sizes.raw_width, "height": sizes.raw_height}, b""
@@ -172,8 +173,8 @@ def _unpacked(request: dict[str, Any]) -> Iterator[rawpy.RawPy]:
         yield raw
 
 
-def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Return LibRaw's own picture, 16 bits, as it lies on the sensor."""
+def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
+    """Return LibRaw's own picture ``[H, W, 3]``, 16 bits, as it lies on the sensor."""
     with _unpacked(request) as raw:
         samples = raw.postprocess(
             **_LOOKS[request["look"]],
@@ -182,18 +183,18 @@ def _develop(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             output_bps=16,
             user_flip=0,
         )
-        planes = np.ascontiguousarray(samples.transpose(2, 0, 1), dtype=np.uint16)
-        return {"shape": planes.shape}, planes.tobytes()
+    # LibRaw's own memory is free by now.
+    return {"shape": samples.shape}, samples.data
 
 
-def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
     """Return the mosaic, or linear RGB, and what LibRaw knows of the file."""
     with _unpacked(request) as raw:
         is_linear = request["look"] == _LINEAR
         if (raw.raw_type == rawpy.RawType.Flat) == is_linear:
             raise _Refused("holds a mosaic" if is_linear else "holds no mosaic")
         samples = raw.raw_image_visible[..., :3] if is_linear else raw.raw_image_visible
-        samples = np.ascontiguousarray(samples, dtype=np.uint16)
+        samples = np.array(samples, dtype=np.uint16, order="C")
         sizes, other = raw.sizes, raw.other
         header = {
             "shape": samples.shape,
@@ -218,7 +219,7 @@ def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
             "lens": str(raw.lens.model),
             "taken": str(other.timestamp) if other.timestamp.year > _EPOCH_YEAR else "",
         }
-        return header, samples.tobytes()
+        return header, samples.data
 
 
 def _pattern(raw: rawpy.RawPy) -> list[list[int]]:

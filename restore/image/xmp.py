@@ -1,4 +1,4 @@
-"""XMP packets that claim what a new file does not hold: a video, a gain map, an extension.
+"""XMP packets that claim what a new file does not hold: a video, a gain map, a turn, an extension.
 
 The packet is edited as text, and only where such a claim is: all else stays byte for byte.
 """
@@ -7,12 +7,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Claims", "claims_of", "extension_of", "video_length", "without_claims"]
+__all__ = [
+    "Claims",
+    "claims_of",
+    "extension_of",
+    "video_length",
+    "without_claims",
+    "xmp_with_orientation",
+]
 
 _CAMERA = b"http://ns.google.com/photos/1.0/camera/"
 _CONTAINER = b"http://ns.google.com/photos/1.0/container/"
 _GAIN_MAPS = (b"http://ns.adobe.com/hdr-gain-map/1.0/", b"http://ns.apple.com/HDRGainMap/1.0/")
 _OPPO_CAMERA = b"http://ns.oplus.com/photos/1.0/camera/"
+_TIFF = b"http://ns.adobe.com/tiff/1.0/"
 _NOTE = b"http://ns.adobe.com/xmp/note/"
 _VIDEO_NAMES = (rb"MotionPhoto\w*", rb"MicroVideo\w*")
 _OPPO_NAMES = (rb"MotionPhoto\w*", rb"OLivePhoto\w*", rb"VideoLength")
@@ -46,6 +54,14 @@ def claims_of(xmp: bytes) -> Claims:
         or any(_GAIN_MAP_ITEM.search(item) for item in items),
         extension=extension_of(xmp) != b"",
     )
+
+
+def xmp_with_orientation(xmp: bytes | None, orientation: int) -> bytes | None:
+    """Return a packet with its orientation replaced, if it states one; nothing else changes."""
+    for name in _named(xmp, _TIFF, (rb"Orientation",)) if xmp else ():
+        stated = b"(" + name + rb"\s*(?:=\s*[\"']|>)\s*)[1-8]\b"
+        xmp = re.sub(stated, rb"\g<1>%d" % orientation, xmp or b"")
+    return xmp
 
 
 def video_length(xmp: bytes) -> int:

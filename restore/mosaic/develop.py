@@ -2,32 +2,29 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import InputError, OutputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
-from restore.image.colour import linear_to_srgb
-from restore.image.demosaic import enlarged
-from restore.image.develop import gains_of
+from restore.image.colour import linear_to_srgb, srgb_to_linear
+from restore.image.demosaic import developed_by_libraw, light_of_sensor
+from restore.image.develop import GUESSED_BALANCE, exposed, guessed_balance
 from restore.image.dng import write_cfa_dng, write_linear_dng
 from restore.image.dng_metadata import DngTag, opcode_names
 from restore.image.encode import check_depth, encode_as
 from restore.image.icc_writer import srgb_profile
-from restore.image.losses import note_loss
+from restore.image.losses import note_loss, note_remark
 from restore.image.metadata import with_orientation
-from restore.image.picture import Picture, upright_plane
-from restore.image.raw import Look, develop_raw
+from restore.image.picture import Picture, upright_plane, upright_view
 from restore.image.raw_picture import RawPicture, normalised
-from restore.scratch import scratch_folder
+from restore.image.xmp import xmp_with_orientation
 
-__all__ = ["developed", "encoded_mosaic", "unclipped_colours"]
+__all__ = ["developed", "encoded_mosaic"]
 
-_WHITE = np.float32(65535)
-_SECONDS, _SECONDS_PER_MEGAPIXEL = 60.0, 5.0
+_CODES = 1 << 16
+_ROWS_AT_ONCE = 256
 
 
 def encoded_mosaic(raw: RawPicture, image_format: ImageFormat, options: WriteOptions) -> bytes:
@@ -49,8 +46,12 @@ def encoded_mosaic(raw: RawPicture, image_format: ImageFormat, options: WriteOpt
     lists = DngTag.OPCODE_LISTS[:2] if is_linear else DngTag.OPCODE_LISTS
     for correction in _corrections(raw, lists):
         note_loss(f"its {correction} correction, which is not applied")
+    if not raw.has_white_balance and not raw.is_monochrome:
+        note_remark(GUESSED_BALANCE)
     if is_linear:
-        return write_linear_dng(unclipped_colours(raw), raw)
+        true = _with_true_white(_balanced(raw))
+        light = light_of_sensor(true)
+        return write_linear_dng(light[:1] if raw.is_monochrome else light, true)
     return encode_as(developed(raw), image_format, options)
 
 
@@ -59,69 +60,54 @@ def _corrections(raw: RawPicture, lists: Iterable[int]) -> Iterable[str]:
     return dict.fromkeys(name for each in stored for name in opcode_names(each))
 
 
+def _with_true_white(raw: RawPicture) -> RawPicture:
+    """Return a RAW picture whose white level is where the first colour saturates."""
+    return replace(raw, white_level=min(raw.saturated_from), saturation=None)
+
+
+def _balanced(raw: RawPicture) -> RawPicture:
+    """Return a RAW picture with a white balance, guessed where the file states none."""
+    if raw.has_white_balance or raw.is_monochrome:
+        return raw
+    return replace(raw, white_balance=guessed_balance(raw), has_white_balance=True)
+
+
 def developed(raw: RawPicture) -> Picture:
     """Return a mosaic as a photograph: LibRaw's demosaicking, white balance and colours.
 
-    It is upright, 16-bit sRGB, or gray from a monochrome sensor, neither brightened nor denoised.
-    White is where the first colour saturates, so that what is blown is white.
+    It is upright, 16-bit sRGB, or gray from a monochrome sensor, and brightened by the
+    BaselineExposure of a DNG, but not otherwise. White is where the first colour saturates, so that
+    what is blown is white. Where no white balance is stated, the mean is taken to be gray.
 
     Raises:
         OutputError: LibRaw cannot develop it, as where memory is short.
     """
-    raw = replace(raw, white_level=min(raw.saturated_from), saturation=None)
-    if raw.is_monochrome:
-        pixels = linear_to_srgb(normalised(raw)[None].clip(0, 1))
-    else:
-        pixels = _asked(raw, "photo") / _WHITE
+    true = _with_true_white(_balanced(raw))
     rows, columns = raw.shown
-    exif = raw.exif
+    stops = raw.baseline_exposure
+    if raw.is_monochrome:
+        light = normalised(true)[None, rows, columns]
+        pixels = upright_plane(linear_to_srgb(exposed(light.clip(0, 1), stops)), raw.orientation)
+    else:
+        codes = developed_by_libraw(true, "photo")[:, rows, columns]
+        codes = upright_view(codes, raw.orientation)
+        samples = _samples_of_codes(stops)
+        pixels = np.empty(codes.shape, dtype=np.float32)
+        for top in range(0, codes.shape[1], _ROWS_AT_ONCE):
+            part = slice(top, top + _ROWS_AT_ONCE)
+            pixels[:, part] = samples[codes[:, part]]
     return Picture(
-        pixels=upright_plane(pixels[:, rows, columns], raw.orientation),
+        pixels=pixels,
         bit_depth=16,
-        exif=with_orientation(exif, 1) if exif else None,
-        xmp=raw.xmp,
+        exif=with_orientation(raw.exif, 1) if raw.exif else None,
+        xmp=xmp_with_orientation(raw.xmp, 1),
         icc=None if raw.is_monochrome else srgb_profile(),
     )
 
 
-def unclipped_colours(raw: RawPicture) -> NDArray[np.float32]:
-    """Return camera RGB before white balance, ``[3, H, W]``, or ``[1, H, W]`` if monochrome.
-
-    Black is 0, the white level 1. Nothing is clipped by the white balance with which LibRaw's
-    demosaicking compares colours.
-
-    Raises:
-        OutputError: as ``developed``.
-    """
-    if raw.is_monochrome:
-        return normalised(raw)[None]
-    gains = gains_of(raw.white_balance)
-    factors: NDArray[np.float32] = gains.max() / gains / _WHITE
-    return _asked(raw, "unclipped") * factors[:, None, None]
-
-
-def _asked(raw: RawPicture, look: Look) -> NDArray[np.uint16]:
-    """Return LibRaw's development, ``[3, H, W]``, not cropped and not rotated."""
-    # Without a name for the camera, and with a white balance, LibRaw takes the colours in the file
-    # and none of its own.
-    bare = replace(
-        raw,
-        make="",
-        model="",
-        exif=None,
-        xmp=None,
-        dng=None,
-        default_crop=None,
-        has_white_balance=True,
-    )
-    try:
-        with scratch_folder() as folder:
-            path = Path(folder, "mosaic.dng")
-            path.write_bytes(write_cfa_dng(enlarged(bare)))
-            megapixels = raw.width * raw.height / 1e6
-            seconds = _SECONDS + _SECONDS_PER_MEGAPIXEL * megapixels
-            developed = develop_raw(path, look, seconds=seconds)
-            return developed[:, : raw.height, : raw.width]
-    except InputError as error:
-        reason = str(error).removeprefix(f"{path}: ")
-        raise OutputError(f"cannot be developed: {reason}; --format dng needs less") from error
+def _samples_of_codes(stops: float) -> NDArray[np.float32]:
+    """Return the sRGB sample in [0, 1] that each code of LibRaw's stands for, ``[65536]``."""
+    samples = np.linspace(0, 1, _CODES)
+    if stops:
+        samples = linear_to_srgb(exposed(srgb_to_linear(samples), stops))
+    return samples.astype(np.float32)

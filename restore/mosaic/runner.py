@@ -19,6 +19,7 @@ from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.compare import viewable
 from restore.image.dng_metadata import DngTag
+from restore.image.photosites import without_defects
 from restore.image.picture import Picture
 from restore.image.raw import as_raw
 from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, extended, phase_of
@@ -47,8 +48,8 @@ class DenoisedMosaic:
         before: the source.
         profile: noise that was taken out.
         record: model, device, engine, precision, tile, noise_a and noise_b (of red, green and
-            blue), noise_source (given, file or estimated), strength, sensor, megapixels, seconds.
-            Plain values, ready for JSON.
+            blue), noise_source (given, file or estimated), strength, sensor, defects (hot and dead
+            photosites that were filled), megapixels, seconds. Plain values, ready for JSON.
         preview: what a contact sheet of other strengths is made from, if it was asked for.
 
     >>> import numpy as np
@@ -157,6 +158,7 @@ class MosaicDenoiser(Reopened):
         *,
         profile: NoiseProfile | None = None,
         strength: float = 1.0,
+        repair: bool = False,
         preview: bool = False,
     ) -> DenoisedMosaic:
         """Denoise a mosaic.
@@ -169,6 +171,8 @@ class MosaicDenoiser(Reopened):
                 measure it in the picture.
             strength: 0 returns the mosaic as it is, 1 the full result, between is a blend; above 1,
                 up to 2, that many times the noise is expected.
+            repair: whether hot and dead photosites are filled first; in pictures that are sharp to
+                the pixel, specks of texture may be taken for such.
             preview: whether to keep what a contact sheet of other strengths is made from.
 
         Raises:
@@ -183,6 +187,8 @@ class MosaicDenoiser(Reopened):
         started = time.perf_counter()
         known, noise_source = _profile_of(raw) if profile is None else (profile, "given")
 
+        sound, defects = without_defects(raw) if repair and strength > 0 else (raw, 0)
+
         def denoised(source: RawPicture, strength: float) -> RawPicture:
             if strength == 0:
                 return source
@@ -190,8 +196,8 @@ class MosaicDenoiser(Reopened):
             dng = source.dng.without(DngTag.NOISE_PROFILE) if source.dng else None
             return replace(source, mosaic=self._denoised(source, known, strength), dng=dng)
 
-        result = denoised(raw, strength)
-        clean = result if strength >= 1 or not preview else denoised(raw, 1.0)
+        result = denoised(sound, strength)
+        clean = result if strength >= 1 or not preview else denoised(sound, 1.0)
         sensor = "X-Trans" if raw.is_xtrans else raw.pattern.upper()
         return DenoisedMosaic(
             raw=result,
@@ -205,10 +211,11 @@ class MosaicDenoiser(Reopened):
                 "noise_source": noise_source,
                 "strength": strength,
                 "sensor": sensor,
+                "defects": defects,
                 "megapixels": round(raw.width * raw.height / 1e6, 6),
                 "seconds": round(time.perf_counter() - started, 4),
             },
-            preview=preview_of(raw, clean, denoised) if preview else None,
+            preview=preview_of(sound, clean, denoised) if preview else None,
         )
 
     def _denoised(

@@ -73,7 +73,8 @@ class KSigmaTile:
 
     def __init__(self, profile: NoiseProfile, strength: float) -> None:
         expected = max(1.0, strength) ** 2
-        a, b = (max(expected * sum(each) / len(each), _LEAST_K) for each in (profile.a, profile.b))
+        a, b = (expected * sum(each) / len(each) for each in (profile.a, profile.b))
+        a = max(a, _LEAST_K, _LEAST_SHARE * b**0.5)
         self._gain = np.float32(_PHONE_A / a)
         self._shift = np.float32((b / a**2 - _PHONE_B / _PHONE_A**2) * _PHONE_A)
         self._share = np.float32(min(1.0, strength))
@@ -93,4 +94,5 @@ _PHONE_B = (7.11772e-7 * _PHONE_ISO**2 + 6.514934e-4 * _PHONE_ISO + 0.11492713) 
 """The phone's noise at ISO 1600, as its authors measured it (MegEngine/PMRID, Apache-2.0)."""
 
 _PHONE_SCALE = np.float32(256)
-_LEAST_K = 1e-9
+_LEAST_K, _LEAST_SHARE = 1e-9, 1e-5
+"""Without shot noise, the transform would move samples so far that they are rounded."""

@@ -86,6 +86,21 @@ def test_hot_photosites_among_stars_are_removed(sensor: Sensor) -> None:
     assert np.count_nonzero(defects(hot).ravel()[places]) >= 98
 
 
+@pytest.mark.parametrize("pattern", ["rggb", "gbrg", "xtrans"])
+@pytest.mark.parametrize(("ground", "line"), [(0.02, 0.5), (0.4, 0.01)])
+@pytest.mark.parametrize("angle", [0, 20, 45, 70, 90, 135])
+def test_thin_lines_stay(
+    sensor: Sensor, pattern: str, ground: float, line: float, angle: float
+) -> None:
+    """Wires and rigging, a pixel wide as a lens draws them."""
+    y, x = np.mgrid[:120, :150].astype(float)
+    slope = np.deg2rad(angle)
+    distance = (x - 75.3) * np.sin(slope) - (y - 60.2) * np.cos(slope)
+    share = np.exp(-0.5 * (distance / 0.55) ** 2)
+    raw = _seen(sensor, np.repeat((ground + (line - ground) * share)[None], 3, axis=0), pattern)
+    assert np.count_nonzero(defects(raw)) == 0
+
+
 def test_photographs_and_noise_stay(sensor: Sensor, clean_photos: list[Picture]) -> None:
     found = pixels = 0
     for photo in clean_photos:

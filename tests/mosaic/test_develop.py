@@ -1,21 +1,24 @@
 """Mosaics are developed with their own colours, levels, crop and orientation."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rawpy
 
 from restore.errors import OutputError, UsageError
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.colour import linear_to_srgb
-from restore.image.develop import camera_to_srgb, gains_of
+from restore.image.develop import GUESSED_BALANCE, camera_to_srgb, gains_of
 from restore.image.dng_metadata import DngMetadata, DngTag
 from restore.image.ifd import Entry
-from restore.image.losses import losses
+from restore.image.linear_dng import read_linear_dng
+from restore.image.losses import losses, remarks
 from restore.image.raw_picture import RawPicture
-from restore.mosaic.develop import developed, encoded_mosaic, unclipped_colours
+from restore.mosaic.develop import developed, encoded_mosaic
 
 Sensor = Callable[..., RawPicture]
 
@@ -45,15 +48,6 @@ def test_colours_are_those_of_the_matrix(flat: Callable[..., RawPicture], patter
     np.testing.assert_allclose(found, wanted, atol=0.004)
 
 
-@pytest.mark.parametrize("is_stated", [True, False])
-def test_nothing_is_clipped_by_the_white_balance(
-    flat: Callable[..., RawPicture], is_stated: bool
-) -> None:
-    colours = unclipped_colours(flat(0.9, 0.5, 0.3, has_white_balance=is_stated))
-    for colour, level in zip(colours, (0.9, 0.5, 0.3), strict=True):
-        np.testing.assert_allclose(colour, level, atol=1e-3)
-
-
 def test_what_the_sensor_blew_is_white(flat: Callable[..., RawPicture]) -> None:
     """Its white level claims more than it reaches."""
     raw = flat(0.8, 0.8, 0.8, saturation=(12512.0,) * 4)
@@ -66,10 +60,62 @@ def test_the_picture_is_cropped_and_upright(flat: Callable[..., RawPicture]) -> 
     assert (picture.height, picture.width, picture.orientation) == (70, 40, 1)
 
 
+@pytest.mark.parametrize("pattern", ["rggb", "mono"])
+@pytest.mark.parametrize(
+    ("stops", "level", "shown"), [(1.0, 0.1, 0.2), (1.0, 0.9, 1), (-1.0, 0.2, 0.1), (-1.0, 1.0, 1)]
+)
+def test_baseline_exposure_is_applied_and_white_stays_white(
+    flat: Callable[..., RawPicture], pattern: str, stops: float, level: float, shown: float
+) -> None:
+    entry = Entry(10, 1, np.array([stops * 100, 100], "<i4").tobytes())
+    dng = DngMetadata(tags={DngTag.BASELINE_EXPOSURE: entry})
+    cfa = {"cfa": np.array([[1]], np.uint8)} if pattern == "mono" else {}
+    raw = flat(level, level, level, white_level=15512.0, dng=dng, white_balance=(1, 1, 1), **cfa)
+    wanted = linear_to_srgb(np.float32(shown))
+    np.testing.assert_allclose(developed(raw).pixels.mean(), wanted, atol=2e-3)
+
+
+def test_a_guessed_white_balance_makes_the_mean_gray_and_is_said(
+    flat: Callable[..., RawPicture],
+) -> None:
+    raw = flat(0.1, 0.2, 0.05, has_white_balance=False)
+    with remarks() as said:
+        encoded_mosaic(raw, ImageFormat.DNG, AS_IT_CAME)
+        assert said == []
+        encoded_mosaic(raw, ImageFormat.PNG, AS_IT_CAME)
+    assert said == [GUESSED_BALANCE]
+    red, green, blue = developed(raw).pixels.mean(axis=(1, 2))
+    assert red == pytest.approx(green, abs=2e-3)
+    assert blue == pytest.approx(green, abs=2e-3)
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "xtrans"])
+def test_a_shadow_keeps_its_mean_in_a_linear_dng(
+    sensor: Sensor, tmp_path: Path, pattern: str
+) -> None:
+    """Half of its noise lies below black."""
+    noise = np.random.default_rng(0).normal(514, 30, (120, 180))
+    raw = sensor(pattern, mosaic=noise.round().astype(np.uint16), white_level=15512.0)
+    path = tmp_path / "dark.dng"
+    path.write_bytes(encoded_mosaic(raw, ImageFormat.DNG_LINEAR, AS_IT_CAME))
+    light = read_linear_dng(path).pixels
+    assert light.min() < 0
+    with rawpy.imread(str(path)) as opened:
+        samples = opened.raw_image_visible[..., :3].astype(float)
+        black = np.array(opened.black_level_per_channel[:3]) + 0.0
+        samples = (samples - black) / (opened.white_level - black)
+    assert samples.mean() * 15000 == pytest.approx(2, abs=0.5)
+
+
+def test_what_is_upright_does_not_ask_to_be_turned(flat: Callable[..., RawPicture]) -> None:
+    xmp = b'<x xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6" a="6"/>'
+    picture = developed(flat(0.1, 0.1, 0.1, orientation=6, xmp=xmp))
+    assert picture.xmp == xmp.replace(b'Orientation="6"', b'Orientation="1"')
+
+
 def test_monochrome_is_gray(sensor: Sensor) -> None:
     raw = sensor(cfa=np.array([[1]], np.uint8), mosaic=np.full((20, 30), 4262, np.uint16))
     np.testing.assert_allclose(developed(raw).pixels, linear_to_srgb(np.float32(0.25)), atol=1e-4)
-    assert unclipped_colours(raw).shape == (1, 20, 30)
 
 
 def test_corrections_that_are_not_applied_are_named(sensor: Sensor) -> None:

@@ -13,7 +13,7 @@ from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 from restore.mosaic.data import captured, planes_of, sensor_masks
 from restore.mosaic.planes import UNIT
 from restore.mosaic.runner import MosaicDenoiser, _Grid
-from restore.mosaic.tiles import NormalisedTile
+from restore.mosaic.tiles import KSigmaTile, NormalisedTile
 from restore.noise.poisson_gaussian import NoiseProfile
 
 Sensor = Callable[..., RawPicture]
@@ -142,6 +142,29 @@ def test_the_record_says_where_the_noise_profile_came_from(
     estimated = denoiser(raw)
     assert estimated.record["noise_source"] == "estimated"
     assert estimated.profile != PROFILE
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "xtrans"])
+def test_hot_photosites_are_filled_and_counted(
+    sensor: Sensor, denoiser: MosaicDenoiser, pattern: str
+) -> None:
+    noise = np.random.default_rng(0).normal(1500, 20, (96, 132))
+    mosaic = noise.astype(np.uint16)
+    mosaic[[20, 50, 70], [30, 90, 41]] = 9000
+    raw = sensor(pattern, mosaic=mosaic)
+    repaired, kept = (denoiser(raw, profile=PROFILE, repair=repair) for repair in (True, False))
+    assert (repaired.record["defects"], kept.record["defects"]) == (3, 0)
+    assert repaired.before is raw
+    assert repaired.raw.mosaic.max() < 3000 < kept.raw.mosaic.max()
+    assert np.array_equal(denoiser(raw, profile=PROFILE, strength=0).raw.mosaic, mosaic)
+
+
+@pytest.mark.parametrize("b", [0.0, 1e-8, 1e-4])
+def test_the_transform_of_noise_without_shot_noise_loses_nothing(b: float) -> None:
+    tile = KSigmaTile(NoiseProfile(a=(0.0,) * 3, b=(b,) * 3), 1.0)
+    samples = np.random.default_rng(0).random((4, 8, 8), dtype=np.float32)
+    result = tile(lambda planes: planes, samples)
+    np.testing.assert_allclose(result, samples, atol=0.02 * b**0.5 + 1e-6)
 
 
 def test_weights_for_finished_pictures_are_refused() -> None:
