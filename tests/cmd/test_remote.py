@@ -101,6 +101,7 @@ def test_a_dry_run_writes_nothing_and_asks_for_no_right_to(run: Run, stocked: An
     assert (ended.code, stocked.keys("new")) == (0, [])
 
 
+@pytest.mark.slow
 def test_buckets_and_disks_mix(
     run: Run, stocked: Any, tiny_weights: str, tree: Callable[[str], dict[str, bytes]]
 ) -> None:
@@ -250,6 +251,7 @@ def test_folders_are_listed_and_not_asked_for_file_by_file(run: Run, stocked: An
     assert len(stocked.server.requests) <= 6
 
 
+@pytest.mark.slow
 def test_nothing_is_left_on_disk(
     run: Run, stocked: Any, tiny_weights: str, tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
