@@ -131,7 +131,7 @@ def test_deep_pairs_keep_their_depth(tmp_path: Path, dtype: str) -> None:
     crops = PairedCrops(list(pairs.values()), patch=16, batch=8)
     batch = crops(Randomness(0, torch.device("cpu")))
     assert batch.clean.max() < 0.2
-    assert len(batch.clean.unique()) > 200
+    assert len(batch.clean.unique()) > 100
 
 
 def test_both_of_a_pair_are_on_the_scale_of_the_clean_one(tmp_path: Path) -> None:
