@@ -80,7 +80,8 @@ def _mirrored(side: int, multiple: int) -> Tensor:
     forth = torch.arange(side)
     # As often as a side of one pixel needs; ONNX has no remainder by a size.
     there_and_back = torch.cat([forth, forth.flip(0)] * -(-multiple // 2))
-    return there_and_back.index_select(0, torch.arange(-(-side // multiple) * multiple))
+    reached = (side + multiple - 1) // multiple * multiple
+    return there_and_back.index_select(0, torch.arange(reached))
 
 
 @dataclass(frozen=True)
