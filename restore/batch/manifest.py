@@ -95,7 +95,7 @@ class Manifest:
         damaged: Lines that are no rows, as one that a killed machine left.
 
     Raises:
-        UsageError: it is of another kind, or of a run with other settings, or another run is
+        UsageError: it is no manifest, or that of a run with other settings, or another run is
             writing to it.
         InputError: it cannot be read.
         OutputError: it cannot be written.
@@ -172,6 +172,8 @@ class Manifest:
                     )
                 self._has_more_lines_than_rows |= row.source in self.known
                 self.known[row.source] = Known.of(row)
+        if self.damaged and not self.known:  # somebody's file, which would be written anew
+            raise UsageError(f"{self.path}: is no manifest; choose another name")
 
     def _end_last_line(self, descriptor: int) -> None:
         """End a line that a killed process left in the middle."""
@@ -185,9 +187,8 @@ class Manifest:
         """Append in one piece, which on a local disk no other process can come between."""
         assert self._descriptor is not None  # it was opened to be written to
         try:
-            written = os.write(self._descriptor, data)
-            if written < len(data):
-                os.write(self._descriptor, data[written:])
+            while data:
+                data = data[os.write(self._descriptor, data) :]
         except OSError as error:
             raise OutputError(
                 f"{self.path}: cannot be written: {error.strerror or error}"

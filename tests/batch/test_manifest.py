@@ -68,6 +68,14 @@ def test_a_manifest_of_other_settings_is_refused(tmp_path: Path) -> None:
         Manifest(tmp_path / "no.parquet", "s")
 
 
+def test_a_file_of_something_else_is_not_written_to(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text('{"source": "a.png", "verdict": "good"}\n')
+    with pytest.raises(UsageError, match="is no manifest"):
+        Manifest(path, "s")
+    assert path.read_text() == '{"source": "a.png", "verdict": "good"}\n'
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no locks")
 def test_shards_write_side_by_side_and_others_wait_their_turn(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
