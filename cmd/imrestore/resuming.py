@@ -110,8 +110,13 @@ def _content_of(value: object) -> object:
     return sha256_of(value) if isinstance(value, Path) and value.is_file() else value
 
 
-def _weights_of(model: str) -> str:
+def _weights_of(model: str) -> object:
+    """Return the hash of weights; of a family such as ``dncnn``, those of all its files."""
     from restore.batch.resume import sha256_of
-    from restore.weights.file import find
+    from restore.weights.file import find, shipped
 
-    return model if model == "auto" else sha256_of(find(model))
+    if model == "auto":
+        return model
+    family = [name for name in shipped() if name.startswith(f"{model}-")]
+    is_family = family and model not in shipped() and not Path(model).is_file()
+    return [sha256_of(find(name)) for name in family] if is_family else sha256_of(find(model))

@@ -89,7 +89,8 @@ class Resumption:
             OutputError: the manifest cannot be written.
         """
         item, record = outcome.item, outcome.record
-        if item.source is None or (item.skip and self._known(item) is not None):
+        known = self._known(item)
+        if item.source is None or (item.skip and known and known.status is not RowStatus.FAILED):
             return
         status = RowStatus(str(outcome.status))
         seconds = record.get("seconds")

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from shutil import copyfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -87,6 +88,28 @@ def test_other_settings_and_other_weights_are_refused(go: Run, run: Run, tiny_we
                 "--sigma", "3")  # fmt: skip
     assert ended.code == 2
     assert Path("m.jsonl").read_bytes() == before
+
+
+def test_what_failed_and_has_a_result_by_now_has_not_failed(go: Run) -> None:
+    go()
+    Path("out/c.png").write_bytes(b"mine")
+    assert go("--skip-existing").code == 0
+    assert (rows()["in/c.png"]["status"], rows()["in/c.png"]["error"]) == ("skipped", "")
+
+
+def test_the_weights_of_a_family_are_settings(
+    run: Run, photo: Photo, tmp_path: Path, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("small-color", "small-gray"):
+        copyfile(tiny_weights, tmp_path / f"{name}.safetensors")
+    monkeypatch.setattr("restore.weights.file.weights_folder", lambda: tmp_path)
+    family = ("denoise", "in/a.png", "-o", "out/", "--manifest", "m.jsonl", "--model", "small")
+    assert run(*family).code == 0
+    assert run(*family).code == 0
+    with (tmp_path / "small-gray.safetensors").open("ab") as file:
+        file.write(b" ")
+    ended = run(*family)
+    assert (ended.code, "other settings or weights" in ended.err) == (2, True)
 
 
 def test_a_killed_run_goes_on_where_it_was(go: Run) -> None:
