@@ -91,8 +91,7 @@ def grown(site: Site, dice: Dice) -> Tensor:
     sign = 1 if dice.chance(0.5) else -1
     grown = sign * site.part[None]
     for _ in range(1 + dice.below(_MOST_GROWTH_PX)):
-        # A square and a cross in turn would be an octagon; crosses alone keep edges where they are
-        # bent, and take half of the time.
+        # A cross of pixels: corners grow less than with a square.
         grown = torch.maximum(
             F.max_pool2d(grown, (3, 1), stride=1, padding=(1, 0)),
             F.max_pool2d(grown, (1, 3), stride=1, padding=(0, 1)),

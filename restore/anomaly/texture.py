@@ -162,25 +162,25 @@ class TextureMemory:
         if min(len(pictures), len(positive)) < _LEAST_PARTS:
             return None
         inside = [_boxed(each.numpy(), box) for each in pictures[:_MOST_PARTS]]
-        looks = []
+        rows = []
         for pixels in inside:
             raise_if_stopped(should_stop)
-            looks.append(_look(pixels))
-        described = np.array(looks)
+            rows.append(_look(pixels))
+        looks = np.array(rows)
         spoilt = _spoilt_looks(inside, seed, should_stop)
-        distances, far = _distances(described, spoilt)
+        distances, far = _distances(looks, spoilt)
         spread, usual = _log_spread(distances), float(np.median(distances))
         shown = auroc(distances, far) if far else None
         worth = ((shown or 0) - _LEAST_SHOWN) / (_FULLY_SHOWN - _LEAST_SHOWN)
         if min(spread, usual, worth) <= 0:
             return None
         power = min(worth, 1) * _WEIGHT * _log_spread(positive) / spread
-        mean, whitening = _fit(described)
+        mean, whitening = _fit(looks)
         return cls(
             box=box,
             mean=mean,
             whitening=whitening,
-            places=((described - mean) @ whitening).astype(np.float16).astype(np.float64),
+            places=((looks - mean) @ whitening).astype(np.float16).astype(np.float64),
             usual=usual,
             power=round(min(_LARGEST_POWER, power), 4),
         )
