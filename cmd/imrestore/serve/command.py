@@ -193,9 +193,10 @@ def _tasks(models: list[str], device: str, precision: str, tile: str) -> "list[S
 
 
 def _task_of(model: str) -> str:
-    """Return the task of weights; a family of shipped ones is for denoising."""
-    from restore.weights.file import read_weight_file, shipped
+    """Return the task of weights: of a shipped family, and of others' networks, denoise."""
+    from restore.weights.file import is_ours_or_none, read_weight_file, shipped
 
-    if f"{model}-color" in shipped() and not Path(model).is_file():
+    is_family = f"{model}-color" in shipped() and not Path(model).is_file()
+    if is_family or not is_ours_or_none(model):
         return "denoise"
     return read_weight_file(model).task

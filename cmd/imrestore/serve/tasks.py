@@ -26,6 +26,7 @@ from restore.image.damage import noting_damage
 from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
 from restore.image.reservation import Reservation
+from restore.image.stack import Stack
 
 __all__ = ["MEDIA_TYPES", "DarkTask", "DenoiseTask", "InspectionTask", "ServedTask"]
 
@@ -223,7 +224,7 @@ class _PictureJob:
         self.memory.release()
         self.body.close()
 
-    def _format_for(self, source: Picture | RawPicture) -> ImageFormat:
+    def _format_for(self, source: Picture | RawPicture | Stack) -> ImageFormat:
         """Return the format that the command gives the result of such a file."""
         own = ImageFormat.DNG if isinstance(source, RawPicture) else source.format
         stays_raw = own in (ImageFormat.DNG, ImageFormat.DNG_LINEAR)

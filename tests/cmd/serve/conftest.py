@@ -1,6 +1,11 @@
 """A service with small networks."""
 
+import asyncio
+import socket
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,3 +60,76 @@ def served(tasks: list[Any]) -> Iterator[Callable[..., Any]]:
     yield start
     for client in started:
         client.__exit__(None, None, None)
+
+
+class Held:
+    """A network that waits for leave."""
+
+    def __init__(self, network: Any, leave: threading.Event) -> None:
+        self._network, self._leave, self.lanes = network, leave, 1
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        assert self._leave.wait(300)
+        return self._network(*arguments, **options)
+
+
+@pytest.fixture
+def leave(tasks: list[Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Nothing is denoised before this is set."""
+    event, networks = threading.Event(), tasks[0].networks
+    monkeypatch.setitem(networks.__dict__, "of_pictures", Held(networks.of_pictures, event))
+    yield event
+    event.set()
+
+
+@dataclass
+class Running:
+    """A service that listens, in a thread of this process."""
+
+    server: Any
+    port: int
+    thread: threading.Thread
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, method: str, path: str, **options: Any) -> Any:
+        import httpx2
+
+        with httpx2.Client(timeout=300, trust_env=False) as client:
+            return client.request(method, self.url + path, **options)
+
+    def connected(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=300)
+
+
+@pytest.fixture(scope="module")
+def running(tasks: list[Any]) -> Iterator[Callable[..., Running]]:
+    """Start services that listen: ``running(waiting=2, timeout_s=1)``."""
+    from imrestore.serve.app import Service
+    from imrestore.serve.guard import State
+    from imrestore.serve.server import Server, listening
+    from imrestore.serve.upload import Limits
+
+    started: list[Running] = []
+    with ExitStack() as sockets:
+
+        def start(*, waiting: int = 8, timeout_s: float = 60.0, token: str = "") -> Running:
+            state = State()
+            service = Service(
+                tasks=tasks, limits=Limits(most_bytes=10**7, grace_s=timeout_s), waiting=waiting,
+                token=token, state=state,
+            )  # fmt: skip
+            listener = sockets.enter_context(listening("127.0.0.1", 0))
+            server = Server(service.application(), state, timeout_s=timeout_s, drain_s=300)
+            # Not serve(), as signals are the main thread's.
+            thread = threading.Thread(target=lambda: asyncio.run(server._serve([listener])))
+            thread.start()
+            started.append(Running(server, listener.getsockname()[1], thread))
+            return started[-1]
+
+        yield start
+        for each in started:
+            each.server.should_exit = True
+            each.thread.join()

@@ -1,9 +1,6 @@
 """What a person does with the page of the service, in headless Chromium."""
 
-import socket
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +12,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def address(tasks: list[Any]) -> Iterator[str]:
-    """A service in a thread of this process."""
-    from imrestore.serve.app import Service
-    from imrestore.serve.guard import State
-    from imrestore.serve.server import Server, listening
-    from imrestore.serve.upload import Limits
-
-    state = State()
-    service = Service(
-        tasks=tasks, limits=Limits(most_bytes=10**7, grace_s=30), waiting=4, token="open",
-        state=state,
-    )  # fmt: skip
-    with listening("127.0.0.1", 0) as listener:
-        server = Server(service.application(), state, timeout_s=30, drain_s=5)
-        thread = threading.Thread(target=_run, args=(server, listener))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join()
-
-
-def _run(server: Any, listener: socket.socket) -> None:
-    import asyncio
-
-    asyncio.run(server._serve([listener]))  # signals are the main thread's
+def address(running: Callable[..., Any]) -> str:
+    """Where the page is."""
+    return f"{running(waiting=4, token='open').url}/"
 
 
 @pytest.fixture

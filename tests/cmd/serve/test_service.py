@@ -201,11 +201,9 @@ def test_a_form_that_is_none_of_one_file_is_refused(
 
 @pytest.mark.usefixtures("workplace")
 def test_too_many_at_once_are_told_when_to_come_again(
-    served: Served, tasks: list[Any], monkeypatch: pytest.MonkeyPatch
+    served: Served, leave: threading.Event
 ) -> None:
-    hold, content = threading.Event(), big(24, 16)
-    networks = tasks[0].networks
-    monkeypatch.setitem(networks.__dict__, "of_pictures", _Held(networks.of_pictures, hold))
+    content = big(24, 16)
     client = served(waiting=1)
     statuses: list[int] = []
 
@@ -221,7 +219,7 @@ def test_too_many_at_once_are_told_when_to_come_again(
     answer = client.post("/denoise", content=content)
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 120
-    hold.set()
+    leave.set()
     for thread in threads:
         thread.join()
     assert statuses == [200] * 4
@@ -230,17 +228,6 @@ def test_too_many_at_once_are_told_when_to_come_again(
     assert 'imrestore_requests_total{route="denoise",status="200"} 4.0' in figures
     assert 'imrestore_requests_total{route="denoise",status="429"} 1.0' in figures
     assert "imrestore_requests_under_way 0.0" in figures
-
-
-class _Held:
-    """A network that waits for leave."""
-
-    def __init__(self, network: Any, hold: threading.Event) -> None:
-        self._network, self._hold, self.lanes = network, hold, 1
-
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        assert self._hold.wait(60)
-        return self._network(*arguments, **options)
 
 
 @pytest.mark.usefixtures("workplace")
