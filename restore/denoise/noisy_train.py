@@ -17,9 +17,9 @@ from restore.denoise.self_supervision import (
     Batches,
     Example,
     NoisyCrops,
+    NoisyLoss,
     NoisyValidation,
     batches_of,
-    noisy_loss,
 )
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
@@ -94,6 +94,7 @@ def train_on_noisy(
             crops = NoisyCrops(scenes, levels, patch=used.patch, batch=count, turns=down == across)
             return batches_of(found.method, crops, (down, across))
 
+        loss = NoisyLoss()
         rng = Randomness(used.seed, torch.device("cpu"))
         drawn = batches(kept, _VALIDATION_CROPS)
         provenance: dict[str, Any] = {
@@ -106,13 +107,14 @@ def train_on_noisy(
         return Lesson(
             network=network,
             batches=batches(training, context.crops_per_batch),
-            objective=noisy_loss,
+            objective=loss,
             judge=NoisyValidation([drawn(rng) for _ in range(_VALIDATION_BATCHES)], context.device),
             provenance=provenance,
             task=TASK,
             finish=partial(measured, task=TASK),
             check=partial(check_measurable, task=TASK),
             figure=AGREEMENT,
+            pace=loss.pace,
         )
 
     return train(

@@ -4,7 +4,7 @@ The targets are noisy, but their noise is independent of that of the inputs and 
 Squared differences from them therefore have the same minimum as from clean targets.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,16 +24,17 @@ __all__ = [
     "Example",
     "Neighbours",
     "NoisyCrops",
+    "NoisyLoss",
     "NoisyValidation",
     "Pairs",
     "batches_of",
-    "noisy_loss",
 ]
 
 AGREEMENT = Figure(key="validation_agreement_db", name="PSNR to noisy targets", unit="dB")
 
-_CONSISTENCY = 2.0
-"""Weight of the regularisation; Huang et al. give 2 for Gaussian noise."""
+_CONSISTENCY, _UNREGULARISED = 2.0, 0.2
+"""Weight of the regularisation at the end, 2 for Gaussian noise by Huang et al.; and the share of
+the training before it begins to rise."""
 
 # Pairs of neighbours in a block of two by two pixels, in both orders.
 _PAIRS = torch.tensor([(0, 1), (0, 2), (1, 3), (2, 3), (1, 0), (2, 0), (3, 1), (3, 2)])
@@ -96,19 +97,33 @@ class Example:
         return (squared * self.counts).sum() / (self.counts.sum() * squared.shape[1])
 
 
-def noisy_loss(forward: Forward, batch: Example) -> Tensor:
-    """Return the squared error, for ``pairs`` with the regularisation of Neighbor2Neighbor.
+class NoisyLoss:
+    """The squared error, for ``pairs`` with the regularisation of Neighbor2Neighbor.
 
     The pictures that are sampled from one differ not in noise alone. The network's result for the
     whole tells what their true difference is (Huang et al., "Neighbor2Neighbor", CVPR 2021, eq. 6).
+    As there, its weight rises during training: at first the network does little, and the
+    regularisation would hold it there.
     """
-    if batch.pairs is None:
-        return batch.error(forward(batch.noisy, batch.sigma))
-    with torch.no_grad():
-        first, second = batch.pairs.sampled(forward(batch.pairs.whole, batch.sigma))
-    difference = forward(batch.noisy, batch.sigma) - batch.target
-    consistency = (difference - (first - second)).square().mean()
-    return difference.square().mean() + _CONSISTENCY * consistency
+
+    def __init__(self) -> None:
+        self._consistency = 0.0
+
+    def pace(self, progress: float) -> Iterable[nn.Parameter]:
+        """Set the weight of the regularisation by the share of the training that is done."""
+        share = (progress - _UNREGULARISED) / (1 - _UNREGULARISED)
+        self._consistency = _CONSISTENCY * max(0.0, share)
+        return ()
+
+    def __call__(self, forward: Forward, batch: Example) -> Tensor:
+        """Return the loss of the network ``forward`` on a batch."""
+        if batch.pairs is None or not self._consistency:
+            return batch.error(forward(batch.noisy, batch.sigma))
+        with torch.no_grad():
+            first, second = batch.pairs.sampled(forward(batch.pairs.whole, batch.sigma))
+        difference = forward(batch.noisy, batch.sigma) - batch.target
+        consistency = (difference - (first - second)).square().mean()
+        return difference.square().mean() + self._consistency * consistency
 
 
 class NoisyCrops:

@@ -14,7 +14,7 @@ from restore.denoise.noisy_pictures import open_noisy_pictures
 from restore.denoise.noisy_recipe import NoisyRecipe
 from restore.denoise.noisy_train import train_on_noisy
 from restore.denoise.runner import Denoiser
-from restore.denoise.self_supervision import BlindSpots, Neighbours, NoisyCrops
+from restore.denoise.self_supervision import BlindSpots, Neighbours, NoisyCrops, NoisyLoss
 from restore.errors import TrainingError, UsageError
 from restore.image.decode import decode
 from restore.image.metrics import psnr_chw
@@ -122,6 +122,24 @@ def test_neighbours_of_a_sample_are_adjacent_pixels_of_the_whole() -> None:
     distance = (batch.noisy - batch.target).abs()
     assert batch.noisy.shape == (3, 1, 16, 16)
     assert set(distance.unique().tolist()) == {1.0, 64.0}
+
+
+def test_the_regularisation_comes_in_when_the_network_has_begun_to_learn() -> None:
+    picture = torch.rand(1, 64, 64, generator=torch.Generator().manual_seed(0))
+    crops = NoisyCrops([[picture]], [0.0], patch=32, batch=3, turns=False)
+    batch = Neighbours(crops)(Randomness(0, torch.device("cpu")))
+    loss = NoisyLoss()
+
+    def halved(noisy: torch.Tensor, _sigma: torch.Tensor) -> torch.Tensor:
+        return noisy / 2
+
+    plain = float((batch.noisy / 2 - batch.target).square().mean())
+    # Half of the difference of the samples is expected, and half of the target is left.
+    regularisation = float((batch.target / 2).square().mean())
+    for progress, weight in ((0.0, 0.0), (0.2, 0.0), (0.6, 1.0), (1.0, 2.0)):
+        assert not list(loss.pace(progress))
+        expected = plain + weight * regularisation
+        assert float(loss(halved, batch)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_nothing_near_the_centre_of_a_spot_is_of_its_own_place() -> None:
