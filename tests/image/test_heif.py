@@ -140,4 +140,5 @@ def test_real_files(shared_data: Path) -> None:
     assert nokia.cicp == Cicp(5, 1, 5, is_full_range=False)
     for picture in (iphone, old, nokia):
         assert picture.exif is not None
-        assert picture.orientation == 1
+    assert iphone.orientation == nokia.orientation == 1
+    assert old.orientation == 6, "its boxes say nothing of it; EXIF does"
