@@ -173,6 +173,9 @@ def _exported(weights: Weights, graph: Graph, inputs: tuple[Tensor, ...], licenc
     model: Any = program.model_proto
     model.producer_name = "imrestore"
     model.doc_string = f"{weights.name}: {weights.architecture} for {weights.task}"
+    if isinstance(graph.module, AnySize):  # else the exporter names sides by their arithmetic
+        for side, name in sides.items():
+            model.graph.output[0].type.tensor_type.shape.dim[side].dim_param = name
     stated = {
         "task": weights.task,
         "network": weights.architecture,
