@@ -98,7 +98,7 @@ def test_what_failed_and_has_a_result_by_now_has_not_failed(go: Run) -> None:
 
 
 def test_the_weights_of_a_family_are_settings(
-    run: Run, photo: Photo, tmp_path: Path, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("small-color", "small-gray"):
         copyfile(tiny_weights, tmp_path / f"{name}.safetensors")
