@@ -8,6 +8,8 @@ person or a program reads.
 
 import glob
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from restore import files
-from restore.errors import RestoreError, UsageError
+from restore.errors import OutputError, RestoreError, UsageError
 from restore.remote.mount import Mount, is_sound
 from restore.remote.room import Room
 from restore.remote.store import Entry, ObjectStore
@@ -53,6 +55,11 @@ def _signatures(top: Path, stem: str) -> dict[Path, tuple[int, int]]:
     paths = top.glob(f"{glob.escape(stem)}*") if stem else top.rglob("*")
     found = {path: path.stat() for path in paths if path.is_file()}
     return {path: (status.st_size, status.st_mtime_ns) for path, status in found.items()}
+
+
+def _saved(path: Path) -> Path:
+    """Move a file out of the scratch folder, which is removed; return where it is."""
+    return Path(shutil.move(path, tempfile.mkdtemp(prefix="unsent-by-imrestore-")))
 
 
 class UrlPaths:
@@ -136,13 +143,20 @@ class UrlPaths:
         """Send what a command has made at the paths of ``kept_path``.
 
         Raises:
-            OutputError: as the store's ``push``.
+            OutputError: as the store's ``push``; what does not go stays on disk, and where is said.
         """
-        for kept in self._kept:
-            for path, signature in _signatures(kept.top, kept.stem).items():
-                if kept.before.get(path) != signature:
-                    kept.mount.push(path, overwrite=True)
-        self._kept.clear()
+        failures: list[str] = []
+        kept, self._kept = self._kept, []
+        for one in kept:
+            for path, signature in _signatures(one.top, one.stem).items():
+                if one.before.get(path) == signature:
+                    continue
+                try:
+                    one.mount.push(path, overwrite=True)
+                except OutputError as error:
+                    failures.append(f"{error}; it is kept as {_saved(path)}")
+        if failures:
+            raise OutputError("; ".join(failures))
 
     def fetch_all(self, path: Path) -> tuple[int, int]:
         """Bring a file, or all files of a folder that was surveyed; they stay until the end.

@@ -88,7 +88,7 @@ class ObjectStore:
             self._fs.retries = 1
 
     def remember_query(self, key: str, query: str) -> None:
-        """Send a query, such as a signature, whenever this key is fetched."""
+        """Send a query, such as a signature, whenever this key is asked for."""
         self._queries[key] = query
 
     def look(self, key: str) -> Entry | None:
@@ -99,7 +99,7 @@ class ObjectStore:
             InputError: the store does not answer.
         """
         try:
-            info = self._tried(lambda: self._fs.info(self._url(key)))
+            info = self._tried(lambda: self._fs.info(self._url(key) + self._queries.get(key, "")))
         except FileNotFoundError as error:
             self._refuse_bucket(key, error)
             return None

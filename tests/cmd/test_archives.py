@@ -7,7 +7,9 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -87,9 +89,14 @@ def test_archives_that_lead_out_of_the_folder_or_are_damaged_are_refused(
 
 @pytest.fixture
 def web(workplace: Path) -> Iterator[str]:
-    """The address of a web server for the working folder."""
+    """The address of a web server for the working folder; what is signed needs a signature."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def send_head(self) -> Any:
+            if self.path.startswith("/signed/") and "?signature=" not in self.path:
+                return self.send_error(403)
+            return super().send_head()
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -106,7 +113,9 @@ def test_files_and_listings_of_a_web_server_are_read(
     run: Run, local: dict[str, bytes], tiny_weights: str, tree: Tree, web: str
 ) -> None:
     pytest.importorskip("aiohttp")
-    one = f"{web}/in/a.png?signature=secret"
+    Path("signed").mkdir()
+    copyfile("in/a.png", "signed/a.png")
+    one = f"{web}/signed/a.png?signature=secret"
     ended = run("denoise", one, "-o", "one/", "--model", tiny_weights, "--json")
     assert ended.code == 0, ended.err
     assert "secret" not in ended.out + ended.err
