@@ -94,10 +94,18 @@ def _impatient(timeout_s: float) -> type[H11Protocol]:
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            self._wait_for_head()
+
+        def on_response_complete(self) -> None:
+            self._wait_for_head()  # the next one may come bit by bit, or the rest of a body
+            super().on_response_complete()
+
+        def _wait_for_head(self) -> None:
+            _cancel(self._late)
             self._late = self.loop.call_later(timeout_s, self._give_up)
 
         def _give_up(self) -> None:
-            if self.cycle is None:
+            if self.cycle is None or self.cycle.response_complete:
                 self.transport.abort()
 
         def pause_writing(self) -> None:
