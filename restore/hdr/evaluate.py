@@ -18,6 +18,7 @@ from restore.hdr.metrics import (
     hdr_score,
     stops_error,
 )
+from restore.hdr.optics.capture_errors import ERROR_NUMBERS, CaptureErrors
 from restore.hdr.optics.sensor import Sensor, blurred, expose
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.task import TASK
@@ -39,6 +40,11 @@ NOTHING = "the exposure itself"
 """Name of the baseline: the exposure without reconstruction."""
 
 _MARGIN = 64
+_FULL_WELL = 4000.0
+_ERRING = (
+    ", shot noise of 4000 electrons at white, and random errors of lens and camera of the sizes "
+    "that `train hdr --capture-errors` draws"
+)
 _FOV_DEGREES, _PITCH_DEGREES = 75.0, 10.0
 
 
@@ -53,7 +59,8 @@ class Conditions:
         bits: Bits per sample of the sensor.
         read_noise: Standard deviation of the read noise, relative to white.
         peak_nits: Luminance of 64 times white in cd/m^2, for PU21.
-        seed: Seed of the noise.
+        capture_errors: Whether lens and camera err as in ``CaptureErrors``, with shot noise.
+        seed: Seed of the noise and of the errors.
     """
 
     size: int = 320
@@ -62,6 +69,7 @@ class Conditions:
     bits: int = 8
     read_noise: float = 0.0
     peak_nits: float = DEFAULT_PEAK_NITS
+    capture_errors: bool = False
     seed: int = 0
 
 
@@ -73,8 +81,9 @@ def protocol(conditions: Conditions) -> str:
         f"panorama; {100 * c.saturated:g} % of the pixels above white, light cut at 64 times "
         f"white; every network sees the scene through its own element, light from {_MARGIN} "
         f"pixels around it included, with {c.bits} linear bits and read noise of standard "
-        f"deviation {c.read_noise:g}; PSNR of radiance and of mu-law values (mu = 5000) with 64 "
-        f"times white as the peak, of PU21 with that at {c.peak_nits:g} cd/m2 and 256 as the "
+        f"deviation {c.read_noise:g}{_ERRING if c.capture_errors else ''}; PSNR of radiance and of "
+        f"mu-law values (mu = 5000) with 64 times white as the peak, of PU21 with that at "
+        f"{c.peak_nits:g} cd/m2 and 256 as the "
         "peak; saturated pixels are those above white in the scene; stops are errors there, "
         "log2 of result over scene; means over scenes, with Student's 95 % intervals over pictures"
     )
@@ -171,9 +180,7 @@ def _compared(
 ) -> Iterator[HdrResult]:
     truth = _inner(scene)
     lost = truth.amax(dim=0) >= 1
-    rng = torch.Generator().manual_seed(seed)
-    noise = torch.randn(scene.shape, generator=rng)
-    sensor = Sensor(bits=conditions.bits, read_noise=conditions.read_noise)
+    exposed = _Exposure(conditions, scene.shape, seed)
 
     def scored(model: str, result: Tensor) -> HdrResult:
         return HdrResult(
@@ -185,11 +192,34 @@ def _compared(
             stops=stops_error(result, truth, lost),
         )
 
-    yield scored(NOTHING, _inner(sensor(scene, noise)))
+    yield scored(NOTHING, _inner(exposed(scene, None)))
     for contender in contenders:
-        psf = contender.psf
-        light = scene if psf is None else blurred(scene[None], psf)[0]
-        yield scored(contender.name, _inner(contender(sensor(light, noise))))
+        yield scored(contender.name, _inner(contender(exposed(scene, contender.psf))))
+
+
+class _Exposure:
+    """Captures a scene through any element with the same noise and the same errors."""
+
+    def __init__(self, conditions: Conditions, shape: torch.Size, seed: int) -> None:
+        rng = torch.Generator().manual_seed(seed)
+        self.noise = torch.randn((1, *shape), generator=rng)
+        self.draws = 2 * torch.rand((1, ERROR_NUMBERS), generator=rng) - 1
+        self.errors = CaptureErrors() if conditions.capture_errors else None
+        self.sensor = Sensor(
+            bits=conditions.bits,
+            read_noise=conditions.read_noise,
+            full_well=_FULL_WELL if conditions.capture_errors else 0.0,
+        )
+
+    def __call__(self, scene: Tensor, psf: Tensor | None) -> Tensor:
+        """Return what the sensor stores of a scene ``(3, H, W)``."""
+        light, errors = scene[None], self.errors
+        if errors is None:
+            return self.sensor(light if psf is None else blurred(light, psf), self.noise)[0]
+        if psf is not None:
+            light = blurred(light, errors.spread(psf, self.draws))
+        samples = self.sensor.exposed(errors.light(light, self.draws), self.noise)
+        return self.sensor.rounded(errors.interpolated(samples, self.draws))[0]
 
 
 def _scenes(path: Path, conditions: Conditions) -> list[Tensor]:

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restore.hdr.evaluate import Conditions, HdrResult, evaluate_hdr
+from restore.hdr.evaluate import Conditions, HdrResult, evaluate_hdr, protocol
 from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
@@ -44,3 +44,19 @@ def test_what_saturated_is_scored_apart_from_all_pixels(tmp_path: Path) -> None:
     for score, pixels in ((result.saturated, 5), (result.all, 64)):
         expected = 10 * math.log10(64**2 / (4 * 7**2 / pixels))
         assert score.linear == pytest.approx(expected, abs=1e-4)
+
+
+def test_lens_and_camera_err_when_told_to(tmp_path: Path) -> None:
+    light = np.random.default_rng(0).lognormal(-1, 1.5, (3, 160, 170)).astype(np.float32)
+    picture = Picture(pixels=light, is_float=True, bit_depth=32, transfer=Transfer.LINEAR)
+    path = tmp_path / "scene.exr"
+    path.write_bytes(encode(picture, ImageFormat.EXR))
+    scores = []
+    for capture_errors in (False, True, True):
+        conditions = Conditions(size=32, capture_errors=capture_errors)
+        assert ("errors of lens" in protocol(conditions)) == capture_errors
+        (result,) = evaluate_hdr([], [path], conditions)
+        assert isinstance(result, HdrResult)
+        scores.append(result.all.mu)
+    assert scores[0] > scores[1] + 1
+    assert scores[1] == scores[2]

@@ -80,6 +80,14 @@ def hdr(
             metavar="S", min=0, help="Standard deviation of the read noise, where white is 1."
         ),
     ] = 0.0,
+    capture_errors: Annotated[
+        bool,
+        typer.Option(
+            "--capture-errors",
+            help="Let lens and camera err as in `imrestore train hdr --capture-errors`, and add "
+            "shot noise.",
+        ),
+    ] = False,
     peak_luminance: Annotated[
         float,
         typer.Option(
@@ -141,6 +149,7 @@ def hdr(
         views=views != _VIEWS and of_scenes,
         bits=bits != _BITS and of_scenes,
         read_noise=read_noise != 0 and of_scenes,
+        capture_errors=capture_errors and of_scenes,
         peak_luminance=peak_luminance != _NITS and of_scenes,
         recursive=recursive and of_scenes,
     )
@@ -151,6 +160,7 @@ def hdr(
         bits=bits,
         read_noise=read_noise,
         peak_nits=peak_luminance,
+        capture_errors=capture_errors,
     )
     scenes = capture_scenes(captures) if captures else []
     paths = pictures_in(folder, recursive=recursive) if folder else []
