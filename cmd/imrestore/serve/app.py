@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import PurePath
 from typing import Any
 
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from imrestore.serve.guard import Guard, State
 from imrestore.serve.metrics import Metrics
 from imrestore.serve.openapi import document
 from imrestore.serve.page import page_of
-from imrestore.serve.refused import Refused, as_refused, refusal
+from imrestore.serve.refused import Refused, as_refused, is_disk_full, refusal
 from imrestore.serve.tasks import ServedTask
 from imrestore.serve.upload import Limits, received
 from imrestore.serve.work import Answer, Workplace
@@ -66,7 +67,7 @@ class Service:
             body = {
                 "status": "draining" if self.state.is_draining else "ok",
                 "version": version("imrestore"),
-                "models": {task.name: task.model for task in self.tasks},
+                "models": {task.name: PurePath(task.model).name for task in self.tasks},
                 "under_way": workplace.count,
             }
             return JSONResponse(body, 503 if self.state.is_draining else 200)
@@ -114,7 +115,11 @@ def _endpoint(
                 raise Refused(429, "too many pictures come at once", {"Retry-After": "1"})
             async with uploads:
                 body = await received(request, limits)
-            job = task.job(body, values)
+            try:
+                job = task.job(body, values)
+            except BaseException:
+                body.close()
+                raise
 
             async def is_wanted() -> bool:
                 return not await request.is_disconnected()
@@ -126,7 +131,8 @@ def _endpoint(
         except HTTPException as error:
             response = refusal(Refused(error.status_code, error.detail))
         except RestoreError as error:
-            response = refusal(as_refused(error))
+            is_full = is_disk_full(error)
+            response = _failure(error) if is_full else refusal(as_refused(error))
         except Exception as error:
             response = _failure(error)
         seconds = time.perf_counter() - started
@@ -159,6 +165,8 @@ def _response(task: ServedTask, done: Answer) -> Response:
 def _failure(error: Exception) -> Response:
     if is_out_of_memory(error):
         return refusal(Refused(413, "there is not enough memory for this picture"))
+    if is_disk_full(error):
+        return refusal(Refused(507, "there is no room on the disk for this picture"))
     log.debug("", exc_info=error)
     return refusal(Refused(500, f"a bug, please report it: {type(error).__name__}: {error}"))
 

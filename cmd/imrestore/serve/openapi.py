@@ -22,6 +22,7 @@ _REFUSALS = {
     "429": "Too many pictures wait already.",
     "500": "A bug.",
     "503": "The service is about to end.",
+    "507": "There is no room on the disk.",
 }
 
 

@@ -1,5 +1,6 @@
 """A request that is not done, and how its answer says so."""
 
+import errno
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -16,7 +17,7 @@ from restore.errors import (
     one_line,
 )
 
-__all__ = ["Refused", "as_refused", "refusal"]
+__all__ = ["Refused", "as_refused", "is_disk_full", "refusal"]
 
 _STATUS: tuple[tuple[type[RestoreError], int], ...] = (
     (ImageTooLarge, 413),
@@ -26,6 +27,7 @@ _STATUS: tuple[tuple[type[RestoreError], int], ...] = (
     (UsageError, 422),
     (OutputError, 422),
 )
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMES = ("-: ", "standard input: ")
 """What messages call a picture that has no name."""
 
@@ -53,6 +55,15 @@ def as_refused(error: RestoreError) -> Refused:
         message = message.removeprefix(name)
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     return Refused(status, message)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Return whether an error, or what it comes from, is that of a full disk."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__
+    return False
 
 
 def refusal(refused: Refused) -> JSONResponse:

@@ -100,6 +100,9 @@ class DenoiseTask:
 
     def job(self, body: BinaryIO, values: Mapping[str, Any]) -> Job:
         """Return the work on one picture."""
+        profile = values["noise_profile"]
+        if profile is not None and profile.endswith(".json"):
+            raise Refused(422, f"noise-profile={profile}: give numbers; no files are read here")
         settings = settings_of(
             **{key.replace("-", "_"): values[key.replace("-", "_")] for key in _DENOISING}
         )

@@ -1,5 +1,6 @@
 """The service: what it answers, and that it does what the command does."""
 
+import errno
 import json
 import threading
 from collections.abc import Callable
@@ -139,6 +140,7 @@ def big(width: int, height: int) -> bytes:
         ("/denoise?format=jpeg&bit-depth=16", None, 422, "16"),
         ("/denoise?quality=0", None, 422, "quality=0"),
         ("/denoise?noise-profile=1", None, 422, "noise-profile=1"),
+        ("/denoise?noise-profile=/etc/x.json", None, 422, "no files are read"),
         ("/denoise?colour=1", None, 422, "colour: no such option"),
         ("/denoise?detail=1&detail=0", None, 422, "given more than once"),
         ("/denoise?output=/etc/x", None, 422, "output: no such option"),
@@ -253,6 +255,23 @@ def test_pages_of_other_sites_do_not_get_in(served: Served) -> None:
         assert client.post("/denoise", content=content, headers=headers).status_code == 403
     for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
         assert client.post("/denoise", content=content, headers={"host": host}).status_code == 200
+
+
+def test_health_tells_names_of_weights_and_no_folders(served: Served) -> None:
+    models = served().get("/health").json()["models"]
+    assert sorted(models) == ["anomaly", "dark-enhance", "denoise"]
+    assert not any("/" in model for model in models.values())
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_full_disk_is_no_bug(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("imrestore.serve.upload.tempfile.SpooledTemporaryFile", full)
+    answer = served().post("/denoise", content=big(24, 16))
+    assert answer.status_code == 507
+    assert answer.json() == {"error": "there is no room on the disk for this picture"}
 
 
 def test_what_is_about_to_end_takes_nothing_new(served: Served) -> None:
