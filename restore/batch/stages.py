@@ -159,7 +159,7 @@ class PictureStages(Generic[Input, Output]):
                 if self.existing is not Existing.SKIP:
                     raise
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
-        record = {
+        record: dict[str, Any] = {
             **result.restored.record,
             **damage_record(item, result.damaged),
             **({"lost": lost} if lost else {}),

@@ -89,7 +89,8 @@ def exposed(light: NDArray[Any], stops: float) -> NDArray[Any]:
     """
     factor = 2.0**stops
     if stops >= 0:
-        return (light * light.dtype.type(min(factor, _MOST_FACTOR))).clip(0, 1)
+        brighter: NDArray[Any] = light * light.dtype.type(min(factor, _MOST_FACTOR))
+        return brighter.clip(0, 1)
     bend = 16 / 9 * (1 - factor)
     slope = factor - bend / 2
     bright = (bend * light + slope) * light + (1 - bend - slope)
