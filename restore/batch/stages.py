@@ -6,7 +6,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Generic
+from typing import Any, BinaryIO, Generic
 
 import numpy as np
 from numpy.typing import NDArray
