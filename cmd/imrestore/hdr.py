@@ -211,7 +211,16 @@ def hdr(
 
     takes_raw = mode == "single" and not simulate
     kind = _light_and_raw_files if takes_raw else _light_files
-    batch.run(files, prepare, describe=_describe, page=_page, kind=kind, beside=beside)
+    batch.run(
+        files,
+        prepare,
+        describe=_describe,
+        page=_page,
+        kind=kind,
+        beside=beside,
+        # Both would be written to one name, and the RAW file holds more light.
+        twins="raw" if takes_raw else "both",
+    )
 
 
 def _reconstructor(

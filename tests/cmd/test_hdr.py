@@ -267,3 +267,17 @@ def test_raw_files_are_taken_as_they_are(run: Run, workplace: Path, sensor: Sens
     refused = run("hdr", "shot.dng", "-o", "no.exr", "--mode", "merge", "--max-stops", "2")
     assert refused.code == 2
     assert "--max-stops goes with" in refused.err
+
+
+def test_of_a_raw_file_and_its_jpeg_the_raw_file_is_taken(
+    run: Run, workplace: Path, sensor: Sensor
+) -> None:
+    (workplace / "card").mkdir()
+    mosaic = np.full((64, 64), 1500, dtype=np.uint16)
+    (workplace / "card" / "shot.dng").write_bytes(write_cfa_dng(sensor("rggb", mosaic=mosaic)))
+    Image.new("RGB", (64, 64), (90, 90, 90)).save(workplace / "card" / "shot.jpg")
+    ended = run("hdr", "card", "-o", "light", "--json")
+    assert ended.code == 0, ended.err
+    sources = {json.loads(line)["source"]: json.loads(line) for line in ended.out.splitlines()}
+    assert "headroom_stops" in sources["card/shot.dng"]
+    assert sources["card/shot.jpg"]["status"] == "skipped"
