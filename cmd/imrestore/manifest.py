@@ -158,7 +158,7 @@ def merge(
 @app.command()
 @with_options
 def retry(
-    files: _Files,
+    manifests: _Files,
 ) -> None:
     """Mark what failed as not done yet, with no attempts made; the next run tries it again.
 
@@ -171,7 +171,7 @@ def retry(
     from restore.batch.manifest import Manifest
     from restore.batch.rows import RowStatus
 
-    for path in files:
+    for path in manifests:
         failed = [row for row in _rows([path]) if row.status is RowStatus.FAILED]
         if failed:
             planned = (

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["on_disk"]
 
-_WRITTEN = ("output", "report", "manifest")
-_READ = ("inputs", "model", "twin", "name", "start_from", "teacher")
+_WRITTEN = ("output", "report", "manifest", "manifests")
+_READ = ("inputs", "model", "noise_profile", "twin", "name", "start_from", "teacher")
 """Options that take names or files as texts; others, such as addresses, are no files."""
 
 
@@ -111,6 +111,8 @@ def _output(paths: "UrlPaths", text: str, is_tree: bool, *, is_tried: bool | Non
 
 
 def _kept(paths: "UrlPaths", value: Any, *, is_tried: bool | None) -> Any:
+    if isinstance(value, list):
+        return [_kept(paths, each, is_tried=is_tried) for each in value]
     urls = _urls_written(value)
     if not urls:
         return value

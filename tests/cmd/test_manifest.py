@@ -185,3 +185,7 @@ def test_a_manifest_of_a_bucket_knows_etags(run: Run, bucket: Any, tiny_weights:
     ended = run(*here, "--overwrite")
     assert "1 done, 1 skipped" in ended.err, ended.err
     assert json.loads(bucket.get("m.jsonl").splitlines()[-1])["version"] == second["version"]
+    failed = bucket.get("m.jsonl").replace(b'"done"', b'"failed"')
+    bucket.put("m.jsonl", failed)
+    assert "2 to be tried again" in run("manifest", "retry", f"{bucket.url}/m.jsonl").err
+    assert bucket.get("m.jsonl").count(b'"planned"') == 2
