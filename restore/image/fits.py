@@ -106,7 +106,8 @@ def _read(file: BinaryIO, check_size: CheckSize) -> tuple[NDArray[Any], bytes, t
 
 def _is_rgb(header: bytes) -> bool:
     found = _header(header)
-    return found.get("NAXIS") == 3 and str(found.get("CTYPE3", "")).strip() == "RGB"
+    is_named = str(found.get("CTYPE3", "")).strip() == "RGB"
+    return is_named and (found.get("NAXIS"), found.get("NAXIS3")) == (3, 3)
 
 
 def _header(stored: bytes) -> Any:
@@ -145,11 +146,19 @@ def write_fits(picture: Picture, encoding: SampleEncoding) -> bytes:
     """
     data = np.stack([_stored(plane, encoding) for plane in _oriented(picture)])
     is_own = picture.format is ImageFormat.FITS
-    return _written(data if picture.channels == 3 else data[0], picture.notes if is_own else b"")
+    is_colour = picture.channels == 3
+    header = _kept(picture.notes if is_own else b"")
+    if is_colour:
+        header["CTYPE3"] = "RGB"
+    return _written(data if is_colour else data[0], header)
 
 
 def write_fits_stack(stack: Stack, strip: bool) -> bytes:
-    """Encode a cube as FITS with the header that it came with; ``strip`` leaves that out.
+    """Encode a cube as FITS with the header that it came with.
+
+    Args:
+        stack: planes in the values to be stored, their rows in the order of the file.
+        strip: leave out the header but for the order of rows.
 
     Raises:
         OutputError: astropy is not installed.
@@ -158,7 +167,8 @@ def write_fits_stack(stack: Stack, strip: bool) -> bytes:
     encoding = SampleEncoding(bit_depth=first.bit_depth, is_float=first.is_float)
     data = np.stack([_stored(plane.pixels[0], encoding) for plane in stack.planes])
     shape = (*stack.shape, first.height, first.width)
-    return _written(data.reshape(shape), b"" if strip else stack.header)
+    header = _kept(stack.header)
+    return _written(data.reshape(shape), _rows_alone(header) if strip else header)
 
 
 def _oriented(picture: Picture) -> NDArray[np.float32]:
@@ -175,15 +185,30 @@ def _stored(plane: NDArray[np.float32], encoding: SampleEncoding) -> NDArray[Any
     return quantised(plane, 2**encoding.bit_depth - 1)
 
 
-def _written(data: NDArray[Any], header: bytes) -> bytes:
+def _kept(stored: bytes) -> Any:
+    """Return a header without what the writer states.
+
+    Raises:
+        OutputError: astropy is not installed.
+    """
     fits = _astropy()
     if fits is None:
         raise OutputError(f"FITS {_INSTALL}")
-    kept = fits.Header.fromstring(header.decode("ascii")) if header else fits.Header()
+    header = _header(stored) if stored else fits.Header()
     for key in _STRUCTURE:
-        kept.remove(key, ignore_missing=True, remove_all=True)
-    if data.ndim == 3 and not header:
-        kept["CTYPE3"] = "RGB"
+        header.remove(key, ignore_missing=True, remove_all=True)
+    return header
+
+
+def _rows_alone(header: Any) -> Any:
+    """Return a header that says nothing but the order of rows."""
+    alone = _astropy().Header()
+    if "ROWORDER" in header:
+        alone["ROWORDER"] = header["ROWORDER"]
+    return alone
+
+
+def _written(data: NDArray[Any], header: Any) -> bytes:
     buffer = io.BytesIO()
-    fits.PrimaryHDU(data, header=kept).writeto(buffer, output_verify="silentfix")
+    _astropy().PrimaryHDU(data, header=header).writeto(buffer, output_verify="silentfix")
     return buffer.getvalue()

@@ -102,6 +102,26 @@ def test_a_cube_is_a_stack_that_keeps_its_axes() -> None:
     assert "CTYPE4" not in bare
 
 
+def test_a_stripped_cube_is_no_colour_and_keeps_the_order_of_its_rows() -> None:
+    data = light(3, 20, 30)
+    stack = decode_all(written(data, OBJECT="M 31", ROWORDER="TOP-DOWN"))
+    assert isinstance(stack, Stack)
+    stripped = encoded_stack(stack, ImageFormat.FITS, WriteOptions(strip_metadata=True))
+    again = decode_all(stripped)
+    assert isinstance(again, Stack)
+    assert again.planes[0].orientation == stack.planes[0].orientation
+    samples, header = opened(stripped)
+    np.testing.assert_array_equal(samples, data)
+    assert "OBJECT" not in header
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_only_three_planes_are_colour(count: int) -> None:
+    stack = decode_all(written(light(count, 8, 9), CTYPE3="RGB"))
+    assert isinstance(stack, Stack)
+    assert len(stack.planes) == count
+
+
 def test_the_first_picture_is_taken_and_the_others_are_said() -> None:
     pictures = [fits.ImageHDU(light(side, side)) for side in (8, 4)]
     units = fits.HDUList([fits.PrimaryHDU(), *pictures])
