@@ -157,17 +157,21 @@ def _fit(colours: NDArray[np.float32], luminance: Plane) -> None:
 
 
 def _reduced(pixels: NDArray[np.float32], longest_side: int) -> NDArray[np.float32]:
-    """Return means over square cells, so that no side is longer than ``longest_side``."""
+    """Return means over cells, so that no side is longer than ``longest_side``.
+
+    Cells are square, but for pictures that are narrower than one.
+    """
     step = -(-max(pixels.shape[1:]) // longest_side)
     if step == 1:
         return pixels
-    channels, height, width = pixels.shape[0], pixels.shape[1] // step, pixels.shape[2] // step
+    tall, wide = (min(step, side) for side in pixels.shape[1:])
+    channels, height, width = pixels.shape[0], pixels.shape[1] // tall, pixels.shape[2] // wide
     reduced = np.zeros((channels, height, width), dtype=np.float32)
-    for row in range(step):
-        for column in range(step):
-            cells = pixels[:, row::step, column::step]
-            reduced += np.nan_to_num(cells[:, :height, :width])
-    reduced /= np.float32(step**2)
+    for row in range(tall):
+        for column in range(wide):
+            cells = pixels[:, row::tall, column::wide]
+            reduced += np.nan_to_num(cells[:, :height, :width]).clip(-_LARGEST, _LARGEST)
+    reduced /= np.float32(tall * wide)
     return reduced
 
 

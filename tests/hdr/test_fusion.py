@@ -75,6 +75,12 @@ def test_flat_pictures_of_any_size_are_shown(value: float, size: tuple[int, int]
     assert np.isfinite(picture).all()
 
 
+@pytest.mark.parametrize("value", [0.18, np.inf])
+def test_a_picture_narrower_than_the_cells_of_its_means_is_shown(value: float) -> None:
+    assert shown(np.full((1, 1, 5000), value)).shape == (1, 1, 1666)
+    assert shown(np.full((3, 5000, 2), value)).shape == (3, 1666, 1)
+
+
 def test_a_large_picture_is_reduced_and_as_bright() -> None:
     light = np.random.default_rng(0).random((1, 30, 5000))
     small, large = shown(light[:, :, :2000]), shown(light)
