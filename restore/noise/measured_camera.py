@@ -284,10 +284,10 @@ def _of(value: Any, kind: type, name: str) -> Any:
 def _number(fields: dict[str, Any], name: str, low: float, high: float) -> float:
     value = fields.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    number = float(value) if value is not None and is_number else math.nan
-    if not low <= number <= high:
+    # Compared before it is converted: JSON's integers may be too large for a float.
+    if value is None or not is_number or not low <= value <= high:
         raise _Misfit(f"{name} is {value!r:.60}; give a number from {low:g} to {high:g}")
-    return number
+    return float(value)
 
 
 def _numbers(fields: dict[str, Any], name: str, count: int, low: float, high: float) -> Any:

@@ -83,6 +83,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "negative": ({"prnu": -1}, "prnu is -1"),
     "outside": ({"hot": [[40, 0]]}, r"hot has \[40, 0\]"),
     "not finite": ({"height": float("nan")}, "height is nan"),
+    "too large for a float": ({"white_level": 10**400}, "white_level is 10000"),
 }
 
 
