@@ -131,10 +131,10 @@ def _stated_in(xmp: bytes | None, directory: bytes) -> bytes:
 
 def _joined(primary: bytes, gain_map: bytes) -> bytes:
     """Return one file of both pictures, with the index of the Multi-Picture Format."""
-    further = [(_APP2, _ISO + _ISO_VERSION), (_APP2, _MPF + _index(0, 0, 0))]
-    complete = _with_segments(primary, further)
-    # Offsets count from the index's byte order mark.
-    start = complete.index(_MPF) + len(_MPF)
+    empty = _MPF + _index(0, 0, 0)
+    complete = _with_segments(primary, [(_APP2, _ISO + _ISO_VERSION), (_APP2, empty)])
+    # Offsets count from the index's byte order mark. EXIF before it may hold such an index too.
+    start = complete.index(empty) + len(_MPF)
     index = _index(len(complete), len(gain_map), len(complete) - start)
     return b"".join([complete[:start], index, complete[start + len(index) :], gain_map])
 

@@ -67,6 +67,13 @@ def without(data: bytes, head: bytes) -> bytes:
     return data.replace(head, b"x" + head[1:])
 
 
+def test_an_index_in_the_files_own_metadata_is_left_alone() -> None:
+    exif = b"II*\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00MPF\x00" + bytes(90)
+    data = written(scene(), exif=exif)
+    assert exif in data
+    assert imagecodecs.ultrahdr_decode(data).shape[:2] == (64, 96)
+
+
 @pytest.mark.parametrize("size", [(64, 96), (63, 95)])
 @pytest.mark.parametrize("hidden", [b"", XMP, ISO])
 def test_libultrahdr_restores_the_light_by_either_statement(
