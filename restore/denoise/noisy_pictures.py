@@ -202,7 +202,8 @@ def _bursts(frames: dict[Path, Tensor], *, stacks: bool) -> list[list[Tensor]]:
             at different depths and only look alike.
     """
     bursts = []
-    for folder, paths in groupby(sorted(frames), key=lambda path: path.parent):
+    by_folder = sorted(frames, key=lambda path: (path.parent, path))
+    for folder, paths in groupby(by_folder, key=lambda path: path.parent):
         own = [frames[path] for path in paths]
         if len(own) == 1 or (folder.is_file() and not stacks):
             continue

@@ -84,9 +84,7 @@ def train_on_noisy(
         network = used.network(takes_level=takes_level)
         if start is not None:
             network = started_from(network, start, warn)
-        training, kept = hold_out(found.scenes, lambda _: None)
-        if len(found.scenes) == 1:
-            warn("one scene alone: it is trained on and validated on")
+        training, kept = hold_out(found.scenes, warn, what="scene")
 
         def batches(scenes: Sequence[Sequence[Tensor]], count: int) -> Batches:
             levels = _levels(scenes) if takes_level else [0.0] * len(scenes)

@@ -97,6 +97,14 @@ def test_folders_of_one_scene_each_are_bursts(tmp_path: Path) -> None:
     assert (found.method, [len(frames) for frames in found.scenes]) == ("bursts", [3, 3])
 
 
+def test_a_folder_between_the_frames_of_a_burst_does_not_part_them(tmp_path: Path) -> None:
+    for index, name in enumerate(("a.tif", "b/a.tif", "b/c.tif", "d.tif")):
+        pixels = scene(0) + np.random.default_rng(index).normal(0, SIGMA, (SIDE, SIDE))
+        write_bytes(tmp_path / name, pixels)
+    found, _ = opened(tmp_path)
+    assert [len(frames) for frames in found.scenes] == [2, 2]
+
+
 def test_bursts_are_refused_where_folders_hold_several_scenes(folder: Path) -> None:
     with pytest.raises(TrainingError, match="several frames of one scene"):
         opened(folder, method="bursts")
