@@ -1,6 +1,7 @@
 """Runs that go by a manifest: what their settings are, and how it is opened."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -107,7 +108,8 @@ def _content_of(value: object) -> object:
 
     if isinstance(value, list | tuple):
         return [_content_of(each) for each in value]
-    return sha256_of(value) if isinstance(value, Path) and value.is_file() else value
+    is_file = isinstance(value, str | Path) and os.path.isfile(value)
+    return sha256_of(Path(str(value))) if is_file else value
 
 
 def _weights_of(model: str) -> object:

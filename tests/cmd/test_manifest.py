@@ -112,6 +112,15 @@ def test_the_weights_of_a_family_are_settings(
     assert (ended.code, "other settings or weights" in ended.err) == (2, True)
 
 
+def test_the_content_of_files_counts_among_settings_and_not_their_place() -> None:
+    from imrestore.resuming import _hash_of
+
+    for place, content in (("a.json", "1"), ("b.json", "1"), ("c.json", "2")):
+        Path(place).write_text(content)
+    one, same, other = (_hash_of({"noise_profile": f"{name}.json"}) for name in "abc")
+    assert one == same != other
+
+
 def test_a_killed_run_goes_on_where_it_was(go: Run) -> None:
     """What had its result, but no row yet, when the run ended is not done again."""
     go()
