@@ -62,7 +62,8 @@ def noise_profile(
     from restore.errors import UsageError
     from restore.files import check_name, write_atomically
     from restore.image.raw import is_raw
-    from restore.noise.photon_transfer import FrameKind, measure_camera
+    from restore.noise.frame_kinds import FrameKind
+    from restore.noise.photon_transfer import measure_camera
     from restore.noise.photon_transfer_plot import plotted
 
     if output.suffix != ".json":

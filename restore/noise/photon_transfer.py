@@ -5,46 +5,32 @@ Photon transfer: Janesick, "Photon Transfer: DN -> lambda", SPIE Press 2007; EMV
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from restore.errors import InputError, UsageError
-from restore.image.photosites import defects
 from restore.image.raw import read_raw
-from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture
+from restore.image.raw_picture import GREEN, RawPicture
+from restore.noise.fixed_pattern import black_level_of, defective_in, prnu_of
+from restore.noise.frame_kinds import (
+    DARKEST_FLAT,
+    Floats,
+    FrameKind,
+    kind_of,
+    pairs_of,
+    planes_of,
+)
 from restore.noise.measured_camera import IsoNoise, MeasuredCamera
 from restore.noise.poisson_gaussian import estimate_profile
 
-__all__ = ["FrameKind", "Measured", "Point", "kind_of", "measure_camera"]
+__all__ = ["Measured", "Point", "measure_camera"]
 
-Floats = NDArray[np.float64]
-
-_BLOCK = 32
-"""Side in samples of one colour of the blocks whose means tell what a frame shows."""
-
-_DARKEST_FLAT, _BRIGHTEST_FLAT = 0.01, 0.9
-_MOST_GLOW = 0.02
-_UNEVEN = 0.03
-"""Share of a flat frame's light by which blocks may differ from a quadratic surface."""
-
-_ALIKE = 0.02
 _TILE = 64
 _COLOURS = 3
 _LEAST_A = 1e-9
 _ROUNDS = 4
-_DEAD = 0.5
-
-
-class FrameKind(StrEnum):
-    """What a frame shows."""
-
-    DARK = "dark"
-    FLAT = "flat"
-    SCENE = "scene"
 
 
 @dataclass(frozen=True)
@@ -121,11 +107,11 @@ def measure_camera(paths: Sequence[Path], warn: Callable[[str], None]) -> Measur
         model=first.model,
         height=first.height,
         width=first.width,
-        black_level=_black_level(darks, warn) if darks else first.black_level,
+        black_level=black_level_of(darks, warn) if darks else first.black_level,
         white_level=first.white_level,
         speeds=tuple(speeds),
-        prnu=_prnu(flats),
-        hot=_defective(darks, flats),
+        prnu=prnu_of(flats),
+        hot=defective_in(darks, flats),
     )
     return Measured(camera=camera, points=tuple(points), kinds=kinds)
 
@@ -154,55 +140,6 @@ def _read(paths: Sequence[Path], warn: Callable[[str], None]) -> dict[Path, RawP
     return frames
 
 
-def _planes(frame: RawPicture) -> list[tuple[int, Floats]]:
-    """Return each place of the filter as its colour and its samples ``[h, w]``, white at 1."""
-    side = len(frame.cfa)
-    planes = []
-    for y in range(side):
-        for x in range(side):
-            code = int(frame.cfa[y, x])
-            black = frame.black_level[code]
-            samples = frame.mosaic[y::side, x::side].astype(np.float64)
-            colour = GREEN if code == SECOND_GREEN else code
-            planes.append((colour, (samples - black) / (frame.white_level - black)))
-    return planes
-
-
-def kind_of(frame: RawPicture) -> FrameKind:
-    """Return what a frame shows: nothing, an even surface, or a scene."""
-    is_flat = is_dark = True
-    for _, plane in _planes(frame):
-        means = _block_means(plane, _BLOCK)
-        if means.size < 9:
-            return FrameKind.SCENE
-        light = float(np.median(means))
-        uneven = float(np.abs(means - _surface(means)).mean())
-        is_dark &= light < _MOST_GLOW and float(np.abs(means - light).max()) < _MOST_GLOW / 4
-        is_flat &= (
-            light > _DARKEST_FLAT
-            and float(means.max()) < _BRIGHTEST_FLAT
-            and uneven < _UNEVEN * light
-        )
-    return FrameKind.DARK if is_dark else FrameKind.FLAT if is_flat else FrameKind.SCENE
-
-
-def _block_means(plane: Floats, side: int) -> Floats:
-    side = max(1, min(side, min(plane.shape) // 4))
-    tall, wide = (size // side for size in plane.shape)
-    blocks = plane[: tall * side, : wide * side].reshape(tall, side, wide, side)
-    means: Floats = blocks.mean(axis=(1, 3))
-    return means
-
-
-def _surface(means: Floats) -> Floats:
-    """Return the quadratic surface that fits means of blocks, as vignetting does."""
-    rows, columns = (each.ravel() for each in np.indices(means.shape, dtype=np.float64))
-    terms = np.stack([rows**0, rows, columns, rows**2, rows * columns, columns**2], axis=1)
-    fit, *_ = np.linalg.lstsq(terms, means.ravel(), rcond=None)
-    surface: Floats = (terms @ fit).reshape(means.shape)
-    return surface
-
-
 def _speed(
     iso: float, frames: dict[FrameKind, list[RawPicture]], warn: Callable[[str], None]
 ) -> tuple[list[Point], IsoNoise]:
@@ -210,7 +147,7 @@ def _speed(
     flats, darks, scenes = (
         frames[kind] for kind in (FrameKind.FLAT, FrameKind.DARK, FrameKind.SCENE)
     )
-    pairs = _pairs(darks) or _pairs(flats)
+    pairs = pairs_of(darks) or pairs_of(flats)
     row = _row_noise(pairs) if pairs else 0.0
     points = [
         point
@@ -219,7 +156,7 @@ def _speed(
     ]
     counts = {"flat": len(flats), "dark": len(darks), "scenes": len(scenes)}
     if flats:
-        if not _pairs(flats):
+        if not pairs_of(flats):
             warn(f"ISO {iso:g}: no two flat frames of one exposure: their pattern counts as noise")
         a, b = _fit(points)
     else:
@@ -243,31 +180,14 @@ def _geometric_means(levels: Sequence[Sequence[float]]) -> tuple[float, ...]:
     return tuple(np.exp(logs.mean(axis=0)).tolist())
 
 
-def _pairs(frames: Sequence[RawPicture]) -> list[tuple[RawPicture, RawPicture]]:
-    """Return frames next to each other that have the same exposure."""
-    means = [float(frame.mosaic.mean()) - max(frame.black_level) for frame in frames]
-    order = sorted(range(len(frames)), key=lambda index: means[index])
-    pairs = []
-    while len(order) > 1:
-        one, other = order[:2]
-        first, second = frames[one], frames[other]
-        allowed = _ALIKE * max(means[one], _DARKEST_FLAT * first.range_dn)
-        is_alike = first.exposure_time_s == second.exposure_time_s
-        is_alike &= means[other] - means[one] < allowed
-        if is_alike:
-            pairs.append((first, second))
-        order = order[2 if is_alike else 1 :]
-    return pairs
-
-
 def _difference(
     pair: tuple[RawPicture, RawPicture],
 ) -> list[tuple[int, Floats, Floats]]:
     """Return colour, mean and difference of each place of the filter; brightness made equal."""
     parts = []
-    for (colour, one), (_, other) in zip(*map(_planes, pair), strict=True):
+    for (colour, one), (_, other) in zip(*map(planes_of, pair), strict=True):
         mean_one, mean_other = float(one.mean()), float(other.mean())
-        ratio = mean_one / mean_other if mean_other > _DARKEST_FLAT else 1.0
+        ratio = mean_one / mean_other if mean_other > DARKEST_FLAT else 1.0
         difference = (one - other * ratio) / math.sqrt((1 + ratio**2) / 2)
         parts.append((colour, (one + other) / 2, difference))
     return parts
@@ -291,7 +211,7 @@ def _row_noise(pairs: Sequence[tuple[RawPicture, RawPicture]]) -> float:
 
 def _of_pairs(iso: float, frames: Sequence[RawPicture], row: float) -> list[Point]:
     points = []
-    for pair in _pairs(frames):
+    for pair in pairs_of(frames):
         for colour, mean, difference in _difference(pair):
             for light, part in zip(_tiles(mean), _tiles(difference), strict=True):
                 is_sound = np.abs(part - np.median(part)) < 8 * _robust(part) + 1e-9
@@ -304,7 +224,7 @@ def _of_singles(iso: float, frames: Sequence[RawPicture]) -> list[Point]:
     """Return points from differences of neighbours in a row, which have no row noise."""
     points = []
     for frame in frames:
-        for colour, plane in _planes(frame):
+        for colour, plane in planes_of(frame):
             difference = (plane[:, 1:] - plane[:, :-1]) / math.sqrt(2)
             for light, part in zip(_tiles(plane[:, 1:]), _tiles(difference), strict=True):
                 is_sound = np.abs(part - np.median(part)) < 8 * _robust(part) + 1e-9
@@ -358,60 +278,3 @@ def _mean_variances(points: Sequence[Point], otherwise: tuple[float, ...]) -> tu
         own = [max(point.variance, 0.0) for point in points if point.colour == colour]
         means.append(float(np.mean(own)) if own else other)
     return tuple(means)
-
-
-def _black_level(
-    darks: Sequence[RawPicture], warn: Callable[[str], None]
-) -> tuple[float, float, float, float]:
-    """Return the means of dark frames without their hot photosites, for each colour."""
-    first = darks[0]
-    levels = list(first.black_level)
-    side = len(first.cfa)
-    for y in range(side):
-        for x in range(side):
-            planes = np.stack([frame.mosaic[y::side, x::side] for frame in darks])
-            low, high = np.quantile(planes, (0.001, 0.999))
-            within = planes[(planes >= low) & (planes <= high)]
-            levels[int(first.cfa[y, x])] = round(float(within.mean()), 3)
-    if side == 1:
-        levels = 4 * [levels[GREEN]]
-    most = max(abs(one - other) for one, other in zip(levels, first.black_level, strict=True))
-    if most > 1:
-        warn(f"dark frames lie up to {most:.3g} from the black level that the files state")
-    red, green, blue, second = levels
-    return red, green, blue, second
-
-
-def _prnu(flats: Sequence[RawPicture]) -> float | None:
-    """Return how much the gains of photosites differ: what two flat frames have in common."""
-    values = []
-    for pair in _pairs(flats):
-        for (_, one), (_, other) in zip(*map(_planes, pair), strict=True):
-            common = float((_fine(one) * _fine(other)).mean())
-            values.append(max(common, 0.0) / float(one.mean() * other.mean()))
-    return round(math.sqrt(float(np.median(values))), 6) if values else None
-
-
-def _fine(plane: Floats) -> Floats:
-    """Return differences of neighbours, with the variance of samples, and without the largest."""
-    width = plane.shape[1] // 2 * 2
-    fine: Floats = (plane[:, 1:width:2] - plane[:, :width:2]) / math.sqrt(2)
-    return fine.clip(*np.quantile(fine, (0.0005, 0.9995)))
-
-
-def _defective(
-    darks: Sequence[RawPicture], flats: Sequence[RawPicture]
-) -> tuple[tuple[int, int], ...]:
-    """Return rows and columns of photosites that are hot in the dark, or dead in the light."""
-    found: NDArray[np.bool_] | None = None
-    for frames in (darks, flats):
-        if not frames:
-            continue
-        mean = np.mean([frame.mosaic for frame in frames], axis=0)
-        averaged = replace(frames[0], mosaic=np.rint(mean).astype(np.uint16))
-        own = defects(averaged)
-        found = own if found is None else found | own
-    if found is None:
-        return ()
-    rows, columns = np.nonzero(found)
-    return tuple(zip(rows.tolist(), columns.tolist(), strict=True))

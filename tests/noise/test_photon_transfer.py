@@ -8,7 +8,8 @@ import pytest
 from restore.errors import UsageError
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 from restore.noise import photon_transfer
-from restore.noise.photon_transfer import FrameKind, Measured, kind_of, measure_camera
+from restore.noise.frame_kinds import FrameKind, kind_of
+from restore.noise.photon_transfer import Measured, measure_camera
 
 SIDE = 384
 BLACK, WHITE = 600.0, 16383.0
