@@ -124,7 +124,11 @@ def _kill_process(site: Site, seconds: float) -> Ended:
         [sys.executable, "-m", "imrestore", *site.run.arguments],
         cwd=site.place,
         env=os.environ
-        | {"XDG_CACHE_HOME": str(site.place / "cache"), "SOURCE_DATE_EPOCH": "1000000000"},
+        | {
+            "IMRESTORE_ENGINE": site.run.engine,
+            "XDG_CACHE_HOME": str(site.place / "cache"),
+            "SOURCE_DATE_EPOCH": "1000000000",
+        },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
