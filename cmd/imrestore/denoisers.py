@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from imrestore.batch import Work
 from imrestore.options import NetworkOptions
@@ -23,9 +23,11 @@ from restore.image.stack import Stack
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.mosaic.task import TASK as RAW_TASK
-from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.poisson_gaussian import NoiseProfile
 from restore.weights.file import is_ours_or_none, read_weight_file, shipped
+
+if TYPE_CHECKING:
+    from restore.noise.measured_camera import MeasuredCamera  # it needs PyTorch
 
 __all__ = ["Denoising", "Expected", "Networks", "Settings", "is_model_for_raw", "work_on"]
 
@@ -45,7 +47,7 @@ class Settings:
     strength: float
     chroma: float | None
     detail: float
-    profile: NoiseProfile | MeasuredCamera | None
+    profile: "NoiseProfile | MeasuredCamera | None"
     repair: bool
     preview: bool
     sheet_only: bool
@@ -224,7 +226,7 @@ class Denoising:
         given = self.settings
         profile = given.profile
         extra: dict[str, object] = {}
-        if isinstance(profile, MeasuredCamera):
+        if profile is not None and not isinstance(profile, NoiseProfile):
             source, extra = _without_hot(source, profile)
             profile = profile.profile(source.iso)
         done = self.networks.of_mosaics(
@@ -239,7 +241,7 @@ class Denoising:
         return replace(done, record={**done.record, **extra}) if extra else done
 
 
-def _without_hot(raw: RawPicture, camera: MeasuredCamera) -> tuple[RawPicture, dict[str, object]]:
+def _without_hot(raw: RawPicture, camera: "MeasuredCamera") -> tuple[RawPicture, dict[str, object]]:
     """Return a RAW picture without the camera's defective photosites, and what a record says.
 
     Raises:

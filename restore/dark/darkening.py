@@ -11,7 +11,8 @@ from restore.image.raw_picture import RawPicture, fill_planes
 from restore.models.layers import srgb_encoded
 from restore.noise.bayer import random_cameras, unprocess
 from restore.noise.eld import DarkNoise, random_noise
-from restore.noise.iso import dark_noise, median_noise, random_iso_noise
+from restore.noise.iso import median_noise
+from restore.noise.iso_noise import dark_noise, random_iso_noise
 from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.readout import RANGE_DN, as_file, filter_colours, read_out
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from restore.mosaic.planes import Normalised, normalised_planes
 from restore.noise.bayer import random_cameras, unprocess
-from restore.noise.iso import random_iso_levels
+from restore.noise.iso_noise import random_iso_levels
 from restore.noise.measured_camera import MeasuredCamera
 from restore.noise.readout import filter_colours
 from restore.noise.sensor import poisson

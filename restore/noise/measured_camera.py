@@ -16,7 +16,7 @@ from torch import Tensor
 from restore.errors import UsageError
 from restore.image.raw_picture import RawPicture
 from restore.noise.eld import DarkNoise
-from restore.noise.iso import dark_noise
+from restore.noise.iso_noise import dark_noise
 from restore.noise.poisson_gaussian import NoiseProfile
 
 __all__ = ["FORMAT", "IsoNoise", "MeasuredCamera", "read_camera"]

@@ -46,6 +46,7 @@ def test_formats_are_those_of_the_table() -> None:
 
 WITHOUT_PICTURES = {
     "imrestore anomaly join",
+    *("imrestore manifest " + name for name in ("list", "merge", "retry", "status")),
     *("imrestore weights " + name for name in ("list", "show", "verify", "export")),
 }
 

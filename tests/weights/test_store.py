@@ -211,7 +211,7 @@ def test_foreign_safetensors_are_sent_to_convert(tmp_path: Path) -> None:
         {"config": '{"width": true}'},
         {"config": '{"channels": 7}'},
         {"architecture": "ResUNet", "config": '{"widths": ["a"]}'},
-        {"architecture": "DRUNet", "config": '{"residual": true}'},
+        {"architecture": "DRUNet", "config": '{"batch_norm": true}'},
         {"provenance": "3"},
         {"precision_loss_db": '{"bf16": {"5": "none"}}'},
         {"precision_loss_db": '{"bf16": {"5": NaN}}'},
