@@ -6,6 +6,9 @@ ROWORDER says otherwise, which a picture has as its orientation.
 
 import io
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -71,6 +74,14 @@ def read_fits_stack(file: BinaryIO, check_size: CheckSize) -> Stack:
     return Stack(planes=read, header=header, shape=shape)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what astropy says of headers that it can read all the same."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _read(file: BinaryIO, check_size: CheckSize) -> tuple[NDArray[Any], bytes, tuple[str, ...]]:
     """Return samples in the machine's byte order, the header, and what else is in the file."""
     fits = _astropy()
@@ -78,7 +89,7 @@ def _read(file: BinaryIO, check_size: CheckSize) -> tuple[NDArray[Any], bytes, t
         raise UnsupportedImage(f"is FITS, which {_INSTALL}")
     file_size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    with fits.open(file, memmap=False, lazy_load_hdus=False) as units:
+    with _quiet(), fits.open(file, memmap=False, lazy_load_hdus=False) as units:
         pictures = [unit for unit in units if unit.is_image and unit.header.get("NAXIS", 0) >= 2]
         if not pictures:
             raise UnsupportedImage("is FITS without a picture: tables and spectra are not read")

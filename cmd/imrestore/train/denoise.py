@@ -218,7 +218,7 @@ def denoise(
     }
     if raw:
         given |= {"--noisy": bool(noisy), "--method": method is not None}
-        given |= {"--gray or --color": gray is not None, "--blind": blind}
+        given |= {"--gray" if gray else "--color": gray is not None, "--blind": blind}
         _train_raw(folders or [], training, given, width, patch, start_from, camera)
         return
     if camera is not None:
