@@ -81,9 +81,15 @@ class Guard:
                 )
         elif not is_loopback(_host(headers.get("host", ""))):
             return Refused(403, "use an address of this machine, such as 127.0.0.1")
-        if headers.get("sec-fetch-site") in _FOREIGN and path != "/":
+        if self._is_of_another_page(headers) and path != "/":
             return Refused(403, "pages of other sites may not use the service")
         return None
+
+    def _is_of_another_page(self, headers: Headers) -> bool:
+        # With a token, a proxy may give the service another host than browsers know.
+        origin = None if self._token else headers.get("origin")
+        is_own = origin is None or origin.partition("://")[2] == headers.get("host", "")
+        return headers.get("sec-fetch-site") in _FOREIGN or not is_own
 
     def _has_token(self, headers: Headers) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")

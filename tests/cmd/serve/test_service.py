@@ -251,10 +251,16 @@ def test_the_token_opens_all_but_what_tells_nothing(served: Served) -> None:
 @pytest.mark.usefixtures("workplace")
 def test_pages_of_other_sites_do_not_get_in(served: Served) -> None:
     client, content = served(), big(24, 16)
-    for headers in ({"host": "evil.example"}, {"sec-fetch-site": "cross-site"}):
+    for headers in (
+        {"host": "evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+    ):
         assert client.post("/denoise", content=content, headers=headers).status_code == 403
     for host in ("localhost:8000", "127.0.0.1", "[::1]:8000"):
-        assert client.post("/denoise", content=content, headers={"host": host}).status_code == 200
+        headers = {"host": host, "origin": f"http://{host}"}
+        assert client.post("/denoise", content=content, headers=headers).status_code == 200
 
 
 def test_health_tells_names_of_weights_and_no_folders(served: Served) -> None:
