@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from imrestore.options import FileOptions, complete, depth_in, one_of
+from imrestore.options import FileOptions, JpegQuality, complete, depth_in, one_of
 from restore.image.codecs import WRITTEN_OF_LIGHT
 
 __all__ = [
@@ -55,12 +55,7 @@ class LightFileOptions(FileOptions):
             autocompletion=complete(*map(str, _DEPTHS)),
         ),
     ] = None
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            metavar="1..100", min=1, max=100, help="Quality of JPEG results.", show_default="95"
-        ),
-    ] = None
+    quality: JpegQuality = None
 
 
 def _deviations(value: str) -> str:

@@ -12,6 +12,7 @@ from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_RAW, ImageFormat
 __all__ = [
     "OUTPUT_HELP",
     "FileOptions",
+    "JpegQuality",
     "NetworkOptions",
     "RawFileOptions",
     "RunOptions",
@@ -78,6 +79,15 @@ def complete(*choices: str) -> Callable[[str], list[str]]:
 
 
 _DEPTHS, _RAW_DEPTHS = depths_of(CODECS), depths_of(WRITTEN_OF_RAW)
+
+
+JpegQuality = Annotated[
+    int | None,
+    typer.Option(
+        metavar="1..100", min=1, max=100, help="Quality of JPEG results.", show_default="95"
+    ),
+]
+"""The option `--quality` of tasks that write no other format with one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,12 +275,7 @@ class RawFileOptions(FileOptions):
             autocompletion=complete(*map(str, _RAW_DEPTHS)),
         ),
     ] = None
-    quality: Annotated[
-        int | None,
-        typer.Option(
-            metavar="1..100", min=1, max=100, help="Quality of JPEG results.", show_default="95"
-        ),
-    ] = None
+    quality: JpegQuality = None
 
 
 @dataclass(frozen=True, kw_only=True)
