@@ -238,6 +238,7 @@ class HdrReconstructor(Reopened):
             is_float=True,
             transfer=Transfer.LINEAR,
             exif=raw.exif,
+            xmp=raw.xmp,
             orientation=raw.orientation,
             primaries=SRGB_PRIMARIES,
         )

@@ -10,7 +10,7 @@ from restore.image.develop import camera_to_srgb, gains_of
 from restore.image.highlights import clipping_levels, rebuilt_colours
 from restore.image.raw_picture import RawPicture
 
-__all__ = ["SensorLight", "light_of_raw"]
+__all__ = ["SensorLight", "light_of_raw", "saturated_at", "saturation_of"]
 
 _FULL = 0.97
 """Share of saturation from which demosaicked samples count as saturated: neighbours pull at them.
@@ -47,13 +47,8 @@ def light_of_raw(raw: RawPicture, *, saturation: float | None = None) -> SensorL
             for what the file was found to have.
     """
     if saturation is not None:
-        red, green, blue, second = (
-            black + saturation * (raw.white_level - black) for black in raw.black_level
-        )
-        raw = replace(raw, saturation=(red, green, blue, second))
-    levels = clipping_levels(raw) * np.float32(
-        raw.range_dn / (raw.white_level - max(raw.black_level))
-    )
+        raw = saturated_at(raw, saturation)
+    levels = saturation_of(raw)
     rows, columns = raw.shown
     camera = light_of_sensor(raw)[:, rows, columns]
     gains = gains_of(raw.white_balance, levels.tolist()).astype(np.float32)
@@ -74,3 +69,17 @@ def light_of_raw(raw: RawPicture, *, saturation: float | None = None) -> SensorL
     np.maximum(camera, 0, out=camera)
     camera[:, lost] = white
     return SensorLight(light=camera, white=white, lost=lost, partly=partly)
+
+
+def saturated_at(raw: RawPicture, share: float) -> RawPicture:
+    """Return a file whose sensor saturates at a share of the white level that it states."""
+    red, green, blue, second = (
+        black + share * (raw.white_level - black) for black in raw.black_level
+    )
+    return replace(raw, saturation=(red, green, blue, second))
+
+
+def saturation_of(raw: RawPicture) -> NDArray[np.float32]:
+    """Return the light at which red, green and blue saturate, in units of ``light_of_sensor``."""
+    span = raw.white_level - max(raw.black_level)
+    return clipping_levels(raw) * np.float32(raw.range_dn / span)

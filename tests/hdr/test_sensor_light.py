@@ -51,7 +51,8 @@ def test_colours_that_go_on_measure_light_above_white(sensor: Sensor) -> None:
 
 def test_only_what_no_colour_measured_is_guessed(sensor: Sensor) -> None:
     raw = raw_of(sensor, steps(0.3, 0.7, 1.3, 0.5, 5.0))
-    result = HdrReconstructor("single")(raw)
+    result = HdrReconstructor("single")(replace(raw, xmp=b"<x:xmpmeta/>"))
+    assert result.picture.xmp == b"<x:xmpmeta/>"
     assert result.known[32, 16::32].tolist() == [
         Known.MEASURED, Known.MEASURED, Known.PARTLY, Known.MEASURED, Known.GUESSED
     ]  # fmt: skip

@@ -10,11 +10,11 @@ from scipy import ndimage
 from restore.hdr.dng import sensor_of
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.response import Response
+from restore.hdr.sensor_light import saturated_at, saturation_of
 from restore.image.colour import REC709_LUMINANCE, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.demosaic import light_of_sensor
 from restore.image.develop import camera_to_srgb, gains_of
-from restore.image.highlights import clipping_levels
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import is_raw, read_raw
 from restore.image.raw_picture import RawPicture
@@ -52,6 +52,7 @@ class Frame:
         inside: bool ``[H, W]``, where the frame reaches after alignment.
         read_noise: Standard deviation of dark samples.
         exif: EXIF block of the file, or None.
+        xmp: XMP packet of the file, or None.
         orientation: EXIF orientation 1..8.
         primaries: Primaries of the light, as ``Picture`` holds them.
         sensor: What a RAW file says of its sensor, see ``sensor_of``, or None.
@@ -62,6 +63,7 @@ class Frame:
     inside: NDArray[np.bool_]
     read_noise: float
     exif: bytes | None
+    xmp: bytes | None
     orientation: int
     primaries: str = ""
     sensor: RawPicture | None = None
@@ -139,6 +141,7 @@ class FrameReader:
             inside=np.ones(share.shape, dtype=bool),
             read_noise=_READ_NOISE.get(picture.bit_depth, 0.001),
             exif=picture.exif,
+            xmp=picture.xmp,
             orientation=picture.orientation,
             primaries=picture.primaries,
             sensor=sensor,
@@ -147,10 +150,10 @@ class FrameReader:
     def _developed(self, raw: RawPicture) -> tuple[Picture, NDArray[np.float32]]:
         """Return a RAW file's light, and what share of saturation it and its neighbours reach."""
         if self.saturation is not None:
-            raw = _saturated_at(raw, self.saturation)
+            raw = saturated_at(raw, self.saturation)
         gains = gains_of(self.white_balance or raw.white_balance)
         camera = light_of_sensor(raw)
-        saturated = camera >= (_FULL * _saturation(raw))[:, None, None]
+        saturated = camera >= (_FULL * saturation_of(raw))[:, None, None]
         if not raw.is_monochrome:
             camera *= gains[:, None, None]
         # Sensor white is not white once it is balanced: what saturated is as bright as the others.
@@ -164,23 +167,10 @@ class FrameReader:
             is_float=True,
             transfer=Transfer.LINEAR,
             exif=raw.exif,
+            xmp=raw.xmp,
             orientation=raw.orientation,
         )
         return picture, _share(raw)[rows, columns]
-
-
-def _saturated_at(raw: RawPicture, share: float) -> RawPicture:
-    """Return a file whose sensor saturates at a share of the white level that it states."""
-    red, green, blue, second = (
-        black + share * (raw.white_level - black) for black in raw.black_level
-    )
-    return replace(raw, saturation=(red, green, blue, second))
-
-
-def _saturation(raw: RawPicture) -> NDArray[np.float32]:
-    """Return the light at which red, green and blue saturate, in units of ``light_of_sensor``."""
-    span = raw.white_level - max(raw.black_level)
-    return clipping_levels(raw) * np.float32(raw.range_dn / span)
 
 
 def _share(raw: RawPicture) -> NDArray[np.float32]:

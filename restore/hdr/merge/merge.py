@@ -87,6 +87,7 @@ def merge_bracket(
         is_float=True,
         transfer=Transfer.LINEAR,
         exif=like.exif,
+        xmp=like.xmp,
         orientation=like.orientation,
         primaries=like.primaries or SRGB_PRIMARIES,
     )

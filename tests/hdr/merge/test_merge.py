@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_the_radiance_of_a_known_scene_is_found(tmp_path: Path, bits: int, error
     ratio = result.picture.pixels[:, seen] / scene[:, seen]
     assert np.abs(np.log(ratio)).mean() < error
     assert result.record["stops"] == pytest.approx(np.log2(250 / 4), abs=1e-3)
+
+
+def test_the_packet_of_the_frames_is_kept(tmp_path: Path) -> None:
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    bracket = _bracket(tmp_path, _scene())
+    for each in bracket:
+        each.path.write_bytes(encode(replace(decode(each.path), xmp=packet), ImageFormat.PNG))
+    assert merge_bracket(bracket, align=False).picture.xmp == packet
 
 
 def test_exposures_in_the_wrong_order_are_refused(tmp_path: Path) -> None:
