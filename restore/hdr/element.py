@@ -1,21 +1,15 @@
-"""Which optical element weights were trained for, and which one a capture names."""
+"""Which optical element weights were trained for."""
 
 import hashlib
 
 from torch import Tensor
 
-from restore.errors import InputError, UsageError, WeightsError
+from restore.errors import UsageError, WeightsError
 from restore.hdr.optics.psf import resized
-from restore.image.codecs import ImageFormat
-from restore.image.exr_attributes import text_of_notes
-from restore.image.picture import Picture
 from restore.models.optical_element import psf_of
 from restore.weights.store import Weights
 
-__all__ = ["ELEMENT_ATTRIBUTE", "check_capture", "checked_psf", "element_name"]
-
-ELEMENT_ATTRIBUTE = "imrestoreElement"
-"""Attribute of an EXR file that names the element that a capture went through."""
+__all__ = ["checked_psf", "element_name"]
 
 _SAME_PSF = 0.1
 _NAME_DIGITS = 16
@@ -28,27 +22,6 @@ def element_name(psf: Tensor) -> str:
     """
     stored = resized(psf, max(psf.shape[1:])).clamp(min=0).sqrt().half()
     return hashlib.sha256(stored.contiguous().numpy().tobytes()).hexdigest()[:_NAME_DIGITS]
-
-
-def check_capture(picture: Picture, name: str | None, weights: str) -> None:
-    """Refuse a capture that names another element than the weights'.
-
-    Args:
-        picture: the capture.
-        name: name of the weights' element, or None if it is not known.
-        weights: what the weights are called.
-
-    Raises:
-        InputError: names both.
-    """
-    if picture.format is not ImageFormat.EXR or name is None:
-        return
-    stated = text_of_notes(picture.notes, ELEMENT_ATTRIBUTE)
-    if stated and stated != name:
-        raise InputError(
-            f"was captured through the element {stated}, and {weights} was trained for {name}; "
-            "use the weights of its element"
-        )
 
 
 def checked_psf(weights: Weights, psf: Tensor | None, *, is_single: bool) -> Tensor | None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import OutputError
+from restore.hdr.captured_element import ELEMENT_ATTRIBUTE, exif_with_element
 from restore.hdr.dng import dng_of_light
 from restore.hdr.fusion import tone_mapped
 from restore.image.codec import AS_IT_CAME, SampleEncoding, WriteOptions
@@ -123,7 +124,10 @@ class Radiance:
             return dng_of_light(picture, sensor, preview=self._preview())
         if CODECS[image_format].holds_gain_map:
             return self._with_gain_map(image_format, options)
-        return encode_as(self.picture, image_format, options)
+        picture = self.picture
+        if (element := self.attributes.get(ELEMENT_ATTRIBUTE)) and image_format is ImageFormat.TIFF:
+            picture = replace(picture, exif=exif_with_element(picture.exif, str(element)))
+        return encode_as(picture, image_format, options)
 
     def beside(self, kind: str) -> bytes:
         """Return the bytes of the tone-mapped preview or of the mask."""

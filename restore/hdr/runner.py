@@ -17,13 +17,9 @@ from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.errors import InputError, UsageError
+from restore.hdr.captured_element import ELEMENT_ATTRIBUTE, check_capture
 from restore.hdr.dng import sensor_of
-from restore.hdr.element import (
-    ELEMENT_ATTRIBUTE,
-    check_capture,
-    checked_psf,
-    element_name,
-)
+from restore.hdr.element import checked_psf, element_name
 from restore.hdr.radiance import (
     Known,
     Radiance,

@@ -10,7 +10,8 @@ from scipy import signal
 from torch import Tensor
 
 from restore.errors import UsageError, WeightsError
-from restore.hdr.element import ELEMENT_ATTRIBUTE, element_name
+from restore.hdr.captured_element import ELEMENT_ATTRIBUTE
+from restore.hdr.element import element_name
 from restore.hdr.optics.sensor import LARGEST_RADIANCE, LEAST_RADIANCE, Sensor
 from restore.hdr.radiance import Radiance, guessed_where, linear_light
 from restore.hdr.task import TASK

@@ -304,17 +304,20 @@ def test_pixels_under_the_copy_of_a_light_are_decoded(coded: Path) -> None:
     assert (known[30:, :] == Known.MEASURED).all()
 
 
-def test_captures_name_their_element_and_others_are_refused(coded: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("image_format", [ImageFormat.EXR, ImageFormat.TIFF])
+def test_captures_name_their_element_and_others_are_refused(
+    coded: Path, tmp_path: Path, image_format: ImageFormat
+) -> None:
     turned = _save(tmp_path / "turned.safetensors", psf=_element().flip(2))
     rng = np.random.default_rng(0)
     scene = Picture(
         pixels=rng.random((3, 40, 40), dtype=np.float32), is_float=True, bit_depth=32,
         transfer=Transfer.LINEAR,
     )  # fmt: skip
-    capture = decode(CaptureSimulator(coded)(scene).encoded(ImageFormat.EXR))
+    capture = decode(CaptureSimulator(coded)(scene).encoded(image_format))
     assert HdrReconstructor("optics", coded)(capture).record["mode"] == "optics"
     with pytest.raises(InputError, match="captured through the element"):
         HdrReconstructor("optics", turned)(capture)
     # Captures of an element that only the user knows have no name.
-    unnamed = decode(CaptureSimulator(coded, psf=_element())(scene).encoded(ImageFormat.EXR))
+    unnamed = decode(CaptureSimulator(coded, psf=_element())(scene).encoded(image_format))
     assert HdrReconstructor("optics", turned)(unnamed).record["mode"] == "optics"
