@@ -246,6 +246,7 @@ def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Rep
         report.add_closed_folder(message)
     if plan.left_out and not options.quiet:
         report.say(plan.left_out)
+    report.add_empty_inputs(plan.empty)
     has_both = hasattr(options, "both")
     report.add_twins(plan.twins, advice="; --both takes both" if has_both else "")
     return report

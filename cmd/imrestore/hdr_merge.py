@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from imrestore import batch
 from imrestore.hdr_options import MergeOptions
 from imrestore.options import FileOptions, exclusive
+from imrestore.output import log, say
+from imrestore.report import tell_of_empty
 from restore.image.codecs import format_of_suffix
 
 if TYPE_CHECKING:
@@ -99,6 +101,7 @@ def merge(
 def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]]":
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
+    from restore.batch.plan import empty_of
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import FRAME_SUFFIXES, Grouping, grouped
     from restore.hdr.merge.exposures import Exposure, parse_exposures, tried_exposure
@@ -119,6 +122,9 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
     if not paths:
         others = f"; {search.left_out}" if search.left_out else ""
         raise UsageError(f"no pictures in {', '.join(files.inputs)}{others}")
+    if not _is_folder(files.output):  # the plan will be given the files
+        empty = empty_of(search, noun="pictures", recursive=files.recursive)
+        tell_of_empty(empty, log.debug if files.quiet else say, as_json=files.json)
     if merging.exposures is not None:
         seconds = parse_exposures(merging.exposures, len(paths))
         return [

@@ -59,9 +59,10 @@ def noise_profile(
       imrestore noise-profile IMG_01*.CR3 -o camera.json
       imrestore denoise card/ -o clean/ --noise-profile camera.json
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    from restore.batch.inputs import find_pictures
     from restore.errors import UsageError
     from restore.files import check_name, write_atomically
-    from restore.image.raw import is_raw
+    from restore.image.raw import RAW_SUFFIXES
     from restore.noise.frame_kinds import FrameKind
     from restore.noise.photon_transfer import measure_camera
     from restore.noise.photon_transfer_plot import plotted
@@ -73,18 +74,21 @@ def noise_profile(
         check_name(path)
         if path.exists() and not overwrite:
             raise UsageError(f"{path}: exists already; use --overwrite to replace it")
-    paths = [
-        path
-        for given in inputs
-        for path in (sorted(filter(is_raw, given.iterdir())) if given.is_dir() else [given])
-    ]
-    if not paths:
-        raise UsageError(f"{inputs[0]}: holds no RAW files")
 
     def tell(line: str) -> None:
         if not quiet:
             say(line)
 
+    search = find_pictures(
+        list(map(str, inputs)), recursive=False, output=None, suffixes=RAW_SUFFIXES, warn=tell
+    )
+    paths = [one.source for one in search.found if one.source is not None]
+    for line in (*search.closed, *filter(None, [search.left_out])):
+        tell(line)
+    if not paths:
+        raise UsageError(f"{inputs[0]}: holds no RAW files")
+    for name in search.empty:
+        tell(f"{name}: holds no RAW files")
     found = measure_camera(paths, tell)
     counts = [list(found.kinds.values()).count(kind) for kind in FrameKind]
     tell("{} dark frames, {} flat frames, {} ordinary files".format(*counts))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan, Item
     from restore.batch.stream import Outcome
 
-__all__ = ["Report", "print_plan"]
+__all__ = ["Report", "print_plan", "tell_of_empty"]
 
 Describe = Callable[[Mapping[str, object]], str]
 
@@ -84,6 +84,10 @@ class Report(ProgressBar):
         self._counts["failed"] += 1
         self.say(message)
 
+    def add_empty_inputs(self, empty: Mapping[str, str]) -> None:
+        """Report the inputs in which there was nothing to do, each with a phrase that says so."""
+        tell_of_empty(empty, self.announce, as_json=self._as_json)
+
     def add_twins(
         self, twins: "Mapping[Path, Path]", *, advice: str = "", is_told: bool = False
     ) -> None:
@@ -135,6 +139,20 @@ class Report(ProgressBar):
         bug = " (a bug: please report it; run with --debug for the traceback)"
         self.say(f"{outcome.error}{bug if outcome.is_bug else ''}")
         log.debug(outcome.traceback.rstrip())
+
+
+def tell_of_empty(empty: Mapping[str, str], tell: Callable[[str], None], *, as_json: bool) -> None:
+    """Report the inputs in which there was nothing to do.
+
+    Args:
+        empty: each of them, with a phrase that says so.
+        tell: prints a line.
+        as_json: print a record of each, too.
+    """
+    for name, phrase in empty.items():
+        tell(f"{name}: {phrase}")
+        if as_json:
+            print(json_of({"source": name, "status": "skipped", "remarks": [phrase]}), flush=True)
 
 
 def print_plan(

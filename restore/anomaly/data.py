@@ -122,7 +122,7 @@ def load_parts(
     channels: dict[Path, int] = {}
     fingerprints: dict[Path, Fingerprint] = {}
     depths: list[int] = []
-    for path in pictures_in(folder, recursive=True):
+    for path in pictures_in(folder, recursive=True, warn=warn):
         try:
             part = reader.survey(path)
         except InputError as error:

@@ -112,7 +112,8 @@ def train_detector(
         raise UsageError(f"the recipe's roi is {recipe.roi!r}, not that of the region given")
     settings = settings or Settings()
     if recipe.folds:
-        pictures_in(good, recursive=True)  # refuses what is no folder before files are replaced
+        # Refuses what is no folder before files are replaced.
+        pictures_in(good, recursive=True, warn=lambda _: None)
         return train_in_folds(recipe, output, run, settings, warn)
     return run(Stage(recipe, output), settings)
 

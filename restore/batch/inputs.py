@@ -4,7 +4,7 @@ import logging
 import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from restore.errors import InputError, UsageError
@@ -89,11 +89,13 @@ class Search:
         found: the pictures.
         closed: one sentence for every folder that cannot be read.
         others: how many files of other kinds lie in the folders, by suffix.
+        empty: the inputs, folders and archives, that hold no pictures.
     """
 
     found: list[Found]
     closed: list[str]
     others: Counter[str]
+    empty: list[str] = field(default_factory=list)
 
     @property
     def left_out(self) -> str:
@@ -135,10 +137,13 @@ def find_pictures(
         if name == STANDARD_STREAM:
             search.found.append(Found(None, PurePath("stdin")))
         elif paths.isdir(path):
+            noticed = taken.noticed + len(search.closed)
             search.found.extend(
                 Found.below(path, source)
                 for source in _walk(path, recursive, output, suffixes, search, taken)
             )
+            if noticed == taken.noticed + len(search.closed):
+                search.empty.append(name)
         elif taken.is_new_file(path):
             search.found.append(Found(path, PurePath(path.name)))
     return search
@@ -149,8 +154,12 @@ def names_of(folders: Iterable[Path]) -> str:
     return ", ".join(folder.resolve().name for folder in folders)
 
 
-def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
+def pictures_in(
+    folder: Path, *, recursive: bool, warn: Callable[[str], None] = log.warning
+) -> list[Path]:
     """Return the readable pictures in ``folder``, sorted by path.
+
+    ``warn`` is told about what else lies there.
 
     Raises:
         UsageError: there is no such folder, no picture in it, or a folder that cannot be read.
@@ -158,7 +167,7 @@ def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: not a folder of pictures")
     search = find_pictures(
-        [str(folder)], recursive=recursive, output=None, suffixes=PICTURE_SUFFIXES
+        [str(folder)], recursive=recursive, output=None, suffixes=PICTURE_SUFFIXES, warn=warn
     )
     if search.closed:
         raise UsageError(search.closed[0])
@@ -168,7 +177,7 @@ def pictures_in(folder: Path, *, recursive: bool) -> list[Path]:
         others = f"; {search.left_out}" if search.left_out else ""
         raise UsageError(f"{folder}: holds no pictures{others}{hint}")
     if search.left_out:
-        log.info("%s: %s", folder, search.left_out)
+        warn(f"{folder}: {search.left_out}")
     return paths
 
 
@@ -176,10 +185,14 @@ class _Taken:
     """What was taken already, of all inputs.
 
     Links to files count as files of their own: their results have their names.
+
+    Attributes:
+        noticed: how often a picture, or a folder that was taken already, has been met.
     """
 
     def __init__(self, warn: Callable[[str], None]) -> None:
         self._warn = warn
+        self.noticed = 0
         self._folders: dict[str, Path] = {}
         self._files: dict[str, set[str]] = {}
         self._real: dict[Path, str] = {}
@@ -189,6 +202,7 @@ class _Taken:
         first = self._folders.setdefault(os.path.realpath(path), path)
         if first is path:
             return True
+        self.noticed += 1
         if first == path:
             self._warn(f"{path}: comes twice among the inputs; taken once")
         else:
@@ -197,6 +211,7 @@ class _Taken:
 
     def is_new_file(self, path: Path) -> bool:
         """Take a file; return whether it was not taken before."""
+        self.noticed += 1
         folder = path.parent
         if folder not in self._real:
             self._real[folder] = os.path.realpath(folder)

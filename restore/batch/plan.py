@@ -20,7 +20,7 @@ from restore.files import check_name, is_short
 from restore.image.codecs import ImageFormat
 from restore.remote.paths import exists, isdir, isfile, lexists
 
-__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "make_plan"]
+__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "empty_of", "make_plan"]
 
 
 class Existing(StrEnum):
@@ -39,12 +39,14 @@ class BatchPlan:
         items: items in the order of the work, which does not depend on the order of the inputs.
         closed: one sentence for every folder that could not be read.
         left_out: files of other kinds in the folders, in one phrase; "" if there are none.
+        empty: each input that holds nothing to do, with a phrase that says so.
         twins: pictures that are left out, each with the RAW file in whose place a camera wrote it.
     """
 
     items: Sequence[Item]
     closed: tuple[str, ...] = ()
     left_out: str = ""
+    empty: Mapping[str, str] = field(default_factory=dict)
     twins: Mapping[Path, Path] = field(default_factory=dict)
 
     @property
@@ -99,6 +101,15 @@ class PlanRequest:
     found: Sequence[Found] | None = None
 
 
+_DEEPER = "; -r looks into subfolders too"
+
+
+def empty_of(search: Search, *, noun: str, recursive: bool) -> dict[str, str]:
+    """Return the inputs in which there was nothing of the kind ``noun``, each with that phrase."""
+    phrase = f"holds no {noun}{'' if recursive else _DEEPER}"
+    return dict.fromkeys(search.empty, phrase)
+
+
 def make_plan(request: PlanRequest) -> BatchPlan:
     """Return what will be read and written, without touching any file.
 
@@ -137,6 +148,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         items=items,
         closed=tuple(search.closed),
         left_out=search.left_out,
+        empty=empty_of(search, noun=request.kind.noun, recursive=request.recursive),
         twins={picture: raw for picture, raw in twins.items() if str(raw) in sources},
     )
 
@@ -168,7 +180,7 @@ def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[Path, 
     search, twins = without_twins(search, request.twins)
     if not search.found and not search.closed:
         others = f"; {search.left_out}" if search.left_out else ""
-        hint = "" if request.recursive else "; -r looks into subfolders too"
+        hint = "" if request.recursive else _DEEPER
         raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{others}{hint}")
     return search, twins
 

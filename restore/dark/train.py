@@ -130,7 +130,7 @@ def _from_clean(
     cameras: Sequence[str] | MeasuredCamera,
     warn: Callable[[str], None],
 ) -> _TrainingData:
-    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
     pictures = load_pictures(
         paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
     )

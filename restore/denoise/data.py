@@ -92,7 +92,7 @@ def _from_clean(
     multiple: int,
     warn: Callable[[str], None],
 ) -> TrainingData:
-    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
     # Camera noise is simulated in colour, for gray networks too.
     in_luma = recipe.channels == 1 and "camera" in recipe.noise
 
@@ -106,7 +106,7 @@ def _from_clean(
         )
 
     if held.folder is not None:
-        judging = pictures_in(held.folder, recursive=True)
+        judging = pictures_in(held.folder, recursive=True, warn=warn)
         pictures = loaded(_without(paths, judging, warn))
         judged = loaded(spread(judging))
         training, kept = list(pictures.values()), list(judged.values())

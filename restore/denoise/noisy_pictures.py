@@ -153,7 +153,9 @@ def _read(folders: Sequence[Path], patch: int, warn: Callable[[str], None]) -> d
 
 
 def _planes(folders: Sequence[Path], warn: Callable[[str], None]) -> Iterator[tuple[Path, Picture]]:
-    for path in (path for folder in folders for path in pictures_in(folder, recursive=True)):
+    for path in (
+        path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)
+    ):
         try:
             found = decode_all(path)
         except InputError as error:

@@ -83,8 +83,8 @@ def matched_pairs(
     Raises:
         UsageError: no folder of pictures.
     """
-    of_noisy = _by_common_name(noisy, names, names.noisy)
-    of_clean = _by_common_name(clean, names, names.clean)
+    of_noisy = _by_common_name(noisy, names, names.noisy, warn)
+    of_clean = _by_common_name(clean, names, names.clean, warn)
     matched, alone = [], []
     for stem, paths in of_noisy.items():
         for path in paths:
@@ -103,9 +103,11 @@ def matched_pairs(
     return matched
 
 
-def _by_common_name(folder: Path, names: PairNames, template: str) -> dict[Path, list[Path]]:
+def _by_common_name(
+    folder: Path, names: PairNames, template: str, warn: Warn
+) -> dict[Path, list[Path]]:
     grouped: dict[Path, list[Path]] = {}
-    for stem, paths in by_stem(folder, pictures_in(folder, recursive=True)).items():
+    for stem, paths in by_stem(folder, pictures_in(folder, recursive=True, warn=warn)).items():
         common = names.common(template, stem)
         if common is not None:
             grouped.setdefault(common, []).extend(paths)

@@ -93,7 +93,7 @@ def open_library(
     panoramas: list[Tensor] = []
     pictures: list[Tensor] = []
     photographs: list[Tensor] = []
-    paths = [path for folder in folders for path in pictures_in(folder, recursive=True)]
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
     used = 0
     for index, path in enumerate(paths):
         try:

@@ -79,7 +79,9 @@ def train_mosaic_denoiser(
         if start_from is not None:
             known = _donor(start_from)
             network = continued(network, known.tensors, known.name, warn)
-        paths = [path for folder in clean for path in pictures_in(folder, recursive=True)]
+        paths = [
+            path for folder in clean for path in pictures_in(folder, recursive=True, warn=warn)
+        ]
         pictures = load_pictures(
             paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
         )

@@ -48,6 +48,15 @@ def test_what_cannot_be_inspected_fails_alone(
     assert "Not inspected" in Path("r/report.html").read_text()
 
 
+def test_nothing_inspected_is_no_clean_bill(run: Run, model: str, workplace: Path) -> None:
+    (workplace / "text.png").write_text("not a picture")
+    (workplace / "empty").mkdir()
+    ended = run("anomaly", "text.png", "empty", "--model", model, "-o", "r", "--json")
+    assert ended.code == 1
+    assert "empty: holds no pictures" in ended.err
+    assert ended.err.splitlines()[-1] == "imrestore: no part was inspected; r/report.html"
+
+
 def test_a_rate_that_cannot_be_promised_is_said_so(run: Run, part: Part, model: str) -> None:
     part("a.png")
     ended = run("anomaly", "a.png", "--model", model, "-o", "r", "--fpr", "0.001")

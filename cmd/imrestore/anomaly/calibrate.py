@@ -1,5 +1,6 @@
 """`imrestore anomaly calibrate`: a detector's threshold anew, from other good parts."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -120,41 +121,42 @@ def calibrate(
     check_new_file(
         output, overwrite=overwrite, inputs=[Path(model)] if Path(model).exists() else []
     )
-    bad = pictures_in(defective, recursive=True) if defective else []
-    bad = [*bad, *(read_verdicts(verdicts)[0] if verdicts else [])]
     with supervised(quiet=quiet) as supervision:
+        tell = supervision.tell
+        bad = pictures_in(defective, recursive=True, warn=tell) if defective else []
+        bad += read_verdicts(verdicts)[0] if verdicts else []
         if add_good:
             _train_on(
-                model, good, _added(add_good), time, target_fpr, output, device, overwrite,
+                model, good, _added(add_good, tell), time, target_fpr, output, device, overwrite,
                 supervision,
             )  # fmt: skip
         else:
             detector = Detector(model, threshold=0, unfamiliar_fpr=0, device=device)
             weights = recalibrate(
                 detector,
-                pictures_in(good, recursive=True),
+                pictures_in(good, recursive=True, warn=tell),
                 target_fpr=target_fpr,
-                warn=supervision.tell,
+                warn=tell,
                 should_stop=supervision.should_stop,
             )
             save_weights(weights, output, overwrite=overwrite)
         detector = Detector(output, device=device)
-        points = operating_points(detector, bad, supervision.tell) if bad else []
+        points = operating_points(detector, bad, tell) if bad else []
         if as_json:
             print(json_of(_record(output, detector, points)))
             return
-        supervision.tell(_told(output, detector))
+        tell(_told(output, detector))
         if points:
             _print_points(points)
 
 
-def _added(source: Path) -> "list[Path]":
+def _added(source: Path, warn: "Callable[[str], None]") -> "list[Path]":
     from restore.anomaly.recalibrate import read_verdicts
     from restore.batch.inputs import pictures_in
     from restore.errors import UsageError
 
     if source.is_dir():
-        return pictures_in(source, recursive=True)
+        return pictures_in(source, recursive=True, warn=warn)
     alarms = read_verdicts(source)[1]
     if not alarms:
         raise UsageError(f"{source}: names no false alarms to train on with")

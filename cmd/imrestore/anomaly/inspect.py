@@ -175,7 +175,9 @@ def _inspect_into(
         for sentence in results.warnings.values():
             say(sentence)
         others = f"; {results.others} more of earlier runs" if results.others else ""
-        say(f"{_counted(results)} of {results.inspected}{others}; {results.page}")
+        is_vain = report.exit_code and not results.inspected
+        counts = f"{_counted(results)} of {results.inspected}"
+        say(f"{'no part was inspected' if is_vain else counts}{others}; {results.page}")
     rejected = results.count(*REJECTED)
     if report.exit_code == ExitCode.DONE and fail_on_anomaly and rejected:
         raise typer.Exit(ExitCode.ANOMALIES_FOUND)

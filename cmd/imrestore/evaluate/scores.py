@@ -60,7 +60,11 @@ class ScoreOptions:
         """
         from restore.batch.inputs import pictures_in
 
-        return pictures_in(folder, recursive=self.recursive)[: self.limit]
+        def tell(line: str) -> None:
+            if not self.quiet:
+                say(line)
+
+        return pictures_in(folder, recursive=self.recursive, warn=tell)[: self.limit]
 
 
 @dataclass(frozen=True, kw_only=True)
