@@ -93,12 +93,22 @@ def brackets(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _folders_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No test reads what is in the user's cache and config folders, or leaves anything there."""
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads what is in the user's cache and config folders, or leaves anything there.
+
+    Networks run in PyTorch, which opens them in no time; see ``usual_engine``.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMRESTORE_ENGINE", "pytorch")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture
+def usual_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run networks in OpenVINO where it is installed, as for users; it compiles each of them."""
+    monkeypatch.delenv("IMRESTORE_ENGINE")
 
 
 BAYER = {

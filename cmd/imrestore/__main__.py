@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from typing import Any
 
 from imrestore.exits import (
@@ -81,14 +82,12 @@ def run(arguments: list[str]) -> int:
     """
     import typer
 
-    from imrestore.app import app
     from restore.errors import InputError, RestoreError
 
     # Typer and click, from which it grew, have their errors in different places.
     command_line_error: type[Exception] = typer.BadParameter.__mro__[2]
     try:
-        command = typer.main.get_command(app)
-        code = command.main(
+        code = _command().main(
             _with_resume_auto(arguments) or ["--help"],
             prog_name="imrestore",
             standalone_mode=False,
@@ -118,6 +117,16 @@ def run(arguments: list[str]) -> int:
         log.debug("", exc_info=error)
         say_bug(error)
         return ExitCode.BUG
+
+
+@cache
+def _command() -> Any:
+    """Return the command of all commands; to build it takes longer than to parse a line."""
+    import typer
+
+    from imrestore.app import app
+
+    return typer.main.get_command(app)
 
 
 def _explain(error: Exception) -> None:

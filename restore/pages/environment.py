@@ -1,5 +1,6 @@
 """The base of every page that is written: self-contained HTML, in light and dark."""
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -7,6 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 __all__ = ["page_environment"]
 
 
+@cache
 def page_environment(folder: Path) -> Environment:
     """Return the templates of ``folder``, which may extend ``base.html``, with values escaped.
 

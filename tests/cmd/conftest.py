@@ -147,12 +147,13 @@ def run(workplace: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., End
 def spawn(workplace: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     """Start the installed console script."""
     started: list[subprocess.Popen[bytes]] = []
+    users = {name: text for name, text in os.environ.items() if name != "IMRESTORE_ENGINE"}
 
     def start(*arguments: str, **options: object) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
             [SCRIPT, *arguments],
             cwd=workplace,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=users | {"OMP_NUM_THREADS": "1"},
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
         started.append(process)

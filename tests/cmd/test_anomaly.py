@@ -22,6 +22,8 @@ Weigh = Callable[..., str]
 Pixels = Callable[[str | Path], np.ndarray]
 Records = Callable[..., list[dict[str, object]]]
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 def test_a_hole_is_found_where_it_is(run: Run, part: Part, model: str, records: Records) -> None:
     part("in/bad.png", hole=True)

@@ -19,7 +19,7 @@ Sensor = Callable[..., RawPicture]
 Models = dict[str, Path]
 
 
-pytestmark = pytest.mark.usefixtures("night")
+pytestmark = pytest.mark.usefixtures("usual_engine", "night")
 
 
 @pytest.fixture

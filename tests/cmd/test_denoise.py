@@ -19,6 +19,8 @@ from restore.weights.store import Weights, save_weights
 Run = Callable[..., SimpleNamespace]
 Photo = Callable[..., Path]
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 def values(path: str | Path) -> np.ndarray:
     with Image.open(path) as image:

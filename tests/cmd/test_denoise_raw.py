@@ -22,6 +22,8 @@ Sensor = Callable[..., RawPicture]
 
 PROFILE = ("--noise-profile", "1e-4,1e-6")
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 @pytest.fixture(autouse=True)
 def card(workplace: Path, sensor: Sensor) -> Path:

@@ -15,7 +15,7 @@ def test_what_a_library_makes_of_a_signal_is_still_the_signal(
         def main(self, *_arguments: object, **_options: object) -> int:
             raise RuntimeError("Converting input model: Stopped: 15")
 
-    monkeypatch.setattr("typer.main.get_command", lambda _app: Failing())
+    monkeypatch.setattr("imrestore.__main__._command", Failing)
     assert run(["weights", "list"]) == ExitCode.BUG
     monkeypatch.setattr("imrestore.exits._process.stopped_by", 15)
     with pytest.raises(Stopped) as stopped:

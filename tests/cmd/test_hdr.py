@@ -24,6 +24,8 @@ from restore.weights.store import Weights, save_weights
 Run = Callable[..., Any]
 Sensor = Callable[..., RawPicture]
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 def _save(path: Path, psf: torch.Tensor | None) -> Path:
     torch.manual_seed(0)

@@ -30,6 +30,8 @@ Models = dict[str, Path]
 
 PHASES = {"rggb": (0, 0), "grbg": (0, 1), "gbrg": (1, 0), "bggr": (1, 1)}
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 @pytest.fixture
 def enhancer(isp_weights: Models) -> DarkEnhancer:

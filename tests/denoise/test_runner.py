@@ -18,6 +18,8 @@ from restore.models.ffdnet import FFDNetConfig
 from restore.noise.sensor import add_gaussian_noise
 from restore.weights.store import Weights, save_weights
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 def picture(channels: int = 3, size: tuple[int, int] = (20, 31), **fields: object) -> Picture:
     rng = np.random.default_rng(0)

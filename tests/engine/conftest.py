@@ -27,6 +27,11 @@ class Denoising:
         return self.runner.tiled(pixels, Tile(sigma, self.runner.traits.channels))
 
 
+@pytest.fixture(autouse=True)
+def _usual_engine(usual_engine: None) -> None:
+    """Choose the engine as for users."""
+
+
 @pytest.fixture
 def denoising() -> type[Denoising]:
     return Denoising

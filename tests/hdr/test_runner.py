@@ -18,6 +18,9 @@ from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.optical_element import set_element
 from restore.weights.store import Weights, save_weights
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
+
 PSF_SIZE = 21
 
 

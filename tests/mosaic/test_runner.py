@@ -21,6 +21,8 @@ Sensor = Callable[..., RawPicture]
 PROFILE = NoiseProfile(a=(1e-3, 1e-3, 1e-3), b=(1e-5, 2e-5, 3e-5))
 PHASES = ("rggb", "grbg", "gbrg", "bggr", "xtrans")
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 @pytest.fixture
 def denoiser(mosaic_model: Path) -> MosaicDenoiser:
