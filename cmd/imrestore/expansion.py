@@ -79,7 +79,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             show_libraries()
             for default in defaults.values():
                 say(f"--{default.key} {_shown(default)} comes from {default.origin}")
-        with on_disk(values) as values, noting_settings(command.__name__, values):
+        with on_disk(values) as values, noting_settings(command=command.__name__, **values):
             taken = {
                 name: group(**{field.name: values.pop(field.name) for field in fields(group)})
                 for name, group in groups.items()
@@ -150,7 +150,8 @@ def with_decoding_options(command: Callable[..., None]) -> Callable[..., None]:
         from restore.image.damage import keeping_damaged
         from restore.image.limits import limited
 
-        with limited(max_pixels), keeping_damaged(keep_damaged):
+        noted = noting_settings(keep_damaged=keep_damaged)
+        with limited(max_pixels), keeping_damaged(keep_damaged), noted:
             command(**values)
 
     added = {"max_pixels": (_MaxPixels, None), "keep_damaged": (_KeepDamaged, False)}

@@ -57,8 +57,9 @@ def status(files: _Files, *, json: _Json = False) -> None:
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     counts: Counter[str] = Counter()
     errors: Counter[str] = Counter()
+    damaged: Counter[Path] = Counter()
     seconds = size = 0.0
-    for row in _rows(files):
+    for row in _rows(files, damaged):
         counts[row.status] += 1
         seconds += row.seconds or 0.0
         size += (row.size or 0) if row.status == "done" else 0
@@ -67,7 +68,8 @@ def status(files: _Files, *, json: _Json = False) -> None:
     failed = counts["failed"]
     if json:
         values = {name: counts[name] for name in _STATUSES}
-        print(json_of({**values, "seconds": seconds, "bytes_done": int(size), "errors": errors}))
+        sums = {"seconds": seconds, "bytes_done": int(size), "damaged": damaged.total()}
+        print(json_of({**values, **sums, "errors": errors}))
     else:
         for name in _STATUSES:
             if counts[name] or name == "done":
@@ -139,6 +141,7 @@ def merge(
       imrestore manifest merge shards/*.jsonl -o run.parquet
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     from restore.batch import rows
+    from restore.batch.manifest import current
     from restore.errors import OutputExists
     from restore.files import identity_of
 
@@ -148,10 +151,11 @@ def merge(
     if identity_of(output) in map(identity_of, files) and output.exists():
         raise UsageError(f"{output}: is one of the manifests; choose another name")
     output.parent.mkdir(parents=True, exist_ok=True)
-    settings = {row.settings for path in files for row in islice(_rows([path]), 1)}
+    found = _rows(files)
+    settings = {row.settings for path in files for row in islice(current([path]), 1)}
     if len(settings) > 1:
         raise UsageError("these manifests are of runs with different settings")
-    rows.write(output, _rows(files))
+    rows.write(output, found)
     say(f"{output}: {sum(1 for _ in rows.read(output)):,} rows")
 
 
@@ -182,15 +186,26 @@ def retry(
         say(f"{path}: {len(failed):,} to be tried again")
 
 
-def _rows(files: list[Path]) -> "Iterator[Row]":
-    """Yield the rows that count.
+def _rows(files: list[Path], damaged: Counter[Path] | None = None) -> "Iterator[Row]":
+    """Return the rows that count; how many lines are none is said at the end.
+
+    Args:
+        files: The manifests.
+        damaged: Is given the number of these lines.
 
     Raises:
         UsageError: there is no such file.
     """
-    from restore.batch.manifest import current, files_of
+    from restore.batch.manifest import current, files_of, told_of_damage
 
     for path in files:
         if not files_of(path) and not path.exists():
             raise UsageError(f"{path}: no such manifest")
-    yield from current(files)
+    damaged = Counter() if damaged is None else damaged
+
+    def counted() -> "Iterator[Row]":
+        yield from current(files, damaged)
+        for path, count in damaged.items():
+            say(f"{path}: {told_of_damage(count)}")
+
+    return counted()

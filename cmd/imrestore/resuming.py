@@ -28,13 +28,16 @@ _NO_SETTINGS = (
 )
 """Options that results do not depend on."""
 
+_TASKS = {"denoise": ("denoise", "denoise-raw")}
+"""Commands that run the networks of other tasks than that of their own name."""
+
 _given: ContextVar[Mapping[str, Any]] = ContextVar("settings")
 
 
 @contextmanager
-def noting_settings(command: str, values: Mapping[str, Any]) -> Iterator[None]:
-    """Note what a command was given, while it runs."""
-    token = _given.set({"command": command, **values})
+def noting_settings(**values: Any) -> Iterator[None]:
+    """Note what a command was given, besides what was noted before, while it runs."""
+    token = _given.set({**_given.get({}), **values})
     try:
         yield
     finally:
@@ -80,14 +83,14 @@ def begun(plan: "BatchPlan", past: "Resumption | None") -> "Callable[[Outcome], 
 
 @contextmanager
 def _opened(options: FileOptions, path: Path, *, is_shared: bool) -> "Iterator[Resumption]":
-    from restore.batch.manifest import Manifest
+    from restore.batch.manifest import Manifest, told_of_damage
     from restore.batch.resume import Resumption
 
     given = _given.get({})
     settings = _hash_of(given)
     with Manifest(path, settings, is_shared=is_shared, is_only_read=options.dry_run) as manifest:
         if manifest.damaged and not options.quiet:
-            say(f"{path}: {manifest.damaged} lines are no rows, and are left out")
+            say(f"{path}: {told_of_damage(manifest.damaged)}")
         yield Resumption(
             manifest, str(given.get("model", "auto")), most_attempts=options.retry_failed or 0
         )
@@ -96,7 +99,7 @@ def _opened(options: FileOptions, path: Path, *, is_shared: bool) -> "Iterator[R
 def _hash_of(given: Mapping[str, Any]) -> str:
     """Return a hash of the settings; of files among them, their content counts."""
     settings = {
-        name: _content_of(value) if name != "model" else _weights_of(str(value))
+        name: _content_of(value) if name != "model" else _weights_of(str(value), given)
         for name, value in sorted(given.items())
         if name not in _NO_SETTINGS
     }
@@ -112,13 +115,17 @@ def _content_of(value: object) -> object:
     return sha256_of(Path(str(value))) if is_file else value
 
 
-def _weights_of(model: str) -> object:
-    """Return the hash of weights; of a family such as ``dncnn``, those of all its files."""
+def _weights_of(model: str, given: Mapping[str, Any]) -> object:
+    """Return the hash of weights; of auto or a family such as ``dncnn``, those of all its files."""
     from restore.batch.resume import sha256_of
+    from restore.tasks import TASKS
     from restore.weights.file import find, shipped
 
     if model == "auto":
-        return model
+        command = str(given.get("command", "")).replace("_", "-")
+        tasks = [task for task in TASKS if task.name in _TASKS.get(command, (command,))]
+        names = {name for task in tasks for name in task.default_weights.values()}
+        return [sha256_of(find(name)) for name in sorted(names)]
     family = [name for name in shipped() if name.startswith(f"{model}-")]
     is_family = family and model not in shipped() and not Path(model).is_file()
     return [sha256_of(find(name)) for name in family] if is_family else sha256_of(find(model))

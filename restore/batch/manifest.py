@@ -8,6 +8,7 @@ cannot be appended to, the log is a file of JSON lines beside it, ``NAME.parquet
 import contextlib
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -23,7 +24,7 @@ try:
 except ImportError:  # Windows, where several runs cannot be told apart
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Known", "Manifest", "current", "files_of", "mark_of"]
+__all__ = ["Known", "Manifest", "current", "files_of", "mark_of", "told_of_damage"]
 
 _ROWS_AT_ONCE = 1000
 _LONGEST_WAIT_S, _PAUSE_S = 30.0, 0.2
@@ -61,19 +62,31 @@ def files_of(path: Path) -> list[Path]:
     return [file for file in both if file.exists() and file.stat().st_size]
 
 
-def current(paths: Iterable[Path]) -> Iterator[Row]:
+def told_of_damage(lines: int) -> str:
+    """Return the phrase for lines that are no rows."""
+    return f"{'1 line is no row' if lines == 1 else f'{lines:,} lines are no rows'}; left out"
+
+
+def current(paths: Iterable[Path], damaged: Counter[Path] | None = None) -> Iterator[Row]:
     """Yield the last row of each source in several manifests, in the order of the files.
 
     They are read twice, so that memory holds no more than their sources.
+
+    Args:
+        paths: The manifests.
+        damaged: Counts the lines of each file that are no rows.
 
     Raises:
         InputError: a file cannot be read.
     """
     files = [file for path in paths for file in files_of(path)]
     last: dict[str, int] = {}
-    for index, row in enumerate(chain.from_iterable(map(rows.read, files))):
+    both = ((file, row) for file in files for row in rows.read(file))
+    for index, (file, row) in enumerate(both):
         if row is not None:
             last[row.source] = index
+        elif damaged is not None:
+            damaged[file] += 1
     for index, row in enumerate(chain.from_iterable(map(rows.read, files))):
         if row is not None and last.get(row.source) == index:
             yield row
@@ -108,6 +121,7 @@ class Manifest:
         self._descriptor: int | None = None
         self._log = _log_of(path)
         self._has_more_lines_than_rows = False
+        self._is_new = not self._log.exists()
         self.known: dict[str, Known] = {}
         self.damaged = 0
         if is_only_read:
@@ -122,7 +136,7 @@ class Manifest:
             self._read()
             self._end_last_line(self._descriptor)
         except BaseException:
-            os.close(self._descriptor)
+            self._close(self._descriptor)
             raise
 
     def __enter__(self) -> Self:
@@ -142,7 +156,7 @@ class Manifest:
             if kind is None or issubclass(kind, Exception):
                 self._tidy(self._descriptor)
         finally:
-            os.close(self._descriptor)
+            self._close(self._descriptor)
             self._descriptor = None
 
     def append(self, new: Iterable[Row]) -> None:
@@ -194,10 +208,26 @@ class Manifest:
                 f"{self.path}: cannot be written: {error.strerror or error}"
             ) from error
 
+    def _close(self, descriptor: int) -> None:
+        """Close the log, and leave no empty one of a run that was refused."""
+        # Another run may be about to write to it.
+        if (
+            self._is_unused(descriptor)
+            and _locked(descriptor, is_shared=False)
+            and _is_at(descriptor, self._log)
+        ):
+            self._log.unlink(missing_ok=True)
+        os.close(descriptor)
+
+    def _is_unused(self, descriptor: int) -> bool:
+        return self._is_new and not os.fstat(descriptor).st_size
+
     def _tidy(self, descriptor: int) -> None:
         """Leave one row an input, if no other run is writing."""
         is_parquet = format_of(self.path) == PARQUET
         if not (is_parquet or self._has_more_lines_than_rows or self.damaged):
+            return
+        if self._is_unused(descriptor):
             return
         if not _locked(descriptor, is_shared=False):
             return

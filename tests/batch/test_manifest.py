@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,27 @@ def test_a_file_of_something_else_is_not_written_to(tmp_path: Path) -> None:
     assert path.read_text() == '{"source": "a.png", "verdict": "good"}\n'
 
 
+@pytest.mark.parametrize("name", ["m.jsonl", "m.parquet"])
+def test_a_run_that_was_refused_leaves_no_manifest(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError), Manifest(tmp_path / name, "s"):
+        raise UsageError("nothing to do")
+    assert not list(tmp_path.iterdir())
+    rows.write(tmp_path / name, planned("a", settings="other"))
+    with pytest.raises(UsageError, match="other settings"):
+        Manifest(tmp_path / name, "s")
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there are no locks")
+def test_a_shard_that_was_refused_leaves_the_manifest_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    with Manifest(path, "s", is_shared=True) as one:
+        with pytest.raises(UsageError), Manifest(path, "s", is_shared=True):
+            raise UsageError("nothing to do")
+        one.append(planned("a"))
+    assert list(rows.read(path)) == planned("a")
+
+
 @pytest.mark.skipif(os.name != "posix", reason="there are no locks")
 def test_shards_write_side_by_side_and_others_wait_their_turn(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
@@ -110,6 +132,9 @@ def test_lines_that_are_no_rows_are_counted(tmp_path: Path, line: str) -> None:
     path = tmp_path / "m.jsonl"
     path.write_text(line + "\n")
     assert list(rows.read(path)) == [None]
+    damaged: Counter[Path] = Counter()
+    assert list(current([path], damaged)) == []
+    assert damaged == {path: 1}
 
 
 WRITER = """

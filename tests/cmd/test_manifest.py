@@ -121,6 +121,45 @@ def test_the_content_of_files_counts_among_settings_and_not_their_place() -> Non
     assert one == same != other
 
 
+def test_what_damaged_pictures_give_and_default_weights_are_settings(
+    tmp_path: Path, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imrestore.resuming import _given, _hash_of, noting_settings
+    from restore.denoise.task import TASK
+
+    mine = tmp_path / "mine.safetensors"
+    copyfile(tiny_weights, mine)
+    monkeypatch.setitem(TASK.default_weights, "photo", str(mine))
+    with noting_settings(keep_damaged=False), noting_settings(command="denoise", model="auto"):
+        given = _given.get()
+    usual = _hash_of(given)
+    assert _hash_of(given | {"keep_damaged": True}) != usual
+    with mine.open("ab") as file:
+        file.write(b" ")
+    assert _hash_of(given) != usual
+
+
+def test_no_manifest_is_left_of_a_run_that_is_refused(go: Run) -> None:
+    go()
+    Path("m.jsonl").unlink()
+    assert (go().code, Path("m.jsonl").exists()) == (2, False)
+    assert go("--overwrite").code == 1
+    assert go("--overwrite", "--keep-damaged").code == 2
+
+
+def test_lines_that_are_no_rows_are_said(go: Run, run: Run) -> None:
+    go()
+    with Path("m.jsonl").open("a") as file:
+        file.write('half a li\n{"status": "done"}\n')
+    said = "m.jsonl: 2 lines are no rows; left out"
+    ended = run("manifest", "merge", "m.jsonl", "-o", "all.jsonl")
+    assert ended.err.count(said) == 1
+    assert len(rows("all.jsonl")) == 3
+    ended = run("manifest", "status", "m.jsonl", "--json")
+    assert (json.loads(ended.out)["damaged"], said in ended.err) == (2, True)
+    assert said in run("manifest", "list", "m.jsonl").err
+
+
 def test_a_killed_run_goes_on_where_it_was(go: Run) -> None:
     """What had its result, but no row yet, when the run ended is not done again."""
     go()
