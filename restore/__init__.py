@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from restore.anomaly.part import Part, read_part
     from restore.anomaly.runner import Detector, Inspection
-    from restore.api import decode, encode, estimate_sigma, psnr, ssim
+    from restore.api.images import decode, encode, estimate_sigma, psnr, ssim
+    from restore.api.train import train
+    from restore.api.weight_files import convert, export_onnx
     from restore.dark.enhanced import Enhanced
     from restore.dark.runner import DarkEnhancer
     from restore.denoise.function import denoise
@@ -49,17 +51,20 @@ __all__ = [
     "RestoreError",
     "Transfer",
     "Weights",
+    "convert",
     "decode",
     "denoise",
     "encode",
     "estimate_profile",
     "estimate_sigma",
+    "export_onnx",
     "load",
     "psnr",
     "read_part",
     "read_raw",
     "shipped",
     "ssim",
+    "train",
 ]
 
 __version__ = version("imrestore")
@@ -85,15 +90,18 @@ _HOMES = {
     "Weights": "restore.weights.store",
     "load": "restore.tasks",
     "shipped": "restore.weights.file",
-    "decode": "restore.api",
+    "convert": "restore.api.weight_files",
+    "decode": "restore.api.images",
     "denoise": "restore.denoise.function",
-    "encode": "restore.api",
+    "encode": "restore.api.images",
     "estimate_profile": "restore.noise.poisson_gaussian",
-    "estimate_sigma": "restore.api",
-    "psnr": "restore.api",
+    "estimate_sigma": "restore.api.images",
+    "export_onnx": "restore.api.weight_files",
+    "psnr": "restore.api.images",
     "read_part": "restore.anomaly.part",
     "read_raw": "restore.image.raw",
-    "ssim": "restore.api",
+    "ssim": "restore.api.images",
+    "train": "restore.api.train",
 }
 
 

@@ -1,13 +1,16 @@
 """Checks of the options that callers of the library pass."""
 
+import re
 from numbers import Real
 
 from restore.errors import UsageError
 
-__all__ = ["LARGEST_SEED", "checked_number"]
+__all__ = ["LARGEST_SEED", "checked_number", "seconds_in"]
 
 LARGEST_SEED = 2**63 - 1
 """Random generators take seeds below 2**64; processes and pictures count on from the one given."""
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def checked_number(
@@ -35,3 +38,22 @@ def checked_number(
             return number
         raise UsageError(f"{name} {value}: give {expected}")
     raise UsageError(f"{name} {value!r}: give {expected}")
+
+
+def seconds_in(name: str, text: str) -> float:
+    """Return the seconds in a time such as 90s, 30m, 2h or 1d.
+
+    Args:
+        name: Name of the option.
+        text: The time.
+
+    Raises:
+        UsageError: the text is no such time.
+
+    >>> seconds_in("time", "1.5h")
+    5400.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
+    if not match:
+        raise UsageError(f"{name} {text}: give a number with s, m, h or d, as in 90s or 2h")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -13,6 +13,8 @@ from restore.weights.file import read_weight_file
 from restore.weights.task import Task
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from restore.weights.store import Weights
 
 __all__ = ["TASKS", "load", "task_called"]
@@ -32,8 +34,12 @@ def task_called(name: str) -> Task:
     raise WeightsError(f"task {name!r} is not known")
 
 
-def load(name_or_path: str | Path) -> "Weights":
+def load(name_or_path: str | Path, *, network: "type[nn.Module] | None" = None) -> "Weights":
     """Read shipped weights by name, or a weight file, for any task.
+
+    Args:
+        name_or_path: shipped name, or path of a weight file.
+        network: class of a network of your own, if the file may hold one.
 
     Raises:
         WeightsError: unknown name, not a weight file, or invalid metadata.
@@ -47,4 +53,4 @@ def load(name_or_path: str | Path) -> "Weights":
         task = task_called(file.task)
     except WeightsError as error:
         raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
-    return task.load(file.path)
+    return task.load(file.path, network=network)

@@ -26,17 +26,20 @@ PUBLIC = [
     "RestoreError",
     "Transfer",
     "Weights",
+    "convert",
     "decode",
     "denoise",
     "encode",
     "estimate_profile",
     "estimate_sigma",
+    "export_onnx",
     "load",
     "psnr",
     "read_part",
     "read_raw",
     "shipped",
     "ssim",
+    "train",
 ]
 
 

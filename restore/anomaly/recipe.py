@@ -1,6 +1,8 @@
 """The training recipe of an anomaly detector."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from restore.anomaly.alignment import ALIGNMENTS
 from restore.anomaly.data import LEAST_PARTS
@@ -8,10 +10,13 @@ from restore.anomaly.view import check_area
 from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.training.recipe import Recipe
+from restore.weights.file import WeightFile
 
 __all__ = ["ANOMALY_MODELS", "AnomalyRecipe", "scale_for"]
 
 ANOMALY_MODELS = ("draem", "ssim-ae", "vae")
+_OF_DRAEM = {"patch": 192, "learning_rate": 2e-3}
+_OF_AUTOENCODERS = {"patch": 128, "learning_rate": 1e-3}
 
 _DEFECT_PX = 8
 """A defect covers at least this many pixels across, where the network sees it."""
@@ -38,6 +43,7 @@ class AnomalyRecipe(Recipe):
         min_area: Area in pixels below which places do not make a part defective; 0 for any.
     """
 
+    batch: int = 8
     model: str = "draem"
     scale: int = 1
     latent: int = 100
@@ -48,6 +54,12 @@ class AnomalyRecipe(Recipe):
     roi: str = ""
     align: str = "off"
     min_area: int = 0
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any], start: WeightFile | None = None) -> Self:
+        """Return the recipe of some settings, see ``Recipe``."""
+        is_draem = given.get("model", cls.model) == "draem"
+        return super().filled({**(_OF_DRAEM if is_draem else _OF_AUTOENCODERS), **given}, start)
 
     def __post_init__(self) -> None:
         """Refuse an invalid recipe."""

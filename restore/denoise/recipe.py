@@ -1,7 +1,8 @@
 """The training recipe of a denoiser."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from restore.denoise.degradations import Degradation, parse_degradation
 from restore.errors import UsageError
@@ -11,11 +12,17 @@ from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.losses import LOSSES
 from restore.training.recipe import Recipe
+from restore.weights.file import WeightFile
 
-__all__ = ["MODELS", "DenoiseRecipe"]
+__all__ = ["MODELS", "OF_NETWORK", "DenoiseRecipe"]
 
 _MOST_LAYERS = 200
-MODELS = ("dncnn", "resunet", "ffdnet", "drunet")
+_ARCHITECTURES = {"DnCNN": "dncnn", "ResUNet": "resunet", "FFDNet": "ffdnet", "DRUNet": "drunet"}
+MODELS = tuple(_ARCHITECTURES.values())
+_PATCHES = {"dncnn": 48, "ffdnet": 48}
+"""Side of the crops of networks that see little of them."""
+OF_NETWORK = ("model", "depth", "widths", "batch_norm", "blind")
+"""Settings that describe a network of this library."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +51,22 @@ class DenoiseRecipe(Recipe):
     noise: tuple[str, ...] = ("awgn",)
     sigma: tuple[float, float] = (0.0, 55.0)
     loss: str = "l1"
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any], start: WeightFile | None = None) -> Self:
+        """Return the recipe of some settings, see ``Recipe``.
+
+        The network is that of ``start`` unless another is given, with its depth, and, where its
+        weights can only be trained further, its channels.
+        """
+        of_start = _ARCHITECTURES.get(start.architecture) if start else None
+        model = given.get("model", of_start or cls.model)
+        settings = start.settings if start and of_start == model else {}
+        like = {"model": model, "patch": _PATCHES.get(str(model), cls.patch)}
+        like |= {"depth": settings["depth"]} if "depth" in settings else {}
+        if model in ("ffdnet", "drunet") and "channels" in settings:
+            like["channels"] = settings["channels"]
+        return super().filled({**like, **given}, start)
 
     def __post_init__(self) -> None:
         """Refuse an invalid recipe."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -40,7 +41,10 @@ from restore.weights.file import is_ours_or_none, shipped, stored_list
 from restore.weights.task import StoredModel
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from restore.weights.foreign import ForeignModel
+    from restore.weights.store import Weights
 
 __all__ = ["Denoised", "Denoiser"]
 
@@ -97,10 +101,11 @@ class Denoiser(Reopened):
     """Denoises pictures with one network for gray and one for colour.
 
     Args:
-        model: ``auto``, a shipped name, a weight file, or a checkpoint of another architecture that
-            the package spandrel knows. Auto takes ``photo``, made for the noise
-            of cameras, scans and film, or, where the noise level is given, ``resunet-color`` and
-            ``resunet-gray``. A shipped name with a twin for the other kind of
+        model: ``auto``, a shipped name, a weight file, a checkpoint of another architecture that
+            the package spandrel knows, ``Weights``, or a network of your own, of which the present
+            weights are taken (see ``restore.weights.own.checked_network``). Auto takes ``photo``,
+            made for the noise of cameras, scans and film, or, where the noise level is given,
+            ``resunet-color`` and ``resunet-gray``. A shipped name with a twin for the other kind of
             picture (``dncnn-gray`` and ``dncnn-color``), or the bare family name (``dncnn``), sends
             each picture through the network of its kind. With a single file, a gray network takes
             the channels of a colour picture one by one, and a colour network sees a gray picture
@@ -117,6 +122,7 @@ class Denoiser(Reopened):
         DeviceError: the device is not on this machine.
 
     It may be called from several threads, and pickled: another process opens the networks anew.
+    After a fork, make one of its own.
 
     >>> import numpy as np
     >>> import restore
@@ -128,19 +134,25 @@ class Denoiser(Reopened):
 
     def __init__(
         self,
-        model: str | Path = "auto",
+        model: "str | Path | Weights | nn.Module" = "auto",
         *,
         device: str = "auto",
         precision: str = "auto",
         tile: str | int = "auto",
         sigma: Sigma = "auto",
     ) -> None:
-        self._names = _names_by_channels(model)
-        self._names_with_sigma = _DEFAULTS_WITH_SIGMA if str(model) == _AUTO else self._names
-        self._models = {
-            name: _opened(name)
-            for name in {*self._names.values(), *self._names_with_sigma.values()}
-        }
+        self._models: dict[str, StoredModel | ForeignModel | Weights]
+        if isinstance(model, str | PathLike):
+            self._names = _names_by_channels(model)
+            self._names_with_sigma = _DEFAULTS_WITH_SIGMA if str(model) == _AUTO else self._names
+            names = {*self._names.values(), *self._names_with_sigma.values()}
+            self._models = {name: _opened(name) for name in names}
+        else:
+            from restore.weights.own import as_weights
+
+            weights = as_weights(model, TASK)
+            self._names = self._names_with_sigma = dict.fromkeys(_KINDS, weights.name)
+            self._models = {weights.name: weights}
         ranges = {SampleRange.stored(name, each.provenance) for name, each in self._models.items()}
         self._trained = ranges.pop() if len(ranges) == 1 else None
         self._placement = Placement(device=device, precision=precision, tile=tile)
@@ -292,10 +304,16 @@ class _Network:
     remarks: Mapping[str, object]
 
     @classmethod
-    def opened(cls, model: "StoredModel | ForeignModel", placement: Placement) -> "_Network":
+    def opened(
+        cls, model: "StoredModel | ForeignModel | Weights", placement: Placement
+    ) -> "_Network":
         if not isinstance(model, StoredModel):
-            model.check_precision(placement.precision)
-            return cls(Runner(model, placement, auto_tile=model.auto_tile), False, {})
+            # PyTorch has been imported by now.
+            from restore.weights.foreign import ForeignModel
+
+            if isinstance(model, ForeignModel):
+                model.check_precision(placement.precision)
+                return cls(Runner(model, placement, auto_tile=model.auto_tile), False, {})
         noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
         method = method_of_noisy(model.provenance)
         remarks = {"trained_on_noisy": method} if method else {}

@@ -1,6 +1,7 @@
 """Training a denoiser: from folders of pictures to a weight file."""
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from restore.denoise.crops import Batch
 from restore.denoise.data import open_training_data
 from restore.denoise.pairs import PairNames
-from restore.denoise.recipe import DenoiseRecipe
+from restore.denoise.recipe import OF_NETWORK, DenoiseRecipe
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
 from restore.engine.device import has_fast_bf16
@@ -26,6 +27,7 @@ from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
+from restore.weights.own import checked_network
 from restore.weights.store import Network, Weights
 
 __all__ = ["Distilled", "add_rounding_noise", "teacher_for", "train_denoiser"]
@@ -41,6 +43,7 @@ def train_denoiser(
     held: Held | None = None,
     start_from: str | Path | None = None,
     teacher: str | Path | None = None,
+    network: nn.Module | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -58,6 +61,7 @@ def train_denoiser(
             noisy and clean, or the names that ``pair_names`` says.
         start_from: weights to begin with; see ``started_from``.
         teacher: weights of a teacher whose results replace the clean targets.
+        network: network of one's own to train in place of the recipe's; a copy of it is trained.
         settings: where and how to run.
         report: called after every step.
         warn: called with one line about everything left out.
@@ -75,11 +79,17 @@ def train_denoiser(
     def objective(forward: Forward, batch: Batch) -> Tensor:
         return loss(forward(*batch.inputs), batch.clean)
 
+    if network is not None and start_from is not None:
+        raise UsageError("a network of your own starts from what it is: load weights into it")
+
     def prepare(context: Context) -> Lesson[Batch]:
         existing = None if start_from is None else TASK.load(start_from)
-        network = recipe.network(existing and existing.config)
-        if existing is not None:
-            network = started_from(network, existing, warn)
+        if network is not None:
+            trained = _own(network, recipe)
+        elif existing is not None:
+            trained = started_from(recipe.network(existing.config), existing, warn)
+        else:
+            trained = recipe.network()
         # Before the pictures are read, which may take minutes.
         guide = (
             teacher_for(TASK.load(teacher), channels=recipe.channels, patch=recipe.patch)
@@ -93,10 +103,13 @@ def train_denoiser(
             pair_names=pair_names,
             held=held,
             batch=context.crops_per_batch,
-            multiple=network.multiple,
+            multiple=trained.multiple,
             warn=warn,
         )
         described = asdict(recipe)
+        if network is not None:
+            for name in OF_NETWORK:
+                del described[name]
         if pairs is not None:  # they have noise of their own
             del described["noise"], described["sigma"]
         provenance: dict[str, Any] = {"recipe": described, "data": source.description}
@@ -112,7 +125,7 @@ def train_denoiser(
                 add_rounding_noise(trained.convolutions[1:], rng)
 
         return Lesson(
-            network=network,
+            network=trained,
             batches=batches,
             objective=objective,
             judge=Validation(source.held_out, context.device),
@@ -128,6 +141,22 @@ def train_denoiser(
     return train(
         prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
     )
+
+
+def _own(network: nn.Module, recipe: DenoiseRecipe) -> Any:
+    """Return a copy of a network of one's own that the recipe's crops fit.
+
+    Raises:
+        UsageError: they do not fit, or it lacks what networks must have.
+    """
+    copied: Any = deepcopy(checked_network(network))
+    if copied.config.channels != recipe.channels:
+        raise UsageError(
+            f"the network has {copied.config.channels} channels, the recipe {recipe.channels}"
+        )
+    if recipe.patch % copied.multiple:
+        raise UsageError(f"patch must be a multiple of {copied.multiple} for this network")
+    return copied
 
 
 def _folded(network: nn.Module) -> nn.Module:

@@ -2,10 +2,11 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -42,15 +43,17 @@ _MISFITS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, Value
 class Trainer(Generic[B]):
     """Trains a network; all of its state is in its checkpoint.
 
+    One at a time in a process: ``run`` sets how PyTorch treats denormals and float32 convolutions.
+
     Args:
         network: network to train, in place.
         batches: draws one batch; all its randomness comes from the argument.
         objective: returns the loss, given the network as a function in the run's precision, and a
             batch.
         plan: schedule and optimiser settings.
-        device: where to train.
+        device: where to train, as PyTorch writes it.
         checkpoint: file of the run's state, written as ``plan`` says and when stopped.
-        recipe: everything the run depends on; a resumed run must have the same.
+        recipe: everything the run depends on, as plain values; a resumed run must have the same.
         crops_per_batch: number of crops in a batch, for the reported speed.
         validate: returns ``figure`` for the averaged network; without it the last weights are
             the best.
@@ -73,9 +76,9 @@ class Trainer(Generic[B]):
         objective: Callable[[Forward, B], Tensor],
         plan: TrainerConfig,
         *,
-        device: torch.device,
-        checkpoint: Path,
-        recipe: dict[str, Any],
+        device: torch.device | str,
+        checkpoint: str | Path,
+        recipe: Mapping[str, Any] = MappingProxyType({}),
         crops_per_batch: int = 1,
         validate: Callable[[nn.Module], float] | None = None,
         figure: Figure = PSNR,
@@ -87,20 +90,20 @@ class Trainer(Generic[B]):
         pictures: Sequence[Path] = (),
         team: Team | None = None,
     ) -> None:
-        self.plan, self.device, self.team = plan, device, team or Team()
+        self.plan, self.device, self.team = plan, torch.device(device), team or Team()
         self.batches, self.objective = batches, objective
         self.validate, self.figure = validate, figure
         self.report, self.keep, self.pace = report, keep, pace
         self.should_stop = should_stop
         self.pictures = pictures
-        self.checkpoint = checkpoint
-        self.recipe = recipe | {"processes": self.team.size}
+        self.checkpoint = Path(checkpoint)
+        self.recipe = {**recipe, "processes": self.team.size}
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
 
-        self.network = _channels_last(network.to(device).train())
+        self.network = _channels_last(network.to(self.device).train())
         self.average = deepcopy(network).requires_grad_(False)
         self.optimizer = OPTIMIZERS[plan.optimizer](network, plan.weight_decay)
-        self.rng = Randomness(plan.seed, device, rank=self.team.rank)
+        self.rng = Randomness(plan.seed, self.device, rank=self.team.rank)
         disturb(network, self.rng)
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
         self.reached: float | None = None
@@ -108,7 +111,7 @@ class Trainer(Generic[B]):
         self.in_vain = 0  # validations since the best one
         self.best: dict[str, Tensor] = {}
         is_half = plan.precision != torch.float32
-        is_emulated = is_half and device.type == "cpu" and not has_fast_bf16()
+        is_emulated = is_half and self.device.type == "cpu" and not has_fast_bf16()
         self._autocast = is_half and not is_emulated
         model = Rounded(network, plan.precision) if is_emulated else network
         if plan.compiled:

@@ -1,11 +1,16 @@
 """The training recipe of a network, which is stored with its weights."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from numbers import Integral, Real
+from typing import Any, Self, get_args, get_origin
 
 from restore.checks import LARGEST_SEED
 from restore.errors import UsageError
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.schedule import SCHEDULES
+from restore.weights.file import WeightFile
 
 __all__ = ["Recipe"]
 
@@ -51,6 +56,25 @@ class Recipe:
     seconds: float | None = None
     ema: float = 0.999
     seed: int = 0
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any], _start: WeightFile | None = None) -> Self:
+        """Return the recipe of some settings; what is not given suits the network.
+
+        Args:
+            given: settings by the names of their fields. Lists serve as tuples, and so does a
+                single value: a range of one number, one width, one kind of noise.
+            _start: weights that the training starts from, if any.
+
+        Raises:
+            UsageError: a setting that this recipe does not have, or an invalid value.
+        """
+        kinds = {field.name: field.type for field in fields(cls)}
+        for name in given.keys() - kinds.keys():
+            close = get_close_matches(name, kinds, 1)
+            advice = f"did you mean {close[0]}?" if close else f"it has {', '.join(sorted(kinds))}"
+            raise UsageError(f"{name}: {cls.__name__} has no such setting; {advice}")
+        return cls(**{name: _checked(name, kinds[name], value) for name, value in given.items()})
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
@@ -109,3 +133,31 @@ class Recipe:
         for message, kept in rules.items():
             if not kept:
                 raise UsageError(message)
+
+
+def _checked(name: str, kind: Any, value: Any) -> Any:
+    """Return a value of the type of its field.
+
+    Raises:
+        UsageError: it has another type.
+    """
+    if get_origin(kind) is tuple:
+        of = get_args(kind)
+        listed = value if isinstance(value, Sequence) and not isinstance(value, str) else None
+        if listed is None:
+            listed = [value] if of[-1] is Ellipsis else [value] * len(of)
+        if of[-1] is not Ellipsis and len(listed) != len(of):
+            raise UsageError(f"{name} {value!r:.80}: give a range, as in (low, high)")
+        return tuple(_checked(name, of[0], each) for each in listed)
+    allowed = get_args(kind) or (kind,)
+    if any(_is_a(value, each) for each in allowed):
+        return value
+    names = " or ".join(getattr(each, "__name__", str(each)) for each in allowed)
+    raise UsageError(f"{name} {value!r:.80}: give {names.replace('NoneType', 'None')}")
+
+
+def _is_a(value: object, kind: Any) -> bool:
+    if kind in (int, float):
+        number = Integral if kind is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, kind)

@@ -90,12 +90,14 @@ class OnnxNetwork:
 
     Attributes:
         data: bytes of the file.
+        weights: weights that it was made of.
         graph: what was exported.
         difference: largest absolute difference from PyTorch's results on random pictures, or None
             if onnxruntime is not installed.
     """
 
     data: bytes
+    weights: Weights
     graph: Graph
     difference: float | None
 
@@ -135,7 +137,7 @@ def to_onnx(weights: Weights, task: Task, *, licence: str = "") -> OnnxNetwork:
         raise WeightsError(
             f"{weights.name}: as ONNX it differs from PyTorch by {difference:.1e}; not written"
         )
-    return OnnxNetwork(data, graph, difference)
+    return OnnxNetwork(data, weights, graph, difference)
 
 
 def _sides(graph: Graph, unit: int, height: int, width: int) -> tuple[int, int]:

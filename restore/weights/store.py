@@ -42,6 +42,8 @@ __all__ = [
 _LARGEST_SETTING = 10_000
 """Upper limit on any setting; ``_Frugal`` limits what several together ask for."""
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
+_OURS = "restore."
+"""How the names of modules with networks of this library begin."""
 
 
 class Network(Protocol):
@@ -119,8 +121,11 @@ class Weights:
 
     @property
     def only_pytorch(self) -> bool:
-        """Whether no other engine than PyTorch can run the network."""
-        return False
+        """Whether no other engine than PyTorch can run the network: so it is with one's own.
+
+        Other engines convert networks, and know converted ones by their name, config and tensors.
+        """
+        return not self.network.__module__.startswith(_OURS)
 
     def build(self) -> nn.Module:
         """Return the network in evaluation mode, float32, on the CPU.
@@ -226,7 +231,9 @@ def check_new_file(
             raise UsageError(f"{path}: is the input {read}; choose another output")
 
 
-def load(name_or_path: str | Path, task: Task) -> Weights:
+def load(
+    name_or_path: str | Path, task: Task, *, network: type[nn.Module] | None = None
+) -> Weights:
     """Read shipped weights by name, or a file.
 
     Nothing is built, and no tensor read, before the header shows that both fit each other.
@@ -234,22 +241,23 @@ def load(name_or_path: str | Path, task: Task) -> Weights:
     Args:
         name_or_path: shipped name, or path of a weight file.
         task: task that the weights must be for.
+        network: class of a network of one's own that they may be of.
 
     Raises:
         WeightsError: unknown name, not a safetensors file, weights for another task, invalid
             metadata, or tensors that do not fit the network or were damaged.
     """
     file = task.check(read_weight_file(name_or_path))
-    network, config = _network(file, task)
+    built, config = _network(file, task, network)
     stored = file.header.tensors
-    _fitting(str(file.path), network, config, {key: each.shape for key, each in stored.items()})
+    _fitting(str(file.path), built, config, {key: each.shape for key, each in stored.items()})
     check_hash(file)
     with opened(file.path, "pt") as tensors:
         read = {key: tensors.get_tensor(key).float() for key in stored}
     dtypes = {each.dtype for each in stored.values()}
     return Weights(
         name=file.name,
-        network=network,
+        network=built,
         config=config,
         task=file.task,
         tensors=read,
@@ -259,10 +267,13 @@ def load(name_or_path: str | Path, task: Task) -> Weights:
     )
 
 
-def _network(file: WeightFile, task: Task) -> tuple[type[nn.Module], Any]:
+def _network(
+    file: WeightFile, task: Task, own: type[nn.Module] | None
+) -> tuple[type[nn.Module], Any]:
     """Return the class of a file's network, and its config."""
     try:
-        network = task.network(file.architecture)
+        is_own = own is not None and own.__name__ == file.architecture
+        network = own if own is not None and is_own else task.network(file.architecture)
         config_type = get_annotations(network.__init__, eval_str=True)["config"]
         kinds = {setting.name: type(setting.default) for setting in fields(config_type)}
         for name, value in file.settings.items():

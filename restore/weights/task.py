@@ -115,15 +115,21 @@ class Task:
             )
         return file
 
-    def load(self, name_or_path: str | Path) -> "Weights":
+    def load(
+        self, name_or_path: str | Path, *, network: "type[nn.Module] | None" = None
+    ) -> "Weights":
         """Read shipped weights by name, or a file; imports PyTorch.
+
+        Args:
+            name_or_path: shipped name, or path of a weight file.
+            network: class of a network of one's own that they may be of.
 
         Raises:
             WeightsError: unknown name, not a weight file of this task, or invalid metadata.
         """
         from restore.weights.store import load
 
-        return load(name_or_path, self)
+        return load(name_or_path, self, network=network)
 
     def open(self, name_or_path: str | Path) -> "StoredModel":
         """Return what an engine needs of weights, without reading their tensors.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from restore.api import estimate_sigma
+from restore.api.images import estimate_sigma
 from restore.denoise.domain import domain_of
 from restore.denoise.runner import Denoiser
 from restore.image.cicp import Cicp

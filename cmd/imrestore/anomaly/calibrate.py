@@ -9,8 +9,8 @@ import typer
 
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.output import json_of, print_table
-from imrestore.train.options import seconds
 from imrestore.train.supervision import Supervision, supervised
+from restore.checks import seconds_in
 
 if TYPE_CHECKING:
     from restore.anomaly.recalibrate import Operating
@@ -182,7 +182,7 @@ def _train_on(
 
     weights = TASK.load(model)
     view = View.from_mapping(weights.provenance.get("inspection", {}))
-    recipe = recipe_to_continue(weights, view, seconds("--time", time), target_fpr)
+    recipe = recipe_to_continue(weights, view, seconds_in("--time", time), target_fpr)
     train_detector(
         recipe,
         output,

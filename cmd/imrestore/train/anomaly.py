@@ -14,9 +14,6 @@ from imrestore.view import Mask, Roi, region_of_interest
 
 __all__ = ["anomaly"]
 
-_SIZES = {"draem": 192, "ssim-ae": 128, "vae": 128}
-_LEARNING_RATES = {"draem": 2e-3, "ssim-ae": 1e-3, "vae": 1e-3}
-
 _RATE = typer.Option(help="Peak learning rate.", show_default="draem 2e-3, ssim-ae and vae 1e-3")
 
 
@@ -28,10 +25,12 @@ class DetectorTrainingOptions(TrainingOptions):
     # The default depends on the model.
     learning_rate: Annotated[float | None, _RATE] = None  # type: ignore[assignment]
 
-    def values_for(self, model: str) -> dict[str, Any]:
-        """Return the recipe fields that all tasks share, except the patch size."""
-        rate = self.learning_rate or _LEARNING_RATES.get(model, 1e-3)
-        return self.schedule_values() | {"learning_rate": rate}
+    def schedule_values(self) -> dict[str, Any]:
+        """Return the recipe fields that all tasks share and that are given."""
+        values = super().schedule_values()
+        if self.learning_rate is None:
+            del values["learning_rate"]
+        return values
 
 
 @with_decoding_options
@@ -139,19 +138,21 @@ def anomaly(
     from restore.anomaly.train import train_detector
 
     region = region_of_interest(mask, roi)
-    recipe = AnomalyRecipe(
-        model=model,
-        patch=size or _SIZES.get(model, 192),
-        scale=scale_for(_pixels(defect_size)),
-        latent=latent,
-        loss=loss,
-        beta=beta,
-        target_fpr=target_fpr,
-        folds=folds,
-        roi=region.name if region else "",
-        align=align,
-        min_area=min_area,
-        **training.values_for(model),
+    recipe = AnomalyRecipe.filled(
+        {
+            "model": model,
+            **({} if size is None else {"patch": size}),
+            "scale": scale_for(_pixels(defect_size)),
+            "latent": latent,
+            "loss": loss,
+            "beta": beta,
+            "target_fpr": target_fpr,
+            "folds": folds,
+            "roi": region.name if region else "",
+            "align": align,
+            "min_area": min_area,
+            **training.schedule_values(),
+        }
     )
     with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         if recipe.scale > 1:

@@ -13,9 +13,6 @@ from imrestore.train.supervision import supervised
 
 __all__ = ["denoise"]
 
-_MODELS = {"DnCNN": "dncnn", "ResUNet": "resunet", "FFDNet": "ffdnet", "DRUNet": "drunet"}
-"""Names of architectures as options."""
-
 
 @with_decoding_options
 @with_options
@@ -242,8 +239,26 @@ def denoise(
         raise UsageError("--method is for --noisy DIR, training on noisy pictures alone")
     kinds = noise or ["awgn"]
     start = None if start_from is None else read_weight_file(start_from)
-    model = model or _MODELS.get(start.architecture if start else "", "resunet")
-    begun = start.settings if start and _MODELS.get(start.architecture) == model else {}
+    of_network = {
+        "model": model,
+        "channels": None if gray is None else 1 if gray else 3,
+        "depth": depth,
+        "patch": patch,
+    }
+    recipe = DenoiseRecipe.filled(
+        {
+            **{name: value for name, value in of_network.items() if value is not None},
+            "widths": layer_widths(width, "32,64,128,128"),
+            "batch_norm": batch_norm,
+            "blind": blind,
+            "noise": kinds,
+            "sigma": number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
+            "loss": loss,
+            **training.schedule_values(),
+        },
+        start,
+    )
+    model = recipe.model
     is_fixed = model in ("ffdnet", "drunet")
     if not training.resume:  # the checkpoint has options that passed this check
         without_effect(
@@ -256,21 +271,6 @@ def denoise(
             sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
         )
     by_folder = _is_by_folder(split)
-    if gray is None and is_fixed:
-        gray = begun.get("channels") == 1
-    recipe = DenoiseRecipe(
-        model=model,
-        channels=1 if gray else 3,
-        depth=begun.get("depth", 20) if depth is None else depth,
-        widths=layer_widths(width, "32,64,128,128"),
-        batch_norm=batch_norm,
-        blind=blind,
-        noise=tuple(kinds),
-        sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
-        patch=patch or (48 if model in ("dncnn", "ffdnet") else 64),
-        loss=loss,
-        **training.schedule_values(),
-    )
     with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train_denoiser(
             recipe,

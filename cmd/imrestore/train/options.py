@@ -1,7 +1,6 @@
 """The options that all trainings share, and how lists and ranges of numbers are read."""
 
 import glob
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore.configuration import load_recipe
-from restore.checks import LARGEST_SEED
+from restore.checks import LARGEST_SEED, seconds_in
 
 if TYPE_CHECKING:
     from restore.training.session import Settings
 
-__all__ = ["TrainingOptions", "layer_widths", "number_range", "seconds"]
-
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+__all__ = ["TrainingOptions", "layer_widths", "number_range"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +144,7 @@ class TrainingOptions:
         """
         return {
             "steps": self.steps,
-            "seconds": None if self.time is None else seconds("--time", self.time),
+            "seconds": None if self.time is None else seconds_in("--time", self.time),
             "batch": self.batch,
             "accumulate": self.accumulate,
             "optimizer": self.optimizer,
@@ -184,7 +181,7 @@ class TrainingOptions:
             device=self.device,
             precision=self.precision,
             compiled=self.compile,
-            checkpoint_every=seconds("--checkpoint-every", self.checkpoint_every),
+            checkpoint_every=seconds_in("--checkpoint-every", self.checkpoint_every),
             resume=self.resume or (self.resume_auto and self._is_begun),
             overwrite=self.overwrite,
         )
@@ -222,17 +219,3 @@ def layer_widths(text: str | None, example: str) -> tuple[int, ...]:
     if any(width < 1 for width in widths):
         raise UsageError(f"--width {text}: give positive whole numbers, as in {example}")
     return widths
-
-
-def seconds(option: str, text: str) -> float:
-    """Return the seconds in a time such as 90s, 30m, 2h or 1d.
-
-    Raises:
-        UsageError: the text is no such time.
-    """
-    from restore.errors import UsageError
-
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if not match:
-        raise UsageError(f"{option} {text}: give a number with s, m, h or d, as in 90s or 2h")
-    return float(match[1]) * _SECONDS[match[2]]

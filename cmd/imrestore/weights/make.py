@@ -11,8 +11,7 @@ from imrestore.output import json_of, print_line, say
 from imrestore.weights.show import Json, Name, described, print_losses
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from restore.weights.convert.convert import Converted
     from restore.weights.convert.tryout import Tried
     from restore.weights.export import Graph
 
@@ -90,24 +89,19 @@ def convert(
       imrestore weights convert ircnn_color.pth -o ircnn-25.safetensors --member 25
       imrestore weights convert model.npz -o published.safetensors --psf measured_psf.npz
     """  # noqa: D301
-    from restore.tasks import task_called
-    from restore.weights.convert.convert import convert as convert_checkpoint
-    from restore.weights.measure import measured, storage_dtype
-    from restore.weights.store import check_new_file, save_weights
+    import restore
 
-    inputs = [file] if psf is None else [file, psf]
-    check_new_file(output, overwrite=overwrite, inputs=inputs)
-    stored = None if dtype == "auto" else storage_dtype(dtype)
-    square = None if psf is None else _squared(psf)
-    converted = convert_checkpoint(file, psf=square, member=member)
-    print_line(f"{file.name}: {converted.layout}")
-    if converted.remark:
-        say(f"{file.name}: {converted.remark}")
-    if converted.tried:
-        _print_tried(file.name, converted.tried)
-    say("measuring the loss of half precision; this takes a while for large networks")
-    weights = measured(converted.weights, task_called(converted.weights.task), stored=stored)
-    save_weights(weights, output, overwrite=overwrite)
+    def found(converted: "Converted") -> None:
+        print_line(f"{file.name}: {converted.layout}")
+        if converted.remark:
+            say(f"{file.name}: {converted.remark}")
+        if converted.tried:
+            _print_tried(file.name, converted.tried)
+        say("measuring the loss of half precision; this takes a while for large networks")
+
+    weights = restore.convert(
+        file, output, psf=psf, member=member, dtype=dtype, overwrite=overwrite, found=found
+    ).weights
     print_losses(weights.precision_loss_db)
     print_line(f"{output}: {described(weights)}")
 
@@ -125,13 +119,6 @@ def _print_tried(name: str, tried: "Tried") -> None:
             f"{name}: its layout would say that it {tried.of_layout}; so read it reaches "
             f"{as_laid_out:.2f} instead of {after:.2f} dB at {level}"
         )
-
-
-def _squared(path: Path) -> "Tensor":
-    from restore.hdr.optics.psf import load_psf, resized
-
-    psf = load_psf(path)
-    return resized(psf, max(psf.shape[1:]))
 
 
 @with_options
@@ -162,17 +149,9 @@ def export(
       imrestore weights export resunet-color -o resunet-color.onnx
       imrestore weights export mine.safetensors -o mine.onnx --overwrite
     """  # noqa: D301
-    from restore.files import write_atomically
-    from restore.tasks import load, task_called
-    from restore.weights.export import to_onnx
-    from restore.weights.file import find, licence_of
-    from restore.weights.store import check_new_file
+    import restore
 
-    check_new_file(output, overwrite=overwrite, suffix=".onnx")
-    path = find(name)
-    weights = load(path)
-    network = to_onnx(weights, task_called(weights.task), licence=licence_of(path))
-    write_atomically(output, network.data, overwrite=overwrite)
+    network = restore.export_onnx(name, output, overwrite=overwrite)
     for remark in network.graph.remarks:
         say(f"{output}: {remark}")
     checked = (
@@ -180,7 +159,7 @@ def export(
         if network.difference is None
         else f"at most {network.difference:.0e} from PyTorch"
     )
-    print_line(f"{output}: {described(weights)}; {_sides(network.graph)}; {checked}")
+    print_line(f"{output}: {described(network.weights)}; {_sides(network.graph)}; {checked}")
 
 
 def _sides(graph: "Graph") -> str:
