@@ -264,7 +264,10 @@ def settings_of(
     """Return what the options of those names stand for, which were checked."""
     from imrestore.denoisers import Settings
 
-    given = {"--sigma": sigma != "auto", "--chroma": chroma is not None, "--detail": detail != 0}
+    of_pictures = {
+        "--sigma": sigma != "auto", "--chroma": chroma is not None, "--detail": detail != 0,
+    }  # fmt: skip
+    of_mosaics = {"--noise-profile": noise_profile is not None, "--fill-hot-pixels": repair}
     return Settings(
         sigma="auto" if sigma == "auto" else float(sigma),
         strength=strength,
@@ -274,7 +277,8 @@ def settings_of(
         repair=repair,
         preview=preview,
         sheet_only=sheet_only,
-        for_pictures=tuple(name for name, is_given in given.items() if is_given),
+        for_pictures=tuple(name for name, is_given in of_pictures.items() if is_given),
+        for_mosaics=tuple(name for name, is_given in of_mosaics.items() if is_given),
     )
 
 

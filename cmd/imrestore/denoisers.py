@@ -1,10 +1,10 @@
 """The networks of `imrestore denoise`: one for finished pictures, one for RAW files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from imrestore.batch import Work
 from imrestore.options import NetworkOptions
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Denoising", "Expected", "Networks", "Settings", "is_model_for_raw", "work_on"]
 
 _AUTO = "auto"
+_Done = TypeVar("_Done", bound=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Settings:
 
     Attributes:
         for_pictures: Options that were given and do nothing for RAW files.
+        for_mosaics: Options that were given and do nothing for finished pictures.
         sheet_only: Whether contact sheets take the place of results.
     """
 
@@ -52,6 +54,7 @@ class Settings:
     preview: bool
     sheet_only: bool
     for_pictures: tuple[str, ...]
+    for_mosaics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,8 +222,10 @@ class Denoising:
             "detail": given.detail,
         }
         if isinstance(source, OutOfCorePicture):
-            return self.networks.of_pictures.out_of_core(source, **shares)
-        return self.networks.of_pictures(source, **shares, preview=given.preview)
+            done: Any = self.networks.of_pictures.out_of_core(source, **shares)
+        else:
+            done = self.networks.of_pictures(source, **shares, preview=given.preview)
+        return _without_effect(done, given.for_mosaics)
 
     def _of_raw(self, source: RawPicture) -> DenoisedMosaic:
         given = self.settings
@@ -236,9 +241,15 @@ class Denoising:
             repair=given.repair,
             preview=given.preview,
         )
-        if given.for_pictures:
-            extra["without_effect"] = list(given.for_pictures)
-        return replace(done, record={**done.record, **extra}) if extra else done
+        done = replace(done, record={**done.record, **extra}) if extra else done
+        return _without_effect(done, given.for_pictures)
+
+
+def _without_effect(done: _Done, options: Sequence[str]) -> _Done:
+    """Return a result whose record names the options that were given and did nothing."""
+    if not options:
+        return done
+    return replace(done, record={**done.record, "without_effect": list(options)})
 
 
 def _without_hot(raw: RawPicture, camera: "MeasuredCamera") -> tuple[RawPicture, dict[str, object]]:

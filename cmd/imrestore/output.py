@@ -50,7 +50,7 @@ def say_warnings() -> None:
     words of this program. With ``-W`` or PYTHONWARNINGS, Python's warnings are still printed.
     """
     logging.getLogger("restore").addHandler(_Sayer(logging.WARNING))
-    logging.lastResort = None
+    logging.lastResort = logging.NullHandler()  # with None, logging prints that there is none
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
 

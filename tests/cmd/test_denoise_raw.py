@@ -63,6 +63,7 @@ def test_each_input_stays_what_it_is(run: Run, tiny_weights: str) -> None:
     twin, *records = map(json.loads, ended.out.splitlines())
     assert (twin["source"], twin["twin_of"]) == ("card/1.JPG", "card/1.NEF")
     assert [record["noise_source"] for record in records[:2]] == ["given", "given"]
+    assert [record.get("without_effect") for record in records] == [None, None, ["--noise-profile"]]
     assert records[0]["noise_a"] == [0.0001] * 3
     for source, result in (("1.NEF", "1.dng"), ("2.dng", "2.dng")):
         before, after = read_raw(Path("card", source)), read_raw(Path("out", result))

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import PurePath
@@ -14,18 +14,18 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from imrestore.output import json_of, log
+from imrestore.output import json_of
+from imrestore.serve.budget import Budget, Share
 from imrestore.serve.guard import Guard, State
 from imrestore.serve.metrics import Metrics
 from imrestore.serve.openapi import document
 from imrestore.serve.page import page_of
-from imrestore.serve.refused import Refused, as_refused, is_disk_full, refusal
+from imrestore.serve.refused import Refused, as_refused, refusal
 from imrestore.serve.tasks import ServedTask
 from imrestore.serve.upload import Limits, received
 from imrestore.serve.work import Answer, Workplace
-from restore.engine.lane import is_out_of_memory
-from restore.errors import RestoreError
 
 __all__ = ["Service"]
 
@@ -60,6 +60,7 @@ class Service:
         metrics = Metrics()
         lanes = max(task.lanes for task in self.tasks)
         workplace = Workplace(lanes, self.waiting, metrics.under_way.set)
+        budget = Budget(self.limits.most_held, workplace.retry_after, metrics.held.set)
         description = document(self.tasks, self.limits, needs_token=bool(self.token))
         page = page_of(self.tasks, needs_token=bool(self.token))
 
@@ -82,10 +83,10 @@ class Service:
             return HTMLResponse(page)
 
         def route(task: ServedTask) -> Route:
-            endpoint = _endpoint(task, workplace, self.limits, metrics, self.told)
+            endpoint = _Endpoint(task, workplace, budget, self, metrics)
             return Route(f"/{task.name}", endpoint, methods=["POST"])
 
-        return Starlette(
+        application = Starlette(
             routes=[
                 Route("/", index),
                 Route("/health", health),
@@ -96,51 +97,82 @@ class Service:
             middleware=[Middleware(Guard, token=self.token, state=self.state)],
             exception_handlers={HTTPException: _not_here},
         )
+        application.router.redirect_slashes = False
+        return application
 
 
-def _endpoint(
-    task: ServedTask,
-    workplace: Workplace,
-    limits: Limits,
-    metrics: Metrics,
-    told: Callable[[str], None],
-) -> Callable[[Request], Awaitable[Response]]:
-    uploads = asyncio.Semaphore(_MOST_UPLOADS)
+class _Endpoint:
+    """Answers the requests of a task.
 
-    async def answer(request: Request) -> Response:
+    Args:
+        task: The task.
+        workplace: Where its work is done.
+        budget: The bytes that may be held, from the first of an upload to the last of its answer.
+        service: The service that it is a part of.
+        metrics: Told about each answer.
+    """
+
+    def __init__(
+        self,
+        task: ServedTask,
+        workplace: Workplace,
+        budget: Budget,
+        service: Service,
+        metrics: Metrics,
+    ) -> None:
+        self._task, self._workplace, self._budget = task, workplace, budget
+        self._service, self._metrics = service, metrics
+        self._uploads = asyncio.Semaphore(_MOST_UPLOADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        with self._budget.share() as share:
+            response = await self._response(Request(scope, receive, send), share)
+            await response(scope, receive, send)
+
+    async def _response(self, request: Request, share: Share) -> Response:
         started, megapixels = time.perf_counter(), 0.0
         try:
-            values = task.parameters.values(request.query_params.multi_items())
-            if uploads.locked():
-                raise Refused(429, "too many pictures come at once", {"Retry-After": "1"})
-            async with uploads:
-                body = await received(request, limits)
-            try:
-                job = task.job(body, values)
-            except BaseException:
-                body.close()
-                raise
-
-            async def is_wanted() -> bool:
-                return not await request.is_disconnected()
-
-            done = await workplace.run(job, is_wanted)
-            response, megapixels = _response(task, done), done.megapixels
+            done = await self._done(request, share)
+            response, megapixels = _response(self._task, done), done.megapixels
         except Refused as refused:
             response = refusal(refused)
-        except HTTPException as error:
-            response = refusal(Refused(error.status_code, error.detail))
-        except RestoreError as error:
-            is_full = is_disk_full(error)
-            response = _failure(error) if is_full else refusal(as_refused(error))
         except Exception as error:
-            response = _failure(error)
-        seconds = time.perf_counter() - started
-        metrics.answered(task.name, response.status_code, seconds, megapixels)
-        told(f"{task.name}: {response.status_code}, {megapixels:.3g} megapixels, {seconds:.2f} s")
+            response = refusal(as_refused(error))
+        name, status, seconds = self._task.name, response.status_code, time.perf_counter() - started
+        self._metrics.answered(name, status, seconds, megapixels)
+        self._service.told(f"{name}: {status}, {megapixels:.3g} megapixels, {seconds:.2f} s")
         return response
 
-    return answer
+    async def _done(self, request: Request, share: Share) -> Answer:
+        values = self._task.parameters.values(request.query_params.multi_items())
+        if self._uploads.locked():
+            raise Refused(
+                429,
+                f"{_MOST_UPLOADS} uploads are in progress already; try again later",
+                {"Retry-After": "1"},
+            )
+        async with self._uploads:
+            body = await received(request, self._service.limits, share)
+        try:
+            job = self._task.job(body, values)
+        except BaseException:
+            body.close()
+            raise
+
+        async def is_wanted() -> bool:
+            return not await request.is_disconnected()
+
+        done = await self._workplace.run(job, is_wanted)
+        size, most = len(done.content), self._budget.most
+        if size > most:
+            raise Refused(
+                413,
+                f"the result has {size:,} bytes, and the service holds at most {most:,} (imrestore "
+                "serve --max-held); ask for a smaller format",
+            )
+        share.hold(size)  # instead of the upload
+        return done
 
 
 def _response(task: ServedTask, done: Answer) -> Response:
@@ -154,7 +186,7 @@ def _response(task: ServedTask, done: Answer) -> Response:
     }
 
     async def pieces() -> Any:
-        # Each must be taken in time; see ``_Impatient`` in server.py.
+        # They must be taken in time; see ``_impatient`` in server.py.
         view = memoryview(done.content)
         for start in range(0, len(view), _PIECE):
             yield bytes(view[start : start + _PIECE])
@@ -162,16 +194,14 @@ def _response(task: ServedTask, done: Answer) -> Response:
     return StreamingResponse(pieces(), media_type=done.media_type, headers=headers)
 
 
-def _failure(error: Exception) -> Response:
-    if is_out_of_memory(error):
-        return refusal(Refused(413, "there is not enough memory for this picture"))
-    if is_disk_full(error):
-        return refusal(Refused(507, "there is no room on the disk for this picture"))
-    log.debug("", exc_info=error)
-    return refusal(Refused(500, f"a bug, please report it: {type(error).__name__}: {error}"))
-
-
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = f"{request.method} {request.url.path}: {error.detail}"
-    return refusal(Refused(error.status_code, message, error.headers or {}))
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+    reason = {
+        404: "no such path; /openapi.json names those that there are",
+        405: f"no such method; use {headers.get('Allow', 'another')}",
+    }.get(error.status_code, error.detail)
+    message = f"{request.method} {request.url.path[:200]}: {reason}"
+    return refusal(Refused(error.status_code, message, headers))

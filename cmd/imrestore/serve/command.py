@@ -85,12 +85,20 @@ def serve(
             help="Largest body of a request, in megabytes; larger ones are answered with 413.",
         ),
     ] = 256,
+    max_held: Annotated[
+        int,
+        typer.Option(
+            metavar="MB", min=1, max=1_000_000,
+            help="Most bytes of uploads and answers that are held at once, for all clients, in "
+            "megabytes; requests beyond it are answered with 429.",
+        ),
+    ] = 1024,
     timeout: Annotated[
         float,
         typer.Option(
             metavar="SECONDS", min=0.1, max=3600,
-            help="How long a client may hold the service up: to send a request beside 16 kB a "
-            "second, or to take a part of the answer.",
+            help="How long a client may hold the service up: to send a request, or to take an "
+            "answer, beside 16 kB a second.",
         ),
     ] = 30.0,
     drain: Annotated[
@@ -139,11 +147,20 @@ def serve(
         raise UsageError(
             f"--host {host}: others can reach it; set IMRESTORE_TOKEN to what requests must bear"
         )
+    if max_held < max_upload:
+        raise UsageError(
+            f"--max-held {max_held}: no upload of --max-upload {max_upload} fits in; give as much "
+            "or more"
+        )
     with listening(host, port) as socket:
         state = State()
         service = Service(
             tasks=_tasks(model or [], device, precision, tile),
-            limits=Limits(most_bytes=max_upload * 1_000_000, grace_s=timeout),
+            limits=Limits(
+                most_bytes=max_upload * 1_000_000,
+                most_held=max_held * 1_000_000,
+                grace_s=timeout,
+            ),
             waiting=queue,
             token=token,
             state=state,

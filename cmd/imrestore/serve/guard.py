@@ -71,18 +71,29 @@ class Guard:
     def _refused(self, path: str, headers: Headers) -> Refused | None:
         if self._state.is_draining and path not in _STATELESS:
             late = {"Retry-After": "10", "Connection": "close"}
-            return Refused(503, "the service is about to end", late)
+            return Refused(503, "the service is about to end; try again later", late)
+        host = headers.get("host", "")
         if self._token:
             if path not in _OPEN and not self._has_token(headers):
+                what = "is wrong" if "authorization" in headers else "is missing"
                 return Refused(
                     401,
-                    "give the token: Authorization: Bearer TOKEN",
+                    f"the token {what}; give the token in the header Authorization: Bearer TOKEN",
                     {"WWW-Authenticate": "Bearer"},
                 )
-        elif not is_loopback(_host(headers.get("host", ""))):
-            return Refused(403, "use an address of this machine, such as 127.0.0.1")
+        elif not is_loopback(_host(host)):
+            return Refused(
+                403,
+                f"Host: {host[:200]}: is no address of this machine; use one such as 127.0.0.1, or "
+                "start the service with a token",
+            )
         if self._is_of_another_page(headers) and path != "/":
-            return Refused(403, "pages of other sites may not use the service")
+            origin = headers.get("origin", "another site")
+            return Refused(
+                403,
+                f"Origin: {origin[:200]}: pages of other sites may not use the service; use its "
+                "own, at /",
+            )
         return None
 
     def _is_of_another_page(self, headers: Headers) -> bool:

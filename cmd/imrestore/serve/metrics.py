@@ -37,6 +37,9 @@ class Metrics:
             "imrestore_requests_under_way", "Pictures that wait or are worked on.",
             registry=registry,
         )  # fmt: skip
+        self.held = Gauge(
+            "imrestore_held_bytes", "Bytes of uploads and answers that are held.", registry=registry
+        )
 
     def answered(self, route: str, status: int, seconds: float, megapixels: float) -> None:
         """Count an answer of one of the tasks."""

@@ -12,16 +12,19 @@ __all__ = ["document"]
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}}
 _REFUSALS = {
-    "400": "The body is empty or cut short, or the form is none of one file.",
+    "400": "The request is not valid HTTP, its body is empty or cut short, or its form is none of "
+    "one file.",
     "401": "The token is missing or wrong.",
-    "403": "The request comes from another site.",
-    "408": "The picture comes too slowly.",
-    "413": "The body, or the picture in it, is too large.",
+    "403": "The request comes from another site, or names another host.",
+    "404": "There is no such path.",
+    "405": "The path has no such method.",
+    "408": "The body comes too slowly.",
+    "413": "The body, the picture in it, or the result is too large.",
     "415": "The body is no picture of a known format.",
     "422": "An option is unknown or invalid, or the picture is damaged.",
-    "429": "Too many pictures wait already.",
+    "429": "Too many pictures, or too many bytes, are under way already.",
     "500": "A bug.",
-    "503": "The service is about to end.",
+    "503": "The service is about to end, or too many connections are open.",
     "507": "There is no room on the disk.",
 }
 
@@ -31,12 +34,12 @@ def document(tasks: Sequence[ServedTask], limits: Limits, *, needs_token: bool) 
     paths: dict[str, Any] = {f"/{task.name}": {"post": _operation(task, limits)} for task in tasks}
     json_object = {"application/json": {"schema": {"type": "object"}}}
     paths |= {
-        "/health": {"get": _plain("State of the service.", json_object, "503", is_open=True)},
+        "/health": {"get": _plain("State of the service.", json_object)},
         "/metrics": {
             "get": _plain("Figures for Prometheus.", {"text/plain": {}}, "401", is_open=False)
         },
-        "/openapi.json": {"get": _plain("This document.", json_object, "503", is_open=True)},
-        "/": {"get": _plain("A page to try it on.", {"text/html": {}}, "503", is_open=True)},
+        "/openapi.json": {"get": _plain("This document.", json_object)},
+        "/": {"get": _plain("A page to try it on.", {"text/html": {}})},
     }
     paths["/health"]["get"]["responses"]["503"] = {
         "description": "It is about to end.",
@@ -106,13 +109,15 @@ def _operation(task: ServedTask, limits: Limits) -> dict[str, Any]:
     }
 
 
-def _plain(summary: str, content: dict[str, Any], status: str, *, is_open: bool) -> dict[str, Any]:
+def _plain(
+    summary: str, content: dict[str, Any], *statuses: str, is_open: bool = True
+) -> dict[str, Any]:
+    common = ("400", "403", "404", "405", "503", *statuses)
     return {
         "summary": summary,
         "responses": {
             "200": {"description": summary, "content": content},
-            "403": _refusal("403"),
-            status: _refusal(status),
+            **{status: _refusal(status) for status in common},
         },
         **({"security": []} if is_open else {}),
     }

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, get_args
 
@@ -37,11 +37,13 @@ class Parameters:
         command: The command, as Typer has it.
         options: Its options by their names without dashes, as ``bit-depth``.
         types: Their types in JSON.
+        narrower: What requests may give where the command takes more, by the options' names.
     """
 
     command: Any
     options: Mapping[str, Any]
     types: Mapping[str, str]
+    narrower: Mapping[str, str] = field(default_factory=dict)
 
     def values(self, query: Iterable[tuple[str, str]]) -> dict[str, Any]:
         """Return the options by the names of the command's parameters, defaults filled in.
@@ -53,9 +55,9 @@ class Parameters:
         known = ", ".join(self.options) or "none"
         for name, text in query:
             if name not in self.options:
-                raise Refused(422, f"{name}: no such option; there are {known}")
+                raise Refused(422, f"{name[:80]}: no such option; there are {known}")
             if name in given:
-                raise Refused(422, f"{name}: given more than once")
+                raise Refused(422, f"{name}: given more than once; give one value")
             given[name] = text
         context = self.command.context_class(self.command) if self.options else None
         return {
@@ -63,15 +65,21 @@ class Parameters:
             for name, option in self.options.items()
         }
 
-    @staticmethod
-    def _value(context: Any, option: Any, name: str, text: str | None) -> Any:
+    def _value(self, context: Any, option: Any, name: str, text: str | None) -> Any:
         if text is None:
             return option.default
         try:
             return option.process_value(context, text)
         except typer.BadParameter as error:
-            reason = str(error).removeprefix(f"{text}: ")
-            raise Refused(422, f"{name}={text[:80]}: {reason}") from error
+            value, _, reason = str(error).partition(": ")
+            reason = reason if _is_same(value, text) else str(error)
+            raise self.refused(name, text, reason) from error
+
+    def refused(self, name: str, text: str, reason: str) -> Refused:
+        """Return the answer to a value that is not taken."""
+        if name in self.narrower:
+            reason = f"give {self.narrower[name]}"
+        return Refused(422, f"{name}={text[:80]}: {reason}")
 
     def described(self) -> list[dict[str, Any]]:
         """Return the options as OpenAPI describes them."""
@@ -80,20 +88,35 @@ class Parameters:
                 "name": name,
                 "in": "query",
                 "required": False,
-                "description": option.help,
+                "description": f"{option.help.partition('; or')[0]}; {self.narrower[name]}."
+                if name in self.narrower
+                else option.help,
                 "schema": _schema(name, option, self.types[name]),
             }
             for name, option in self.options.items()
         ]
 
 
+def _is_same(value: str, text: str) -> bool:
+    """Return whether a message speaks of the value that was given, such as 3.0 for 3."""
+    try:
+        return value == text or float(value) == float(text)
+    except ValueError:
+        return False
+
+
 @cache
-def parameters_of(function: Callable[..., None], names: tuple[str, ...]) -> Parameters:
+def parameters_of(
+    function: Callable[..., None],
+    names: tuple[str, ...],
+    narrower: tuple[tuple[str, str], ...] = (),
+) -> Parameters:
     """Return some options of a command by their names without dashes.
 
     Args:
         function: The command.
         names: Names of the options.
+        narrower: What requests may give where the command takes more, by the options' names.
     """
     alone = typer.Typer()
     alone.command()(function)
@@ -106,7 +129,7 @@ def parameters_of(function: Callable[..., None], names: tuple[str, ...]) -> Para
     }
     hints = inspect.signature(function).parameters
     types = {name: _type(hints[options[name].name or ""].annotation) for name in names}
-    return Parameters(command, {name: options[name] for name in names}, types)
+    return Parameters(command, {name: options[name] for name in names}, types, dict(narrower))
 
 
 def _type(hint: Any) -> str:

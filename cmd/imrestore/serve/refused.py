@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from starlette.responses import JSONResponse
 
+from imrestore.output import log
+from restore.engine.lane import TileTooLarge, is_out_of_memory
 from restore.errors import (
     CorruptImage,
     ImageTooLarge,
@@ -17,7 +19,7 @@ from restore.errors import (
     one_line,
 )
 
-__all__ = ["Refused", "as_refused", "is_disk_full", "refusal"]
+__all__ = ["Refused", "as_refused", "refusal"]
 
 _STATUS: tuple[tuple[type[RestoreError], int], ...] = (
     (ImageTooLarge, 413),
@@ -30,6 +32,9 @@ _STATUS: tuple[tuple[type[RestoreError], int], ...] = (
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NAMES = ("-: ", "standard input: ")
 """What messages call a picture that has no name."""
+_FILE = "the file: "
+_OF_THE_SERVICE = ("--keep-damaged", "--max-pixels")
+"""Options that messages speak of, and that requests do not have."""
 
 
 class Refused(Exception):
@@ -48,22 +53,36 @@ class Refused(Exception):
         self.status, self.message, self.headers = status, message, headers
 
 
-def as_refused(error: RestoreError) -> Refused:
-    """Return the answer to a picture that cannot be used, or options that make no sense."""
-    message = str(error)
+def as_refused(error: Exception) -> Refused:
+    """Return the answer to a picture or options that cannot be used, and to a bug."""
+    common = _of_the_machine(error)
+    if common:
+        return common
+    if not isinstance(error, RestoreError):
+        log.debug("", exc_info=error)
+        return Refused(500, f"a bug, please report it: {type(error).__name__}: {error}")
+    message = named = str(error)
     for name in _NAMES * 2:
         message = message.removeprefix(name)
+    if message != named:
+        message = _FILE + message
+    for option in _OF_THE_SERVICE:
+        message = message.replace(option, f"imrestore serve {option}")
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     return Refused(status, message)
 
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Return whether an error, or what it comes from, is that of a full disk."""
-    while error is not None:
+def _of_the_machine(error: BaseException | None) -> Refused | None:
+    """Return the answer where the machine lacks something, whatever came of it."""
+    while isinstance(error, Exception):
         if isinstance(error, OSError) and error.errno in _FULL:
-            return True
+            return Refused(
+                507, f"{_FILE}there is no room for it on the disk; make some, or set TMPDIR"
+            )
+        if isinstance(error, TileTooLarge) or is_out_of_memory(error):
+            return Refused(413, f"{_FILE}needs more memory than there is; send a smaller one")
         error = error.__cause__
-    return False
+    return None
 
 
 def refusal(refused: Refused) -> JSONResponse:

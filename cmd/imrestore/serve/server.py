@@ -6,11 +6,14 @@ import time
 from types import FrameType
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from imrestore.serve.guard import State
+from imrestore.serve.refused import Refused, refusal
+from imrestore.serve.upload import LEAST_RATE
 from restore.errors import UsageError
 
 __all__ = ["Server", "listening"]
@@ -43,8 +46,8 @@ class Server(uvicorn.Server):
     Args:
         app: The application.
         state: Told that the end has come; says what still goes on.
-        timeout_s: How long a client may take for the head of a request, or for a piece of an
-            answer.
+        timeout_s: How long a client may take for the head of a request, or for an answer beside
+            ``LEAST_RATE``.
         drain_s: How long what was begun may take after a signal.
     """
 
@@ -61,7 +64,6 @@ class Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=_MOST_CONNECTIONS,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=_KEEP_ALIVE_S,
             )
@@ -91,12 +93,17 @@ def _impatient(timeout_s: float) -> type[H11Protocol]:
     class Impatient(H11Protocol):
         _late: asyncio.TimerHandle | None = None
         _stuck: asyncio.TimerHandle | None = None
+        _first_paused_at: float | None = None
+        _paused_with = _taken = 0  # bytes of the answer
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            if len(self.connections) > _MOST_CONNECTIONS:
+                self.app = _too_many
             self._wait_for_head()
 
         def on_response_complete(self) -> None:
+            self._first_paused_at, self._taken = None, 0
             self._wait_for_head()  # the next one may come bit by bit, or the rest of a body
             super().on_response_complete()
 
@@ -110,11 +117,30 @@ def _impatient(timeout_s: float) -> type[H11Protocol]:
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._stuck = self.loop.call_later(timeout_s, self.transport.abort)
+            now = self.loop.time()
+            self._first_paused_at = self._first_paused_at or now
+            self._paused_with = self.transport.get_write_buffer_size()
+            late = self._first_paused_at + timeout_s + self._taken / LEAST_RATE
+            _cancel(self._stuck)
+            self._stuck = self.loop.call_at(min(late, now + timeout_s), self.transport.abort)
 
         def resume_writing(self) -> None:
             super().resume_writing()
+            self._taken += self._paused_with - self.transport.get_write_buffer_size()
             _cancel(self._stuck)
+
+        def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+            # uvicorn's own answers are plain text.
+            if self.conn.our_state is not h11.SEND_RESPONSE and self.conn.our_state is not h11.IDLE:
+                self.transport.abort()  # in the middle of an answer
+                return
+            answer = refusal(
+                Refused(400, "the request is not valid HTTP/1.1", {"Connection": "close"})
+            )
+            head = h11.Response(status_code=400, headers=answer.raw_headers, reason=b"Bad Request")
+            for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+            self.transport.close()
 
         def connection_lost(self, exc: Exception | None) -> None:
             _cancel(self._late)
@@ -122,6 +148,15 @@ def _impatient(timeout_s: float) -> type[H11Protocol]:
             super().connection_lost(exc)
 
     return Impatient
+
+
+_too_many = refusal(
+    Refused(
+        503,
+        f"more than {_MOST_CONNECTIONS} connections are open; try again later",
+        {"Retry-After": "5", "Connection": "close"},
+    )
+)
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> None:

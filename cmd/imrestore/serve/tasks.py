@@ -20,9 +20,11 @@ from restore.batch.kinds import PICTURES_AND_RAW, FileKind
 from restore.batch.plan import Item
 from restore.batch.stages import PictureStages
 from restore.dark.runner import DarkEnhancer
+from restore.errors import UsageError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_MOSAICS, ImageFormat
 from restore.image.damage import noting_damage
+from restore.image.encode import check_depth
 from restore.image.picture import Picture
 from restore.image.raw_picture import RawPicture
 from restore.image.reservation import Reservation
@@ -33,6 +35,11 @@ __all__ = ["MEDIA_TYPES", "DarkTask", "DenoiseTask", "InspectionTask", "ServedTa
 _WRITING = ("format", "bit-depth", "quality", "strip-metadata")
 _DENOISING = ("sigma", "strength", "chroma", "detail", "noise-profile")
 _ENHANCING = ("ratio", "ev", "wb", "output-color", "strength", "keep-hot-pixels")
+_PROFILE = (
+    "a,b of Var(x) = a x + b, each from 0 to 1, or three such pairs for red, green and blue, as in "
+    "1.2e-4,3e-7"
+)
+"""What a request may say of noise: numbers, as no files are read for it."""
 
 MEDIA_TYPES = {
     ImageFormat.PPM: "image/x-portable-anymap",
@@ -86,7 +93,8 @@ class DenoiseTask:
     @property
     def parameters(self) -> Parameters:
         """The options of requests."""
-        return parameters_of(denoise, (*_WRITING, *_DENOISING))
+        names = (*_WRITING, *_DENOISING)
+        return parameters_of(denoise, names, (("noise-profile", _PROFILE),))
 
     @property
     def model(self) -> str:
@@ -102,7 +110,7 @@ class DenoiseTask:
         """Return the work on one picture."""
         profile = values["noise_profile"]
         if profile is not None and profile.endswith(".json"):
-            raise Refused(422, f"noise-profile={profile}: give numbers; no files are read here")
+            raise self.parameters.refused("noise-profile", profile, "")
         settings = settings_of(
             **{key.replace("-", "_"): values[key.replace("-", "_")] for key in _DENOISING}
         )
@@ -202,6 +210,7 @@ class _PictureJob:
         with self.memory.loading():
             loaded = self.stages.load(self.item)
         self.format = self._format_for(loaded.source)
+        self._check_depth()
         self.megapixels = self.stages.megapixels(loaded)
         self.between = loaded
 
@@ -226,6 +235,13 @@ class _PictureJob:
         self.between = None
         self.memory.release()
         self.body.close()
+
+    def _check_depth(self) -> None:
+        bit_depth = self.values["bit_depth"]
+        try:
+            check_depth(self.format, bit_depth, is_light=self.kind.is_light)
+        except UsageError as error:
+            raise Refused(422, f"bit-depth={bit_depth}: {error}") from error
 
     def _format_for(self, source: Picture | RawPicture | Stack) -> ImageFormat:
         """Return the format that the command gives the result of such a file."""

@@ -98,12 +98,18 @@ class Workplace:
         finally:
             job.release()
 
+    def retry_after(self) -> int:
+        """Return in how many seconds it is worth to try again."""
+        return min(_LONGEST_S, max(1, math.ceil(self._seconds * self._count / self._lanes)))
+
     def _refuse_if_full(self) -> None:
         if self._count < self._most:
             return
-        again = min(_LONGEST_S, max(1, math.ceil(self._seconds * self._count / self._lanes)))
         raise Refused(
-            429, "too many pictures wait already; try again later", {"Retry-After": str(again)}
+            429,
+            f"{self._count} pictures wait or are worked on already (imrestore serve --queue); try "
+            "again later",
+            {"Retry-After": str(self.retry_after())},
         )
 
     async def _done(self, job: Job) -> Answer:

@@ -49,7 +49,11 @@ def served(tasks: list[Any]) -> Iterator[Callable[..., Any]]:
     started: list[Any] = []
 
     def start(**changes: Any) -> Any:
-        limits = {"most_bytes": changes.pop("most_bytes", 10**7), "grace_s": 30.0}
+        limits = {
+            "most_bytes": changes.pop("most_bytes", 10**7),
+            "most_held": changes.pop("most_held", 10**8),
+            "grace_s": 30.0,
+        }
         settings = {"tasks": tasks, "waiting": 8, "token": "", "state": State()} | changes
         service = Service(limits=Limits(**limits), **settings)
         client = TestClient(service.application(), "http://127.0.0.1", raise_server_exceptions=True)
@@ -115,12 +119,17 @@ def running(tasks: list[Any]) -> Iterator[Callable[..., Running]]:
     started: list[Running] = []
     with ExitStack() as sockets:
 
-        def start(*, waiting: int = 8, timeout_s: float = 60.0, token: str = "") -> Running:
+        def start(
+            *, waiting: int = 8, timeout_s: float = 60.0, token: str = "", most_held: int = 10**8
+        ) -> Running:
             state = State()
             service = Service(
-                tasks=tasks, limits=Limits(most_bytes=10**7, grace_s=timeout_s), waiting=waiting,
-                token=token, state=state,
-            )  # fmt: skip
+                tasks=tasks,
+                limits=Limits(most_bytes=10**7, most_held=most_held, grace_s=timeout_s),
+                waiting=waiting,
+                token=token,
+                state=state,
+            )
             listener = sockets.enter_context(listening("127.0.0.1", 0))
             server = Server(service.application(), state, timeout_s=timeout_s, drain_s=300)
             # Not serve(), as signals are the main thread's.

@@ -62,7 +62,10 @@ def test_what_was_begun_is_finished_and_what_is_new_refused(
         time.sleep(0.01)
     service.server.handle_exit(signal.SIGTERM, None)
     late = service.ask("POST", "/denoise", content=content)
-    assert (late.status_code, late.json()) == (503, {"error": "the service is about to end"})
+    assert (late.status_code, late.json()) == (
+        503,
+        {"error": "the service is about to end; try again later"},
+    )
     assert service.ask("GET", "/health").status_code == 503
     leave.set()
     first.join()
@@ -89,10 +92,11 @@ def test_clients_that_send_too_slowly_or_too_much_are_told(running: Running) -> 
             with contextlib.suppress(TimeoutError):
                 answer += slow.recv(4096)
     assert answer.startswith(b"HTTP/1.1 408")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"].startswith("the picture comes")
-    with service.connected() as huge:
-        huge.sendall(HEAD + b"10000000000\r\n\r\n")
-        assert huge.recv(64).startswith(b"HTTP/1.1 413")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"].startswith("the body comes")
+    for asks in (b"", b"\r\nExpect: 100-continue"):
+        with service.connected() as huge:
+            huge.sendall(HEAD + b"10000000000" + asks + b"\r\n\r\n")
+            assert huge.recv(64).startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.slow

@@ -127,27 +127,30 @@ def big(width: int, height: int) -> bytes:
     ("path", "content", "status", "message"),
     [
         ("/denoise", b"", 400, "the body is empty"),
-        ("/denoise", b"no picture", 415, "is not a picture"),
-        ("/anomaly", b"no picture", 415, "is not a picture"),
-        ("/dark-enhance", b"no picture", 415, "is not a camera RAW file"),
-        ("/denoise", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, ""),
+        ("/denoise", b"no picture", 415, "the file: is not a picture"),
+        ("/anomaly", b"no picture", 415, "the file: is not a picture"),
+        ("/dark-enhance", b"no picture", 415, "the file: is not a camera RAW file"),
+        ("/denoise", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "the file: "),
         ("/denoise?strength=2", None, 422, "strength"),
+        ("/denoise?strength=3", None, 422, "strength=3: give a number"),
         ("/denoise?strength=1.5", None, 422, "strength"),
         ("/denoise?strength=much", None, 422, "strength=much"),
         ("/denoise?sigma=nan", None, 422, "sigma=nan"),
         ("/denoise?format=gif", None, 422, "format=gif"),
         ("/denoise?format=dng", None, 422, "format=dng: use one of"),
-        ("/denoise?format=jpeg&bit-depth=16", None, 422, "16"),
+        ("/denoise?format=jpeg&bit-depth=16", None, 422, "bit-depth=16: JPEG holds 8 bits"),
         ("/denoise?quality=0", None, 422, "quality=0"),
-        ("/denoise?noise-profile=1", None, 422, "noise-profile=1"),
-        ("/denoise?noise-profile=/etc/x.json", None, 422, "no files are read"),
+        ("/denoise?noise-profile=1", None, 422, "noise-profile=1: give a,b of Var"),
+        ("/denoise?noise-profile=/etc/x.json", None, 422, "x.json: give a,b of Var"),
         ("/denoise?colour=1", None, 422, "colour: no such option"),
         ("/denoise?detail=1&detail=0", None, 422, "given more than once"),
         ("/denoise?output=/etc/x", None, 422, "output: no such option"),
         ("/denoise?model=/etc/passwd", None, 422, "model: no such option"),
         ("/anomaly?threshold=1", None, 422, "threshold: no such option"),
-        ("/hdr", None, 404, "Not Found"),
-        ("/../etc/passwd", None, 404, "Not Found"),
+        ("/hdr", None, 404, "POST /hdr: no such path; /openapi.json"),
+        ("/denoise/", None, 404, "no such path"),
+        ("/../etc/passwd", None, 404, "no such path"),
+        ("/health", None, 405, "POST /health: no such method; use GET, HEAD"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(
@@ -160,6 +163,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert message in error
     assert "\n" not in error
     assert not error.startswith(("-:", "standard input"))
+    assert ".json" not in error.partition(": give")[2]
 
 
 @pytest.mark.usefixtures("workplace")
@@ -176,7 +180,23 @@ def test_pictures_and_bodies_are_limited(served: Served) -> None:
     with limited(1000):
         answer = client.post("/denoise", content=content)
     assert answer.status_code == 413
-    assert "pixels" in answer.json()["error"]
+    assert "imrestore serve --max-pixels" in answer.json()["error"]
+
+
+@pytest.mark.usefixtures("workplace")
+def test_whose_option_takes_damaged_pictures_is_said(served: Served) -> None:
+    Image.effect_noise((64, 64), 50).save("cut.jpg")
+    cut = served().post("/denoise", content=Path("cut.jpg").read_bytes()[:-200])
+    assert cut.status_code == 422
+    assert "imrestore serve --keep-damaged" in cut.json()["error"]
+
+
+def test_options_that_do_nothing_are_named(served: Served, photo: Photo) -> None:
+    content, client = photo("a.png").read_bytes(), served()
+    answer = client.post("/denoise", params={"noise-profile": PROFILE}, content=content)
+    assert answer.status_code == 200, answer.text
+    record = json.loads(answer.headers["imrestore-record"])
+    assert record["without_effect"] == ["--noise-profile"]
 
 
 @pytest.mark.usefixtures("workplace")
@@ -198,7 +218,7 @@ def test_a_form_that_is_none_of_one_file_is_refused(
 ) -> None:
     answer = served().post("/denoise", content=body, headers={"content-type": content_type})
     assert answer.status_code == 400, answer.text
-    assert list(answer.json()) == ["error"]
+    assert answer.json()["error"].startswith("the form must hold one file")
 
 
 @pytest.mark.usefixtures("workplace")
@@ -277,7 +297,7 @@ def test_a_full_disk_is_no_bug(served: Served, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("imrestore.serve.upload.tempfile.SpooledTemporaryFile", full)
     answer = served().post("/denoise", content=big(24, 16))
     assert answer.status_code == 507
-    assert answer.json() == {"error": "there is no room on the disk for this picture"}
+    assert answer.json()["error"].startswith("the file: there is no room for it on the disk")
 
 
 def test_what_is_about_to_end_takes_nothing_new(served: Served) -> None:
