@@ -6,7 +6,6 @@ tensor; see ``restore.image.coerce.ImageLike``. Noise levels are in 0..255.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from restore.tasks import load
     from restore.weights.file import shipped
     from restore.weights.store import Weights
+
+    __version__: str
 
 __all__ = [
     "DarkEnhancer",
@@ -66,8 +67,6 @@ __all__ = [
     "ssim",
     "train",
 ]
-
-__version__ = version("imrestore")
 
 _HOMES = {
     "DarkEnhancer": "restore.dark.runner",
@@ -106,6 +105,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("imrestore")
     if name not in _HOMES:
         raise AttributeError(f"module 'restore' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

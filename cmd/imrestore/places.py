@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imrestore.output import say
 
 if TYPE_CHECKING:
-    from restore.remote.paths import UrlPaths
+    from restore.remote.url_paths import UrlPaths
     from restore.remote.urls import Url
 
 __all__ = ["on_disk"]
@@ -36,7 +36,7 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield dict(values)
         return
     from restore.errors import UsageError
-    from restore.remote.paths import url_paths
+    from restore.remote.url_paths import url_paths
 
     if values.get("watch") and (_urls(values["watch"]) or _urls(values.get("output"))):
         raise UsageError(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from restore.errors import OutputError
-from restore.remote.paths import url_paths
+from restore.remote.url_paths import url_paths
 from restore.remote.urls import as_url
 
 

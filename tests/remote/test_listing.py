@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from restore.remote.paths import url_paths
+from restore.remote.url_paths import url_paths
 from restore.remote.urls import as_url
 
 
