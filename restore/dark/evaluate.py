@@ -111,6 +111,20 @@ class DarkScore:
     seconds: float
     record: Mapping[str, object]
 
+    @property
+    def figures(self) -> dict[str, float | str]:
+        """What is reported of it."""
+        speed = {} if self.exposure.iso is None else {"iso": self.exposure.iso}
+        return {
+            "sensor": self.exposure.sensor,
+            "ratio": self.exposure.ratio,
+            **speed,
+            "method": self.method,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            "seconds": self.seconds,
+        }
+
 
 @cache
 def methods() -> tuple[str, ...]:
@@ -248,6 +262,17 @@ class PairScore:
     ssim: float
     seconds: float
     record: Mapping[str, object]
+
+    @property
+    def figures(self) -> dict[str, float | str]:
+        """What is reported of it."""
+        return {
+            "ratio": self.ratio,
+            "method": "network",
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            "seconds": self.seconds,
+        }
 
 
 def evaluate_pairs(

@@ -71,6 +71,7 @@ class Score:
         seconds: Time of the denoiser in seconds.
         record: Record of the denoiser: model, device, precision, sigma it was given.
         others: Further measures of the result by name, see ``Perceptual``.
+        model: Which of several denoisers it is; empty for a single one.
     """
 
     path: Path
@@ -81,30 +82,47 @@ class Score:
     seconds: float
     record: Mapping[str, Any]
     others: Mapping[str, float] = field(default_factory=dict)
+    model: str = ""
+
+    @property
+    def figures(self) -> dict[str, float | str]:
+        """What is reported of it."""
+        return {
+            **({"model": self.model} if self.model else {}),
+            **self.condition,
+            "sigma_given": float(self.record.get("sigma_told", self.record["sigma"])),
+            "psnr_noisy": self.psnr_noisy,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            **self.others,
+            "seconds": self.seconds,
+        }
 
 
 def evaluate_denoiser(
-    denoiser: Denoiser,
+    denoisers: Denoiser | Mapping[str, Denoiser],
     paths: Sequence[Path],
     trials: Sequence[Distortion],
     *,
     gray: bool = False,
     measure: Perceptual | None = None,
-    save: Callable[[Picture, Path, Mapping[str, float]], None] = lambda *_: None,
+    save: Callable[[Picture, Path, str, Mapping[str, float]], None] = lambda *_: None,
 ) -> Iterator[Score | Failure]:
-    """Yield a score for every picture and trial, picture by picture.
+    """Yield a score for every picture, denoiser and trial, picture by picture.
 
     Args:
-        denoiser: what is evaluated.
+        denoisers: what is evaluated: one, or several by name, compared on the same noise.
         paths: clean, gamma-encoded pictures with values in [0, 1].
         trials: how they are degraded.
         gray: turn colour pictures into 8-bit luma first.
         measure: measures results in other ways, too.
-        save: called with every result, the path of its clean picture and the trial's condition.
+        save: called with every result, the path of its clean picture, the name of the denoiser and
+            the trial's condition.
 
     Yields:
-        One ``Score`` per trial, or one ``Failure`` for a picture that cannot be used.
+        One ``Score`` per denoiser and trial, or one ``Failure`` for a picture that cannot be used.
     """
+    named = denoisers if isinstance(denoisers, Mapping) else {"": denoisers}
     for index, path in enumerate(paths):
         try:
             clean = clean_picture(path, gray=gray)
@@ -112,22 +130,24 @@ def evaluate_denoiser(
         except InputError as error:
             yield Failure(path=path, reason=str(error))
             continue
-        for trial, (noisy, sigma) in zip(trials, degraded, strict=True):
-            started = time.perf_counter()
-            denoised = denoiser(noisy, sigma=sigma)
-            seconds = time.perf_counter() - started
-            result = denoised.picture.pixels.clip(0, 1)
-            save(denoised.picture.with_pixels(result), path, trial.condition)
-            yield Score(
-                path=path,
-                condition=trial.condition,
-                psnr_noisy=psnr_chw(noisy.pixels, clean.pixels),
-                psnr=psnr_chw(result, clean.pixels),
-                ssim=ssim_chw(result, clean.pixels),
-                seconds=seconds,
-                record=denoised.record,
-                others=measure(result, clean.pixels) if measure else {},
-            )
+        for name, denoiser in named.items():
+            for trial, (noisy, sigma) in zip(trials, degraded, strict=True):
+                started = time.perf_counter()
+                denoised = denoiser(noisy, sigma=sigma)
+                seconds = time.perf_counter() - started
+                result = denoised.picture.pixels.clip(0, 1)
+                save(denoised.picture.with_pixels(result), path, name, trial.condition)
+                yield Score(
+                    path=path,
+                    condition=trial.condition,
+                    psnr_noisy=psnr_chw(noisy.pixels, clean.pixels),
+                    psnr=psnr_chw(result, clean.pixels),
+                    ssim=ssim_chw(result, clean.pixels),
+                    seconds=seconds,
+                    record=denoised.record,
+                    others=measure(result, clean.pixels) if measure else {},
+                    model=name,
+                )
 
 
 GAUSSIAN_PROTOCOL = (
@@ -240,6 +260,11 @@ class OutputScore:
     reference: Path
     psnr: float
     ssim: float
+
+    @property
+    def figures(self) -> dict[str, float | str]:
+        """What is reported of it."""
+        return {"psnr": self.psnr, "ssim": self.ssim}
 
 
 def score_outputs(

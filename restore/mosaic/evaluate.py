@@ -73,6 +73,19 @@ class MosaicScore:
     seconds: float
     record: Mapping[str, object]
 
+    @property
+    def figures(self) -> dict[str, float | str]:
+        """What is reported of it."""
+        of_mosaic = {} if self.psnr_mosaic is None else {"psnr_mosaic": self.psnr_mosaic}
+        return {
+            "method": self.method,
+            "iso": self.iso,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
+            **of_mosaic,
+            "seconds": self.seconds,
+        }
+
 
 def evaluate_mosaic_denoiser(
     denoiser: MosaicDenoiser,

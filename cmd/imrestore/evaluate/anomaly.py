@@ -9,6 +9,7 @@ import typer
 
 from imrestore.anomaly import ThresholdOptions
 from imrestore.anomaly.options import Threshold
+from imrestore.evaluate.contenders import ContenderOptions
 from imrestore.evaluate.scores import Quiet
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
@@ -25,28 +26,6 @@ __all__ = ["anomaly"]
 _HEADINGS = ("image AUROC", "pixel AUROC", "pixel AP", "AU-PRO@30%", "detected")
 
 _MOST_LISTED = 20
-
-_MODELS = typer.Option(
-    metavar="NAME|FILE",
-    help="Weights to measure; give it several times to compare.",
-    show_default=False,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContenderOptions(NetworkOptions):
-    """Which networks are measured, and how they run."""
-
-    model: Annotated[list[str] | None, _MODELS] = None  # type: ignore[assignment]
-
-    @property
-    def each(self) -> list[NetworkOptions]:
-        """The options of every network alone."""
-        names: dict[str, None] = dict.fromkeys(self.model or ())
-        return [
-            NetworkOptions(model=name, device=self.device, precision=self.precision, tile=self.tile)
-            for name in names
-        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +104,7 @@ def anomaly(
     from restore.errors import UsageError
 
     contenders = network.each
-    if not contenders or any(each.model == "auto" for each in contenders):
+    if any(each.model == "auto" for each in contenders):
         raise UsageError("give --model NAME or FILE")
     if len(contenders) > 1 and rates.threshold is not None:
         raise UsageError("--threshold: scores of several networks do not compare; give --fpr")

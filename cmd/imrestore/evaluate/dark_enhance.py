@@ -17,7 +17,7 @@ from imrestore.options import NetworkOptions, without_effect
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:
-    from restore.dark.evaluate import DarkScore, Exposure, PairScore
+    from restore.dark.evaluate import Exposure
     from restore.dark.runner import DarkEnhancer
 
 __all__ = ["dark_enhance"]
@@ -149,7 +149,7 @@ def _on_clean(
     scores = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed, camera=taken_by)
     has_all = NON_LOCAL_MEANS in methods()
     return Scores(
-        scored=scored_pictures(scores, _dark_figures),
+        scored=scored_pictures(scores),
         pictures=paths,
         headings=methods(),
         rows=[exposure.name for exposure in exposures],
@@ -168,35 +168,11 @@ def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: ScoreOptions) 
 
     pairs = read_pairs(list_path)[: options.limit]
     return Scores(
-        scored=scored_pictures(evaluate_pairs(enhancer, pairs), _pair_figures),
+        scored=scored_pictures(evaluate_pairs(enhancer, pairs)),
         pictures=[pair.short for pair in pairs],
         headings=["network"],
         conditions={"protocol": PAIRS_PROTOCOL},
     )
-
-
-def _dark_figures(score: "DarkScore") -> dict[str, float | str]:
-    exposure = score.exposure
-    speed = {} if exposure.iso is None else {"iso": exposure.iso}
-    return {
-        "sensor": exposure.sensor,
-        "ratio": exposure.ratio,
-        **speed,
-        "method": score.method,
-        **_figures(score),
-    }
-
-
-def _pair_figures(score: "PairScore") -> dict[str, float | str]:
-    return {"ratio": score.ratio, "method": "network", **_figures(score)}
-
-
-def _figures(score: "DarkScore | PairScore") -> dict[str, float | str]:
-    return {
-        "psnr": score.psnr,
-        "ssim": score.ssim,
-        "seconds": score.seconds,
-    }
 
 
 def _exposures(

@@ -1,7 +1,7 @@
 """Scores of restored pictures: which are measured, and their table or JSON records."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -76,13 +76,14 @@ class ScoredPicture:
         scores: One mapping for every column, with psnr (dB), ssim, and further numbers or words
             that describe the trial.
         error: One line if the picture failed.
-        run: What computed the scores: model, device, precision.
+        runs: What computed the scores: model, device and precision, by the name of the network if
+            there are several.
     """
 
     path: Path
     scores: Sequence[Mapping[str, float | str]]
     error: str | None = None
-    run: Mapping[str, str] = field(default_factory=dict)
+    runs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,30 +123,29 @@ def report_scores(scores: Scores, options: ScoreOptions) -> NoReturn:
     raise typer.Exit(ExitCode.SOME_FAILED if report.failed else ExitCode.DONE)
 
 
-def scored_pictures(
-    results: "Iterator[Any | Failure]", figures: Callable[[Any], Mapping[str, float | str]]
-) -> Iterator[ScoredPicture]:
+def scored_pictures(results: "Iterator[Any | Failure]") -> Iterator[ScoredPicture]:
     """Gather the scores of each picture.
 
     Args:
-        results: Scores and failures; those of one picture follow each other.
-        figures: Returns what to report of one score.
+        results: Scores, whose ``figures`` are reported, and failures; those of one picture follow
+            each other.
     """
     from restore.image.metrics import Failure
 
     for path, group in groupby(results, key=lambda result: result.path):
         scores: list[Mapping[str, float | str]] = []
-        run: dict[str, str] = {}
+        runs: dict[str, Mapping[str, str]] = {}
         error = None
         for result in group:
             if isinstance(result, Failure):
                 error = result.reason
                 continue
-            scores.append(figures(result))
+            scores.append(result.figures)
             # Only the result of a network has a record.
             if record := getattr(result, "record", None):
                 run = {key: str(record[key]) for key in ("model", "device", "precision")}
-        yield ScoredPicture(path=path, scores=scores, error=error, run=run)
+                runs[getattr(result, "model", "")] = run
+        yield ScoredPicture(path=path, scores=scores, error=error, runs=runs)
 
 
 def number_list(text: str, *, low: float, high: float, advice: str) -> list[float]:
@@ -201,26 +201,43 @@ class _Report(ProgressBar):
         """Print the means, and under which conditions the scores came about."""
         self.bar.close()
         means = _means([picture.scores for picture in self._done])
-        run = {
-            key: " and ".join(sorted({picture.run[key] for picture in self._done}))
-            for key in (self._done[0].run if self._done else ())
-        }
+        run = self._run()
         counts = {"pictures": len(self._done), "failed": self.failed}
         if self._as_json:
             self._print_record({"mean": means, **counts, **run, **conditions})
         elif self._done:
             columns = len(self._headings)
-            for index, row in enumerate(self._rows or [f"mean of {len(self._done)}"]):
-                self._print_scores(row, means[columns * index : columns * (index + 1)])
+            rows = {
+                row: means[columns * index : columns * (index + 1)]
+                for index, row in enumerate(self._rows or [f"mean of {len(self._done)}"])
+            }
+            for row, scores in rows.items():
+                self._print_scores(row, scores)
             if all("psnr_noisy" in mean for mean in means):
-                before = ", ".join(f"{mean['psnr_noisy']:.2f}" for mean in means)
+                before = ", ".join(f"{mean['psnr_noisy']:.2f}" for mean in means[:columns])
                 self._print(f"PSNR before: {before} dB")
             for key in ("lpips", "dists", "niqe"):
-                if all(key in mean for mean in means):
-                    values = ", ".join(f"{mean[key]:.4f}" for mean in means)
-                    self._print(f"{key.upper()} (lower is better): {values}")
+                for row, scores in rows.items():
+                    if all(key in score for score in scores):
+                        values = ", ".join(f"{score[key]:.4f}" for score in scores)
+                        of_row = f" of {visible(row)}" if len(rows) > 1 else ""
+                        self._print(f"{key.upper()}{of_row} (lower is better): {values}")
             for key, value in (run | dict(conditions)).items():
                 self._print(f"{key.replace('_', ' ')}: {_words(value)}")
+
+    def _run(self) -> dict[str, object]:
+        """Return what computed the scores, of several networks by name where they differ."""
+        names = list(dict.fromkeys(name for picture in self._done for name in picture.runs))
+        of_each: dict[str, dict[str, str]] = {}
+        for name in names:
+            runs = [picture.runs[name] for picture in self._done if name in picture.runs]
+            for key in runs[0]:
+                values = " and ".join(sorted({run[key] for run in runs}))
+                of_each.setdefault(key, {})[name] = values
+        return {
+            key: next(iter(values.values())) if len({*values.values()}) == 1 else values
+            for key, values in of_each.items()
+        }
 
     def _print_scores(self, name: str, scores: Sequence[Mapping[str, float | str]]) -> None:
         if not self._has_head:
@@ -259,4 +276,6 @@ def _mean(values: Sequence[float | str]) -> float | str:
 
 
 def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{visible(name)} {each}" for name, each in value.items())
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -14,7 +14,7 @@ from PIL import Image
 from imrestore.__main__ import run
 from restore.image.decode import decode
 from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.weights.store import Weights, save_weights
+from restore.weights.store import Weights, save_weights, weights_of
 
 
 @pytest.fixture
@@ -63,6 +63,68 @@ def test_table_holds_every_picture_the_means_and_the_protocol(
     rest = "\n".join(lines[5:])
     for words in ("model: identity", "precision:", "seed: 0", "sigma known: yes", "clipped nor"):
         assert words in rest
+
+
+@pytest.fixture
+def halving(tmp_path: Path, identity: Path) -> Path:
+    """Weights of a blind network for gray that returns half of its input."""
+    network = DnCNN(DnCNNConfig(channels=1, depth=2, width=1))
+    with torch.no_grad():
+        for convolution in network.convs:
+            torch.nn.init.dirac_(convolution.weight)
+        network.convs[-1].weight.mul_(0.5)
+    path = tmp_path / "more" / "halving.safetensors"
+    path.parent.mkdir()
+    save_weights(weights_of(network, name="halving", task="denoise", provenance={}), path)
+    return path
+
+
+def test_several_networks_share_a_table_with_a_row_for_each(
+    pictures: Path, identity: Path, halving: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ("--model", identity, "--model", halving, "--sigma", "0,25")
+    assert _evaluate(pictures, *both) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:3] == ["mean", "of", "2"]
+    rows = {line.split()[0]: line.split()[1:] for line in lines[2:4]}
+    assert set(rows) == {"identity", "halving"}
+    assert rows["identity"][0] == "inf"
+    assert float(rows["halving"][0]) == pytest.approx(20 * math.log10(255 / 64), abs=0.1)
+    assert lines[4].startswith("PSNR before: inf, 20.")
+    assert "model: identity identity, halving halving" in lines
+
+
+def test_records_keep_several_networks_apart(
+    pictures: Path,
+    identity: Path,
+    halving: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    saved = tmp_path / "kept"
+    both = ("--model", identity, "--model", halving, "--sigma", "0,25", "--save", saved)
+    assert _evaluate(pictures, *both, "--json", "--limit", "1") == 0
+    record, means = map(json.loads, capsys.readouterr().out.splitlines())
+    expected = [("identity", 0), ("identity", 25), ("halving", 0), ("halving", 25)]
+    assert [(each["model"], each["sigma"]) for each in record["scores"]] == expected
+    assert [(each["model"], each["sigma"]) for each in means["mean"]] == expected
+    noisy = {each["psnr_noisy"] for each in record["scores"] if each["sigma"]}
+    assert len(noisy) == 1, "all see the same noise"
+    assert (saved / "halving" / "sigma-25" / "a.png").is_file()
+
+
+def test_networks_of_one_name_are_called_as_they_were_given(
+    pictures: Path, identity: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "x" / "identity.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(identity.read_bytes())
+    both = ("--model", identity, "--model", other, "--sigma", "25", "--json")
+    assert _evaluate(pictures, *both, "--limit", "1") == 0
+    record, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [each["model"] for each in record["scores"]] == [str(identity), str(other)]
+    assert _evaluate("--raw", pictures, *both[:4]) == 2
+    assert "give --model once" in capsys.readouterr().err
 
 
 def test_json_has_a_record_per_picture_and_one_of_means(
