@@ -66,7 +66,7 @@ def test_table_holds_every_picture_the_means_and_the_protocol(
 
 
 @pytest.fixture
-def halving(tmp_path: Path, identity: Path) -> Path:
+def halving(tmp_path: Path) -> Path:
     """Weights of a blind network for gray that returns half of its input."""
     network = DnCNN(DnCNNConfig(channels=1, depth=2, width=1))
     with torch.no_grad():
