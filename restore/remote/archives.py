@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from restore.errors import InputError, UsageError
-from restore.remote.store import Entry
+from restore.remote.store import Entry, Grow
 
 __all__ = ["open_archive"]
 
@@ -21,9 +21,16 @@ _FREE_BYTES = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Member(Entry):
-    """A file in an archive; ``offset`` is where it begins, in a tar archive."""
+    """A file in an archive.
+
+    Attributes:
+        offset: Where it begins, in a tar archive.
+        pieces: Where in the file each stored piece belongs, and its bytes; None for a file that is
+            stored whole. The rest of a sparse file is zeros.
+    """
 
     offset: int = 0
+    pieces: tuple[tuple[int, int], ...] | None = None
 
 
 def open_archive(kind: str, path: Path, name: str) -> "Archive":
@@ -91,7 +98,7 @@ class Archive:
             if key.startswith(below) and (recursive or "/" not in key[len(below) :]):
                 yield key, member
 
-    def fetch(self, key: str, entry: Entry, path: Path) -> None:
+    def fetch(self, key: str, entry: Entry, path: Path, _grow: Grow | None = None) -> None:
         """Write a file of the archive to ``path``.
 
         Raises:
@@ -101,8 +108,12 @@ class Archive:
         if member is None or member != entry:
             raise InputError(f"{self.name}/{key}: no such file")
         try:
+            size = member.size or 0
             with self._opened(key, member) as source, path.open("wb") as file:
-                _copy(source, file, member.size or 0)
+                for start, length in ((0, size),) if member.pieces is None else member.pieces:
+                    file.seek(start)
+                    _copy(source, file, length)
+                file.truncate(size)
                 if self.zip:
                     source.read(1)  # at its end the checksum is compared
         except Exception as error:  # damaged archives raise anything
@@ -150,11 +161,29 @@ def _tar_members(path: Path) -> Iterator[tuple[str, _Member]]:
         while (each := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
             if each.isreg():
-                offset = each.offset_data
-                yield (
-                    each.name.removeprefix("./"),
-                    _Member(each.size, f"{each.mtime:.0f}", offset=offset),
+                member = _Member(
+                    each.size,
+                    f"{each.mtime:.0f}",
+                    offset=each.offset_data,
+                    pieces=None if each.sparse is None else _pieces(each),
                 )
+                yield each.name.removeprefix("./"), member
+
+
+def _pieces(member: tarfile.TarInfo) -> tuple[tuple[int, int], ...]:
+    """Return the pieces of a sparse file.
+
+    Raises:
+        ValueError: they are not within it, or much smaller than it.
+    """
+    stated: Any = member.sparse  # pairs of numbers, whatever typeshed says
+    pieces = tuple((start, length) for start, length in stated if length)
+    if any(start < 0 or length < 0 or start + length > member.size for start, length in pieces):
+        raise ValueError(f"{member.name} has pieces beyond its end")
+    stored = sum(length for _, length in pieces)
+    if member.size > max(_FREE_BYTES, _MOST_RATIO * stored):
+        raise ValueError(f"{member.name} states {member.size:,} bytes from {stored:,}")
+    return pieces
 
 
 def _is_compressed(path: Path) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from restore.errors import InputError
-from restore.remote.room import Room
+from restore.remote.room import Full, Room
 from restore.remote.store import Entry, Store
 
 __all__ = ["Mount", "is_sound"]
@@ -92,10 +92,24 @@ class Mount:
         entry = self.entry(path)
         if entry is None or entry.is_folder:
             raise InputError(f"{self.shown(path)}: no such file")
-        self._room.take(path, entry.size or 0, self.shown(path), waits=waits)
+        size, is_here = entry.size or 0, False
+        while not is_here:
+            self._room.take(path, size, self.shown(path), waits=waits)
+            try:
+                self._bring(path, entry)
+                is_here = True
+            except Full as full:
+                size = full.size
+
+    def _bring(self, path: Path, entry: Entry) -> None:
+        """Bring a file to its path; nothing is left behind where that fails."""
+
+        def grow(size: int, is_all: bool) -> None:
+            self._room.grow(path, size, self.shown(path), is_all=is_all)
+
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.store.fetch(self.key(path), entry, path)
+            self.store.fetch(self.key(path), entry, path, grow)
         except OSError as error:
             self.release(path)
             raise InputError(

@@ -6,11 +6,23 @@ from threading import Condition
 
 from restore.errors import InputError
 
-__all__ = ["Room"]
+__all__ = ["Full", "Room"]
 
 _SHARE = 0.5
 _MOST_BYTES = 64 << 30
 _LOOK_AGAIN_S = 0.5
+
+
+class Full(Exception):
+    """There is no room yet for a file that is on its way.
+
+    Attributes:
+        size: The bytes that it needs.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
 
 
 class Room:
@@ -53,6 +65,33 @@ class Room:
                 )
             if waits:  # nobody would ever give back what stays until the end
                 self._taken[path] = size
+
+    def grow(self, path: Path, size: int, name: str, *, is_all: bool) -> None:
+        """Count a file whose size was not known before it was on its way; does not wait.
+
+        Args:
+            path: Where it goes.
+            size: Its bytes, or those that have come.
+            name: What messages call it.
+            is_all: Whether no more will come.
+
+        Raises:
+            Full: there is no room until others are given back.
+            InputError: there is no room for it at all.
+        """
+        most = shutil.disk_usage(self._folder).free if is_all else self._limit
+        if size > most:
+            raise InputError(
+                f"{name}: takes {'' if is_all else 'more than '}{size:,} bytes, and "
+                f"{self._folder.parent} has room for {most:,}; let TMPDIR name a folder with more"
+            )
+        with self._changed:
+            if path not in self._taken:
+                return
+            others = sum(self._taken.values()) - self._taken[path]
+            if others and others + size > self._limit:
+                raise Full(size if is_all else self._limit)
+            self._taken[path] = max(size, self._taken[path])
 
     def give_back(self, path: Path) -> None:
         """Count a file no more, if it was counted."""

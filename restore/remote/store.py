@@ -13,11 +13,15 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from restore.errors import InputError, OutputError, OutputExists, UsageError
 from restore.remote.failures import code_of, fail, may_pass
+from restore.remote.room import Full
 from restore.remote.urls import PACKAGES, READ_ONLY
 
-__all__ = ["Entry", "ObjectStore", "Store"]
+__all__ = ["Entry", "Grow", "ObjectStore", "Store"]
 
 _Returned = TypeVar("_Returned")
+
+Grow = Callable[[int, bool], None]
+"""Told of a file of unknown size how many bytes it has, or have come, and whether these are all."""
 
 _ATTEMPTS, _FIRST_WAIT_S, _LONGEST_WAIT_S = 5, 0.5, 8.0
 _AZURE = ("az", "abfs")
@@ -49,8 +53,8 @@ class Store(Protocol):
     def entries(self, folder: str, *, recursive: bool) -> Iterator[tuple[str, Entry]]:
         """Yield the files below a folder, with their keys, in pages and not one by one."""
 
-    def fetch(self, key: str, entry: Entry, path: Path) -> None:
-        """Write the file of a key to ``path``."""
+    def fetch(self, key: str, entry: Entry, path: Path, grow: Grow | None = None) -> None:
+        """Write the file of a key to ``path``; what ``grow`` raises ends that."""
 
     def push(self, path: Path, key: str, *, overwrite: bool) -> None:
         """Write a file to a key: complete or not at all."""
@@ -126,7 +130,7 @@ class ObjectStore:
             if info["type"] == "file" and not key.endswith("/"):
                 yield key, _entry(info)
 
-    def fetch(self, key: str, entry: Entry, path: Path) -> None:
+    def fetch(self, key: str, entry: Entry, path: Path, grow: Grow | None = None) -> None:
         """Write the file of a key to ``path``, with the size and checksum that were listed.
 
         Raises:
@@ -135,11 +139,16 @@ class ObjectStore:
         seen: list[str] = []
 
         def fetch() -> None:
-            self._fs.get_file(self._url(key) + self._queries.get(key, ""), str(path))
+            url = self._url(key) + self._queries.get(key, "")
+            told = {} if grow is None or entry.size is not None else {"callback": _telling(grow)}
+            self._fs.get_file(url, str(path), **told)
             _check(path, entry, seen)
 
         try:
             self._tried(fetch)
+        except (Full, InputError):
+            path.unlink(missing_ok=True)
+            raise
         except FileNotFoundError as error:
             path.unlink(missing_ok=True)
             raise InputError(f"{self._name(key)}: no such file") from error
@@ -241,6 +250,8 @@ class ObjectStore:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return call()
+            except (Full, InputError):  # what grows finds no room
+                raise
             except Exception as error:
                 if attempt == _ATTEMPTS or not may_pass(error):
                     raise
@@ -255,6 +266,18 @@ class ObjectStore:
         if code_of(error) == "NoSuchBucket":
             bucket = self._name(key.partition("/")[0])
             raise UsageError(f"{bucket}: no such bucket") from error
+
+
+def _telling(grow: Grow) -> Any:
+    """Return what fsspec calls during a transfer, and what tells ``grow`` of it."""
+
+    def tell(size: int | None, arrived: int, **_more: object) -> None:
+        if size is not None:
+            grow(size, True)
+        elif arrived:
+            grow(arrived, False)
+
+    return importlib.import_module("fsspec.callbacks").Callback(hooks={"grow": tell})
 
 
 class _Damaged(OSError):

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from shutil import copyfile
+from shutil import copyfile, copytree
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,6 +92,10 @@ def web(workplace: Path) -> Iterator[str]:
     """The address of a web server for the working folder; what is signed needs a signature."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword != "Content-Length" or "/untold/" not in self.path:
+                super().send_header(keyword, value)
+
         def send_head(self) -> Any:
             if self.path.startswith("/signed/") and "?signature=" not in self.path:
                 return self.send_error(403)
@@ -110,7 +114,12 @@ def web(workplace: Path) -> Iterator[str]:
 
 
 def test_files_and_listings_of_a_web_server_are_read(
-    run: Run, local: dict[str, bytes], tiny_weights: str, tree: Tree, web: str
+    run: Run,
+    local: dict[str, bytes],
+    tiny_weights: str,
+    tree: Tree,
+    web: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("aiohttp")
     Path("signed").mkdir()
@@ -125,5 +134,13 @@ def test_files_and_listings_of_a_web_server_are_read(
     packed("shots.zip")
     ended = run("denoise", f"{web}/shots.zip", "-r", "-o", "zipped", "--model", tiny_weights)
     assert (ended.code, tree("zipped")) == (0, local)
+    copytree("in", "untold")
+    ended = run("denoise", f"{web}/untold/", "-r", "-o", "told", "--model", tiny_weights)
+    assert (ended.code, tree("told")) == (0, local)
+    monkeypatch.setattr("restore.remote.room._MOST_BYTES", 1000)
+    Path("untold/large.png").write_bytes(bytes(20_000_000))
+    ended = run("denoise", f"{web}/untold/large.png", "-o", "large/", "--model", tiny_weights)
+    assert ended.code == 1
+    assert "large.png: takes more than " in ended.err
     missing = run("denoise", f"{web}/in/none.png", "-o", "out/", "--model", tiny_weights)
     assert (missing.code, "no such file or folder" in missing.err) == (2, True)
