@@ -9,7 +9,7 @@ import typer
 
 from imrestore import batch
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, RawFileOptions, filled
+from imrestore.options import NetworkOptions, RawFileOptions, filled_in_words
 from imrestore.watching import WatchOptions
 
 if TYPE_CHECKING:
@@ -238,4 +238,4 @@ def _describe(record: Mapping[str, Any]) -> str:
     return (
         "{model} on {device}, {precision}, tile {tile}, ratio {ratio}, white balance "
         "{balance}, {sensor}, "
-    ).format_map({**record, "balance": balance}) + filled(record)
+    ).format_map({**record, "balance": balance}) + filled_in_words(record)

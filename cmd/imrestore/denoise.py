@@ -16,7 +16,7 @@ from imrestore.options import (
     NetworkOptions,
     complete,
     exclusive,
-    filled,
+    filled_in_words,
     one_of,
     without_effect,
 )
@@ -346,7 +346,7 @@ def _describe(record: Mapping[str, object]) -> str:
     line = "{model} on {device}, {precision}, tile {tile}, ".format_map(record)
     if "sensor" in record:
         a, b = (_of_colours(record[name]) for name in ("noise_a", "noise_b"))
-        defects = f", {filled(record)}" if record.get("defects") else ""
+        defects = f", {filled_in_words(record)}" if record.get("defects") else ""
         noise = f"noise {a} x + {b} ({record['noise_source']})"
         return f"{line}{record['sensor']}, {noise}{defects}{speed}"
     line += f"sigma {record['sigma']}"

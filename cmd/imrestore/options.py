@@ -20,7 +20,7 @@ __all__ = [
     "depth_in",
     "depths_of",
     "exclusive",
-    "filled",
+    "filled_in_words",
     "one_of",
     "without_effect",
 ]
@@ -33,7 +33,7 @@ _FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
 _ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
 
 
-def filled(record: Mapping[str, object]) -> str:
+def filled_in_words(record: Mapping[str, object]) -> str:
     """Return in words how many photosites were filled."""
     count = record["defects"]
     return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled"

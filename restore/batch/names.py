@@ -62,9 +62,11 @@ def place_of_file(found: Sequence[Found], request: "PlanRequest") -> Place:
     path = Path(output)
     by_suffix = format_of_suffix(path.suffix)
     if image_format is None and by_suffix not in written:
-        kinds = ", ".join(written.values())
+        kinds = ", ".join(dict.fromkeys(written.values()))
+        of = "light" if request.kind.is_light else request.kind.noun
+        what = f"{by_suffix.upper()} is not written of {of}; " if by_suffix else ""
         raise UsageError(
-            f"{output}: for a folder write {output}/; for a file end it with one of {kinds}, "
+            f"{output}: {what}for a folder write {output}/; for a file end it with one of {kinds}, "
             "or give --format"
         )
     fits = (

@@ -197,7 +197,7 @@ def _from_pairs(
     )
     small = [s for s in scenes if min(s.mosaic.shape) < recipe.patch + len(s.cfa)]
     if small:
-        raise TrainingError(f"RAW files are smaller than the {recipe.patch}-pixel crops")
+        raise TrainingError(f"RAW files are smaller than the {recipe.patch}-pixel crops of --patch")
     by_target: dict[Path, list[Scene]] = {}
     for scene in scenes:
         by_target.setdefault(scene.long, []).append(scene)

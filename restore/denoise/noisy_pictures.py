@@ -133,7 +133,7 @@ def _read(folders: Sequence[Path], patch: int, warn: Callable[[str], None]) -> d
     used, kind = 0, ""
     for path, picture in _planes(folders, warn):
         if min(picture.height, picture.width) < patch:
-            warn(f"{path}: smaller than the {patch}-pixel crops; left out")
+            warn(f"{path}: smaller than the {patch}-pixel crops of --patch; left out")
             continue
         kind = kind or kind_of(picture)
         if kind_of(picture) != kind:

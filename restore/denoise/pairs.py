@@ -171,7 +171,7 @@ def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> tuple[
     if shapes[0] != shapes[1]:
         raise InputError(f"{noisy} is {_size(shapes[0])}, but {clean} is {_size(shapes[1])}")
     if min(shapes[1][1:]) < least_size:
-        raise InputError(f"{clean}: smaller than the {least_size}-pixel crops")
+        raise InputError(f"{clean}: smaller than the {least_size}-pixel crops of --patch")
     if shapes[1][0] < channels:
         raise InputError(f"{clean}: gray, and the network is for colour")
     # Gray stored as RGB stays in three channels: the network takes what its recipe says.

@@ -106,7 +106,7 @@ def open_library(
         if picture.channels != 3:
             warn(f"{path}: gray, and the network is for colour; left out")
         elif not is_panorama and min(picture.width, picture.height) < least_size:
-            warn(f"{path}: smaller than the {least_size}-pixel scenes; left out")
+            warn(f"{path}: smaller than the {least_size}-pixel scenes of --patch; left out")
         else:
             kind = photographs if not is_hdr else panoramas if is_panorama else pictures
             kept = _kept(picture, is_hdr=is_hdr, is_panorama=is_panorama)

@@ -57,7 +57,7 @@ def load_pictures(
             warn(f"{error}; left out")
             continue
         if min(pixels.shape[1:]) < least_size:
-            warn(f"{path}: smaller than the {least_size}-pixel crops; left out")
+            warn(f"{path}: smaller than the {least_size}-pixel crops of --patch; left out")
             continue
         if pixels.shape[0] < channels:
             warn(f"{path}: gray, and the network is for colour; left out")

@@ -74,6 +74,11 @@ def _flat(recipe: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
+def _as_stated(about: object) -> tuple[object, ...] | None:
+    """Return what a checkpoint says of a file as ``state_of`` does; None if that is malformed."""
+    return tuple(about) if isinstance(about, list | tuple) else None
+
+
 def touched(known: object, pictures: Sequence[Path]) -> list[str]:
     """Return a line if pictures have changed since the checkpoint was written.
 
@@ -84,7 +89,7 @@ def touched(known: object, pictures: Sequence[Path]) -> list[str]:
     now = state_of(pictures)
     if not isinstance(known, dict) or not now:
         return []
-    changed = [path for path, about in known.items() if now.get(path) != tuple(about)]
+    changed = [path for path, about in known.items() if now.get(path) != _as_stated(about)]
     if not changed:
         return []
     more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

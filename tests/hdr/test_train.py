@@ -54,7 +54,7 @@ def test_folders_are_sorted_into_panoramas_pictures_and_photographs(folder: Path
     assert any("broken.exr" in line for line in said)
     said.clear()
     assert len(open_library([folder], least_size=95, warn=said.append)) == 2
-    assert sum("smaller than the 95-pixel scenes" in line for line in said) == 2
+    assert sum("smaller than the 95-pixel scenes of --patch" in line for line in said) == 2
 
 
 def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:

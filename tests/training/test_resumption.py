@@ -10,9 +10,9 @@ from torch import nn
 from restore.errors import TrainingError, TrainingStopped
 from restore.training.loop import Trainer
 from restore.training.recipe import Recipe
-from restore.training.resumption import changes_of
+from restore.training.resumption import changes_of, touched
 from restore.training.schedule import Progress, TrainerConfig
-from restore.training.state import load_checkpoint, save_checkpoint
+from restore.training.state import load_checkpoint, save_checkpoint, state_of
 from restore.training.team import Team
 
 PLAN = TrainerConfig(steps=6, seconds=None, learning_rate=1e-3, optimizer="adam", validations=6)
@@ -126,6 +126,15 @@ def test_pictures_that_changed_are_named(tmp_path: Path, caplog: pytest.LogCaptu
     pictures[1].write_bytes(b"22")
     trained(checkpoint, resume=True, pictures=pictures)
     assert f"{pictures[1]} changed since the run was stopped" in caplog.text
+
+
+@pytest.mark.parametrize("about", [3, None, "text", []])
+def test_a_malformed_entry_about_a_picture_counts_as_changed(tmp_path: Path, about: object) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"1")
+    (line,) = touched({str(picture): about}, [picture])
+    assert f"{picture} changed since" in line
+    assert touched({str(picture): list(state_of([picture])[str(picture)])}, [picture]) == []
 
 
 def test_the_first_validation_comes_before_the_first_step(tmp_path: Path) -> None:
