@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from restore.anomaly.task import TASK as ANOMALY
 from restore.dark.task import TASK as DARK_ENHANCE
+from restore.denoise.task import ERRORS as DENOISE_ERROR
 from restore.denoise.task import TASK as DENOISE
 from restore.errors import WeightsError
 from restore.hdr.task import TASK as HDR
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "load", "task_called"]
 
-TASKS = (DENOISE, DENOISE_RAW, DARK_ENHANCE, ANOMALY, HDR)
+TASKS = (DENOISE, DENOISE_ERROR, DENOISE_RAW, DARK_ENHANCE, ANOMALY, HDR)
 
 
 def task_called(name: str) -> Task:

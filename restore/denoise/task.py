@@ -1,8 +1,8 @@
-"""The task record of denoising, for the layers below."""
+"""The task records of denoising and of error maps, for the layers below."""
 
 from restore.weights.task import Task
 
-__all__ = ["TASK"]
+__all__ = ["ERRORS", "TASK"]
 
 TASK = Task(
     name="denoise",
@@ -23,4 +23,12 @@ TASK = Task(
         "gray, sigma given": "resunet-gray",
         "color, sigma given": "resunet-color",
     },
+)
+
+ERRORS = Task(
+    name="denoise-error",
+    networks=("restore.models.error_net:ErrorNet",),
+    recipe="restore.denoise.error_recipe:ErrorRecipe",
+    trial="restore.denoise.measure:error_trial",
+    training_noise="restore.denoise.measure:error_noise",
 )

@@ -15,6 +15,7 @@ from restore.models.autoencoder import Autoencoder, AutoencoderConfig
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.models.draem import Draem, DraemConfig
 from restore.models.drunet import DRUNet, DRUNetConfig
+from restore.models.error_net import ErrorNet, ErrorNetConfig
 from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.hdr_resunet import HdrResUNet, HdrResUNetConfig
 from restore.models.hdr_unet import HdrUNet, HdrUNetConfig
@@ -32,6 +33,7 @@ CONFIGS = {
     "DRUNet": DRUNetConfig(channels=1, widths=(4, 6), blocks=1),
     "DnCNN": DnCNNConfig(channels=1, depth=3, width=4),
     "Draem": DraemConfig(reconstructor=(4,), discriminator=(4, 6)),
+    "ErrorNet": ErrorNetConfig(width=4, blocks=1),
     "FFDNet": FFDNetConfig(channels=1, depth=3, width=4),
     "HdrResUNet": HdrResUNetConfig(widths=(4, 6), psf_size=5, cells=8),
     "HdrUNet": HdrUNetConfig(width=4, psf_size=5),
@@ -43,13 +45,14 @@ CONFIGS = {
 }
 NETWORKS: dict[str, Any] = {
     "Autoencoder": Autoencoder, "DRUNet": DRUNet, "DnCNN": DnCNN, "Draem": Draem,
-    "FFDNet": FFDNet, "HdrResUNet": HdrResUNet, "HdrUNet": HdrUNet,
+    "ErrorNet": ErrorNet, "FFDNet": FFDNet, "HdrResUNet": HdrResUNet, "HdrUNet": HdrUNet,
     "IspResUNet": IspResUNet, "IspUNet": IspUNet, "MosaicResUNet": MosaicResUNet,
     "PMRID": PMRID, "ResUNet": ResUNet,
 }  # fmt: skip
 INPUTS = {
     "Autoencoder": (torch.rand(1, 1, 16, 16),),
     "Draem": (torch.rand(1, 1, 8, 8),),
+    "ErrorNet": (torch.rand(1, 6, 8, 8),),
     "HdrResUNet": (torch.rand(1, 3, 8, 8),),
     "HdrUNet": (torch.rand(1, 3, 16, 16),),
     "IspResUNet": (torch.rand(1, 2, 8, 8),),

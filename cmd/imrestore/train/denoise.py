@@ -164,11 +164,22 @@ def denoise(
             show_default=False,
         ),
     ] = None,
+    error_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--error-of",
+            metavar="NAME|FILE",
+            help="Train no denoiser, but the network of --error-map, on the errors that this one "
+            "makes; DIR has clean pictures in colour. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     patch: Annotated[
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side of the crops (dncnn, ffdnet: 48, others: 64, --noisy: 96, --raw: 128).",
+            help="Side of the crops (dncnn, ffdnet: 48, others: 64, --noisy: 96, --raw and "
+            "--error-of: 128).",
             show_default=False,
         ),
     ] = None,
@@ -187,6 +198,7 @@ def denoise(
       imrestore train denoise photos/ -o gray.safetensors --gray --model dncnn --sigma 25:25
       imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
       imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000
+      imrestore train denoise photos/ -o errors.safetensors --error-of mine.safetensors --time 30m
       imrestore train denoise --noisy stack/ -o microscope.safetensors --time 1h
       imrestore train denoise --pairs SIDD/ SIDD/ --pair-names 'NOISY{}' 'GT{}' -o phone.safetensors --time 8h
       imrestore train denoise photos/ -o mine.safetensors --from converted.safetensors --time 1h
@@ -213,6 +225,19 @@ def denoise(
         "--teacher": teacher is not None,
         "--loss": loss != "l1",
     }
+    if error_of:
+        fixed = {
+            **{name: given[name] for name in given if name not in ("--noise", "--sigma")},
+            "--raw": raw,
+            "--noisy": bool(noisy),
+            "--method": method is not None,
+            "--gray" if gray else "--color": gray is not None,
+            "--blind": blind,
+            "--from": start_from is not None,
+            "--camera": camera is not None,
+        }
+        _train_error(folders or [], training, fixed, error_of, noise, sigma, width, patch)
+        return
     if raw:
         given |= {"--noisy": bool(noisy), "--method": method is not None}
         given |= {"--gray" if gray else "--color": gray is not None, "--blind": blind}
@@ -321,6 +346,48 @@ def _train_noisy(
             training.output,
             noisy=noisy,
             start_from=start_from,
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+
+
+def _train_error(
+    folders: list[Path],
+    training: TrainingOptions,
+    given: Mapping[str, bool],
+    denoisers: list[str],
+    noise: list[str] | None,
+    sigma: str | None,
+    width: str | None,
+    patch: int | None,
+) -> None:
+    from restore.denoise.error_recipe import ErrorRecipe
+    from restore.denoise.error_train import train_error_net
+    from restore.errors import UsageError
+
+    for option in (option for option, is_given in given.items() if is_given):
+        raise UsageError(f"{option} is not for --error-of, whose network and loss are fixed")
+    if not folders:
+        raise UsageError("--error-of needs folders of clean pictures")
+    widths = layer_widths(width, "32")
+    if len(widths) > 1:
+        raise UsageError("the network of --error-of has one width for all layers")
+    recipe = ErrorRecipe(
+        denoisers=tuple(denoisers),
+        noise=ErrorRecipe.noise if noise is None else tuple(noise),
+        sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
+        width=widths[0] if widths else ErrorRecipe.width,
+        patch=ErrorRecipe.patch if patch is None else patch,
+        **training.schedule_values(),
+    )
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
+        weights = train_error_net(
+            recipe,
+            training.output,
+            clean=folders,
             settings=training.settings(),
             report=supervision.report,
             warn=supervision.tell,

@@ -1,0 +1,131 @@
+"""Calibration of error maps on pictures that were held out of training.
+
+The factor on the bound is that of conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic
+Learning in a Random World", 2005): the quantile of errors in units of the bound, in each group of
+pixels. Groups must be known without the clean picture: texture of the result, level of what was
+removed.
+"""
+
+from collections.abc import Sequence
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from restore.denoise.error_factors import LEVELS, ErrorFactors, level_of_removed
+from restore.denoise.error_map import Estimator
+from restore.denoise.error_recipe import ErrorRecipe
+from restore.denoise.error_trials import ErrorTrial, error_trials
+from restore.denoise.runner import Denoiser
+from restore.denoise.settings import Sigma
+from restore.denoise.texture import Texture, textures
+from restore.engine.placement import Placement
+from restore.image.picture import Picture
+from restore.training.crops import centre
+from restore.weights.store import Weights
+
+__all__ = ["COVERAGE", "calibrated_factors", "factors_of"]
+
+COVERAGE = 0.9
+"""Share of pixels whose error is below the bound."""
+
+_SIGMAS = (2.0, 5.0, 10.0, 18.0, 30.0, 50.0)
+_DRAWS = 3
+_GRAY_EVERY = 5
+_SPACING = 7
+"""Neighbouring pixels tell little more than one of them."""
+_LEAST_PIXELS = 1500
+
+Samples = NDArray[np.float32]
+
+
+def calibrated_factors(
+    weights: Weights, recipe: ErrorRecipe, pictures: Sequence[Tensor]
+) -> ErrorFactors:
+    """Return the factors for the estimates of a network.
+
+    Args:
+        weights: of an ErrorNet.
+        recipe: which denoisers and noise it is for.
+        pictures: uint8 ``(3, H, W)``, not trained on.
+    """
+    estimator = Estimator(weights, Placement())
+    denoisers = [Denoiser(name) for name in recipe.denoisers]
+    is_gray = [name.endswith("-gray") for name in recipe.denoisers]
+    turn = count()
+    groups: dict[tuple[int, int, str], list[Samples]] = {}
+    for index, picture in enumerate(pictures):
+        clean = (centre(picture, 4).float() / 255).numpy()
+        for trial in error_trials(
+            clean,
+            sigmas=_SIGMAS if "awgn" in recipe.noise else (),
+            kinds=[kind for kind in dict.fromkeys(recipe.noise) if kind != "awgn"],
+            draws=_DRAWS,
+            seed=recipe.seed + index,
+        ):
+            number = next(turn)
+            chosen = number % len(denoisers)
+            used = trial.gray() if is_gray[chosen] or number % _GRAY_EVERY == 0 else trial
+            _add(groups, used, denoisers[chosen], estimator)
+    return factors_of(groups)
+
+
+def _add(
+    groups: dict[tuple[int, int, str], list[Samples]],
+    trial: ErrorTrial,
+    denoiser: Denoiser,
+    estimator: Estimator,
+) -> None:
+    """Denoise, and sort errors and estimates of some pixels into groups."""
+    picture = Picture(pixels=trial.noisy, is_float=True, bit_depth=32)
+    told: Sigma = "auto" if trial.sigma is None else trial.level
+    result = denoiser(picture, sigma=told).picture.pixels
+    estimates = estimator(trial.noisy, result)
+    errors = np.abs(result.clip(0, 1) - trial.clean)
+    mean, square = errors.mean(axis=0), np.square(errors).mean(axis=0)
+    level = level_of_removed(trial.noisy, result)
+    place = int(np.argmin(np.abs(np.log(np.array(LEVELS) / max(level, 1e-3)))))
+    found = textures(result)
+    samples = np.stack([mean, square, *estimates]).reshape(5, -1)[:, ::_SPACING]
+    kinds = found.ravel()[::_SPACING]
+    for texture in Texture:
+        group = groups.setdefault((texture, place, trial.kind), [])
+        group.append(samples[:, kinds == texture])
+
+
+def factors_of(groups: dict[tuple[int, int, str], list[Samples]]) -> ErrorFactors:
+    """Return the factors of groups of pixels.
+
+    Args:
+        groups: by texture, index of the level and kind of noise: arrays ``[5, N]`` of absolute
+            error, squared error and the three estimates.
+    """
+    joined = {key: np.concatenate(parts, axis=1) for key, parts in groups.items()}
+    known = {key: each for key, each in joined.items() if each.shape[1] >= _LEAST_PIXELS}
+    factors = ErrorFactors.none()
+    for texture in Texture:
+        fitted = {}
+        for place in range(len(LEVELS)):
+            kinds = [
+                each for (kind, at, _), each in known.items() if (kind, at) == (texture, place)
+            ]
+            if kinds:
+                fitted[place] = _fitted(kinds)
+        for place in range(len(LEVELS)) if fitted else ():
+            nearest = min(fitted, key=lambda each: abs(each - place))
+            factors.values[:, texture, place] = fitted[nearest]
+    return factors
+
+
+def _fitted(kinds: Sequence[Samples]) -> tuple[float, float, float]:
+    """Return the three factors of a group; each kind of noise counts as much as the others."""
+    error, square, expected, bound, deviation = np.concatenate(kinds, axis=1).astype(np.float64)
+    weight = np.concatenate([np.full(each.shape[1], 1 / each.shape[1]) for each in kinds])
+    ratios = error / bound
+    order = np.argsort(ratios)
+    passed = np.cumsum(weight[order]) / weight.sum()
+    index = min(int(np.searchsorted(passed, COVERAGE)), len(order) - 1)
+    mean = (weight * error).sum() / (weight * expected).sum()
+    power = (weight * square).sum() / (weight * np.square(deviation)).sum()
+    return float(mean), float(ratios[order[index]]), float(np.sqrt(power))

@@ -1,0 +1,57 @@
+"""The training recipe of a network that estimates the errors of denoisers."""
+
+from dataclasses import dataclass
+
+from restore.denoise.degradations import Degradation, parse_degradation
+from restore.models.error_net import ErrorNet, ErrorNetConfig
+from restore.training.recipe import Recipe
+
+__all__ = ["ErrorRecipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRecipe(Recipe):
+    """All settings that determine a network for error maps.
+
+    Attributes:
+        denoisers: names of the denoisers whose errors are learned, each as often.
+        noise: kinds of noise, mixed in equal parts, as for ``DenoiseRecipe``.
+        sigma: range of the level of awgn, 0..255.
+        width: feature channels.
+        gray_share: share of batches that become gray.
+    """
+
+    patch: int = 128
+    batch: int = 8
+    denoisers: tuple[str, ...] = ("photo",)
+    noise: tuple[str, ...] = ("camera", "grain", "awgn")
+    sigma: tuple[float, float] = (0.0, 55.0)
+    width: int = ErrorNetConfig.width
+    gray_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Refuse an invalid recipe."""
+        super().__post_init__()
+        low, high = self.sigma
+        self.check_widths((self.width,))
+        self.check(
+            {
+                "give at least one denoiser": len(self.denoisers) > 0,
+                "give at least one kind of noise": len(self.noise) > 0,
+                f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
+                "the share of gray batches must lie in [0, 1]": 0 <= self.gray_share <= 1,
+            }
+        )
+        self.degradations()
+
+    def degradations(self) -> list[Degradation]:
+        """Return the kinds of noise, ready to be drawn.
+
+        Raises:
+            UsageError: one is not known.
+        """
+        return [parse_degradation(kind, self.sigma) for kind in self.noise]
+
+    def network(self) -> ErrorNet:
+        """Return the untrained network."""
+        return ErrorNet(ErrorNetConfig(width=self.width))

@@ -1,0 +1,193 @@
+"""Training a network that estimates the errors of denoisers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restore.batch.inputs import names_of, pictures_in
+from restore.denoise.degradations import Degraded
+from restore.denoise.error_calibration import calibrated_factors
+from restore.denoise.error_data import ErrorBatch, ErrorBatches, Restorer
+from restore.denoise.error_recipe import ErrorRecipe
+from restore.denoise.task import ERRORS, TASK
+from restore.errors import TrainingError
+from restore.models.error_net import ESTIMATES
+from restore.training.crops import MOST_BYTES, RandomCrops, load_pictures
+from restore.training.loop import Forward
+from restore.training.schedule import Figure, Progress
+from restore.training.session import Context, Lesson, Settings, train
+from restore.training.state import Randomness
+from restore.weights.measure import measured
+from restore.weights.store import Weights
+
+__all__ = ["FIGURE", "train_error_net"]
+
+FIGURE = Figure(key="validation_score", name="score", unit="")
+
+_HELD_SHARE = 12
+"""One picture in so many is kept for validation and calibration."""
+_VALIDATION_BATCHES = 6
+_QUANTILE = 0.9
+_LEAST = 0.02 / 255
+_MOST_ROWS = 4
+_SHOWN_AS_WHITE = 20 / 255
+
+
+def train_error_net(
+    recipe: ErrorRecipe,
+    output: Path,
+    *,
+    clean: Sequence[Path],
+    settings: Settings | None = None,
+    report: Callable[[Progress], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Weights:
+    """Train an ErrorNet, calibrate it and write its weight file; see ``train`` for other files.
+
+    One picture in twelve is held out: it validates, and at the end its errors calibrate the
+    estimates, see ``calibrated_factors``.
+
+    Args:
+        recipe: what to train and how.
+        output: the weight file.
+        clean: folders (trees) of clean colour pictures.
+        settings: where and how to run.
+        report: called after every step.
+        warn: called with one line about everything left out.
+        should_stop: called after every step; True stops the training.
+
+    Raises:
+        TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
+        TrainingStopped: ``should_stop`` returned True.
+        OutputExists: ``output`` or a checkpoint is there and may not be replaced.
+        UsageError: a recipe or denoisers that do not fit each other.
+        WeightsError: a denoiser's weights are missing, damaged or for another task.
+    """
+
+    def prepare(context: Context) -> Lesson[ErrorBatch]:
+        network = recipe.network()
+        restorers = [
+            Restorer(TASK.load(name), patch=recipe.patch, precision=context.precision)
+            for name in recipe.denoisers
+        ]
+        paths = [path for folder in clean for path in pictures_in(folder, recursive=True)]
+        pictures = load_pictures(
+            paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
+        )
+        training, held = _split(list(pictures.values()))
+        kinds = recipe.degradations()
+
+        def batches(of: Sequence[Tensor], count: int) -> Degraded:
+            return Degraded(RandomCrops(of, patch=recipe.patch, batch=count), kinds)
+
+        rng = Randomness(recipe.seed, torch.device("cpu"))
+        drawn = ErrorBatches(batches(held, recipe.batch), restorers, recipe.gray_share, uses=1)
+        provenance: dict[str, Any] = {
+            "recipe": asdict(recipe),
+            "data": {
+                "folder": names_of(clean),
+                "pictures": len(pictures),
+                "calibrated_on": len(held),
+            },
+        }
+
+        def finish(weights: Weights) -> Weights:
+            stored = measured(weights, ERRORS, stored=torch.float16)
+            factors = calibrated_factors(stored, recipe, held)
+            return replace(stored, provenance={**stored.provenance, "calibration": factors.stored})
+
+        return Lesson(
+            network=network,
+            batches=ErrorBatches(
+                batches(training, context.crops_per_batch), restorers, recipe.gray_share
+            ),
+            objective=objective,
+            judge=ErrorValidation([drawn(rng) for _ in range(_VALIDATION_BATCHES)], context.device),
+            provenance=provenance,
+            pictures=list(pictures),
+            task=ERRORS,
+            finish=finish,
+            figure=FIGURE,
+        )
+
+    return train(
+        prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
+    )
+
+
+def _split(pictures: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return pictures for training, and those held out.
+
+    Raises:
+        TrainingError: there is only one.
+    """
+    if len(pictures) < 2:
+        raise TrainingError("an error network needs two pictures at least: one to calibrate it on")
+    step = min(_HELD_SHARE, len(pictures))
+    held = pictures[step - 1 :: step]
+    return [each for index, each in enumerate(pictures) if index % step != step - 1], list(held)
+
+
+def objective(forward: Forward, batch: ErrorBatch) -> Tensor:
+    """Return the loss of the three estimates; each is least where its estimate is right.
+
+    The expected error e gets ln e + |error| / e, the deviance of a gamma distribution; the mean
+    square likewise; and the quantile the pinball loss (Koenker and Bassett, 1978) of logarithms, so
+    that weak noise counts as much as strong.
+    """
+    expected, bound, deviation = forward(batch.planes).chunk(ESTIMATES, dim=1)
+    errors = batch.errors
+    absolute = errors.mean(dim=1, keepdim=True) + _LEAST
+    squared = errors.square().mean(dim=1, keepdim=True) + _LEAST**2
+    excess = (absolute / bound).log()
+    pinball = torch.maximum(_QUANTILE * excess, (_QUANTILE - 1) * excess)
+    mean = expected.log() + absolute / expected
+    power = deviation.log() + squared / (2 * deviation.square())
+    return (mean + power + pinball).mean()
+
+
+class ErrorValidation:
+    """The negative loss on held-out crops, so that more is better.
+
+    Args:
+        held_out: batches, drawn once.
+        device: device of the network.
+    """
+
+    def __init__(self, held_out: Sequence[ErrorBatch], device: torch.device) -> None:
+        self.held_out = list(held_out)
+        self.device = device
+        self._expected: list[Tensor] = []
+
+    def __call__(self, network: nn.Module) -> float:
+        """Return the score of ``network``, which is left in evaluation mode."""
+        network.eval()
+        self._expected = []
+        with torch.inference_mode():
+            losses = [objective(partial(self._estimated, network), each) for each in self.held_out]
+        return -float(torch.stack(losses).mean())
+
+    def _estimated(self, network: nn.Module, planes: Tensor) -> Tensor:
+        estimates: Tensor = network(planes.to(self.device)).cpu()
+        self._expected.append(estimates[:1, :1])
+        return estimates
+
+    def sheet(self) -> Tensor | None:
+        """Return noisy, result, error and expected error side by side, or None before a call."""
+        rows = []
+        for batch, expected in zip(self.held_out[:_MOST_ROWS], self._expected, strict=False):
+            errors = batch.errors[:1].mean(dim=1, keepdim=True)
+            maps = [(each / _SHOWN_AS_WHITE).expand(-1, 3, -1, -1) for each in (errors, expected)]
+            noisy = batch.planes[:1, :3]
+            rows.append(torch.cat([noisy, batch.result[:1], *maps], dim=3)[0].clamp(0, 1))
+        if not rows:
+            return None
+        widest = max(row.shape[2] for row in rows)
+        return torch.cat([F.pad(row, (0, widest - row.shape[2])) for row in rows], dim=1)

@@ -1,0 +1,80 @@
+"""Noisy pictures of every kind, to calibrate and to evaluate error maps on."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from restore.denoise.degradations import Gaussian, parse_degradation
+from restore.image.colour import REC601_LUMA
+from restore.noise.sensor import add_gaussian_noise
+from restore.training.crops import RandomCrops
+from restore.training.state import Randomness
+
+__all__ = ["ErrorTrial", "error_trials"]
+
+_SIDE = 320
+"""Side in pixels of pictures with noise other than white, which scales them as it goes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorTrial:
+    """A noisy picture and the clean one.
+
+    Attributes:
+        kind: white, or the name of the noise as ``--noise`` has it.
+        sigma: level of white noise, of 255; None for other noise.
+        noisy, clean: float32 ``[C, H, W]``.
+    """
+
+    kind: str
+    sigma: float | None
+    noisy: NDArray[np.float32]
+    clean: NDArray[np.float32]
+
+    @property
+    def level(self) -> float:
+        """Root mean square of the noise, of 255."""
+        return 255 * float(np.sqrt(np.mean(np.square(self.noisy - self.clean), dtype=np.float64)))
+
+    def gray(self) -> "ErrorTrial":
+        """Return it in luma."""
+        if len(self.clean) == 1:
+            return self
+        noisy, clean = (
+            np.tensordot(REC601_LUMA, each, axes=1)[None] for each in (self.noisy, self.clean)
+        )
+        return replace(self, noisy=noisy, clean=clean)
+
+
+def error_trials(
+    clean: NDArray[np.float32],
+    *,
+    sigmas: Sequence[float],
+    kinds: Sequence[str],
+    draws: int,
+    seed: int,
+) -> Iterator[ErrorTrial]:
+    """Yield a picture with white noise of some levels, and with noise of other kinds.
+
+    Args:
+        clean: ``[C, H, W]`` in [0, 1].
+        sigmas: levels of white noise, of 255.
+        kinds: other kinds of noise, as ``parse_degradation`` takes them.
+        draws: how often each of these is drawn: its level, and which part of the picture.
+        seed: seed of the noise.
+    """
+    for sigma in sigmas:
+        noisy = add_gaussian_noise(clean, sigma / 255, seed=seed)
+        yield ErrorTrial(kind="white", sigma=sigma, noisy=noisy, clean=clean)
+    picture = torch.from_numpy(np.rint(clean.clip(0, 1) * 255).astype(np.uint8))
+    crops = RandomCrops([picture], patch=min(_SIDE, *picture.shape[1:]), batch=1)
+    rng = Randomness(seed, torch.device("cpu"))
+    for kind in kinds:
+        degradation = parse_degradation(kind, (0.0, 0.0), gray=len(clean) == 1)
+        for _ in range(0 if isinstance(degradation, Gaussian) else draws):
+            batch = degradation(crops, 1, rng)
+            noisy, target = (each[0].numpy() for each in (batch.noisy, batch.clean))
+            yield ErrorTrial(kind=kind, sigma=None, noisy=noisy, clean=target)

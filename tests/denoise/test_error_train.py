@@ -1,0 +1,153 @@
+"""Tests of training and calibrating networks for error maps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restore.denoise import error_calibration
+from restore.denoise.error_calibration import factors_of
+from restore.denoise.error_data import ErrorBatch
+from restore.denoise.error_factors import LEVELS, ErrorFactors, level_of_removed
+from restore.denoise.error_recipe import ErrorRecipe
+from restore.denoise.error_train import objective, train_error_net
+from restore.denoise.task import ERRORS
+from restore.denoise.texture import Texture, textures
+from restore.errors import TrainingError, UsageError, WeightsError
+from restore.training.session import Settings
+
+CPU = Settings(device="cpu", precision="fp32")
+
+
+def laplacian_batch() -> ErrorBatch:
+    rng = np.random.default_rng(0)
+    clean = np.full((2, 3, 64, 64), 0.5)
+    error = rng.laplace(0, 0.02, (2, 1, 64, 64)).repeat(3, axis=1)
+    both = np.concatenate([clean, clean + error], axis=1)
+    return ErrorBatch(planes=torch.tensor(both).float(), clean=torch.tensor(clean).float())
+
+
+def test_the_loss_is_least_where_the_estimates_are_right() -> None:
+    """Of Laplacian errors: mean b, 90 % within b ln 10, root mean square b sqrt(2)."""
+    batch = laplacian_batch()
+    right = 0.02 * torch.tensor([1, np.log(10), np.sqrt(2)]).float()
+
+    def loss(estimates: torch.Tensor) -> float:
+        constant = estimates.view(1, 3, 1, 1).expand(2, 3, 64, 64)
+        return float(objective(lambda _: constant, batch))
+
+    for index in range(3):
+        for factor in (0.8, 1.25):
+            wrong = right.clone()
+            wrong[index] *= factor
+            assert loss(wrong) > loss(right) + 1e-4
+
+
+def test_factors_make_the_bound_hold_for_nine_pixels_of_ten() -> None:
+    """Also where one kind of noise has twice the errors of another and most of the pixels."""
+    rng = np.random.default_rng(0)
+
+    def samples(count: int, scale: float) -> np.ndarray:
+        errors = np.abs(rng.laplace(0, scale, count))
+        estimates = np.full((3, count), 0.5)
+        return np.concatenate([np.stack([errors, errors**2]), estimates]).astype(np.float32)
+
+    white, grain = samples(4000, 0.1), samples(40000, 0.2)
+    factors = factors_of(
+        {(Texture.FLAT, 3, "white"): [white], (Texture.FLAT, 3, "grain"): [grain[:, :9], grain]}
+    )
+    expected, bound, deviation = factors.values[:, Texture.FLAT, 3]
+    covered = [float((each[0] <= bound * 0.5).mean()) for each in (white, grain)]
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.002)
+    assert expected * 0.5 == pytest.approx(0.15, rel=0.05)
+    assert (deviation * 0.5) ** 2 == pytest.approx(0.05, rel=0.05)
+    np.testing.assert_array_equal(
+        factors.values[:, Texture.FLAT, 0], factors.values[:, Texture.FLAT, 3]
+    )
+    assert (factors.values[:, Texture.EDGE] == 1).all(), "nothing is known of edges"
+
+
+def test_factors_lie_between_those_of_neighbouring_levels() -> None:
+    factors = ErrorFactors.none()
+    factors.values[1, Texture.FINE] = [1, 1, 1, 4, 1, 1]
+    between = float(np.sqrt(LEVELS[2] * LEVELS[3]))
+    assert factors.at(between)[1, Texture.FINE] == pytest.approx(2)
+    assert factors.at(0.0)[1, Texture.FINE] == 1
+    assert ErrorFactors.read("mine", factors.stored).at(8.0)[1, Texture.FINE] == 4
+
+
+@pytest.mark.parametrize(
+    "stored", [None, {}, {"expected": 1}, ErrorFactors.none().stored | {"bound": 2}]
+)
+def test_calibrations_that_make_no_sense_are_refused(stored: object) -> None:
+    with pytest.raises(WeightsError, match="mine: its calibration makes no sense"):
+        ErrorFactors.read("mine", stored)
+
+
+def test_the_level_of_what_was_removed_is_its_root_mean_square() -> None:
+    noisy = np.zeros((3, 300, 2), np.float32)
+    result = np.full_like(noisy, 3 / 255)
+    result[0] = 0
+    assert level_of_removed(noisy, result) == pytest.approx(np.sqrt(6), rel=1e-5)
+
+
+def test_textures_tell_flat_places_edges_and_fine_detail_apart() -> None:
+    pixels = np.full((1, 300, 60), 0.5, np.float32)
+    pixels[:, :, :10] = 0.9
+    rng = np.random.default_rng(0)
+    pixels[:, :, 40:] += rng.normal(0, 0.1, (1, 300, 20)).astype(np.float32)
+    found = textures(pixels)
+    assert (found[:, 22:30] == Texture.FLAT).all()
+    assert (found[:, 8:12] == Texture.EDGE).all()
+    assert (found[:, 46:56] == Texture.FINE).mean() > 0.9
+    np.testing.assert_array_equal(found[200:], textures(pixels[:, 190:])[10:])
+
+
+def test_it_trains_calibrates_and_is_read_again(
+    tmp_path: Path, color_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(error_calibration, "_SIGMAS", (10.0, 30.0))
+    monkeypatch.setattr(error_calibration, "_LEAST_PIXELS", 10)
+    monkeypatch.setattr(error_calibration, "_DRAWS", 1)
+    folder = tmp_path / "clean"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in range(3):
+        pixels = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8).repeat(6, 0).repeat(6, 1)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    recipe = ErrorRecipe(
+        steps=3, patch=32, batch=2, width=4, denoisers=(str(color_model),), noise=("awgn", "grain")
+    )
+    output = tmp_path / "errors.safetensors"
+    trained = train_error_net(recipe, output, clean=[folder], settings=CPU)
+    read = ERRORS.load(output)
+    assert read.stored_dtype is torch.float16
+    assert read.provenance == trained.provenance
+    assert read.provenance["data"] == {"folder": "clean", "pictures": 3, "calibrated_on": 1}
+    factors = ErrorFactors.read("errors", read.provenance["calibration"])
+    assert (factors.values[1] != 1).any()
+
+
+def test_one_picture_is_too_few(tmp_path: Path, color_model: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "only.png")
+    recipe = ErrorRecipe(steps=1, patch=32, denoisers=(str(color_model),))
+    with pytest.raises(TrainingError, match="needs two pictures at least"):
+        train_error_net(recipe, tmp_path / "e.safetensors", clean=[tmp_path], settings=CPU)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"denoisers": ()}, "at least one denoiser"),
+        ({"noise": ()}, "at least one kind of noise"),
+        ({"noise": ("fog",)}, "noise 'fog'"),
+        ({"sigma": (30.0, 10.0)}, "must rise within"),
+        ({"width": 0}, "width"),
+        ({"gray_share": 2.0}, "share of gray"),
+    ],
+)
+def test_impossible_recipes_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        ErrorRecipe(steps=1, **settings)  # type: ignore[arg-type]
