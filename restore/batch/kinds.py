@@ -86,6 +86,8 @@ class FileKind(Generic[Input, Output]):
         before: returns the picture ``[H, W, C]`` to compare a result with, given input and result.
         after: returns the result as a picture ``[H, W, C]`` of the same scale and size.
         beside: returns the bytes of an additional output file, given a result and the file's kind.
+        error: returns the expected error of each pixel of a result, ``[H, W]`` in levels of 255;
+            None where it is not known.
         written: output formats, each with the suffix of its files.
         default_format: output format where none is requested; None for each input's own.
         is_light: whether outputs hold scene-linear light.
@@ -99,6 +101,7 @@ class FileKind(Generic[Input, Output]):
     before: Callable[[Input, Output], NDArray[np.uint8]]
     after: Callable[[Output], NDArray[np.uint8]] = lambda result: viewable(result.picture)
     beside: Callable[[Output, str], bytes] | None = None
+    error: Callable[[Output], NDArray[np.float32] | None] = lambda _: None
     written: Mapping[ImageFormat, str]
     default_format: ImageFormat | None = None
     is_light: bool = False
@@ -251,12 +254,18 @@ def _either_before(source: Picture | RawPicture | Stack, result: Any) -> NDArray
     return kind.before(source, result)
 
 
+def _error(result: Any) -> NDArray[np.float32] | None:
+    errors = getattr(result, "errors", None)  # of finished pictures, and there only if asked for
+    return None if errors is None else errors.expected
+
+
 PICTURES_AND_RAW: FileKind[Any, Any] = FileKind(
     suffixes=PICTURE_SUFFIXES | RAW_SUFFIXES,
     noun="pictures or RAW files",
     read=_read_either,
     before=_either_before,
     beside=_beside,
+    error=_error,
     written=WRITTEN_OF_MOSAICS,
     is_any_size=True,
     by_name=lambda path: RAW_FILES_TO_MOSAICS if is_raw(path) else PICTURES,

@@ -3,7 +3,7 @@ const byId = (id) => document.getElementById(id);
 const stage = byId("stage");
 const strip = byId("strip");
 const pictures = [...strip.children];
-const layers = ["before", "after", "difference", "marks"].map(byId);
+const layers = ["before", "after", "difference", "marks", "errors"].map(byId);
 const largestZoom = 8;
 let current = null;
 let view = null; // size of the picture, and where it lies in the stage, in CSS pixels
@@ -52,9 +52,15 @@ function split(percent) {
   stage.style.setProperty("--split", `${value}%`);
 }
 
-function toggleRemoved() {
-  const on = stage.classList.toggle("removed");
-  byId("removed").setAttribute("aria-pressed", on);
+const wholes = ["removed", "error"]; // in place of before and after, one at a time
+
+function toggle(name) {
+  if (byId(name).hidden) return;
+  const on = !stage.classList.contains(name);
+  for (const each of wholes) {
+    stage.classList.toggle(each, on && each === name);
+    byId(each).setAttribute("aria-pressed", on && each === name);
+  }
 }
 
 function pixelsOf(image) {
@@ -101,11 +107,17 @@ async function fill(views) {
     return sheet;
   });
   byId("places").replaceChildren();
+  byId("scale").textContent = `expected error, white: ${views.dataset.errorWhite} of 255`;
   fit();
   for (const image of images) {
     const box = Object.fromEntries(
       ["left", "top", "width", "height"].map((name) => [name, +image.dataset[name]]));
     sheets[1].append(laidOut(image, box));
+    if (image.dataset.error) {
+      const error = new Image();
+      error.src = image.dataset.error;
+      sheets[4].append(laidOut(error, box));
+    }
     const [before, removed] = await canvases(image, +views.dataset.gain);
     if (view !== shown) return; // another picture was chosen meanwhile
     sheets[0].append(laidOut(before, box));
@@ -134,6 +146,8 @@ function show(picture) {
   byId("name").textContent = picture.dataset.name;
   byId("about").replaceChildren(content.querySelector(".about"));
   for (const part of document.querySelectorAll(".viewing")) part.hidden = !views;
+  if (!views?.dataset.errorWhite && stage.classList.contains("error")) toggle("error");
+  byId("error").hidden = !views?.dataset.errorWhite;
   delete stage.dataset.ready;
   view = null;
   if (views) fill(views);
@@ -167,9 +181,9 @@ function drag(event) {
   if (!view || event.button !== 0) return;
   const [x] = at(event);
   const divider = (parseFloat(byId("split").value) / 100) * stage.clientWidth;
-  const isRemoved = stage.classList.contains("removed");
-  const moves = !view.isFitted && (isRemoved || Math.abs(x - divider) > 20);
-  if (!moves && isRemoved) return;
+  const isWhole = wholes.some((each) => stage.classList.contains(each));
+  const moves = !view.isFitted && (isWhole || Math.abs(x - divider) > 20);
+  if (!moves && isWhole) return;
   stage.setPointerCapture(event.pointerId);
   let [lastX, lastY] = at(event);
   const follow = (later) => {
@@ -194,7 +208,7 @@ const keys = {
   ArrowUp: () => pan(0, 80), ArrowDown: () => pan(0, -80),
   "+": () => zoomAround(view.scale * 1.5), "-": () => zoomAround(view.scale / 1.5),
   "=": () => zoomAround(view.scale * 1.5),
-  f: fit, 0: fit, 1: actual, r: toggleRemoved,
+  f: fit, 0: fit, 1: actual, r: () => toggle("removed"), e: () => toggle("error"),
   ",": () => split(+byId("split").value - 5), ".": () => split(+byId("split").value + 5),
 };
 
@@ -224,7 +238,7 @@ byId("in").addEventListener("click", keys["+"]);
 byId("out").addEventListener("click", keys["-"]);
 byId("fit").addEventListener("click", fit);
 byId("actual").addEventListener("click", actual);
-byId("removed").addEventListener("click", toggleRemoved);
+for (const name of wholes) byId(name).addEventListener("click", () => toggle(name));
 strip.addEventListener("click", (event) => {
   const picture = event.target.closest("li");
   if (picture) show(picture);

@@ -145,7 +145,8 @@ class PictureStages(Generic[Input, Output]):
             if item.compare:
                 self._save_compare(item.compare, result.before, after, picture, stopping)
             if self.is_shown:
-                views = views_of(result.before, after, picture)
+                error = self.kind.error(result.restored)
+                views = views_of(result.before, after, picture, error)
         for kind, path in item.beside:
             self._save_beside(kind, path, result.restored, stopping)
         with losses() as lost, remarks() as remarked:

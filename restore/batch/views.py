@@ -25,6 +25,7 @@ _THUMBNAIL_QUALITY = 60
 _WHOLE = "whole"
 _GAINS = (8.0, 4.0, 2.0, 1.0, 0.5)
 _CLIPPED_SHARE = 1e-3
+_ERROR_WHITES = (2.0, 5.0, 10.0, 20.0, 50.0)
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class View:
         place: Where it lies in the upright picture.
         after: The result as a WebP in a data URI.
         difference: Before minus after, multiplied by ``Views.gain``, around 128; the same.
+        error: The expected error, from black to white at ``Views.error_white``; the same, or "".
     """
 
     place: Place
     after: str
     difference: str
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Views:
         places: Parts at 1:1; none where the overview is at 1:1.
         gain: See ``View.difference``.
         thumbnail: The result as a small data URI.
+        error_white: Expected error that is shown as white, in levels of 255; 0 where none is known.
     """
 
     height: int
@@ -65,6 +69,7 @@ class Views:
     places: tuple[View, ...]
     gain: float
     thumbnail: str
+    error_white: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,24 +97,36 @@ _PLANS = (
 )
 
 
-def views_of(before: Pixels, after: Pixels, like: Picture) -> Views:
+def views_of(
+    before: Pixels, after: Pixels, like: Picture, error: NDArray[np.float32] | None = None
+) -> Views:
     """Return a picture before and after as sRGB, in at most 190 kB of text.
 
     Args:
         before: ``[H, W, C]`` as ``viewable`` makes it.
         after: The same, of the same size.
         like: Picture that gives the orientation and the primaries.
+        error: Expected error of each pixel, ``[H, W]``, in levels of 255, if it is known.
     """
+    error_white = 0.0 if error is None else _white_of(error)
+    heat = None if error is None else upright_pixels(_heat(error, error_white), like.orientation)
     before, after = (upright_pixels(pixels, like.orientation) for pixels in (before, after))
     to_srgb = _converter(like)
     height, width = after.shape[:2]
     largest = _PLANS[0]
     whole = _Pair(
         Place(_WHOLE, 0, 0, height, width),
-        *(to_srgb(_fitted(pixels, largest.overview)) for pixels in (before, after)),
+        to_srgb(_fitted(before, largest.overview)),
+        to_srgb(_fitted(after, largest.overview)),
+        None if heat is None else _fitted(heat, largest.overview),
     )
     places = [
-        _Pair(place, to_srgb(before[place.area]), to_srgb(after[place.area]))
+        _Pair(
+            place,
+            to_srgb(before[place.area]),
+            to_srgb(after[place.area]),
+            None if heat is None else heat[place.area],
+        )
         for place in informative_places(after, largest.side)
     ]
     thumbnail = _webp(to_srgb(_fitted(after, _THUMBNAIL_SIDE)), _THUMBNAIL_QUALITY)
@@ -129,20 +146,23 @@ def views_of(before: Pixels, after: Pixels, like: Picture) -> Views:
         places=tuple(parts),
         gain=gain,
         thumbnail=_uri(thumbnail),
+        error_white=error_white,
     )
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """A place before and after, as sRGB."""
+    """A place before and after, as sRGB, and its expected error as ``_heat`` shows it."""
 
     place: Place
     before: Pixels
     after: Pixels
+    heat: Pixels | None
 
     def fitted(self, side: int) -> "_Pair":
         """Return all of it, scaled down."""
-        return _Pair(self.place, _fitted(self.before, side), _fitted(self.after, side))
+        heat = None if self.heat is None else _fitted(self.heat, side)
+        return _Pair(self.place, _fitted(self.before, side), _fitted(self.after, side), heat)
 
     def middle(self, side: int) -> "_Pair":
         """Return its middle, at the same scale."""
@@ -151,14 +171,15 @@ class _Pair:
         top, left = (place.height - rows) // 2, (place.width - columns) // 2
         part = Place(place.name, place.top + top, place.left + left, rows, columns)
         area = slice(top, top + rows), slice(left, left + columns)
-        return _Pair(part, self.before[area], self.after[area])
+        heat = None if self.heat is None else self.heat[area]
+        return _Pair(part, self.before[area], self.after[area], heat)
 
 
-_Files = tuple[list[tuple[Place, bytes, bytes]], float]
+_Files = tuple[list[tuple[Place, bytes, bytes, bytes]], float]
 
 
 def _planned(whole: _Pair, places: list[_Pair], plan: _Plan) -> _Files:
-    """Return overview and places as files of the result and of the difference, and the gain."""
+    """Return overview and places as files of result, difference and error, and the gain."""
     pairs = [whole.fitted(plan.overview)]
     if max(whole.place.height, whole.place.width) > plan.overview:
         pairs += [pair.middle(plan.side) for pair in places]
@@ -169,6 +190,7 @@ def _planned(whole: _Pair, places: list[_Pair], plan: _Plan) -> _Files:
             pair.place,
             _webp(pair.after, plan.quality),
             _webp(_around_gray(difference, gain), plan.difference_quality),
+            b"" if pair.heat is None else _webp(pair.heat, plan.difference_quality),
         )
         for pair, difference in zip(pairs, differences, strict=True)
     ], gain
@@ -187,7 +209,21 @@ def _around_gray(difference: NDArray[np.int16], gain: float) -> Pixels:
 
 
 def _size(files: _Files) -> int:
-    return sum(len(after) + len(difference) for _, after, difference in files[0])
+    return sum(len(data) for _, *contents in files[0] for data in contents)
+
+
+def _white_of(error: NDArray[np.float32]) -> float:
+    """Return the least of some round levels that hardly any error exceeds."""
+    largest = float(np.nanquantile(error, 1 - _CLIPPED_SHARE)) if np.isfinite(error).any() else 0.0
+    return next((level for level in _ERROR_WHITES if level >= largest), _ERROR_WHITES[-1])
+
+
+def _heat(error: NDArray[np.float32], white: float) -> Pixels:
+    """Return ``[H, W, 3]``, from black over red and yellow to white; black where none is known."""
+    place = np.nan_to_num(error).clip(0, white) / np.float32(white) * 3
+    steps = np.stack([place, place - 1, place - 2], axis=2).clip(0, 1)
+    codes: Pixels = np.rint(255 * steps).astype(np.uint8)
+    return codes
 
 
 def _converter(like: Picture) -> Callable[[Pixels], Pixels]:
@@ -228,4 +264,4 @@ def _webp(pixels: Pixels, quality: int) -> bytes:
 
 
 def _uri(data: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}" if data else ""
