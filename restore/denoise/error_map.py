@@ -126,9 +126,8 @@ class ErrorMapper:
     def __init__(self, model: str | Path, placement: Placement) -> None:
         self._model = ERRORS.open(model)
         self._placement = placement
-        self._denoisers = (
-            stored_list(self._model.name, self._model.provenance, "recipe", "denoisers", str) or []
-        )
+        stored = stored_list(self._model.name, self._model.provenance, "recipe", "denoisers", str)
+        self._denoisers = list(dict.fromkeys(stored or []))
         self._factors = ErrorFactors.read(
             self._model.name, self._model.provenance.get("calibration")
         )

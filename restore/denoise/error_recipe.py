@@ -14,7 +14,7 @@ class ErrorRecipe(Recipe):
     """All settings that determine a network for error maps.
 
     Attributes:
-        denoisers: names of the denoisers whose errors are learned, each as often.
+        denoisers: names of the denoisers whose errors are learned, each as often as it is named.
         noise: kinds of noise, mixed in equal parts, as for ``DenoiseRecipe``.
         sigma: range of the level of awgn, 0..255.
         width: feature channels.

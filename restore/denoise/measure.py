@@ -92,5 +92,5 @@ def error_noise(weights: Weights) -> str:
     """
     kinds = stored_list(weights.name, weights.provenance, "recipe", "noise", str) or []
     denoisers = stored_list(weights.name, weights.provenance, "recipe", "denoisers", str) or []
-    of = f"; errors of {', '.join(denoisers)}" if denoisers else ""
+    of = f"; errors of {', '.join(dict.fromkeys(denoisers))}" if denoisers else ""
     return ", ".join(dict.fromkeys(kinds)) + of if kinds else "not said"
