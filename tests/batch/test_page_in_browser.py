@@ -30,7 +30,8 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         noise = np.random.default_rng(0).normal(0, SIGMA, clean.shape)
         before, after = np.rint(clean + noise).astype(np.uint8), clean.astype(np.uint8)
         item = Item(source=Path(name), destination=Path("out") / name)
-        views = views_of(before, after, Picture(pixels=np.zeros((3, 1, 1), np.float32)))
+        error = np.full(clean.shape[:2], 4.0, np.float32) if clean is large else None
+        views = views_of(before, after, Picture(pixels=np.zeros((3, 1, 1), np.float32)), error)
         record = {"sigma": SIGMA, "lost": ["a gain map"]}
         page.add(Outcome(item=item, status=Status.DONE, record=record, views=views))
     broken = Item(source=Path("in/broken.png"), destination=Path("out/broken.png"))
@@ -128,6 +129,28 @@ def test_a_picture_is_zoomed_to_its_pixels_and_panned(opened: Callable[..., Any]
     assert zoom(page) < 100
     page.mouse.dblclick(box["x"] + 30, box["y"] + box["height"] / 2)
     assert zoom(page) == 100
+
+
+def test_the_expected_error_takes_the_place_of_the_picture(opened: Callable[..., Any]) -> None:
+    page = opened()
+
+    def seen(name: str) -> bool:
+        return bool(page.eval_on_selector(name, "e => getComputedStyle(e).visibility") == "visible")
+
+    assert (seen("#errors"), seen("#after")) == (False, True)
+    page.focus("#stage")
+    page.keyboard.press("e")
+    assert (seen("#errors"), seen("#after"), seen("#divider")) == (True, False, False)
+    assert page.inner_text("#scale") == "expected error, white: 5 of 255"
+    width = page.eval_on_selector("#errors img", "e => e.getBoundingClientRect().width")
+    assert width == page.eval_on_selector("#after img", "e => e.getBoundingClientRect().width")
+    page.keyboard.press("r")
+    assert (seen("#errors"), seen("#difference")) == (False, True)
+    page.keyboard.press("e")
+    page.keyboard.press("n")
+    page.wait_for_selector("#stage[data-ready='in/<b>small</b>.png']")
+    assert page.is_hidden("#error")
+    assert (seen("#errors"), seen("#after")) == (False, True)
 
 
 def test_a_place_is_shown_whole_at_one_to_one(opened: Callable[..., Any]) -> None:

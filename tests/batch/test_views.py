@@ -80,3 +80,21 @@ def test_pictures_are_shown_upright_and_in_srgb() -> None:
     shown = opened(views.overview.after)
     np.testing.assert_allclose(shown[10, 20], (217, 40, 53), atol=8)
     assert shown[50].max() < 20
+
+
+def test_the_expected_error_is_turned_and_scaled_with_the_picture() -> None:
+    """Black where there is none or none is known, red to yellow to white at a round level."""
+    pixels = np.full((40, 60, 3), 128, np.uint8)
+    error = np.zeros((40, 60), np.float32)
+    error[:, 30:] = 8
+    error[:5] = np.nan
+    views = views_of(pixels, pixels, like(orientation=6), error)
+    assert views.error_white == 10
+    shown = opened(views.overview.error)
+    assert shown.shape == (60, 40, 3)
+    assert shown[:28, :30].max() < 40
+    assert shown[35:, 38:].max() < 40, "nothing is known there"
+    red, green, blue = shown[35:, 5:30].mean(axis=(0, 1))
+    assert (red > 200, green > 200) == (True, True)
+    assert 60 < blue < 140
+    assert views_of(pixels, pixels, like()).overview.error == ""
