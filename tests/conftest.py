@@ -1,6 +1,7 @@
 import os
 import shutil
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -96,13 +97,24 @@ def brackets(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test reads what is in the user's cache and config folders, or leaves anything there.
 
-    Networks run in PyTorch, which opens them in no time; see ``usual_engine``.
+    Networks run in PyTorch, which opens them in no time; see ``usual_engine``. Trainings draw no
+    curves, which would take longer than their few steps; see ``drawn_curves``.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IMRESTORE_ENGINE", "pytorch")
+        if "torch" in sys.modules:  # else nothing is trained
+            patch.setattr("restore.training.history.curve_of", lambda *_: b"")
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture
+def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings draw their curves, as for users."""
+    from restore.training.curve import curve_of
+
+    monkeypatch.setattr("restore.training.history.curve_of", curve_of)
 
 
 @pytest.fixture

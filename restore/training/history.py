@@ -12,6 +12,7 @@ from torch import Tensor
 
 from restore.files import write_atomically
 from restore.training.board import Board
+from restore.training.curve import curve_of
 from restore.training.schedule import PSNR, Figure, Progress
 
 __all__ = ["History"]
@@ -123,25 +124,4 @@ class History:
         write_atomically(self._table, table.getvalue().encode(), overwrite=True)
 
     def _draw(self) -> None:
-        """Draw loss and validation over steps."""
-        name, unit = self._figure.name, self._figure.unit
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
-        FigureCanvasAgg(figure)
-        left = figure.subplots()
-        right = left.twinx()
-        for axis, key, colour, label in (
-            (left, "loss", "tab:gray", "loss (running mean)"),
-            (right, self._figure.key, "tab:blue", f"validation {name} ({unit})"),
-        ):
-            points = [(int(row["step"]), float(row[key])) for row in self._rows if row[key]]
-            if points:
-                axis.plot(*zip(*points, strict=True), color=colour)
-            axis.set_ylabel(label, color=colour)
-        left.set_yscale("log")
-        left.set_xlabel("step")
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=120)
-        write_atomically(self._curve, picture.getvalue(), overwrite=True)
+        write_atomically(self._curve, curve_of(self._rows, self._figure), overwrite=True)

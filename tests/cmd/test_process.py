@@ -11,6 +11,7 @@ import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,17 +33,19 @@ def test_help_and_version_do_not_import_what_takes_long() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_version_and_help_go_to_standard_output(spawn: Spawn) -> None:
-    for arguments, text in (
-        (["--version"], b"imrestore 0."),
-        (["--help"], b"denoise"),
-        (["-h"], b"Exit codes"),
-        ([], b"Usage:"),
-        (["denoise", "--help"], b"imrestore denoise photos/ -r"),
-    ):
+def test_version_and_help_go_to_standard_output(spawn: Spawn, run: Callable[..., Any]) -> None:
+    for arguments, text in ((["--version"], b"imrestore 0."), ([], b"Usage:")):
         out, err = (process := spawn(*arguments)).communicate()
         assert (process.returncode, err) == (0, b"")
         assert text in out
+    for arguments, words in (
+        (["--help"], "denoise"),
+        (["-h"], "Exit codes"),
+        (["denoise", "--help"], "imrestore denoise photos/ -r"),
+    ):
+        ended = run(*arguments)
+        assert (ended.code, ended.err) == (0, "")
+        assert words in ended.out
 
 
 @pytest.mark.parametrize("closed", [0, 1, 2])
@@ -289,11 +292,11 @@ def test_debug_prints_the_traceback_wherever_it_stands(spawn: Spawn) -> None:
     assert err == b"imrestore: --debug: no such file or folder\n"
 
 
-def test_names_after_two_dashes_are_files(spawn: Spawn, photo: Photo, tiny_weights: str) -> None:
+def test_names_after_two_dashes_are_files(
+    run: Callable[..., Any], photo: Photo, tiny_weights: str
+) -> None:
     photo("-v.png")
-    process = spawn("denoise", "-o", "out.png", "--model", tiny_weights, "--", "-v.png")
-    process.communicate()
-    assert process.returncode == 0
+    assert run("denoise", "-o", "out.png", "--model", tiny_weights, "--", "-v.png").code == 0
     assert Path("out.png").exists()
 
 

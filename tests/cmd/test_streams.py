@@ -58,22 +58,27 @@ def test_nothing_but_the_picture_goes_through_a_pipe(
     assert out == b""
 
 
-@pytest.mark.parametrize("asked_by", ["-v", "-rv", "--debug", "variable", "file"])
+@pytest.mark.parametrize("asked_by", ["-v", "--debug"])
 def test_libraries_are_heard_on_request(
-    workplace: Path,
-    spawn: Spawn,
-    tiny_weights: str,
-    monkeypatch: pytest.MonkeyPatch,
-    asked_by: str,
+    workplace: Path, spawn: Spawn, tiny_weights: str, asked_by: str
 ) -> None:
     (workplace / "in.exr").write_bytes(damaged_exr())
-    if asked_by == "variable":
-        monkeypatch.setenv("IMRESTORE_VERBOSE", "1")
-    elif asked_by == "file":
-        (workplace / "imrestore.toml").write_text("verbose = true")
-    options = [asked_by] if asked_by.startswith("-") else []
-    process = spawn("denoise", "in.exr", "-o", "out/", "--json", *options, "--model", tiny_weights)
+    process = spawn("denoise", "in.exr", "-o", "out/", "--json", asked_by, "--model", tiny_weights)
     out, err = process.communicate(timeout=120)
     assert json.loads(out)["status"] == "failed"
     assert b"EXR_ERR_CORRUPT_CHUNK" in err
     assert b"Warning: Exception raised" in err
+
+
+@pytest.mark.parametrize("asked_by", ["-v", "-rv", "variable", "file", "nothing"])
+def test_requests_come_from_everywhere(
+    run: Callable[..., object], monkeypatch: pytest.MonkeyPatch, asked_by: str
+) -> None:
+    if asked_by == "variable":
+        monkeypatch.setenv("IMRESTORE_VERBOSE", "1")
+    elif asked_by == "file":
+        Path("imrestore.toml").write_text("verbose = true")
+    shown: list[str] = []
+    monkeypatch.setattr("imrestore.expansion.show_libraries", lambda: shown.append(asked_by))
+    run("denoise", "none.exr", "-o", "out/", *([asked_by] if asked_by.startswith("-") else []))
+    assert bool(shown) is (asked_by != "nothing")

@@ -227,6 +227,7 @@ def test_trains_on_pairs(photos: Path, tmp_path: Path) -> None:
     assert not {"noise", "sigma"} & weights.provenance["recipe"].keys(), "pairs have their own"
 
 
+@pytest.mark.usefixtures("drawn_curves")
 def test_history_and_best_weights_lie_beside_the_output(photos: Path, tmp_path: Path) -> None:
     output, best = tmp_path / "mine.safetensors", tmp_path / "mine.best.safetensors"
     seen: list[bool] = []

@@ -65,6 +65,7 @@ def test_new_run_forgets_the_old_one(tmp_path: Path) -> None:
     assert [row["step"] for row in rows(tmp_path)] == ["5"]
 
 
+@pytest.mark.usefixtures("drawn_curves")
 def test_curve_is_drawn(tmp_path: Path) -> None:
     history = History(tmp_path / "net.safetensors", resume=False)
     for step in (100, 200, 300):

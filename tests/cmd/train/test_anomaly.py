@@ -4,7 +4,9 @@ import csv
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from shutil import copytree
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +15,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from imrestore.__main__ import run as command_line
 from restore.anomaly.calibration import Calibration
 from restore.anomaly.network import InspectionNetwork, Scored
 from restore.anomaly.part import Part, read_part
@@ -24,30 +27,37 @@ Run = Callable[..., SimpleNamespace]
 TINY = ("--size", "64", "--batch", "2", "--steps", "2", "--precision", "fp32")
 
 
-@pytest.fixture(autouse=True)
-def _pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """OpenVINO would convert every network that is trained here."""
-    monkeypatch.setenv("IMRESTORE_ENGINE", "pytorch")
+def write_parts(path: Path, count: int = 12, *, colour: bool = False) -> Path:
+    """Write good parts of noise, of different sizes."""
+    rng = np.random.default_rng(0)
+    path.mkdir(exist_ok=True)
+    for index in range(count):
+        shape = (50 + 3 * index, 90 - 2 * index) + ((3,) if colour else ())
+        values = rng.integers(80, 120, shape, dtype=np.uint8)
+        Image.fromarray(values).save(path / f"{index:02d}.png")
+    return path
 
 
 @pytest.fixture
 def parts(workplace: Path) -> Callable[..., Path]:
-    """Write good parts of noise, of different sizes."""
-
-    def write(count: int = 12, *, colour: bool = False, folder: str = "good") -> Path:
-        rng = np.random.default_rng(0)
-        path = workplace / folder
-        path.mkdir(exist_ok=True)
-        for index in range(count):
-            shape = (50 + 3 * index, 90 - 2 * index) + ((3,) if colour else ())
-            values = rng.integers(80, 120, shape, dtype=np.uint8)
-            Image.fromarray(values).save(path / f"{index:02d}.png")
-        return path
-
-    return write
+    """Write good parts into the folder ``good``."""
+    return partial(write_parts, workplace / "good")
 
 
 Parts = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a training on 12 parts that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        write_parts(folder / "good")
+        assert (
+            command_line(["train", "anomaly", "--good", "good", *TINY, "-o", "w.safetensors"]) == 0
+        )
+    return folder / "w.safetensors"
 
 
 @pytest.mark.parametrize("model", ["draem", "ssim-ae", "vae"])
@@ -115,11 +125,14 @@ def test_in_folds_all_parts_calibrate(run: Run, parts: Parts, workplace: Path) -
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_calibration_stops_at_a_signal_and_goes_on(
-    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+    run: Run,
+    parts: Parts,
+    whole: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
 ) -> None:
     parts(12)
     arguments = ["train", "anomaly", "--good", "good", *TINY]
-    assert "calibrating on 4 parts" in run(*arguments, "-o", "whole.safetensors").err
     scored = InspectionNetwork.__call__
     calls = []
 
@@ -131,12 +144,13 @@ def test_calibration_stops_at_a_signal_and_goes_on(
         patched.setattr(InspectionNetwork, "__call__", interrupt)
         stopped = run(*arguments, "-o", "m.safetensors")
     assert stopped.code == 128 + number
+    assert "calibrating on 4 parts" in stopped.err
     assert "stopped while calibrating; continue with --resume" in stopped.err
     assert len(calls) == 1, "at the next part"
     assert not Path("m.safetensors").exists()
     resumed = run(*arguments, "-o", "m.safetensors", "--resume")
     assert resumed.code == 0, resumed.err
-    one, other = load("m.safetensors"), load("whole.safetensors")
+    one, other = load("m.safetensors"), load(whole)
     assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
     assert one.provenance["calibration"] == other.provenance["calibration"]
 
@@ -184,11 +198,14 @@ def test_folds_go_on_where_they_were_stopped(
     assert one.provenance["calibration"] == other.provenance["calibration"]
 
 
-@pytest.fixture
-def stopped_in_fold_2(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
-    """The arguments of a run that was stopped; its first fold is done, its second is begun."""
-    parts(12)
-    arguments = ("train", "anomaly", "--good", "good", *TINY, "--folds", "2", "-o", "m.safetensors")
+IN_FOLDS = ("train", "anomaly", "--good", "good", *TINY, "--folds", "2", "-o", "m.safetensors")
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was stopped; its first fold is done, its second is begun."""
+    folder = tmp_path_factory.mktemp("stopped")
+    write_parts(folder / "good")
     scored = InspectionNetwork.__call__
 
     def interrupt(self: InspectionNetwork, pixels: np.ndarray) -> Scored:
@@ -196,10 +213,18 @@ def stopped_in_fold_2(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -
             os.kill(os.getpid(), signal.SIGINT)
         return scored(self, pixels)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(InspectionNetwork, "__call__", interrupt)
-        assert run(*arguments).code == 130
-    return arguments
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(InspectionNetwork, "__call__", interrupt)
+        assert command_line([*IN_FOLDS]) == 130
+    return folder
+
+
+@pytest.fixture
+def stopped_in_fold_2(stopped: Path, workplace: Path) -> tuple[str, ...]:
+    """The arguments of such a run, in the working folder."""
+    copytree(stopped, workplace, dirs_exist_ok=True)
+    return IN_FOLDS
 
 
 def test_folds_of_other_parts_are_not_gone_on_with(
@@ -293,11 +318,10 @@ def test_the_best_weights_so_far_know_their_scale(
     assert load("m.best.safetensors").provenance["inspection"] == {"scale": 2}
 
 
-def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts) -> None:
+def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts, whole: Path) -> None:
     parts()
-    for name in "ab":
-        run("train", "anomaly", "--good", "good", "-o", f"{name}.safetensors", *TINY)
-    first, second = load("a.safetensors"), load("b.safetensors")
+    run("train", "anomaly", "--good", "good", "-o", "a.safetensors", *TINY)
+    first, second = load("a.safetensors"), load(whole)
     assert all(torch.equal(first.tensors[key], second.tensors[key]) for key in first.tensors)
     assert first.provenance["calibration"] == second.provenance["calibration"]
 
