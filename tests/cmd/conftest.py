@@ -147,9 +147,9 @@ def run(workplace: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., End
 def spawn(workplace: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]:
     """Start the installed console script."""
     started: list[subprocess.Popen[bytes]] = []
-    users = {name: text for name, text in os.environ.items() if name != "IMRESTORE_ENGINE"}
 
     def start(*arguments: str, **options: object) -> "subprocess.Popen[bytes]":
+        users = {name: text for name, text in os.environ.items() if name != "IMRESTORE_ENGINE"}
         process = subprocess.Popen(
             [SCRIPT, *arguments],
             cwd=workplace,
