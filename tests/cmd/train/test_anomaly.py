@@ -3,7 +3,7 @@
 import csv
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from shutil import copytree
@@ -25,6 +25,16 @@ from restore.tasks import load
 
 Run = Callable[..., SimpleNamespace]
 TINY = ("--size", "64", "--batch", "2", "--steps", "2", "--precision", "fp32")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_trials() -> Iterator[None]:
+    """Judge and try networks on few crops: these tests are about what a training does around it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("restore.anomaly.judge._CROPS", 8)
+        patch.setattr("restore.anomaly.made_defects._LEAST_TRIED", 8)
+        patch.setattr("restore.anomaly.made_defects._MOST_TRIED", 8)
+        yield
 
 
 def write_parts(path: Path, count: int = 12, *, colour: bool = False) -> Path:
