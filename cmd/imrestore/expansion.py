@@ -77,8 +77,11 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         _yield_to_rivals(values, defaults)
         if values.get("verbose"):
             show_libraries()
-            for default in defaults.values():
-                say(f"--{default.key} {_shown(default)} comes from {default.origin}")
+            secrets = {each.name for each in context.command.params
+                       if getattr(each, "hide_input", False)}  # fmt: skip
+            for name, default in defaults.items():
+                value = "***" if name in secrets else _shown(default)
+                say(f"--{default.key} {value} comes from {default.origin}")
         with on_disk(values) as values, noting_settings(command=command.__name__, **values):
             taken = {
                 name: group(**{field.name: values.pop(field.name) for field in fields(group)})

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from imrestore.output import json_of
 from imrestore.serve.budget import Budget, Share
-from imrestore.serve.guard import Guard, State
+from imrestore.serve.guard import LATE, Guard, State
 from imrestore.serve.metrics import Metrics
 from imrestore.serve.openapi import document
 from imrestore.serve.page import page_of
@@ -137,6 +137,10 @@ class _Endpoint:
             response, megapixels = _response(self._task, done), done.megapixels
         except Refused as refused:
             response = refusal(refused)
+        except asyncio.CancelledError:
+            if not self._service.state.is_draining:
+                raise
+            response = refusal(Refused(503, "the service ended before this was done", LATE))
         except Exception as error:
             response = refusal(as_refused(error))
         name, status, seconds = self._task.name, response.status_code, time.perf_counter() - started

@@ -41,6 +41,7 @@ def serve(
             help="What requests must bear: Authorization: Bearer TEXT. Others on this machine see "
             "the options of a command; the variable IMRESTORE_TOKEN they do not.",
             show_default=False,
+            hide_input=True,
         ),
     ] = None,
     model: Annotated[

@@ -9,10 +9,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from imrestore.serve.refused import Refused, refusal
 
-__all__ = ["Guard", "State", "is_loopback"]
+__all__ = ["LATE", "Guard", "State", "is_loopback"]
 
 _OPEN = ("/", "/health", "/openapi.json")
 """Paths that need no token: they tell nothing about pictures and do no work."""
+LATE = {"Retry-After": "10", "Connection": "close"}
+"""Headers of answers to requests that the end of the service leaves undone."""
 _STATELESS = ("/health", "/metrics")
 _FOREIGN = ("cross-site", "same-site")
 
@@ -70,8 +72,7 @@ class Guard:
 
     def _refused(self, path: str, headers: Headers) -> Refused | None:
         if self._state.is_draining and path not in _STATELESS:
-            late = {"Retry-After": "10", "Connection": "close"}
-            return Refused(503, "the service is about to end; try again later", late)
+            return Refused(503, "the service is about to end; try again later", LATE)
         host = headers.get("host", "")
         if self._token:
             if path not in _OPEN and not self._has_token(headers):
@@ -88,11 +89,11 @@ class Guard:
                 "start the service with a token",
             )
         if self._is_of_another_page(headers) and path != "/":
-            origin = headers.get("origin", "another site")
+            names = ("Sec-Fetch-Site", "Origin")
+            said = ", ".join(f"{name}: {headers[name][:200]}" for name in names if name in headers)
             return Refused(
                 403,
-                f"Origin: {origin[:200]}: pages of other sites may not use the service; use its "
-                "own, at /",
+                f"{said}: pages of other sites may not use the service; use its own, at /",
             )
         return None
 

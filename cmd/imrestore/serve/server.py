@@ -11,6 +11,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from imrestore.output import say
 from imrestore.serve.guard import State
 from imrestore.serve.refused import Refused, refusal
 from imrestore.serve.upload import LEAST_RATE
@@ -83,6 +84,10 @@ class Server(uvicorn.Server):
         """End when nothing goes on any more; called ten times a second."""
         is_late = time.monotonic() >= self._ends_at
         if self._state.is_draining and (is_late or not self._state.begun):
+            if self._state.begun:
+                late = f"--drain {self._drain_s:g} is over"
+                say(f"{self._state.begun} requests are given up, as {late}")
+                self.config.timeout_graceful_shutdown = 0
             self.should_exit = True
         return await super().on_tick(counter)
 

@@ -120,18 +120,18 @@ def running(tasks: list[Any]) -> Iterator[Callable[..., Running]]:
     with ExitStack() as sockets:
 
         def start(
-            *, waiting: int = 8, timeout_s: float = 60.0, token: str = "", most_held: int = 10**8
+            *, waiting: int = 8, timeout_s: float = 60.0, token: str = "", drain_s: float = 300.0
         ) -> Running:
             state = State()
             service = Service(
                 tasks=tasks,
-                limits=Limits(most_bytes=10**7, most_held=most_held, grace_s=timeout_s),
+                limits=Limits(most_bytes=10**7, most_held=10**8, grace_s=timeout_s),
                 waiting=waiting,
                 token=token,
                 state=state,
             )
             listener = sockets.enter_context(listening("127.0.0.1", 0))
-            server = Server(service.application(), state, timeout_s=timeout_s, drain_s=300)
+            server = Server(service.application(), state, timeout_s=timeout_s, drain_s=drain_s)
             # Not serve(), as signals are the main thread's.
             thread = threading.Thread(target=lambda: asyncio.run(server._serve([listener])))
             thread.start()

@@ -75,6 +75,27 @@ def test_what_was_begun_is_finished_and_what_is_new_refused(
         service.connected()
 
 
+@pytest.mark.usefixtures("leave")
+def test_what_takes_too_long_to_finish_is_told(
+    running: Running, photo: Photo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = photo("a.png").read_bytes()
+    service = running(drain_s=0.1)
+    answers: list[Any] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(service.ask("POST", "/denoise?sigma=20", content=content))
+    )
+    asking.start()
+    while not service.ask("GET", "/health").json()["under_way"]:
+        time.sleep(0.01)
+    service.server.handle_exit(signal.SIGTERM, None)
+    asking.join()
+    assert answers[0].status_code == 503
+    assert answers[0].json() == {"error": "the service ended before this was done"}
+    service.thread.join()
+    assert "1 requests are given up, as --drain 0.1 is over" in capsys.readouterr().err
+
+
 HEAD = b"POST /denoise?format=png HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: "
 
 
@@ -155,6 +176,15 @@ def test_what_makes_no_sense_is_refused(run: Run, arguments: list[str], message:
     assert refused.code == 2
     (line,) = refused.err.splitlines()
     assert message in line
+
+
+def test_a_token_of_the_environment_is_not_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IMRESTORE_TOKEN", "sesame")
+    refused = run("serve", "--host", "192.0.2.1", "-v")
+    assert "--token *** comes from IMRESTORE_TOKEN" in refused.err
+    assert "sesame" not in refused.err
 
 
 def test_a_port_that_is_taken_is_told(run: Run) -> None:
