@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from restore.anomaly.part import Part, read_part
     from restore.anomaly.runner import Detector, Inspection
+    from restore.api.evaluate import Evaluation, evaluate
     from restore.api.images import decode, encode, estimate_sigma, psnr, ssim
     from restore.api.train import train
     from restore.api.weight_files import convert, export_onnx
@@ -40,6 +41,7 @@ __all__ = [
     "Denoiser",
     "Detector",
     "Enhanced",
+    "Evaluation",
     "HdrReconstructor",
     "ImageFormat",
     "Inspection",
@@ -58,6 +60,7 @@ __all__ = [
     "encode",
     "estimate_profile",
     "estimate_sigma",
+    "evaluate",
     "export_onnx",
     "load",
     "psnr",
@@ -75,6 +78,7 @@ _HOMES = {
     "Denoiser": "restore.denoise.runner",
     "Detector": "restore.anomaly.runner",
     "ImageFormat": "restore.image.codecs",
+    "Evaluation": "restore.api.evaluate",
     "Enhanced": "restore.dark.enhanced",
     "HdrReconstructor": "restore.hdr.runner",
     "Inspection": "restore.anomaly.runner",
@@ -95,6 +99,7 @@ _HOMES = {
     "encode": "restore.api.images",
     "estimate_profile": "restore.noise.poisson_gaussian",
     "estimate_sigma": "restore.api.images",
+    "evaluate": "restore.api.evaluate",
     "export_onnx": "restore.api.weight_files",
     "psnr": "restore.api.images",
     "read_part": "restore.anomaly.part",

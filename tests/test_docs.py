@@ -1,5 +1,6 @@
 """The documentation can be built, and says what the program does."""
 
+import json
 import os
 import re
 import runpy
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import typer
+from PIL import Image
 from typer.testing import CliRunner
 
 from imrestore.app import app
@@ -102,10 +104,48 @@ def test_help_ends_with_where_the_documentation_is(words: list[str]) -> None:
     assert (PROJECT / "man" / f"{page}.1").is_file()
 
 
-def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(PROJECT / "samples/city.png", tmp_path / "noisy.png")
     monkeypatch.chdir(tmp_path)
     page = (PROJECT / "docs/python.md").read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    exec(example, {})
+    pictures, training = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(pictures, {})
     assert (tmp_path / "clean.png").stat().st_size > 10_000
+    for folder in ("photos", "test"):
+        (tmp_path / folder).mkdir()
+    for name in ("casa-mila", "tea-gardens"):
+        shutil.copy(PROJECT / f"weights/measure/{name}.png", tmp_path / "photos")
+    with Image.open(PROJECT / "weights/measure/casa-mila.png") as photo:
+        photo.crop((0, 0, 48, 32)).save(tmp_path / "test/a.png")
+        photo.crop((0, 0, 64, 64)).save(tmp_path / "noisy.png")
+    short = ("""time="20m", """, """time=0.1, depth=3, widths=8, batch=2, """)
+    assert short[0] in training
+    exec(training.replace(*short), {})
+
+
+def test_the_notebook_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook = json.loads((PROJECT / "docs/own-network.ipynb").read_text())
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "samples").mkdir()
+    for name in ("city", "market"):
+        with Image.open(PROJECT / f"samples/{name}.png") as photo:
+            photo.crop((0, 0, 96, 80)).save(tmp_path / f"samples/{name}.png")
+    monkeypatch.chdir(tmp_path / "docs")
+    names: dict[str, object] = {"__name__": "__main__"}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec("".join(cell["source"]).replace("steps=300", "steps=4"), names)
+    printed = capsys.readouterr().out
+    assert printed.startswith("4 steps, loss 0.")
+    assert "less than 0.0001: True" in printed
+    assert "the same result: True" in printed
+    stored = "".join(
+        line
+        for cell in notebook["cells"]
+        for output in cell.get("outputs", ())
+        for line in output["text"]
+    )
+    pattern = r"\d+(\.\d+)?"
+    assert re.sub(pattern, "0", printed) == re.sub(pattern, "0", stored), "run it again"

@@ -104,6 +104,9 @@ def openvino_lanes(model: Model, precision: str, *, method: str = "forward") -> 
         "INFERENCE_NUM_THREADS": threads,
         # A pinned thread would wait while a decoding thread occupies its core.
         "ENABLE_CPU_PINNING": False,
+        # It would keep the code made for every shape it has seen: 2 MB each, of thousands. A shape
+        # that follows itself needs none of it, and making it anew takes milliseconds.
+        "CPU_RUNTIME_CACHE_CAPACITY": 0,
     }
     version = str(_openvino().__version__)
     name = model.fingerprint(version if method == "forward" else f"{version} {method}")

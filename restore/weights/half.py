@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-__all__ = ["Rounded", "call_rounded"]
+__all__ = ["Rounded", "call_rounded", "in_dtype_of_weights"]
 
 
 def call_rounded(network: nn.Module, dtype: torch.dtype, *inputs: Tensor) -> Tensor:
@@ -79,3 +79,12 @@ def _rounding_layers(network: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     finally:
         for handle in handles:
             handle.remove()
+
+
+def in_dtype_of_weights(network: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the inputs of a network in the dtype of its weights; a forward pre-hook.
+
+    Networks of this library convert theirs themselves; those of one's own need not know of it.
+    """
+    dtype = next((each.dtype for each in network.parameters()), torch.float32)
+    return tuple(each.to(dtype) if torch.is_floating_point(each) else each for each in inputs)

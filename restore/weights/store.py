@@ -26,6 +26,7 @@ from restore.weights.file import (
     opened,
     read_weight_file,
 )
+from restore.weights.half import in_dtype_of_weights
 from restore.weights.header import sealed
 from restore.weights.task import Task
 
@@ -140,6 +141,8 @@ class Weights:
         for key, tensor in self.tensors.items():
             if not torch.isfinite(tensor).all():
                 raise WeightsError(f"{self.name}: tensor {key} holds values that are not finite")
+        if self.only_pytorch:
+            network.register_forward_pre_hook(in_dtype_of_weights)
         return network.eval().requires_grad_(False)
 
     def fingerprint(self, version: str) -> str:

@@ -333,3 +333,15 @@ def test_the_environment_chooses_the_engine(
     monkeypatch.setenv(ENGINE_VARIABLE, "tensorrt")
     with pytest.raises(UsageError, match="auto, pytorch or openvino"):
         denoising(weights)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_sizes() -> None:
+    """2 MB a size were kept once; the script fails from 150 MB on."""
+    project = Path(__file__).resolve().parents[2]
+    script = project / "benchmarks/service_memory.py"
+    command = [sys.executable, str(script), "--pictures", "400", "--latency", "0"]
+    paths = {"PYTHONPATH": os.pathsep.join([str(project), str(project / "cmd")])}
+    ended = subprocess.run(command, env=os.environ | paths, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "openvino" in ended.stdout
