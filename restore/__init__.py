@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from restore.anomaly.part import Part, read_part
     from restore.anomaly.runner import Detector, Inspection
-    from restore.api.evaluate import Evaluation, evaluate
+    from restore.api.evaluate import evaluate
+    from restore.api.evaluation import Evaluation
     from restore.api.images import decode, encode, estimate_sigma, psnr, ssim
     from restore.api.train import train
     from restore.api.weight_files import convert, export_onnx
@@ -78,7 +79,7 @@ _HOMES = {
     "Denoiser": "restore.denoise.runner",
     "Detector": "restore.anomaly.runner",
     "ImageFormat": "restore.image.codecs",
-    "Evaluation": "restore.api.evaluate",
+    "Evaluation": "restore.api.evaluation",
     "Enhanced": "restore.dark.enhanced",
     "HdrReconstructor": "restore.hdr.runner",
     "Inspection": "restore.anomaly.runner",

@@ -92,7 +92,7 @@ def test_an_own_network_is_trained_saved_loaded_and_measured(
     loaded = restore.load(output, network=Blur)
     assert loaded.config == BlurConfig()
     measured = restore.evaluate(
-        "denoise", photos, model=[loaded, network], sigma=25, gray=True, device="cpu"
+        "denoise", photos, model=[loaded, network], sigma=25, gray=True, limit=1, device="cpu"
     )
     means = measured.means("model")
     assert [mean["model"] for mean in means] == ["own", "Blur"]
@@ -180,6 +180,7 @@ def test_what_is_not_given_is_as_in_the_command(photos: Path, tmp_path: Path) ->
         ("denoise", {"psf": "x.npy"}, "psf is not for denoise"),
         ("denoise", {"noisy": "there"}, "noisy pictures are for denoise, without clean ones"),
         ("hdr", {"pairs": "x"}, "pairs is not for hdr"),
+        ("denoise-error", {"model": "x"}, "model: ErrorRecipe has no such setting"),
         ("anomaly", {"start_from": "x"}, "start_from is not for anomaly"),
         ("denoise", {"network": nn.Identity()}, "Identity: give it a config"),
         ("denoise", {"output": 3}, "output 3: give a path"),
@@ -233,3 +234,17 @@ def test_detectors_and_hdr_networks_are_measured(
     measured = restore.evaluate("hdr", lights, model=single_model, size=32, views=1, device="cpu")
     assert measured.scores or measured.failures
     assert measured.conditions["size"] == 32
+
+
+def test_networks_for_raw_files_are_measured(
+    photos: Path, mosaic_model: Path, isp_weights: dict[str, Path]
+) -> None:
+    for task, model, given in (
+        ("denoise-raw", mosaic_model, {"iso": 6400}),
+        ("dark-enhance", isp_weights["bayer"], {"ratio": 100, "limit": 1}),
+    ):
+        measured = restore.evaluate(task, photos, model=model, device="cpu", **given)  # type: ignore[arg-type]
+        means = measured.means("method")
+        assert "network" in {mean["method"] for mean in means}
+        assert all(mean["psnr"] > 0 for mean in means)
+        assert not measured.failures

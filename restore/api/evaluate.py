@@ -1,12 +1,13 @@
 """``restore.evaluate``: what ``imrestore evaluate`` measures, in Python."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from restore.api.evaluation import Evaluation, Row
 from restore.batch.inputs import pictures_in
 from restore.checks import checked_number
 from restore.engine.placement import Placement
@@ -19,54 +20,11 @@ if TYPE_CHECKING:
     from restore.noise.measured_camera import MeasuredCamera
     from restore.weights.store import Weights
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["evaluate"]
 
 PathArg = str | PathLike[str]
-Row = Mapping[str, Any]
 
 _RATIOS = (1, 10, 100, 250, 300)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """Scores, as ``imrestore evaluate --json`` prints them.
-
-    Attributes:
-        scores: one mapping for each score, such as ``pandas.DataFrame`` takes: ``path``, ``model``,
-            what distinguishes the trial (``sigma``, ``iso``, ``method``...) and the figures.
-        failures: a sentence about each picture that could not be measured.
-        conditions: under which conditions the figures came about, and their protocol.
-
-    >>> import restore
-    >>> measured = restore.Evaluation(
-    ...     scores=[{"path": name, "model": "a", "psnr": psnr} for name, psnr in (("x", 30), ("y", 32))],
-    ...     failures=[],
-    ...     conditions={},
-    ... )
-    >>> measured.means("model")
-    [{'model': 'a', 'psnr': 31.0}]
-    """  # noqa: E501 (an example)
-
-    scores: Sequence[Row]
-    failures: Sequence[str]
-    conditions: Row
-
-    def means(self, *keys: str) -> list[dict[str, Any]]:
-        """Return the means of all numbers over the pictures, for each value of ``keys``.
-
-        Raises:
-            UsageError: no score has such a key.
-        """
-        for key in keys:
-            if not any(key in score for score in self.scores):
-                raise UsageError(f"{key!r}: no score has it")
-        groups: dict[tuple[Any, ...], list[Row]] = {}
-        for score in self.scores:
-            groups.setdefault(tuple(score.get(key) for key in keys), []).append(score)
-        return [
-            dict(zip(keys, values, strict=True)) | _means(rows, set(keys))
-            for values, rows in groups.items()
-        ]
 
 
 def evaluate(
@@ -342,12 +300,3 @@ def _flat(values: Row, before: str = "") -> dict[str, Any]:
         name = f"{before}{key}"
         flat |= _flat(value, f"{name}_") if isinstance(value, Mapping) else {name: value}
     return flat
-
-
-def _means(rows: Sequence[Row], without: set[str]) -> dict[str, float]:
-    numbers = [
-        key
-        for key, value in rows[0].items()
-        if key not in without and isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    return {key: sum(row[key] for row in rows) / len(rows) for key in numbers}

@@ -53,6 +53,12 @@ _COURSES = {
         pictures="clean",
         takes=("start_from", "camera"),
     ),
+    "denoise-error": _Course(
+        recipe="restore.denoise.error_recipe:ErrorRecipe",
+        function="restore.denoise.error_train:train_error_net",
+        pictures="clean",
+        takes=(),
+    ),
     "dark-enhance": _Course(
         recipe="restore.dark.recipe:DarkRecipe",
         function="restore.dark.train:train_dark_enhancer",
@@ -111,8 +117,8 @@ def train(
     Beside the output lie ``NAME.history.csv`` and ``.png``; a checkpoint is there until the end.
 
     Args:
-        task: denoise, denoise-raw (``imrestore train denoise --raw``), dark-enhance, anomaly or
-            hdr.
+        task: denoise, denoise-raw (``imrestore train denoise --raw``), denoise-error (the same with
+            ``--error-of``), dark-enhance, anomaly or hdr.
         pictures: folders (trees) of clean pictures; of good parts for anomaly, of HDR pictures for
             hdr.
         output: weight file to write.
@@ -139,7 +145,8 @@ def train(
         should_stop: called after every step; True stops the training with its checkpoint written.
         settings: fields of the task's recipe: ``restore.denoise.recipe.DenoiseRecipe`` (for
             ``noisy``, ``restore.denoise.noisy_recipe.NoisyRecipe``),
-            ``restore.mosaic.recipe.MosaicRecipe``, ``restore.dark.recipe.DarkRecipe``,
+            ``restore.mosaic.recipe.MosaicRecipe``, ``restore.denoise.error_recipe.ErrorRecipe``,
+            ``restore.dark.recipe.DarkRecipe``,
             ``restore.anomaly.recipe.AnomalyRecipe``, ``restore.hdr.recipe.HdrRecipe``. What is not
             given is as in the command.
 

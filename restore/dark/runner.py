@@ -54,7 +54,8 @@ class DarkEnhancer(Reopened):
         UsageError: an option is invalid.
         DeviceError: the device is not on this machine.
 
-    It can be pickled: another process opens the networks anew.
+    It may be called from several threads, and pickled: another process opens the networks anew.
+    After a fork, make one of its own.
 
     >>> import numpy as np
     >>> import restore

@@ -67,7 +67,8 @@ class HdrReconstructor(Reopened):
         UsageError: an option is invalid, or another PSF than that of the weights.
         DeviceError: the device is not on this machine.
 
-    It can be pickled: another process opens the network anew.
+    It may be called from several threads, and pickled: another process opens the network anew.
+    After a fork, make one of its own.
 
     >>> import numpy as np
     >>> import restore

@@ -116,7 +116,8 @@ class MosaicDenoiser(Reopened):
         UsageError: an option is invalid.
         DeviceError: the device is not on this machine.
 
-    It can be pickled: another process opens the network anew.
+    It may be called from several threads, and pickled: another process opens the network anew.
+    After a fork, make one of its own.
 
     >>> import numpy as np
     >>> import restore
