@@ -1,10 +1,12 @@
 """Pictures of good parts: reading, splitting and cropping."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from restore.anomaly.scale import shrunk
 from restore.anomaly.view import WHOLE, View
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError, TrainingStopped, UsageError
+from restore.training.picture_store import PictureStore, Samples, StoreFull
 from restore.training.state import Randomness
 
 __all__ = ["LEAST_PARTS", "Crops", "Fold", "PartCrops", "Parts", "load_parts"]
@@ -28,7 +31,6 @@ T = TypeVar("T")
 
 LEAST_PARTS = 10
 
-_MOST_BYTES = 4 << 30
 _LEAST_READ = 2
 _MOST_JUDGES = 20
 _MEAN_OF = 100
@@ -73,16 +75,16 @@ class Parts:
         judging_inside: The same for ``judging``.
     """
 
-    training: list[Tensor]
-    judging: list[Tensor]
+    training: list[Samples]
+    judging: list[Samples]
     calibrating: list[Path]
     paths: list[Path]
     channels: int
     bit_depth: int
     usable: int
     view: View = WHOLE
-    training_inside: list[Tensor] = field(default_factory=list)
-    judging_inside: list[Tensor] = field(default_factory=list)
+    training_inside: list[Samples] = field(default_factory=list)
+    judging_inside: list[Samples] = field(default_factory=list)
 
 
 def load_parts(
@@ -94,12 +96,13 @@ def load_parts(
     view: View = WHOLE,
     align: str = "off",
     fold: Fold | None = None,
+    store: PictureStore,
     warn: Callable[[str], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Parts:
     """Read a folder of good parts and split them.
 
-    Training pictures are kept in memory, up to 4 GiB; of more, a random subset is used.
+    If memory does not hold all training pictures, a random subset of them is used.
 
     Args:
         folder: Folder tree of pictures of any sizes and bit depths.
@@ -110,6 +113,7 @@ def load_parts(
         align: How parts are registered to the mean of those trained on: off, translation or
             rotation.
         fold: Share that is kept for calibration; None for as many parts as the rate needs.
+        store: Where training pictures are kept.
         warn: Called with one line about everything left out.
         should_stop: Called before every picture.
 
@@ -118,7 +122,7 @@ def load_parts(
         TrainingError: there are too few usable pictures, or they cannot be aligned.
         TrainingStopped: ``should_stop`` returned True.
     """
-    reader = _Reader(scale, should_stop)
+    reader = _Reader(scale, store, should_stop)
     channels: dict[Path, int] = {}
     fingerprints: dict[Path, Fingerprint] = {}
     depths: list[int] = []
@@ -160,15 +164,10 @@ def load_parts(
             [path for path in paths if path not in lost] for paths in (shuffled, others)
         )
         _check_count(folder, len(shuffled))
-    tensors = reader.read(others)
+    tensors, inside = reader.read(others, view)
     if len(tensors) < len(others):
-        warn(
-            f"{len(others) - len(tensors)} of {len(others)} pictures, chosen at random, are not "
-            f"trained on: {_MOST_BYTES >> 20} MiB are full"
-        )
+        warn(store.told(len(others) - len(tensors), f"of {len(others)} pictures"))
     judges = min(_MOST_JUDGES, max(1, len(shuffled) // 20), len(tensors) // 2)
-    is_part = view.roi is not None or view.alignment is not None
-    inside = [reader.inside(path, view) for path in others[: len(tensors)]] if is_part else []
     return Parts(
         training=tensors[judges:],
         judging=tensors[:judges],
@@ -212,8 +211,8 @@ def _beyond(
 class _Reader:
     """Reads pictures as a network sees them, and caches them as long as all fit into memory."""
 
-    def __init__(self, scale: int, should_stop: Callable[[], bool]) -> None:
-        self._scale, self._should_stop = scale, should_stop
+    def __init__(self, scale: int, store: PictureStore, should_stop: Callable[[], bool]) -> None:
+        self._scale, self._store, self._should_stop = scale, store, should_stop
         self._kept: dict[Path, NDArray[np.float32]] = {}
         self._bytes = 0
         self._alignment: Alignment | None = None
@@ -226,7 +225,7 @@ class _Reader:
         self.sizes[path] = (part.pixels.shape[1], part.pixels.shape[2])
         part = replace(part, pixels=shrunk(part.pixels, self._scale))
         self._bytes += part.pixels.nbytes
-        if self._bytes <= _MOST_BYTES:
+        if self._bytes <= self._store.most_bytes and self._store.cache is None:
             self._kept[path] = part.pixels
         else:
             self._kept.clear()
@@ -246,30 +245,40 @@ class _Reader:
             self._placed[path] = self._alignment.register(self._clean(path).pixels)
         return self._placed[path]
 
-    def inside(self, path: Path, view: View) -> Tensor:
-        """Return where on a picture that was read defects count, bool ``(H, W)`` at its scale."""
+    def _inside(self, path: Path, view: View) -> NDArray[np.bool_]:
+        """Return where on a picture defects count, ``(H, W)`` at its scale."""
         placed = self.placed(path) if self._alignment else None
         whole = view.inside(self.sizes[path], placed, str(path))
         if whole is None:
             whole = np.ones(self.sizes[path], np.bool_)
-        share = shrunk(whole[None].astype(np.float32), self._scale)[0]
-        return torch.from_numpy(share >= 0.5)
+        inside: NDArray[np.bool_] = shrunk(whole[None].astype(np.float32), self._scale)[0] >= 0.5
+        return inside
 
-    def read(self, paths: Sequence[Path]) -> list[Tensor]:
-        """Return the first of ``paths`` that fit in memory, and no less than two."""
-        tensors: list[Tensor] = []
-        used = 0
+    def read(self, paths: Sequence[Path], view: View) -> tuple[list[Samples], list[Samples]]:
+        """Return the first of ``paths`` for which there is room, and no less than two.
+
+        The second list has where on them defects count, bool ``(H, W)``; it is empty for
+        everywhere.
+        """
+        is_part = view.roi is not None or view.alignment is not None
+        seen = sha256(json.dumps(view.as_mapping(), sort_keys=True).encode()).hexdigest()
+        read: list[Sequence[Samples]] = []
         for path in paths:
-            pixels = self._kept.get(path)
-            if pixels is None:
-                pixels = self._seen(path)
-            used += pixels.nbytes
-            if used > _MOST_BYTES and len(tensors) >= _LEAST_READ:
-                break
-            tensors.append(torch.from_numpy(pixels))
-        return tensors
+
+            def arrays(path: Path = path) -> list[NDArray[Any]]:
+                return [self._seen(path), *([self._inside(path, view)] if is_part else [])]
+
+            try:
+                read.append(self._store.kept([path], f"part at 1/{self._scale}, {seen}", arrays))
+            except StoreFull:
+                if len(read) >= _LEAST_READ:
+                    break
+                read.append([torch.from_numpy(each) for each in arrays()])
+        return [each[0] for each in read], [each[1] for each in read] if is_part else []
 
     def _seen(self, path: Path) -> NDArray[np.float32]:
+        if path in self._kept:
+            return self._kept[path]
         pixels = self._clean(path).pixels
         if self._alignment and self.placed(path).is_moved:
             pixels = self._alignment.aligned(pixels, self.placed(path))
@@ -313,16 +322,15 @@ class PartCrops:
     """
 
     def __init__(
-        self, pictures: Sequence[Tensor], *, patch: int, batch: int, inside: Sequence[Tensor] = ()
+        self,
+        pictures: Sequence[Samples],
+        *,
+        patch: int,
+        batch: int,
+        inside: Sequence[Samples] = (),
     ) -> None:
-        near = [_around(each, patch) for each in inside] or [(slice(None),) * 2] * len(pictures)
-        self.pictures = [
-            _at_least(picture[:, *area], patch)
-            for picture, area in zip(pictures, near, strict=True)
-        ]
-        self.inside = [
-            _at_least(each[None, *area], patch) for each, area in zip(inside, near, strict=False)
-        ]
+        self.pictures, self.inside = list(pictures), list(inside)
+        self._near = [_around(each[:], patch) for each in inside]
         self.patch = patch
         self.batch = batch
 
@@ -332,11 +340,14 @@ class PartCrops:
         for _ in range(self.batch):
             index = int(torch.randint(len(self.pictures), (), generator=rng.host))
             y, x, down, right, gain = torch.rand(5, generator=rng.host).tolist()
-            crop = _crop(self.pictures[index], y, x, self.patch)
+            area = self._near[index] if self.inside else (slice(None), slice(None))
+            near = _at_least(self.pictures[index][:, *area], self.patch)
+            crop = _crop(near, y, x, self.patch)
             turned = [axis for axis, chance in ((1, down), (2, right)) if chance < 0.5]
             crops.append(crop.flip(turned) * (1 + _GAIN * (2 * gain - 1)))
             if self.inside:
-                insides.append(_crop(self.inside[index], y, x, self.patch).flip(turned).float())
+                near = _at_least(self.inside[index][None, *area], self.patch)
+                insides.append(_crop(near, y, x, self.patch).flip(turned).float())
         pictures = rng.moved(torch.stack(crops)).clamp_(0, 1)
         inside = rng.moved(torch.stack(insides)) if insides else torch.ones_like(pictures[:, :1])
         return Crops(pictures, inside)

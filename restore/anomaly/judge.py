@@ -9,6 +9,7 @@ from restore.anomaly.data import PartCrops
 from restore.anomaly.defects import KINDS, make_visible_defect
 from restore.anomaly.perlin import Dice
 from restore.errors import TrainingError
+from restore.training.picture_store import Samples
 from restore.training.schedule import Figure
 from restore.training.state import Randomness
 
@@ -40,12 +41,12 @@ class DefectJudge:
 
     def __init__(
         self,
-        pictures: Sequence[Tensor],
+        pictures: Sequence[Samples],
         *,
         patch: int,
         seed: int,
         device: torch.device,
-        inside: Sequence[Tensor] = (),
+        inside: Sequence[Samples] = (),
     ) -> None:
         rng = Randomness(seed + _SEED_OFFSET, torch.device("cpu"))
         dice = Dice(rng.host, rng.local)

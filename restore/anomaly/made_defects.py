@@ -3,18 +3,19 @@
 The figure says little about real defects, but one near zero says that the detector is useless.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from restore.anomaly.defects import KINDS, make_visible_defect
 from restore.anomaly.looks import raise_if_stopped
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
+from restore.training.picture_store import Samples
 
 __all__ = ["MadeDefects", "try_made_defects"]
 
@@ -89,8 +90,8 @@ class MadeDefects:
 
 def try_made_defects(
     network: InspectionNetwork,
-    pictures: Sequence[Tensor],
-    insides: Sequence[Tensor],
+    pictures: Sequence[Samples],
+    insides: Sequence[Samples],
     threshold: float,
     *,
     patch: int,
@@ -114,10 +115,10 @@ def try_made_defects(
     rng = torch.Generator().manual_seed(seed + _SEED_OFFSET)
     dice = Dice(rng, rng)
     made, found = (dict.fromkeys(KINDS, 0) for _ in range(2))
-    pixels = sum(part[0].numel() for part in pictures) / len(pictures)
+    pixels = sum(math.prod(part.shape[1:]) for part in pictures) / len(pictures)
     for index in range(max(_LEAST_TRIED, min(_MOST_TRIED, int(_MOST_PIXELS / pixels)))):
         raise_if_stopped(should_stop)
-        part = pictures[index % len(pictures)]
+        part = pictures[index % len(pictures)][:]
         inside = insides[index % len(pictures)] if insides else None
         name = tuple(KINDS)[index % len(KINDS)]
         rows, columns = (_window(side, patch, dice) for side in part.shape[1:])

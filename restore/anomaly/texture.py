@@ -24,6 +24,7 @@ from restore.anomaly.metrics import auroc
 from restore.anomaly.packing import number, packed, unpacked
 from restore.anomaly.perlin import Dice
 from restore.errors import WeightsError
+from restore.training.picture_store import Samples
 
 __all__ = [
     "BLOCK_PX",
@@ -136,7 +137,7 @@ class TextureMemory:
     @classmethod
     def of(
         cls,
-        pictures: Sequence[Tensor],
+        pictures: Sequence[Samples],
         peaks: Sequence[float],
         *,
         box: Box | None = None,
@@ -161,7 +162,7 @@ class TextureMemory:
         positive = [peak for peak in peaks if peak > 0]
         if min(len(pictures), len(positive)) < _LEAST_PARTS:
             return None
-        inside = [_boxed(each.numpy(), box) for each in pictures[:_MOST_PARTS]]
+        inside = [_boxed(each[:].numpy(), box) for each in pictures[:_MOST_PARTS]]
         rows = []
         for pixels in inside:
             raise_if_stopped(should_stop)

@@ -35,6 +35,7 @@ from restore.errors import TrainingError, UsageError
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.training.loop import Forward
+from restore.training.picture_store import Samples
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
@@ -136,6 +137,7 @@ def _lesson(
         view=View(roi=roi, min_area=recipe.min_area),
         align=recipe.align,
         fold=stage.fold,
+        store=context.store,
         # Every stage reads the same folder.
         warn=warn if stage.is_first else lambda _: None,
         should_stop=should_stop,
@@ -173,6 +175,7 @@ def _lesson(
             inside=parts.judging_inside,
         ),
         provenance=provenance,
+        pictures=parts.paths,
         task=TASK,
         finish=lambda weights: _calibrated(
             weights,
@@ -240,7 +243,7 @@ def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
 def _calibrated(
     weights: Weights,
     parts: Parts,
-    pictures: Sequence[Tensor],
+    pictures: Sequence[Samples],
     stage: Stage,
     device: torch.device,
     warn: Callable[[str], None],
@@ -328,9 +331,9 @@ def _training_maps(
     maps = []
     for index, part in enumerate(parts.training[:_MAPS]):
         raise_if_stopped(should_stop)
-        scores = network.raw(part.numpy()).scores
+        scores = network.raw(part[:].numpy()).scores
         if parts.training_inside:
-            scores = scores * parts.training_inside[index].numpy()
+            scores = scores * parts.training_inside[index][:].numpy()
         maps.append(scores)
     return maps
 

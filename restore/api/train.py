@@ -107,6 +107,7 @@ def train(
     precision: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
+    cache: PathArg | None = None,
     report: "Callable[[Progress], None]" = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -140,6 +141,7 @@ def train(
         precision: auto, fp32 or bf16.
         resume: continue from the checkpoint of a stopped run.
         overwrite: replace the output, and the checkpoint of a stopped run.
+        cache: folder of decoded pictures, of any number; without it memory holds 4 GiB of them.
         report: called before the first step and after every step.
         warn: called with one line about everything that is left out or guessed.
         should_stop: called after every step; True stops the training with its checkpoint written.
@@ -200,7 +202,13 @@ def train(
         _path("output", output),
         **{course.pictures: _one(folders) if task == "anomaly" else folders},
         **arguments,
-        settings=Settings(device=device, precision=precision, resume=resume, overwrite=overwrite),
+        settings=Settings(
+            device=device,
+            precision=precision,
+            resume=resume,
+            overwrite=overwrite,
+            cache=None if cache is None else _path("cache", cache),
+        ),
         report=report,
         warn=warn,
         should_stop=should_stop,

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,11 +13,11 @@ from torch import Tensor
 
 from restore.dark.darkening import Darkened
 from restore.errors import InputError, TrainingError, UnsupportedImage, UsageError
-from restore.files import open_atomically
 from restore.image.develop import gains_of
 from restore.image.raw import Look, develop_raw, read_raw
 from restore.image.raw_picture import phase_of
 from restore.models.layers import srgb_encoded
+from restore.training.picture_store import Mapped, PictureStore
 from restore.training.state import Randomness
 
 __all__ = ["PairCrops", "RawPair", "Scene", "open_scenes", "read_pairs"]
@@ -37,15 +36,17 @@ class Scene:
         black_level: digital numbers of no light, for red, green, blue and second green.
         white_level: digital number at which the sensor saturates.
         gains: factors of red, green and blue, which include the ratio.
+        short: path of the short exposure.
         long: path of the long exposure, which other pairs may share.
     """
 
-    mosaic: NDArray[np.uint16]
-    target: NDArray[np.uint16]
+    mosaic: Mapped
+    target: Mapped
     cfa: NDArray[np.uint8]
     black_level: tuple[float, float, float, float]
     white_level: float
     gains: NDArray[np.float32]
+    short: Path
     long: Path
 
 
@@ -65,17 +66,17 @@ class RawPair:
 
 def open_scenes(
     pairs: Sequence[RawPair],
-    folder: Path,
+    store: PictureStore,
     *,
     head: str,
     xtrans: bool,
     warn: Callable[[str], None],
 ) -> list[Scene]:
-    """Decode pairs into ``folder``, once each, and map them into memory.
+    """Decode pairs into files, once each, and map them into memory.
 
     Args:
         pairs: what to decode; several may share a long exposure.
-        folder: folder of the decoded files; existing ones are reused.
+        store: with a cache, where the decoded files are kept.
         head: camera or srgb, see ``IspUNetConfig``; with srgb, mosaics are not white balanced.
         xtrans: whether X-Trans sensors are wanted instead of Bayer ones.
         warn: called with one line about every pair that is left out.
@@ -83,12 +84,11 @@ def open_scenes(
     Raises:
         TrainingError: there is no usable pair.
     """
-    folder.mkdir(exist_ok=True)
     look: Look = "camera" if head == "camera" else "libraw"
     scenes = []
     for pair in pairs:
         try:
-            scenes.append(_scene(pair, folder, look, xtrans=xtrans))
+            scenes.append(_scene(pair, store, look, xtrans=xtrans))
         except InputError as error:
             warn(f"{error}; left out")
     if not scenes:
@@ -172,63 +172,44 @@ class PairCrops:
             slice(-shift % side, -shift % side + self.patch) for shift in (down, right)
         )
         mosaic = _turned(_amplified(scene, window), orientation)[rows, columns]
-        target = _turned(scene.target[:, *window], orientation)[:, rows, columns]
+        target = _turned(scene.target.array[:, *window], orientation)[:, rows, columns]
         light = np.divide(target, 65535, dtype=np.float32)
         return torch.from_numpy(mosaic.copy()), torch.from_numpy(light)
 
 
-def _scene(pair: RawPair, folder: Path, look: Look, *, xtrans: bool) -> Scene:
+def _scene(pair: RawPair, store: PictureStore, look: Look, *, xtrans: bool) -> Scene:
     raw = read_raw(pair.short)
     if raw.is_xtrans != xtrans:
         kinds = ("a Bayer", "an X-Trans")
         raise UnsupportedImage(f"{pair.short}: is from {kinds[raw.is_xtrans]} sensor")
-    target = _mapped(folder / _name(pair.long, look), lambda: develop_raw(pair.long, look))
+    target = _mapped(store, pair.long, f"RAW in {look} look", lambda: develop_raw(pair.long, look))
     if target.shape[1:] != raw.mosaic.shape:
         raise UnsupportedImage(f"{pair.short} and {pair.long} differ in size")
     balance = read_raw(pair.long).white_balance if look == "camera" else (1.0, 1.0, 1.0)
     return Scene(
-        mosaic=_mapped(folder / _name(pair.short, "mosaic"), lambda: raw.mosaic),
+        mosaic=_mapped(store, pair.short, "mosaic", lambda: raw.mosaic),
         target=target,
         cfa=raw.cfa,
         black_level=raw.black_level,
         white_level=raw.white_level,
         gains=gains_of(balance) * np.float32(pair.ratio),
+        short=pair.short,
         long=pair.long,
     )
 
 
-def _name(path: Path, kind: str) -> str:
-    """Return a cache name that depends on a file's path, size and modification time."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    content = f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
-    return f"{path.stem}-{sha256(content.encode()).hexdigest()[:16]}.{kind}.npy"
-
-
-def _mapped(path: Path, make: Callable[[], NDArray[np.uint16]]) -> NDArray[np.uint16]:
-    try:
-        return _opened(path)
-    except (OSError, ValueError):  # not made yet, or damaged since
-        pass
-    # Processes that train together may all be the first: the last to finish wins.
-    with open_atomically(path, overwrite=True) as file:
-        np.save(file, make())
-    return _opened(path)
-
-
-def _opened(path: Path) -> NDArray[np.uint16]:
-    mapped: NDArray[np.uint16] = np.lib.format.open_memmap(path, mode="r")
-    if mapped.dtype != np.uint16 or mapped.ndim not in (2, 3):
-        raise ValueError("holds something else")
+def _mapped(
+    store: PictureStore, path: Path, kind: str, make: Callable[[], NDArray[np.uint16]]
+) -> Mapped:
+    (mapped,) = store.kept([path], kind, lambda: [make()])
+    assert isinstance(mapped, Mapped)
     return mapped
 
 
 def _amplified(scene: Scene, window: tuple[slice, slice]) -> NDArray[np.float32]:
     """Return a window of the mosaic aligned to the filter, amplified, black at 0, clipped at 1."""
     side = len(scene.cfa)
-    result = scene.mosaic[window].astype(np.float32)
+    result: NDArray[np.float32] = scene.mosaic.array[window].astype(np.float32)
     colours = np.minimum(scene.cfa, 3)
     for y in range(side):
         for x in range(side):

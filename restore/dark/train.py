@@ -21,10 +21,11 @@ from restore.models.isp_resunet import IspResUNet
 from restore.models.isp_unet import IspUNet
 from restore.noise.drawings import drawings
 from restore.noise.measured_camera import MeasuredCamera
-from restore.training.crops import MOST_BYTES, RandomCrops, centre, load_pictures
+from restore.training.crops import RandomCrops, centre, load_pictures
 from restore.training.holding_out import hold_out
 from restore.training.loop import Forward
 from restore.training.losses import LOSSES
+from restore.training.picture_store import PictureStore
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
@@ -57,7 +58,8 @@ def train_dark_enhancer(
         output: the weight file.
         clean: folders (trees) of clean pictures; pictures in linear light serve too.
         pairs: instead, a list of short and long exposures (see ``read_pairs``). During training,
-            decoded files are kept in the folder ``NAME.pairs`` beside the output.
+            decoded files are kept in the folder ``NAME.pairs`` beside the output, unless
+            ``settings`` name a cache.
         start_from: weights to begin with; see ``started_from``.
         camera: whose noise is added; None for that of the recipe's cameras. Pairs have their own.
         settings: where and how to run.
@@ -76,7 +78,7 @@ def train_dark_enhancer(
     if pairs is None and recipe.head == "srgb":
         raise UsageError("the head srgb learns a camera's own look, which needs --pairs")
     loss = LOSSES[recipe.loss]
-    cache = output.with_name(f"{output.stem}.pairs")
+    own = output.with_name(f"{output.stem}.pairs")
 
     def objective(forward: Forward, batch: Darkened) -> Tensor:
         return loss(forward(*batch.inputs), batch.clean)
@@ -85,11 +87,14 @@ def train_dark_enhancer(
         network = recipe.network()
         if start_from is not None:
             network = started_from(network, start_from, warn)
-        batch = context.crops_per_batch
+        batch, store = context.crops_per_batch, context.store
         if pairs is None:
-            examples = _from_clean(recipe, network, clean, batch, camera or recipe.cameras, warn)
+            noise = camera or recipe.cameras
+            examples = _from_clean(recipe, network, clean, batch, noise, store, warn)
         else:
-            examples = _from_pairs(recipe, network, pairs, cache, batch, warn)
+            if store.cache is None:  # RAW files are large: not even some are kept in memory
+                store = PictureStore(own)
+            examples = _from_pairs(recipe, network, pairs, batch, store, warn)
         provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
         if start_from is not None:
             provenance["started_from"] = Path(start_from).stem
@@ -101,6 +106,7 @@ def train_dark_enhancer(
             objective=objective,
             judge=Validation(examples.held_out, context.device),
             provenance=provenance,
+            pictures=examples.paths,
             task=TASK,
             finish=partial(measured, task=TASK),
             check=partial(check_measurable, task=TASK),
@@ -109,17 +115,18 @@ def train_dark_enhancer(
     weights = train(
         prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
     )
-    shutil.rmtree(cache, ignore_errors=True)
+    shutil.rmtree(own, ignore_errors=True)
     return weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class _TrainingData:
-    """Training batches, validation examples, and a description of the data."""
+    """Training batches, validation examples, a description of the data, and its files."""
 
     batches: Callable[[Randomness], Darkened]
     held_out: list[Darkened]
     description: dict[str, str | int]
+    paths: list[Path]
 
 
 def _from_clean(
@@ -128,12 +135,11 @@ def _from_clean(
     folders: Sequence[Path],
     batch: int,
     cameras: Sequence[str] | MeasuredCamera,
+    store: PictureStore,
     warn: Callable[[str], None],
 ) -> _TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
-    pictures = load_pictures(
-        paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
-    )
+    pictures = load_pictures(paths, channels=3, least_size=recipe.patch, store=store, warn=warn)
     training, kept = hold_out(list(pictures.values()), warn)
     draw = RandomCrops(training, patch=recipe.patch, batch=batch)
     config = network.config
@@ -174,6 +180,7 @@ def _from_clean(
             "folder": names_of(folders),
             "pictures": len(pictures),
         },
+        paths=list(pictures),
     )
 
 
@@ -188,12 +195,12 @@ def _from_pairs(
     recipe: DarkRecipe,
     network: IspUNet | IspResUNet,
     pairs: Path,
-    cache: Path,
     batch: int,
+    store: PictureStore,
     warn: Callable[[str], None],
 ) -> _TrainingData:
     scenes = open_scenes(
-        read_pairs(pairs), cache, head=recipe.head, xtrans=recipe.xtrans, warn=warn
+        read_pairs(pairs), store, head=recipe.head, xtrans=recipe.xtrans, warn=warn
     )
     small = [s for s in scenes if min(s.mosaic.shape) < recipe.patch + len(s.cfa)]
     if small:
@@ -216,4 +223,5 @@ def _from_pairs(
         batches=crops([scene for group in learned for scene in group]),
         held_out=crops([group[0] for group in judged]).middles(),
         description={"list": pairs.name, "pairs": len(scenes)},
+        paths=[path for scene in scenes for path in (scene.short, scene.long)],
     )

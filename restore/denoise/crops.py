@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from restore.training.crops import areas_of, cut, draw_places, oriented
+from restore.training.picture_store import Samples
 from restore.training.state import Randomness
 
 __all__ = ["Batch", "PairedCrops", "in_unit_range"]
@@ -50,7 +51,7 @@ class PairedCrops:
         batch: crops per call.
     """
 
-    def __init__(self, pairs: Sequence[tuple[Tensor, Tensor]], *, patch: int, batch: int) -> None:
+    def __init__(self, pairs: Sequence[tuple[Samples, Samples]], *, patch: int, batch: int) -> None:
         self.pairs = list(pairs)
         self.patch = patch
         self.batch = batch

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from restore.batch.inputs import names_of, pictures_in
 from restore.denoise.crops import Batch, PairedCrops, in_unit_range
@@ -14,14 +13,9 @@ from restore.denoise.degradations import Degradation, Degraded, Gaussian
 from restore.denoise.pairs import PairNames, matched_pairs, misaligned, read_pairs
 from restore.denoise.recipe import DenoiseRecipe
 from restore.errors import UsageError
-from restore.training.crops import (
-    MOST_BYTES,
-    LumaCrops,
-    RandomCrops,
-    centre,
-    load_pictures,
-)
+from restore.training.crops import LumaCrops, RandomCrops, centre, load_pictures
 from restore.training.holding_out import Held, hold_out, hold_out_folders, spread
+from restore.training.picture_store import PictureStore, Samples
 from restore.training.state import Randomness
 
 __all__ = ["TrainingData", "open_training_data"]
@@ -29,7 +23,7 @@ __all__ = ["TrainingData", "open_training_data"]
 _VALIDATION_SIGMA = 25 / 255
 
 _T = TypeVar("_T")
-_Pair = tuple[Tensor, Tensor]
+_Pair = tuple[Samples, Samples]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +52,7 @@ def open_training_data(
     held: Held | None = None,
     batch: int,
     multiple: int,
+    store: PictureStore,
     warn: Callable[[str], None],
 ) -> TrainingData:
     """Read clean pictures from folders, or pairs from a noisy and a clean folder.
@@ -70,6 +65,7 @@ def open_training_data(
         held: what validates; None for some of the pictures.
         batch: crops per call of ``batches``.
         multiple: what the sides of the network's inputs must be multiples of.
+        store: where pictures are kept.
         warn: called with one line about everything left out.
 
     Raises:
@@ -77,10 +73,10 @@ def open_training_data(
         TrainingError: there are no usable pictures.
     """
     if clean and pairs is None:
-        return _from_clean(recipe, clean, held or Held(), batch, multiple, warn)
+        return _from_clean(recipe, clean, held or Held(), batch, multiple, store, warn)
     if pairs is not None and not clean:
         names = pair_names or PairNames()
-        return _from_pairs(recipe, pairs, names, held or Held(), batch, multiple, warn)
+        return _from_pairs(recipe, pairs, names, held or Held(), batch, multiple, store, warn)
     raise UsageError("give folders of clean pictures, or --pairs with two folders, not both")
 
 
@@ -90,32 +86,33 @@ def _from_clean(
     held: Held,
     batch: int,
     multiple: int,
+    store: PictureStore,
     warn: Callable[[str], None],
 ) -> TrainingData:
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
     # Camera noise is simulated in colour, for gray networks too.
     in_luma = recipe.channels == 1 and "camera" in recipe.noise
 
-    def loaded(paths: Sequence[Path]) -> dict[Path, Tensor]:
+    def loaded(paths: Sequence[Path]) -> dict[Path, Samples]:
         return load_pictures(
             paths,
             channels=3 if in_luma else recipe.channels,
             least_size=recipe.patch,
-            max_bytes=MOST_BYTES,
+            store=store,
             warn=warn,
         )
 
     if held.folder is not None:
         judging = pictures_in(held.folder, recursive=True, warn=warn)
+        judged = loaded(spread(judging))  # first, while there is room
         pictures = loaded(_without(paths, judging, warn))
-        judged = loaded(spread(judging))
         training, kept = list(pictures.values()), list(judged.values())
     else:
         pictures, judged = loaded(paths), {}
         training, kept = _split(pictures, held, warn)
     kinds = recipe.degradations()
 
-    def cropping(of: Sequence[Tensor], patch: int, count: int) -> RandomCrops:
+    def cropping(of: Sequence[Samples], patch: int, count: int) -> RandomCrops:
         crops = RandomCrops(of, patch=patch, batch=count)
         return LumaCrops(crops) if in_luma else crops
 
@@ -175,10 +172,13 @@ def _from_pairs(
     held: Held,
     batch: int,
     multiple: int,
+    store: PictureStore,
     warn: Callable[[str], None],
 ) -> TrainingData:
     def read(matched: Sequence[tuple[Path, Path]]) -> dict[tuple[Path, Path], _Pair]:
-        return read_pairs(matched, channels=recipe.channels, least_size=recipe.patch, warn=warn)
+        return read_pairs(
+            matched, channels=recipe.channels, least_size=recipe.patch, store=store, warn=warn
+        )
 
     matched = matched_pairs(*folders, names, warn)
     if held.folder is not None:
@@ -187,8 +187,8 @@ def _from_pairs(
         own_noisy, own_clean = (held.folder / name for name in inside)
         judging = matched_pairs(own_noisy, own_clean, names, warn)
         allowed = set(_without([clean for _, clean in matched], [c for _, c in judging], warn))
+        judged = read(spread(judging))  # first, while there is room
         pairs = read([pair for pair in matched if pair[1] in allowed])
-        judged = read(spread(judging))
         training, kept = list(pairs.values()), list(judged.values())
     else:
         pairs, judged = read(matched), {}
@@ -213,7 +213,7 @@ def _from_pairs(
 
 def _warn_of_shifts(
     paths: Sequence[tuple[Path, Path]],
-    pairs: Sequence[tuple[Tensor, Tensor]],
+    pairs: Sequence[_Pair],
     warn: Callable[[str], None],
 ) -> None:
     shifts = misaligned(pairs)

@@ -23,6 +23,7 @@ from restore.denoise.task import TASK
 from restore.denoise.texture import Texture, textures
 from restore.engine.placement import Placement
 from restore.image.picture import Picture
+from restore.training import picture_store
 from restore.weights.store import Weights
 
 __all__ = ["COVERAGE", "calibrated_factors", "factors_of"]
@@ -44,7 +45,7 @@ Samples = NDArray[np.float32]
 
 
 def calibrated_factors(
-    weights: Weights, recipe: ErrorRecipe, pictures: Sequence[Tensor]
+    weights: Weights, recipe: ErrorRecipe, pictures: Sequence[picture_store.Samples]
 ) -> ErrorFactors:
     """Return the factors for the estimates of a network.
 
@@ -75,7 +76,7 @@ def calibrated_factors(
     return factors_of(groups)
 
 
-def _middle(picture: Tensor) -> Tensor:
+def _middle(picture: picture_store.Samples) -> Tensor:
     """Return the middle of a picture, which takes less time than all of it."""
     height, width = (min(_SIDE, side) for side in picture.shape[1:])
     top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2

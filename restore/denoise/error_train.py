@@ -18,8 +18,9 @@ from restore.denoise.error_recipe import ErrorRecipe
 from restore.denoise.task import ERRORS, TASK
 from restore.errors import TrainingError
 from restore.models.error_net import ESTIMATES
-from restore.training.crops import MOST_BYTES, RandomCrops, load_pictures
+from restore.training.crops import RandomCrops, load_pictures
 from restore.training.loop import Forward
+from restore.training.picture_store import Samples
 from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
@@ -77,14 +78,16 @@ def train_error_net(
             Restorer(TASK.load(name), patch=recipe.patch, precision=context.precision)
             for name in recipe.denoisers
         ]
-        paths = [path for folder in clean for path in pictures_in(folder, recursive=True)]
+        paths = [
+            path for folder in clean for path in pictures_in(folder, recursive=True, warn=warn)
+        ]
         pictures = load_pictures(
-            paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
+            paths, channels=3, least_size=recipe.patch, store=context.store, warn=warn
         )
         training, held = _split(list(pictures.values()))
         kinds = recipe.degradations()
 
-        def batches(of: Sequence[Tensor], count: int) -> Degraded:
+        def batches(of: Sequence[Samples], count: int) -> Degraded:
             return Degraded(RandomCrops(of, patch=recipe.patch, batch=count), kinds)
 
         rng = Randomness(recipe.seed, torch.device("cpu"))
@@ -122,7 +125,7 @@ def train_error_net(
     )
 
 
-def _split(pictures: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def _split(pictures: Sequence[Samples]) -> tuple[list[Samples], list[Samples]]:
     """Return pictures for training, and those held out.
 
     Raises:

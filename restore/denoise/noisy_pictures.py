@@ -1,9 +1,10 @@
 """Noisy pictures to learn from: read, brought to one range, and grouped by scene."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture
 from restore.image.stack import Stack
 from restore.noise.correlation import NoiseCorrelation, measure_correlation
-from restore.training.crops import MOST_BYTES
+from restore.training.picture_store import PictureStore, Samples, unstacked
 
 __all__ = ["NoisyPictures", "as_floats", "open_noisy_pictures"]
 
@@ -33,7 +34,7 @@ _SAME_SCENE = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyPictures:
-    """Noisy pictures in memory.
+    """Noisy pictures of one kind.
 
     Attributes:
         scenes: frames of each scene, ``(C, H, W)`` each: uint8, or float32 in the range.
@@ -41,13 +42,15 @@ class NoisyPictures:
         channels: 1 gray, 3 colour.
         samples: range of the samples.
         correlation: correlation of the noise.
+        paths: files that they are from.
     """
 
-    scenes: list[list[Tensor]]
+    scenes: list[list[Samples]]
     method: str
     channels: int
     samples: SampleRange
     correlation: NoiseCorrelation
+    paths: list[Path]
 
     @property
     def pictures(self) -> int:
@@ -61,6 +64,7 @@ def open_noisy_pictures(
     method: str,
     channels: int,
     patch: int,
+    store: PictureStore,
     warn: Callable[[str], None],
 ) -> NoisyPictures:
     """Read noisy pictures of one kind, and choose how to learn from them.
@@ -71,22 +75,26 @@ def open_noisy_pictures(
         method: one of ``METHODS``, or auto.
         channels: 1 gray, 3 colour; 0 for colour unless all pictures are gray.
         patch: side of the crops in pixels; smaller pictures are left out.
+        store: where pictures are kept.
         warn: called with one line about what was found, and about everything left out.
 
     Raises:
         TrainingError: nothing usable is left.
         UsageError: there is no such folder.
     """
-    read = _read(folders, patch, warn)
-    channels = channels or max(picture.channels for picture in read.values())
-    fitting = {}
-    for path, picture in read.items():
-        if picture.channels < channels:
-            warn(f"{path}: gray, and the network is for colour; left out")
-        else:
-            fitting[path] = _reduced(picture, channels)
-    samples = SampleRange.of(list(fitting.values()))
-    frames = {path: _normalised(picture, samples) for path, picture in fitting.items()}
+    paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
+
+    def keep(path: Path) -> _Planes:
+        return _kept(path, store, patch, as_gray=channels == 1)
+
+    files = store.gathered(paths, keep, warn)
+    fitting = _of_one_kind(files, channels, warn)
+    if not fitting:
+        raise TrainingError("no usable picture to train on")
+    kind = next(iter(files.values())).kind
+    known = (plane.known for plane in fitting.values())
+    samples = SampleRange.of(kind, known, count=len(fitting))
+    frames = {path: _in_range(plane.samples, samples) for path, plane in fitting.items()}
     shown = list(frames.values())[:: max(1, len(frames) // _MOST_MEASURED)]
     correlation = measure_correlation(map(as_floats, shown))
     if not correlation.blocks and method == AUTO:
@@ -105,9 +113,10 @@ def open_noisy_pictures(
     return NoisyPictures(
         scenes=scenes,
         method=method,
-        channels=channels,
+        channels=next(iter(frames.values())).shape[0],
         samples=samples,
         correlation=correlation,
+        paths=list(files),
     )
 
 
@@ -118,84 +127,154 @@ _SENTENCES = {
 }
 
 
-def as_floats(frame: Tensor) -> NDArray[np.float32]:
+def as_floats(frame: Samples) -> NDArray[np.float32]:
     """Return a frame with samples from 0 to 1."""
-    floats: NDArray[np.float32] = frame.numpy().astype(np.float32)
-    return floats / np.float32(255) if frame.dtype == torch.uint8 else floats
+    whole = frame[:]
+    floats: NDArray[np.float32] = whole.numpy().astype(np.float32)
+    return floats / np.float32(255) if whole.dtype == torch.uint8 else floats
 
 
-def _read(folders: Sequence[Path], patch: int, warn: Callable[[str], None]) -> dict[Path, Picture]:
-    """Return pictures of the kind of the first one, up to the limit on memory.
+@dataclass(frozen=True)
+class _Plane:
+    """A picture, or a plane of a stack.
 
-    Planes of a stack have their number behind its path.
+    Attributes:
+        samples: ``(C, H, W)``: uint8, or float32 as in the file, where unknown ones were filled.
+        finite: which samples are known, bool; None for all of them.
     """
-    read: dict[Path, Picture] = {}
-    used, kind = 0, ""
-    for path, picture in _planes(folders, warn):
-        if min(picture.height, picture.width) < patch:
-            warn(f"{path}: smaller than the {patch}-pixel crops of --patch; left out")
-            continue
-        kind = kind or kind_of(picture)
-        if kind_of(picture) != kind:
-            warn(f"{path}: {_said(kind_of(picture))}, the first one {_said(kind)}; left out")
-            continue
-        if picture.is_float and not np.isfinite(picture.pixels).mean() > _MOST_UNKNOWN:
-            warn(f"{path}: most samples are not finite; left out")
-            continue
-        used += picture.pixels.nbytes
-        if read and used > MOST_BYTES:
-            warn(f"{path} and all that follow are left out: {MOST_BYTES >> 20} MiB are full")
-            break
-        read[path] = picture
-    if not read:
-        raise TrainingError("no usable picture to train on")
-    return read
+
+    samples: Samples
+    finite: Samples | None
+
+    @property
+    def known(self) -> NDArray[np.float32]:
+        """The samples that are known, in any shape."""
+        samples: NDArray[np.float32] = self.samples[:].numpy()
+        return samples if self.finite is None else samples[self.finite[:].numpy()]
+
+    @property
+    def known_share(self) -> float:
+        """Share of the samples that are known."""
+        return 1.0 if self.finite is None else float(self.finite[:].float().mean())
 
 
-def _planes(folders: Sequence[Path], warn: Callable[[str], None]) -> Iterator[tuple[Path, Picture]]:
-    for path in (
-        path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)
-    ):
-        try:
-            found = decode_all(path)
-        except InputError as error:
-            warn(f"{error}; left out")
+@dataclass(frozen=True)
+class _Planes:
+    """The planes of one file, and their kind, see ``kind_of``."""
+
+    planes: Sequence[_Plane]
+    kind: str
+
+
+_FLOAT = 0
+
+
+def _kept(path: Path, store: PictureStore, patch: int, *, as_gray: bool) -> _Planes:
+    """Return the planes of a file.
+
+    Raises:
+        InputError: it cannot be read, or is smaller than the crops.
+        StoreFull: memory is full.
+    """
+    name = "noisy, in gray" if as_gray else "noisy"
+    pixels, bits, *finite = store.kept([path], name, lambda: _decoded(path, patch, as_gray=as_gray))
+    _check_size(path, pixels.shape, patch)  # cached ones may be for smaller crops
+    known = unstacked(finite[0]) if finite else [None] * pixels.shape[0]
+    planes = [_Plane(*each) for each in zip(unstacked(pixels), known, strict=True)]
+    depth = int(bits[:][0])
+    return _Planes(planes, "float" if depth == _FLOAT else str(depth))
+
+
+def _decoded(path: Path, patch: int, *, as_gray: bool) -> list[NDArray[Any]]:
+    """Return samples ``(N, C, H, W)``, their bits, and which are finite unless all are."""
+    found = decode_all(path)
+    planes = found.planes if isinstance(found, Stack) else (found,)
+    _check_size(path, planes[0].pixels.shape, patch)
+    if as_gray:
+        planes = tuple(map(_in_gray, planes))
+    elif all(len(plane.pixels) == 1 or is_gray_as_rgb(plane) for plane in planes):
+        planes = tuple(replace(plane, pixels=plane.pixels[:1]) for plane in planes)
+    kind = kind_of(planes[0])
+    bits = np.array([_FLOAT if kind == "float" else int(kind)], np.uint8)
+    pixels = np.stack([plane.pixels for plane in planes])
+    if kind == "8":
+        return [np.rint(pixels * 255).astype(np.uint8), bits]
+    finite = np.isfinite(pixels)
+    if finite.all():
+        return [pixels, bits]
+    return [np.stack([_filled(*each) for each in zip(pixels, finite, strict=True)]), bits, finite]
+
+
+def _check_size(path: Path, shape: Sequence[int], patch: int) -> None:
+    if min(shape[-2:]) < patch:
+        raise InputError(f"{path}: smaller than the {patch}-pixel crops of --patch")
+
+
+def _of_one_kind(
+    files: dict[Path, _Planes], channels: int, warn: Callable[[str], None]
+) -> dict[Path, _Plane]:
+    """Return the planes that fit each other; those of a stack have their number behind its path."""
+    kind = next(iter(files.values())).kind
+    fitting = {}
+    for path, file in files.items():
+        if file.kind != kind:
+            warn(f"{path}: {_said(file.kind)}, the first one {_said(kind)}; left out")
             continue
-        if isinstance(found, Stack):
-            for index, plane in enumerate(found.planes):
-                yield path / str(index), _gray_if_gray(plane)
-        else:
-            yield path, _gray_if_gray(found)
-
-
-def _gray_if_gray(picture: Picture) -> Picture:
-    return replace(picture, pixels=picture.pixels[:1]) if is_gray_as_rgb(picture) else picture
+        for index, plane in enumerate(file.planes):
+            own = path / str(index) if len(file.planes) > 1 else path
+            if not plane.known_share > _MOST_UNKNOWN:
+                warn(f"{own}: most samples are not finite; left out")
+            else:
+                fitting[own] = plane
+    wanted = channels or max((plane.samples.shape[0] for plane in fitting.values()), default=0)
+    for path in [path for path, plane in fitting.items() if plane.samples.shape[0] < wanted]:
+        warn(f"{path}: gray, and the network is for colour; left out")
+        del fitting[path]
+    return fitting
 
 
 def _said(kind: str) -> str:
     return "floating point" if kind == "float" else f"of {kind} bits"
 
 
-def _reduced(picture: Picture, channels: int) -> Picture:
-    """Return a picture with as many channels as the network, or more."""
-    if picture.channels == channels:
-        return picture
+def _in_gray(picture: Picture) -> Picture:
+    if picture.channels == 1 or is_gray_as_rgb(picture):
+        return replace(picture, pixels=picture.pixels[:1])
     pixels = np.tensordot(REC601_LUMA, picture.pixels, axes=1)[None].astype(np.float32)
     return replace(picture, pixels=pixels)
 
 
-def _normalised(picture: Picture, samples: SampleRange) -> Tensor:
-    pixels = picture.pixels
-    if samples.kind == "8":
-        return torch.from_numpy(np.rint(pixels * 255).astype(np.uint8))
-    pixels = (pixels - np.float32(samples.black)) / np.float32(samples.white - samples.black)
-    known = np.isfinite(pixels)
-    if not known.all():
-        pixels = filled(np.where(known, pixels, np.float32(0)), known)
-    return torch.from_numpy(pixels)
+def _filled(pixels: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return samples of any range with plausible ones in place of those that are unknown."""
+    if not known.any():
+        return np.zeros_like(pixels)
+    low, high = float(pixels[known].min()), float(pixels[known].max())
+    span = np.float32(high - low if high > low else 1)
+    inside = filled(np.where(known, (pixels - np.float32(low)) / span, np.float32(0)), known)
+    return np.where(known, pixels, inside * span + np.float32(low))
 
 
-def _bursts(frames: dict[Path, Tensor], *, stacks: bool) -> list[list[Tensor]]:
+@dataclass(frozen=True)
+class _Ranged:
+    """A picture whose samples are brought to a range as they are cut out."""
+
+    picture: Samples
+    samples: SampleRange
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.picture.shape
+
+    def __getitem__(self, index: Any, /) -> Tensor:
+        black, white = self.samples.black, self.samples.white
+        return (self.picture[index] - black) / (white - black)
+
+
+def _in_range(picture: Samples, samples: SampleRange) -> Samples:
+    return picture if samples.kind == "8" else _Ranged(picture, samples)
+
+
+def _bursts(frames: dict[Path, Samples], *, stacks: bool) -> list[list[Samples]]:
     """Return the frames of each folder that shows one scene; none if a folder shows several.
 
     Args:
@@ -215,13 +294,13 @@ def _bursts(frames: dict[Path, Tensor], *, stacks: bool) -> list[list[Tensor]]:
     return bursts
 
 
-def _is_same_scene(one: Tensor, other: Tensor) -> bool:
+def _is_same_scene(one: Samples, other: Samples) -> bool:
     """Return whether the means of blocks are alike but for noise."""
     if one.shape != other.shape:
         return False
     means = []
     for frame in (one, other):
-        blocks = torch.nn.functional.avg_pool2d(frame.float(), _BLOCK)
+        blocks = torch.nn.functional.avg_pool2d(frame[:].float(), _BLOCK)
         means.append((blocks - blocks.mean()).flatten())
     first, second = means
     return float(first @ second) > _SAME_SCENE * float(first.norm() * second.norm())

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor
 
 from restore.batch.inputs import names_of
 from restore.denoise.noisy_pictures import NoisyPictures, as_floats, open_noisy_pictures
@@ -26,6 +25,7 @@ from restore.denoise.transfer import started_from
 from restore.models.resunet import ResUNet
 from restore.noise.level import estimate_noise
 from restore.training.holding_out import hold_out
+from restore.training.picture_store import Samples
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
@@ -76,6 +76,7 @@ def train_on_noisy(
             method=recipe.method,
             channels=recipe.channels or (1 if start is not None and start.channels == 1 else 0),
             patch=recipe.patch,
+            store=context.store,
             warn=warn,
         )
         widths = recipe.widths or (start.config.widths if _is_resunet(start) else ())
@@ -86,7 +87,7 @@ def train_on_noisy(
             network = started_from(network, start, warn)
         training, kept = hold_out(found.scenes, warn, what="scene")
 
-        def batches(scenes: Sequence[Sequence[Tensor]], count: int) -> Batches:
+        def batches(scenes: Sequence[Sequence[Samples]], count: int) -> Batches:
             levels = _levels(scenes) if takes_level else [0.0] * len(scenes)
             down, across = found.correlation.reach
             crops = NoisyCrops(scenes, levels, patch=used.patch, batch=count, turns=down == across)
@@ -108,6 +109,7 @@ def train_on_noisy(
             objective=loss,
             judge=NoisyValidation([drawn(rng) for _ in range(_VALIDATION_BATCHES)], context.device),
             provenance=provenance,
+            pictures=found.paths,
             task=TASK,
             finish=partial(measured, task=TASK),
             check=partial(check_measurable, task=TASK),
@@ -134,6 +136,6 @@ def _described(found: NoisyPictures) -> dict[str, Any]:
     }
 
 
-def _levels(scenes: Sequence[Sequence[Tensor]]) -> list[float]:
+def _levels(scenes: Sequence[Sequence[Samples]]) -> list[float]:
     """Return the level to tell the network of each scene, as ``Denoiser`` will."""
     return [min(estimate_noise(as_floats(frames[0])).told, 1.0) for frames in scenes]

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from restore.batch.inputs import by_stem, counterpart, pictures_in
 from restore.denoise.domain import domain_of
 from restore.denoise.pixels import encoded_for_network
-from restore.errors import InputError, TrainingError, UsageError
+from restore.errors import InputError, UsageError
 from restore.image.colour import REC601_LUMA
 from restore.image.decode import decode
 from restore.image.picture import Picture, turned_upright
-from restore.training.crops import MOST_BYTES
+from restore.training.picture_store import PictureStore, Samples
 
 __all__ = ["PairNames", "matched_pairs", "misaligned", "read_pairs"]
 
@@ -122,9 +120,14 @@ def _some(paths: Sequence[Path]) -> str:
 
 
 def read_pairs(
-    matched: Iterable[tuple[Path, Path]], *, channels: int, least_size: int, warn: Warn
-) -> dict[tuple[Path, Path], tuple[Tensor, Tensor]]:
-    """Decode pairs as the network sees them, until 4 GiB are in memory.
+    matched: Iterable[tuple[Path, Path]],
+    *,
+    channels: int,
+    least_size: int,
+    store: PictureStore,
+    warn: Warn,
+) -> dict[tuple[Path, Path], tuple[Samples, Samples]]:
+    """Decode pairs as the network sees them, and keep them in ``store``.
 
     Pictures are turned upright, and encoded as for denoising, both on the scale of the clean one.
 
@@ -132,6 +135,7 @@ def read_pairs(
         matched: paths of noisy and clean pictures.
         channels: 1 turns colour into luma; gray pictures are left out for 3.
         least_size: least side in pixels.
+        store: where they are kept.
         warn: called with a line about every pair that is left out.
 
     Returns:
@@ -141,26 +145,24 @@ def read_pairs(
     Raises:
         TrainingError: no usable pair is left.
     """
-    pairs: dict[tuple[Path, Path], tuple[Tensor, Tensor]] = {}
-    used = 0
-    waiting = list(matched)
-    for number, paths in enumerate(waiting):
-        try:
-            pair = _read(*paths, channels=channels, least_size=least_size)
-        except InputError as error:
-            warn(f"{error}; left out")
-            continue
-        used += sum(picture.nbytes for picture in pair)
-        if pairs and used > MOST_BYTES:
-            warn(f"{len(waiting) - number} pairs left out: {MOST_BYTES >> 20} MiB are full")
-            break
-        pairs[paths] = pair
-    if not pairs:
-        raise TrainingError("no usable pair to train on")
-    return pairs
+
+    def keep(paths: tuple[Path, Path]) -> tuple[Samples, Samples]:
+        def prepare() -> Sequence[NDArray[Any]]:
+            return _read(*paths, channels=channels, least_size=least_size)
+
+        noisy, clean = store.kept(paths, f"pair of {channels} channels", prepare)
+        _check_size(paths[1], clean.shape, least_size)  # cached ones may be for smaller crops
+        return noisy, clean
+
+    return store.gathered(list(matched), keep, warn, what="pairs")
 
 
-def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> tuple[Tensor, Tensor]:
+def _check_size(clean: Path, shape: Sequence[int], least_size: int) -> None:
+    if min(shape[1:]) < least_size:
+        raise InputError(f"{clean}: smaller than the {least_size}-pixel crops of --patch")
+
+
+def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> Sequence[NDArray[Any]]:
     """Return one pair.
 
     Raises:
@@ -170,8 +172,7 @@ def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> tuple[
     shapes = [picture.pixels.shape for picture in pictures]
     if shapes[0] != shapes[1]:
         raise InputError(f"{noisy} is {_size(shapes[0])}, but {clean} is {_size(shapes[1])}")
-    if min(shapes[1][1:]) < least_size:
-        raise InputError(f"{clean}: smaller than the {least_size}-pixel crops of --patch")
+    _check_size(clean, shapes[1], least_size)
     if shapes[1][0] < channels:
         raise InputError(f"{clean}: gray, and the network is for colour")
     # Gray stored as RGB stays in three channels: the network takes what its recipe says.
@@ -180,7 +181,7 @@ def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> tuple[
     if channels == 1 and shapes[1][0] == len(REC601_LUMA):
         pixels = [np.tensordot(REC601_LUMA, each, axes=1)[None] for each in pixels]
     has_8_bits = not any(_is_deep(picture) for picture in pictures)
-    return (_stored(pixels[0], has_8_bits), _stored(pixels[1], has_8_bits))
+    return [_stored(each, has_8_bits) for each in pixels]
 
 
 def _is_deep(picture: Picture) -> bool:
@@ -192,13 +193,12 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"{width}x{height} {'gray' if channels == 1 else 'colour'}"
 
 
-def _stored(pixels: NDArray[np.float32], has_8_bits: bool) -> Tensor:
-    if has_8_bits:
-        return torch.from_numpy(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
-    return torch.from_numpy(np.ascontiguousarray(np.nan_to_num(pixels), np.float32))
+def _stored(pixels: NDArray[np.float32], has_8_bits: bool) -> NDArray[Any]:
+    stored: NDArray[Any] = np.nan_to_num(pixels).astype(np.float32)
+    return np.rint(pixels.clip(0, 1) * 255).astype(np.uint8) if has_8_bits else stored
 
 
-def misaligned(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[int, float, float]]:
+def misaligned(pairs: Sequence[tuple[Samples, Samples]]) -> list[tuple[int, float, float]]:
     """Return which of some pairs are shifted against each other.
 
     Args:
@@ -216,7 +216,7 @@ def misaligned(pairs: Sequence[tuple[Tensor, Tensor]]) -> list[tuple[int, float,
     return found
 
 
-def _shift(noisy: Tensor, clean: Tensor) -> tuple[float, float] | None:
+def _shift(noisy: Samples, clean: Samples) -> tuple[float, float] | None:
     from scipy.ndimage import shift as shifted
     from skimage import registration
 
@@ -236,11 +236,11 @@ def _shift(noisy: Tensor, clean: Tensor) -> tuple[float, float] | None:
     return (down, right) if is_clear else None
 
 
-def _detail(picture: Tensor) -> NDArray[np.float32]:
+def _detail(picture: Samples) -> NDArray[np.float32]:
     """Return the middle of a picture without noise and without large areas."""
     from scipy.ndimage import gaussian_filter
 
-    gray = picture.float().mean(dim=0).numpy()
+    gray = picture[:].float().mean(dim=0).numpy()
     top, left = (max(0, (side - _SIDE) // 2) for side in gray.shape)
     part = gray[top : top + _SIDE, left : left + _SIDE]
     detail: NDArray[np.float32] = gaussian_filter(part, _BLUR) - gaussian_filter(part, 8 * _BLUR)

@@ -1,10 +1,11 @@
 """The range of samples that a network was trained on, stored with it and used with it again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restore.errors import WeightsError
 from restore.image.picture import Picture
@@ -34,15 +35,20 @@ class SampleRange:
     kind: str = "8"
 
     @classmethod
-    def of(cls, pictures: Sequence[Picture]) -> "SampleRange":
-        """Return the range of pictures of one kind: all of eight bits, else their usual samples."""
-        kind = kind_of(pictures[0])
+    def of(cls, kind: str, pictures: Iterable[NDArray[np.float32]], *, count: int) -> "SampleRange":
+        """Return the range of samples of one kind: all of eight bits, else the usual ones.
+
+        Args:
+            kind: see ``kind_of``.
+            pictures: samples of any shape, which are looked at one after the other.
+            count: how many there are.
+        """
         if kind == "8":
             return cls()
-        each = max(1, _MOST_SAMPLES // len(pictures))
+        each = max(1, _MOST_SAMPLES // count)
         parts = []
         for picture in pictures:
-            values = picture.pixels.ravel()[:: max(1, picture.pixels.size // each)]
+            values = picture.ravel()[:: max(1, picture.size // each)]
             parts.append(values[np.isfinite(values)])
         values = np.concatenate(parts)
         if not values.size:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from restore.training.crops import areas_of, cut, draw_places, oriented
 from restore.training.loop import Forward
+from restore.training.picture_store import Samples
 from restore.training.schedule import Figure
 from restore.training.state import Randomness
 
@@ -139,7 +140,7 @@ class NoisyCrops:
 
     def __init__(
         self,
-        scenes: Sequence[Sequence[Tensor]],
+        scenes: Sequence[Sequence[Samples]],
         levels: Sequence[float],
         *,
         patch: int,

@@ -104,6 +104,7 @@ def train_denoiser(
             held=held,
             batch=context.crops_per_batch,
             multiple=trained.multiple,
+            store=context.store,
             warn=warn,
         )
         described = asdict(recipe)

@@ -4,17 +4,20 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from restore.batch.inputs import pictures_in
-from restore.errors import InputError, TrainingError
+from restore.errors import InputError
 from restore.hdr.lights import brightened, linearised, uniform
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
-from restore.training.crops import MOST_BYTES
+from restore.training.picture_store import PictureStore, Samples
 
 __all__ = ["SURFACE_SHARES", "Library", "Scenes", "open_library", "view", "wrapped"]
 
@@ -37,17 +40,19 @@ SURFACE_SHARES = (0.03, 0.6)
 
 @dataclass(frozen=True, kw_only=True)
 class Library:
-    """Pictures to cut scenes from, in memory.
+    """Pictures to cut scenes from.
 
     Attributes:
         panoramas: float32 ``(3, H, 2 H + 2)``, linear, all around; see ``wrapped``.
         pictures: float32 ``(3, H, W)``, linear, of high dynamic range.
         photographs: uint8 ``(3, H, W)``, sRGB.
+        paths: files of all of them.
     """
 
-    panoramas: Sequence[Tensor] = ()
-    pictures: Sequence[Tensor] = ()
-    photographs: Sequence[Tensor] = ()
+    panoramas: Sequence[Samples] = ()
+    pictures: Sequence[Samples] = ()
+    photographs: Sequence[Samples] = ()
+    paths: Sequence[Path] = ()
 
     def __len__(self) -> int:
         """Return the number of pictures of all kinds."""
@@ -74,9 +79,13 @@ class Library:
 
 
 def open_library(
-    folders: Sequence[Path], *, least_size: int, warn: Callable[[str], None]
+    folders: Sequence[Path],
+    *,
+    least_size: int,
+    store: PictureStore,
+    warn: Callable[[str], None],
 ) -> Library:
-    """Read the pictures of folders and their subfolders, until ``MOST_BYTES`` are in memory.
+    """Read the pictures of folders and their subfolders, and keep them in ``store``.
 
     Linear pictures that are twice as wide as high are taken for panoramas, other linear pictures
     for ordinary HDR pictures, and all else for photographs, whose highlights are synthesised.
@@ -84,49 +93,55 @@ def open_library(
     Args:
         folders: trees of pictures.
         least_size: side in pixels that scenes will have; smaller pictures are left out.
+        store: where they are kept.
         warn: called with one line about everything left out.
 
     Raises:
         UsageError: no such folder, or no pictures in it.
         TrainingError: nothing usable is left.
     """
-    panoramas: list[Tensor] = []
-    pictures: list[Tensor] = []
-    photographs: list[Tensor] = []
     paths = [path for folder in folders for path in pictures_in(folder, recursive=True, warn=warn)]
-    used = 0
-    for index, path in enumerate(paths):
-        try:
-            picture = decode(path)
-        except InputError as error:
-            warn(f"{error}; left out")
-            continue
-        is_hdr = picture.is_float and picture.transfer is Transfer.LINEAR
-        is_panorama = is_hdr and picture.width == 2 * picture.height
-        if picture.channels != 3:
-            warn(f"{path}: gray, and the network is for colour; left out")
-        elif not is_panorama and min(picture.width, picture.height) < least_size:
-            warn(f"{path}: smaller than the {least_size}-pixel scenes of --patch; left out")
-        else:
-            kind = photographs if not is_hdr else panoramas if is_panorama else pictures
-            kept = _kept(picture, is_hdr=is_hdr, is_panorama=is_panorama)
-            if used and used + kept.nbytes > MOST_BYTES:
-                warn(f"{len(paths) - index} pictures left out: {MOST_BYTES >> 20} MiB are full")
-                break
-            kind.append(kept)
-            used += kept.nbytes
-    library = Library(panoramas=panoramas, pictures=pictures, photographs=photographs)
-    if not len(library):
-        raise TrainingError("no usable picture to train on")
-    return library
+
+    def keep(path: Path) -> tuple[Samples, int]:
+        picture, kind = store.kept([path], "scene in colour", lambda: _prepared(path, least_size))
+        code = int(kind[:][0])
+        _check_size(path, picture.shape, code, least_size)  # a cached one may be for smaller scenes
+        return picture, code
+
+    found = store.gathered(paths, keep, warn)
+    panoramas, pictures, photographs = (
+        [picture for picture, code in found.values() if code == kind]
+        for kind in (_PANORAMA, _PICTURE, _PHOTOGRAPH)
+    )
+    return Library(
+        panoramas=panoramas, pictures=pictures, photographs=photographs, paths=list(found)
+    )
 
 
-def _kept(picture: Picture, *, is_hdr: bool, is_panorama: bool) -> Tensor:
-    if not is_hdr:
-        codes = torch.from_numpy(picture.pixels).clamp(0, 1) * 255
-        return codes.round().to(torch.uint8)
-    light = _light(picture)
-    return wrapped(light) if is_panorama else light
+_PANORAMA, _PICTURE, _PHOTOGRAPH = range(3)
+
+
+def _prepared(path: Path, least_size: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Return the samples of a picture, and its kind."""
+    picture = decode(path)
+    if picture.channels != 3:
+        raise InputError(f"{path}: gray, and the network is for colour")
+    is_hdr = picture.is_float and picture.transfer is Transfer.LINEAR
+    kind = _PHOTOGRAPH
+    if is_hdr:
+        kind = _PANORAMA if picture.width == 2 * picture.height else _PICTURE
+    _check_size(path, picture.pixels.shape, kind, least_size)
+    if is_hdr:
+        light = _light(picture)
+        samples = wrapped(light) if kind == _PANORAMA else light
+    else:
+        samples = (torch.from_numpy(picture.pixels).clamp(0, 1) * 255).round().to(torch.uint8)
+    return samples.numpy(), np.array([kind], np.uint8)
+
+
+def _check_size(path: Path, shape: Sequence[int], kind: int, least_size: int) -> None:
+    if kind != _PANORAMA and min(shape[1:]) < least_size:
+        raise InputError(f"{path}: smaller than the {least_size}-pixel scenes of --patch")
 
 
 class Scenes:
@@ -178,7 +193,7 @@ class Scenes:
     def _panorama(self, rng: torch.Generator) -> Tensor:
         proposals = []
         for _ in range(_PROPOSALS):
-            panorama = _pick(self.library.panoramas, rng)
+            panorama = _pick(self.library.panoramas, rng)[:]
             direction = _direction(rng)
             rough = view(panorama, *direction, side=_PROPOSAL)
             proposals.append((_contrast(rough), panorama, direction))
@@ -208,11 +223,11 @@ def _light(picture: Picture) -> Tensor:
     return pixels.nan_to_num(0, _LARGEST, 0).clamp(0, _LARGEST)
 
 
-def _every(items: Sequence[Tensor], kept: bool) -> list[Tensor]:
+def _every(items: Sequence[Samples], kept: bool) -> list[Samples]:
     return [item for index, item in enumerate(items) if (index % _HOLD_OUT == 0) == kept]
 
 
-def _pick(items: Sequence[Tensor], rng: torch.Generator) -> Tensor:
+def _pick(items: Sequence[Samples], rng: torch.Generator) -> Samples:
     return items[int(torch.randint(len(items), (), generator=rng))]
 
 
@@ -223,7 +238,7 @@ def _direction(rng: torch.Generator) -> tuple[float, float, float, float]:
     return yaw, pitch, roll, math.radians(uniform(rng, *_FOV_DEGREES))
 
 
-def _crop(picture: Tensor, side: int, rng: torch.Generator) -> Tensor:
+def _crop(picture: Samples, side: int, rng: torch.Generator) -> Tensor:
     top, left = (int(uniform(rng) * (size - side + 1)) for size in picture.shape[1:])
     return picture[:, top : top + side, left : left + side]
 

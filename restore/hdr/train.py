@@ -88,8 +88,10 @@ def train_hdr(
         if start_from is not None:
             _start(coded, TASK.load(start_from))
         side = recipe.patch + 2 * coded.margin
-        library = open_library(places, least_size=side, warn=warn)
+        library = open_library(places, least_size=side, store=context.store, warn=warn)
         training, held_out = library.split()
+        if training is held_out:
+            warn("too few pictures to hold one out: validations are on those that are trained on")
         provenance: dict[str, Any] = {
             "recipe": recipe.described(),
             "data": _description(places, library),
@@ -133,6 +135,7 @@ def train_hdr(
             judge=HdrValidation(scenes, context.device),
             figure=_FIGURE,
             provenance=provenance,
+            pictures=library.paths,
             task=TASK,
             kept=_with_element,
             finish=finish,

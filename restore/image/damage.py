@@ -10,7 +10,7 @@ from contextvars import ContextVar
 
 from restore.errors import CorruptImage
 
-__all__ = ["checked_damage", "keeping_damaged", "noting_damage"]
+__all__ = ["checked_damage", "keeping_damaged", "keeps_damaged", "noting_damage"]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,11 @@ def keeping_damaged(keeps: bool) -> Iterator[None]:
         yield
     finally:
         _process.keeps_damaged = before
+
+
+def keeps_damaged() -> bool:
+    """Return whether damaged pictures pass in this process."""
+    return _process.keeps_damaged
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from restore.mosaic.recipe import MosaicRecipe
 from restore.mosaic.task import TASK
 from restore.noise.iso import usual_read
 from restore.noise.measured_camera import MeasuredCamera
-from restore.training.crops import MOST_BYTES, RandomCrops, centre, load_pictures
+from restore.training.crops import RandomCrops, centre, load_pictures
 from restore.training.holding_out import hold_out
 from restore.training.loop import Forward
 from restore.training.schedule import Progress
@@ -83,7 +83,7 @@ def train_mosaic_denoiser(
             path for folder in clean for path in pictures_in(folder, recursive=True, warn=warn)
         ]
         pictures = load_pictures(
-            paths, channels=3, least_size=recipe.patch, max_bytes=MOST_BYTES, warn=warn
+            paths, channels=3, least_size=recipe.patch, store=context.store, warn=warn
         )
         training, kept = hold_out(list(pictures.values()), warn)
         provenance: dict[str, Any] = {

@@ -1,5 +1,6 @@
-"""Batches of random crops, cut from pictures that are kept in memory as uint8."""
+"""Batches of random crops, cut from pictures that are kept as uint8."""
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restore.errors import InputError, TrainingError
+from restore.errors import InputError
 from restore.image.colour import REC601_LUMA, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 from restore.image.tone import tone_of
 from restore.noise.jpeg import luma_and_chroma
+from restore.training.picture_store import PictureStore, Samples
 from restore.training.state import Randomness
 
 __all__ = [
-    "MOST_BYTES",
     "LumaCrops",
     "RandomCrops",
     "areas_of",
@@ -36,10 +37,10 @@ def load_pictures(
     *,
     channels: int,
     least_size: int,
-    max_bytes: int,
+    store: PictureStore,
     warn: Callable[[str], None],
-) -> dict[Path, Tensor]:
-    """Decode pictures to uint8 ``(C, H, W)``, until ``max_bytes`` are in memory.
+) -> dict[Path, Samples]:
+    """Decode pictures to uint8 ``(C, H, W)``, and keep them in ``store``.
 
     Colour becomes luma for a gray network; gray pictures are left out for a colour network.
     Pictures in linear light are exposed so that one sample in a hundred is white.
@@ -48,31 +49,30 @@ def load_pictures(
     Raises:
         TrainingError: nothing usable is left.
     """
-    pictures: dict[Path, Tensor] = {}
-    used = 0
-    for path in paths:
-        try:
-            pixels = _exposed(decode(path))
-        except InputError as error:
-            warn(f"{error}; left out")
-            continue
-        if min(pixels.shape[1:]) < least_size:
-            warn(f"{path}: smaller than the {least_size}-pixel crops of --patch; left out")
-            continue
-        if pixels.shape[0] < channels:
-            warn(f"{path}: gray, and the network is for colour; left out")
-            continue
-        if channels == 1 and pixels.shape[0] == 3:
-            pixels = np.tensordot(REC601_LUMA, pixels, axes=1)[None]
-        picture = torch.from_numpy(np.rint(pixels.clip(0, 1) * 255).astype(np.uint8))
-        used += picture.numel()
-        if pictures and used > max_bytes:
-            warn(f"{len(paths) - len(pictures)} pictures left out: {max_bytes >> 20} MiB are full")
-            break
-        pictures[path] = picture
-    if not pictures:
-        raise TrainingError("no usable picture to train on")
-    return pictures
+    kind = f"crops of {channels} channels in 8 bits"
+
+    def keep(path: Path) -> Samples:
+        (picture,) = store.kept([path], kind, lambda: [_prepared(path, channels, least_size)])
+        _check_size(path, picture.shape, least_size)  # a cached one may be for smaller crops
+        return picture
+
+    return store.gathered(paths, keep, warn)
+
+
+def _prepared(path: Path, channels: int, least_size: int) -> NDArray[np.uint8]:
+    pixels = _exposed(decode(path))
+    _check_size(path, pixels.shape, least_size)
+    if len(pixels) < channels:
+        raise InputError(f"{path}: gray, and the network is for colour")
+    if channels == 1 and len(pixels) == len(REC601_LUMA):
+        pixels = np.tensordot(REC601_LUMA, pixels, axes=1)[None]
+    codes: NDArray[np.uint8] = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    return codes
+
+
+def _check_size(path: Path, shape: Sequence[int], least_size: int) -> None:
+    if min(shape[1:]) < least_size:
+        raise InputError(f"{path}: smaller than the {least_size}-pixel crops of --patch")
 
 
 def _exposed(picture: Picture) -> NDArray[np.float32]:
@@ -94,11 +94,11 @@ class RandomCrops:
         batch: crops per call.
     """
 
-    def __init__(self, pictures: Sequence[Tensor], *, patch: int, batch: int) -> None:
+    def __init__(self, pictures: Sequence[Samples], *, patch: int, batch: int) -> None:
         self.pictures = list(pictures)
         self.patch = patch
         self.batch = batch
-        self.channels = len(self.pictures[0])
+        self.channels = self.pictures[0].shape[0]
         self.largest = min(min(picture.shape[1:]) for picture in self.pictures)
         self._areas = areas_of(self.pictures)
 
@@ -127,9 +127,8 @@ class LumaCrops(RandomCrops):
     """
 
     def __init__(self, colour: RandomCrops) -> None:
-        super().__init__(
-            [picture[:1] for picture in colour.pictures], patch=colour.patch, batch=colour.batch
-        )
+        super().__init__(colour.pictures, patch=colour.patch, batch=colour.batch)
+        self.channels = 1
         self.colour = colour
 
     def __call__(
@@ -140,8 +139,8 @@ class LumaCrops(RandomCrops):
         return luma
 
 
-def areas_of(pictures: Sequence[Tensor]) -> Tensor:
-    return torch.tensor([picture[0].numel() for picture in pictures], dtype=torch.float64)
+def areas_of(pictures: Sequence[Samples]) -> Tensor:
+    return torch.tensor([math.prod(each.shape[1:]) for each in pictures], dtype=torch.float64)
 
 
 def draw_places(
@@ -157,7 +156,7 @@ def draw_places(
     ]
 
 
-def cut(picture: Tensor, place: tuple[float, float], patch: int) -> Tensor:
+def cut(picture: Samples, place: tuple[float, float], patch: int) -> Tensor:
     top, left = (
         int(fraction * (size - patch + 1))
         for fraction, size in zip(place, picture.shape[1:], strict=True)
@@ -173,11 +172,7 @@ def oriented(crop: Tensor, orientation: int) -> Tensor:
 _VALIDATION_CROP = 160
 
 
-MOST_BYTES = 4 << 30
-"""Limit on the memory for training pictures, in bytes."""
-
-
-def centre(picture: Tensor, multiple: int) -> Tensor:
+def centre(picture: Samples, multiple: int) -> Tensor:
     """Return the centre square of ``picture``, its side a multiple of ``multiple`` if possible."""
     least = min(picture.shape[1:])
     most = max(multiple, _VALIDATION_CROP // multiple * multiple)

@@ -96,6 +96,7 @@ class Trainer(Generic[B]):
         self.report, self.keep, self.pace = report, keep, pace
         self.should_stop = should_stop
         self.pictures = pictures
+        self._seen = state_of(pictures)  # now: what was read, not what has changed since
         self.checkpoint = Path(checkpoint)
         self.recipe = {**recipe, "processes": self.team.size}
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
@@ -273,7 +274,7 @@ class Trainer(Generic[B]):
             state |= {"step": self.step, "seconds": self.seconds, "loss": self.loss}
             state |= {"psnr": self.reached, "best_psnr": self.most, "best": self.best}
             state |= {"rngs": rngs, "recipe": self.recipe}
-            state |= {"in_vain": self.in_vain, "pictures": state_of(self.pictures)}
+            state |= {"in_vain": self.in_vain, "pictures": self._seen}
             save_checkpoint(self.checkpoint, state)
 
     def _load(self) -> None:

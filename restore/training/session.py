@@ -18,6 +18,7 @@ from restore.errors import OutputExists, TrainingError, UsageError
 from restore.files import check_name, sole_use
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
+from restore.training.picture_store import PictureStore
 from restore.training.recipe import Recipe
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
 from restore.training.state import Randomness, best_path, checkpoint_path
@@ -41,6 +42,7 @@ class Settings:
         checkpoint_every: seconds between checkpoints.
         resume: continue from the checkpoint.
         overwrite: replace the output and the checkpoint of a stopped run.
+        cache: folder of decoded pictures, see ``PictureStore``; None keeps them in memory.
         clock: returns the time by which a recipe's seconds are counted; CPU time excludes other
             work on the machine.
     """
@@ -51,22 +53,25 @@ class Settings:
     checkpoint_every: float = 120.0
     resume: bool = False
     overwrite: bool = False
+    cache: Path | None = None
     clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Device, precision and batch size of this process.
+    """Device, precision, batch size and pictures of this process.
 
     Attributes:
         device: device of this process.
         precision: dtype of the forward pass.
         crops_per_batch: number of crops of the recipe's batch that are computed at once.
+        store: where pictures are kept.
     """
 
     device: torch.device
     precision: torch.dtype
     crops_per_batch: int
+    store: PictureStore
 
 
 class Judge(Protocol):
@@ -161,6 +166,7 @@ def train(
             device=device,
             precision=training_dtype(settings.precision, device),
             crops_per_batch=_crops_per_batch(recipe, team),
+            store=PictureStore(settings.cache),
         )
         torch.manual_seed(recipe.seed)
         lesson = prepare(context)

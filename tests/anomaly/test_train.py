@@ -18,6 +18,7 @@ from restore.anomaly.verdict import Verdict
 from restore.anomaly.view import View
 from restore.errors import TrainingError, TrainingStopped, UsageError
 from restore.models.draem import Draem, DraemConfig
+from restore.training.picture_store import PictureStore
 from restore.training.schedule import Progress
 from restore.training.session import Settings
 from restore.training.state import Randomness
@@ -43,7 +44,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_parts_serve_one_purpose_each(folder: Path) -> None:
-    parts = load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
+    parts = load_parts(
+        folder, scale=1, target_fpr=0.1, seed=0, store=PictureStore(), warn=lambda _: None
+    )
     assert len(parts.calibrating) == 9, "what one false alarm in ten takes"
     assert (len(parts.judging), len(parts.training)) == (2, 29)
     used = [picture.numpy().tobytes() for picture in parts.judging + parts.training]
@@ -56,32 +59,31 @@ def test_parts_serve_one_purpose_each(folder: Path) -> None:
 
 def test_another_seed_keeps_other_parts_out(folder: Path) -> None:
     first, again, other = (
-        load_parts(folder, scale=1, target_fpr=0.1, seed=seed, warn=lambda _: None).calibrating
+        load_parts(
+            folder, scale=1, target_fpr=0.1, seed=seed, store=PictureStore(), warn=lambda _: None
+        ).calibrating
         for seed in (0, 0, 1)
     )
     assert first == again != other
 
 
-def test_parts_beyond_the_memory_are_left_out_of_training_at_random(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def load(warn: list[str]) -> Parts:
-        return load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=warn.append)
+def test_parts_beyond_the_memory_are_left_out_of_training_at_random(folder: Path) -> None:
+    def load(warn: list[str], most_bytes: int | None = None) -> Parts:
+        store = PictureStore(most_bytes=most_bytes)
+        return load_parts(folder, scale=1, target_fpr=0.1, seed=0, store=store, warn=warn.append)
 
     silent: list[str] = []
     whole = load(silent)
     assert not silent
-    monkeypatch.setattr("restore.anomaly.data._MOST_BYTES", 15 * 80 * 96 * 4)
     said: list[str] = []
-    limited = load(said)
+    limited = load(said, 15 * 80 * 96 * 4)
     (line,) = said
-    assert "16 of 31 pictures, chosen at random, are not trained on" in line
+    assert line.startswith("16 of 31 pictures, chosen at random, left out: ")
     assert limited.calibrating == whole.calibrating, "they need no memory"
     learned = [tensor.numpy().tobytes() for tensor in limited.judging + limited.training]
     every = [tensor.numpy().tobytes() for tensor in whole.judging + whole.training]
     assert learned == every[:15], "the order is random, and that without a limit"
-    monkeypatch.setattr("restore.anomaly.data._MOST_BYTES", 1)
-    least = load(said)
+    least = load(said, 1)
     assert (len(least.judging), len(least.training)) == (1, 1)
 
 
@@ -89,7 +91,7 @@ def test_reading_stops_when_asked(folder: Path) -> None:
     asked = iter([False, False, True])
     with pytest.raises(TrainingStopped):
         load_parts(
-            folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None,
+            folder, scale=1, target_fpr=0.1, seed=0, store=PictureStore(), warn=lambda _: None,
             should_stop=lambda: next(asked),
         )  # fmt: skip
 
@@ -97,7 +99,9 @@ def test_reading_stops_when_asked(folder: Path) -> None:
 def test_a_folder_of_nothing_usable_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no")
     with pytest.raises(TrainingError, match="0 usable pictures"):
-        load_parts(tmp_path, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
+        load_parts(
+            tmp_path, scale=1, target_fpr=0.1, seed=0, store=PictureStore(), warn=lambda _: None
+        )
 
 
 def test_crops_of_small_parts_are_mirrored_and_crops_differ() -> None:
@@ -169,7 +173,9 @@ def test_the_judge_does_without_defects_that_do_not_show() -> None:
 
 
 def test_the_judge_prefers_a_network_that_sees_defects(folder: Path) -> None:
-    parts = load_parts(folder, scale=1, target_fpr=0.1, seed=0, warn=lambda _: None)
+    parts = load_parts(
+        folder, scale=1, target_fpr=0.1, seed=0, store=PictureStore(), warn=lambda _: None
+    )
     judge = DefectJudge(parts.judging, patch=64, seed=0, device=torch.device("cpu"))
 
     class Roughness(torch.nn.Module):
@@ -236,13 +242,23 @@ def test_parts_that_a_mask_does_not_fit_are_left_out_or_refuse_it(folder: Path) 
     Image.new("L", (50, 50), 90).save(folder / "odd.png")
     said: list[str] = []
     view = View(roi=RegionOfInterest((0, 0, 96, 80), np.ones((80, 96), np.bool_)))
-    parts = load_parts(folder, scale=1, target_fpr=0.1, seed=0, view=view, warn=said.append)
+    parts = load_parts(
+        folder, scale=1, target_fpr=0.1, seed=0, store=PictureStore(), view=view, warn=said.append
+    )
     assert parts.usable == 40
     (line,) = said
     assert "odd.png: has 50x50 pixels, the mask of the region of interest 96x80" in line
     wrong = View(roi=RegionOfInterest((0, 0, 50, 50), np.ones((50, 50), np.bool_)))
     with pytest.raises(UsageError, match=r"00\.png: has 96x80 pixels, the mask"):
-        load_parts(folder, scale=1, target_fpr=0.1, seed=0, view=wrong, warn=said.append)
+        load_parts(
+            folder,
+            scale=1,
+            target_fpr=0.1,
+            seed=0,
+            store=PictureStore(),
+            view=wrong,
+            warn=said.append,
+        )
 
 
 def test_training_looks_inside_the_region_only_and_stores_it(folder: Path, tmp_path: Path) -> None:
@@ -257,7 +273,13 @@ def test_training_looks_inside_the_region_only_and_stores_it(folder: Path, tmp_p
     assert detector.view.roi.box == region.box
     assert detector.view.min_area == 5
     held = load_parts(
-        folder, scale=2, target_fpr=0.1, seed=0, view=detector.view, warn=lambda _: None
+        folder,
+        scale=2,
+        target_fpr=0.1,
+        seed=0,
+        store=PictureStore(),
+        view=detector.view,
+        warn=lambda _: None,
     )
     assert detector.calibration is not None
     scores = sorted(detector(path).score for path in held.calibrating)

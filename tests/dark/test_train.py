@@ -8,7 +8,6 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.dark import data as dark_pairs
 from restore.dark import train as dark
 from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
 from restore.dark.recipe import DarkRecipe
@@ -20,6 +19,7 @@ from restore.image.raw_picture import RawPicture
 from restore.models.isp_unet import IspUNet, IspUNetConfig
 from restore.models.layers import srgb_encoded
 from restore.tasks import load
+from restore.training.picture_store import PictureStore
 from restore.training.state import Randomness
 from restore.weights.store import save_weights, weights_of
 
@@ -122,7 +122,7 @@ def test_short_and_long_exposures_fit_each_other(
 ) -> None:
     """In every phase and orientation the amplified planes are the target, where it is smooth."""
     scenes = open_scenes(
-        read_pairs(pair_list), tmp_path / "cache", head=head, xtrans=False, warn=print
+        read_pairs(pair_list), PictureStore(tmp_path / "cache"), head=head, xtrans=False, warn=print
     )
     crops = PairCrops(scenes, patch=96, batch=32, head=head)
     batch = crops(Randomness(0, torch.device("cpu")))
@@ -146,27 +146,10 @@ def test_files_of_one_name_in_two_folders_are_two(
         lines.append(f"{folder}/x_0.1s.dng {folder}/x_10s.dng")
     (tmp_path / "list.txt").write_text("\n".join(lines))
     pairs = read_pairs(tmp_path / "list.txt")
-    scenes = open_scenes(pairs, tmp_path / "cache", head="camera", xtrans=False, warn=print)
-    assert [int(scene.mosaic[0, 0]) for scene in scenes] == [522, 542]
-    assert scenes[0].target.mean() < scenes[1].target.mean()
-
-
-def test_processes_that_decode_the_same_pair_at_once_do_not_meet(
-    pair_list: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another one decodes the pair, and is done with it, before the first one gives it its name."""
-    pairs, cache = read_pairs(pair_list)[:1], tmp_path / "cache"
-    save, others = np.save, [True]
-
-    def slowly(file: Any, array: np.ndarray) -> None:
-        save(file, array)
-        if others and others.pop():
-            open_scenes(pairs, cache, head="camera", xtrans=False, warn=print)
-
-    monkeypatch.setattr(dark_pairs.np, "save", slowly)
-    (scene,) = open_scenes(pairs, cache, head="camera", xtrans=False, warn=print)
-    assert scene.mosaic.shape == scene.target.shape[1:]
-    assert len(list(cache.iterdir())) == 2
+    store = PictureStore(tmp_path / "cache")
+    scenes = open_scenes(pairs, store, head="camera", xtrans=False, warn=print)
+    assert [int(scene.mosaic.array[0, 0]) for scene in scenes] == [522, 542]
+    assert scenes[0].target.array.mean() < scenes[1].target.array.mean()
 
 
 def test_scenes_that_are_judged_share_no_target_with_those_that_are_learned(

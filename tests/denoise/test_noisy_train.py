@@ -19,6 +19,7 @@ from restore.errors import TrainingError, UsageError
 from restore.image.decode import decode
 from restore.image.metrics import psnr_chw
 from restore.image.picture import Picture
+from restore.training.picture_store import PictureStore
 from restore.training.session import Settings
 from restore.training.state import Randomness
 
@@ -55,7 +56,12 @@ def folder(tmp_path: Path) -> Path:
 def opened(folder: Path, method: str = "auto", channels: int = 0, patch: int = 32):
     said: list[str] = []
     found = open_noisy_pictures(
-        [folder], method=method, channels=channels, patch=patch, warn=said.append
+        [folder],
+        method=method,
+        channels=channels,
+        patch=patch,
+        store=PictureStore(),
+        warn=said.append,
     )
     return found, said
 
@@ -118,7 +124,7 @@ def test_floating_point_pictures_keep_their_range(tmp_path: Path) -> None:
     assert found.samples.kind == "float"
     assert found.samples.black < 3000 < found.samples.white
     assert any("byte.tif" in line and "8 bits" in line for line in said)
-    frame = found.scenes[0][0]
+    frame = found.scenes[0][0][:]
     assert frame.dtype == torch.float32
     assert -0.2 < float(frame.min()) < float(frame.max()) < 1.2
 

@@ -10,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 from restore.denoise.crops import PairedCrops
 from restore.denoise.pairs import PairNames, matched_pairs, misaligned, read_pairs
 from restore.errors import TrainingError, UsageError
+from restore.training.picture_store import PictureStore
 from restore.training.state import Randomness
 
 
@@ -97,7 +98,9 @@ def test_both_are_turned_upright(tmp_path: Path, orientation: int) -> None:
         stored = stored.T
     save(tmp_path / "noisy.png", np.ascontiguousarray(stored), orientation=orientation)
     paths = (tmp_path / "noisy.png", tmp_path / "clean.png")
-    noisy, clean = read_pairs([paths], channels=1, least_size=16, warn=pytest.fail)[paths]
+    noisy, clean = read_pairs(
+        [paths], channels=1, least_size=16, store=PictureStore(), warn=pytest.fail
+    )[paths]
     assert torch.equal(noisy, clean)
 
 
@@ -109,12 +112,12 @@ def test_pairs_that_do_not_fit_are_left_out_by_name(tmp_path: Path) -> None:
     save(tmp_path / "c/b.png", pixels)
     said: list[str] = []
     pairs = [(tmp_path / "n" / name, tmp_path / "c" / name) for name in ("b.png", "a.png")]
-    kept = read_pairs(pairs, channels=1, least_size=16, warn=said.append)
+    kept = read_pairs(pairs, channels=1, least_size=16, store=PictureStore(), warn=said.append)
     assert list(kept) == pairs[1:]
     assert "b.png is 96x60 gray, but " in said[0]
     assert said[0].endswith("left out")
     with pytest.raises(TrainingError, match="no usable pair"):
-        read_pairs(pairs[:1], channels=1, least_size=16, warn=said.append)
+        read_pairs(pairs[:1], channels=1, least_size=16, store=PictureStore(), warn=said.append)
 
 
 @pytest.mark.parametrize("dtype", ["uint16", "float32"])
@@ -124,7 +127,7 @@ def test_deep_pairs_keep_their_depth(tmp_path: Path, dtype: str) -> None:
     pixels = np.rint(light * 65535).astype(np.uint16) if dtype == "uint16" else light
     save(tmp_path / "a.tif", pixels.astype(dtype))
     paths = (tmp_path / "a.tif", tmp_path / "a.tif")
-    pairs = read_pairs([paths], channels=1, least_size=16, warn=pytest.fail)
+    pairs = read_pairs([paths], channels=1, least_size=16, store=PictureStore(), warn=pytest.fail)
     noisy, _ = pairs[paths]
     assert noisy.dtype == torch.float32
     assert len(noisy.unique()) > 200
@@ -139,7 +142,9 @@ def test_both_of_a_pair_are_on_the_scale_of_the_clean_one(tmp_path: Path) -> Non
     save(tmp_path / "clean.tif", light)
     save(tmp_path / "noisy.tif", light * 0.5)
     paths = (tmp_path / "noisy.tif", tmp_path / "clean.tif")
-    noisy, clean = read_pairs([paths], channels=1, least_size=16, warn=pytest.fail)[paths]
+    noisy, clean = read_pairs(
+        [paths], channels=1, least_size=16, store=PictureStore(), warn=pytest.fail
+    )[paths]
     assert 0.6 < clean.max() <= 1.1
     assert noisy.max() < 0.8 * clean.max()
 

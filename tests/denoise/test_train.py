@@ -25,6 +25,7 @@ from restore.models.ffdnet import FFDNet, FFDNetConfig
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import load
 from restore.training.holding_out import Held, hold_out, hold_out_folders
+from restore.training.picture_store import PictureStore
 from restore.training.schedule import Progress
 from restore.training.session import Settings
 from restore.training.state import Randomness, checkpoint_path
@@ -77,7 +78,13 @@ def test_networks_are_judged_on_crops_that_they_take(tmp_path: Path, multiple: i
     recipe = replace(TINY, patch=multiple)
     for clean, pairs in (([folder], None), ([], (folder, folder))):
         source = open_training_data(
-            recipe, clean=clean, pairs=pairs, batch=1, multiple=multiple, warn=lambda _: None
+            recipe,
+            clean=clean,
+            pairs=pairs,
+            batch=1,
+            multiple=multiple,
+            store=PictureStore(),
+            warn=lambda _: None,
         )
         for batch in source.held_out:
             assert [side % multiple for side in batch.noisy.shape[2:]] == [0, 0]
@@ -358,7 +365,13 @@ def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None
     recipe = replace(TINY, patch=16)
     clean, pairs = ([folder], None) if kind == "clean" else ([], (folder, folder))
     source = open_training_data(
-        recipe, clean=clean, pairs=pairs, batch=64, multiple=1, warn=pytest.fail
+        recipe,
+        clean=clean,
+        pairs=pairs,
+        batch=64,
+        multiple=1,
+        store=PictureStore(),
+        warn=pytest.fail,
     )
 
     def grays(clean: torch.Tensor) -> set[int]:
@@ -380,6 +393,7 @@ def test_validation_pictures_are_never_trained_on(photos: Path) -> None:
         held=Held(folder=photos / "more"),
         batch=4,
         multiple=1,
+        store=PictureStore(),
         warn=said.append,
     )
     assert said == [
@@ -398,6 +412,7 @@ def test_whole_folders_are_held_out(photos: Path) -> None:
         held=Held(by_folder=True),
         batch=4,
         multiple=1,
+        store=PictureStore(),
         warn=pytest.fail,
     )
     assert source.description["split"] == "folder"
@@ -418,6 +433,7 @@ def test_validation_of_pairs_has_folders_of_its_own(photos: Path, tmp_path: Path
         held=Held(folder=tmp_path / "judged"),
         batch=4,
         multiple=1,
+        store=PictureStore(),
         warn=pytest.fail,
     )
     assert (source.description["pairs"], len(source.held_out)) == (3, 3)

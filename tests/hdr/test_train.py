@@ -1,12 +1,14 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from restore.errors import TrainingError, TrainingStopped, UsageError
-from restore.hdr import data as hdr_scenes
+from restore.hdr import train as hdr_training
 from restore.hdr.camera import Coded, saturation_mask
 from restore.hdr.data import Library, Scenes, open_library
 from restore.hdr.lights import brightened, linearised
@@ -23,7 +25,8 @@ from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
 from restore.models.optical_element import height_map_of, psf_of
 from restore.tasks import load
-from restore.training.session import Settings
+from restore.training.picture_store import PictureStore
+from restore.training.session import Context, Settings
 
 TINY = HdrRecipe(
     widths=(4, 6), patch=32, batch=2, cells=16, psf_size=17, steps=4, read_noise=0.01, optics="none"
@@ -48,12 +51,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_folders_are_sorted_into_panoramas_pictures_and_photographs(folder: Path) -> None:
     said: list[str] = []
-    library = open_library([folder], least_size=64, warn=said.append)
+    library = open_library([folder], least_size=64, store=PictureStore(), warn=said.append)
     kinds = (library.panoramas, library.pictures, library.photographs)
     assert [len(kind) for kind in kinds] == [2, 1, 1]
     assert any("broken.exr" in line for line in said)
     said.clear()
-    assert len(open_library([folder], least_size=95, warn=said.append)) == 2
+    assert len(open_library([folder], least_size=95, store=PictureStore(), warn=said.append)) == 2
     assert sum("smaller than the 95-pixel scenes of --patch" in line for line in said) == 2
 
 
@@ -62,14 +65,15 @@ def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
         encode(Picture(pixels=np.zeros((3, 4, 4), np.float32)), ImageFormat.PNG)
     )
     with pytest.raises(TrainingError, match="no usable picture"):
-        open_library([tmp_path], least_size=64, warn=lambda _: None)
+        open_library([tmp_path], least_size=64, store=PictureStore(), warn=lambda _: None)
 
 
-def test_no_more_is_read_than_fits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hdr_scenes, "MOST_BYTES", 150_000)  # one panorama has 100,000
+def test_no_more_is_read_than_fits(folder: Path) -> None:
+    store = PictureStore(most_bytes=150_000)  # one panorama has 100,000
     said: list[str] = []
-    assert len(open_library([folder], least_size=64, warn=said.append)) == 1
-    assert said[-1] == "3 pictures left out: 0 MiB are full"
+    library = open_library([folder], least_size=64, store=store, warn=said.append)
+    assert 1 <= len(library) < 4
+    assert said[-1].endswith("0 MiB of memory are full; --cache DIR trains on all of them")
 
 
 def test_held_out_scenes_are_not_trained_on() -> None:
@@ -89,8 +93,32 @@ def test_photographs_are_held_out_where_there_is_nothing_else() -> None:
     assert (len(training.photographs), len(held_out.photographs)) == (20, 0)
 
 
+def test_validation_on_what_is_trained_on_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).random((3, 64, 64), np.float32)
+    (tmp_path / "only.png").write_bytes(encode(Picture(pixels=pixels), ImageFormat.PNG))
+    said: list[str] = []
+
+    def prepared(prepare: Callable[[Context], Any], *_: Any, **__: Any) -> None:
+        prepare(
+            Context(
+                device=torch.device("cpu"),
+                precision=torch.float32,
+                crops_per_batch=2,
+                store=PictureStore(),
+            )
+        )
+
+    monkeypatch.setattr(hdr_training, "train", prepared)
+    train_hdr(TINY, tmp_path / "x.safetensors", folders=tmp_path, warn=said.append)
+    assert said == [
+        "too few pictures to hold one out: validations are on those that are trained on"
+    ]
+
+
 def test_the_same_seed_draws_the_same_scenes(folder: Path) -> None:
-    library = open_library([folder], least_size=48, warn=lambda _: None)
+    library = open_library([folder], least_size=48, store=PictureStore(), warn=lambda _: None)
     one, other, third = (
         Scenes(library, side=48)(torch.Generator().manual_seed(seed), 5)[0] for seed in (1, 1, 2)
     )

@@ -116,6 +116,16 @@ class TrainingOptions:
     checkpoint_every: Annotated[
         str, typer.Option(metavar="TIME", help="Time between checkpoints.")
     ] = "2m"
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep decoded pictures in this folder, memory-mapped: as many as the disk holds. "
+            "Later runs, and others at the same time, need not decode them again. Without it, "
+            "memory holds 4 GiB of them.",
+            show_default=False,
+        ),
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output and its checkpoint.")
     ] = False
@@ -184,6 +194,7 @@ class TrainingOptions:
             checkpoint_every=seconds_in("--checkpoint-every", self.checkpoint_every),
             resume=self.resume or (self.resume_auto and self._is_begun),
             overwrite=self.overwrite,
+            cache=self.cache,
         )
 
 
