@@ -152,7 +152,7 @@ def _writing(codec: Codec) -> str:
     if not codec.writer:
         tasks = {"denoise": codec.is_for_mosaics, "dark-enhance": codec.is_for_raw}
         makers = " and ".join(task for task, writes in tasks.items() if writes)
-        return f"by {makers}, from RAW files" if makers else "no; as PNG"
+        return f"by {makers}, from RAW files" if makers else f"no; as {codec.written_as.upper()}"
     if codec.samples is Samples.FLOAT:
         return f"{_either(codec.bit_depths)} bits, float"
     floats = ", or 32 bits, float" if codec.samples is Samples.EITHER else ""

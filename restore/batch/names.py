@@ -35,7 +35,8 @@ def place_in_folder(found: Found, request: "PlanRequest") -> Place:
     suffix = name.suffix
     known = format_of_suffix(suffix)
     if image_format is None and known is not None and known not in kind.written:
-        image_format = ImageFormat.PNG  # a format that is read but not written, such as BMP
+        # A format that is read but not written, such as BMP.
+        image_format = ImageFormat(CODECS[known].written_as)
     if image_format is not None and (request.one_suffix or known is not image_format):
         if known is not None or suffix.lower() in kind.suffixes:
             name = name.with_suffix("")

@@ -101,6 +101,7 @@ class Codec:
         writer: Import path of the ``Writer``; "" if pictures are not written in this format.
         stack_reader, stack_writer: Import paths of what reads and writes files of many planes; ""
             if they are not read.
+        written_as: Format that results have by default, if pictures are not written in this one.
         bit_depths: Supported bits per sample when writing; 32 is floating point.
         samples: Kind of numbers that it stores.
         alpha: Kind of alpha that it stores.
@@ -124,6 +125,7 @@ class Codec:
     writer: str = ""
     stack_reader: str = ""
     stack_writer: str = ""
+    written_as: str = "png"
     bit_depths: tuple[int, ...] = ()
     samples: Samples = Samples.INTEGER
     alpha: Alpha = Alpha.STRAIGHT

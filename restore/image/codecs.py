@@ -31,7 +31,7 @@ HEAD_BYTES = 64
 
 
 class ImageFormat(StrEnum):
-    """An image file format. BMP and JPEG 2000 are only read, DNG is only written, from RAW files.
+    """An image file format. BMP, JPEG 2000 and CZI are only read; DNG is only written, from RAW.
 
     A DNG holds a mosaic or, as ``dng-linear`` and from ``DarkEnhancer``, demosaicked colours.
 
@@ -53,6 +53,7 @@ class ImageFormat(StrEnum):
     EXR = "exr"
     HDR = "hdr"
     FITS = "fits"
+    CZI = "czi"
     DNG = "dng"
     DNG_LINEAR = "dng-linear"
 
@@ -241,6 +242,16 @@ CODECS: Mapping[ImageFormat, Codec] = {
         holds_profile=False,
         holds_orientation=True,
         holds_light=True,
+    ),
+    ImageFormat.CZI: Codec(
+        name="CZI",
+        suffixes=(".czi",),
+        recognise=_begins_with(b"ZISRAWFILE"),
+        reader="restore.image.czi:read_czi",
+        stack_reader="restore.image.czi:read_czi_stack",
+        written_as="tiff",
+        holds_metadata=False,
+        holds_profile=False,
     ),
     # Read as RAW, and written from sensor data: never a Picture.
     ImageFormat.DNG: Codec(

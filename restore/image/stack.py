@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from restore.errors import UsageError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
+from restore.image.losses import note_loss
 from restore.image.picture import Picture
 
 __all__ = ["Stack", "encoded_stack"]
@@ -16,8 +17,8 @@ class Stack:
 
     Attributes:
         planes: pictures of one size and kind, each with the metadata of its own page.
-        header: what the file says of all of them and ``planes`` do not hold: the header of a FITS
-            file, its axes among it; else b"".
+        header: what the file says of all of them and ``planes`` do not hold, their axes among it:
+            the header of a FITS file, or OME-XML about a CZI file; else b"".
         shape: lengths of the axes that ``planes`` run over, the slowest first.
 
     Raises:
@@ -57,15 +58,22 @@ class Stack:
 def encoded_stack(stack: Stack, image_format: ImageFormat, options: WriteOptions) -> bytes:
     """Return the bytes of a file with all planes, in the container that the stack came from.
 
+    What is only read becomes TIFF.
+
     Raises:
         UsageError: another container, depth or quality is asked for.
     """
-    if image_format is not stack.format:
-        own = stack.format or ImageFormat.TIFF
+    own = stack.format or ImageFormat.TIFF
+    if not CODECS[own].stack_writer:
+        own = ImageFormat.TIFF
+    if image_format is not own:
         raise UsageError(
             f"has {len(stack.planes)} planes, which stay in {own.upper()}; use --format {own}, or "
             "none"
         )
     if options.bit_depth not in (None, stack.planes[0].bit_depth):
         raise UsageError(f"a stack keeps its {stack.planes[0].bit_depth} bits per sample")
+    if own is not stack.format:
+        for part in stack.planes[0].left_out:
+            note_loss(part)
     return CODECS[image_format].write_stack(stack, strip=options.strip_metadata)

@@ -88,13 +88,19 @@ def write_tiff_stack(stack: Stack, strip: bool) -> bytes:
     size = math.prod(first.pixels.shape) * np.dtype(dtype).itemsize * len(stack.planes)
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer, bigtiff=size > _MOST_CLASSIC_BYTES) as tiff:
-        for plane in stack.planes:
-            _write_page(tiff, plane, dtype, strip=strip)
+        for index, plane in enumerate(stack.planes):
+            about_all = b"" if index or strip else stack.header
+            _write_page(tiff, plane, dtype, about_all, strip=strip)
     return buffer.getvalue()
 
 
 def _write_page(
-    tiff: tifffile.TiffWriter, plane: Picture, dtype: type[np.generic], *, strip: bool
+    tiff: tifffile.TiffWriter,
+    plane: Picture,
+    dtype: type[np.generic],
+    description: bytes,
+    *,
+    strip: bool,
 ) -> None:
     exif = front_exif(None if strip else plane.exif)
     own, own_order = tags_of_notes(b"" if strip else plane.notes)
@@ -112,7 +118,7 @@ def _write_page(
         iccprofile=plane.icc,
         metadata=None,
         software=False,
-        description=None,
+        description=description or None,
         extratags=[
             *picture_tags(plane),
             *extra_tags([(exif.main, exif.order), (own, own_order)], "<"),

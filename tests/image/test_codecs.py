@@ -57,7 +57,7 @@ def test_outputs_depend_on_what_is_written() -> None:
     assert WRITTEN_OF_RAW.keys() == {"png", "tiff", "jpeg", "exr", "dng"}
     assert WRITTEN_OF_MOSAICS.keys() == WRITTEN.keys() | {"dng", "dng-linear"}
     assert WRITTEN_OF_LIGHT.keys() == {"dng", "exr", "fits", "hdr", "tiff", "jpeg", "jxl"}
-    assert {"bmp", "dng", "jp2"}.isdisjoint(WRITTEN)
+    assert {"bmp", "czi", "dng", "jp2"}.isdisjoint(WRITTEN)
     assert WRITTEN[ImageFormat.TIFF] == ".tif"
 
 
