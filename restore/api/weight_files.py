@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from restore.errors import UsageError, WeightsError
 from restore.files import write_atomically
 from restore.hdr.optics.psf import load_psf, resized
 from restore.tasks import load, task_called
@@ -13,6 +14,7 @@ from restore.weights.convert.convert import Converted
 from restore.weights.convert.convert import convert as convert_checkpoint
 from restore.weights.export import OnnxNetwork, to_onnx
 from restore.weights.file import find, licence_of
+from restore.weights.foreign import known_to_spandrel
 from restore.weights.measure import measured, storage_dtype
 from restore.weights.store import Weights, check_new_file, save_weights
 
@@ -74,7 +76,14 @@ def convert(
         check_new_file(target, overwrite=overwrite, inputs=inputs)
     stored = None if dtype == "auto" else storage_dtype(dtype)
     square = None if psf is None else _squared(Path(psf))
-    converted = convert_checkpoint(source, psf=square, member=member)
+    try:
+        converted = convert_checkpoint(source, psf=square, member=member)
+    except WeightsError:
+        if (kind := known_to_spandrel(source)) is None:
+            raise
+        raise UsageError(
+            f"{source}: a {kind}, which is run as it is: give it to --model without converting it"
+        ) from None
     found(converted)
     weights = measured(converted.weights, task_called(converted.weights.task), stored=stored)
     if target is not None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -71,7 +71,7 @@ class Context:
     device: torch.device
     precision: torch.dtype
     crops_per_batch: int
-    store: PictureStore
+    store: PictureStore = field(default_factory=PictureStore)
 
 
 class Judge(Protocol):

@@ -4,26 +4,35 @@ The tensors are read here, without running any code of the file; spandrel only g
 """
 
 import hashlib
-from collections.abc import Mapping
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from restore.engine.lane import is_out_of_memory
 from restore.errors import UsageError, WeightsError, one_line
 from restore.weights.convert.checkpoint import read_checkpoint
 from restore.weights.convert.layouts import recognise
 from restore.weights.convert.state_dicts import StateDict, state_dicts
 
-__all__ = ["ForeignModel", "ForeignNetwork", "foreign_model"]
+__all__ = ["ForeignModel", "ForeignNetwork", "foreign_model", "known_to_spandrel"]
 
 _HALO = 48
 """Context of a tile in pixels; what these networks see is not limited by it."""
 _TILE = 512
 _CHANNELS = (1, 3)
 _LARGEST_FILE = 1 << 30
+_LARGEST_MULTIPLE = 256
+_LEAST_SIDE = 16
+_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +52,8 @@ class ForeignNetwork(nn.Module):
     def __init__(self, descriptor: Any) -> None:
         super().__init__()
         self.config = _Config(channels=descriptor.input_channels)
-        self.multiple = int(descriptor.size_requirements.multiple_of)
         self.network = descriptor.model
+        self.multiple = _multiple(int(descriptor.size_requirements.multiple_of), self.network)
         # Holds the same network: it pads to the least size, and calls it as its code expects.
         self._descriptor = descriptor
 
@@ -56,10 +65,35 @@ class ForeignNetwork(nn.Module):
 
         Returns:
             The same shape and dtype, in [0, 1].
+
+        Raises:
+            WeightsError: the authors' code fails, as on a size or weights that it is not for.
         """
         dtype = next(self.network.parameters()).dtype
-        result: Tensor = self._descriptor(noisy.to(dtype))
+        try:
+            result: Tensor = self._descriptor(noisy.to(dtype))
+        except Exception as error:  # it raises what it likes
+            if is_out_of_memory(error):
+                raise
+            kind, reason = self._descriptor.architecture.name, one_line(str(error), 120)
+            raise WeightsError(f"the code of this {kind} fails: {reason}") from error
         return result.to(noisy.dtype)
+
+
+def _multiple(stated: int, network: nn.Module) -> int:
+    """Return what tiles begin at multiples of: windows of attention then lie as in the whole."""
+    windows = {
+        side
+        for module in network.modules()
+        for side in _sides(getattr(module, "window_size", None))
+    }
+    multiple = math.lcm(max(1, stated), *windows)
+    return multiple if multiple <= _LARGEST_MULTIPLE else stated
+
+
+def _sides(window: object) -> list[int]:
+    sides = window if isinstance(window, list | tuple) else [window]
+    return [side for side in sides if type(side) is int and side > 0]
 
 
 @dataclass(frozen=True)
@@ -91,16 +125,39 @@ class ForeignModel:
         """Refuse a precision that the architecture does not stand.
 
         Raises:
-            UsageError: fp16 or bf16, and spandrel says that it does not.
+            UsageError: fp16 or bf16, and spandrel says that it does not, or a trial fails.
         """
         stands = {
             "fp16": self.descriptor.supports_half,
             "bf16": self.descriptor.supports_bfloat16,
         }
-        if not stands.get(precision, True):
+        if not stands.get(precision, True) or not self._runs_in(precision):
             raise UsageError(
                 f"--precision {precision}: not for a {self.descriptor.architecture.name}; use fp32"
             )
+
+    def _runs_in(self, precision: str) -> bool:
+        """Return whether the network runs on a small picture, which spandrel has not tried."""
+        if precision not in _DTYPES:
+            return True
+        network = ForeignNetwork(deepcopy(self.descriptor)).eval().to(_DTYPES[precision])
+        unit = network.multiple * math.ceil(_LEAST_SIDE / network.multiple)
+        noisy = torch.rand(1, network.config.channels, 2 * unit, 3 * unit)
+        try:
+            with torch.inference_mode():
+                network(noisy)
+        except WeightsError:
+            return False
+        return True
+
+
+def known_to_spandrel(path: Path) -> str | None:
+    """Return the architecture of a denoiser that spandrel runs; None for anything else."""
+    try:
+        model = foreign_model(path)
+    except (UsageError, WeightsError):
+        return None
+    return None if model is None else str(model.descriptor.architecture.name)
 
 
 def foreign_model(path: Path) -> ForeignModel | None:
@@ -152,7 +209,8 @@ def _described(path: Path, candidates: list[StateDict]) -> Any:
     reason = ""
     for candidate in candidates:
         try:
-            return loader.load_from_state_dict(candidate.entries())
+            with _without_warnings():
+                return loader.load_from_state_dict(candidate.entries())
         except WeightsError as error:
             reason = reason or str(error)
         except Exception as error:  # spandrel raises what its architectures raise
@@ -170,9 +228,10 @@ def _loader() -> Any:
         UsageError: spandrel is missing, or a package that it needs cannot be imported.
     """
     try:
-        from spandrel import ModelLoader
+        with _without_warnings():
+            from spandrel import ModelLoader
 
-        _add_others()
+            _add_others()
     except ModuleNotFoundError as error:
         if error.name != "spandrel":
             raise _unusable(error) from error
@@ -183,6 +242,14 @@ def _loader() -> Any:
     except Exception as error:  # torchvision raises what a torch of another build makes it raise
         raise _unusable(error) from error
     return ModelLoader(device="cpu")
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep to itself what PyTorch says of code that is not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _add_others() -> None:

@@ -1,6 +1,7 @@
 """Networks of other architectures behind our interface; the real spandrel where it is there."""
 
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from imrestore.__main__ import run
 from restore.denoise.runner import Denoiser
 from restore.errors import UsageError, WeightsError
-from restore.weights.foreign import ForeignNetwork, foreign_model
+from restore.weights.foreign import ForeignNetwork, foreign_model, known_to_spandrel
 
 
 class Blur(nn.Module):
@@ -64,6 +66,7 @@ def spandrel(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     package = ModuleType("spandrel")
     vars(package)["ModelLoader"] = ModelLoader
     monkeypatch.setitem(sys.modules, "spandrel", package)
+    monkeypatch.setattr("restore.weights.foreign.find_spec", lambda _: None)
     return changes
 
 
@@ -119,6 +122,52 @@ def test_a_precision_that_it_does_not_stand_is_refused(tmp_path: Path) -> None:
         Denoiser(tmp_path / "net.pth", device="cpu", precision="bf16")
 
 
+def test_windows_of_attention_lie_as_in_the_whole_picture() -> None:
+    descriptor = Descriptor(Blur(1).state_dict())
+    descriptor.model.window_size = (6, 8)  # type: ignore[assignment]
+    assert ForeignNetwork(descriptor).multiple == 24
+    descriptor.model.window_size = 257  # type: ignore[assignment]
+    assert ForeignNetwork(descriptor).multiple == 4
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_a_precision_that_fails_is_refused(
+    spandrel: dict[str, Any], checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is said of an architecture need not hold for every size of picture."""
+    spandrel["supports_bfloat16"] = True
+    assert Denoiser(checkpoint, device="cpu", precision="bf16")
+
+    def mixed(_: Blur, picture: Tensor) -> Tensor:
+        return picture @ torch.ones(picture.shape[3], 5)
+
+    monkeypatch.setattr(Blur, "forward", mixed)
+    with pytest.raises(UsageError, match="--precision bf16: not for a NAFNet"):
+        Denoiser(checkpoint, device="cpu", precision="bf16")
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_foreign_code_that_fails_is_one_line(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(_: Blur, picture: Tensor) -> Tensor:
+        raise IndexError(f"no\nsuch size: {picture.shape}")
+
+    monkeypatch.setattr(Blur, "forward", failing)
+    with pytest.raises(WeightsError, match="the code of this NAFNet fails: no such size") as caught:
+        Denoiser(checkpoint, device="cpu")(np.zeros((20, 20, 3), np.uint8))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("spandrel")
+def test_what_runs_as_it_is_needs_no_conversion(
+    checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = checkpoint.with_name("out.safetensors")
+    assert run(["weights", "convert", str(checkpoint), "-o", str(output)]) == 2
+    assert "a NAFNet, which is run as it is: give it to --model" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("spandrel")
 def test_what_spandrel_does_not_know_is_refused_in_one_line(tmp_path: Path) -> None:
     torch.save({"odd.weight": torch.ones(3, 3)}, tmp_path / "net.pth")
@@ -151,14 +200,30 @@ def test_real_architectures_run_with_random_weights(tmp_path: Path, kind: str) -
     if kind == "Restormer":
         pytest.importorskip("spandrel_extra_arches", exc_type=ImportError)
     torch.manual_seed(0)
-    torch.save({"params": _random_network(kind).state_dict()}, tmp_path / "net.pth")
+    with warnings.catch_warnings(action="ignore"):  # of code that is not ours
+        torch.save({"params": _random_network(kind).state_dict()}, tmp_path / "net.pth")
     model = foreign_model(tmp_path / "net.pth")
     assert model is not None
     assert kind.lower() in str(model.descriptor.architecture.name).lower()
-    noisy = np.random.default_rng(0).random((3, 75, 50), np.float32)
-    whole = Denoiser(tmp_path / "net.pth", device="cpu", tile=512)(torch.from_numpy(noisy))
-    assert whole.picture.pixels.shape == noisy.shape
-    assert np.isfinite(whole.picture.pixels).all()
+    noisy = np.random.default_rng(0).random((3, 75, 150), np.float32)
+
+    def denoised(tile: int, precision: str = "fp32") -> np.ndarray:
+        denoiser = Denoiser(tmp_path / "net.pth", device="cpu", tile=tile, precision=precision)
+        return denoiser(torch.from_numpy(noisy)).picture.pixels
+
+    whole = denoised(512)
+    assert whole.shape == noisy.shape
+    assert np.isfinite(whole).all()
+    if kind in ("SwinIR", "Compact"):  # the others look at the whole picture, or at most of it
+        np.testing.assert_allclose(denoised(64), whole, atol=1e-5)
+    if kind == "SwinIR":  # whatever spandrel says
+        with pytest.raises(UsageError, match="--precision bf16: not for a SwinIR"):
+            denoised(64, "bf16")
+    else:
+        np.testing.assert_allclose(denoised(512, "bf16"), whole, atol=0.05)
+    gray = Denoiser(tmp_path / "net.pth", device="cpu")(torch.from_numpy(noisy[:1])).picture
+    assert gray.pixels.shape == (1, 75, 150)
+    assert known_to_spandrel(tmp_path / "net.pth") == str(model.descriptor.architecture.name)
 
 
 def _random_network(kind: str) -> nn.Module:
@@ -178,7 +243,7 @@ def _random_network(kind: str) -> nn.Module:
         "NAFNet": lambda: NAFNet(
             width=8, middle_blk_num=1, enc_blk_nums=[1, 1], dec_blk_nums=[1, 1]
         ),
-        "SCUNet": lambda: SCUNet(in_nc=3, config=[1] * 7, dim=32),
+        "SCUNet": lambda: SCUNet(in_nc=3, config=[1] * 7, dim=64),
         "SwinIR": lambda: SwinIR(
             upscale=1, img_size=64, window_size=8, depths=[2, 2], embed_dim=24, num_heads=[2, 2],
             mlp_ratio=2, upsampler="", resi_connection="1conv",
