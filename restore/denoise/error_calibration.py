@@ -126,7 +126,7 @@ def factors_of(groups: dict[tuple[int, int, str], list[Samples]]) -> ErrorFactor
                 fitted[place] = _fitted(kinds)
         for place in range(len(LEVELS)) if fitted else ():
             nearest = min(fitted, key=lambda each: abs(each - place))
-            factors.values[:, texture, place] = fitted[nearest]
+            factors.put(texture, place, fitted[nearest])
     return factors
 
 

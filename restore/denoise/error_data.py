@@ -18,7 +18,7 @@ from restore.weights.store import Network, Weights
 __all__ = ["ErrorBatch", "ErrorBatches", "Restorer", "planes_of"]
 
 _COLOURS = 3
-_USES, _KEPT = 4, 32
+_USES, _KEPT = 8, 32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The factors that calibrate error maps, by texture and noise level."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,10 @@ class ErrorFactors:
     """
 
     values: NDArray[np.float32]
+
+    def put(self, texture: int, level: int, factors: Sequence[float]) -> None:
+        """Set the factors of a texture at one of ``LEVELS``, but for what no network needs."""
+        self.values[:, texture, level] = np.clip(factors, _LEAST, _MOST)
 
     @classmethod
     def none(cls) -> "ErrorFactors":

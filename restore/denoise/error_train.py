@@ -36,6 +36,7 @@ _HELD_SHARE = 12
 _VALIDATION_BATCHES = 6
 _QUANTILE = 0.9
 _LEAST = 0.02 / 255
+_TAME = 30.0
 _MOST_ROWS = 4
 _SHOWN_AS_WHITE = 20 / 255
 
@@ -151,9 +152,17 @@ def objective(forward: Forward, batch: ErrorBatch) -> Tensor:
     squared = errors.square().mean(dim=1, keepdim=True) + _LEAST**2
     excess = (absolute / bound).log()
     pinball = torch.maximum(_QUANTILE * excess, (_QUANTILE - 1) * excess)
-    mean = expected.log() + absolute / expected
-    power = deviation.log() + squared / (2 * deviation.square())
+    mean = expected.log() + _tamed(absolute / expected)
+    power = deviation.log() + _tamed(squared / deviation.square()) / 2
     return (mean + power + pinball).mean()
+
+
+def _tamed(ratio: Tensor) -> Tensor:
+    """Return a ratio that grows like its logarithm where it is large.
+
+    A result that is nearly perfect but for a few pixels would else undo what others taught.
+    """
+    return torch.where(ratio < _TAME, ratio, _TAME * (1 + (ratio / _TAME).clamp_min(1).log()))
 
 
 class ErrorValidation:
