@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from restore.errors import UsageError, WeightsError
@@ -12,6 +13,7 @@ __all__ = ["Calibration", "binomial_interval", "held_out_count", "least_rate", "
 
 _LEAST_SHARE, _LARGEST_SHARE = 0.2, 1 / 3
 _MOST_HELD_OUT = 1000
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +71,25 @@ class Calibration:
             f"expect up to {self.least_rate:.2g}; that rate needs {least_sample(rate)} parts"
         )
 
+    def told_above(self, parts: Mapping[Path, float]) -> str:
+        """Return a line that names the good parts above the threshold, or an empty string.
+
+        A defective part among the good ones raises the threshold, and all below it are missed.
+
+        Args:
+            parts: Scores of the parts.
+        """
+        threshold = self.threshold()
+        above = sorted((path for path in parts if parts[path] > threshold), key=parts.__getitem__)
+        if not above:
+            return ""
+        shown = [f"{path.name} {parts[path]:.3g}" for path in above[: -_MOST_NAMED - 1 : -1]]
+        others = f" and {len(above) - len(shown)} more" if len(above) > len(shown) else ""
+        return (
+            f"good parts above the threshold of {threshold:.3g}: {', '.join(shown)}{others}; "
+            "if one is defective, calibrate without it"
+        )
+
     def as_mapping(self) -> dict[str, Any]:
         """Return plain values, for a weight file."""
         return asdict(self) | {"threshold": self.threshold(), "pictures": len(self.scores)}
@@ -102,10 +123,18 @@ def least_sample(rate: float) -> int:
 def held_out_count(pictures: int, target_fpr: float) -> int:
     """Return how many of ``pictures`` good parts are kept out of training for calibration.
 
-    As many as the rate needs, but at least a fifth, at most a third, and never more than 1000.
+    As many as the rate needs, but at least about a fifth, at most a third, and never more than
+    1000. Of the numbers near that, it is one with which the threshold lets as many parts through as
+    the rate allows: with 99 parts and 5 % the fifth highest score is the threshold, with 98 parts
+    the fourth.
     """
     least, most = math.ceil(pictures * _LEAST_SHARE), math.floor(pictures * _LARGEST_SHARE)
-    return min(max(least, min(least_sample(target_fpr), most)), _MOST_HELD_OUT)
+    most = min(most, _MOST_HELD_OUT)
+    count = min(max(least, least_sample(target_fpr)), most)
+    allowed = math.floor((count + 1) * target_fpr)
+    exact = [math.ceil(round(alarms / target_fpr, 9)) - 1 for alarms in (allowed, allowed + 1)]
+    fitting = [number for number in exact if 0 < number <= most]
+    return min(fitting, key=lambda number: abs(number - count)) if fitting else count
 
 
 def binomial_interval(events: int, trials: int) -> tuple[float, float]:

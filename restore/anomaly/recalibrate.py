@@ -104,9 +104,13 @@ def recalibrate(
         scores=tuple(scores[path] for path in order), target_fpr=target_fpr or stored
     )
     familiarity = Familiarity.of([looks[path] for path in order[:MOST_LOOKS]])
-    for shortfall in (calibration.shortfall(), familiarity.shortfall(UNFAMILIAR_FPR)):
-        if shortfall:
-            warn(shortfall)
+    for line in (
+        calibration.shortfall(),
+        calibration.told_above({path: scores[path] for path in kept}),
+        familiarity.shortfall(UNFAMILIAR_FPR),
+    ):
+        if line:
+            warn(line)
     trial = _tried(detector, order, calibration.threshold(), should_stop)
     warn(trial.sentence())
     return replace(

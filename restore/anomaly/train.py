@@ -277,18 +277,20 @@ def _calibrated(
     )
     if parts.calibrating:
         warn(f"calibrating on {len(parts.calibrating)} parts")
-    scores = []
+    scores: dict[Path, float] = {}
     for path in parts.calibrating:
         raise_if_stopped(should_stop)
-        scores.append(network(read_part(path).pixels).score)
+        scores[path] = network(read_part(path).pixels).score
     try:
         calibration = Calibration(
-            scores=(*stage.scores, *scores), target_fpr=stage.recipe.target_fpr
+            scores=(*stage.scores, *scores.values()), target_fpr=stage.recipe.target_fpr
         )
     except ValueError as error:
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
     if stage.is_last and (shortfall := calibration.shortfall()):
         warn(f"{shortfall}; {advice}" if advice else shortfall)
+    if above := calibration.told_above(scores):
+        warn(above)
     provenance = weights.provenance | {
         "inspection": weights.provenance["inspection"]
         | {"edge_factors": list(edges.factors)}

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,11 +65,11 @@ def test_a_rate_lies_between_0_and_1(rate: float) -> None:
 
 def test_as_many_parts_are_held_out_as_the_rate_takes() -> None:
     assert least_sample(0.01) == 99
-    assert held_out_count(500, 0.01) == 100
+    assert held_out_count(500, 0.01) == 99
     assert held_out_count(200, 0.01) == 66, "no more than a third"
-    assert held_out_count(200, 0.05) == 40, "no less than a fifth"
+    assert held_out_count(200, 0.05) == 39, "no less than about a fifth"
     assert held_out_count(10, 0.05) == 3
-    assert held_out_count(100_000, 0.01) == 1000
+    assert held_out_count(100_000, 0.01) == 999
 
 
 def test_the_threshold_is_rounded_to_the_safe_side() -> None:
@@ -84,3 +85,27 @@ def test_binomial_interval_is_exact() -> None:
     assert binomial_interval(5, 100) == pytest.approx((0.0164, 0.1128), abs=1e-4)
     assert binomial_interval(0, 10)[0] == 0
     assert binomial_interval(10, 10)[1] == 1
+
+
+@pytest.mark.parametrize("rate", [0.001, 0.01, 0.03, 0.05, 0.1, 0.3])
+def test_the_number_held_out_wastes_no_rank(rate: float) -> None:
+    for pictures in range(10, 3000, 7):
+        count = held_out_count(pictures, rate)
+        assert 0 < count <= pictures / 3
+        if count >= least_sample(rate):
+            scores = tuple(float(score) for score in range(count))
+            highest = Calibration(scores=scores, target_fpr=rate).threshold()
+            above = sum(score > highest for score in scores)
+            # One part fewer would let one false alarm fewer through.
+            fewer = Calibration(scores=scores[1:], target_fpr=rate).threshold()
+            assert sum(score > fewer for score in scores[1:]) < above or above == 0
+
+
+def test_good_parts_above_the_threshold_are_named_highest_first() -> None:
+    parts = {Path(f"good/{number}.png"): float(number) for number in range(199)}
+    calibration = Calibration(scores=tuple(parts.values()), target_fpr=0.04)
+    assert calibration.told_above(parts) == (
+        "good parts above the threshold of 191: 198.png 198, 197.png 197, 196.png 196, "
+        "195.png 195, 194.png 194 and 2 more; if one is defective, calibrate without it"
+    )
+    assert calibration.told_above({Path("a.png"): 191.0}) == ""
