@@ -140,7 +140,9 @@ class _Endpoint:
         except asyncio.CancelledError:
             if not self._service.state.is_draining:
                 raise
-            response = refusal(Refused(503, "the service ended before this was done", LATE))
+            response = refusal(
+                Refused(503, "the service ended before this was done; try again later", LATE)
+            )
         except Exception as error:
             response = refusal(as_refused(error))
         name, status, seconds = self._task.name, response.status_code, time.perf_counter() - started

@@ -85,8 +85,7 @@ class Server(uvicorn.Server):
         is_late = time.monotonic() >= self._ends_at
         if self._state.is_draining and (is_late or not self._state.begun):
             if self._state.begun:
-                late = f"--drain {self._drain_s:g} is over"
-                say(f"{self._state.begun} requests are given up, as {late}")
+                say(f"--drain {self._drain_s:g} is over; requests given up: {self._state.begun}")
                 self.config.timeout_graceful_shutdown = 0
             self.should_exit = True
         return await super().on_tick(counter)
