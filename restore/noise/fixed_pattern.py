@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from restore.image.photosites import defects
 from restore.image.raw_picture import GREEN, RawPicture
 from restore.noise.frame_kinds import Floats, pairs_of, planes_of
+from restore.noise.measured_camera import MOST_HOT
 
 __all__ = ["black_level_of", "defective_in", "prnu_of"]
 
@@ -54,9 +55,13 @@ def _fine(plane: Floats) -> Floats:
 
 
 def defective_in(
-    darks: Sequence[RawPicture], flats: Sequence[RawPicture]
+    darks: Sequence[RawPicture], flats: Sequence[RawPicture], warn: Callable[[str], None]
 ) -> tuple[tuple[int, int], ...]:
-    """Return rows and columns of photosites that are hot in the dark, or dead in the light."""
+    """Return rows and columns of photosites that are hot in the dark, or dead in the light.
+
+    Where there are more than ``MOST_HOT`` the frames show something else: none are returned, and
+    ``warn`` is told.
+    """
     found: NDArray[np.bool_] | None = None
     for frames in (darks, flats):
         if not frames:
@@ -70,6 +75,9 @@ def defective_in(
         own = defects(averaged)
         found = own if found is None else found | own
     if found is None:
+        return ()
+    if (count := int(np.count_nonzero(found))) > MOST_HOT:
+        warn(f"{count:,} photosites stand out, more than can be defective; none are noted")
         return ()
     rows, columns = np.nonzero(found)
     return tuple(zip(rows.tolist(), columns.tolist(), strict=True))

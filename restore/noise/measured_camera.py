@@ -19,13 +19,15 @@ from restore.noise.eld import DarkNoise
 from restore.noise.iso_noise import dark_noise
 from restore.noise.poisson_gaussian import NoiseProfile
 
-__all__ = ["FORMAT", "IsoNoise", "MeasuredCamera", "read_camera"]
+__all__ = ["FORMAT", "MOST_HOT", "IsoNoise", "MeasuredCamera", "read_camera"]
 
 FORMAT = "imrestore camera noise 1"
 """What the field ``format`` of the file says."""
 
+MOST_HOT = 1_000_000
+"""Defective photosites that the file may name."""
+
 _COLOURS = 3
-_MOST_HOT = 1_000_000
 _LARGEST_FILE = 1 << 26
 _LEAST_A = 1e-9
 
@@ -232,7 +234,7 @@ def _checked(stored: Any) -> MeasuredCamera:
     if not speeds or isos != sorted(set(isos)):
         raise _Misfit("speeds must be a list with ascending iso")
     hot = _of(fields.get("hot", []), list, "hot")
-    if len(hot) > _MOST_HOT:
+    if len(hot) > MOST_HOT:
         raise _Misfit(f"hot has {len(hot):,} photosites")
     return MeasuredCamera(
         make=_of(fields.get("make", ""), str, "make"),

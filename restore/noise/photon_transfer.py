@@ -4,8 +4,8 @@ Photon transfer: Janesick, "Photon Transfer: DN -> lambda", SPIE Press 2007; EMV
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -82,15 +82,17 @@ def measure_camera(paths: Sequence[Path], warn: Callable[[str], None]) -> Measur
     Raises:
         UsageError: no usable file, or files of several cameras.
     """
-    frames = _read(paths, warn)
-    kinds = {path: kind_of(frame) for path, frame in frames.items()}
-    first = next(iter(frames.values()))
-    groups: dict[float, dict[FrameKind, list[RawPicture]]] = {}
-    for path, frame in frames.items():
-        own = groups.setdefault(float(frame.iso or 0), {kind: [] for kind in FrameKind})
-        own[kinds[path]].append(frame)
+    kinds: dict[Path, FrameKind] = {}
+    groups: dict[float, _Group] = {}
+    first: RawPicture | None = None
+    for path, frame in _read(paths, warn):
+        first = first or frame
+        kinds[path] = kind_of(frame)
+        groups.setdefault(float(frame.iso or 0), _Group()).add(path, frame, kinds[path])
+    if first is None:
+        raise UsageError("no usable RAW file to measure the noise in")
     if 0 in groups and len(groups) > 1:
-        unknown = sum(map(len, groups.pop(0).values()))
+        unknown = len(groups.pop(0))
         warn(f"{unknown} files state no ISO speed; left out")
     if 0 in groups:
         warn("the files state no ISO speed; it is noted as 100")
@@ -100,8 +102,8 @@ def measure_camera(paths: Sequence[Path], warn: Callable[[str], None]) -> Measur
         own_points, speed = _speed(iso or 100.0, own, warn)
         points += own_points
         speeds.append(speed)
-    darks = [frame for own in groups.values() for frame in own[FrameKind.DARK]]
-    flats = [frame for own in groups.values() for frame in own[FrameKind.FLAT]]
+    darks = [frame for own in groups.values() for frame in own.darks]
+    flats = [frame for own in groups.values() for frame in own.flats]
     camera = MeasuredCamera(
         make=first.make,
         model=first.model,
@@ -111,48 +113,62 @@ def measure_camera(paths: Sequence[Path], warn: Callable[[str], None]) -> Measur
         white_level=first.white_level,
         speeds=tuple(speeds),
         prnu=prnu_of(flats),
-        hot=defective_in(darks, flats),
+        hot=defective_in(darks, flats, warn),
     )
     return Measured(camera=camera, points=tuple(points), kinds=kinds)
 
 
-def _read(paths: Sequence[Path], warn: Callable[[str], None]) -> dict[Path, RawPicture]:
-    frames: dict[Path, RawPicture] = {}
+@dataclass(frozen=True)
+class _Group:
+    """The files of one ISO speed; of ordinary ones, which may be many, none is in memory."""
+
+    flats: list[RawPicture] = field(default_factory=list)
+    darks: list[RawPicture] = field(default_factory=list)
+    scenes: list[Path] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.flats) + len(self.darks) + len(self.scenes)
+
+    def add(self, path: Path, frame: RawPicture, kind: FrameKind) -> None:
+        if kind is FrameKind.SCENE:
+            self.scenes.append(path)
+        else:
+            (self.flats if kind is FrameKind.FLAT else self.darks).append(frame)
+
+
+def _read(paths: Sequence[Path], warn: Callable[[str], None]) -> Iterator[tuple[Path, RawPicture]]:
+    """Yield the files that can be read.
+
+    Raises:
+        UsageError: they are of several cameras.
+    """
+    first: tuple[Path, RawPicture] | None = None
     for path in paths:
         try:
             frame = read_raw(path)
         except InputError as error:
             warn(f"{error}; left out")
             continue
-        for other_path, other in frames.items():
-            is_same = frame.mosaic.shape == other.mosaic.shape and np.array_equal(
-                frame.cfa, other.cfa
+        first = first or (path, frame)
+        other_path, other = first
+        is_same = frame.mosaic.shape == other.mosaic.shape and np.array_equal(frame.cfa, other.cfa)
+        if not is_same or (frame.make, frame.model) != (other.make, other.model):
+            raise UsageError(
+                f"{path}: is of another camera, size or filter than {other_path}; "
+                "give the files of one"
             )
-            if not is_same or (frame.make, frame.model) != (other.make, other.model):
-                raise UsageError(
-                    f"{path}: is of another camera, size or filter than {other_path}; "
-                    "give the files of one"
-                )
-            break
-        frames[path] = frame
-    if not frames:
-        raise UsageError("no usable RAW file to measure the noise in")
-    return frames
+        yield path, frame
 
 
-def _speed(
-    iso: float, frames: dict[FrameKind, list[RawPicture]], warn: Callable[[str], None]
-) -> tuple[list[Point], IsoNoise]:
+def _speed(iso: float, group: _Group, warn: Callable[[str], None]) -> tuple[list[Point], IsoNoise]:
     """Return points and noise at one ISO speed."""
-    flats, darks, scenes = (
-        frames[kind] for kind in (FrameKind.FLAT, FrameKind.DARK, FrameKind.SCENE)
-    )
+    flats, darks, scenes = group.flats, group.darks, group.scenes
     pairs = pairs_of(darks) or pairs_of(flats)
     row = _row_noise(pairs) if pairs else 0.0
     points = [
         point
-        for group in (flats, darks)
-        for point in (_of_pairs(iso, group, row) or _of_singles(iso, group))
+        for frames in (flats, darks)
+        for point in (_of_pairs(iso, frames, row) or _of_singles(iso, frames))
     ]
     counts = {"flat": len(flats), "dark": len(darks), "scenes": len(scenes)}
     if flats:
@@ -160,7 +176,7 @@ def _speed(
             warn(f"ISO {iso:g}: no two flat frames of one exposure: their pattern counts as noise")
         a, b = _fit(points)
     else:
-        profiles = [estimate_profile(frame) for frame in scenes]
+        profiles = [estimate_profile(read_raw(path)) for path in scenes]
         if not profiles:
             raise UsageError(
                 f"ISO {iso:g}: dark frames alone do not tell the shot noise; add two flat frames "

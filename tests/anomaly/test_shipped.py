@@ -5,6 +5,8 @@ import pytest
 
 from restore.anomaly.runner import Detector
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 def tile() -> np.ndarray:
     """A ground surface: streaks along one side, and grain."""

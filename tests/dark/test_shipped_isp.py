@@ -23,6 +23,8 @@ from restore.image.develop import camera_to_srgb
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 from restore.weights.file import weights_folder
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 Pixels = NDArray[np.float32]
 
 SIDE = 120

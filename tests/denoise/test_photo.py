@@ -8,6 +8,8 @@ from restore.image.metrics import psnr_chw
 from restore.image.picture import Picture
 from restore.noise.sensor import add_gaussian_noise
 
+pytestmark = pytest.mark.usefixtures("usual_engine")
+
 
 @pytest.fixture(scope="module")
 def denoiser() -> Denoiser:

@@ -1,13 +1,14 @@
 """Tests of measuring a camera in its RAW files, on a synthetic camera."""
 
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
 
 from restore.errors import UsageError
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
-from restore.noise import photon_transfer
+from restore.noise import fixed_pattern, photon_transfer
 from restore.noise.frame_kinds import FrameKind, kind_of
 from restore.noise.photon_transfer import Measured, measure_camera
 
@@ -111,6 +112,30 @@ def test_ordinary_files_are_estimated_and_that_is_said(monkeypatch: pytest.Monke
     assert speed.a[1] == pytest.approx(2e-4, rel=0.3)
     assert (speed.scenes, found.points, found.camera.prnu) == (1, (), None)
     assert any("estimated in ordinary files" in line for line in said)
+
+
+def test_of_ordinary_files_one_is_in_memory_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    camera, frames, most = Camera(2e-4, 4e-6, 0), list[ref[RawPicture]](), 0
+
+    def read(path: Path) -> RawPicture:
+        nonlocal most
+        frame = camera.scene(iso=6400 if path.stem == "0" else 400)
+        frames.append(ref(frame))
+        most = max(most, sum(each() is not None for each in frames))
+        return frame
+
+    monkeypatch.setattr(photon_transfer, "read_raw", read)
+    found = measure_camera([Path(f"{index}.dng") for index in range(5)], lambda _: None)
+    assert [speed.scenes for speed in found.camera.speeds] == [4, 1]
+    assert most <= 3, "the first one, the last one and the one that is read"
+
+
+def test_more_defects_than_the_file_may_name_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fixed_pattern, "MOST_HOT", len(HOT) - 1)
+    camera = Camera(2e-4, 4e-6, 0)
+    found, said = measured(monkeypatch, [camera.frame(light) for light in (0, 0, 0.5, 0.5)])
+    assert found.camera.hot == ()
+    assert any("photosites stand out, more than can be defective" in line for line in said)
 
 
 def test_dark_frames_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
