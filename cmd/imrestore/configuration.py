@@ -1,6 +1,5 @@
-"""Defaults of the user's own: `IMRESTORE_*` variables, `imrestore.toml`, its presets, recipes."""
+"""Defaults of the user's own: `IMRESTORE_*` variables, `imrestore.toml`, and its presets."""
 
-import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,12 +14,16 @@ from imrestore.output import say
 __all__ = [
     "FILE_NAME",
     "OTHER_VARIABLES",
+    "RECIPE",
     "Default",
+    "arguments_of",
+    "as_typed",
     "chosen_defaults",
+    "give_defaults",
     "load_defaults",
-    "load_recipe",
-    "recipe_of",
-    "with_arguments_of_recipe",
+    "options_of",
+    "read_table",
+    "suggested",
 ]
 
 FILE_NAME = "imrestore.toml"
@@ -28,11 +31,13 @@ PRESET_VARIABLE = "IMRESTORE_PRESET"
 OTHER_VARIABLES = (PRESET_VARIABLE, "IMRESTORE_ENGINE", "IMRESTORE_SHARD_COUNT")
 """Variables that are no defaults of options."""
 
+RECIPE = "imrestore.recipe"
+"""Where the context of a command has what its recipe file says, as ``Default`` by parameter."""
+
 _PREFIX = "IMRESTORE_"
 _PRESET = "preset"
 _ROOT = 0
 _META = "imrestore.defaults"
-_RECIPE = "imrestore.recipe"
 _NO_KEYS = ("help", _PRESET, "config", "print-config")
 
 
@@ -64,76 +69,14 @@ def load_defaults(context: typer.Context, preset: str | None) -> str | None:
     """
     if not context.resilient_parsing:  # as it is where a shell completes
         context.meta[_META] = dict(_defaults(context, preset))
-        _give(context)
+        give_defaults(context)
     return preset
 
 
-def load_recipe(context: typer.Context, path: Path | None) -> Path | None:
-    """Give a command what a recipe file says; the callback of ``--config``.
-
-    Its keys are the options of the command, without dashes, and the names of its arguments.
-
-    Raises:
-        UsageError: it cannot be read, is no TOML, or has a key that is none of these.
-    """
-    from restore.errors import UsageError
-
-    if path is None or context.resilient_parsing:
-        return path
-    known = _options(context.command) | _arguments(context.command)
-    found = {}
-    for key, value in _read(path).items():
-        if key not in known:
-            raise UsageError(f"{path}: unknown key {key}{_suggested(key, known)}")
-        parameter = known[key]
-        typed = _as_typed(parameter, value, f"{path}: {key}")
-        found[parameter.name] = Default(key, typed, str(path), 3)
-    context.meta[_RECIPE] = found
-    _give(context)
-    return path
-
-
-def _give(context: typer.Context) -> None:
+def give_defaults(context: typer.Context) -> None:
     """Let the options of a command have defaults, those of a recipe before others."""
-    context.meta[_META] = context.meta.get(_META, {}) | context.meta.get(_RECIPE, {})
+    context.meta[_META] = context.meta.get(_META, {}) | context.meta.get(RECIPE, {})
     context.default_map = {n: default.value for n, default in context.meta[_META].items()}
-
-
-def with_arguments_of_recipe(context: typer.Context, values: dict[str, Any]) -> None:
-    """Take the paths of a recipe where the command line names none."""
-    found: dict[str, Default] = context.meta.get(_RECIPE, {})
-    for parameter in _arguments(context.command).values():
-        if parameter.name in found and not values.get(parameter.name):
-            value = found[parameter.name].value
-            texts = value if isinstance(value, list) else []
-            values[parameter.name] = [Path(text) for text in texts]
-
-
-def recipe_of(context: typer.Context, values: Mapping[str, Any]) -> str:
-    """Return the recipe file of a command line, in TOML: all options and arguments it has.
-
-    Args:
-        context: context of the command.
-        values: values of its parameters, where they differ from those of the context.
-    """
-    lines = []
-    known = _arguments(context.command) | _options(context.command)
-    for key, parameter in known.items():
-        value = values.get(parameter.name, context.params.get(parameter.name))
-        if value is None or value is False or value in ([], ()):
-            continue
-        lines.append(f"{key} = {_in_toml(value)}")
-    return "\n".join(lines)
-
-
-def _in_toml(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_in_toml, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    return json.dumps(str(value), ensure_ascii=False)
 
 
 def chosen_defaults(context: Any) -> dict[str, Default]:
@@ -150,8 +93,8 @@ def _is_default_map(source: Any) -> bool:
 def _defaults(context: typer.Context, preset: str | None) -> Iterator[tuple[str, Default]]:
     """Yield the defaults of a command by the names of its parameters, the stronger ones later."""
     root, path = _root_and_path(context)
-    options = _options(context.command)
-    files = {file: _read(file) for file in _files()}
+    options = options_of(context.command)
+    files = {file: read_table(file) for file in _files()}
     for file, table in files.items():
         _check_table(str(file), (), table, root)
         yield from _in_tables(str(file), (), table, path, options, rank=0)
@@ -174,7 +117,7 @@ def _root_and_path(context: typer.Context) -> tuple[Any, tuple[str, ...]]:
     return each.command, tuple(names)
 
 
-def _options(command: Any) -> dict[str, Any]:
+def options_of(command: Any) -> dict[str, Any]:
     """Return the options of one command by their keys."""
     options = {}
     for parameter in command.params:
@@ -184,7 +127,7 @@ def _options(command: Any) -> dict[str, Any]:
     return options
 
 
-def _arguments(command: Any) -> dict[str, Any]:
+def arguments_of(command: Any) -> dict[str, Any]:
     """Return the arguments of one command by their names."""
     return {each.name: each for each in command.params if each.param_type_name == "argument"}
 
@@ -197,7 +140,7 @@ def _keys(command: Any) -> set[str]:
     """Return the keys of a command, and of all commands below a group."""
     below = _commands(command)
     is_command = not below or command.invoke_without_command
-    own = _options(command) if is_command else ()
+    own = options_of(command) if is_command else ()
     return set(own).union(*map(_keys, below.values()))
 
 
@@ -232,7 +175,7 @@ def _user() -> int:
     return os.geteuid() if hasattr(os, "geteuid") else _ROOT
 
 
-def _read(file: Path) -> dict[str, Any]:
+def read_table(file: Path) -> dict[str, Any]:
     import tomllib
 
     from restore.errors import UsageError
@@ -265,7 +208,7 @@ def _check_table(file: str, where: tuple[str, ...], table: Mapping[str, Any], co
             raise UsageError(f"{file}: {name} is no table; write {key} = VALUE")
         elif key not in keys:
             place = f" in [{'.'.join(where)}]" if where else ""
-            raise UsageError(f"{file}: unknown key {key}{place}{_suggested(key, {*keys, *below})}")
+            raise UsageError(f"{file}: unknown key {key}{place}{suggested(key, {*keys, *below})}")
 
 
 def _check_preset(preset: str, presets: Mapping[Path, Mapping[str, Any]]) -> None:
@@ -275,11 +218,11 @@ def _check_preset(preset: str, presets: Mapping[Path, Mapping[str, Any]]) -> Non
     if preset not in known:
         files = " or ".join(map(str, presets)) or f"{FILE_NAME}, of which there is none"
         raise UsageError(
-            f"--preset {preset}: no [{_PRESET}.{preset}] in {files}{_suggested(preset, known)}"
+            f"--preset {preset}: no [{_PRESET}.{preset}] in {files}{suggested(preset, known)}"
         )
 
 
-def _suggested(word: str, known: Iterable[str]) -> str:
+def suggested(word: str, known: Iterable[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(word, sorted(known), n=1)
@@ -302,11 +245,11 @@ def _in_tables(
         origin = f"{file} [{'.'.join(where)}]" if where else file
         for key, option in options.items():
             if key in table and not isinstance(table[key], dict):
-                value = _as_typed(option, table[key], f"{origin}: {key}")
+                value = as_typed(option, table[key], f"{origin}: {key}")
                 yield option.name, Default(key, value, origin, rank)
 
 
-def _as_typed(option: Any, value: Any, name: str) -> str | list[str] | bool:
+def as_typed(option: Any, value: Any, name: str) -> str | list[str] | bool:
     """Return a value of TOML as Typer expects it, so that all kinds of values are checked alike."""
     from restore.errors import UsageError
 
@@ -337,7 +280,7 @@ def _in_environment(
         known = {*_variables(root, ()), *OTHER_VARIABLES}
         for name in unknown:
             if name not in known:
-                raise UsageError(f"{name}: no option has this variable{_suggested(name, known)}")
+                raise UsageError(f"{name}: no option has this variable{suggested(name, known)}")
     for depth in range(len(path) + 1):
         for key, option in options.items():
             name = _variable(path[:depth], key)

@@ -15,11 +15,10 @@ from imrestore.configuration import (
     Default,
     chosen_defaults,
     load_defaults,
-    recipe_of,
-    with_arguments_of_recipe,
 )
 from imrestore.output import say
 from imrestore.places import on_disk
+from imrestore.recipes import recipe_of, with_arguments_of_recipe
 from imrestore.resuming import noting_settings
 from imrestore.streams import show_libraries
 

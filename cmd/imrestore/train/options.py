@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imrestore.configuration import load_recipe
+from imrestore.recipes import load_recipe
 from restore.checks import LARGEST_SEED, seconds_in
 
 if TYPE_CHECKING:
