@@ -120,7 +120,7 @@ def drawn_curves(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def usual_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run networks in OpenVINO where it is installed, as for users; it compiles each of them."""
-    monkeypatch.delenv("IMRESTORE_ENGINE")
+    monkeypatch.delenv("IMRESTORE_ENGINE", raising=False)
 
 
 BAYER = {
