@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import restore
+from imrestore.__main__ import run
 from restore.errors import OutputExists, RestoreError, UsageError, WeightsError
 from restore.training import Trainer, TrainerConfig
 from restore.weights.store import Weights, save_weights
@@ -168,6 +170,60 @@ def test_what_is_not_given_is_as_in_the_command(photos: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("command", "function", "task", "given"),
+    [
+        ("denoise DIR", "denoise.train:train_denoiser", "denoise", {}),
+        (
+            "denoise DIR --model dncnn",
+            "denoise.train:train_denoiser",
+            "denoise",
+            {"model": "dncnn"},
+        ),
+        ("denoise --noisy DIR", "denoise.noisy_train:train_on_noisy", "denoise", {"noisy": "DIR"}),
+        ("denoise --raw DIR", "mosaic.train:train_mosaic_denoiser", "denoise-raw", {}),
+        (
+            "denoise DIR --error-of photo",
+            "denoise.error_train:train_error_net",
+            "denoise-error",
+            {},
+        ),
+        ("dark-enhance DIR", "dark.train:train_dark_enhancer", "dark-enhance", {}),
+        ("anomaly --good DIR", "anomaly.train:train_detector", "anomaly", {}),
+        (
+            "anomaly --good DIR --model vae",
+            "anomaly.train:train_detector",
+            "anomaly",
+            {"model": "vae"},
+        ),
+        ("hdr DIR --optics none", "hdr.train:train_hdr", "hdr", {"optics": "none"}),
+    ],
+)
+def test_commands_and_functions_train_by_the_same_recipe(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: str,
+    function: str,
+    task: str,
+    given: dict[str, Any],
+) -> None:
+    called: list[tuple[Any, set[str]]] = []
+
+    def note(recipe: Any, output: Path, **others: Any) -> None:
+        assert output == tmp_path / "x.safetensors"
+        called.append((recipe, {name for name, value in others.items() if value == [Path("DIR")]}))
+        raise UsageError("noted")
+
+    module, _, name = function.partition(":")
+    monkeypatch.setattr(import_module(f"restore.{module}"), name, note)
+    output = tmp_path / "x.safetensors"
+    assert run(["train", *command.split(), "-o", str(output), "--steps", "7"]) == 2
+    pictures = () if "noisy" in given else "DIR"
+    with pytest.raises(UsageError, match="noted"):
+        restore.train(task, pictures, output=output, steps=7, **given)
+    assert called[0] == called[1]
+
+
+@pytest.mark.parametrize(
     ("task", "options", "words"),
     [
         ("sharpen", {}, "task 'sharpen': use denoise"),
@@ -205,6 +261,7 @@ def test_impossible_trainings_are_refused(
         ("dark-enhance", {"model": ["isp", "isp"]}, "2 models: give one"),
         ("hdr", {"sigma": 25}, "sigma is not for hdr; it has bits"),
         ("denoise", {"model": []}, "0 models: give one"),
+        ("denoise", {"limit": 0}, "limit 0: give a number from 1 on, or None"),
     ],
 )
 def test_impossible_evaluations_are_refused(

@@ -54,8 +54,8 @@ def evaluate(
             0..255), ``jpeg`` (qualities) or ``noisy`` (a folder), ``gray``, ``estimate_sigma``,
             ``seed``; for denoise-raw ``iso``, ``xtrans``, ``camera``, ``estimate_sigma``, ``seed``;
             for dark-enhance ``ratio``, ``iso``, ``camera``, ``seed``; for anomaly ``fpr``; for hdr
-            the fields of ``restore.hdr.evaluate.Conditions``. ``limit``, a
-            number of pictures, is for all but anomaly and hdr.
+            the fields of ``restore.hdr.evaluate.Conditions``. Of all but anomaly and hdr, ``limit``
+            is a number of pictures to end after.
 
     Raises:
         UsageError: an unknown task or condition, or a folder without pictures.
@@ -115,7 +115,7 @@ def _denoise(
     else:
         levels = _numbers("sigma", (15, 25, 50) if sigma is None else sigma, 0, 255)
         trials = Trials.gaussian(levels, seed=seed, known=not estimate_sigma)
-    paths = pictures_in(folder, recursive=recursive)[:limit]
+    paths = _paths(folder, limit, recursive=recursive)
     denoisers = [
         Denoiser(model, device=place.device, precision=place.precision, sigma=trials.told)
         for model in models
@@ -150,7 +150,7 @@ def _denoise_raw(
     results = evaluate_mosaic_denoiser(
         MosaicDenoiser(models[0], device=place.device, precision=place.precision),
         lambda pixels: finished(Picture(pixels=pixels)).picture.pixels,
-        pictures_in(folder, recursive=recursive)[:limit],
+        _paths(folder, limit, recursive=recursive),
         _numbers("iso", iso, 100, 102_400),
         seed=seed,
         side=6 if xtrans else 2,
@@ -184,7 +184,7 @@ def _dark_enhance(
         *(Exposure(side=side, ratio=each) for side in enhancer.periods for each in ratios),
         *(Exposure(side=side, iso=each) for side in enhancer.periods for each in speeds),
     ]
-    paths = pictures_in(folder, recursive=recursive)[:limit]
+    paths = _paths(folder, limit, recursive=recursive)
     results = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed, camera=_camera(camera))
     return _gathered(results, {"seed": seed, "protocol": PROTOCOL})
 
@@ -265,6 +265,12 @@ def _gathered(results: Iterable[Any], conditions: Row) -> Evaluation:
         else:
             scores.append({"path": result.path, **result.figures})
     return Evaluation(scores=scores, failures=failures, conditions=conditions)
+
+
+def _paths(folder: Path, limit: int | None, *, recursive: bool) -> list[Path]:
+    if limit is not None:
+        limit = int(checked_number("limit", limit, 1, 10**9, "a number from 1 on, or None"))
+    return pictures_in(folder, recursive=recursive)[:limit]
 
 
 def _names(models: Sequence[Any]) -> list[str]:

@@ -22,7 +22,6 @@ class ErrorRecipe(Recipe):
     """
 
     patch: int = 128
-    batch: int = 8
     denoisers: tuple[str, ...] = ("photo",)
     noise: tuple[str, ...] = ("camera", "grain", "awgn")
     sigma: tuple[float, float] = (0.0, 55.0)

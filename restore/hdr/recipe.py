@@ -52,7 +52,6 @@ class HdrRecipe(Recipe):
     """
 
     patch: int = 192
-    batch: int = 8
     optics: str = "learn"
     model: str = "resunet"
     widths: tuple[int, ...] = ()
