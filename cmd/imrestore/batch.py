@@ -123,7 +123,7 @@ def run(
             if options.dry_run:
                 print_plan(plan, as_json=options.json, beside=foretold)
             else:
-                task = None if all(item.skip for item in plan.items) else prepare(plan)
+                task = None if plan.is_done else prepare(plan)
                 for note in task.notes if task and not options.quiet else ():
                     report.say(note)
                 note_of = begun(plan, past)
@@ -192,7 +192,7 @@ def _work(
             report.add(outcome)
         return
     stages = stages_of(options, kind, task, closed=prepare_folders(plan))
-    touched = (path for item in plan.items for path in (item.source, *item.outputs))
+    touched = (path for item in plan.texts() for path in (item.source, *item.outputs))
     placed = RemoteStages(stages) if any(map(is_remote, touched)) else stages
     work_through(plan.items, placed, report, jobs=options.jobs, lanes=task.lanes, note=note)
 

@@ -14,10 +14,10 @@ from restore.denoise.stack import denoise_stack
 from restore.denoise.task import TASK as PICTURE_TASK
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.codec import WriteOptions
-from restore.image.codecs import ImageFormat
+from restore.image.codecs import ImageFormat, suffix_of
 from restore.image.photosites import filled
 from restore.image.picture import Picture
-from restore.image.raw import is_raw
+from restore.image.raw import RAW_SUFFIXES
 from restore.image.raw_picture import RawPicture
 from restore.image.stack import Stack
 from restore.image.tiff_regions import OutOfCorePicture
@@ -72,8 +72,8 @@ class Expected:
     @classmethod
     def of(cls, plan: BatchPlan) -> "Expected":
         """Return what is among the inputs of a plan; standard input may be either."""
-        sources = (each.source for each in plan.items if not each.skip)
-        kinds = {is_raw(source) for source in sources if source is not None}
+        sources = (each.source for each in plan.texts() if not each.skip)
+        kinds = {suffix_of(source).lower() in RAW_SUFFIXES for source in sources if source}
         return cls(raw=True in kinds, pictures=False in kinds)
 
 

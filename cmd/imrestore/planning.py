@@ -79,7 +79,7 @@ def planned(
         from restore.image.encode import check_depth
 
         # Where the inputs do not decide it, it is known before the work what will be written.
-        written_as = {item.format for item in plan.items} | {request.format}
+        written_as = {item.format for item in plan.texts()} | {request.format}
         for written in filter(None, written_as | {request.kind.default_format}):
             check_depth(written, options.bit_depth, is_light=request.kind.is_light)
     if options.report:

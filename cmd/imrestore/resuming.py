@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,19 +64,17 @@ def resumption(
 
 def without_failed(plan: "BatchPlan", past: "Resumption | None", report: Report) -> "BatchPlan":
     """Report what failed too often to be tried again, and return the plan of the rest."""
-    outcomes = past.failed_before(plan.items) if past and not past.is_new else []
-    for outcome in outcomes:
+    outcomes = past.failed_before(plan) if past and not past.is_new else {}
+    for outcome in outcomes.values():
         report.add(outcome)
-    failed = {outcome.item.source for outcome in outcomes}
-    rest = plan.items if not failed else [one for one in plan.items if one.source not in failed]
-    return replace(plan, items=rest)
+    return plan.without(outcomes)
 
 
 def begun(plan: "BatchPlan", past: "Resumption | None") -> "Callable[[Outcome], None]":
     """Write what will be done to the manifest, and return what notes the outcomes there."""
     if past is None:
         return lambda _: None
-    past.begin(plan.items)
+    past.begin(plan)
     return past.add
 
 

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from restore.errors import InputError, UsageError
-from restore.image.codecs import PICTURE_SUFFIXES
+from restore.image.codecs import PICTURE_SUFFIXES, suffix_of
 from restore.remote import paths
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "named_others",
     "names_of",
     "pictures_in",
+    "start_of",
 ]
 
 log = logging.getLogger("restore")
@@ -36,49 +38,28 @@ STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
 
 
-class Found:
-    """One picture to work on, in as little memory as a million of them need.
+class Found(NamedTuple):
+    """One picture to work on, as texts: of a million paths, time and memory would count.
 
-    Args:
-        source: the file, or None for standard input.
-        relative: path of its result relative to the output folder, with the source's own name.
+    Attributes:
+        folder: what comes before ``name`` in the path of the file, with the separator at its end;
+            None for standard input.
+        name: path of its result relative to the output folder, with the source's own name.
     """
 
-    __slots__ = ("_relative", "_source")
-
-    def __init__(self, source: Path | None, relative: PurePath | None = None) -> None:
-        self._source = None if source is None else str(source)
-        self._relative: str | int = str(relative or (source and source.name) or "")
+    folder: str | None
+    name: str
 
     @classmethod
-    def below(cls, folder: Path, source: Path) -> "Found":
-        """Return a file whose tree is mirrored from ``folder`` on."""
-        found = cls(source)
-        below = str(folder)
-        found._relative = 0 if below == os.curdir else len(below) + (not below.endswith(os.sep))
-        return found
+    def file(cls, source: Path, relative: PurePath | None = None) -> "Found":
+        """Return a file; ``relative`` is the end of its path that is mirrored, or else its name."""
+        name = str(relative or source.name)
+        return cls(str(source).removesuffix(name), name)
 
     @property
     def source(self) -> Path | None:
         """The file, or None for standard input."""
-        return None if self._source is None else Path(self._source)
-
-    @property
-    def relative(self) -> PurePath:
-        """Path of its result relative to the output folder, with the source's own name."""
-        if isinstance(self._relative, int):
-            return PurePath((self._source or "")[self._relative :])
-        return PurePath(self._relative)
-
-    def __eq__(self, other: object) -> bool:
-        """Compare source and place of the result."""
-        if not isinstance(other, Found):
-            return NotImplemented
-        return (self.source, self.relative) == (other.source, other.relative)
-
-    def __hash__(self) -> int:
-        """Return the same for equal ones."""
-        return hash((self.source, self.relative))
+        return None if self.folder is None else Path(self.folder + self.name)
 
 
 @dataclass(frozen=True)
@@ -131,22 +112,30 @@ def find_pictures(
     twice, or lies in a folder that is taken too, is taken once as well. Hidden names
     (``.thumbnails``, ``._IMG_1.jpg``) and the folder ``output`` are left out.
     """
-    search, taken = Search([], [], Counter()), _Taken(warn)
+    folders = {name for name in inputs if name != STANDARD_STREAM and paths.isdir(name)}
+    files = [Path(name) for name in inputs if name != STANDARD_STREAM and name not in folders]
+    search, taken = Search([], [], Counter()), _Taken(files, warn)
     for name in inputs:
         path = Path(name)
         if name == STANDARD_STREAM:
-            search.found.append(Found(None, PurePath("stdin")))
-        elif paths.isdir(path):
-            noticed = taken.noticed + len(search.closed)
+            search.found.append(Found(None, "stdin"))
+        elif name in folders:
+            start, noticed = start_of(path), taken.noticed + len(search.closed)
             search.found.extend(
-                Found.below(path, source)
-                for source in _walk(path, recursive, output, suffixes, search, taken)
+                Found(start, each)
+                for each in _walk(path, recursive, output, suffixes, search, taken)
             )
             if noticed == taken.noticed + len(search.closed):
                 search.empty.append(name)
-        elif taken.is_new_file(path):
-            search.found.append(Found(path, PurePath(path.name)))
+        elif taken.is_new_file(str(path)):
+            search.found.append(Found.file(path))
     return search
+
+
+def start_of(folder: Path) -> str:
+    """Return how the paths of files in a folder begin: "" in the working folder."""
+    text = str(folder)
+    return "" if text == os.curdir else text if text.endswith(os.sep) else text + os.sep
 
 
 def names_of(folders: Iterable[Path]) -> str:
@@ -186,16 +175,23 @@ class _Taken:
 
     Links to files count as files of their own: their results have their names.
 
+    Args:
+        files: those that are named. No others can come twice, as no folder does.
+        warn: told of folders that come again.
+
     Attributes:
         noticed: how often a picture, or a folder that was taken already, has been met.
     """
 
-    def __init__(self, warn: Callable[[str], None]) -> None:
+    def __init__(self, files: Iterable[Path], warn: Callable[[str], None]) -> None:
         self._warn = warn
         self.noticed = 0
         self._folders: dict[str, Path] = {}
-        self._files: dict[str, set[str]] = {}
-        self._real: dict[Path, str] = {}
+        self._real: dict[str, str] = {}
+        self._named: dict[str, set[str]] = defaultdict(set)
+        self._files: dict[str, set[str]] = defaultdict(set)
+        for path in files:
+            self._named[self._real_folder(str(path))].add(path.name)
 
     def is_new_folder(self, path: Path) -> bool:
         """Take a folder, or tell that it was taken."""
@@ -209,16 +205,23 @@ class _Taken:
             self._warn(f"{path}: leads to {first}, which is taken already; left out")
         return False
 
-    def is_new_file(self, path: Path) -> bool:
+    def is_new_file(self, path: str) -> bool:
         """Take a file; return whether it was not taken before."""
         self.noticed += 1
-        folder = path.parent
+        if not self._named:
+            return True
+        folder, name = self._real_folder(path), os.path.basename(path)
+        if name not in self._named.get(folder, ()):
+            return True
+        is_new = name not in self._files[folder]
+        self._files[folder].add(name)
+        return is_new
+
+    def _real_folder(self, path: str) -> str:
+        folder = os.path.dirname(path)
         if folder not in self._real:
             self._real[folder] = os.path.realpath(folder)
-        taken = self._files.setdefault(self._real[folder], set())
-        is_new = path.name not in taken
-        taken.add(path.name)
-        return is_new
+        return self._real[folder]
 
 
 def _walk(
@@ -228,68 +231,79 @@ def _walk(
     suffixes: Collection[str],
     search: Search,
     taken: "_Taken",
-) -> Iterator[Path]:
-    """Yield the files of a folder that are taken, and count the others."""
-    walk = _walk_listing if paths.is_remote(root) else _walk_disk
-    for path in walk(root, recursive, output, search, taken):
-        if own := next((each for each in OWN_ENDINGS if path.name.endswith(each)), ""):
-            search.others[own] += 1
-        elif path.suffix.lower() in suffixes:
-            if taken.is_new_file(path):
-                yield path
-        else:
-            search.others[path.suffix.lower()] += 1
+) -> Iterator[str]:
+    """Yield the files of a folder that are taken, by their names in it, and count the others."""
+    walk, start = _walk_listing if paths.is_remote(root) else _walk_disk, start_of(root)
+    for name in walk(root, recursive, output, search, taken):
+        suffix = suffix_of(name).lower()
+        if name.endswith(OWN_ENDINGS):
+            search.others[next(each for each in OWN_ENDINGS if name.endswith(each))] += 1
+        elif suffix not in suffixes:
+            search.others[suffix] += 1
+        elif taken.is_new_file(start + name):
+            yield name
 
 
 def _walk_listing(
     root: Path, recursive: bool, output: Path | None, search: Search, taken: "_Taken"
-) -> Iterator[Path]:
+) -> Iterator[str]:
     """Yield the files below a URL, as its listing has them."""
     mount = paths.mount_of(root)
     if mount is None or not taken.is_new_folder(root):
         return
-    start, results = len(str(root)), f"{output}{os.sep}"
-    for path in mount.files(root, recursive=recursive):
-        text = str(path)
-        is_result = output != root and text.startswith(results)
-        if not is_result and f"{os.sep}." not in text[start:]:
-            yield path
+    has_results = output is not None and output != root and output.is_relative_to(root)
+    results = str(output)[len(start_of(root)) :] + os.sep if has_results else None
+    for name in mount.names(root, recursive=recursive):
+        is_hidden = name.startswith(".") or f"{os.sep}." in name
+        if not is_hidden and (results is None or not name.startswith(results)):
+            yield name
     search.closed.extend(mount.strange_keys())
 
 
 def _walk_disk(
     root: Path, recursive: bool, output: Path | None, search: Search, taken: "_Taken"
-) -> Iterator[Path]:
+) -> Iterator[str]:
     """Yield the files in a folder that may be pictures."""
-    left_out = os.path.realpath(output) if output else None
-    folders, links = [root], deque[Path]()
+    left_out, start = os.path.realpath(output) if output else None, start_of(root)
+    folders, links = [""], deque[str]()
     while folders or links:
         # Links last: a folder that is reached in several ways is taken where it really is.
-        folder = folders.pop() if folders else links.popleft()
+        below = folders.pop() if folders else links.popleft()
+        folder = root / below
         if not taken.is_new_folder(folder):
             continue
         try:
-            found = sorted(folder.iterdir())
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda each: each.name)
         except OSError as error:
             search.closed.append(f"{folder}: this folder cannot be read: {error.strerror}")
             continue
-        for path in found:
-            if path.name.startswith("."):
+        for entry in found:
+            if entry.name.startswith("."):
                 continue
-            # Unlike Path's methods, those of os.path return False where access is denied.
-            if os.path.isdir(path):
-                if recursive and os.path.realpath(path) != left_out:
-                    (links if os.path.islink(path) else folders).append(path)
-            elif _may_be_a_picture(path):
-                yield path
+            if _is(entry, os.DirEntry.is_dir):
+                if recursive and os.path.realpath(start + below + entry.name) != left_out:
+                    is_link = _is(entry, os.DirEntry.is_symlink)
+                    (links if is_link else folders).append(f"{below}{entry.name}{os.sep}")
+            elif _may_be_a_picture(entry):
+                yield below + entry.name
 
 
-def _may_be_a_picture(path: Path) -> bool:
+def _is(entry: "os.DirEntry[str]", kind: "Callable[[os.DirEntry[str]], bool]") -> bool:
+    """Ask what an entry is; False where access is denied."""
+    try:
+        return kind(entry)
+    except OSError:
+        return False
+
+
+def _may_be_a_picture(entry: "os.DirEntry[str]") -> bool:
     """Accept files and broken links, which give an error later, but no pipes or devices.
 
     A pipe behind a link would never end, or never begin, and stop the folder.
     """
-    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
+    is_link = _is(entry, os.DirEntry.is_symlink)
+    return _is(entry, os.DirEntry.is_file) or (is_link and not os.path.exists(entry.path))
 
 
 def by_stem(folder: Path, paths: Sequence[Path]) -> dict[Path, list[Path]]:

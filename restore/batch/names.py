@@ -1,29 +1,30 @@
 """The names and formats of results."""
 
 from collections.abc import Collection, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore.batch.inputs import STANDARD_STREAM, Found
+from restore.batch.inputs import STANDARD_STREAM, Found, start_of
+from restore.batch.items import Rule
 from restore.batch.kinds import FileKind
 from restore.errors import UsageError
-from restore.image.codecs import CODECS, ImageFormat, format_of_suffix
+from restore.image.codecs import CODECS, ImageFormat, format_of_suffix, suffix_of
 
 if TYPE_CHECKING:
     from restore.batch.plan import PlanRequest
 
-__all__ = ["Place", "place_in_folder", "place_of_file"]
-
-Place = tuple[Path | None, ImageFormat | None]
-"""Where a result goes, and the container to write; None for standard output, and for the input's
-own container."""
+__all__ = ["rule_in_folder", "rule_of_file"]
 
 
-def place_in_folder(found: Found, request: "PlanRequest") -> Place:
-    """Return where the result of one input goes in the output folder.
+def rule_in_folder(found: Found, request: "PlanRequest") -> Rule:
+    """Return how the results of inputs from one folder, with one suffix, are named.
+
+    Args:
+        found: one of them.
+        request: what is to be planned.
 
     Raises:
-        UsageError: its format is not written of such an input, or cannot be told.
+        UsageError: their format is not written of such an input, or cannot be told.
     """
     source = found.source
     kind = request.kind.of(source)
@@ -31,21 +32,20 @@ def place_in_folder(found: Found, request: "PlanRequest") -> Place:
     image_format = request.format or kind.default_format
     if source is None and image_format is None:
         raise UsageError("standard input into a folder needs --format to know its name")
-    name = found.relative
-    suffix = name.suffix
+    suffix, cut, ending = suffix_of(found.name), 0, ""
     known = format_of_suffix(suffix)
     if image_format is None and known is not None and known not in kind.written:
         # A format that is read but not written, such as BMP.
         image_format = ImageFormat(CODECS[known].written_as)
     if image_format is not None and (request.one_suffix or known is not image_format):
         if known is not None or suffix.lower() in kind.suffixes:
-            name = name.with_suffix("")
-        name = PurePath(f"{name}{kind.written[image_format]}")
-    return Path(request.output, name), image_format
+            cut = len(suffix)
+        ending = kind.written[image_format]
+    return Rule(found.folder, start_of(Path(request.output)), cut, ending, image_format)
 
 
-def place_of_file(found: Sequence[Found], request: "PlanRequest") -> Place:
-    """Return where the result of the only input goes: a file, or None for standard output.
+def rule_of_file(found: Sequence[Found], request: "PlanRequest") -> Rule:
+    """Return where the result of the only input goes: a file, or standard output.
 
     Raises:
         UsageError: there are several inputs, or the format is unknown, not written of such an
@@ -59,7 +59,7 @@ def place_of_file(found: Sequence[Found], request: "PlanRequest") -> Place:
         _check_format(found[0], image_format, kind)
         if image_format is None:
             raise UsageError("an image on standard output needs --format")
-        return None, image_format
+        return Rule(found[0].folder, None, format=image_format)
     path = Path(output)
     by_suffix = format_of_suffix(path.suffix)
     if image_format is None and by_suffix not in written:
@@ -76,7 +76,8 @@ def place_of_file(found: Sequence[Found], request: "PlanRequest") -> Place:
     if not fits:
         raise UsageError(f"{output}: its suffix and --format {image_format} contradict each other")
     _check_format(found[0], image_format or by_suffix, kind)
-    return path, image_format or by_suffix
+    whole_name = len(found[0].name)
+    return Rule(found[0].folder, "", whole_name, str(path), image_format or by_suffix)
 
 
 def _suffixes(image_format: ImageFormat) -> Collection[str]:

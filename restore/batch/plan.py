@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
-from restore.batch.items import Item, Items
+from restore.batch.items import Item, Items, ItemTexts, Rule
 from restore.batch.kinds import PICTURES, FileKind
-from restore.batch.names import Place, place_in_folder, place_of_file
+from restore.batch.names import rule_in_folder, rule_of_file
 from restore.batch.refusals import refuse_collisions, refuse_inputs_as_outputs
 from restore.batch.shards import Shard
 from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError
 from restore.files import check_name, is_short
-from restore.image.codecs import ImageFormat
+from restore.image.codecs import ImageFormat, suffix_of
 from restore.remote.paths import exists, isdir, isfile, lexists
 
 __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "empty_of", "make_plan"]
@@ -49,11 +49,31 @@ class BatchPlan:
     empty: Mapping[str, str] = field(default_factory=dict)
     twins: Mapping[Path, Path] = field(default_factory=dict)
 
+    def texts(self) -> Iterator[ItemTexts]:
+        """Yield every item as texts, which is quicker than as paths."""
+        return (
+            self.items.texts() if isinstance(self.items, Items) else map(ItemTexts.of, self.items)
+        )
+
+    def without(self, indices: Collection[int]) -> "BatchPlan":
+        """Return the plan of the items at other places."""
+        if not indices:
+            return self
+        if isinstance(self.items, Items):
+            return replace(self, items=self.items.without(indices))
+        rest = [item for index, item in enumerate(self.items) if index not in indices]
+        return replace(self, items=rest)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is to be done."""
+        return all(item.skip for item in self.texts())
+
     @property
     def folders(self) -> list[Path]:
         """Every folder that is written to, sorted."""
-        items = self.items if isinstance(self.items, Items) else Items(self.items)
-        return sorted(map(Path, set(map(os.path.dirname, items.output_texts()))))
+        outputs = (path for item in self.texts() for path in item.outputs)
+        return sorted(map(Path, set(map(os.path.dirname, outputs))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +117,7 @@ class PlanRequest:
     twins: Twins = Twins.BOTH
     only: Collection[Path] | None = None
     also_read: Mapping[Path, Sequence[Path]] = field(default_factory=dict)
-    is_done: Callable[[Item], bool] | None = None
+    is_done: Callable[[ItemTexts], bool] | None = None
     found: Sequence[Found] | None = None
 
 
@@ -121,21 +141,12 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     _check_names(request)
     into_folder = _is_folder(request.inputs, request.output)
     search, twins = _found(request, into_folder)
-    planned: Iterator[Item]
-    if into_folder:
-        planned = (_item(one, place_in_folder(one, request)) for one in search.found)
-    else:
-        planned = (_item(one, place_of_file(search.found, request)) for one in search.found[:1])
-    if request.compare:
-        planned = _with_comparisons(list(planned))
-    items = Items(
-        _with_more(item, request) for item in planned if item.source or not request.also_read
-    )
+    items = _items(search.found, request, into_folder).in_order()
     search.found.clear()  # of a million pictures they would take half as much memory again
-    items.sort()
-    for path in items.output_texts():
-        if not is_short(os.path.basename(path)):
-            check_name(Path(path))
+    for item in items.texts():
+        for path in item.outputs:
+            if not is_short(os.path.basename(path)):
+                check_name(Path(path))
     refuse_collisions(items)
     refuse_inputs_as_outputs(items)
     if request.shard:
@@ -143,7 +154,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     if request.is_done:
         _skip_done(items, request.is_done)
     _treat_existing(items, request.existing)
-    sources = set(items.source_texts()) if twins else ()
+    sources = {item.source for item in items.texts()} if twins else ()
     return BatchPlan(
         items=items,
         closed=tuple(search.closed),
@@ -195,48 +206,42 @@ def _is_folder(inputs: Sequence[str], output: str) -> bool:
     return folder
 
 
-def _item(found: Found, place: Place) -> Item:
-    destination, image_format = place
-    return Item(source=found.source, destination=destination, format=image_format)
+def _items(found: Sequence[Found], request: PlanRequest, into_folder: bool) -> Items:
+    """Return the items of what was found, in that order."""
+    rules: dict[tuple[str | None, str], Rule] = {}
+    items = Items({str(path): tuple(map(str, also)) for path, also in request.also_read.items()})
+    for one in found if into_folder else found[:1]:
+        if one.folder is None and request.also_read:
+            continue
+        key = one.folder, suffix_of(one.name)
+        if key not in rules:
+            rule = rule_in_folder(one, request) if into_folder else rule_of_file(found, request)
+            rules[key] = _with_beside(rule, request.beside)
+        items.add(rules[key], one.name)
+    return _with_comparisons(items) if request.compare else items
 
 
-def _with_comparisons(items: Sequence[Item]) -> Iterator[Item]:
-    names = {item.destination for item in items if item.destination}
-    stems = Counter(name.with_suffix("") for name in names)
-    return (_with_compare(item, stems) for item in items)
-
-
-def _with_more(item: Item, request: PlanRequest) -> Item:
-    """Return an item with its further inputs and outputs."""
-    also = request.also_read.get(item.source, ()) if item.source else ()
-    return _with_beside(replace(item, also=tuple(also)) if also else item, request.beside)
-
-
-def _with_compare(item: Item, stems: Mapping[Path, int]) -> Item:
-    destination = item.destination
-    if destination is None:
-        raise UsageError("--compare needs an output file to stand beside, not standard output")
-    is_alone = stems[destination.with_suffix("")] == 1
-    # a.jpg beside a.png: their full names tell their comparisons apart.
-    name = destination.stem if is_alone else destination.name
-    return replace(item, compare=destination.with_name(f"{name}_compare.png"))
-
-
-def _with_beside(item: Item, kinds: Mapping[str, str]) -> Item:
-    if not kinds:
-        return item
-    destination = item.destination
-    if destination is None:
+def _with_beside(rule: Rule, kinds: Mapping[str, str]) -> Rule:
+    if kinds and rule.output is None:
         raise UsageError(f"--{next(iter(kinds))} needs an output file to stand beside")
-    beside = (
-        (kind, destination.with_name(f"{destination.stem}_{ending}"))
-        for kind, ending in kinds.items()
-    )
-    return replace(item, beside=tuple(beside))
+    return replace(rule, beside=tuple(kinds.items()))
 
 
-def _skip_done(items: Items, is_done: Callable[[Item], bool]) -> None:
-    for index, item in enumerate(items):
+def _with_comparisons(items: Items) -> Items:
+    names = {item.destination for item in items.texts()}
+    if None in names:
+        raise UsageError("--compare needs an output file to stand beside, not standard output")
+    stems = Counter(_stem(name) for name in names if name is not None)
+    # a.jpg beside a.png: their full names tell their comparisons apart.
+    return items.compared(lambda destination: stems[_stem(destination)] == 1)
+
+
+def _stem(path: str) -> str:
+    return path.removesuffix(suffix_of(path))
+
+
+def _skip_done(items: Items, is_done: Callable[[ItemTexts], bool]) -> None:
+    for index, item in enumerate(items.texts()):
         if is_done(item):
             items.skip(index)
 
@@ -248,7 +253,10 @@ def _treat_existing(items: Items, existing: Existing) -> None:
         UsageError: a result is there and may not be, or is no file.
     """
     folders, special, there = [], [], []
-    for index, paths in items.new_outputs():
+    for index, item in enumerate(items.texts()):
+        if item.skip:
+            continue
+        paths = item.outputs
         present = [path for path in paths if lexists(path)]
         there += present if existing is Existing.REFUSE else []
         for path in present:

@@ -2,8 +2,12 @@
 
 import os
 import unicodedata
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from restore.errors import UsageError
 from restore.remote.paths import identity_of
@@ -20,32 +24,39 @@ def refuse_collisions(items: "Items") -> None:
     Raises:
         UsageError: names both inputs.
     """
-    folds: dict[str, bool] = {}
-    seen: set[int] = set()
-    again: set[int] = set()
-    for path in items.output_texts():
-        key = hash(_key(path, folds))
-        (again if key in seen else seen).add(key)
-    if not again:
-        return
+    folders: dict[str, tuple[str, bool]] = {}
+    again = _repeated(_key(path, folders) for item in items.texts() for path in item.outputs)
     taken: dict[str, int] = {}
-    for index, item in enumerate(items):
+    for index, item in enumerate(items if again else ()):
         for output in map(str, item.outputs):
-            key_text = _key(output, folds)
-            if hash(key_text) in again and taken.setdefault(key_text, index) != index:
-                other = items[taken[key_text]]
+            key = _key(output, folders)
+            if hash(key) in again and taken.setdefault(key, index) != index:
+                other = items[taken[key]]
                 raise UsageError(
                     f"{other.source_name} and {item.source_name} would both be written to {output}"
                 )
 
 
-def _key(path: str, folds: dict[str, bool]) -> str:
+def _repeated(keys: Iterable[Hashable]) -> set[int]:
+    """Return the hashes of keys that come more than once; those of others may be among them."""
+    hashes = _hashes(keys)
+    hashes.sort()
+    return set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+
+
+def _hashes(keys: Iterable[Hashable]) -> NDArray[np.int64]:
+    """Return hashes, of which a million take 8 MB, and as keys of a set 100."""
+    return np.fromiter(map(hash, keys), np.int64)
+
+
+def _key(path: str, folders: dict[str, tuple[str, bool]]) -> str:
     """Return what is the same for two paths of one file, if links are not followed."""
-    folder = os.path.dirname(path)
-    if folder not in folds:
-        folds[folder] = _ignores_case(Path(folder))
-    key = os.path.abspath(path)
-    return unicodedata.normalize("NFC", key).casefold() if folds[folder] else key
+    folder, name = os.path.split(path)
+    if folder not in folders:
+        folders[folder] = os.path.abspath(folder), _ignores_case(Path(folder))
+    start, ignores_case = folders[folder]
+    key = f"{start}{os.sep}{name}"
+    return unicodedata.normalize("NFC", key).casefold() if ignores_case else key
 
 
 def _ignores_case(folder: Path) -> bool:
@@ -65,9 +76,17 @@ def refuse_inputs_as_outputs(items: "Items") -> None:
     Raises:
         UsageError: names both.
     """
-    found = ((identity_of(path), path) for path in items.output_texts())
-    there = {identity: path for identity, path in found if identity is not None}
-    for source in items.source_texts() if there else ():
-        path = there.get(identity_of(source))
-        if path is not None:
-            raise UsageError(f"{path}: is the input {source}; choose another output")
+    outputs = (path for item in items.texts() for path in item.outputs)
+    there = _hashes(each for each in map(identity_of, outputs) if each is not None)
+    if not there.size:
+        return
+    sources = (path for item in items.texts() for path in (item.source, *item.also) if path)
+    read = _hashes(each for each in map(identity_of, sources) if each is not None)
+    both = set(np.intersect1d(there, read).tolist())
+    found = ((identity_of(path), str(path)) for item in items for path in item.outputs)
+    written = {identity: path for identity, path in found if hash(identity) in both} if both else {}
+    for item in items if written else ():
+        for source in filter(None, (item.source, *item.also)):
+            path = written.get(identity_of(source))
+            if path is not None:
+                raise UsageError(f"{path}: is the input {source}; choose another output")

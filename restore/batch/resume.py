@@ -2,16 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
+from restore.batch.inputs import STANDARD_STREAM
+from restore.batch.items import ItemTexts
 from restore.batch.manifest import Known, Manifest, mark_of
-from restore.batch.plan import Item
+from restore.batch.plan import BatchPlan
 from restore.batch.rows import Row, RowStatus
 from restore.batch.stream import Outcome, Status
 from restore.errors import RestoreError
-from restore.remote.paths import lexists, mount_of
+from restore.remote.paths import lexists, mount_of, shown
 from restore.weights.file import find
 
 __all__ = ["Resumption", "sha256_of"]
@@ -31,46 +33,41 @@ class Resumption:
 
     def __init__(self, manifest: Manifest, model: str, *, most_attempts: int = 0) -> None:
         self._manifest, self._model, self._most_attempts = manifest, model, most_attempts
-        self._found: list[Item] = []
         self.changed = 0
 
     @property
     def is_new(self) -> bool:
         """Whether the manifest knows nothing."""
-        return not self._manifest.known
+        return not len(self._manifest)
 
-    def is_done(self, item: Item) -> bool:
+    def is_done(self, item: ItemTexts) -> bool:
         """Return whether an item's result is there, made of the input as it is now."""
-        known = self._known(item)
+        known, is_same = self._known(item)
         if known is None:
             return False
-        if known.mark != mark_of(*version_of(item)):
+        if not is_same:
             self.changed += 1
             return False
-        if known.status is RowStatus.FAILED or not all(map(lexists, item.outputs)):
-            return False
-        if known.status is RowStatus.PLANNED:  # when it was planned there was no such result
-            self._found.append(item)
-        return True
+        # Where it is planned, a killed run was about to say so: there was no such result before.
+        return known.status is not RowStatus.FAILED and all(map(lexists, item.outputs))
 
-    def failed_before(self, items: Iterable[Item]) -> list[Outcome]:
-        """Return an outcome for each item that failed too often to be tried again."""
-        outcomes = []
-        for item in items:
-            known = self._known(item)
+    def failed_before(self, plan: BatchPlan) -> dict[int, Outcome]:
+        """Return outcomes for the items that failed too often to be tried again, by their place."""
+        outcomes = {}
+        for index, item in enumerate(plan.texts()):
+            known, is_same = (None, False) if item.skip else self._known(item)
             if (
-                not item.skip
-                and known is not None
+                known is not None
+                and is_same
                 and known.status is RowStatus.FAILED
                 and known.attempts >= self._most_attempts
-                and known.mark == mark_of(*version_of(item))
             ):
                 times = "once" if known.attempts == 1 else f"{known.attempts} times"
                 text = f"{known.error} (failed {times} before, and was not tried again)"
-                outcomes.append(Outcome(item=item, status=Status.FAILED, error=text))
+                outcomes[index] = Outcome(item=item.item(), status=Status.FAILED, error=text)
         return outcomes
 
-    def begin(self, items: Sequence[Item]) -> None:
+    def begin(self, plan: BatchPlan) -> None:
         """Write a row for each item that is to be done, and for results that were not noted.
 
         An item whose old result will be replaced gets none: should the run be killed, nothing
@@ -79,8 +76,7 @@ class Resumption:
         Raises:
             OutputError: the manifest cannot be written.
         """
-        self._manifest.append(self._rows(self._found, RowStatus.DONE, 1))
-        self._manifest.append(self._planned(items))
+        self._manifest.append(filter(None, map(self._first_row, plan.texts())))
 
     def add(self, outcome: Outcome) -> None:
         """Write what became of an item.
@@ -88,8 +84,9 @@ class Resumption:
         Raises:
             OutputError: the manifest cannot be written.
         """
-        item, record = outcome.item, outcome.record
-        known = self._known(item)
+        item, record = ItemTexts.of(outcome.item), outcome.record
+        known, is_same = self._known(item)
+        attempts = known.attempts if known and is_same else 0
         if item.source is None or (item.skip and known and known.status is not RowStatus.FAILED):
             return
         status = RowStatus(str(outcome.status))
@@ -97,7 +94,7 @@ class Resumption:
         row = self._row(
             item,
             status,
-            self._attempts(item) + (status is not RowStatus.SKIPPED),
+            attempts + (status is not RowStatus.SKIPPED),
             weights=self._weights(record) if status is RowStatus.DONE else "",
             seconds=float(seconds) if isinstance(seconds, int | float) else None,
             error=outcome.error,
@@ -105,36 +102,37 @@ class Resumption:
         )
         self._manifest.append([row])
 
-    def _planned(self, items: Iterable[Item]) -> Iterator[Row]:
-        for item in items:
-            is_new = not item.skip and not any(map(lexists, item.outputs))
-            if is_new and item.source is not None:
-                yield self._row(item, RowStatus.PLANNED, self._attempts(item))
+    def _first_row(self, item: ItemTexts) -> Row | None:
+        """Return what is written of an item before the work."""
+        if item.source is None:
+            return None
+        if item.skip:
+            known, is_same = self._known(item)
+            is_found = known is not None and is_same and known.status is RowStatus.PLANNED
+            return self._row(item, RowStatus.DONE, 1) if is_found else None
+        if any(map(lexists, item.outputs)):
+            return None
+        known, is_same = self._known(item)
+        return self._row(item, RowStatus.PLANNED, known.attempts if known and is_same else 0)
 
-    def _rows(self, items: Iterable[Item], status: RowStatus, attempts: int) -> Iterator[Row]:
-        for item in items:
-            yield self._row(item, status, attempts)
-
-    def _row(self, item: Item, status: RowStatus, attempts: int, **more: object) -> Row:
+    def _row(self, item: ItemTexts, status: RowStatus, attempts: int, **more: object) -> Row:
         size, version = version_of(item)
         return Row(
-            source=name_of(item),
+            source=_name_of(item),
             size=size,
             version=version,
             settings=self._manifest.settings,
-            output=_valid(item.destination_name),
+            output=STANDARD_STREAM if item.destination is None else _valid(shown(item.destination)),
             status=status,
             attempts=attempts,
             **more,  # type: ignore[arg-type]
         )
 
-    def _known(self, item: Item) -> Known | None:
-        return self._manifest.known.get(name_of(item)) if item.source is not None else None
-
-    def _attempts(self, item: Item) -> int:
-        """Return how often the input, as it is now, was tried."""
-        known = self._known(item)
-        return known.attempts if known and known.mark == mark_of(*version_of(item)) else 0
+    def _known(self, item: ItemTexts) -> tuple[Known | None, bool]:
+        """Return what is known of an input, and whether it is as it was then."""
+        name = _name_of(item)
+        known = self._manifest.known(name) if item.source is not None else None
+        return known, known is not None and known.mark == mark_of(name, *version_of(item))
 
     def _weights(self, record: Mapping[str, object]) -> str:
         """Return the SHA-256 of the weights that a record names; "" if there is no such file."""
@@ -146,32 +144,32 @@ class Resumption:
             return ""
 
 
-def name_of(item: Item) -> str:
+def _name_of(item: ItemTexts) -> str:
     """Return by which name a manifest knows an input."""
-    return _valid(item.source_name)
+    return STANDARD_STREAM if item.source is None else _valid(shown(item.source))
 
 
-def version_of(item: Item) -> tuple[int | None, str]:
+def version_of(item: ItemTexts) -> tuple[int | None, str]:
     """Return the size of an input, and its ETag or time of modification, as far as they are known.
 
     An input of several files, such as a bracket, has the sum of their sizes and all versions.
     """
     if item.source is None:
         return None, ""
+    if not item.also:
+        return _version_of(item.source)
     found = [_version_of(path) for path in (item.source, *item.also)]
-    if len(found) == 1:
-        return found[0]
     sizes = [size for size, _ in found if size is not None]
     return sum(sizes), " ".join(version for _, version in found)
 
 
-def _version_of(path: Path) -> tuple[int | None, str]:
+def _version_of(path: str) -> tuple[int | None, str]:
     mount = mount_of(path)
     if mount is not None:
         entry = mount.entry(path)
         return (None, "") if entry is None else (entry.size, entry.version)
     try:
-        status = path.stat()
+        status = os.stat(path)
     except OSError:
         return None, ""
     return status.st_size, f"{status.st_mtime_ns}"

@@ -71,6 +71,7 @@ class Row:
 
 
 _NAMES = tuple(each.name for each in fields(Row))
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def format_of(path: Path) -> str:
@@ -89,7 +90,7 @@ def format_of(path: Path) -> str:
 
 def line_of(row: Row) -> str:
     """Return a row as one line of JSON, with its end."""
-    return json.dumps({name: getattr(row, name) for name in _NAMES}, separators=(",", ":")) + "\n"
+    return _encoded({name: getattr(row, name) for name in _NAMES}) + "\n"
 
 
 def row_of(values: Mapping[str, Any]) -> Row:

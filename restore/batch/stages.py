@@ -217,7 +217,8 @@ def prepare_folders(plan: BatchPlan) -> dict[Path, str]:
         OutputError: none of the folders can be written.
     """
     closed: dict[Path, str] = {}
-    for folder in plan.folders:
+    folders = plan.folders
+    for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -227,7 +228,7 @@ def prepare_folders(plan: BatchPlan) -> dict[Path, str]:
             remove_stale_parts(folder)
         else:
             closed[folder] = f"{folder}: this folder cannot be written"
-    if closed and len(closed) == len(plan.folders):
+    if closed and len(closed) == len(folders):
         raise OutputError(next(iter(closed.values())))
     return closed
 

@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from restore.batch.inputs import Found, Search
-from restore.image.codecs import CODECS, ImageFormat
-from restore.image.raw import is_raw
+from restore.image.codecs import CODECS, ImageFormat, suffix_of
+from restore.image.raw import RAW_SUFFIXES, is_raw
 
 __all__ = ["TWIN_SUFFIXES", "Twins", "twins_beside", "without_twins"]
 
@@ -37,19 +37,21 @@ def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path
     """
     if twins is Twins.BOTH:
         return search, {}
-    raws = {_name(one.source): one.source for one in search.found if _is_raw(one)}
+    real: dict[str, str] = {}
+    raws = {_name(one, real): one for one in search.found if _is_raw(one)}
     if not raws and twins is Twins.RAW:
         return search, {}
     left_out: dict[Path, Path] = {}
     taken, others = [], Counter(search.others)
     for one in search.found:
-        twin = raws.get(_name(one.source))
-        if one.source is None or _is_raw(one):
+        suffix = suffix_of(one.name).lower()
+        twin = raws.get(_name(one, real)) if suffix in TWIN_SUFFIXES else None
+        if one.folder is None or _is_raw(one):
             taken.append(one)
-        elif twin is not None and one.source.suffix.lower() in TWIN_SUFFIXES:
-            left_out[one.source] = twin
+        elif twin is not None:
+            left_out[Path(one.folder + one.name)] = Path(f"{twin.folder}{twin.name}")
         elif twins is Twins.RAW_ONLY:
-            others[one.source.suffix.lower()] += 1
+            others[suffix] += 1
         else:
             taken.append(one)
     return replace(search, found=taken, others=others), left_out
@@ -60,23 +62,33 @@ def twins_beside(found: Iterable[Found]) -> dict[Path, Path]:
 
     For files that come one by one: the RAW file need not be among them, nor be complete.
     """
-    pictures = [
-        one.source for one in found if one.source and one.source.suffix.lower() in TWIN_SUFFIXES
-    ]
-    raws: dict[Path | None, Path] = {}
-    for folder in {path.parent for path in pictures}:
+    real: dict[str, str] = {}
+    pictures = [one for one in found if suffix_of(one.name).lower() in TWIN_SUFFIXES]
+    sources = {one.source: _name(one, real) for one in pictures if one.source}
+    raws: dict[tuple[str, str], Path] = {}
+    for folder in {path.parent for path in sources}:
         try:
             names = os.listdir(folder)
         except OSError:  # gone: the pictures too
             continue
-        raws.update((_name(path), path) for name in names if is_raw(path := folder / name))
-    return {path: raws[_name(path)] for path in pictures if _name(path) in raws}
+        for path in (folder / name for name in names):
+            if is_raw(path):
+                raws[_name(Found.file(path), real)] = path
+    return {path: raws[key] for path, key in sources.items() if key in raws}
 
 
 def _is_raw(one: Found) -> bool:
-    return one.source is not None and is_raw(one.source)
+    return one.folder is not None and suffix_of(one.name).lower() in RAW_SUFFIXES
 
 
-def _name(path: Path | None) -> Path | None:
-    """Return the folder and the name without its suffix, by which twins find each other."""
-    return None if path is None else Path(os.path.realpath(path.parent), path.stem)
+def _name(one: Found, real: dict[str, str]) -> tuple[str, str]:
+    """Return the folder and the name without its suffix, by which twins find each other.
+
+    Args:
+        one: a file.
+        real: folders that were looked up, each with its real path.
+    """
+    folder, name = os.path.split(f"{one.folder}{one.name}")
+    if folder not in real:
+        real[folder] = os.path.realpath(folder)
+    return real[folder], name.removesuffix(suffix_of(name))

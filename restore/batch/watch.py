@@ -147,7 +147,7 @@ class FolderWatch:
         self._complete.extend(path for _, path in sorted(self._new))
         self._new.clear()
         taken = [self._complete.popleft() for _ in range(min(most, len(self._complete)))]
-        return [Found(path, path.relative_to(self.folder)) for path in taken]
+        return [Found.file(path, path.relative_to(self.folder)) for path in taken]
 
     @property
     def is_idle(self) -> bool:

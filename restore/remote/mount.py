@@ -11,7 +11,9 @@ from restore.remote.store import Entry, Store
 __all__ = ["Mount", "is_sound"]
 
 _LONGEST_NAME = 255
+_NO_NAMES = frozenset(("", ".", ".."))
 _NAMED = 3
+_THERE = Entry(None)
 
 
 class Mount:
@@ -29,6 +31,7 @@ class Mount:
         self._room = room
         self._entries: dict[str, Entry | None] = {}
         self._listed: dict[str, bool] = {}
+        self._without_sizes: set[str] = set()
         self._strange: list[str] = []
         self.start = str(root)
         self._start = len(self.start) + 1
@@ -52,16 +55,34 @@ class Mount:
             self._entries[key] = self.store.look(key)
         return self._entries.get(key)
 
-    def survey(self, folder: str, *, recursive: bool) -> None:
-        """Read the listing of a folder, unless it is known."""
-        if folder in self._listed and self._listed[folder] >= recursive:
+    def survey(self, folder: str, *, recursive: bool, only_names: bool = False) -> None:
+        """Read the listing of a folder, unless it is known.
+
+        Args:
+            folder: Its key.
+            recursive: Whether to read what is in its subfolders, too.
+            only_names: Whether sizes and versions may be forgotten, which are most of the memory.
+        """
+        is_known = folder in self._listed and self._listed[folder] >= recursive
+        if is_known and (only_names or folder not in self._without_sizes):
             return
         for key, entry in self.store.entries(folder, recursive=recursive):
-            if is_sound(key):
-                self._entries[key] = entry
-            else:
+            if not is_sound(key):
                 self._strange.append(key)
+            elif not only_names:
+                self._entries[key] = entry
+            elif self._entries.get(key) is None:
+                self._entries[key] = _THERE
         self._listed[folder] = recursive
+        if only_names:
+            self._without_sizes.add(folder)
+        else:
+            self._without_sizes.discard(folder)
+
+    def look_closer(self, path: Path) -> None:
+        """Ask the store about a path of which no more than the name is known."""
+        if self._entries.get(self.key(path)) is _THERE:
+            self._entries[self.key(path)] = self.store.look(self.key(path))
 
     def make_folder(self, folder: str) -> None:
         """Count a place as a folder, whether anything is below it or not."""
@@ -69,13 +90,17 @@ class Mount:
 
     def files(self, folder: Path, *, recursive: bool) -> Iterator[Path]:
         """Yield the files below a folder that was surveyed, sorted."""
+        return (folder / name for name in self.names(folder, recursive=recursive))
+
+    def names(self, folder: Path, *, recursive: bool) -> Iterator[str]:
+        """Yield the same as texts: the ends of their paths, below the folder."""
         key = self.key(folder)
         below = f"{key}/" if key else ""
-        for each in sorted(self._entries):
-            entry = self._entries[each]
-            is_file = entry is not None and not entry.is_folder
-            if is_file and each.startswith(below) and (recursive or "/" not in each[len(below) :]):
-                yield self.path(each)
+        keys = sorted(each for each in self._entries if each.startswith(below))
+        for each in keys:
+            entry, name = self._entries[each], each[len(below) :]
+            if entry is not None and not entry.is_folder and (recursive or "/" not in name):
+                yield name.replace("/", os.sep)
 
     def fetch(self, path: Path, *, waits: bool = True) -> None:
         """Bring a file to its path, unless it is there.
@@ -153,13 +178,14 @@ class Mount:
 
 def is_sound(key: str) -> bool:
     """Return whether a key can be a path below a folder, and none that leads out of it."""
-    return all(
-        part not in ("", ".", "..")
-        and "\0" not in part
-        and (os.name != "nt" or not set(part) & set('\\:*?"<>|'))
-        and len(os.fsencode(part)) <= _LONGEST_NAME
-        for part in key.split("/")
-    )
+    parts = key.split("/")
+    if not _NO_NAMES.isdisjoint(parts) or "\0" in key:
+        return False
+    if os.name == "nt" and set(key) & set('\\:*?"<>|'):
+        return False
+    # A character has at most four bytes.
+    long = (part for part in parts if 4 * len(part) > _LONGEST_NAME)
+    return all(len(os.fsencode(part)) <= _LONGEST_NAME for part in long)
 
 
 def _is_below(key: str, folder: str) -> bool:

@@ -42,7 +42,7 @@ def mount_of(path: Path | str) -> "Mount | None":
     return _current.mount_of(path) if _current is not None else None
 
 
-def is_remote(path: Path | None) -> bool:
+def is_remote(path: Path | str | None) -> bool:
     """Return whether a path stands for a URL."""
     return path is not None and mount_of(path) is not None
 

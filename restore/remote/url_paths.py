@@ -72,6 +72,7 @@ class UrlPaths:
         mount, path = self._mounted(url)
         if url.is_folder:
             mount.make_folder(url.key)
+        mount.look_closer(path)
         entry = mount.entry(path)
         if entry and entry.is_folder:
             mount.survey(url.key, recursive=recursive)
@@ -96,7 +97,7 @@ class UrlPaths:
             mount.make_folder(url.key)
         entry = mount.entry(path)
         if entry.is_folder if entry else not path.suffix:  # which may become a folder
-            mount.survey(url.key, recursive=recursive)
+            mount.survey(url.key, recursive=recursive, only_names=True)
         return path
 
     def kept_path(self, url: Url, *, is_tried: bool = False) -> Path:
@@ -177,7 +178,10 @@ class UrlPaths:
         text = str(path)
         if not self._start or not text.startswith(self._start):
             return None
-        return next((each for each in self.mounts.values() if text.startswith(each.start)), None)
+        for mount in self.mounts.values():
+            if text.startswith(mount.start):
+                return mount
+        return None
 
     def shown(self, text: str) -> str:
         """Return ``text`` with URLs in place of the paths that stand for them."""

@@ -1,11 +1,13 @@
 """Plans: names, collisions and refusals, on real folders."""
 
 import os
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from restore.batch.inputs import Found
 from restore.batch.plan import BatchPlan, Existing, PlanRequest, make_plan
 from restore.batch.shards import Shard
 from restore.errors import UsageError
@@ -355,14 +357,14 @@ def test_missing_files_do_not_keep_the_others_from_being_done() -> None:
 
 def test_a_closed_folder_is_told_and_the_others_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
     touch("in/a.png", "in/locked/b.png")
-    look = Path.iterdir
+    look = os.scandir
 
     def refuse(folder: Path) -> object:
         if folder.name == "locked":  # also where the tests run as root
             raise PermissionError(13, "Permission denied")
         return look(folder)
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     plan = planned(["in"], "out", recursive=True)
     assert ways(plan) == [("in/a.png", "out/a.png")]
     assert plan.closed == ("in/locked: this folder cannot be read: Permission denied",)
@@ -374,3 +376,17 @@ def test_pipes_in_folders_are_left_out_and_dangling_links_are_not() -> None:
     Path("in/gone.png").symlink_to("nowhere")
     sources = [item.source_name for item in planned(["in"], "out").items]
     assert sources == ["in/a.png", "in/gone.png"]
+
+
+def test_an_item_takes_little_memory() -> None:
+    count, folder = 5_000, "in/" + "x" * 60 + "/"
+    Path("in").mkdir()
+    found = [Found(folder, f"{index:08}.png") for index in range(count)]
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    request = PlanRequest(inputs=["in"], output="out/", found=found)
+    plan = make_plan(request)
+    size = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert str(plan.items[7].source) == f"{folder}00000007.png"
+    assert size < 100 * count

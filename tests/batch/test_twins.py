@@ -152,5 +152,7 @@ def test_a_card_of_many_pictures_is_planned_at_once() -> None:
 
 
 def test_the_raw_file_beside_a_picture_is_found_whether_it_was_found_or_not() -> None:
-    found = [Found(path, path) for path in map(Path, ("card/1.JPG", "card/1.tif", "card/4.JPG"))]
+    found = [
+        Found.file(path, path) for path in map(Path, ("card/1.JPG", "card/1.tif", "card/4.JPG"))
+    ]
     assert twins_beside(found) == {Path("card/1.JPG"): Path("card/1.CR3")}

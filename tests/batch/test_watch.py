@@ -43,7 +43,7 @@ def taken(watch: FolderWatch, seconds: float, *, enough: int = 1000) -> list[str
     names: list[str] = []
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and len(names) < enough:
-        names += [str(found.relative) for found in watch.ready(100)]
+        names += [found.name for found in watch.ready(100)]
         watch.wait(0.05)
     return names
 

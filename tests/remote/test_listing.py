@@ -27,3 +27,20 @@ def test_a_listing_takes_one_request_a_thousand_keys(bucket: Any, count: int) ->
     assert len(found) == count
     assert found[7].relative_to(folder).as_posix() == "0/000007.png"
     assert len(bucket.server.requests) <= count / 1000 + 2
+
+
+def test_results_are_listed_by_name_and_looked_at_when_they_become_inputs(bucket: Any) -> None:
+    bucket.put("out/a.png", b"123")
+    url = as_url(f"{bucket.url}/out/a.png")
+    folder = as_url(f"{bucket.url}/out/")
+    assert url is not None
+    assert folder is not None
+    with url_paths() as paths:
+        path = paths.output_path(folder, recursive=True, is_tried=True) / "a.png"
+        mount = paths.mount_of(path)
+        assert mount is not None
+        assert (there := mount.entry(path)) is not None
+        assert there.size is None
+        paths.input_path(url, recursive=False)
+        assert (known := mount.entry(path)) is not None
+        assert (known.size, len(known.version)) == (3, 32)
