@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -123,25 +125,47 @@ def run(
             if options.dry_run:
                 print_plan(plan, as_json=options.json, beside=foretold)
             else:
-                task = None if plan.is_done else prepare(plan)
-                for note in task.notes if task and not options.quiet else ():
-                    report.say(note)
-                note_of = begun(plan, past)
-                if options.report:
-                    has_page = _work_with_page(
-                        plan, options, task, file_kind, report, page(), note_of
-                    )
-                else:
-                    _work(plan, options, task, file_kind, report, note_of)
+                with _worker(plan, options, prepare, kind, report) as work:
+                    note_of = begun(plan, past)
+                    if options.report:
+                        has_page = _work_with_page(plan, options, work, report, page(), note_of)
+                    else:
+                        work(note_of)
                 report.summarize()
     raise typer.Exit(report.exit_code if has_page else max(report.exit_code, ExitCode.SOME_FAILED))
+
+
+@contextmanager
+def _worker(
+    plan: "BatchPlan",
+    options: FileOptions,
+    prepare: "Callable[[BatchPlan | None], Work]",
+    kind: "Callable[[], FileKind[Any, Any]]",
+    report: Report,
+) -> "Iterator[Callable[[Callable[[Outcome], None]], None]]":
+    """Get ready, and yield what does the work: it is given what notes each outcome.
+
+    Raises:
+        RestoreError: what the work needs is not there.
+    """
+    if plan.is_done:
+        yield partial(_skip_all, plan, report)
+    elif options.cluster:
+        from imrestore.clusters import on_cluster
+
+        with on_cluster(plan, options, prepare, kind, report) as work:
+            yield work
+    else:
+        task = prepare(plan)
+        for note in () if options.quiet else task.notes:
+            report.say(note)
+        yield partial(_work, plan, options, task, kind(), report)
 
 
 def _work_with_page(
     plan: "BatchPlan",
     options: FileOptions,
-    task: Work | None,
-    kind: "FileKind[Any, Any]",
+    work: "Callable[[Callable[[Outcome], None]], None]",
     report: Report,
     text: "PageText",
     note: "Callable[[Outcome], None]",
@@ -159,7 +183,7 @@ def _work_with_page(
             page.add(outcome)
             note(outcome)
 
-        _work(plan, options, task, kind, report, note_both)
+        work(note_both)
     finally:
         try:
             page.finish()
@@ -169,28 +193,30 @@ def _work_with_page(
     return is_written
 
 
+def _skip_all(plan: "BatchPlan", report: Report, note: "Callable[[Outcome], None]") -> None:
+    from restore.batch.stream import Outcome, Status
+    from restore.files import remove_stale_parts
+
+    for folder in plan.folders:
+        remove_stale_parts(folder)
+    for item in plan.items:
+        outcome = Outcome(item=item, status=Status.SKIPPED)
+        note(outcome)
+        report.add(outcome)
+
+
 def _work(
     plan: "BatchPlan",
     options: FileOptions,
-    task: Work | None,
+    task: Work,
     kind: "FileKind[Any, Any]",
     report: Report,
-    note: "Callable[[Outcome], None]" = lambda _: None,
+    note: "Callable[[Outcome], None]",
 ) -> None:
     from restore.batch.remote import RemoteStages
     from restore.batch.stages import prepare_folders
-    from restore.batch.stream import Outcome, Status
-    from restore.files import remove_stale_parts
     from restore.remote.paths import is_remote
 
-    if task is None:
-        for folder in plan.folders:
-            remove_stale_parts(folder)
-        for item in plan.items:
-            outcome = Outcome(item=item, status=Status.SKIPPED)
-            note(outcome)
-            report.add(outcome)
-        return
     stages = stages_of(options, kind, task, closed=prepare_folders(plan))
     touched = (path for item in plan.texts() for path in (item.source, *item.outputs))
     placed = RemoteStages(stages) if any(map(is_remote, touched)) else stages

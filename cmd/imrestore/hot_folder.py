@@ -39,7 +39,8 @@ def of_hot_folder(options: FileOptions, watching: WatchOptions) -> FileOptions:
         raise UsageError(f"{options.output}: is the folder that is watched; choose another output")
     page = options.report and "it is written at the end of a run, and watching has none"
     rows = options.manifest and "what has a result is left alone"
-    without_effect(report=page, manifest=rows)
+    here = options.cluster and "a folder is watched by one machine"
+    without_effect(report=page, manifest=rows, cluster=here)
     return replace(
         options,
         inputs=[str(watching.watch)],

@@ -208,6 +208,16 @@ class FileOptions(RunOptions):
             "or the left and the right half where the picture is wider than 1280 pixels.",
         ),
     ] = False
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Have the workers of a Ray cluster do the work: one for each of its GPUs, or for "
+            "each --jobs of its cores. This command runs on one of its machines; files are on a "
+            "drive that all of them mount, or in a bucket.",
+            show_default="this machine alone",
+        ),
+    ] = None
     report: Annotated[
         Path | None,
         typer.Option(

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from restore.batch.shards import Shard
     from restore.batch.stream import Outcome
 
-__all__ = ["begun", "noting_settings", "resumption", "without_failed"]
+__all__ = ["begun", "given", "noting_settings", "resumption", "without_failed"]
 
 _NO_SETTINGS = (
     *("inputs", "output", "recursive", "shard", "twins", "raw_only", "both"),
     *("overwrite", "skip_existing", "dry_run", "manifest", "retry_failed", "watch", "settle"),
+    "cluster",
     *("json", "quiet", "verbose", "report", "jobs", "device", "tile", "max_pixels"),
 )
 """Options that results do not depend on."""
@@ -31,6 +32,11 @@ _TASKS = {"denoise": ("denoise", "denoise-raw")}
 """Commands that run the networks of other tasks than that of their own name."""
 
 _given: ContextVar[Mapping[str, Any]] = ContextVar("settings")
+
+
+def given(option: str) -> Any:
+    """Return what the command that runs was given for an option; None if it has none such."""
+    return _given.get({}).get(option)
 
 
 @contextmanager
@@ -83,21 +89,21 @@ def _opened(options: FileOptions, path: Path, *, is_shared: bool) -> "Iterator[R
     from restore.batch.manifest import Manifest, told_of_damage
     from restore.batch.resume import Resumption
 
-    given = _given.get({})
-    settings = _hash_of(given)
+    values = _given.get({})
+    settings = _hash_of(values)
     with Manifest(path, settings, is_shared=is_shared, is_only_read=options.dry_run) as manifest:
         if manifest.damaged and not options.quiet:
             say(f"{path}: {told_of_damage(manifest.damaged)}")
         yield Resumption(
-            manifest, str(given.get("model", "auto")), most_attempts=options.retry_failed or 0
+            manifest, str(values.get("model", "auto")), most_attempts=options.retry_failed or 0
         )
 
 
-def _hash_of(given: Mapping[str, Any]) -> str:
+def _hash_of(values: Mapping[str, Any]) -> str:
     """Return a hash of the settings; of files among them, their content counts."""
     settings = {
-        name: _content_of(value) if name != "model" else _weights_of(str(value), given)
-        for name, value in sorted(given.items())
+        name: _content_of(value) if name != "model" else _weights_of(str(value), values)
+        for name, value in sorted(values.items())
         if name not in _NO_SETTINGS
     }
     return hashlib.sha256(json_of(settings).encode()).hexdigest()[:16]

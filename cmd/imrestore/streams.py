@@ -14,6 +14,8 @@ from typing import TextIO
 
 __all__ = ["keep_libraries_off", "open_streams", "show_libraries"]
 
+_OTHERS = ("restore.", "ray.")
+
 
 def open_streams() -> None:
     """Give the process the standard streams that it was started without, as daemons are.
@@ -54,7 +56,8 @@ class _Own(io.TextIOWrapper):
     """A stream that only the command line writes to, like ``stream``.
 
     OpenEXR's binding prints with Python's own ``print``, on behalf of the function of ``restore``
-    that called it. As ``restore`` prints nothing, what comes from there goes to descriptor 1.
+    that called it. As ``restore`` prints nothing, what comes from there goes to descriptor 1, and
+    so does what Ray prints of workers that died.
     """
 
     def __init__(self, stream: TextIO, descriptor: int) -> None:
@@ -70,7 +73,7 @@ class _Own(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         """Write, or pass on what the library writes."""
         caller = sys._getframe().f_back  # None where the interpreter itself writes
-        if caller is None or not caller.f_globals.get("__name__", "").startswith("restore."):
+        if caller is None or not caller.f_globals.get("__name__", "").startswith(_OTHERS):
             return super().write(text)
         with contextlib.suppress(OSError):
             os.write(1, text.encode(errors="replace"))

@@ -55,6 +55,19 @@ class BatchPlan:
             self.items.texts() if isinstance(self.items, Items) else map(ItemTexts.of, self.items)
         )
 
+    def texts_of(self, index: int) -> ItemTexts:
+        """Return an item as texts."""
+        items = self.items
+        return items.texts_of(index) if isinstance(items, Items) else ItemTexts.of(items[index])
+
+    def of_each_kind(self) -> "BatchPlan":
+        """Return the plan of one item that is to be done for each suffix of the inputs."""
+        found: dict[str, int] = {}
+        for index, item in enumerate(self.texts()):
+            if not item.skip:
+                found.setdefault(suffix_of(item.source or "").lower(), index)
+        return replace(self, items=tuple(self.items[index] for index in found.values()), twins={})
+
     def without(self, indices: Collection[int]) -> "BatchPlan":
         """Return the plan of the items at other places."""
         if not indices:

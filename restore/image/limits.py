@@ -12,6 +12,7 @@ __all__ = [
     "DEFAULT_MAX_PIXELS",
     "check_least_bytes",
     "decoding",
+    "limit_of_process",
     "limited",
     "max_pixels_of_process",
     "pixel_check",
@@ -52,6 +53,11 @@ def limited(max_pixels: int | None) -> Iterator[None]:
         yield
     finally:
         _process.max_pixels = before
+
+
+def limit_of_process() -> int | None:
+    """Return what ``limited`` has set; None for nothing."""
+    return _process.max_pixels
 
 
 def max_pixels_of_process() -> int:

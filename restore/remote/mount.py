@@ -79,6 +79,14 @@ class Mount:
         else:
             self._without_sizes.discard(folder)
 
+    def remember(self, path: Path, entry: Entry | None) -> None:
+        """Take what another process has found at a path."""
+        self._entries[self.key(path)] = entry
+
+    def forget(self, path: Path) -> None:
+        """Have the store asked anew about a path."""
+        self._entries.pop(self.key(path), None)
+
     def look_closer(self, path: Path) -> None:
         """Ask the store about a path of which no more than the name is known."""
         if self._entries.get(self.key(path)) is _THERE:

@@ -20,7 +20,7 @@ from restore.errors import OutputError, RestoreError, UsageError
 from restore.remote import paths as current
 from restore.remote.mount import Mount, is_sound
 from restore.remote.room import Room
-from restore.remote.store import ObjectStore
+from restore.remote.store import Entry, ObjectStore
 from restore.remote.urls import PACKAGES, Url
 from restore.scratch import scratch_folder
 
@@ -127,6 +127,20 @@ class UrlPaths:
                 mount.fetch(each, waits=False)
         top.mkdir(parents=True, exist_ok=True)
         self._kept.append(_Kept(mount, top, stem, _signatures(top, stem)))
+        return path
+
+    def known_path(self, url: Url, entry: Entry | None) -> Path:
+        """Return the path of a place that another process has found, as it knows it.
+
+        Args:
+            url: The place, in a store.
+            entry: What is there; None for nothing.
+
+        Raises:
+            UsageError: no package for the scheme.
+        """
+        mount, path = self._mounted(url)
+        mount.remember(path, entry)
         return path
 
     def send_changes(self) -> None:

@@ -1,0 +1,255 @@
+"""`--cluster` against a Ray cluster of processes, in a network that has nothing but loopback."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import restore
+from imrestore.batch import Work
+from restore.batch.cluster_worker import Begun, Job, Sent, Worker, sent
+from restore.batch.items import ItemTexts
+from restore.batch.kinds import PICTURES
+from restore.batch.plan import BatchPlan, PlanRequest, make_plan
+from restore.batch.stages import PictureStages
+from restore.batch.stream import Status
+from restore.denoise.runner import Denoiser
+from restore.errors import UsageError
+
+PORT = 6399
+RAY = Path(sys.executable).with_name("ray")
+IN_OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+
+
+def _pictures(folder: Path, count: int) -> None:
+    random = np.random.default_rng(0)
+    folder.mkdir()
+    for index in range(count):
+        pixels = random.integers(60, 200, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index:04}.png")
+
+
+# Workers, without Ray.
+
+
+def _job(weights: str, plan: BatchPlan, where: Path, **changes: object) -> Job:
+    def begin(_plan: BatchPlan) -> Begun:
+        task = Work(Denoiser(weights, sigma=15.0, device="cpu"), notes=("a note",))
+        return Begun(PictureStages(kind=PICTURES, restore=task.restore), 1, task.notes)
+
+    values = {
+        "begin": begin,
+        "plan": plan,
+        "folder": str(where),
+        "version": restore.__version__,
+        "jobs": 1,
+        "max_pixels": None,
+        "keeps_damaged": False,
+    }
+    return Job(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchPlan:
+    monkeypatch.chdir(tmp_path)
+    _pictures(tmp_path / "in", 3)
+    Path("out").mkdir()
+    return make_plan(PlanRequest(inputs=["in"], output="out/"))
+
+
+def _sent(plan: BatchPlan, *, is_tried: bool = False) -> list[Sent]:
+    return [sent(index, each, is_tried) for index, each in enumerate(plan.texts())]
+
+
+def test_a_worker_yields_what_became_of_each_item(
+    planned: BatchPlan, tiny_weights: str, tmp_path: Path
+) -> None:
+    Path("in/0001.png").write_bytes(b"no picture")
+    worker = Worker(_job(tiny_weights, planned, tmp_path))
+    assert worker.begin() == ("a note",)
+    told = list(worker.work(_sent(planned)))
+    assert [(each.number, each.outcome.status) for each in told] == [
+        (0, Status.DONE),
+        (1, Status.FAILED),
+        (2, Status.DONE),
+    ]
+
+
+def test_what_a_dead_worker_had_written_is_neither_done_again_nor_lost(
+    planned: BatchPlan, tiny_weights: str, tmp_path: Path
+) -> None:
+    Path("out/0001.png").write_bytes(b"its result")
+    worker = Worker(_job(tiny_weights, planned, tmp_path))
+    worker.begin()
+    told = {each.number: each.outcome for each in worker.work(_sent(planned, is_tried=True))}
+    assert {each.status for each in told.values()} == {Status.DONE}
+    assert "worker that died" in str(told[1].record["remarks"])
+    assert Path("out/0001.png").read_bytes() == b"its result"
+
+
+def test_a_worker_that_was_told_to_stop_begins_nothing(
+    planned: BatchPlan, tiny_weights: str, tmp_path: Path
+) -> None:
+    worker = Worker(_job(tiny_weights, planned, tmp_path))
+    worker.begin()
+    worker.stop()
+    assert list(worker.work(_sent(planned))) == []
+    assert os.listdir("out") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"version": "0.0"}, "install the same"), ({"folder": "/no/such"}, "do not see this folder")],
+)
+def test_a_worker_refuses_a_machine_that_is_another(
+    changes: dict[str, str], reason: str, planned: BatchPlan, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        Worker(_job("none", planned, tmp_path, **changes)).begin()
+
+
+def test_one_item_of_each_kind_stands_for_a_plan(tmp_path: Path) -> None:
+    for name in ("a.png", "b.PNG", "c.jpg", "d.jpg"):
+        (tmp_path / name).touch()
+    plan = make_plan(PlanRequest(inputs=[str(tmp_path)], output="out/"))
+    kinds = plan.of_each_kind()
+    assert [ItemTexts.of(item).source for item in kinds.items] == [
+        str(tmp_path / name) for name in ("a.png", "c.jpg")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("-", "-o", "x.png", "--cluster", "auto"), "workers read and write files"),
+        (("in.png", "-o", "x.png", "--cluster", "127.0.0.1:1"), "Ray|no cluster answers there"),
+    ],
+)
+def test_what_a_cluster_cannot_do_is_refused(
+    run: Callable[..., Any], arguments: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "in.png")
+    there = [str(tmp_path / each) if each.endswith(".png") else each for each in arguments]
+    ended = run("denoise", *there)
+    assert ended.code == 2
+    assert re.search(reason, ended.err)
+    assert not (tmp_path / "x.png").exists()
+
+
+# A cluster.
+
+
+class Network:
+    """A network of its own that has nothing but loopback, and the processes in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = f"ip link set lo up && exec sleep {3600}"
+        self._holder = subprocess.Popen([*IN_OWN_NETWORK, "sh", "-c", script])
+        time.sleep(1)
+        self._processes = [self._holder]
+
+    def inside(self, *command: str) -> list[str]:
+        """Return a command line that runs in it."""
+        place = ["--target", str(self._holder.pid), "--user", "--net", "--preserve-credentials"]
+        return ["nsenter", *place, *command]
+
+    def start(self, *command: str, **where: int) -> "subprocess.Popen[bytes]":
+        """Start a command in it."""
+        environment = os.environ | {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "300",
+            "OMP_NUM_THREADS": "1",
+        }
+        process = subprocess.Popen(self.inside(*command), env=environment, **where)  # type: ignore[call-overload]
+        self._processes.append(process)
+        return process  # type: ignore[no-any-return]
+
+    def node(self, *options: str) -> "subprocess.Popen[bytes]":
+        """Start a node, which lives as long as its process."""
+        memory = ("--object-store-memory", "80000000", "--block")
+        with (self.folder / "nodes.log").open("ab") as log:
+            return self.start(str(RAY), "start", *options, *memory, stdout=log.fileno())
+
+    def close(self) -> None:
+        """End all of it."""
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            process.wait(60)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    pytest.importorskip("ray")
+    if not shutil.which("nsenter") or subprocess.run([*IN_OWN_NETWORK, "true"]).returncode:
+        pytest.skip("no network namespaces here")
+    # Sockets have short names.
+    network = Network(tmp_path)
+    temporary = f"/tmp/ray-{os.getpid()}"
+    try:
+        network.node(
+            *("--head", "--port", str(PORT), "--num-cpus", "1", "--include-dashboard=false"),
+            *("--temp-dir", temporary),
+        )
+        network.node("--address", f"127.0.0.1:{PORT}", "--num-cpus", "1")
+        yield network
+    finally:
+        network.close()
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_and_gains_a_node_does_all_once(
+    network: Network, tiny_weights: str, tmp_path: Path
+) -> None:
+    _pictures(tmp_path / "in", 200)
+    source, out, alone = (str(tmp_path / name) for name in ("in", "out", "alone"))
+    options = ("--model", tiny_weights, "--sigma", "15", "--precision", "fp32")
+    command = (sys.executable, "-m", "imrestore", "denoise", source, *options, "--json")
+    on_cluster = ("-o", out, "--cluster", f"127.0.0.1:{PORT}")
+    records = tmp_path / "records.jsonl"
+    until = time.monotonic() + 300
+    while True:  # until the head answers
+        with records.open("wb") as file:
+            run = network.start(*command, *on_cluster, stdout=file.fileno())
+            while run.poll() is None and records.read_bytes().count(b"\n") < 20:
+                time.sleep(0.1)
+        if run.poll() != 2:
+            break
+        assert time.monotonic() < until
+        time.sleep(2)
+    late = network.node("--address", f"127.0.0.1:{PORT}", "--num-cpus", "1")
+    os.kill(_worker(), signal.SIGKILL)
+    assert run.wait(300) == 0
+    told = [json.loads(line) for line in records.read_text().splitlines()]
+    assert Counter(each["status"] for each in told) == {"done": 200}
+    assert len({each["source"] for each in told}) == 200
+    assert late.poll() is None
+    subprocess.run([*command, "-o", alone], check=True, stdout=subprocess.DEVNULL)
+    assert sorted(os.listdir(out)) == sorted(os.listdir(alone))
+    for name in os.listdir(alone):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def _worker() -> int:
+    """Return the number of a process that does work."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"ray::Worker.work"):
+                return int(path.parent.name)
+        except OSError:
+            continue
+    raise AssertionError("no worker")
