@@ -42,7 +42,7 @@ class Cluster:
     def __init__(self, address: str) -> None:
         # The library would end this process when the head is gone; here that is noticed first.
         os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "3600")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        os.environ["RAY_TQDM_PATCH_PRINT"] = "0"  # or it prints what this program does
         try:
             import ray
         except ImportError as error:
