@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from PIL import Image
 
 import restore
 from imrestore.batch import Work
+from restore.batch.cluster import Cluster
 from restore.batch.cluster_worker import Begun, Job, Sent, Worker, sent
 from restore.batch.items import ItemTexts
 from restore.batch.kinds import PICTURES
@@ -146,6 +148,15 @@ def test_what_a_cluster_cannot_do_is_refused(
     assert ended.code == 2
     assert re.search(reason, ended.err)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_what_ray_refuses_is_said_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def init(**_options: object) -> None:
+        raise RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.0\n")
+
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(init=init))
+    with pytest.raises(UsageError, match=r"auto: Version mismatch.* Ray: 2\.0$"):
+        Cluster("auto")
 
 
 # A cluster.
