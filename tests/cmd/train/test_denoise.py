@@ -291,6 +291,17 @@ def test_killed_run_resumes_to_the_same_weights(train: Run, photos: Path, tmp_pa
     assert [int(row.split(",")[0]) for row in rows] == [*range(41)], "each step once"
 
 
+def test_a_cache_changes_no_weights(train: Run, photos: Path, tmp_path: Path) -> None:
+    cache, first, second = (tmp_path / name for name in ("cache", "a.safetensors", "b.safetensors"))
+    assert train(photos, "-o", first, *TINY, "--steps", "3").code == 0
+    assert train(photos, "-o", second, *TINY, "--steps", "3", "--cache", cache).code == 0
+    assert_same_weights(first, second)
+    assert len(list(cache.iterdir())) == 3
+    refused = train(photos, "-o", tmp_path / "c.safetensors", *TINY, "--steps=3", "--cache", first)
+    assert refused.code == 2
+    assert "--cache takes a folder" in refused.err
+
+
 def together(*arguments: str | Path) -> list[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=1"]
     train = ["-m", "imrestore", "train", "denoise", *map(str, arguments)]
