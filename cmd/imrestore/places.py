@@ -43,6 +43,8 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             "--watch and where its results go are folders on disk; for a bucket run the command "
             "again and again with --manifest"
         )
+    if cached := _urls(values.get("cache")):
+        raise UsageError(f"--cache {cached[0]}: give a folder on disk, not a URL")
     is_streamed = "inputs" in values and isinstance(values.get("output"), str)
     is_tree = bool(values.get("recursive"))
     placed = dict(values)

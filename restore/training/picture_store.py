@@ -22,14 +22,14 @@ from torch import Tensor
 
 from restore.errors import InputError, OutputError, TrainingError, UsageError
 from restore.files import open_atomically
-from restore.image.damage import keeps_damaged
+from restore.image.damage import checked_damage, keeps_damaged, noting_damage
 
 __all__ = ["MOST_BYTES", "Mapped", "PictureStore", "Samples", "StoreFull", "unstacked"]
 
 MOST_BYTES = 4 << 30
 """Limit on the memory for training pictures, in bytes."""
 
-_VERSION = 1
+_VERSION = 2
 """Rises when pictures are prepared in another way."""
 _SUFFIX = ".pixels"
 _LINE = 64
@@ -175,12 +175,17 @@ class PictureStore:
         name = sha256(json.dumps(origin).encode()).hexdigest()[:32]
         path = self.cache / f"{name}{_SUFFIX}"
         known = _read(path, origin)
-        if known is None:
-            _write(path, origin, prepare())
-            known = _read(path, origin)
+        if known is not None:
+            for name, damaged in known.damaged.items():
+                checked_damage(name, damaged)  # said in every run
+            return known.arrays
+        with noting_damage() as damage:
+            arrays = prepare()
+        _write(path, origin, arrays, damage)
+        known = _read(path, origin)
         if known is None:
             raise OutputError(f"{path}: reads otherwise than it was written; check this disk")
-        return known
+        return known.arrays
 
     def gathered(
         self,
@@ -242,13 +247,26 @@ def _state(path: Path) -> tuple[str, int, int]:
     return str(path.resolve()), status.st_size, status.st_mtime_ns
 
 
-def _write(path: Path, origin: Mapping[str, Any], arrays: Sequence[NDArray[Any]]) -> None:
+@dataclass(frozen=True)
+class _Entry:
+    """What a file of the cache holds, and what is damaged in the pictures that it is made from."""
+
+    arrays: tuple[Mapped, ...]
+    damaged: Mapping[str, str]
+
+
+def _write(
+    path: Path,
+    origin: Mapping[str, Any],
+    arrays: Sequence[NDArray[Any]],
+    damaged: Mapping[str, str],
+) -> None:
     arrays = [np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for array in arrays]
     stored = [
         {"dtype": array.dtype.str, "shape": array.shape, "crc32": crc32(_bytes_of(array))}
         for array in arrays
     ]
-    header = json.dumps({**origin, "arrays": stored}).encode()
+    header = json.dumps({**origin, "arrays": stored, "noted": damaged}).encode()
     try:
         # Runs that share the cache may make the same file: the last to finish wins.
         with open_atomically(path, overwrite=True) as file:
@@ -264,13 +282,13 @@ def _bytes_of(array: NDArray[Any]) -> memoryview:
     return array.data.cast("B")
 
 
-def _read(path: Path, origin: Mapping[str, Any]) -> tuple[Mapped, ...] | None:
-    """Return the arrays in a file; None if it is missing, damaged or not about ``origin``."""
+def _read(path: Path, origin: Mapping[str, Any]) -> _Entry | None:
+    """Return what is in a file; None if it is missing, damaged or not about ``origin``."""
     try:
         with path.open("rb") as file:
             line = file.readline(_LONGEST_HEADER)
             fields = json.loads(line)
-            stored = fields.pop("arrays")
+            stored, noted = fields.pop("arrays"), dict(fields.pop("noted"))
             if fields != json.loads(json.dumps(origin)):
                 return None
             places = []
@@ -282,7 +300,7 @@ def _read(path: Path, origin: Mapping[str, Any]) -> tuple[Mapped, ...] | None:
                 places.append(place)
     except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError):
         return None
-    return tuple(places)
+    return _Entry(tuple(places), noted)
 
 
 def _sum_of(file: BinaryIO, size: int) -> int | None:

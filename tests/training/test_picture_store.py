@@ -108,6 +108,21 @@ def test_damaged_and_foreign_files_are_not_believed(
     assert make.calls == 1
 
 
+def test_every_run_says_what_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pixels = np.random.default_rng(0).random((3, 64, 64), np.float32)
+    data = encode(Picture(pixels=pixels), ImageFormat.JPEG)
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    for _ in range(2):
+        store = PictureStore(tmp_path / "cache")
+        with keeping_damaged(True):
+            load_pictures(
+                [tmp_path / "cut.jpg"], channels=3, least_size=32, store=store, warn=pytest.fail
+            )
+        assert "cut.jpg" in caplog.text
+        assert "what is there is taken" in caplog.text
+        caplog.clear()
+
+
 def test_two_runs_may_prepare_the_same_picture_at_once(source: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
 

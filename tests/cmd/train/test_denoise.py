@@ -151,6 +151,7 @@ def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
         (["--steps", "5", "--time", "1h"], "either --steps"),
         ([], "either --steps"),
         (["--time", "soon"], "--time soon"),
+        (["--steps", "5", "--cache", "s3://bucket/cache"], "give a folder on disk, not a URL"),
         (["--steps", "5", "--sigma", "a:b"], "--sigma a:b"),
         (["--steps", "5", "--width", "x"], "--width x"),
         (["--steps", "5", "--width", "9999999"], "width: give numbers from 1 to 2048"),
