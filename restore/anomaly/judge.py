@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from restore.anomaly.data import PartCrops
+from restore.anomaly.crops import PartCrops
 from restore.anomaly.defects import KINDS, make_visible_defect
 from restore.anomaly.perlin import Dice
 from restore.errors import TrainingError

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from restore.anomaly.addition import Addition
 from restore.anomaly.calibration import Calibration, least_rate, least_sample
-from restore.anomaly.data import PartCrops, Parts, load_parts
+from restore.anomaly.crops import PartCrops
+from restore.anomaly.data import Parts, load_parts
 from restore.anomaly.defects import with_defects
 from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity

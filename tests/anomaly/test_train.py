@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from restore.anomaly.data import PartCrops, Parts, load_parts
+from restore.anomaly.crops import PartCrops
+from restore.anomaly.data import Parts, load_parts
 from restore.anomaly.defects import with_defects
 from restore.anomaly.judge import DefectJudge
 from restore.anomaly.losses import draem_loss
