@@ -1,6 +1,5 @@
 """`imrestore train denoise`: a denoiser from clean pictures, or from pairs."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import complete, without_effect
+from imrestore.train.denoise_variants import train_error, train_noisy, train_raw
 from imrestore.train.options import TrainingOptions, layer_widths, number_range
 from imrestore.train.supervision import supervised
 
@@ -236,19 +236,19 @@ def denoise(
             "--from": start_from is not None,
             "--camera": camera is not None,
         }
-        _train_error(folders or [], training, fixed, error_of, noise, sigma, width, patch)
+        train_error(folders or [], training, fixed, error_of, noise, sigma, width, patch)
         return
     if raw:
         given |= {"--noisy": bool(noisy), "--method": method is not None}
         given |= {"--gray" if gray else "--color": gray is not None, "--blind": blind}
-        _train_raw(folders or [], training, given, width, patch, start_from, camera)
+        train_raw(folders or [], training, given, width, patch, start_from, camera)
         return
     if camera is not None:
         raise UsageError("--camera is for --raw; --noise camera takes random cameras")
     if noisy:
         if folders:
             raise UsageError("give folders of clean pictures, or --noisy with noisy ones, not both")
-        _train_noisy(
+        train_noisy(
             noisy,
             training,
             given,
@@ -314,129 +314,9 @@ def denoise(
         supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
 
 
-def _train_noisy(
-    noisy: list[Path],
-    training: TrainingOptions,
-    given: Mapping[str, bool],
-    method: str,
-    width: str | None,
-    patch: int | None,
-    start_from: str | None,
-    *,
-    gray: bool | None,
-    blind: bool,
-) -> None:
-    from restore.denoise.noisy_recipe import NoisyRecipe
-    from restore.denoise.noisy_train import train_on_noisy
-    from restore.errors import UsageError
-
-    for option in (option for option, is_given in given.items() if is_given):
-        raise UsageError(f"{option} is not for --noisy, whose network and loss are fixed")
-    recipe = NoisyRecipe(
-        method=method,
-        channels=0 if gray is None else 1 if gray else 3,
-        widths=layer_widths(width, "32,64,128,128"),
-        blind=blind,
-        patch=NoisyRecipe.patch if patch is None else patch,
-        **training.schedule_values(),
-    )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_on_noisy(
-            recipe,
-            training.output,
-            noisy=noisy,
-            start_from=start_from,
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
-
-
-def _train_error(
-    folders: list[Path],
-    training: TrainingOptions,
-    given: Mapping[str, bool],
-    denoisers: list[str],
-    noise: list[str] | None,
-    sigma: str | None,
-    width: str | None,
-    patch: int | None,
-) -> None:
-    from restore.denoise.error_recipe import ErrorRecipe
-    from restore.denoise.error_train import train_error_net
-    from restore.errors import UsageError
-
-    for option in (option for option, is_given in given.items() if is_given):
-        raise UsageError(f"{option} is not for --error-of, whose network and loss are fixed")
-    if not folders:
-        raise UsageError("--error-of needs folders of clean pictures")
-    widths = layer_widths(width, "32")
-    if len(widths) > 1:
-        raise UsageError("the network of --error-of has one width for all layers")
-    recipe = ErrorRecipe(
-        denoisers=tuple(denoisers),
-        noise=ErrorRecipe.noise if noise is None else tuple(noise),
-        sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
-        width=widths[0] if widths else ErrorRecipe.width,
-        patch=ErrorRecipe.patch if patch is None else patch,
-        **training.schedule_values(),
-    )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_error_net(
-            recipe,
-            training.output,
-            clean=folders,
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
-
-
 def _is_by_folder(split: str) -> bool:
     from restore.errors import UsageError
 
     if split not in ("picture", "folder"):
         raise UsageError(f"--split {split}: give picture or folder")
     return split == "folder"
-
-
-def _train_raw(
-    folders: list[Path],
-    training: TrainingOptions,
-    given: Mapping[str, bool],
-    width: str | None,
-    patch: int | None,
-    start_from: str | None,
-    camera: Path | None,
-) -> None:
-    from restore.errors import UsageError
-    from restore.mosaic.recipe import MosaicRecipe
-    from restore.mosaic.train import train_mosaic_denoiser
-    from restore.noise.measured_camera import read_camera
-
-    for option in (option for option, is_given in given.items() if is_given):
-        raise UsageError(f"{option} is not for --raw, whose noise, network and loss are fixed")
-    if not folders:
-        raise UsageError("--raw needs folders of clean pictures")
-    recipe = MosaicRecipe(
-        widths=layer_widths(width, "32,64,128,128"),
-        patch=MosaicRecipe.patch if patch is None else patch,
-        **training.schedule_values(),
-    )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_mosaic_denoiser(
-            recipe,
-            training.output,
-            clean=folders,
-            start_from=start_from,
-            camera=None if camera is None else read_camera(camera),
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
