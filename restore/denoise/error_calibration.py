@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.denoise.error_data import noise_known_to
 from restore.denoise.error_factors import LEVELS, ErrorFactors, level_of_removed
 from restore.denoise.error_map import Estimator
 from restore.denoise.error_recipe import ErrorRecipe
@@ -39,7 +40,9 @@ _SIDE = 256
 _GRAY_EVERY = 5
 _SPACING = 7
 """Neighbouring pixels tell little more than one of them."""
-_LEAST_PIXELS = 1500
+_LEAST_PIXELS = 200
+_LEAST_PICTURES = 4
+"""Pictures with so many pixels of a group and a kind of noise, or the kind does not count there."""
 
 Samples = NDArray[np.float32]
 
@@ -57,7 +60,8 @@ def calibrated_factors(
     estimator = Estimator(weights, Placement())
     names = recipe.denoisers
     opened = {name: Denoiser(name) for name in dict.fromkeys(names)}
-    is_gray = {name: TASK.load(name).channels == 1 for name in opened}
+    loaded = {name: TASK.load(name) for name in opened}
+    known = {name: noise_known_to(each, recipe.noise) for name, each in loaded.items()}
     turn = count()
     groups: dict[tuple[int, int, str], list[Samples]] = {}
     for index, picture in enumerate(pictures):
@@ -70,8 +74,13 @@ def calibrated_factors(
             seed=recipe.seed + index,
         ):
             number = next(turn)
-            name = names[number % len(names)]
-            used = trial.gray() if is_gray[name] or number % _GRAY_EVERY == 0 else trial
+            kind = "awgn" if trial.sigma is not None else trial.kind
+            able = [name for name in names if kind in known[name]]
+            if not able:
+                continue
+            name = able[number % len(able)]
+            is_gray = loaded[name].channels == 1 or number % _GRAY_EVERY == 0
+            used = trial.gray() if is_gray else trial
             _add(groups, used, opened[name], estimator)
     return factors_of(groups)
 
@@ -113,8 +122,11 @@ def factors_of(groups: dict[tuple[int, int, str], list[Samples]]) -> ErrorFactor
         groups: by texture, index of the level and kind of noise: arrays ``[5, N]`` of absolute
             error, squared error and the three estimates.
     """
-    joined = {key: np.concatenate(parts, axis=1) for key, parts in groups.items()}
-    known = {key: each for key, each in joined.items() if each.shape[1] >= _LEAST_PIXELS}
+    known = {
+        key: np.concatenate(parts, axis=1)
+        for key, parts in groups.items()
+        if sum(part.shape[1] >= _LEAST_PIXELS for part in parts) >= _LEAST_PICTURES
+    }
     factors = ErrorFactors.none()
     for texture in Texture:
         fitted = {}

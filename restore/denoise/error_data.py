@@ -13,12 +13,15 @@ from restore.engine.device import has_fast_bf16
 from restore.errors import UsageError
 from restore.noise.jpeg import luma_and_chroma
 from restore.training.state import Randomness
+from restore.weights.file import stored_list
 from restore.weights.store import Network, Weights
 
-__all__ = ["ErrorBatch", "ErrorBatches", "Restorer", "planes_of"]
+__all__ = ["USES", "ErrorBatch", "ErrorBatches", "Restorer", "noise_known_to", "planes_of"]
 
 _COLOURS = 3
-_USES, _KEPT = 8, 32
+_KEPT = 32
+USES = 8
+"""Batches that are taken for each that is denoised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,31 @@ class ErrorBatch:
 def planes_of(noisy: Tensor, result: Tensor) -> Tensor:
     """Return noisy pictures and results ``(B, 1 or 3, H, W)`` as ``ErrorNet`` takes them."""
     return torch.cat([each.expand(-1, _COLOURS, -1, -1) for each in (noisy, result)], dim=1)
+
+
+def noise_known_to(weights: Weights, kinds: Sequence[str]) -> list[str]:
+    """Return the kinds of noise that a denoiser was trained for, all where it does not say.
+
+    What it leaves of other noise looks like texture, so that nothing can be said of its errors.
+
+    Args:
+        weights: of the denoiser.
+        kinds: as ``--noise`` names them.
+
+    Raises:
+        UsageError: it was trained for none of these.
+        WeightsError: the recipe holds something else in its place.
+    """
+    trained = stored_list(weights.name, weights.provenance, "recipe", "noise", str)
+    if trained is None:
+        trained = ["awgn"] if weights.takes_sigma else list(kinds)
+    families = {each.partition(":")[0] for each in trained}
+    known = [kind for kind in kinds if kind.partition(":")[0] in families]
+    if not known:
+        raise UsageError(
+            f"{weights.name} was trained for {', '.join(sorted(families))}: give --noise of that"
+        )
+    return known
 
 
 class Restorer:
@@ -89,22 +117,20 @@ class ErrorBatches:
     again where it is resumed.
 
     Args:
-        batches: draws colour crops with noise.
-        restorers: denoisers, each used as often; those for gray pictures get gray crops.
+        sources: denoisers, each used as often, with what draws colour crops with noise; those
+            for gray pictures get gray ones.
         gray_share: share of gray crops for the others.
         uses: batches that are taken for each that is denoised.
     """
 
     def __init__(
         self,
-        batches: Callable[[Randomness], Batch],
-        restorers: Sequence[Restorer],
+        sources: Sequence[tuple[Callable[[Randomness], Batch], Restorer]],
         gray_share: float,
         *,
-        uses: int = _USES,
+        uses: int = USES,
     ) -> None:
-        self.batches = batches
-        self.restorers = list(restorers)
+        self.sources = list(sources)
         self.gray_share = gray_share
         self.uses = uses
         self._taken = self._size = 0
@@ -124,9 +150,9 @@ class ErrorBatches:
         return ErrorBatch(planes=torch.stack(planes), clean=torch.stack(clean))
 
     def _denoised(self, rng: Randomness) -> ErrorBatch:
-        batch = self.batches(rng)
         choice, chance = torch.rand(2, generator=rng.host).tolist()
-        restorer = self.restorers[int(choice * len(self.restorers))]
+        batches, restorer = self.sources[int(choice * len(self.sources))]
+        batch = batches(rng)
         if restorer.channels == 1 or chance < self.gray_share:
             batch = Batch.of(*(luma_and_chroma(each)[0] for each in (batch.noisy, batch.clean)))
         clean = batch.clean.expand(-1, _COLOURS, -1, -1)

@@ -13,7 +13,13 @@ from torch.nn import functional as F
 from restore.batch.inputs import names_of, pictures_in
 from restore.denoise.degradations import Degraded
 from restore.denoise.error_calibration import calibrated_factors
-from restore.denoise.error_data import ErrorBatch, ErrorBatches, Restorer
+from restore.denoise.error_data import (
+    USES,
+    ErrorBatch,
+    ErrorBatches,
+    Restorer,
+    noise_known_to,
+)
 from restore.denoise.error_recipe import ErrorRecipe
 from restore.denoise.task import ERRORS, TASK
 from restore.errors import TrainingError
@@ -36,7 +42,7 @@ _HELD_SHARE = 12
 _VALIDATION_BATCHES = 6
 _QUANTILE = 0.9
 _LEAST = 0.02 / 255
-_TAME = 30.0
+_MOST_RATIO, _MOST_RATIO_OF_SQUARES = 8.0, 30.0
 _MOST_ROWS = 4
 _SHOWN_AS_WHITE = 20 / 255
 
@@ -75,9 +81,10 @@ def train_error_net(
 
     def prepare(context: Context) -> Lesson[ErrorBatch]:
         network = recipe.network()
+        weights = [TASK.load(name) for name in recipe.denoisers]
+        noise = [noise_known_to(each, recipe.noise) for each in weights]
         restorers = [
-            Restorer(TASK.load(name), patch=recipe.patch, precision=context.precision)
-            for name in recipe.denoisers
+            Restorer(each, patch=recipe.patch, precision=context.precision) for each in weights
         ]
         paths = [
             path for folder in clean for path in pictures_in(folder, recursive=True, warn=warn)
@@ -86,13 +93,18 @@ def train_error_net(
             paths, channels=3, least_size=recipe.patch, store=context.store, warn=warn
         )
         training, held = _split(list(pictures.values()))
-        kinds = recipe.degradations()
+        kinds = dict(zip(recipe.noise, recipe.degradations(), strict=True))
 
-        def batches(of: Sequence[Samples], count: int) -> Degraded:
-            return Degraded(RandomCrops(of, patch=recipe.patch, batch=count), kinds)
+        def batches(of: Sequence[Samples], count: int, *, uses: int = USES) -> ErrorBatches:
+            crops = RandomCrops(of, patch=recipe.patch, batch=count)
+            sources = [
+                (Degraded(crops, [kinds[kind] for kind in known]), restorer)
+                for known, restorer in zip(noise, restorers, strict=True)
+            ]
+            return ErrorBatches(sources, recipe.gray_share, uses=uses)
 
         rng = Randomness(recipe.seed, torch.device("cpu"))
-        drawn = ErrorBatches(batches(held, recipe.batch), restorers, recipe.gray_share, uses=1)
+        drawn = batches(held, recipe.batch, uses=1)
         provenance: dict[str, Any] = {
             "recipe": asdict(recipe),
             "data": {
@@ -109,9 +121,7 @@ def train_error_net(
 
         return Lesson(
             network=network,
-            batches=ErrorBatches(
-                batches(training, context.crops_per_batch), restorers, recipe.gray_share
-            ),
+            batches=batches(training, context.crops_per_batch),
             objective=objective,
             judge=ErrorValidation([drawn(rng) for _ in range(_VALIDATION_BATCHES)], context.device),
             provenance=provenance,
@@ -148,21 +158,21 @@ def objective(forward: Forward, batch: ErrorBatch) -> Tensor:
     """
     expected, bound, deviation = forward(batch.planes).chunk(ESTIMATES, dim=1)
     errors = batch.errors
-    absolute = errors.mean(dim=1, keepdim=True) + _LEAST
-    squared = errors.square().mean(dim=1, keepdim=True) + _LEAST**2
-    excess = (absolute / bound).log()
+    absolute = errors.mean(dim=1, keepdim=True)
+    squared = errors.square().mean(dim=1, keepdim=True)
+    excess = (absolute.clamp_min(_LEAST) / bound).log()
     pinball = torch.maximum(_QUANTILE * excess, (_QUANTILE - 1) * excess)
-    mean = expected.log() + _tamed(absolute / expected)
-    power = deviation.log() + _tamed(squared / deviation.square()) / 2
+    mean = expected.log() + _tamed(absolute / expected, _MOST_RATIO)
+    power = deviation.log() + _tamed(squared / deviation.square(), _MOST_RATIO_OF_SQUARES) / 2
     return (mean + power + pinball).mean()
 
 
-def _tamed(ratio: Tensor) -> Tensor:
+def _tamed(ratio: Tensor, most: float) -> Tensor:
     """Return a ratio that grows like its logarithm where it is large.
 
     A result that is nearly perfect but for a few pixels would else undo what others taught.
     """
-    return torch.where(ratio < _TAME, ratio, _TAME * (1 + (ratio / _TAME).clamp_min(1).log()))
+    return torch.where(ratio < most, ratio, most * (1 + (ratio / most).clamp_min(1).log()))
 
 
 class ErrorValidation:

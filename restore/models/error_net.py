@@ -18,10 +18,10 @@ ESTIMATES = 3
 _COLOURS = 3
 _CELL = 4
 """Side in pixels of the cells that are the pixels of the hidden layers."""
-_FLOOR = 0.2 / 255
+_FLOOR = 0.5 / 255
 """Level added to that of what was removed, so that a picture left as it is divides by no zero."""
-_LEAST = 0.02 / 255
-"""Least error that is estimated."""
+_LEAST = 0.2 / 255
+"""Least error that is expected, a little less than rounding to 8 bits makes."""
 _RANGE = 6.0
 _FIRST = (math.log(0.3), math.log(2.0), math.log(1.3))
 """Logarithms before training: of the mean in levels, and of the other two in means."""
@@ -132,7 +132,7 @@ class ErrorNet(nn.Module):
         colour = F.avg_pool2d(result, _CELL)
         detail = F.pixel_unshuffle(result, _CELL) - colour.repeat_interleave(_CELL**2, dim=1)
         scaled = [
-            F.pixel_unshuffle(removed, _CELL) / level,
+            torch.asinh(F.pixel_unshuffle(removed, _CELL) / level),
             torch.asinh(detail / level),
             torch.asinh((colour - self._around(colour)) / level),
         ]

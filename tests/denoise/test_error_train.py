@@ -55,9 +55,9 @@ def test_factors_make_the_bound_hold_for_nine_pixels_of_ten() -> None:
         return np.concatenate([np.stack([errors, errors**2]), estimates]).astype(np.float32)
 
     white, grain = samples(4000, 0.1), samples(40000, 0.2)
-    factors = factors_of(
-        {(Texture.FLAT, 3, "white"): [white], (Texture.FLAT, 3, "grain"): [grain[:, :9], grain]}
-    )
+    few = [samples(40000, 3.0)]  # of one picture, which may be an odd one
+    parts = {"white": np.split(white, 4, axis=1), "grain": np.split(grain, 8, axis=1), "jpeg": few}
+    factors = factors_of({(Texture.FLAT, 3, kind): each for kind, each in parts.items()})
     expected, bound, deviation = factors.values[:, Texture.FLAT, 3]
     covered = [float((each[0] <= bound * 0.5).mean()) for each in (white, grain)]
     assert np.mean(covered) == pytest.approx(0.9, abs=0.002)
@@ -110,6 +110,7 @@ def test_it_trains_calibrates_and_is_read_again(
 ) -> None:
     monkeypatch.setattr(error_calibration, "_SIGMAS", (10.0, 30.0))
     monkeypatch.setattr(error_calibration, "_LEAST_PIXELS", 10)
+    monkeypatch.setattr(error_calibration, "_LEAST_PICTURES", 1)
     monkeypatch.setattr(error_calibration, "_DRAWS", 1)
     folder = tmp_path / "clean"
     folder.mkdir()
