@@ -191,6 +191,15 @@ def denoise(
             "of one picture, into the working folder.",
         ),
     ] = False,
+    error_map: Annotated[
+        bool,
+        typer.Option(
+            "--error-map",
+            help="Also write NAME_error.tif, the expected absolute error of every pixel, and "
+            "NAME_error-90.tif, what it stays below with a probability of 90 %, both in levels of "
+            "255 and floating point; the record has the expected PSNR. Not for RAW files.",
+        ),
+    ] = False,
     watching: WatchOptions,
 ) -> None:
     """Remove noise from photographs and camera RAW files.
@@ -211,12 +220,14 @@ def denoise(
       imrestore denoise card/ -r -o clean/ --raw-only --format jpg
       imrestore denoise photos/ -o clean/ --detail 0.3           (keeps a little grain)
       imrestore denoise photos/ -r -o clean/ --skip-existing     (goes on after Ctrl-C)
+      imrestore denoise photos/ -o clean/ --error-map --report clean/report.html
       imrestore denoise --watch tethered/ -o clean/              (pictures as they come)
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
       curl -s URL | imrestore denoise - -o - --format png > clean.png
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     is_sheet_only = preview and not files.output and not watching.watch
     if is_sheet_only:
+        without_effect(error_map=error_map and "a contact sheet alone is a PNG; give -o OUT")
         files = _with_name_of_sheet(files)
     elif not files.output and not watching.watch:
         raise UsageError("give -o OUT, where the results go; only --preview does without")
@@ -233,11 +244,16 @@ def denoise(
             repair=fill_hot_pixels,
             preview=preview,
             sheet_only=is_sheet_only,
+            error_map=error_map,
+            upright=files.strip_metadata,
         )
         expected = Expected.of(plan) if plan else Expected(raw=True, pictures=not files.raw_only)
         return work_on(expected, network, settings)
 
     exclusive(files, ("raw_only", "both"))
+    beside = {"preview": "preview.png"} if preview and not is_sheet_only else {}
+    if error_map:
+        beside |= {"error-map": "error.tif", "error-bound": "error-90.tif"}
     batch.run(
         files,
         prepare,
@@ -245,7 +261,7 @@ def denoise(
         describe=_describe,
         page=_page,
         kind=_files,
-        beside={"preview": "preview.png"} if preview and not is_sheet_only else {},
+        beside=beside,
         twins="both" if files.both else "raw-only" if files.raw_only else "raw",
     )
 
@@ -260,6 +276,8 @@ def settings_of(
     repair: bool = False,
     preview: bool = False,
     sheet_only: bool = False,
+    error_map: bool = False,
+    upright: bool = False,
 ) -> "Settings":
     """Return what the options of those names stand for, which were checked."""
     from imrestore.denoisers import Settings
@@ -279,6 +297,8 @@ def settings_of(
         sheet_only=sheet_only,
         for_pictures=tuple(name for name, is_given in of_pictures.items() if is_given),
         for_mosaics=tuple(name for name, is_given in of_mosaics.items() if is_given),
+        error_map=error_map,
+        upright=upright,
     )
 
 
@@ -353,7 +373,8 @@ def _describe(record: Mapping[str, object]) -> str:
     kind = f" ({record['noise']} noise)" if "noise" in record else ""
     gray = ", gray stored as RGB" if record.get("gray_stored_as_rgb") else ""
     tone = f", {_TONES[str(record['tone_curve'])]}" if record.get("tone_curve") else ""
-    return line + kind + gray + tone + speed
+    psnr = f", expected PSNR {record['expected_psnr']:.1f} dB" if "expected_psnr" in record else ""
+    return line + kind + gray + tone + psnr + speed
 
 
 def _of_colours(values: Any) -> str:

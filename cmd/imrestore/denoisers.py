@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Denoising", "Expected", "Networks", "Settings", "is_model_for_raw", "work_on"]
 
 _AUTO = "auto"
+_NOT_FOR_RAW = "is for finished pictures"
 _Done = TypeVar("_Done", bound=Any)
 
 
@@ -43,6 +44,7 @@ class Settings:
         for_pictures: Options that were given and do nothing for RAW files.
         for_mosaics: Options that were given and do nothing for finished pictures.
         sheet_only: Whether contact sheets take the place of results.
+        upright: Whether error maps are turned upright, as results are.
     """
 
     sigma: float | Literal["auto"]
@@ -53,6 +55,8 @@ class Settings:
     repair: bool
     preview: bool
     sheet_only: bool
+    error_map: bool
+    upright: bool
     for_pictures: tuple[str, ...]
     for_mosaics: tuple[str, ...] = ()
 
@@ -89,6 +93,8 @@ def work_on(expected: Expected, network: NetworkOptions, settings: Settings) -> 
         raise UsageError(
             f"--strength {settings.strength:g}: finished pictures take 0 to 1, RAW files up to 2"
         )
+    if settings.error_map and has_raw and not has_pictures:
+        raise UsageError(f"--error-map {_NOT_FOR_RAW}, and these are RAW files")
     notes = []
     is_for_raw = is_model_for_raw(network.model)
     if is_for_raw is False and has_raw:
@@ -206,8 +212,10 @@ class Denoising:
     def __call__(self, source: Picture | OutOfCorePicture | RawPicture | Stack) -> Any:
         """Return what became of it: a ``Denoised``, or one of its like, or a sheet of one."""
         if isinstance(source, Stack):
-            if self.settings.preview:
-                raise UnsupportedImage("has several planes; --preview shows single pictures")
+            for option in ("preview", "error_map"):
+                if getattr(self.settings, option):
+                    name = option.replace("_", "-")
+                    raise UnsupportedImage(f"has several planes; --{name} is for single pictures")
             return denoise_stack(self._of, source)
         result = self._of_raw(source) if isinstance(source, RawPicture) else self._of(source)
         is_whole = not isinstance(source, OutOfCorePicture)
@@ -224,11 +232,17 @@ class Denoising:
         if isinstance(source, OutOfCorePicture):
             done: Any = self.networks.of_pictures.out_of_core(source, **shares)
         else:
-            done = self.networks.of_pictures(source, **shares, preview=given.preview)
+            done = self.networks.of_pictures(
+                source, **shares, preview=given.preview, error_map=given.error_map
+            )
+            if done.errors is not None and given.upright:
+                done = replace(done, errors=replace(done.errors, is_upright=True))
         return _without_effect(done, given.for_mosaics)
 
     def _of_raw(self, source: RawPicture) -> DenoisedMosaic:
         given = self.settings
+        if given.error_map:
+            raise UnsupportedImage(f"is a RAW file; --error-map {_NOT_FOR_RAW}")
         profile = given.profile
         extra: dict[str, object] = {}
         if profile is not None and not isinstance(profile, NoiseProfile):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.domain import AS_STORED, Presented, domain_of, domain_out_of_core
+from restore.denoise.error_map import BOUND, EXPECTED, ErrorMap, ErrorMapper
 from restore.denoise.low_frequencies import LowFrequencies
 from restore.denoise.out_of_core import denoise_out_of_core, noise_out_of_core
 from restore.denoise.pixels import (
@@ -24,7 +25,7 @@ from restore.denoise.preview import Preview, preview_of
 from restore.denoise.record import Noise, record_of
 from restore.denoise.sample_range import SampleRange, method_of_noisy
 from restore.denoise.settings import Sigma, checked_settings
-from restore.denoise.task import TASK
+from restore.denoise.task import ERRORS, TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
 from restore.errors import WeightsError
@@ -71,6 +72,8 @@ class Denoised:
             scale of its samples with a remark; of weights that were trained on noisy pictures
             alone, by which method (``trained_on_noisy``). Plain values, ready for JSON.
         preview: what a contact sheet of other settings is made from, if it was asked for.
+        errors: how wrong the result is likely to be, if that was asked for; the record then has
+            ``expected_psnr`` in dB, and the means of the two maps.
 
     >>> import numpy as np
     >>> import restore
@@ -82,9 +85,14 @@ class Denoised:
     picture: Picture
     record: dict[str, object]
     preview: Preview | None = None
+    errors: ErrorMap | None = None
 
-    def beside(self, _kind: str) -> bytes:
-        """Return the contact sheet of the preview, a PNG."""
+    def beside(self, kind: str) -> bytes:
+        """Return the contact sheet of the preview, a PNG, or an error map, a TIFF."""
+        if kind in (EXPECTED, BOUND):
+            if self.errors is None:
+                raise ValueError("no error map was asked for")
+            return self.errors.tiff(kind)
         if self.preview is None:
             raise ValueError("no preview was asked for")
         return self.preview.png()
@@ -157,6 +165,7 @@ class Denoiser(Reopened):
         self._trained = ranges.pop() if len(ranges) == 1 else None
         self._placement = Placement(device=device, precision=precision, tile=tile)
         self._networks: dict[str, _Network] = {}
+        self._errors: ErrorMapper | None = None
         self._opening = Lock()
         is_named = str(model) in self._names.values()
         self._network(str(model) if is_named else self._name(_COLOUR, sigma))
@@ -175,6 +184,7 @@ class Denoiser(Reopened):
         chroma: float | None = None,
         detail: float = 0.0,
         preview: bool = False,
+        error_map: bool = False,
     ) -> Denoised:
         """Denoise one image.
 
@@ -191,22 +201,25 @@ class Denoiser(Reopened):
                 pictures have no colour noise.
             detail: share of the finest luminance texture that is put back, 0 to 1.
             preview: whether to keep what a contact sheet of other settings is made from.
+            error_map: whether to estimate how wrong the result is; ``ErrorMap`` says in which
+                units.
 
         Raises:
             UsageError: sigma, strength, chroma or detail out of range.
             InputError: the image is of an unsupported type, or cannot be read.
+            WeightsError: there is no network for error maps.
         """
         sigma, shares = checked_settings(sigma, strength, chroma, detail)
         original = as_picture(image)
         started = time.perf_counter()
-        changes = shares.changes or preview
+        changes = shares.changes or preview or error_map
         domain = domain_of(original, self._trained) if changes else AS_STORED
         picture = domain.entered(original)
         shares = shares.of(picture)
         network = self._network(self._name(picture.channels, sigma))
         noise, change = Noise.given(sigma), Change()
-        previewed = None
-        if shares.changes or preview:
+        previewed = errors = None
+        if changes:
             encoded, known = encoded_for_network(picture)
             if sigma == "auto":
                 noise = Noise.found(estimate_noise(only_known(encoded, known)))
@@ -221,12 +234,19 @@ class Denoiser(Reopened):
             if preview:
                 channels = original.channels
                 previewed = preview_of(picture, encoded, restored, known, channels=channels)
+            result = restored.copy() if error_map and shares.alters else restored
             finish(restored, encoded, **asdict(shares))
+            if error_map:
+                errors = self._mapper(
+                    encoded, result, restored, known, original, denoiser=network.runner.name
+                )
             picture = decoded(picture, restored, known)
         record = record_of(network.runner, picture, started, noise, change, domain, shares)
         record |= network.remarks
-        result = domain.left(picture, original) if shares.changes else original
-        return Denoised(picture=result, record=record, preview=previewed)
+        if errors is not None:
+            record |= errors.record_beside(record)
+        left = domain.left(picture, original) if shares.changes else original
+        return Denoised(picture=left, record=record, preview=previewed, errors=errors)
 
     def out_of_core(
         self,
@@ -280,6 +300,13 @@ class Denoiser(Reopened):
 
     def _name(self, channels: int, sigma: Sigma) -> str:
         return (self._names if sigma == "auto" else self._names_with_sigma)[channels]
+
+    @property
+    def _mapper(self) -> ErrorMapper:
+        with self._opening:
+            if self._errors is None:
+                self._errors = ErrorMapper(ERRORS.default_weights["any"], self._placement)
+            return self._errors
 
     def _network(self, name: str) -> "_Network":
         with self._opening:

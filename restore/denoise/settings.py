@@ -25,6 +25,11 @@ class Shares:
         """Whether anything of it is taken."""
         return max(self.strength, self.chroma) > 0
 
+    @property
+    def alters(self) -> bool:
+        """Whether the network's result is not taken as it is."""
+        return min(self.strength, self.chroma) < 1 or self.detail > 0
+
     def of(self, picture: Picture) -> "Shares":
         """Return the shares for a picture; a gray one has no colour noise."""
         return replace(self, chroma=self.strength) if picture.channels == 1 else self

@@ -31,4 +31,5 @@ ERRORS = Task(
     recipe="restore.denoise.error_recipe:ErrorRecipe",
     trial="restore.denoise.measure:error_trial",
     training_noise="restore.denoise.measure:error_noise",
+    default_weights={"any": "denoise-error"},
 )

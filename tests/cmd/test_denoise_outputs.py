@@ -244,3 +244,43 @@ def test_a_stack_is_denoised_plane_by_plane(run: Run, workplace: Path, tiny_weig
     refused = run(*words[:3], "out.png", *words[4:])
     assert refused.code == 1
     assert "3 planes, which stay in TIFF" in refused.err
+
+
+def test_error_maps_stand_beside_the_result_and_on_the_page(
+    run: Run, photo: Photo, tiny_weights: str
+) -> None:
+    photo("in/a.png")
+    options = ("denoise", "in", "--model", tiny_weights, "--sigma", "10")
+    ended = run(*options, "-o", "out", "--error-map", "--json", "--report", "page.html")
+    assert ended.code == 0, ended.err
+    names = ["a.png", "a_error-90.tif", "a_error.tif"]
+    assert sorted(path.name for path in Path("out").iterdir()) == names
+    expected, bound = (tifffile.imread(f"out/{name}") for name in (names[2], names[1]))
+    assert expected.dtype == np.float32
+    assert expected.shape == bound.shape == values("out/a.png").shape[:2]
+    assert (bound > 0).all()
+    record = json.loads(ended.out)
+    assert record["expected_error"] == pytest.approx(float(expected.mean()), abs=1e-3)
+    assert record["expected_error_90"] == pytest.approx(float(bound.mean()), abs=1e-3)
+    assert any("not of tiny" in each for each in record["remarks"])
+    page = Path("page.html").read_text()
+    assert 'data-error="data:image/webp' in page
+    assert "data-error-white=" in page
+
+
+def test_error_maps_are_of_single_pictures_in_files(
+    run: Run, photo: Photo, workplace: Path, tiny_weights: str
+) -> None:
+    photo("a.png")
+    for arguments, message in (
+        (("a.png", "-o", "-", "--format", "png"), "--error-map needs an output file"),
+        (("a.png", "--preview"), "--error-map does nothing here"),
+    ):
+        ended = run("denoise", *arguments, "--error-map")
+        assert (ended.code, message in ended.err) == (2, True), ended.err
+    tifffile.imwrite(
+        workplace / "stack.tif", np.zeros((3, 24, 32), np.uint8), photometric="minisblack"
+    )
+    ended = run("denoise", "stack.tif", "-o", "out/", "--error-map", "--model", tiny_weights)
+    assert ended.code == 1
+    assert "several planes; --error-map is for single pictures" in ended.err

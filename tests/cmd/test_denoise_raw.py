@@ -283,3 +283,9 @@ def test_a_dng_without_a_mosaic_is_a_finished_picture(
     assert before.orientation == after.orientation
     assert run("denoise", "linear.dng", "-o", "b.png", "--sigma", "5").code == 0
     assert decode(Path("b.png")).width == 64
+
+
+def test_mosaics_have_no_error_map(denoise: Run) -> None:
+    ended = denoise("card/1.NEF", "-o", "out/", "--error-map")
+    assert ended.code == 2
+    assert "--error-map is for finished pictures, and these are RAW files" in ended.err

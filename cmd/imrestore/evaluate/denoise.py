@@ -1,6 +1,6 @@
 """`imrestore evaluate denoise`: how good denoisers, or a folder of finished outputs, are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imrestore.evaluate.contenders import ContenderOptions
+from imrestore.evaluate.coverage import report_coverage
 from imrestore.evaluate.denoised import Kept, of_networks
 from imrestore.evaluate.denoised_mosaics import SPEEDS, of_mosaics, refuse_beside_raw, speeds
 from imrestore.evaluate.scores import (
@@ -18,12 +19,13 @@ from imrestore.evaluate.scores import (
     scored_pictures,
 )
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import without_effect
+from imrestore.options import NetworkOptions, without_effect
 from restore.checks import LARGEST_SEED
 
 __all__ = ["denoise"]
 
 _SIGMAS = "15,25,50"
+_COVERAGE_SIGMAS = "10,25,50"
 
 
 @with_decoding_options
@@ -113,6 +115,15 @@ def denoise(
             show_default=False,
         ),
     ] = None,
+    coverage: Annotated[
+        bool,
+        typer.Option(
+            "--coverage",
+            help="Measure error maps in place of results: which share of the errors lies below the "
+            "bound of 90 %, by texture, for white noise of --sigma (10,25,50) and for that of "
+            "cameras and grain; and the expected PSNR, beside Stein's estimate of it.",
+        ),
+    ] = False,
     gray: Annotated[
         bool, typer.Option("--gray", help="Turn colour pictures into 8-bit luma first.")
     ] = False,
@@ -154,6 +165,7 @@ def denoise(
       imrestore evaluate denoise polyu/clean/ --noisy polyu/noisy/
       imrestore evaluate denoise kodak24/ --model nafnet_sidd.pth --save restored/
       imrestore evaluate denoise kodak24/ --model resunet-color --model nafnet_sidd.pth --sigma 25
+      imrestore evaluate denoise kodak24/ --coverage
       imrestore evaluate denoise outputs/ --reference clean/
       imrestore evaluate denoise --raw kodak24/ --iso 100,6400 --xtrans
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
@@ -165,6 +177,18 @@ def denoise(
         camera=camera is not None and not raw and "--raw alone has cameras",
     )
     given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
+    if coverage:
+        others = {"--jpeg": jpeg, "--noisy": noisy, "--reference": reference, "--raw": raw or None}
+        _refuse_beside_coverage({**others, "--metrics": metrics, "--save": save})
+        report_coverage(
+            folder,
+            _only(network.each),
+            _levels(sigma or _COVERAGE_SIGMAS, least=1),
+            seed,
+            options,
+            gray=gray,
+            known=not estimate_sigma,
+        )
     if raw:
         others = {"--metrics": metrics, "--save": save}
         refuse_beside_raw({**given, "--reference": reference, "--gray": gray or None, **others})
@@ -217,9 +241,24 @@ def _qualities(text: str) -> list[int]:
     return list(dict.fromkeys(map(int, parts)))
 
 
-def _levels(text: str) -> list[float]:
-    advice = f"--sigma {text}: give noise levels from 0 to 255, as in {_SIGMAS}"
-    return number_list(text, low=0, high=255, advice=advice)
+def _only(networks: Sequence[NetworkOptions]) -> NetworkOptions:
+    from restore.errors import UsageError
+
+    if len(networks) > 1:
+        raise UsageError("--coverage measures one network; give --model once")
+    return networks[0]
+
+
+def _refuse_beside_coverage(given: Mapping[str, object]) -> None:
+    from restore.errors import UsageError
+
+    for option in (option for option, value in given.items() if value is not None):
+        raise UsageError(f"{option} is not for --coverage, which adds noise of its own")
+
+
+def _levels(text: str, *, least: int = 0) -> list[float]:
+    advice = f"--sigma {text}: give noise levels from {least} to 255, as in {_SIGMAS}"
+    return number_list(text, low=least, high=255, advice=advice)
 
 
 def _refuse_contradictions(

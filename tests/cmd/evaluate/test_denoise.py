@@ -367,3 +367,29 @@ def test_measures_that_cannot_be_taken_are_one_line(
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_coverage_has_a_row_for_each_noise(
+    pictures: Path, identity: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (pictures, "--model", identity, "--coverage", "--sigma", "10", "--limit", "1")
+    assert _evaluate(*arguments) == 0
+    head, row, *rest = capsys.readouterr().out.splitlines()
+    assert head.split()[:6] == ["noise", "pictures", "flat", "edge", "fine", "all"]
+    assert row.startswith("white, sigma 10")
+    assert row.split()[3] == "1"
+    assert any(line.startswith("camera, ") for line in rest)
+    assert any(line.startswith("protocol: white: clean picture") for line in rest)
+    assert _evaluate(*arguments, "--json") == 0
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert records[0]["noise"] == "white, sigma 10"
+    assert set(records[0]["coverage"]) <= {"flat", "edge", "fine", "all"}
+    assert records[-1]["pictures"] == 1
+
+
+@pytest.mark.parametrize("option", [("--jpeg", "10"), ("--noisy", "."), ("--raw",)])
+def test_coverage_adds_noise_of_its_own(
+    pictures: Path, option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _evaluate(pictures, "--coverage", *option) == 2
+    assert f"{option[0]} is not for --coverage" in capsys.readouterr().err

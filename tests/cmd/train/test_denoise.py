@@ -436,3 +436,20 @@ def test_noisy_pictures_take_no_options_of_clean_ones(
 ) -> None:
     ended = train(*words, "-o", "x.safetensors", "--steps", "1")
     assert (ended.code, message in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--gray",), "--gray is not for --error-of"),
+        (("--model", "dncnn"), "--model is not for --error-of"),
+        (("--width", "8,8"), "has one width"),
+        (("--noise", "fog"), "noise 'fog'"),
+    ],
+)
+def test_what_is_fixed_of_error_networks_cannot_be_chosen(
+    run: Run, words: tuple[str, ...], message: str
+) -> None:
+    given = ("train", "denoise", ".", "-o", "e.safetensors", "--steps", "1", "--error-of", "photo")
+    ended = run(*given, *words)
+    assert (ended.code, message in ended.err) == (2, True), ended.err
