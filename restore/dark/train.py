@@ -1,6 +1,5 @@
 """Training a learned image signal processor on simulated dark pictures, or on real pairs."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -78,12 +77,13 @@ def train_dark_enhancer(
     if pairs is None and recipe.head == "srgb":
         raise UsageError("the head srgb learns a camera's own look, which needs --pairs")
     loss = LOSSES[recipe.loss]
-    own = output.with_name(f"{output.stem}.pairs")
+    own: PictureStore | None = None
 
     def objective(forward: Forward, batch: Darkened) -> Tensor:
         return loss(forward(*batch.inputs), batch.clean)
 
     def prepare(context: Context) -> Lesson[Darkened]:
+        nonlocal own
         network = recipe.network()
         if start_from is not None:
             network = started_from(network, start_from, warn)
@@ -93,7 +93,7 @@ def train_dark_enhancer(
             examples = _from_clean(recipe, network, clean, batch, noise, store, warn)
         else:
             if store.cache is None:  # RAW files are large: not even some are kept in memory
-                store = PictureStore(own)
+                store = own = PictureStore(output.with_name(f"{output.stem}.pairs"))
             examples = _from_pairs(recipe, network, pairs, batch, store, warn)
         provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
         if start_from is not None:
@@ -115,7 +115,8 @@ def train_dark_enhancer(
     weights = train(
         prepare, recipe, output, settings or Settings(), report=report, should_stop=should_stop
     )
-    shutil.rmtree(own, ignore_errors=True)
+    if own is not None:
+        own.remove()
     return weights
 
 

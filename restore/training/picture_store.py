@@ -8,6 +8,7 @@ of the last change of the pictures, and how they were prepared.
 import json
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
@@ -141,9 +142,20 @@ class PictureStore:
             try:
                 cache.mkdir(parents=True, exist_ok=True)
             except FileExistsError as error:
-                raise UsageError(f"{cache}: is a file; --cache takes a folder") from error
+                raise UsageError(
+                    f"{cache}: is a file, and decoded pictures need a folder; name one with --cache"
+                ) from error
             except OSError as error:
                 raise OutputError(f"{cache}: cannot be made: {error.strerror or error}") from error
+
+    def remove(self) -> None:
+        """Remove what was kept in the folder, and the folder if nothing else is in it."""
+        if self.cache is None:
+            return
+        for path in self.cache.glob(f"*{_SUFFIX}"):
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # it holds other files
+            self.cache.rmdir()
 
     def kept(
         self, sources: Sequence[Path], kind: str, prepare: Callable[[], Sequence[NDArray[Any]]]

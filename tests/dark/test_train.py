@@ -180,6 +180,19 @@ def test_trains_on_pairs_and_leaves_nothing_behind(pair_list: Path, tmp_path: Pa
     assert not (tmp_path / "pairs.pairs").exists()
 
 
+def test_files_of_others_in_the_folder_of_decoded_pairs_stay(
+    pair_list: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mine.pairs"
+    folder.mkdir()
+    moved = pair_list.rename(folder / "list.txt")
+    for path in tmp_path.glob("*.dng"):
+        path.rename(folder / path.name)
+    before = set(folder.iterdir())
+    train_dark_enhancer(TINY, tmp_path / "mine.safetensors", pairs=moved)
+    assert set(folder.iterdir()) == before
+
+
 def test_pairs_that_cannot_be_read_are_left_out(pair_list: Path, tmp_path: Path) -> None:
     (tmp_path / "2_00_0.1s.dng").write_bytes(b"damaged")
     told: list[str] = []

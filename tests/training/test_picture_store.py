@@ -147,7 +147,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
 
 def test_a_cache_that_cannot_be_is_refused(source: Path) -> None:
-    with pytest.raises(UsageError, match="--cache takes a folder"):
+    with pytest.raises(UsageError, match="name one with --cache"):
         PictureStore(source)
     with pytest.raises(OutputError, match="cannot be made"):
         PictureStore(source / "below")
