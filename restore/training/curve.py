@@ -24,13 +24,14 @@ def curve_of(rows: Sequence[Mapping[str, str]], figure: Figure) -> bytes:
     right = left.twinx()
     for axis, key, colour, label in (
         (left, "loss", "tab:gray", "loss (running mean)"),
-        (right, figure.key, "tab:blue", f"validation {figure.name} ({figure.unit})"),
+        (right, figure.key, "tab:blue", f"validation {figure.label}"),
     ):
         points = [(int(row["step"]), float(row[key])) for row in rows if row[key]]
         if points:
             axis.plot(*zip(*points, strict=True), color=colour)
         axis.set_ylabel(label, color=colour)
-    left.set_yscale("log")
+    if all(float(row["loss"]) > 0 for row in rows if row["loss"]):  # likelihoods may be below 0
+        left.set_yscale("log")
     left.set_xlabel("step")
     picture = io.BytesIO()
     canvas.savefig(picture, format="png", dpi=120)

@@ -22,12 +22,17 @@ class Figure:
     Attributes:
         key: name in tables and in a weight file's provenance, with the unit.
         name: name shown to the reader.
-        unit: unit shown after a number.
+        unit: unit shown after a number; "" for none.
     """
 
     key: str
     name: str
     unit: str
+
+    @property
+    def label(self) -> str:
+        """Name and unit, as beside an axis."""
+        return f"{self.name} ({self.unit})" if self.unit else self.name
 
 
 PSNR = Figure(key="validation_psnr_db", name="PSNR", unit="dB")

@@ -1,12 +1,15 @@
 import csv
+import io
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from restore.training.curve import curve_of
 from restore.training.history import History
-from restore.training.schedule import Progress
+from restore.training.schedule import Figure, Progress
 
 
 def progress(step: int, *, of: int = 1000, validated: bool = False) -> Progress:
@@ -140,3 +143,13 @@ def test_a_folder_that_cannot_be_made_for_tensorboard_is_said_once(
         history(progress(step))
     history.close()
     assert len(caplog.messages) == 1
+
+
+def test_losses_below_zero_are_drawn() -> None:
+    figure = Figure(key="score", name="score", unit="")
+    assert figure.label == "score"
+
+    rows = [{"step": str(step), "loss": f"-{step}", "score": ""} for step in (1, 2, 3)]
+    with Image.open(io.BytesIO(curve_of(rows, figure))) as curve:
+        inside = np.asarray(curve.convert("RGB"))[:, 150:-150]
+    assert (inside == 127).all(axis=2).sum() > 300

@@ -101,7 +101,7 @@ def _progress_line(progress: "Progress") -> str:
     parts = [
         f"step {progress.step}",
         *([] if math.isnan(progress.loss) else [f"loss {progress.loss:.5f}"]),
-        *([f"validation {validation:.2f} {figure.unit}"] if validation is not None else []),
+        *([] if validation is None else [f"validation {validation:.2f} {figure.unit}".rstrip()]),
         f"{progress.images_per_second:.0f} crops/s",
         f"{_clock(left)} left",
     ]
