@@ -1,11 +1,11 @@
 """Checks of the options that callers of the library pass."""
 
 import re
-from numbers import Real
+from numbers import Integral, Real
 
 from restore.errors import UsageError
 
-__all__ = ["LARGEST_SEED", "checked_number", "seconds_in"]
+__all__ = ["LARGEST_SEED", "checked_number", "checked_whole", "seconds_in"]
 
 LARGEST_SEED = 2**63 - 1
 """Random generators take seeds below 2**64; processes and pictures count on from the one given."""
@@ -38,6 +38,26 @@ def checked_number(
             return number
         raise UsageError(f"{name} {value}: give {expected}")
     raise UsageError(f"{name} {value!r}: give {expected}")
+
+
+def checked_whole(name: str, value: object, least: int, most: int) -> int:
+    """Return ``value`` as an int.
+
+    Args:
+        name: Name of the option.
+        value: Whole number to check; NumPy's count, booleans do not.
+        least: Smallest value allowed.
+        most: Largest value allowed.
+
+    Raises:
+        UsageError: not a whole number, or out of range.
+
+    >>> checked_whole("seed", 3, 0, 10)
+    3
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
+        return int(value)
+    raise UsageError(f"{name} {value!r:.80}: give a whole number from {least} to {most}")
 
 
 def seconds_in(name: str, text: str) -> float:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import restore
 from imrestore.__main__ import run
+from restore.denoise.recipe import DenoiseRecipe
 from restore.errors import OutputExists, RestoreError, UsageError, WeightsError
 from restore.training import Trainer, TrainerConfig
 from restore.weights.store import Weights, save_weights
@@ -236,6 +237,9 @@ def test_commands_and_functions_train_by_the_same_recipe(
         ("denoise", {"psf": "x.npy"}, "psf is not for denoise"),
         ("denoise", {"noisy": "there"}, "noisy pictures are for denoise, without clean ones"),
         ("hdr", {"pairs": "x"}, "pairs is not for hdr"),
+        ("denoise", {"pairs": "list.txt"}, "pairs 'list.txt': give two, noisy and clean pictures"),
+        ("denoise", {"pairs": "ab", "pair_names": "{}"}, "pairs 'ab': give two"),
+        ("dark-enhance", {"pairs": ("a", "b")}, r"pairs \('a', 'b'\): give a path"),
         ("denoise-error", {"model": "x"}, "model: ErrorRecipe has no such setting"),
         ("anomaly", {"start_from": "x"}, "start_from is not for anomaly"),
         ("denoise", {"network": nn.Identity()}, "Identity: give it a config"),
@@ -256,12 +260,17 @@ def test_impossible_trainings_are_refused(
     [
         ("sharpen", {}, "task 'sharpen': use denoise"),
         ("denoise", {"fpr": 0.1}, "fpr is not for denoise; it has estimate_sigma, gray"),
-        ("denoise", {"sigma": "25"}, "sigma '2|sigma '25': give numbers from 0 to 255"),
+        ("denoise", {"sigma": "25"}, "sigma '25': give numbers from 0 to 255"),
+        ("denoise", {"sigma": []}, r"sigma \[\]: give numbers from 0 to 255"),
+        ("denoise", {"jpeg": [10, 7.5]}, "give whole numbers from 1 to 100"),
+        ("denoise", {"seed": -1}, "seed -1: give a whole number from 0"),
+        ("hdr", {"model": nn.Identity()}, "Identity: for hdr give the name or the file"),
+        ("hdr", {"views": 0}, "views 0: give a whole number from 1"),
         ("denoise", {"sigma": 25, "jpeg": 10}, "sigma and jpeg contradict each other"),
         ("dark-enhance", {"model": ["isp", "isp"]}, "2 models: give one"),
         ("hdr", {"sigma": 25}, "sigma is not for hdr; it has bits"),
         ("denoise", {"model": []}, "0 models: give one"),
-        ("denoise", {"limit": 0}, "limit 0: give a number from 1 on, or None"),
+        ("denoise", {"limit": 0}, "limit 0: give a whole number from 1"),
     ],
 )
 def test_impossible_evaluations_are_refused(
@@ -286,11 +295,36 @@ def test_detectors_and_hdr_networks_are_measured(
     assert found.scores[0]["model"] == detector_model.stem
     lights = tmp_path / "lights"
     lights.mkdir()
-    light = restore.encode(rng.random((80, 80, 3), np.float32), "png")
-    (lights / "a.png").write_bytes(light)
-    measured = restore.evaluate("hdr", lights, model=single_model, size=32, views=1, device="cpu")
-    assert measured.scores or measured.failures
+    light = restore.Picture(
+        pixels=2 * rng.random((3, 160, 160), np.float32),
+        is_float=True,
+        bit_depth=32,
+        transfer=restore.Transfer.LINEAR,
+    )
+    (lights / "a.exr").write_bytes(restore.encode(light, "exr"))
+    measured = restore.evaluate("hdr", lights, model=single_model, size=32, device="cpu")
+    assert not measured.failures
+    assert single_model.stem in {score["model"] for score in measured.scores}
     assert measured.conditions["size"] == 32
+
+
+def test_numbers_of_numpy_become_python_s_own() -> None:
+    given = {
+        "learning_rate": np.float32(0.5),
+        "steps": 1,
+        "seed": np.int64(3),
+        "sigma": np.int64(25),
+    }
+    recipe = DenoiseRecipe.filled(given)
+    stored = (recipe.learning_rate, recipe.seed, *recipe.sigma)
+    assert stored == (0.5, 3, 25.0, 25.0)
+    assert [type(value) for value in stored] == [float, int, float, float]
+
+
+def test_means_are_of_what_all_scores_have() -> None:
+    scores = [{"iso": 100, "psnr": 30, "psnr_mosaic": 20}, {"iso": 100, "psnr": 32}]
+    measured = restore.Evaluation(scores=scores, failures=[], conditions={})
+    assert measured.means("iso") == [{"iso": 100, "psnr": 31}]
 
 
 def test_networks_for_raw_files_are_measured(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from restore.api.evaluation import Evaluation, Row
 from restore.batch.inputs import pictures_in
-from restore.checks import checked_number
+from restore.checks import LARGEST_SEED, checked_number, checked_whole
 from restore.engine.placement import Placement
 from restore.errors import UsageError
 from restore.image.metrics import Failure
@@ -72,7 +72,7 @@ def evaluate(
     >>> mean["psnr"] > mean["psnr_noisy"] + 5
     True
     """
-    if task not in _EVALUATIONS:
+    if task not in list(_EVALUATIONS):
         raise UsageError(f"task {task!r:.40}: use {', '.join(_EVALUATIONS)}")
     measure = _EVALUATIONS[task]
     if measure is not _hdr:
@@ -111,10 +111,11 @@ def _denoise(
     if noisy is not None:
         trials = Trials.captured(folder, Path(noisy), recursive=recursive, gray=gray)
     elif jpeg is not None:
-        trials = Trials.compressed([int(each) for each in _numbers("jpeg", jpeg, 1, 100)])
+        qualities = _numbers("jpeg", jpeg, 1, 100, "whole numbers")
+        trials = Trials.compressed([int(each) for each in qualities])
     else:
         levels = _numbers("sigma", (15, 25, 50) if sigma is None else sigma, 0, 255)
-        trials = Trials.gaussian(levels, seed=seed, known=not estimate_sigma)
+        trials = Trials.gaussian(levels, seed=_seed(seed), known=not estimate_sigma)
     paths = _paths(folder, limit, recursive=recursive)
     denoisers = [
         Denoiser(model, device=place.device, precision=place.precision, sigma=trials.told)
@@ -152,7 +153,7 @@ def _denoise_raw(
         lambda pixels: finished(Picture(pixels=pixels)).picture.pixels,
         _paths(folder, limit, recursive=recursive),
         _numbers("iso", iso, 100, 102_400),
-        seed=seed,
+        seed=_seed(seed),
         side=6 if xtrans else 2,
         known=not estimate_sigma,
         camera=_camera(camera),
@@ -167,7 +168,7 @@ def _dark_enhance(
     *,
     recursive: bool,
     ratio: float | Sequence[float] | None = None,
-    iso: float | Sequence[float] = (),
+    iso: float | Sequence[float] | None = None,
     camera: PathArg | None = None,
     seed: int = 0,
     limit: int | None = None,
@@ -176,16 +177,19 @@ def _dark_enhance(
     from restore.dark.runner import DarkEnhancer
 
     enhancer = DarkEnhancer(models[0], device=place.device, precision=place.precision)
-    speeds = _numbers("iso", iso, 100, 25_600)
-    if ratio is None:
-        ratio = () if speeds else _RATIOS
-    ratios = _numbers("ratio", ratio, 1, 10_000)
+    speeds = [] if iso is None else _numbers("iso", iso, 100, 25_600)
+    if ratio is None and speeds:
+        ratios = []
+    else:
+        ratios = _numbers("ratio", _RATIOS if ratio is None else ratio, 1, 10_000)
     exposures = [
         *(Exposure(side=side, ratio=each) for side in enhancer.periods for each in ratios),
         *(Exposure(side=side, iso=each) for side in enhancer.periods for each in speeds),
     ]
     paths = _paths(folder, limit, recursive=recursive)
-    results = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed, camera=_camera(camera))
+    results = evaluate_dark_enhancer(
+        enhancer, paths, exposures, seed=_seed(seed), camera=_camera(camera)
+    )
     return _gathered(results, {"seed": seed, "protocol": PROTOCOL})
 
 
@@ -225,6 +229,9 @@ def _hdr(
 
     _check_known("hdr", given, {field.name for field in fields(Conditions)})
     conditions = Conditions(**given)
+    for model in models:
+        if not isinstance(model, str | PathLike):
+            raise UsageError(f"{_name(model)}: for hdr give the name or the file of weights")
     names = [TASK.default_weights["optics"] if str(each) == "auto" else each for each in models]
     contenders = [
         Contender(str(name), device=place.device, precision=place.precision, tile=place.tile)
@@ -268,9 +275,8 @@ def _gathered(results: Iterable[Any], conditions: Row) -> Evaluation:
 
 
 def _paths(folder: Path, limit: int | None, *, recursive: bool) -> list[Path]:
-    if limit is not None:
-        limit = int(checked_number("limit", limit, 1, 10**9, "a number from 1 on, or None"))
-    return pictures_in(folder, recursive=recursive)[:limit]
+    most = None if limit is None else checked_whole("limit", limit, 1, 10**9)
+    return pictures_in(folder, recursive=recursive)[:most]
 
 
 def _names(models: Sequence[Any]) -> list[str]:
@@ -287,10 +293,19 @@ def _name(model: Any) -> str:
     return str(getattr(model, "name", type(model).__name__))
 
 
-def _numbers(name: str, value: Any, least: float, most: float) -> list[float]:
+def _numbers(
+    name: str, value: Any, least: float, most: float, kind: str = "numbers"
+) -> list[float]:
     values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-    advice = f"numbers from {least:g} to {most:g}"
-    return [checked_number(name, each, least, most, advice) for each in values]
+    advice = f"{kind} from {least:g} to {most:g}"
+    numbers = [checked_number(name, each, least, most, advice) for each in values]
+    if not numbers or (kind != "numbers" and not all(map(float.is_integer, numbers))):
+        raise UsageError(f"{name} {value!r:.80}: give {advice}")
+    return numbers
+
+
+def _seed(value: Any) -> int:
+    return checked_whole("seed", value, 0, LARGEST_SEED)
 
 
 def _camera(path: PathArg | None) -> "MeasuredCamera | None":

@@ -38,6 +38,8 @@ class Evaluation:
     def means(self, *keys: str) -> list[dict[str, Any]]:
         """Return the means of all numbers over the pictures, for each value of ``keys``.
 
+        A number that some of the scores lack, as ``psnr_mosaic`` of one method, is left out.
+
         Raises:
             UsageError: no score has such a key.
         """
@@ -56,7 +58,11 @@ class Evaluation:
 def _means(rows: Sequence[Row], without: set[str]) -> dict[str, float]:
     numbers = [
         key
-        for key, value in rows[0].items()
-        if key not in without and isinstance(value, int | float) and not isinstance(value, bool)
+        for key in rows[0]
+        if key not in without and all(_is_number(row.get(key)) for row in rows)
     ]
     return {key: sum(row[key] for row in rows) / len(rows) for key in numbers}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

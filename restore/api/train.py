@@ -191,7 +191,7 @@ def train(
     arguments: dict[str, Any] = {}
     for name, value in given.items():
         if value is not None:
-            arguments |= _argument(name, value, settings)
+            arguments |= _argument(task, name, value, settings)
     start = None if start_from is None else read_weight_file(_path("start_from", start_from))
     recipe = cast("type[Recipe]", resolve_name(course.recipe)).filled(settings, start)
 
@@ -222,7 +222,7 @@ def _course(task: str, pictures: object, noisy: object, given: set[str]) -> _Cou
     Raises:
         UsageError: an unknown task, or something that it does not take.
     """
-    if task not in _COURSES:
+    if task not in list(_COURSES):
         raise UsageError(f"task {task!r:.40}: use {', '.join(_COURSES)}")
     if noisy and (pictures or task != "denoise"):
         raise UsageError("noisy pictures are for denoise, without clean ones: give one of the two")
@@ -232,15 +232,14 @@ def _course(task: str, pictures: object, noisy: object, given: set[str]) -> _Cou
     return course
 
 
-def _argument(name: str, value: Any, settings: dict[str, Any]) -> dict[str, Any]:
+def _argument(task: str, name: str, value: Any, settings: dict[str, Any]) -> dict[str, Any]:
     """Return what a task's training takes for an argument, and add settings that follow from it."""
-    if name == "pairs":
-        both = isinstance(value, list | tuple)
-        return {name: tuple(_folders(name, value)) if both else _path(name, value)}
+    if name == "pairs" and task == "denoise":
+        return {name: tuple(_folders(name, _both(name, value, "noisy and clean pictures")))}
     if name == "pair_names":
         from restore.denoise.pairs import PairNames
 
-        return {name: PairNames(*value)}
+        return {name: PairNames(*_both(name, value, "templates with {} in them"))}
     if name == "validation":
         from restore.training.holding_out import Held
 
@@ -252,7 +251,7 @@ def _argument(name: str, value: Any, settings: dict[str, Any]) -> dict[str, Any]
     if name == "roi":
         from restore.anomaly.roi import RegionOfInterest
 
-        text = fspath(value)
+        text = str(_path(name, value))
         is_box = text.replace(",", "").isdecimal()
         region = RegionOfInterest.parse(text) if is_box else RegionOfInterest.read(Path(text))
         settings["roi"] = region.name
@@ -263,6 +262,12 @@ def _argument(name: str, value: Any, settings: dict[str, Any]) -> dict[str, Any]
         settings.setdefault("channels", cast(Any, checked_network(value)).config.channels)
         return {name: value}
     return {name: _path(name, value)}
+
+
+def _both(name: str, value: Any, what: str) -> Sequence[Any]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise UsageError(f"{name} {value!r:.80}: give two, {what}")
+    return value
 
 
 def _folders(name: str, value: PathArg | Sequence[PathArg]) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from restore.checks import LARGEST_SEED, checked_number, checked_whole
 from restore.errors import InputError, UnsupportedImage
 from restore.hdr.data import view, wrapped
 from restore.hdr.metrics import (
@@ -46,6 +47,8 @@ _ERRING = (
     "that `train hdr --capture-errors` draws"
 )
 _FOV_DEGREES, _PITCH_DEGREES = 75.0, 10.0
+_WHOLE = (("size", 1, 4096), ("views", 1, 1000), ("bits", 0, 16), ("seed", 0, LARGEST_SEED))
+_REAL = (("saturated", 0.0, 1.0), ("read_noise", 0.0, 1.0), ("peak_nits", 1.0, 1e6))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +64,9 @@ class Conditions:
         peak_nits: Luminance of 64 times white in cd/m^2, for PU21.
         capture_errors: Whether lens and camera err as in ``CaptureErrors``, with shot noise.
         seed: Seed of the noise and of the errors.
+
+    Raises:
+        UsageError: a value that makes no scenes.
     """
 
     size: int = 320
@@ -71,6 +77,14 @@ class Conditions:
     peak_nits: float = DEFAULT_PEAK_NITS
     capture_errors: bool = False
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no scenes."""
+        for name, least, most in _WHOLE:
+            checked_whole(name, getattr(self, name), least, most)
+        for name, low, high in _REAL:
+            advice = f"a number from {low:g} to {high:g}"
+            checked_number(name, getattr(self, name), low, high, advice)
 
 
 def protocol(conditions: Conditions) -> str:

@@ -136,7 +136,7 @@ class Recipe:
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:
-    """Return a value of the type of its field.
+    """Return a value in the type of its field.
 
     Raises:
         UsageError: it has another type.
@@ -150,8 +150,10 @@ def _checked(name: str, kind: Any, value: Any) -> Any:
             raise UsageError(f"{name} {value!r:.80}: give a range, as in (low, high)")
         return tuple(_checked(name, of[0], each) for each in listed)
     allowed = get_args(kind) or (kind,)
-    if any(_is_a(value, each) for each in allowed):
-        return value
+    for each in allowed:
+        if _is_a(value, each):
+            # NumPy's numbers cannot be stored with the weights.
+            return each(value) if each in (int, float) else value
     names = " or ".join(getattr(each, "__name__", str(each)) for each in allowed)
     raise UsageError(f"{name} {value!r:.80}: give {names.replace('NoneType', 'None')}")
 
