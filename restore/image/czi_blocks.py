@@ -7,10 +7,13 @@ Zeiss's libCZI (https://zeiss.github.io/libczi).
 """
 
 import io
+import math
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -29,11 +32,9 @@ _DIRECTORY_BYTES, _METADATA_BYTES, _BLOCK_BYTES = 128, 256, 256
 _MOST_BLOCKS = 1 << 20
 _MOST_DIMENSIONS = 16
 _MOST_XML = 1 << 25
-_PIXEL_SIZE = re.compile(
-    rb'<Distance Id="([XYZ])"[^>]{0,99}>(?:(?!</Distance>).){0,400}?'
-    rb"<Value>\s{0,9}([-+.\deE]{1,40})\s{0,9}</Value>",
-    re.DOTALL,
-)
+_DISTANCE = re.compile(rb'<Distance Id="([XYZ])"(?=(.{0,500}))', re.DOTALL)
+_VALUE = re.compile(rb"<Value>\s{0,9}([-+.\deE]{1,40})\s{0,9}</Value>")
+_MOST_DISTANCES = 64
 _METRES_PER_MICROMETRE = 1e-6
 
 
@@ -106,14 +107,10 @@ def read_parts(file: BinaryIO) -> CziParts:
         raise UnsupportedImage("is one of several CZI files that belong together")
     blocks = _blocks(file, directory)
     xml = _metadata(file, metadata) if metadata else b""
-    sizes = {
-        axis.decode(): float(value) / _METRES_PER_MICROMETRE
-        for axis, value in _PIXEL_SIZE.findall(xml)
-    }
     left_out = ["the metadata of the CZI file but for axes and size of pixels"] if xml else []
     if attachments:
         left_out.append("attachments of the CZI file")
-    return CziParts(blocks, sizes, tuple(left_out))
+    return CziParts(blocks, dict(_pixel_sizes(xml)), tuple(left_out))
 
 
 def _segment(file: BinaryIO, position: int, name: bytes, size: int) -> bytes:
@@ -177,6 +174,16 @@ def _metadata(file: BinaryIO, position: int) -> bytes:
     data = _segment(file, position, b"ZISRAWMETADATA", _METADATA_BYTES)
     (size,) = struct.unpack_from("<i", data)
     return file.read(size) if 0 < size <= _MOST_XML else b""
+
+
+def _pixel_sizes(xml: bytes) -> Iterator[tuple[str, float]]:
+    """Yield axes and the sizes of a pixel along them in micrometres, those that make sense."""
+    for distance in islice(_DISTANCE.finditer(xml), _MOST_DISTANCES):
+        value = _VALUE.search(distance[2].partition(b"</Distance>")[0])
+        with suppress(ValueError):
+            size = float(value[1]) / _METRES_PER_MICROMETRE if value else 0.0
+            if 0 < size < math.inf:
+                yield distance[1].decode(), size
 
 
 def decoded(file: BinaryIO, block: Block) -> NDArray[Any]:

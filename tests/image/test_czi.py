@@ -4,6 +4,7 @@ import io
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -163,6 +164,19 @@ def test_planes_become_an_ome_tiff_with_their_axes_and_pixel_size(compression: i
         assert 'PhysicalSizeX="0.15"' in (tiff.ome_metadata or "")
     with pytest.raises(UsageError, match="use --format tiff"):
         encoded_stack(stack, ImageFormat.PNG, AS_IT_CAME)
+
+
+@pytest.mark.parametrize("size", [b"--", b"-1e-7", b"0", b"1e400"])
+def test_sizes_of_pixels_that_make_no_sense_are_left_out(size: bytes) -> None:
+    header = stack_of(stack_file(xml=SIZES.replace(b"1.5e-07", size))).header
+    assert b"PhysicalSizeX" not in header
+    assert b'PhysicalSizeY="0.15"' in header
+
+
+def test_metadata_of_many_sizes_take_no_time() -> None:
+    begun = time.process_time()
+    stack_of(stack_file(xml=b'<Distance Id="X">' * 200_000))
+    assert time.process_time() - begun < 2
 
 
 def test_dimensions_that_ome_does_not_have_stay_pages_in_order() -> None:
