@@ -6,10 +6,10 @@ from pathlib import Path
 from restore.anomaly.appearance import Appearance, Onlooker
 from restore.anomaly.familiarity import MOST_LOOKS
 from restore.anomaly.part import read_part
-from restore.errors import TrainingStopped
+from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
 
-__all__ = ["looks_of", "raise_if_stopped"]
+__all__ = ["looks_of"]
 
 
 def looks_of(
@@ -36,13 +36,3 @@ def looks_of(
         raise_if_stopped(should_stop)
         looks.append(onlooker(read_part(path).fitted_to(weights.channels)))
     return looks
-
-
-def raise_if_stopped(should_stop: Callable[[], bool]) -> None:
-    """End a calibration if it is asked to stop.
-
-    Raises:
-        TrainingStopped: ``should_stop`` returned True.
-    """
-    if should_stop():
-        raise TrainingStopped("stopped while calibrating; continue with --resume")

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from restore.anomaly.defects import KINDS, make_visible_defect
-from restore.anomaly.looks import raise_if_stopped
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.training.picture_store import Samples
+from restore.training.schedule import raise_if_stopped
 
 __all__ = ["MadeDefects", "try_made_defects"]
 

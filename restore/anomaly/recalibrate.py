@@ -13,13 +13,13 @@ from restore.anomaly.calibration import Calibration
 from restore.anomaly.copies import Fingerprint, copies_among, told_copies
 from restore.anomaly.data import LEAST_PARTS
 from restore.anomaly.familiarity import MOST_LOOKS, UNFAMILIAR_FPR, Familiarity
-from restore.anomaly.looks import raise_if_stopped
 from restore.anomaly.made_defects import MadeDefects, try_made_defects
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import Part, check_range, read_part
 from restore.anomaly.runner import Detector
 from restore.engine.placement import Placement
 from restore.errors import InputError, TrainingError, UsageError
+from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
 
 __all__ = ["Operating", "operating_points", "read_verdicts", "recalibrate"]

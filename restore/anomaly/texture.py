@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from restore.anomaly.defects import KINDS, make_visible_defect
-from restore.anomaly.looks import raise_if_stopped
 from restore.anomaly.metrics import auroc
 from restore.anomaly.packing import number, packed, unpacked
 from restore.anomaly.perlin import Dice
 from restore.errors import WeightsError
 from restore.training.picture_store import Samples
+from restore.training.schedule import raise_if_stopped
 
 __all__ = [
     "BLOCK_PX",

@@ -19,7 +19,7 @@ from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
 from restore.anomaly.folds import Stage, train_in_folds
 from restore.anomaly.judge import AUROC, DefectJudge
-from restore.anomaly.looks import looks_of, raise_if_stopped
+from restore.anomaly.looks import looks_of
 from restore.anomaly.losses import draem_loss
 from restore.anomaly.made_defects import try_made_defects
 from restore.anomaly.network import InspectionNetwork
@@ -37,7 +37,7 @@ from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.training.loop import Forward
 from restore.training.picture_store import Samples
-from restore.training.schedule import Progress
+from restore.training.schedule import Progress, raise_if_stopped
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
 from restore.training.transfer import continued

@@ -6,7 +6,7 @@ pixels. Groups must be known without the clean picture: texture of the result, l
 removed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 
 import numpy as np
@@ -25,12 +25,16 @@ from restore.denoise.texture import Texture, textures
 from restore.engine.placement import Placement
 from restore.image.picture import Picture
 from restore.training import picture_store
+from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
 
-__all__ = ["COVERAGE", "calibrated_factors", "factors_of"]
+__all__ = ["COVERAGE", "MOST_PICTURES", "calibrated_factors", "factors_of"]
 
 COVERAGE = 0.9
 """Share of pixels whose error is below the bound."""
+
+MOST_PICTURES = 100
+"""Pictures to calibrate on; each is denoised a dozen times."""
 
 _SIGMAS = (2.0, 5.0, 10.0, 18.0, 30.0, 50.0)
 _NOT_OF_PHOTOGRAPHS = ("awgn", "drawn")
@@ -48,7 +52,10 @@ Samples = NDArray[np.float32]
 
 
 def calibrated_factors(
-    weights: Weights, recipe: ErrorRecipe, pictures: Sequence[picture_store.Samples]
+    weights: Weights,
+    recipe: ErrorRecipe,
+    pictures: Sequence[picture_store.Samples],
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> ErrorFactors:
     """Return the factors for the estimates of a network.
 
@@ -56,6 +63,10 @@ def calibrated_factors(
         weights: of an ErrorNet.
         recipe: which denoisers and noise it is for.
         pictures: uint8 ``(3, H, W)``, not trained on.
+        should_stop: called before every denoising.
+
+    Raises:
+        TrainingStopped: ``should_stop`` returned True.
     """
     estimator = Estimator(weights, Placement())
     names = recipe.denoisers
@@ -73,6 +84,7 @@ def calibrated_factors(
             draws=_DRAWS,
             seed=recipe.seed + index,
         ):
+            raise_if_stopped(should_stop)
             number = next(turn)
             kind = "awgn" if trial.sigma is not None else trial.kind
             able = [name for name in names if kind in known[name]]

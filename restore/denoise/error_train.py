@@ -1,5 +1,6 @@
 """Training a network that estimates the errors of denoisers."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from restore.batch.inputs import names_of, pictures_in
 from restore.denoise.degradations import Degraded
-from restore.denoise.error_calibration import calibrated_factors
+from restore.denoise.error_calibration import MOST_PICTURES, calibrated_factors
 from restore.denoise.error_data import (
     USES,
     ErrorBatch,
@@ -60,7 +61,7 @@ def train_error_net(
     """Train an ErrorNet, calibrate it and write its weight file; see ``train`` for other files.
 
     One picture in twelve is held out: it validates, and at the end its errors calibrate the
-    estimates, see ``calibrated_factors``.
+    estimates, see ``calibrated_factors``; of very many, ``MOST_PICTURES`` do.
 
     Args:
         recipe: what to train and how.
@@ -69,7 +70,7 @@ def train_error_net(
         settings: where and how to run.
         report: called after every step.
         warn: called with one line about everything left out.
-        should_stop: called after every step; True stops the training.
+        should_stop: called after every step and while it is calibrated; True stops the training.
 
     Raises:
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
@@ -103,20 +104,22 @@ def train_error_net(
             ]
             return ErrorBatches(sources, recipe.gray_share, uses=uses)
 
+        calibrating = held[:: math.ceil(len(held) / MOST_PICTURES)]
         rng = Randomness(recipe.seed, torch.device("cpu"))
         drawn = batches(held, recipe.batch, uses=1)
         provenance: dict[str, Any] = {
-            "recipe": asdict(recipe),
+            "recipe": {**asdict(recipe), "denoisers": [each.name for each in weights]},
             "data": {
                 "folder": names_of(clean),
                 "pictures": len(pictures),
-                "calibrated_on": len(held),
+                "calibrated_on": len(calibrating),
             },
         }
 
         def finish(weights: Weights) -> Weights:
             stored = measured(weights, ERRORS, stored=torch.float16)
-            factors = calibrated_factors(stored, recipe, held)
+            warn(f"calibrating on {len(calibrating)} of the pictures that were held out")
+            factors = calibrated_factors(stored, recipe, calibrating, should_stop)
             return replace(stored, provenance={**stored.provenance, "calibration": factors.stored})
 
         return Lesson(

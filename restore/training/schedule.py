@@ -1,4 +1,4 @@
-"""Length, learning rate and progress of a training run."""
+"""Length, learning rate, progress and end of a training run."""
 
 import math
 import time
@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-__all__ = ["PSNR", "SCHEDULES", "Figure", "Progress", "TrainerConfig"]
+from restore.errors import TrainingStopped
+
+__all__ = ["PSNR", "SCHEDULES", "Figure", "Progress", "TrainerConfig", "raise_if_stopped"]
 
 SCHEDULES = ("cosine", "step")
 
@@ -145,3 +147,13 @@ class Progress:
         if self.validated and self.validation is not None:
             numbers[self.figure.key] = self.validation
         return {name: number for name, number in numbers.items() if math.isfinite(number)}
+
+
+def raise_if_stopped(should_stop: Callable[[], bool]) -> None:
+    """End a calibration, which follows a training, if it is asked to stop.
+
+    Raises:
+        TrainingStopped: ``should_stop`` returned True.
+    """
+    if should_stop():
+        raise TrainingStopped("stopped while calibrating; continue with --resume")

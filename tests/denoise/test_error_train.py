@@ -1,5 +1,6 @@
 """Tests of training and calibrating networks for error maps."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from restore.denoise.error_recipe import ErrorRecipe
 from restore.denoise.error_train import objective, train_error_net
 from restore.denoise.task import ERRORS
 from restore.denoise.texture import Texture, textures
-from restore.errors import TrainingError, UsageError, WeightsError
+from restore.errors import TrainingError, TrainingStopped, UsageError, WeightsError
 from restore.training.session import Settings
+from restore.weights.store import Weights
 
 CPU = Settings(device="cpu", precision="fp32")
 
@@ -122,11 +124,23 @@ def test_it_trains_calibrates_and_is_read_again(
         steps=3, patch=32, batch=2, width=4, denoisers=(str(color_model),), noise=("awgn", "grain")
     )
     output = tmp_path / "errors.safetensors"
-    trained = train_error_net(recipe, output, clean=[folder], settings=CPU)
+    told: list[str] = []
+
+    def train(*, resume: bool) -> Weights:
+        return train_error_net(
+            recipe, output, clean=[folder], settings=replace(CPU, resume=resume),
+            warn=told.append, should_stop=lambda: bool(told) and not resume,
+        )  # fmt: skip
+
+    with pytest.raises(TrainingStopped, match="while calibrating"):
+        train(resume=False)
+    assert told == ["calibrating on 1 of the pictures that were held out"]
+    trained = train(resume=True)
     read = ERRORS.load(output)
     assert read.stored_dtype is torch.float16
     assert read.provenance == trained.provenance
     assert read.provenance["data"] == {"folder": "clean", "pictures": 3, "calibrated_on": 1}
+    assert read.provenance["recipe"]["denoisers"] == [color_model.stem]
     factors = ErrorFactors.read("errors", read.provenance["calibration"])
     assert (factors.values[1] != 1).any()
 
