@@ -86,7 +86,7 @@ def noise_profile(
     for line in (*search.closed, *filter(None, [search.left_out])):
         tell(line)
     if not paths:
-        raise UsageError(f"{inputs[0]}: holds no RAW files")
+        raise UsageError(f"no RAW files in {', '.join(map(str, inputs))}")
     for name in search.empty:
         tell(f"{name}: holds no RAW files")
     found = measure_camera(paths, tell)

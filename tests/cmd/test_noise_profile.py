@@ -87,6 +87,13 @@ def test_wrong_usage_is_one_line(run: Run, words: tuple[str, ...], message: str)
     assert not Path("camera.json").exists()
 
 
+def test_all_inputs_without_raw_files_are_named(run: Run, workplace: Path) -> None:
+    for name in ("one", "two"):
+        (workplace / name).mkdir()
+    ended = run("noise-profile", "one", "two", "-", "-o", "camera.json")
+    assert (ended.code, ended.err) == (2, "imrestore: no RAW files in one, two, -\n")
+
+
 def test_denoise_takes_the_file(
     run: Run, sensor: Callable[..., RawPicture], mosaic_model: Path, camera: str
 ) -> None:
