@@ -1,5 +1,6 @@
 """`imrestore denoise`: noisy pictures in, clean ones out."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -373,7 +374,9 @@ def _describe(record: Mapping[str, object]) -> str:
     kind = f" ({record['noise']} noise)" if "noise" in record else ""
     gray = ", gray stored as RGB" if record.get("gray_stored_as_rgb") else ""
     tone = f", {_TONES[str(record['tone_curve'])]}" if record.get("tone_curve") else ""
-    psnr = f", expected PSNR {record['expected_psnr']:.1f} dB" if "expected_psnr" in record else ""
+    expected = record.get("expected_psnr")
+    is_known = isinstance(expected, float) and not math.isnan(expected)
+    psnr = f", expected PSNR {expected:.1f} dB" if is_known else ""
     return line + kind + gray + tone + psnr + speed
 
 

@@ -70,7 +70,7 @@ class ErrorMap:
         expected: expected absolute error of each pixel, mean of its channels, ``[H, W]``; NaN where
             the input was transparent or not finite, which stays as it was.
         bound: what the absolute error stays below with a probability of 0.9; the same.
-        psnr: expected PSNR of the whole picture in dB.
+        psnr: expected PSNR of the whole picture in dB; NaN if nothing of it counts.
         model: name of the weights.
         like: picture that gives the orientation.
         remarks: what a user should know, in sentences.
@@ -93,8 +93,8 @@ class ErrorMap:
         return {
             "error_model": self.model,
             "expected_psnr": round(self.psnr, 3),
-            "expected_error": round(float(np.nanmean(self.expected)), 4),
-            "expected_error_90": round(float(np.nanmean(self.bound)), 4),
+            "expected_error": round(_mean(self.expected), 4),
+            "expected_error_90": round(_mean(self.bound), 4),
             **({"remarks": [*others, *self.remarks]} if self.remarks else {}),
         }
 
@@ -175,7 +175,7 @@ class ErrorMapper:
             unknown = ~known.all(axis=0)
             for estimate in estimates:
                 estimate[unknown] = np.nan
-        square = float(np.nanmean(np.square(deviation, dtype=np.float64)))
+        square = _mean(np.square(deviation))
         return ErrorMap(
             expected=255 * expected,
             bound=255 * bound,
@@ -184,6 +184,12 @@ class ErrorMapper:
             remarks=tuple(remarks),
             like=like,
         )
+
+
+def _mean(values: Pixels) -> float:
+    """Return the mean of what is known; NaN, without NumPy's warning, if nothing is."""
+    count = int(np.count_nonzero(~np.isnan(values)))
+    return float(np.nansum(values, dtype=np.float64)) / count if count else math.nan
 
 
 def _put_back(estimates: Pixels, difference: Pixels) -> None:

@@ -126,6 +126,14 @@ def test_nothing_is_said_of_what_stays_as_it_was(denoiser: Denoiser, noisy: Pict
     assert np.isfinite(done.errors.psnr)
 
 
+def test_a_picture_that_is_transparent_throughout_has_no_expected_psnr(denoiser: Denoiser) -> None:
+    picture = Picture(
+        pixels=np.full((3, 8, 8), 0.5, np.float32), alpha=np.zeros((8, 8), np.float32)
+    )
+    record = denoiser(picture, sigma=SIGMA, error_map=True).record  # and nothing warns
+    assert np.isnan([record["expected_psnr"], record["expected_error"]]).all()
+
+
 def test_tiles_make_the_same_map(noisy: Picture, denoised: Denoised) -> None:
     mapper = ErrorMapper(ERRORS.default_weights["any"], Placement(device="cpu", tile=64))
     result = denoised.picture.pixels
