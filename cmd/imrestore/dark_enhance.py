@@ -30,7 +30,7 @@ def _ratio(value: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise typer.BadParameter(f"{value}: give a number up to 10000, or auto")
+        raise typer.BadParameter(f"{value}: give a number above 0, up to 10000, or auto")
     return value
 
 

@@ -293,8 +293,10 @@ def find(name_or_path: str | Path) -> Path:
         candidate = weights_folder() / f"{path.name}.safetensors"
         if candidate.is_file():
             return candidate
+    is_folder = bool(str(name_or_path)) and path.is_dir()
+    what = "is a folder, not a weight file" if is_folder else "no such weights"
     raise WeightsError(
-        f"{one_line(str(name_or_path), 60)}: no such weights; shipped are "
+        f"{one_line(str(name_or_path), 60)}: {what}; shipped are "
         f"{', '.join(shipped()) or 'none'}, or give the path of a .safetensors file"
     )
 

@@ -140,7 +140,7 @@ def test_an_input_is_never_overwritten(run: Run, isp_weights: Models) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--ratio", "0"], "ratio"),
+        (["--ratio", "0"], "above 0"),
         (["--ratio", "bright"], "ratio"),
         (["--ev", "nan"], "ev"),
         (["--wb", "1,2"], "wb"),

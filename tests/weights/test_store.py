@@ -242,6 +242,11 @@ def test_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
     assert all(known in str(caught.value) for known in shipped())
 
 
+def test_a_folder_is_refused_as_one(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is a folder"):
+        load(tmp_path)
+
+
 def test_building_does_not_wait_for_pytorchs_compiler() -> None:
     """Random tensors on the meta device would import it, which takes seconds."""
     code = (
