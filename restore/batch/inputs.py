@@ -71,17 +71,22 @@ class Search:
         closed: one sentence for every folder that cannot be read.
         others: how many files of other kinds lie in the folders, by suffix.
         empty: the inputs, folders and archives, that hold no pictures.
+        unsearched: folders in the folders, where these are not searched recursively.
     """
 
     found: list[Found]
     closed: list[str]
     others: Counter[str]
     empty: list[str] = field(default_factory=list)
+    unsearched: list[str] = field(default_factory=list)
 
     @property
     def left_out(self) -> str:
-        """The files of other kinds in one phrase; "" if there are none."""
-        return named_others(self.others)
+        """The files of other kinds, and the folders, in one phrase; "" if there are none."""
+        count = len(self.unsearched)
+        folders = "1 folder" if count == 1 else f"{count} folders"
+        unsearched = f"{folders} left out (-r searches them)" if count else ""
+        return "; ".join(filter(None, (named_others(self.others), unsearched)))
 
 
 def named_others(others: Counter[str]) -> str:
@@ -162,9 +167,8 @@ def pictures_in(
         raise UsageError(search.closed[0])
     paths = sorted(one.source for one in search.found if one.source is not None)
     if not paths:
-        hint = "" if recursive else " (folders in it are searched with --recursive)"
         others = f"; {search.left_out}" if search.left_out else ""
-        raise UsageError(f"{folder}: holds no pictures{others}{hint}")
+        raise UsageError(f"{folder}: holds no pictures{others}")
     if search.left_out:
         warn(f"{folder}: {search.left_out}")
     return paths
@@ -282,7 +286,11 @@ def _walk_disk(
             if entry.name.startswith("."):
                 continue
             if _is(entry, os.DirEntry.is_dir):
-                if recursive and os.path.realpath(start + below + entry.name) != left_out:
+                if os.path.realpath(start + below + entry.name) == left_out:
+                    continue
+                if not recursive:
+                    search.unsearched.append(start + entry.name)
+                else:
                     is_link = _is(entry, os.DirEntry.is_symlink)
                     (links if is_link else folders).append(f"{below}{entry.name}{os.sep}")
             elif _may_be_a_picture(entry):

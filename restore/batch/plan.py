@@ -204,7 +204,7 @@ def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[Path, 
     search, twins = without_twins(search, request.twins)
     if not search.found and not search.closed:
         others = f"; {search.left_out}" if search.left_out else ""
-        hint = "" if request.recursive else _DEEPER
+        hint = "" if request.recursive or search.unsearched else _DEEPER
         raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{others}{hint}")
     return search, twins
 

@@ -151,7 +151,7 @@ def test_an_input_is_never_overwritten(run: Run, isp_weights: Models) -> None:
     ],
 )
 def test_wrong_usage_is_one_line(run: Run, arguments: list[str], words: str) -> None:
-    ended = run("dark-enhance", "nights", "-o", "out", *arguments)
+    ended = run("dark-enhance", "nights", "-r", "-o", "out", *arguments)
     assert ended.code == 2
     assert words in ended.err
     assert ended.err.count("\n") == 1

@@ -100,3 +100,15 @@ def test_training_names_what_it_leaves_out_once(tmp_path: Path) -> None:
     said: list[str] = []
     assert len(pictures_in(folder, recursive=True, warn=said.append)) == 2
     assert said == [f"{folder}: 1 file of another kind left out: .gif 1"]
+
+
+def test_folders_that_are_not_searched_are_counted(tmp_path: Path) -> None:
+    folder = folder_of_kinds(tmp_path / "in")
+    (folder / "c.gif").unlink()
+    for name in ("below", "out", ".hidden"):
+        (folder / name).mkdir()
+    words = ["denoise", str(folder), "--dry-run", "-o"]
+    ran = CliRunner().invoke(app, [*words, str(folder / "out")])
+    assert ran.exit_code == 0
+    assert ran.stderr == "imrestore: 1 folder left out (-r searches them)\n"
+    assert CliRunner().invoke(app, [*words, str(tmp_path / "out"), "-r"]).stderr == ""
