@@ -71,8 +71,8 @@ class Calibration:
             f"expect up to {self.least_rate:.2g}; that rate needs {least_sample(rate)} parts"
         )
 
-    def told_above(self, parts: Mapping[Path, float]) -> str:
-        """Return a line that names the good parts above the threshold, or an empty string.
+    def told_highest(self, parts: Mapping[Path, float]) -> str:
+        """Return a line that names the good parts that reach the threshold, or an empty string.
 
         A defective part among the good ones raises the threshold, and all below it are missed.
 
@@ -80,13 +80,13 @@ class Calibration:
             parts: Scores of the parts.
         """
         threshold = self.threshold()
-        above = sorted((path for path in parts if parts[path] > threshold), key=parts.__getitem__)
+        above = sorted((path for path in parts if parts[path] >= threshold), key=parts.__getitem__)
         if not above:
             return ""
         shown = [f"{path.name} {parts[path]:.3g}" for path in above[: -_MOST_NAMED - 1 : -1]]
         others = f" and {len(above) - len(shown)} more" if len(above) > len(shown) else ""
         return (
-            f"good parts above the threshold of {threshold:.3g}: {', '.join(shown)}{others}; "
+            f"good parts that reach the threshold of {threshold:.3g}: {', '.join(shown)}{others}; "
             "if one is defective, calibrate without it"
         )
 

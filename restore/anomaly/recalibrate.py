@@ -106,7 +106,7 @@ def recalibrate(
     familiarity = Familiarity.of([looks[path] for path in order[:MOST_LOOKS]])
     for line in (
         calibration.shortfall(),
-        calibration.told_above({path: scores[path] for path in kept}),
+        calibration.told_highest({path: scores[path] for path in kept}),
         familiarity.shortfall(UNFAMILIAR_FPR),
     ):
         if line:

@@ -290,7 +290,7 @@ def _calibrated(
         raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
     if stage.is_last and (shortfall := calibration.shortfall()):
         warn(f"{shortfall}; {advice}" if advice else shortfall)
-    if above := calibration.told_above(scores):
+    if above := calibration.told_highest(scores):
         warn(above)
     provenance = weights.provenance | {
         "inspection": weights.provenance["inspection"]

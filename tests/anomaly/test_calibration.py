@@ -101,11 +101,11 @@ def test_the_number_held_out_wastes_no_rank(rate: float) -> None:
             assert sum(score > fewer for score in scores[1:]) < above or above == 0
 
 
-def test_good_parts_above_the_threshold_are_named_highest_first() -> None:
+def test_good_parts_that_reach_the_threshold_are_named_highest_first() -> None:
     parts = {Path(f"good/{number}.png"): float(number) for number in range(199)}
     calibration = Calibration(scores=tuple(parts.values()), target_fpr=0.04)
-    assert calibration.told_above(parts) == (
-        "good parts above the threshold of 191: 198.png 198, 197.png 197, 196.png 196, "
-        "195.png 195, 194.png 194 and 2 more; if one is defective, calibrate without it"
+    assert calibration.told_highest(parts) == (
+        "good parts that reach the threshold of 191: 198.png 198, 197.png 197, 196.png 196, "
+        "195.png 195, 194.png 194 and 3 more; if one is defective, calibrate without it"
     )
-    assert calibration.told_above({Path("a.png"): 191.0}) == ""
+    assert calibration.told_highest({Path("a.png"): 190.0}) == ""
