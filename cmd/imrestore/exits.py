@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
+from types import TracebackType
 from typing import Any, NoReturn
 
 __all__ = [
@@ -105,10 +106,12 @@ class _Process:
 
     Attributes:
         stopped_by: Number of the signal that raised ``Stopped``, or 0.
+        unraisable: What told of exceptions that cannot be raised, before this module did.
     """
 
     def __init__(self) -> None:
         self.stopped_by = 0
+        self.unraisable = sys.unraisablehook
 
 
 _process = _Process()
@@ -141,8 +144,32 @@ def raise_on_signals() -> None:
         _end_in_time(number)
         raise Stopped(number)
 
+    _heed_strays()
     for number in numbers:
         signal.signal(number, stop)
+
+
+def _heed_strays() -> None:
+    """End the process also where ``Stopped`` is raised and nothing can catch it.
+
+    Python drops what is raised while an object is removed from memory, with a traceback, and goes
+    on; and before and after the work there is no handler.
+    """
+    if sys.unraisablehook is not _unraisable:
+        _process.unraisable, sys.unraisablehook = sys.unraisablehook, _unraisable
+    sys.excepthook = _uncaught
+
+
+def _unraisable(told: "sys.UnraisableHookArgs") -> None:
+    if isinstance(told.exc_value, Stopped):
+        leave_at_once(told.exc_value.exit_code)
+    _process.unraisable(told)
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if isinstance(error, Stopped):
+        leave_at_once(error.exit_code)
+    sys.__excepthook__(kind, error, trace)
 
 
 def _end_in_time(number: int) -> None:
