@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _PREFIX, _SUFFIX = ".imrestore-", ".part"
+_IN_USE = f"-in-use{_SUFFIX}"
 _STALE_AFTER_S = 3600.0
 _LOCK_TRIES, _LOCK_PAUSE_S = 4, 0.05
 _SHORT_NAME = 143
@@ -199,7 +200,10 @@ def _is_abandoned(part: Path) -> bool:
             except OSError:  # a file system without locks
                 pass
             else:
-                if part.name.startswith(f"{_PREFIX}{_kernel()}-"):
+                kernel = _kernel()
+                if part.name.startswith(f"{_PREFIX}{kernel}-"):
+                    return True
+                if part.name.endswith(_IN_USE) and file.read(len(kernel)) == kernel.encode():
                     return True
     return status.st_mtime < time.time() - _STALE_AFTER_S
 
@@ -208,13 +212,14 @@ def _is_abandoned(part: Path) -> bool:
 def sole_use(folder: Path, name: str) -> Iterator[None]:
     """Keep other processes from what ``name`` stands for in a folder, as long as this one lives.
 
-    A locked file says so; where the file system has no locks, nothing does.
+    A locked file says so; where the file system has no locks, nothing does. Its content tells
+    whose lock it was if the process is killed, see ``remove_stale_parts``.
 
     Raises:
         UsageError: another process has it.
         OutputError: the folder cannot be written.
     """
-    path = folder / f"{_PREFIX}{name}-in-use{_SUFFIX}"
+    path = folder / f"{_PREFIX}{name}{_IN_USE}"
     try:
         file = path.open("ab")
     except OSError as error:
@@ -224,6 +229,9 @@ def sole_use(folder: Path, name: str) -> Iterator[None]:
             raise UsageError(f"{folder}: is written by another run; wait for it or end it")
         _being_written.add(path)
         try:
+            with contextlib.suppress(OSError):  # nothing but tidiness depends on it
+                os.ftruncate(file.fileno(), 0)
+                os.write(file.fileno(), _kernel().encode())
             yield
         finally:
             _being_written.discard(path)

@@ -122,3 +122,28 @@ def test_what_one_run_uses_no_other_may_and_nothing_is_left_of_it(tmp_path: Path
     with sole_use(tmp_path, "results"):
         pass
     assert not parts_in(tmp_path)
+
+
+USER = """
+import sys, time
+from pathlib import Path
+from restore.files import sole_use
+with sole_use(Path(sys.argv[1]), "mine"):
+    print("in use", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no locks")
+def test_what_a_killed_run_used_alone_is_removed_by_the_next(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", USER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        remove_stale_parts(tmp_path)
+        assert len(parts_in(tmp_path)) == 1
+        process.kill()
+        process.wait(10)
+    assert len(parts_in(tmp_path)) == 1
+    remove_stale_parts(tmp_path)
+    assert parts_in(tmp_path) == []

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
 from restore.errors import OutputExists, TrainingError, UsageError
-from restore.files import check_name, sole_use
+from restore.files import check_name, remove_stale_parts, sole_use
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.picture_store import PictureStore
@@ -156,6 +156,8 @@ def train(
     with assembled() as team, ExitStack() as held:
         checkpoint = checkpoint_path(output)
         again = team.restarts > 0
+        if team.leads:
+            remove_stale_parts(output.parent)
         resume = settings.resume or (again and checkpoint.exists())
         _check_outputs(output, checkpoint, resume=resume, overwrite=settings.overwrite or again)
         if team.leads:

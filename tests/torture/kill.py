@@ -86,11 +86,12 @@ class Site:
         if reason := self.run.broken_promise(self.place, self.inputs, whole):
             return Result(verdict=Verdict.WRONG, why=reason)
         arguments = self.run.repeated(self.place)
-        if arguments is not None:
-            again = self.start(arguments).ended()
-            if again.code != 0 or not again.is_clean:
-                why = f"{' '.join(arguments)} ends with {again.code}: {_last_line(again)}"
-                return Result(verdict=Verdict.WRONG, why=why)
+        # Where nothing is left to do, the next run is refused, and tidies up.
+        expected, arguments = (0, arguments) if arguments else (2, self.run.arguments)
+        again = self.start(arguments).ended()
+        if again.code != expected or not again.is_clean:
+            why = f"{' '.join(arguments)} ends with {again.code}: {_last_line(again)}"
+            return Result(verdict=Verdict.WRONG, why=why)
         if reason := self.run.difference(self.place, self.inputs, whole):
             return Result(verdict=Verdict.WRONG, why=reason)
         return Result(verdict=Verdict.ACCEPTED)

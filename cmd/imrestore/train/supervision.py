@@ -51,6 +51,9 @@ def supervised(*, quiet: bool, finished: Path | None = None) -> Iterator[Supervi
     is_first = team_rank() == 0
     quiet = quiet or not is_first
     if finished is not None:
+        from restore.files import remove_stale_parts
+
+        remove_stale_parts(finished.parent)
         if not quiet:
             say(f"{finished}: is there already, and no stopped run; nothing to do")
         raise typer.Exit
