@@ -24,7 +24,10 @@ Tree = Mapping[str, bytes]
 
 _WEIGHTS = "out/mine.safetensors"
 _PASSING = ("mine.best.safetensors", "mine.checkpoint")
-_TOLD = ("results.jsonl", "results.csv", "report.html")
+_TOLD = (
+    *("results.jsonl", "results.csv", "results.parquet", "regions.csv", "summary.json"),
+    "report.html",
+)
 """Reports, which also tell what failed."""
 _OF_THIS_RUN_ONLY = ("mine.history", "mine.tensorboard")
 _PART = ".imrestore-"
@@ -186,7 +189,7 @@ def _unusable(path: Path) -> str:
             for line in path.read_bytes().splitlines(keepends=True):
                 if line.endswith(b"\n"):
                     json.loads(line)
-        elif not path.read_bytes().endswith((b"\n", b"</html>")):
+        elif not path.read_bytes().endswith((b"\n", b"</html>", b"PAR1", b"}")):
             return f"{path.name} is cut short"
     except (RestoreError, ValueError) as error:
         return f"{path.name} cannot be used: {error}"
