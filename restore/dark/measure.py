@@ -1,17 +1,13 @@
 """The precision measurement and the trial run of weights of learned image signal processors."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.dark.darkening import darkened
-from restore.engine.placement import Placement
-from restore.engine.runner import Runner
 from restore.weights.file import stored_list
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
-from restore.weights.verify import Trial
+from restore.weights.verify import Trial, trial_on_planes
 
 __all__ = ["RATIOS", "measurement", "training_noise", "trial"]
 
@@ -48,17 +44,7 @@ def _dark(weights: Weights, clean: Tensor, ratio: float, seed: int) -> Example:
 
 def trial(weights: Weights) -> Trial:
     """Return a trial that develops a random mosaic."""
-    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
-    scale = weights.config.scale
-
-    def run(
-        rng: np.random.Generator, height: int, width: int
-    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-        planes = rng.random((weights.planes, height, width), dtype=np.float32)
-        shape = (weights.channels, scale * height, scale * width)
-        return runner.tiled(planes, channels=weights.channels), shape
-
-    return run
+    return trial_on_planes(weights, scale=weights.config.scale)
 
 
 def training_noise(weights: Weights) -> str:

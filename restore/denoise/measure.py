@@ -15,7 +15,7 @@ from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
 from restore.weights.verify import Trial
 
-__all__ = ["SIGMAS", "error_noise", "error_trial", "measurement", "training_noise", "trial"]
+__all__ = ["SIGMAS", "error_noise", "measurement", "training_noise", "trial"]
 
 SIGMAS = (5.0, 15.0, 25.0, 50.0)
 """Noise levels of the measurement, of 255."""
@@ -69,19 +69,6 @@ def training_noise(weights: Weights) -> str:
     if isinstance(tried, dict) and isinstance(tried.get("noise"), str):
         return f"{one_line(tried['noise'], 20)}, as tried when it was converted"
     return "Gaussian, sigma given" if weights.takes_sigma else "not said"
-
-
-def error_trial(weights: Weights) -> Trial:
-    """Return a trial that estimates the errors of a random result."""
-    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
-
-    def run(
-        rng: np.random.Generator, height: int, width: int
-    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-        planes = rng.random((weights.planes, height, width), dtype=np.float32)
-        return runner.tiled(planes, channels=weights.channels), (weights.channels, height, width)
-
-    return run
 
 
 def error_noise(weights: Weights) -> str:

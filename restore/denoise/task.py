@@ -29,7 +29,7 @@ ERRORS = Task(
     name="denoise-error",
     networks=("restore.models.error_net:ErrorNet",),
     recipe="restore.denoise.error_recipe:ErrorRecipe",
-    trial="restore.denoise.measure:error_trial",
+    trial="restore.weights.verify:trial_on_planes",
     training_noise="restore.denoise.measure:error_noise",
     default_weights={"any": "denoise-error"},
 )

@@ -1,21 +1,16 @@
-"""The precision measurement and the trial run of weights of denoisers of RAW mosaics."""
+"""The precision measurement of weights of denoisers of RAW mosaics."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from restore.engine.placement import Placement
-from restore.engine.runner import Runner
 from restore.image.colour import linear_to_srgb
 from restore.models.mosaic_resunet import MosaicResUNet
 from restore.mosaic.data import captured
 from restore.noise.iso import median_noise
 from restore.weights.measurement import Example, Measurement
 from restore.weights.store import Weights
-from restore.weights.verify import Trial
 
-__all__ = ["LEVELS", "measurement", "training_noise", "trial"]
+__all__ = ["LEVELS", "measurement", "training_noise"]
 
 LEVELS = (100.0, 800.0, 6400.0, 25600.0)
 """ISO speeds of the measurement."""
@@ -53,19 +48,6 @@ def _noisy(_weights: Weights, clean: Tensor, iso: float, seed: int) -> Example:
         return torch.from_numpy(linear_to_srgb(light.numpy()))
 
     return Example(mosaics.inputs, mosaics.noise[0], seen)
-
-
-def trial(weights: Weights) -> Trial:
-    """Return a trial that runs the network on random planes."""
-    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
-
-    def run(
-        rng: np.random.Generator, height: int, width: int
-    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-        planes = rng.random((weights.planes, height, width), dtype=np.float32)
-        return runner.tiled(planes, channels=weights.channels), (weights.channels, height, width)
-
-    return run
 
 
 def training_noise(weights: Weights) -> str:

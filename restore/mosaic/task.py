@@ -12,7 +12,7 @@ TASK = Task(
     ),
     recipe="restore.mosaic.recipe:MosaicRecipe",
     measurement="restore.mosaic.measure:measurement",
-    trial="restore.mosaic.measure:trial",
+    trial="restore.weights.verify:trial_on_planes",
     training_noise="restore.mosaic.measure:training_noise",
     default_weights={"raw": "raw"},
 )

@@ -5,13 +5,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
 from restore.errors import WeightsError
 from restore.weights.file import shipped, weights_folder
 from restore.weights.measurement import levels_of
 from restore.weights.store import Weights
 from restore.weights.task import Task
 
-__all__ = ["Trial", "verify"]
+__all__ = ["Trial", "trial_on_planes", "verify"]
 
 _SIZES = ((1, 1), (37, 53))
 """Height and width of the smallest picture, and of one with prime sides."""
@@ -44,6 +46,25 @@ def verify(weights: Weights, task: Task) -> None:
         result, shape = trial(rng, height, width)
         if result.shape != shape or not np.isfinite(result).all():
             raise WeightsError(f"{weights.name}: the network fails on {width}x{height} pixels")
+
+
+def trial_on_planes(weights: Weights, scale: int = 1) -> Trial:
+    """Return a trial that runs a network of planes on random ones.
+
+    Args:
+        weights: loaded weights.
+        scale: how many times wider and higher than the planes the result is.
+    """
+    runner = Runner(weights, Placement(device="cpu", precision="fp32"))
+
+    def run(
+        rng: np.random.Generator, height: int, width: int
+    ) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        planes = rng.random((weights.planes, height, width), dtype=np.float32)
+        shape = (weights.channels, scale * height, scale * width)
+        return runner.tiled(planes, channels=weights.channels), shape
+
+    return run
 
 
 def _check_origin(weights: Weights) -> None:
