@@ -8,7 +8,7 @@ import typer
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import without_effect
 from imrestore.train.options import TrainingOptions, layer_widths, number_range
-from imrestore.train.supervision import supervised
+from imrestore.train.supervision import train_supervised
 
 __all__ = ["dark_enhance"]
 
@@ -130,17 +130,15 @@ def dark_enhance(
         loss=loss,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_dark_enhancer(
+    train_supervised(
+        training,
+        lambda **supervision: train_dark_enhancer(
             recipe,
             training.output,
             clean=folders or [],
             pairs=pairs,
             start_from=start_from,
             camera=None if camera is None else read_camera(camera),
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+            **supervision,
+        ),
+    )

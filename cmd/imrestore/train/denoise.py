@@ -9,7 +9,7 @@ from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import complete, without_effect
 from imrestore.train.denoise_variants import train_error, train_noisy, train_raw
 from imrestore.train.options import TrainingOptions, layer_widths, number_range
-from imrestore.train.supervision import supervised
+from imrestore.train.supervision import train_supervised
 
 __all__ = ["denoise"]
 
@@ -296,8 +296,9 @@ def denoise(
             sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
         )
     by_folder = _is_by_folder(split)
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_denoiser(
+    train_supervised(
+        training,
+        lambda **supervision: train_denoiser(
             recipe,
             training.output,
             clean=folders or [],
@@ -306,12 +307,9 @@ def denoise(
             held=Held(folder=validation, by_folder=by_folder),
             start_from=start_from,
             teacher=teacher,
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+            **supervision,
+        ),
+    )
 
 
 def _is_by_folder(split: str) -> bool:

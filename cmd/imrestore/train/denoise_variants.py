@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from imrestore.train.options import TrainingOptions, layer_widths, number_range
-from imrestore.train.supervision import supervised
+from imrestore.train.supervision import train_supervised
 
 __all__ = ["train_error", "train_noisy", "train_raw"]
 
@@ -37,18 +37,16 @@ def train_noisy(
         patch=NoisyRecipe.patch if patch is None else patch,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_on_noisy(
+    train_supervised(
+        training,
+        lambda **supervision: train_on_noisy(
             recipe,
             training.output,
             noisy=noisy,
             start_from=start_from,
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+            **supervision,
+        ),
+    )
 
 
 def train_error(
@@ -80,17 +78,15 @@ def train_error(
         patch=ErrorRecipe.patch if patch is None else patch,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_error_net(
+    train_supervised(
+        training,
+        lambda **supervision: train_error_net(
             recipe,
             training.output,
             clean=folders,
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+            **supervision,
+        ),
+    )
 
 
 def train_raw(
@@ -116,19 +112,17 @@ def train_raw(
         patch=MosaicRecipe.patch if patch is None else patch,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_mosaic_denoiser(
+    train_supervised(
+        training,
+        lambda **supervision: train_mosaic_denoiser(
             recipe,
             training.output,
             clean=folders,
             start_from=start_from,
             camera=None if camera is None else read_camera(camera),
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+            **supervision,
+        ),
+    )
 
 
 def _refuse(given: Mapping[str, bool], kind: str, reason: str) -> None:

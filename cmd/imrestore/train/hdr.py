@@ -8,7 +8,7 @@ import typer
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import without_effect
 from imrestore.train.options import TrainingOptions, layer_widths
-from imrestore.train.supervision import supervised
+from imrestore.train.supervision import train_supervised
 
 __all__ = ["hdr"]
 
@@ -184,19 +184,17 @@ def hdr(
         **given,
         **training.schedule_values(),
     )
-    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
-        weights = train_hdr(
+    train_supervised(
+        training,
+        lambda **supervision: train_hdr(
             recipe,
             training.output,
             folders=folders,
             psf=psf,
             start_from=start_from,
-            settings=training.settings(),
-            report=supervision.report,
-            warn=supervision.tell,
-            should_stop=supervision.should_stop,
-        )
-        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
+            **supervision,
+        ),
+    )
 
 
 def _shares(text: str) -> tuple[float, float]:

@@ -15,9 +15,11 @@ from imrestore.exits import noted_signals
 from imrestore.output import say
 
 if TYPE_CHECKING:
+    from imrestore.train.options import TrainingOptions
     from restore.training.schedule import Progress
+    from restore.weights.store import Weights
 
-__all__ = ["Supervision", "supervised"]
+__all__ = ["Supervision", "supervised", "train_supervised"]
 
 _WARNINGS = tuple(filter(None, [getattr(signal, "SIGUSR1", None)]))
 """What comes before the end, as Slurm sends it with ``--signal``."""
@@ -69,6 +71,23 @@ def supervised(*, quiet: bool, finished: Path | None = None) -> Iterator[Supervi
                 say(str(stopped))
             # Another process of the team may have caught the signal.
             raise typer.Exit(128 + (signalled.number or signal.SIGTERM)) from stopped
+
+
+def train_supervised(training: "TrainingOptions", train: "Callable[..., Weights]") -> None:
+    """Train under supervision, and say what came of it.
+
+    Args:
+        training: how.
+        train: what trains, given its ``settings``, ``report``, ``warn`` and ``should_stop``.
+    """
+    with supervised(quiet=training.quiet, finished=training.finished) as supervision:
+        weights = train(
+            settings=training.settings(),
+            report=supervision.report,
+            warn=supervision.tell,
+            should_stop=supervision.should_stop,
+        )
+        supervision.tell(f"{training.output}: {weights.parameters:,} parameters")
 
 
 @contextmanager
