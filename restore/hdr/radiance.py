@@ -110,7 +110,6 @@ class Radiance:
             with_true_metadata(
                 self.picture, image_format, holds_blocks=False, strip=options.strip_metadata
             )
-        if image_format is ImageFormat.EXR:
             picture = with_alpha_kind(upright(self.picture), premultiplied=True)
             encoding = SampleEncoding(bit_depth=options.bit_depth or 32, is_float=True)
             return write_exr(picture, encoding, attributes=self.attributes)
