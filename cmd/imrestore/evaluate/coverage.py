@@ -67,7 +67,7 @@ def report_coverage(
             if options.json:
                 print_line(json_of(_record_of(score), digits=4))
     conditions = {"seed": seed, "gray": gray, "sigma_known": known, "protocol": COVERAGE_PROTOCOL}
-    order = sorted(rows, key=_rank)
+    order = sorted(rows, key=lambda name: _rank(name, rows[name]))
     if options.json:
         for name in order:
             print_line(json_of({"noise": name, **_mean_of(rows[name])}, digits=4))
@@ -81,11 +81,10 @@ def report_coverage(
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
 
 
-def _rank(name: str) -> tuple[bool, str, float]:
+def _rank(name: str, scores: "Sequence[Coverage]") -> tuple[bool, str, float]:
     """Return the place of a row: white noise first, and weak noise before strong."""
-    kind, _, level = name.partition(", ")
-    number = next(float(word) for word in level.split() if word[0].isdigit())
-    return kind != "white", kind, number + level.startswith("above") - level.startswith("below")
+    kind = name.partition(", ")[0]
+    return kind != "white", kind, min(score.level for score in scores)
 
 
 def _record_of(score: "Coverage") -> dict[str, object]:
