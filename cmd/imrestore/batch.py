@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from imrestore.checks import exclusive
 from imrestore.exits import ExitCode, noted_signals
-from imrestore.options import FileOptions, RunOptions, exclusive
+from imrestore.options import FileOptions, RunOptions
 from imrestore.planning import existing_of, planned, request_of
 from imrestore.report import Describe, Report, print_plan
 from imrestore.resuming import begun, resumption, without_failed

@@ -1,16 +1,19 @@
 """`imrestore dark-enhance`: dark RAW files in, photographs out."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from imrestore import batch
+from imrestore.checks import depth_in, number, one_of
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, RawFileOptions, filled_in_words
+from imrestore.options import FileOptions, JpegQuality, NetworkOptions, complete, depths_of
+from imrestore.report import filled_in_words
 from imrestore.watching import WatchOptions
+from restore.image.codecs import WRITTEN_OF_RAW
 
 if TYPE_CHECKING:
     from restore.batch.kinds import FileKind
@@ -24,20 +27,47 @@ if TYPE_CHECKING:
 __all__ = ["dark_enhance", "enhancing", "linear_files", "raw_files"]
 
 
-def _ratio(value: str) -> str:
-    try:
-        valid = value == "auto" or 0 < float(value) <= 10_000
-    except ValueError:
-        valid = False
-    if not valid:
-        raise typer.BadParameter(f"{value}: give a number above 0, up to 10000, or auto")
-    return value
+_FORMATS, _DEPTHS = sorted(WRITTEN_OF_RAW), depths_of(WRITTEN_OF_RAW)
 
 
-def _stops(value: float) -> float:
-    if not abs(value) <= 10:  # also where it is not a number
-        raise typer.BadParameter(f"{value}: give stops from -10 to 10")
-    return value
+@dataclass(frozen=True, kw_only=True)
+class RawFileOptions(FileOptions):
+    """The same for camera RAW files; a folder may be watched in place of inputs."""
+
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Camera RAW files and folders of them; - is standard input.",
+            show_default=False,
+        ),
+    ] = field(default_factory=list)
+    raw_only: Annotated[
+        bool, typer.Option("--raw-only", help="Leave named files that are no RAW files out.")
+    ] = False
+    format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(_FORMATS),
+            help="Container of the results: PNG and TIFF have 16 bits, EXR holds linear light, DNG "
+            "linear camera colours for a RAW converter.",
+            show_default="png",
+            callback=one_of(_FORMATS),
+            autocompletion=complete(*_FORMATS),
+        ),
+    ] = None
+    bit_depth: Annotated[
+        int | None,
+        typer.Option(
+            metavar="|".join(map(str, _DEPTHS)),
+            help="Bits per sample of the results: 8 or 16 of PNG, 8, 16 or 32 of TIFF, 16 or 32 of "
+            "EXR; 32, and all of EXR, is floating point.",
+            show_default="16; JPEG 8, EXR and linear light 32",
+            callback=depth_in(_DEPTHS),
+            autocompletion=complete(*map(str, _DEPTHS)),
+        ),
+    ] = None
+    quality: JpegQuality = None
 
 
 def _white_balance(value: str) -> str:
@@ -64,12 +94,20 @@ def dark_enhance(
             metavar="auto|N",
             help="Amplification of the brightness. auto brings the mean to middle gray without "
             "clipping more than 0.5 % of the picture, stays between 1 and 300, and is printed.",
-            callback=_ratio,
+            callback=number(
+                lambda ratio: 0 < ratio <= 10_000,
+                "give a number above 0, up to 10000, or auto",
+                "auto",
+            ),
         ),
     ] = "auto",
     ev: Annotated[
         float,
-        typer.Option(metavar="X", help="Stops to add to the ratio; -1 halves it.", callback=_stops),
+        typer.Option(
+            metavar="X",
+            help="Stops to add to the ratio; -1 halves it.",
+            callback=number(lambda stops: abs(stops) <= 10, "give stops from -10 to 10"),
+        ),
     ] = 0.0,
     wb: Annotated[
         str,

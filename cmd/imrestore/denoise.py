@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore import batch
+from imrestore.checks import exclusive, number, one_of, without_effect
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import (
     OUTPUT_HELP,
     FileOptions,
     NetworkOptions,
     complete,
-    exclusive,
-    filled_in_words,
-    one_of,
-    without_effect,
 )
+from imrestore.report import filled_in_words
 from imrestore.watching import WatchOptions
 from restore.errors import UsageError
 from restore.image.codecs import WRITTEN_OF_MOSAICS
@@ -37,34 +35,12 @@ __all__ = ["denoise", "settings_of"]
 
 
 _FORMATS = sorted(WRITTEN_OF_MOSAICS)
-_MOST_STRENGTH = 2.0
+_SHARE = number(lambda share: 0 <= share <= 1, "give a number from 0 to 1")
 _TONES = {
     "pq": "denoised as PQ",
     "hlg": "denoised as HLG",
     "profile": "denoised as sRGB in place of its profile's curve",
 }
-
-
-def _sigma(value: str) -> str:
-    try:
-        valid = value == "auto" or 0 <= float(value) <= 255
-    except ValueError:
-        valid = False
-    if not valid:
-        raise typer.BadParameter(f"{value}: give a noise level from 0 to 255, or auto")
-    return value
-
-
-def _strength(value: float) -> float:
-    if not 0 <= value <= _MOST_STRENGTH:  # also where it is not a number
-        raise typer.BadParameter(f"{value}: give a number from 0 to 1, for RAW files up to 2")
-    return value
-
-
-def _share(value: float | None) -> float | None:
-    if value is not None and not 0 <= value <= 1:
-        raise typer.BadParameter(f"{value}: give a number from 0 to 1")
-    return value
 
 
 def _profile(value: str | None) -> str | None:
@@ -134,7 +110,9 @@ def denoise(
             help="Standard deviation of the noise, 0 to 255 where white is 255; auto estimates "
             "it for each picture. With a number, --model auto takes resunet-color in place of "
             "photo. Blind networks ignore it.",
-            callback=_sigma,
+            callback=number(
+                lambda sigma: 0 <= sigma <= 255, "give a noise level from 0 to 255, or auto", "auto"
+            ),
         ),
     ] = "auto",
     strength: Annotated[
@@ -143,7 +121,10 @@ def denoise(
             metavar="0..1",
             help="Blend of input and result: 0 keeps the input's pixels, 1 the full result. RAW "
             "files take up to 2, which removes more than the noise that was measured.",
-            callback=_strength,
+            callback=number(
+                lambda strength: 0 <= strength <= 2,
+                "give a number from 0 to 1, for RAW files up to 2",
+            ),
         ),
     ] = 1.0,
     chroma: Annotated[
@@ -153,7 +134,7 @@ def denoise(
             help="The same for colour noise alone: --strength 0.6 --chroma 1 keeps grain and "
             "removes its colour.",
             show_default="as --strength",
-            callback=_share,
+            callback=_SHARE,
         ),
     ] = None,
     detail: Annotated[
@@ -162,7 +143,7 @@ def denoise(
             metavar="0..1",
             help="How much of the finest luminance texture to put back: grain without colour and "
             "without blotches.",
-            callback=_share,
+            callback=_SHARE,
         ),
     ] = 0.0,
     noise_profile: Annotated[

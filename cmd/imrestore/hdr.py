@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imrestore import batch
+from imrestore.checks import number
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.hdr_options import (
     MERGE,
@@ -40,22 +41,6 @@ _BITS = 8
 def _mode(value: str) -> str:
     if value not in MODES:
         raise typer.BadParameter(f"{value}: use {', '.join(MODES)}")
-    return value
-
-
-def _stops(value: str | None) -> str | None:
-    try:
-        valid = value in (None, "auto") or abs(float(str(value))) <= 30
-    except ValueError:
-        valid = False
-    if not valid:
-        raise typer.BadParameter(f"{value}: give stops from -30 to 30, or auto")
-    return value
-
-
-def _sample(value: float | None) -> float | None:
-    if value is not None and not 0.5 <= value <= 1:
-        raise typer.BadParameter(f"{value}: give a sample value from 0.5 to 1")
     return value
 
 
@@ -98,7 +83,9 @@ def hdr(
             help="Brighten the results by STOPS; with --simulate, brighten the scene before the "
             "capture: auto lets 1.5 % of the pixels saturate.",
             show_default="0; with --simulate auto",
-            callback=_stops,
+            callback=number(
+                lambda stops: abs(stops) <= 30, "give stops from -30 to 30, or auto", "auto"
+            ),
         ),
     ] = None,
     merging: MergeOptions,
@@ -109,7 +96,7 @@ def hdr(
             help="Sample value, where 1 is white (of RAW files the white level that they state), "
             "from which on a channel is saturated.",
             show_default="estimated for each picture; 1 with --mode optics",
-            callback=_sample,
+            callback=number(lambda sample: 0.5 <= sample <= 1, "give a sample value from 0.5 to 1"),
         ),
     ] = None,
     max_stops: Annotated[

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imrestore import batch
+from imrestore.checks import exclusive
 from imrestore.hdr_options import MergeOptions
-from imrestore.options import FileOptions, exclusive
+from imrestore.options import FileOptions
 from imrestore.output import log, say
 from imrestore.report import tell_of_empty
 from restore.image.codecs import format_of_suffix

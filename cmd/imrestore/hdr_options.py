@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from imrestore.options import FileOptions, JpegQuality, complete, depth_in, one_of
+from imrestore.checks import depth_in, number, one_of
+from imrestore.options import FileOptions, JpegQuality, complete
 from restore.image.codecs import WRITTEN_OF_LIGHT
 
 __all__ = [
@@ -58,16 +59,6 @@ class LightFileOptions(FileOptions):
     quality: JpegQuality = None
 
 
-def _deviations(value: str) -> str:
-    try:
-        valid = value in ("auto", "off") or 0 < float(value) <= 1000
-    except ValueError:
-        valid = False
-    if not valid:
-        raise typer.BadParameter(f"{value}: give standard deviations up to 1000, auto or off")
-    return value
-
-
 @dataclass(frozen=True, kw_only=True)
 class MergeOptions:
     """How brackets are told apart and merged."""
@@ -110,7 +101,12 @@ class MergeOptions:
             metavar="auto|off|N",
             help="Leave a frame out where it differs from the middle exposure by more than N "
             "standard deviations of the noise, because something moved (merge); auto is 4.",
-            callback=_deviations,
+            callback=number(
+                lambda deviations: 0 < deviations <= 1000,
+                "give standard deviations up to 1000, auto or off",
+                "auto",
+                "off",
+            ),
         ),
     ] = "auto"
 

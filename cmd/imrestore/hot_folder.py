@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from imrestore.batch import Work, stages_of
-from imrestore.options import FileOptions, without_effect
+from imrestore.checks import without_effect
+from imrestore.options import FileOptions
 from imrestore.report import Describe, Report
 from imrestore.watching import Arrivals, Line, WatchOptions, take_as_they_come
 

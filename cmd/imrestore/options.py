@@ -1,76 +1,29 @@
 """The options that tasks share, each defined once."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_RAW, ImageFormat
+from imrestore.checks import depth_in, one_of
+from restore.image.codecs import CODECS, WRITTEN, ImageFormat
 
 __all__ = [
     "OUTPUT_HELP",
     "FileOptions",
     "JpegQuality",
     "NetworkOptions",
-    "RawFileOptions",
     "RunOptions",
     "complete",
-    "depth_in",
     "depths_of",
-    "exclusive",
-    "filled_in_words",
-    "one_of",
-    "without_effect",
 ]
 
 OUTPUT_HELP = (
     "Where results go. A folder if there are several inputs, if one is a folder, if OUT ends with "
     "/ or exists as a folder; else a file. - is standard output, for one picture and with --format."
 )
-_FORMATS, _RAW_FORMATS = sorted(WRITTEN), sorted(WRITTEN_OF_RAW)
-_ALIASES = {"jpg": "jpeg", "tif": "tiff", "pgm": "ppm"}
-
-
-def filled_in_words(record: Mapping[str, object]) -> str:
-    """Return in words how many photosites were filled."""
-    count = record["defects"]
-    return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled"
-
-
-def one_of(
-    formats: Sequence[str], refusal: str = "is not written"
-) -> Callable[[str | None], str | None]:
-    """Return a check for the name of a format; ``refusal`` says what is wrong with others."""
-
-    def format_name(value: str | None) -> str | None:
-        if value is None:
-            return None
-        name = value.lower().removeprefix(".")
-        name = _ALIASES.get(name, name)
-        if name not in formats:
-            raise typer.BadParameter(f"{value} {refusal}; use one of {', '.join(formats)}")
-        return name
-
-    return format_name
-
-
-def depths_of(formats: Iterable[ImageFormat]) -> list[int]:
-    """Return the bits per sample that at least one of ``formats`` is written with."""
-    return sorted({depth for each in formats for depth in CODECS[each].bit_depths})
-
-
-def depth_in(depths: Sequence[int]) -> Callable[[int | None], int | None]:
-    """Return a check for bits per sample."""
-
-    def bit_depth(value: int | None) -> int | None:
-        if value is not None and value not in depths:
-            *most, last = map(str, depths)
-            raise typer.BadParameter(f"{value} is not a bit depth; use {', '.join(most)} or {last}")
-        return value
-
-    return bit_depth
 
 
 def complete(*choices: str) -> Callable[[str], list[str]]:
@@ -78,7 +31,12 @@ def complete(*choices: str) -> Callable[[str], list[str]]:
     return lambda incomplete: [choice for choice in choices if choice.startswith(incomplete)]
 
 
-_DEPTHS, _RAW_DEPTHS = depths_of(CODECS), depths_of(WRITTEN_OF_RAW)
+def depths_of(formats: Iterable[ImageFormat]) -> list[int]:
+    """Return the bits per sample that at least one of ``formats`` is written with."""
+    return sorted({depth for each in formats for depth in CODECS[each].bit_depths})
+
+
+_FORMATS, _DEPTHS = sorted(WRITTEN), depths_of(CODECS)
 
 
 JpegQuality = Annotated[
@@ -249,46 +207,6 @@ class FileOptions(RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RawFileOptions(FileOptions):
-    """The same for camera RAW files; a folder may be watched in place of inputs."""
-
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Camera RAW files and folders of them; - is standard input.",
-            show_default=False,
-        ),
-    ] = field(default_factory=list)
-    raw_only: Annotated[
-        bool, typer.Option("--raw-only", help="Leave named files that are no RAW files out.")
-    ] = False
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(_RAW_FORMATS),
-            help="Container of the results: PNG and TIFF have 16 bits, EXR holds linear light, DNG "
-            "linear camera colours for a RAW converter.",
-            show_default="png",
-            callback=one_of(_RAW_FORMATS),
-            autocompletion=complete(*_RAW_FORMATS),
-        ),
-    ] = None
-    bit_depth: Annotated[
-        int | None,
-        typer.Option(
-            metavar="|".join(map(str, _RAW_DEPTHS)),
-            help="Bits per sample of the results: 8 or 16 of PNG, 8, 16 or 32 of TIFF, 16 or 32 of "
-            "EXR; 32, and all of EXR, is floating point.",
-            show_default="16; JPEG 8, EXR and linear light 32",
-            callback=depth_in(_RAW_DEPTHS),
-            autocompletion=complete(*map(str, _RAW_DEPTHS)),
-        ),
-    ] = None
-    quality: JpegQuality = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """Which network runs, and how."""
 
@@ -324,32 +242,3 @@ class NetworkOptions:
             "memory, the result is the same.",
         ),
     ] = "auto"
-
-
-def exclusive(values: object, names: Sequence[str]) -> None:
-    """Refuse more than one of the flags ``names`` of ``values``.
-
-    Raises:
-        UsageError: two of them are set.
-    """
-    from restore.errors import UsageError
-
-    given = [f"--{name.replace('_', '-')}" for name in names if getattr(values, name)]
-    if len(given) > 1:
-        raise UsageError(f"{' and '.join(given)} contradict each other")
-
-
-def without_effect(**given: object) -> None:
-    """Refuse options that are given where they have no effect.
-
-    Args:
-        given: By name, why an option has no effect here; something false where it has one.
-
-    Raises:
-        UsageError: names the first of them.
-    """
-    from restore.errors import UsageError
-
-    for name, reason in given.items():
-        if reason:
-            raise UsageError(f"--{name.replace('_', '-')} does nothing here: {reason}")

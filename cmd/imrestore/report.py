@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan, Item
     from restore.batch.stream import Outcome
 
-__all__ = ["Report", "print_plan", "tell_of_empty"]
+__all__ = ["Report", "filled_in_words", "print_plan", "tell_of_empty"]
 
 Describe = Callable[[Mapping[str, object]], str]
 
@@ -175,6 +175,12 @@ def print_plan(
             print(visible(_arrow(item)) + (" (exists, skipped)" if item.skip else ""))
             for name, value in beside(item).items():
                 print(visible(f"    {name.replace('_', ' ')} {value}"))
+
+
+def filled_in_words(record: Mapping[str, object]) -> str:
+    """Return in words how many photosites were filled."""
+    count = record["defects"]
+    return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled"
 
 
 def _arrow(item: "Item") -> str:

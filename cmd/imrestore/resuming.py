@@ -8,7 +8,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imrestore.options import FileOptions, without_effect
+from imrestore.checks import without_effect
+from imrestore.options import FileOptions
 from imrestore.output import json_of, say
 from imrestore.report import Report
 

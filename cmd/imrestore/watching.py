@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from imrestore.batch import work_through
+from imrestore.checks import without_effect
 from imrestore.exits import Stopped
-from imrestore.options import RunOptions, without_effect
+from imrestore.options import RunOptions
 from imrestore.report import Report
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from imrestore import batch
 from imrestore.anomaly.arrivals import inspect_as_they_come
 from imrestore.anomaly.line import LineOptions, Noted
 from imrestore.anomaly.options import InspectingNetwork, InspectionOptions, VerdictOptions
+from imrestore.checks import exclusive, without_effect
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, exclusive, without_effect
+from imrestore.options import NetworkOptions
 from imrestore.output import say
 from imrestore.planning import existing_of, shard_of
 from imrestore.report import print_plan

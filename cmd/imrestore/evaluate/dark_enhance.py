@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imrestore.checks import without_effect
 from imrestore.evaluate.scores import (
     ScoreOptions,
     Scores,
@@ -13,7 +14,7 @@ from imrestore.evaluate.scores import (
     scored_pictures,
 )
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, without_effect
+from imrestore.options import NetworkOptions
 from restore.checks import LARGEST_SEED
 
 if TYPE_CHECKING:

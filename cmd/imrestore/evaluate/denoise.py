@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from imrestore.checks import without_effect
 from imrestore.evaluate.contenders import ContenderOptions
 from imrestore.evaluate.coverage import report_coverage
 from imrestore.evaluate.denoised import Kept, of_networks
@@ -19,7 +20,7 @@ from imrestore.evaluate.scores import (
     scored_pictures,
 )
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions, without_effect
+from imrestore.options import NetworkOptions
 from restore.checks import LARGEST_SEED
 
 __all__ = ["denoise"]

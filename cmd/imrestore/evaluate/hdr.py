@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from imrestore.checks import without_effect
 from imrestore.evaluate.hdr_tables import (
     Result,
     mean_of,
@@ -17,7 +18,6 @@ from imrestore.evaluate.hdr_tables import (
 from imrestore.evaluate.scores import Quiet, Recursive
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import without_effect
 from imrestore.output import ProgressBar, json_of
 
 __all__ = ["hdr"]

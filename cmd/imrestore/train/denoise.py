@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from imrestore.checks import without_effect
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import complete, without_effect
+from imrestore.options import complete
 from imrestore.train.denoise_variants import train_error, train_noisy, train_raw
 from imrestore.train.options import TrainingOptions, layer_widths, number_range
 from imrestore.train.supervision import train_supervised

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from imrestore.checks import without_effect
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import without_effect
 from imrestore.train.options import TrainingOptions, layer_widths
 from imrestore.train.supervision import train_supervised
 
