@@ -3,39 +3,26 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from imrestore import batch
-from imrestore.checks import exclusive, number, one_of, without_effect
+from imrestore.checks import exclusive, without_effect
+from imrestore.denoise_options import DenoisingFileOptions, DenoisingOptions, settings_of
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import (
-    OUTPUT_HELP,
-    FileOptions,
-    NetworkOptions,
-    complete,
-)
+from imrestore.options import NetworkOptions
 from imrestore.report import filled_in_words
 from imrestore.watching import WatchOptions
 from restore.errors import UsageError
-from restore.image.codecs import WRITTEN_OF_MOSAICS
 
 if TYPE_CHECKING:
-    from imrestore.denoisers import Settings
     from restore.batch.kinds import FileKind
     from restore.batch.page import PageText
     from restore.batch.plan import BatchPlan
-    from restore.noise.measured_camera import MeasuredCamera
-    from restore.noise.poisson_gaussian import NoiseProfile
 
-__all__ = ["denoise", "settings_of"]
+__all__ = ["denoise"]
 
-
-_FORMATS = sorted(WRITTEN_OF_MOSAICS)
-_SHARE = number(lambda share: 0 <= share <= 1, "give a number from 0 to 1")
 _TONES = {
     "pq": "denoised as PQ",
     "hlg": "denoised as HLG",
@@ -43,145 +30,12 @@ _TONES = {
 }
 
 
-def _profile(value: str | None) -> str | None:
-    if value is not None and not value.endswith(".json") and _pairs(value) is None:
-        raise typer.BadParameter(
-            f"{value}: give a,b of Var(x) = a x + b, each from 0 to 1, or three such pairs for "
-            "red, green and blue, as in 1.2e-4,3e-7; or a file of `imrestore noise-profile`, .json"
-        )
-    return value
-
-
-@dataclass(frozen=True, kw_only=True)
-class DenoisingFileOptions(FileOptions):
-    """The options of files: a folder may be watched, and a contact sheet needs no output."""
-
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT",
-            help="Pictures, camera RAW files and folders of them; - is standard input.",
-            show_default=False,
-        ),
-    ] = field(default_factory=list)
-    output: Annotated[
-        str,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="OUT",
-            help=f"{OUTPUT_HELP} May be left out with --preview.",
-            show_default=False,
-        ),
-    ] = ""
-    format: Annotated[
-        str | None,
-        typer.Option(
-            metavar="|".join(_FORMATS),
-            help="Container of the results. RAW files become dng, still a mosaic, dng-linear, "
-            "which is demosaicked, or a picture that LibRaw develops.",
-            show_default="that of the input; PNG for BMP, dng for RAW files",
-            callback=one_of(_FORMATS),
-            autocompletion=complete(*_FORMATS),
-        ),
-    ] = None
-    raw_only: Annotated[
-        bool, typer.Option("--raw-only", help="Take RAW files only, and leave pictures out.")
-    ] = False
-    both: Annotated[
-        bool,
-        typer.Option(
-            "--both",
-            help="Take a RAW file and the JPEG or HEIC of the same name; else the RAW file alone.",
-        ),
-    ] = False
-
-
 @with_decoding_options
 @with_options
 def denoise(
     files: DenoisingFileOptions,
     network: NetworkOptions,
-    *,
-    sigma: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|N",
-            help="Standard deviation of the noise, 0 to 255 where white is 255; auto estimates "
-            "it for each picture. With a number, --model auto takes resunet-color in place of "
-            "photo. Blind networks ignore it.",
-            callback=number(
-                lambda sigma: 0 <= sigma <= 255, "give a noise level from 0 to 255, or auto", "auto"
-            ),
-        ),
-    ] = "auto",
-    strength: Annotated[
-        float,
-        typer.Option(
-            metavar="0..1",
-            help="Blend of input and result: 0 keeps the input's pixels, 1 the full result. RAW "
-            "files take up to 2, which removes more than the noise that was measured.",
-            callback=number(
-                lambda strength: 0 <= strength <= 2,
-                "give a number from 0 to 1, for RAW files up to 2",
-            ),
-        ),
-    ] = 1.0,
-    chroma: Annotated[
-        float | None,
-        typer.Option(
-            metavar="0..1",
-            help="The same for colour noise alone: --strength 0.6 --chroma 1 keeps grain and "
-            "removes its colour.",
-            show_default="as --strength",
-            callback=_SHARE,
-        ),
-    ] = None,
-    detail: Annotated[
-        float,
-        typer.Option(
-            metavar="0..1",
-            help="How much of the finest luminance texture to put back: grain without colour and "
-            "without blotches.",
-            callback=_SHARE,
-        ),
-    ] = 0.0,
-    noise_profile: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B|FILE.json",
-            help="Noise of RAW files: Var(x) = A x + B where black is 0 and white 1, one pair or "
-            "one each for red, green and blue; or what `imrestore noise-profile` measured.",
-            show_default="as the file states it, or measured in it",
-            callback=_profile,
-        ),
-    ] = None,
-    fill_hot_pixels: Annotated[
-        bool,
-        typer.Option(
-            "--fill-hot-pixels",
-            help="Fill hot and dead photosites of RAW files from their neighbours first. Specks of "
-            "pictures that are sharp to the pixel may be taken for such.",
-        ),
-    ] = False,
-    preview: Annotated[
-        bool,
-        typer.Option(
-            "--preview",
-            help="Also write NAME_preview.png, a contact sheet to choose from: places of the "
-            "picture at 1:1 with --strength 0.4 to 1 and --detail 0 and 0.3. Without -o only that, "
-            "of one picture, into the working folder.",
-        ),
-    ] = False,
-    error_map: Annotated[
-        bool,
-        typer.Option(
-            "--error-map",
-            help="Also write NAME_error.tif, the expected absolute error of every pixel, and "
-            "NAME_error-90.tif, what it stays below with a probability of 90 %, both in levels of "
-            "255 and floating point; the record has the expected PSNR. Not for RAW files.",
-        ),
-    ] = False,
+    denoising: DenoisingOptions,
     watching: WatchOptions,
 ) -> None:
     """Remove noise from photographs and camera RAW files.
@@ -207,9 +61,10 @@ def denoise(
       imrestore denoise photos/ -o clean/ --shard 1/4 --json     (on the first of 4 machines)
       curl -s URL | imrestore denoise - -o - --format png > clean.png
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    is_sheet_only = preview and not files.output and not watching.watch
+    is_sheet_only = denoising.preview and not files.output and not watching.watch
     if is_sheet_only:
-        without_effect(error_map=error_map and "a contact sheet alone is a PNG; give -o OUT")
+        reason = "a contact sheet alone is a PNG; give -o OUT"
+        without_effect(error_map=denoising.error_map and reason)
         files = _with_name_of_sheet(files)
     elif not files.output and not watching.watch:
         raise UsageError("give -o OUT, where the results go; only --preview does without")
@@ -217,24 +72,13 @@ def denoise(
     def prepare(plan: "BatchPlan | None") -> batch.Work:
         from imrestore.denoisers import Expected, work_on
 
-        settings = settings_of(
-            sigma=sigma,
-            strength=strength,
-            chroma=chroma,
-            detail=detail,
-            noise_profile=noise_profile,
-            repair=fill_hot_pixels,
-            preview=preview,
-            sheet_only=is_sheet_only,
-            error_map=error_map,
-            upright=files.strip_metadata,
-        )
+        settings = settings_of(denoising, sheet_only=is_sheet_only, upright=files.strip_metadata)
         expected = Expected.of(plan) if plan else Expected(raw=True, pictures=not files.raw_only)
         return work_on(expected, network, settings)
 
     exclusive(files, ("raw_only", "both"))
-    beside = {"preview": "preview.png"} if preview and not is_sheet_only else {}
-    if error_map:
+    beside = {"preview": "preview.png"} if denoising.preview and not is_sheet_only else {}
+    if denoising.error_map:
         beside |= {"error-map": "error.tif", "error-bound": "error-90.tif"}
     batch.run(
         files,
@@ -248,72 +92,10 @@ def denoise(
     )
 
 
-def settings_of(
-    *,
-    sigma: str,
-    strength: float,
-    chroma: float | None,
-    detail: float,
-    noise_profile: str | None,
-    repair: bool = False,
-    preview: bool = False,
-    sheet_only: bool = False,
-    error_map: bool = False,
-    upright: bool = False,
-) -> "Settings":
-    """Return what the options of those names stand for, which were checked."""
-    from imrestore.denoisers import Settings
-
-    of_pictures = {
-        "--sigma": sigma != "auto", "--chroma": chroma is not None, "--detail": detail != 0,
-    }  # fmt: skip
-    of_mosaics = {"--noise-profile": noise_profile is not None, "--fill-hot-pixels": repair}
-    return Settings(
-        sigma="auto" if sigma == "auto" else float(sigma),
-        strength=strength,
-        chroma=chroma,
-        detail=detail,
-        profile=_noise_profile(noise_profile),
-        repair=repair,
-        preview=preview,
-        sheet_only=sheet_only,
-        for_pictures=tuple(name for name, is_given in of_pictures.items() if is_given),
-        for_mosaics=tuple(name for name, is_given in of_mosaics.items() if is_given),
-        error_map=error_map,
-        upright=upright,
-    )
-
-
 def _files() -> "FileKind[Any, Any]":
     from restore.batch.kinds import PICTURES_AND_RAW
 
     return PICTURES_AND_RAW
-
-
-def _noise_profile(text: str | None) -> "NoiseProfile | MeasuredCamera | None":
-    from restore.noise.poisson_gaussian import NoiseProfile
-
-    if text is not None and text.endswith(".json"):
-        from restore.noise.measured_camera import read_camera
-
-        return read_camera(text)
-    pairs = None if text is None else _pairs(text)
-    if pairs is None:
-        return None
-    (red_a, red_b), (green_a, green_b), (blue_a, blue_b) = pairs
-    return NoiseProfile(a=(red_a, green_a, blue_a), b=(red_b, green_b, blue_b))
-
-
-def _pairs(text: str) -> list[tuple[float, float]] | None:
-    """Return a and b for red, green and blue, or None where the text is anything else."""
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        return None
-    if len(numbers) not in (2, 6) or not all(0 <= number <= 1 for number in numbers):
-        return None
-    pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
-    return pairs if len(pairs) == 3 else 3 * pairs
 
 
 def _with_name_of_sheet(files: DenoisingFileOptions) -> DenoisingFileOptions:

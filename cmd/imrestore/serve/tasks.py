@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import Any, BinaryIO, ClassVar, Protocol
 
 from imrestore.dark_enhance import dark_enhance, enhancing, linear_files, raw_files
-from imrestore.denoise import denoise, settings_of
+from imrestore.denoise import denoise
+from imrestore.denoise_options import DenoisingOptions, settings_of
 from imrestore.denoisers import Denoising, Networks
 from imrestore.output import json_of
 from imrestore.serve.parameters import Parameters, parameters_of
@@ -111,9 +112,8 @@ class DenoiseTask:
         profile = values["noise_profile"]
         if profile is not None and profile.endswith(".json"):
             raise self.parameters.refused("noise-profile", profile, "")
-        settings = settings_of(
-            **{key.replace("-", "_"): values[key.replace("-", "_")] for key in _DENOISING}
-        )
+        given = {key: values[key] for key in (name.replace("-", "_") for name in _DENOISING)}
+        settings = settings_of(DenoisingOptions(**given))
         return _PictureJob(body, PICTURES_AND_RAW, Denoising(self.networks, settings), values)
 
 
