@@ -1,21 +1,18 @@
 """Denoising: a noisy picture in, a clean one out."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from restore.batch.out_of_core import OutOfCoreResult
 from restore.denoise.domain import AS_STORED, Presented, domain_of, domain_out_of_core
-from restore.denoise.error_map import BOUND, EXPECTED, ErrorMap, ErrorMapper
+from restore.denoise.error_map import BOUND, EXPECTED, ErrorMap
 from restore.denoise.low_frequencies import LowFrequencies
+from restore.denoise.networks import Networks
 from restore.denoise.out_of_core import denoise_out_of_core, noise_out_of_core
 from restore.denoise.pixels import (
     Change,
-    Tile,
     decoded,
     encoded_for_network,
     finish,
@@ -23,12 +20,8 @@ from restore.denoise.pixels import (
 )
 from restore.denoise.preview import Preview, preview_of
 from restore.denoise.record import Noise, record_of
-from restore.denoise.sample_range import SampleRange, method_of_noisy
 from restore.denoise.settings import Sigma, checked_settings
-from restore.denoise.task import ERRORS, TASK
 from restore.engine.placement import Placement
-from restore.engine.runner import Runner
-from restore.errors import WeightsError
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.coerce import ImageLike, as_picture
@@ -38,24 +31,13 @@ from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.level import estimate_noise
 from restore.reopen import Reopened
-from restore.weights.file import is_ours_or_none, shipped, stored_list
-from restore.weights.task import StoredModel
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from restore.weights.foreign import ForeignModel
     from restore.weights.store import Weights
 
 __all__ = ["Denoised", "Denoiser"]
-
-_AUTO = "auto"
-_COLOUR = 3
-_KINDS = {1: "gray", _COLOUR: "color"}
-_DEFAULTS = {channels: TASK.default_weights[kind] for channels, kind in _KINDS.items()}
-_DEFAULTS_WITH_SIGMA = {
-    channels: TASK.default_weights[f"{kind}, sigma given"] for channels, kind in _KINDS.items()
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,31 +131,13 @@ class Denoiser(Reopened):
         tile: str | int = "auto",
         sigma: Sigma = "auto",
     ) -> None:
-        self._models: dict[str, StoredModel | ForeignModel | Weights]
-        if isinstance(model, str | PathLike):
-            self._names = _names_by_channels(model)
-            self._names_with_sigma = _DEFAULTS_WITH_SIGMA if str(model) == _AUTO else self._names
-            names = {*self._names.values(), *self._names_with_sigma.values()}
-            self._models = {name: _opened(name) for name in names}
-        else:
-            from restore.weights.own import as_weights
-
-            weights = as_weights(model, TASK)
-            self._names = self._names_with_sigma = dict.fromkeys(_KINDS, weights.name)
-            self._models = {weights.name: weights}
-        ranges = {SampleRange.stored(name, each.provenance) for name, each in self._models.items()}
-        self._trained = ranges.pop() if len(ranges) == 1 else None
-        self._placement = Placement(device=device, precision=precision, tile=tile)
-        self._networks: dict[str, _Network] = {}
-        self._errors: ErrorMapper | None = None
-        self._opening = Lock()
-        is_named = str(model) in self._names.values()
-        self._network(str(model) if is_named else self._name(_COLOUR, sigma))
+        placement = Placement(device=device, precision=precision, tile=tile)
+        self._networks = Networks(model, placement, sigma)
 
     @property
     def lanes(self) -> int:
         """Number of pictures processed at once when it is called from several threads."""
-        return max(network.runner.lanes for network in self._networks.values())
+        return self._networks.lanes
 
     def __call__(
         self,
@@ -213,10 +177,10 @@ class Denoiser(Reopened):
         original = as_picture(image)
         started = time.perf_counter()
         changes = shares.changes or preview or error_map
-        domain = domain_of(original, self._trained) if changes else AS_STORED
+        domain = domain_of(original, self._networks.trained) if changes else AS_STORED
         picture = domain.entered(original)
         shares = shares.of(picture)
-        network = self._network(self._name(picture.channels, sigma))
+        network = self._networks.of(picture.channels, sigma)
         noise, change = Noise.given(sigma), Change()
         previewed = errors = None
         if changes:
@@ -237,7 +201,7 @@ class Denoiser(Reopened):
             result = restored.copy() if error_map and shares.alters else restored
             finish(restored, encoded, **asdict(shares))
             if error_map:
-                errors = self._mapper(
+                errors = self._networks.errors(
                     encoded, result, restored, known, original, denoiser=network.runner.name
                 )
             picture = decoded(picture, restored, known)
@@ -273,10 +237,10 @@ class Denoiser(Reopened):
         """
         sigma, shares = checked_settings(sigma, strength, chroma, detail)
         started = time.perf_counter()
-        domain = domain_out_of_core(source, self._trained) if shares.changes else AS_STORED
+        domain = domain_out_of_core(source, self._networks.trained) if shares.changes else AS_STORED
         presented = Presented.of(source, domain)
         shares = shares.of(presented.like)
-        network = self._network(self._name(presented.like.channels, sigma))
+        network = self._networks.of(presented.like.channels, sigma)
         if not shares.changes:  # as where the colour noise of a gray picture is to be removed
             presented = Presented.of(source, AS_STORED)
         noise = Noise.given(sigma)
@@ -297,82 +261,3 @@ class Denoiser(Reopened):
             record=record,
             opened=presented.left(opened),
         )
-
-    def _name(self, channels: int, sigma: Sigma) -> str:
-        return (self._names if sigma == "auto" else self._names_with_sigma)[channels]
-
-    @property
-    def _mapper(self) -> ErrorMapper:
-        with self._opening:
-            if self._errors is None:
-                self._errors = ErrorMapper(ERRORS.default_weights["any"], self._placement)
-            return self._errors
-
-    def _network(self, name: str) -> "_Network":
-        with self._opening:
-            if name not in self._networks:
-                self._networks[name] = _Network.opened(self._models[name], self._placement)
-            return self._networks[name]
-
-
-@dataclass(frozen=True)
-class _Network:
-    """A network, and how its training requires it to be used.
-
-    Attributes:
-        runner: runner of the network.
-        keeps_low_frequencies: whether to give them back, since training on camera noise shifts
-            colours.
-        remarks: what records say of it.
-    """
-
-    runner: Runner
-    keeps_low_frequencies: bool
-    remarks: Mapping[str, object]
-
-    @classmethod
-    def opened(
-        cls, model: "StoredModel | ForeignModel | Weights", placement: Placement
-    ) -> "_Network":
-        if not isinstance(model, StoredModel):
-            # PyTorch has been imported by now.
-            from restore.weights.foreign import ForeignModel
-
-            if isinstance(model, ForeignModel):
-                model.check_precision(placement.precision)
-                return cls(Runner(model, placement, auto_tile=model.auto_tile), False, {})
-        noise = stored_list(model.name, model.provenance, "recipe", "noise", str) or []
-        method = method_of_noisy(model.provenance)
-        remarks = {"trained_on_noisy": method} if method else {}
-        return cls(Runner(model, placement), "camera" in noise, remarks)
-
-    def tile(self, sigma: float) -> Tile:
-        return Tile(sigma, self.runner.traits.channels)
-
-
-def _opened(name: str | Path) -> "StoredModel | ForeignModel":
-    """Return weights of ours, or a network of another project that spandrel runs."""
-    try:
-        return TASK.open(name)
-    except WeightsError:
-        if is_ours_or_none(name):
-            raise
-        from restore.weights.foreign import foreign_model
-
-        if (foreign := foreign_model(Path(name))) is None:
-            raise
-        return foreign
-
-
-def _names_by_channels(model: str | Path) -> dict[int, str]:
-    """Return the weights for gray (1) and colour (3) pictures of unknown noise level."""
-    if str(model) == _AUTO:
-        return _DEFAULTS
-    name = str(model)
-    known = set(shipped())
-    own = next((kind for kind in _KINDS.values() if name.endswith(f"-{kind}")), "")
-    family = name.removesuffix(f"-{own}")
-    twins = {channels: f"{family}-{kind}" for channels, kind in _KINDS.items()}
-    if not Path(name).is_file() and known.issuperset(twins.values()):
-        return twins
-    return dict.fromkeys(_KINDS, name)

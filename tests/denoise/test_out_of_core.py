@@ -111,8 +111,8 @@ def test_low_frequencies_of_the_whole_picture_are_given_back(
 
 def keeping_low_frequencies(denoiser: Denoiser) -> Runner:
     """Let a denoiser take its network for one that was trained on the noise of cameras."""
-    ((name, network),) = denoiser._networks.items()
-    denoiser._networks[name] = replace(network, keeps_low_frequencies=True)
+    ((name, network),) = denoiser._networks.opened.items()
+    denoiser._networks.opened[name] = replace(network, keeps_low_frequencies=True)
     return network.runner
 
 

@@ -124,10 +124,10 @@ def test_a_noisy_picture_that_stays_as_it_is_is_recorded(tmp_path: Path) -> None
 
 def test_only_the_networks_that_are_used_are_opened() -> None:
     denoiser = Denoiser(device="cpu", sigma=25)
-    assert set(denoiser._networks) == {"resunet-color"}
-    assert set(Denoiser("dncnn-gray", device="cpu")._networks) == {"dncnn-gray"}
+    assert set(denoiser._networks.opened) == {"resunet-color"}
+    assert set(Denoiser("dncnn-gray", device="cpu")._networks.opened) == {"dncnn-gray"}
     assert denoiser(picture(1, size=(8, 8)), sigma=25).record["model"] == "resunet-gray"
-    assert set(denoiser._networks) == {"resunet-color", "resunet-gray"}
+    assert set(denoiser._networks.opened) == {"resunet-color", "resunet-gray"}
 
 
 def test_record_is_plain(gray_model: Path) -> None:
