@@ -18,6 +18,7 @@ from restore.errors import TrainingError, TrainingStopped
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.resumption import changes_of, touched
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
+from restore.training.standing import Standing
 from restore.training.state import (
     Randomness,
     load_checkpoint,
@@ -107,10 +108,7 @@ class Trainer(Generic[B]):
         self.rng = Randomness(plan.seed, self.device, rank=self.team.rank)
         disturb(network, self.rng)
         self.step, self.seconds, self.loss = 0, 0.0, math.nan
-        self.reached: float | None = None
-        self.most: float | None = None
-        self.in_vain = 0  # validations since the best one
-        self.best: dict[str, Tensor] = {}
+        self.standing = Standing()
         is_half = plan.precision != torch.float32
         is_emulated = is_half and self.device.type == "cpu" and not has_fast_bf16()
         self._autocast = is_half and not is_emulated
@@ -165,7 +163,7 @@ class Trainer(Generic[B]):
                 not math.isfinite(value),
                 self.should_stop(),
                 now - saved_at > self.plan.checkpoint_every,
-                self.plan.patience is not None and self.in_vain >= self.plan.patience,
+                self.plan.patience is not None and self.standing.in_vain >= self.plan.patience,
             )
             # The others of a team wait while the leading process reports.
             self.seconds = seconds_before + passed - reported
@@ -195,8 +193,8 @@ class Trainer(Generic[B]):
                 break
             if is_stopped and progress < 1:
                 raise TrainingStopped(f"stopped after {self.step} steps; continue with --resume")
-        if self.best:
-            self.average.load_state_dict(self.best)
+        if self.standing.best:
+            self.average.load_state_dict(self.standing.best)
         return self.average.eval(), latest
 
     def _validate_before(self) -> None:
@@ -235,16 +233,8 @@ class Trainer(Generic[B]):
     def _validate(self) -> bool:
         if self.validate is None:
             return False
-        if self.team.leads:
-            self.reached = self.validate(self.average)
-            self.in_vain += 1
-            if self.most is None or self.reached > self.most:
-                self.most, self.in_vain = self.reached, 0
-                self.best = {
-                    key: tensor.detach().clone()
-                    for key, tensor in self.average.state_dict().items()
-                }
-                self.keep(self.average)
+        if self.team.leads and self.standing.add(self.validate(self.average), self.average):
+            self.keep(self.average)
         self.network.train()
         return True
 
@@ -257,8 +247,8 @@ class Trainer(Generic[B]):
             elapsed=self.seconds,
             loss=self.loss,
             learning_rate=rate,
-            validation=self.reached,
-            best=self.most,
+            validation=self.standing.reached,
+            best=self.standing.most,
             images_per_second=speed,
             validated=validated,
             figure=self.figure,
@@ -272,9 +262,8 @@ class Trainer(Generic[B]):
         if self.team.leads:
             state = {name: part.state_dict() for name, part in self._parts().items()}
             state |= {"step": self.step, "seconds": self.seconds, "loss": self.loss}
-            state |= {"psnr": self.reached, "best_psnr": self.most, "best": self.best}
-            state |= {"rngs": rngs, "recipe": self.recipe}
-            state |= {"in_vain": self.in_vain, "pictures": self._seen}
+            state |= self.standing.state()
+            state |= {"rngs": rngs, "recipe": self.recipe, "pictures": self._seen}
             save_checkpoint(self.checkpoint, state)
 
     def _load(self) -> None:
@@ -301,17 +290,12 @@ class Trainer(Generic[B]):
         """
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
-        self.step, self.seconds, self.loss, self.reached, self.most, self.best = (
-            state[key] for key in ("step", "seconds", "loss", "psnr", "best_psnr", "best")
-        )
-        self.in_vain = int(state.get("in_vain", 0))
-        figures = [each for each in (self.reached, self.most) if each is not None]
+        self.step, self.seconds, self.loss = (state[key] for key in ("step", "seconds", "loss"))
         if type(self.step) is not int or not all(
-            isinstance(each, float | int) for each in (self.seconds, self.loss, *figures)
+            isinstance(each, float | int) for each in (self.seconds, self.loss)
         ):
-            raise TypeError("steps, seconds, loss and figures are numbers")
-        if self.best:  # taken at the end: a tensor that does not fit would cost the run
-            deepcopy(self.average).load_state_dict(self.best)
+            raise TypeError("steps, seconds and losses are numbers")
+        self.standing.restore(state, self.average)
         # Of more processes than before, the others begin with generators of their own.
         if self.team.rank < max(1, len(state["rngs"])):
             self.rng.restore(state["rngs"][self.team.rank])
