@@ -1,51 +1,38 @@
 """Training a detector of anomalies: from a folder of good parts to a calibrated weight file."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.anomaly.addition import Addition
-from restore.anomaly.calibration import Calibration, least_rate, least_sample
 from restore.anomaly.crops import PartCrops
 from restore.anomaly.data import Parts, load_parts
 from restore.anomaly.defects import with_defects
-from restore.anomaly.edges import EdgeProfile
-from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
+from restore.anomaly.finish import Finish
 from restore.anomaly.folds import Stage, train_in_folds
 from restore.anomaly.judge import AUROC, DefectJudge
-from restore.anomaly.looks import looks_of
 from restore.anomaly.losses import draem_loss
-from restore.anomaly.made_defects import try_made_defects
-from restore.anomaly.network import InspectionNetwork
-from restore.anomaly.part import read_part
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.task import TASK
-from restore.anomaly.texture import TextureMemory
 from restore.anomaly.view import View
 from restore.batch.inputs import pictures_in
-from restore.engine.placement import Placement
-from restore.errors import TrainingError, UsageError
+from restore.errors import UsageError
 from restore.models.autoencoder import Autoencoder
 from restore.models.draem import Draem
 from restore.training.loop import Forward
-from restore.training.picture_store import Samples
-from restore.training.schedule import Progress, raise_if_stopped
+from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
 from restore.training.transfer import continued
 from restore.weights.store import Weights
 
 __all__ = ["train_detector"]
-
-_MAPS = 100
 
 
 @dataclass(frozen=True)
@@ -178,16 +165,15 @@ def _lesson(
         provenance=provenance,
         pictures=parts.paths,
         task=TASK,
-        finish=lambda weights: _calibrated(
-            weights,
-            parts,
-            pictures,
-            stage,
-            context.device,
-            warn,
-            should_stop,
+        finish=Finish(
+            parts=parts,
+            pictures=pictures,
+            stage=stage,
+            device=context.device,
             # A continuation has no folds.
-            advice="" if stage.fold or addition else _advice(parts, recipe),
+            may_use_folds=not (stage.fold or addition),
+            warn=warn,
+            should_stop=should_stop,
         ),
         figure=AUROC,
     )
@@ -239,121 +225,3 @@ def _description(folder: Path, parts: Parts) -> dict[str, str | int]:
         "channels": parts.channels,
         "bit_depth": parts.bit_depth,
     }
-
-
-def _calibrated(
-    weights: Weights,
-    parts: Parts,
-    pictures: Sequence[Samples],
-    stage: Stage,
-    device: torch.device,
-    warn: Callable[[str], None],
-    should_stop: Callable[[], bool],
-    *,
-    advice: str,
-) -> Weights:
-    """Return ``weights`` in half precision with the scores of good parts not trained on."""
-    rounded = {key: tensor.half().float() for key, tensor in weights.tensors.items()}
-    if all(torch.isfinite(tensor).all() for tensor in rounded.values()):
-        weights = replace(weights, tensors=rounded, stored_dtype=torch.float16)
-    maps = _training_maps(weights, parts, device, should_stop)
-    edges = EdgeProfile.of(maps)
-    for each in maps:
-        edges.relieve(each)
-    texture = TextureMemory.of(
-        pictures,
-        [float(each.max()) for each in maps],
-        box=_box_at_scale(parts, stage),
-        seed=stage.recipe.seed,
-        should_stop=should_stop,
-    )
-    placement = Placement(device=str(device), precision="fp32")
-    network = InspectionNetwork(
-        weights,
-        placement,
-        scale=stage.recipe.scale,
-        edges=edges,
-        texture=texture,
-        view=parts.view,
-    )
-    if parts.calibrating:
-        warn(f"calibrating on {len(parts.calibrating)} parts")
-    scores: dict[Path, float] = {}
-    for path in parts.calibrating:
-        raise_if_stopped(should_stop)
-        scores[path] = network(read_part(path).pixels).score
-    try:
-        calibration = Calibration(
-            scores=(*stage.scores, *scores.values()), target_fpr=stage.recipe.target_fpr
-        )
-    except ValueError as error:
-        raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
-    if stage.is_last and (shortfall := calibration.shortfall()):
-        warn(f"{shortfall}; {advice}" if advice else shortfall)
-    if above := calibration.told_highest(scores):
-        warn(above)
-    provenance = weights.provenance | {
-        "inspection": weights.provenance["inspection"]
-        | {"edge_factors": list(edges.factors)}
-        | ({"texture": texture.as_mapping()} if texture else {}),
-        "calibration": calibration.as_mapping(),
-    }
-    if stage.is_last:
-        looks = looks_of(weights, stage.recipe.scale, parts.paths, should_stop)
-        familiarity = Familiarity.of(looks)
-        if shortfall := familiarity.shortfall(UNFAMILIAR_FPR):
-            warn(shortfall)
-        trial = try_made_defects(
-            InspectionNetwork(weights, placement, edges=edges, texture=texture),
-            parts.judging,
-            parts.judging_inside,
-            calibration.threshold(),
-            patch=stage.recipe.patch,
-            seed=stage.recipe.seed,
-            should_stop=should_stop,
-        )
-        warn(trial.sentence())
-        steps = int(provenance["steps"])
-        if advice := trial.warning(stage.recipe, steps=steps, parts=len(parts.training)):
-            warn(advice)
-        provenance |= {
-            "familiarity": familiarity.as_mapping(),
-            "made_defects": trial.as_mapping(),
-        }
-    return replace(weights, provenance=provenance)
-
-
-def _training_maps(
-    weights: Weights, parts: Parts, device: torch.device, should_stop: Callable[[], bool]
-) -> list[NDArray[np.float32]]:
-    """Return score maps of training parts, by which scores are adjusted.
-
-    Parts that were not trained on stay unseen: they calibrate the adjusted scores.
-    """
-    network = InspectionNetwork(weights, Placement(device=str(device), precision="fp32"))
-    maps = []
-    for index, part in enumerate(parts.training[:_MAPS]):
-        raise_if_stopped(should_stop)
-        scores = network.raw(part[:].numpy()).scores
-        if parts.training_inside:
-            scores = scores * parts.training_inside[index][:].numpy()
-        maps.append(scores)
-    return maps
-
-
-def _box_at_scale(parts: Parts, stage: Stage) -> tuple[int, int, int, int] | None:
-    """Return the box around the region of interest, in pixels of the scaled pictures."""
-    if parts.view.roi is None:
-        return None
-    left, top, width, height = (side // stage.recipe.scale for side in parts.view.roi.box)
-    return left, top, max(1, width), max(1, height)
-
-
-def _advice(parts: Parts, recipe: AnomalyRecipe) -> str:
-    """Return what false-alarm rate could be guaranteed if all parts calibrated."""
-    promised = (
-        "which is enough"
-        if parts.usable >= least_sample(recipe.target_fpr)
-        else f"which would guarantee {least_rate(parts.usable):.2g}"
-    )
-    return f"with --folds all {parts.usable} parts count, {promised}"
