@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TASKS", "load", "task_called"]
 
-TASKS = (DENOISE, DENOISE_ERROR, DENOISE_RAW, DARK_ENHANCE, ANOMALY, HDR)
+TASKS = (DENOISE, DENOISE_RAW, DENOISE_ERROR, DARK_ENHANCE, ANOMALY, HDR)
 
 
 def task_called(name: str) -> Task:
-    """Return the task whose subcommand is ``name``.
+    """Return the task called ``name``.
 
     Raises:
         WeightsError: there is none.

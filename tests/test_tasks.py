@@ -17,8 +17,10 @@ of_every_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.nam
 @of_every_task
 def test_all_that_a_record_names_exists(task: Task) -> None:
     assert all(issubclass(resolve_name(name), nn.Module) for name in task.networks)
-    assert issubclass(resolve_name(task.recipe), Recipe)
+    courses = [course for course in (task.course, task.on_noisy) if course]
+    assert all(issubclass(resolve_name(course.recipe), Recipe) for course in courses)
     functions = filter(None, (task.trial, task.measurement, task.training_noise))
+    functions = (*functions, *(course.function for course in courses))
     assert all(callable(resolve_name(name)) for name in functions)
     assert callable(getattr(resolve_name(task.networks[0]), task.method))
 

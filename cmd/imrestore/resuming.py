@@ -29,9 +29,6 @@ _NO_SETTINGS = (
 )
 """Options that results do not depend on."""
 
-_TASKS = {"denoise": ("denoise", "denoise-raw")}
-"""Commands that run the networks of other tasks than that of their own name."""
-
 _given: ContextVar[Mapping[str, Any]] = ContextVar("settings")
 
 
@@ -127,7 +124,7 @@ def _weights_of(model: str, given: Mapping[str, Any]) -> object:
 
     if model == "auto":
         command = str(given.get("command", "")).replace("_", "-")
-        tasks = [task for task in TASKS if task.name in _TASKS.get(command, (command,))]
+        tasks = [task for task in TASKS if task.command == command]
         names = {name for task in tasks for name in task.default_weights.values()}
         return [sha256_of(find(name)) for name in sorted(names)]
     family = [name for name in shipped() if name.startswith(f"{model}-")]

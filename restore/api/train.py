@@ -1,7 +1,6 @@
 """``restore.train``: what ``imrestore train`` does, in Python."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
 from pkgutil import resolve_name
@@ -9,7 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from restore.checks import checked_number, seconds_in
 from restore.errors import UsageError
+from restore.tasks import TASKS
 from restore.weights.file import read_weight_file
+from restore.weights.task import Course
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,68 +24,7 @@ __all__ = ["train"]
 PathArg = str | PathLike[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Course:
-    """How a task is trained.
-
-    Attributes:
-        recipe: class of its recipe, as ``module:name``.
-        function: function that trains, as ``module:name``.
-        pictures: what that function calls the pictures.
-        takes: what else it can be given.
-    """
-
-    recipe: str
-    function: str
-    pictures: str
-    takes: tuple[str, ...]
-
-
-_COURSES = {
-    "denoise": _Course(
-        recipe="restore.denoise.recipe:DenoiseRecipe",
-        function="restore.denoise.train:train_denoiser",
-        pictures="clean",
-        takes=("pairs", "pair_names", "validation", "start_from", "teacher", "network"),
-    ),
-    "denoise-raw": _Course(
-        recipe="restore.mosaic.recipe:MosaicRecipe",
-        function="restore.mosaic.train:train_mosaic_denoiser",
-        pictures="clean",
-        takes=("start_from", "camera"),
-    ),
-    "denoise-error": _Course(
-        recipe="restore.denoise.error_recipe:ErrorRecipe",
-        function="restore.denoise.error_train:train_error_net",
-        pictures="clean",
-        takes=(),
-    ),
-    "dark-enhance": _Course(
-        recipe="restore.dark.recipe:DarkRecipe",
-        function="restore.dark.train:train_dark_enhancer",
-        pictures="clean",
-        takes=("pairs", "start_from", "camera"),
-    ),
-    "anomaly": _Course(
-        recipe="restore.anomaly.recipe:AnomalyRecipe",
-        function="restore.anomaly.train:train_detector",
-        pictures="good",
-        takes=("roi",),
-    ),
-    "hdr": _Course(
-        recipe="restore.hdr.recipe:HdrRecipe",
-        function="restore.hdr.train:train_hdr",
-        pictures="folders",
-        takes=("start_from", "psf"),
-    ),
-}
-
-_ON_NOISY = _Course(
-    recipe="restore.denoise.noisy_recipe:NoisyRecipe",
-    function="restore.denoise.noisy_train:train_on_noisy",
-    pictures="noisy",
-    takes=("start_from",),
-)
+_TASKS = {task.name: task for task in TASKS}
 
 
 def train(
@@ -200,7 +140,7 @@ def train(
     trained: Weights = resolve_name(course.function)(
         recipe,
         _path("output", output),
-        **{course.pictures: _one(folders) if task == "anomaly" else folders},
+        **{course.pictures: _one(folders) if course.is_of_one_folder else folders},
         **arguments,
         settings=Settings(
             device=device,
@@ -216,17 +156,17 @@ def train(
     return trained
 
 
-def _course(task: str, pictures: object, noisy: object, given: set[str]) -> _Course:
+def _course(task: str, pictures: object, noisy: object, given: set[str]) -> Course:
     """Return how to train.
 
     Raises:
         UsageError: an unknown task, or something that it does not take.
     """
-    if task not in list(_COURSES):
-        raise UsageError(f"task {task!r:.40}: use {', '.join(_COURSES)}")
-    if noisy and (pictures or task != "denoise"):
+    if task not in list(_TASKS):
+        raise UsageError(f"task {task!r:.40}: use {', '.join(_TASKS)}")
+    course = _TASKS[task].on_noisy if noisy else _TASKS[task].course
+    if course is None or (noisy and pictures):
         raise UsageError("noisy pictures are for denoise, without clean ones: give one of the two")
-    course = _ON_NOISY if noisy else _COURSES[task]
     for name in sorted(given - set(course.takes)):
         raise UsageError(f"{name} is not for {task}{' on noisy pictures' if noisy else ''}")
     return course

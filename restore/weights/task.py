@@ -20,7 +20,27 @@ if TYPE_CHECKING:
     from restore.weights.store import Weights
     from restore.weights.verify import Trial
 
-__all__ = ["StoredModel", "Task"]
+__all__ = ["Course", "StoredModel", "Task"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How a network of a task is trained.
+
+    Attributes:
+        recipe: class of its recipe, as ``module:name``.
+        function: function that trains, as ``module:name``; its first arguments are a recipe and the
+            weight file to write.
+        pictures: what that function calls the pictures.
+        takes: what else of the arguments of ``restore.train`` it can be given.
+        is_of_one_folder: whether the pictures are one folder; else a list of them.
+    """
+
+    recipe: str
+    function: str
+    pictures: str
+    takes: tuple[str, ...] = ()
+    is_of_one_folder: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,27 +50,31 @@ class Task:
     Classes and functions are named as ``module:name``, so that a record costs no import of PyTorch.
 
     Attributes:
-        name: name of its subcommand.
+        name: what weight files and functions such as ``restore.train`` call it.
+        command: name of the command that runs its networks; empty if they only serve another task.
         networks: network classes that its weights may have.
-        recipe: class of its training recipe.
+        course: how its networks are trained.
         trial: function that returns the ``Trial`` of weights.
         measurement: function that returns the ``Measurement`` of weights; empty if the task
             restores no pictures.
         training_noise: function that describes in words the noise that weights are for; empty if
             that does not apply.
         default_weights: names of shipped weights by purpose.
+        on_noisy: how its networks are trained on noisy pictures alone; None if they are not.
         method: name of the networks' method that is run.
         graph: function that returns what is exported of weights, a ``Graph``; empty for the network
             alone.
     """
 
     name: str
+    command: str
     networks: tuple[str, ...]
-    recipe: str
+    course: Course
     trial: str
     measurement: str = ""
     training_noise: str = ""
     default_weights: Mapping[str, str] = field(default_factory=dict)
+    on_noisy: Course | None = None
     method: str = "forward"
     graph: str = ""
 

@@ -8,6 +8,7 @@ import typer
 
 from imrestore.app import app
 from restore.image.codecs import WRITTEN_OF_LIGHT, WRITTEN_OF_MOSAICS, WRITTEN_OF_RAW
+from restore.tasks import TASKS
 
 
 def commands(command: Any, path: str = "imrestore") -> Iterator[tuple[str, Any]]:
@@ -24,6 +25,10 @@ def test_every_command_and_option_is_documented(path: str) -> None:
     assert ALL[path].help
     for parameter in ALL[path].params:
         assert getattr(parameter, "help", None), f"{path}: {parameter.name} has no help"
+
+
+def test_the_commands_that_tasks_name_exist() -> None:
+    assert {f"imrestore {task.command}" for task in TASKS if task.command} <= set(ALL)
 
 
 def test_the_examples_of_denoise_are_in_its_help() -> None:

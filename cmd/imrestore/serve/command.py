@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _MISSING = "the service needs more packages: pip install 'imrestore[serve]'"
-_TASKS = ("denoise", "denoise-raw", "dark-enhance", "anomaly")
+_SERVED = ("denoise", "dark-enhance", "anomaly")
 
 
 @with_decoding_options
@@ -191,10 +191,9 @@ def _tasks(models: list[str], device: str, precision: str, tile: str) -> "list[S
 
     by_task: dict[str, str] = {}
     for model in models:
-        task = _task_of(model)
-        if task not in _TASKS:
+        task = _command_for(model)
+        if task not in _SERVED:
             raise UsageError(f"--model {model}: is for {task}, which is not served")
-        task = "denoise" if task == "denoise-raw" else task
         if task in by_task:
             raise UsageError(f"--model {by_task[task]} and --model {model} are both for {task}")
         by_task[task] = model
@@ -210,11 +209,16 @@ def _tasks(models: list[str], device: str, precision: str, tile: str) -> "list[S
     return tasks
 
 
-def _task_of(model: str) -> str:
-    """Return the task of weights: of a shipped family, and of others' networks, denoise."""
+def _command_for(model: str) -> str:
+    """Return the command that runs weights, or else their task.
+
+    For a shipped family and networks of other projects it is denoise.
+    """
+    from restore.tasks import TASKS
     from restore.weights.file import is_ours_or_none, read_weight_file, shipped
 
     is_family = f"{model}-color" in shipped() and not Path(model).is_file()
     if is_family or not is_ours_or_none(model):
         return "denoise"
-    return read_weight_file(model).task
+    task = read_weight_file(model).task
+    return {each.name: each.command for each in TASKS}.get(task) or task
