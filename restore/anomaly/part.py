@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, UnsupportedImage, UsageError
 from restore.image.codec import CheckSize
-from restore.image.codecs import ImageFormat, sniff
+from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
 from restore.image.coerce import ImageLike, as_picture
 from restore.image.damage import checked_damage
 from restore.image.decode import decode, named_errors
@@ -24,7 +24,6 @@ from restore.image.tiff_damage import decode_page
 
 __all__ = ["Part", "as_part", "check_range", "read_part"]
 
-_HEAD_BYTES = 64
 _MOST_BANDS = 64
 _OVERSHOOT = 0.05
 _UNSIGNED, _FLOAT = 1, 3
@@ -156,7 +155,7 @@ def _bands(source: Path | bytes, max_pixels: int | None) -> Part | None:
         named_errors(name),
         io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file,
     ):
-        if sniff(file.read(_HEAD_BYTES)) is not ImageFormat.TIFF:
+        if sniff(file.read(HEAD_BYTES)) is not ImageFormat.TIFF:
             return None
         file.seek(0)
         with tifffile.TiffFile(file) as tiff, decoding(max_pixels) as check_size:

@@ -95,6 +95,7 @@ class Codec:
     Attributes:
         name: Name of the format as users know it.
         suffixes: File-name suffixes in lower case; outputs get the first.
+        media_type: Media type of its files; empty if that is ``image/`` and the format's name.
         recognise: Function that tells from the first ``HEAD_BYTES`` bytes whether a file has this
             format.
         reader: Import path of the ``Reader``, ``module:function``; "" if the format is not read.
@@ -121,6 +122,7 @@ class Codec:
     name: str
     suffixes: tuple[str, ...]
     recognise: Callable[[bytes], bool]
+    media_type: str = ""
     reader: str = ""
     writer: str = ""
     stack_reader: str = ""

@@ -6,10 +6,11 @@ can show the table without them.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 
 from restore.image.codec import Alpha, Codec, Samples
+from restore.image.signatures import begins_with, is_avif, is_heif, is_pnm, is_webp
 
 __all__ = [
     "CODECS",
@@ -22,8 +23,8 @@ __all__ = [
     "WRITTEN_OF_RAW",
     "ImageFormat",
     "format_of_suffix",
-    "has_raw_head",
     "is_lossy",
+    "media_type_of",
     "sniff",
     "suffix_of",
 ]
@@ -60,42 +61,11 @@ class ImageFormat(StrEnum):
     DNG_LINEAR = "dng-linear"
 
 
-def _begins_with(*magic: bytes) -> Callable[[bytes], bool]:
-    return lambda head: head.startswith(magic)
-
-
-def _is_webp(head: bytes) -> bool:
-    return head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-
-
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2")
-
-
-def _brands(head: bytes) -> tuple[bytes, ...]:
-    """Return the brands of an ISO base media file, the first the major one."""
-    if head[4:8] != b"ftyp":
-        return ()
-    box = head[8 : min(len(head), int.from_bytes(head[:4], "big"))]
-    return tuple(box[i : i + 4] for i in range(0, len(box), 4))
-
-
-def _is_avif(head: bytes) -> bool:
-    return not {b"avif", b"avis"}.isdisjoint(_brands(head))
-
-
-def _is_heif(head: bytes) -> bool:
-    return _brands(head)[:1] != () and _brands(head)[0] in _HEIF_BRANDS and not _is_avif(head)
-
-
-def _is_pnm(head: bytes) -> bool:
-    return head[:1] == b"P" and head[1:2] in (b"2", b"3", b"5", b"6") and head[2:3].isspace()
-
-
 CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.PNG: Codec(
         name="PNG",
         suffixes=(".png",),
-        recognise=_begins_with(b"\x89PNG\r\n\x1a\n"),
+        recognise=begins_with(b"\x89PNG\r\n\x1a\n"),
         reader="restore.image.png:read_png",
         writer="restore.image.png:write_png",
         bit_depths=(8, 16),
@@ -104,7 +74,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.TIFF: Codec(
         name="TIFF",
         suffixes=(".tif", ".tiff"),
-        recognise=_begins_with(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+        recognise=begins_with(b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
         reader="restore.image.tiff:read_tiff",
         writer="restore.image.tiff_writer:write_tiff",
         stack_reader="restore.image.tiff_stack:read_tiff_stack",
@@ -119,7 +89,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.JPEG: Codec(
         name="JPEG",
         suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
-        recognise=_begins_with(b"\xff\xd8\xff"),
+        recognise=begins_with(b"\xff\xd8\xff"),
         reader="restore.image.jpeg:read_jpeg",
         writer="restore.image.jpeg:write_jpeg",
         bit_depths=(8,),
@@ -132,7 +102,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.WEBP: Codec(
         name="WebP",
         suffixes=(".webp",),
-        recognise=_is_webp,
+        recognise=is_webp,
         reader="restore.image.webp:read_webp",
         writer="restore.image.webp:write_webp",
         bit_depths=(8,),
@@ -142,7 +112,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.AVIF: Codec(
         name="AVIF",
         suffixes=(".avif",),
-        recognise=_is_avif,
+        recognise=is_avif,
         reader="restore.image.avif:read_avif",
         writer="restore.image.avif:write_avif",
         bit_depths=(8, 10, 12),
@@ -154,7 +124,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.HEIC: Codec(
         name="HEIC",
         suffixes=(".heic", ".heif", ".hif"),
-        recognise=_is_heif,
+        recognise=is_heif,
         reader="restore.image.heif:read_heif",
         writer="restore.image.heif:write_heif",
         bit_depths=(8, 10, 12),
@@ -166,7 +136,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.JXL: Codec(
         name="JPEG XL",
         suffixes=(".jxl",),
-        recognise=_begins_with(b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n"),
+        recognise=begins_with(b"\xff\x0a", b"\x00\x00\x00\x0cJXL \r\n\x87\n"),
         reader="restore.image.jxl:read_jxl",
         writer="restore.image.jxl:write_jxl",
         bit_depths=(8, 10, 12, 16, 32),
@@ -180,20 +150,21 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.JP2: Codec(
         name="JPEG 2000",
         suffixes=(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
-        recognise=_begins_with(b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+        recognise=begins_with(b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
         reader="restore.image.jp2:read_jp2",
         is_lossy=True,
     ),
     ImageFormat.BMP: Codec(
         name="BMP",
         suffixes=(".bmp", ".dib"),
-        recognise=_begins_with(b"BM"),
+        recognise=begins_with(b"BM"),
         reader="restore.image.pillow:read_bmp",
     ),
     ImageFormat.PPM: Codec(
         name="PPM",
         suffixes=(".ppm", ".pgm", ".pnm"),
-        recognise=_is_pnm,
+        media_type="image/x-portable-anymap",
+        recognise=is_pnm,
         reader="restore.image.pnm:read_pnm",
         writer="restore.image.pnm:write_pnm",
         bit_depths=(8, 16),
@@ -204,7 +175,8 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.EXR: Codec(
         name="OpenEXR",
         suffixes=(".exr",),
-        recognise=_begins_with(b"\x76\x2f\x31\x01"),
+        media_type="image/x-exr",
+        recognise=begins_with(b"\x76\x2f\x31\x01"),
         reader="restore.image.exr:read_exr",
         writer="restore.image.exr:write_exr",
         bit_depths=(16, 32),
@@ -219,7 +191,8 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.HDR: Codec(
         name="Radiance",
         suffixes=(".hdr", ".pic"),
-        recognise=_begins_with(b"#?RADIANCE", b"#?RGBE"),
+        media_type="image/vnd.radiance",
+        recognise=begins_with(b"#?RADIANCE", b"#?RGBE"),
         reader="restore.image.rgbe:read_rgbe",
         writer="restore.image.rgbe:write_rgbe",
         bit_depths=(32,),
@@ -232,7 +205,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.FITS: Codec(
         name="FITS",
         suffixes=(".fits", ".fit", ".fts"),
-        recognise=_begins_with(b"SIMPLE  ="),
+        recognise=begins_with(b"SIMPLE  ="),
         reader="restore.image.fits:read_fits",
         writer="restore.image.fits:write_fits",
         stack_reader="restore.image.fits:read_fits_stack",
@@ -248,7 +221,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.CZI: Codec(
         name="CZI",
         suffixes=(".czi",),
-        recognise=_begins_with(b"ZISRAWFILE"),
+        recognise=begins_with(b"ZISRAWFILE"),
         reader="restore.image.czi:read_czi",
         stack_reader="restore.image.czi:read_czi_stack",
         written_as="tiff",
@@ -259,6 +232,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.DNG: Codec(
         name="DNG",
         suffixes=(".dng",),
+        media_type="image/x-adobe-dng",
         recognise=lambda _head: False,
         bit_depths=(16,),
         alpha=Alpha.NONE,
@@ -269,6 +243,7 @@ CODECS: Mapping[ImageFormat, Codec] = {
     ImageFormat.DNG_LINEAR: Codec(
         name="DNG, linear",
         suffixes=(".dng",),
+        media_type="image/x-adobe-dng",
         recognise=lambda _head: False,
         bit_depths=(16,),
         alpha=Alpha.NONE,
@@ -304,11 +279,6 @@ WRITTEN_OF_LIGHT = {
 _BY_SUFFIX = {
     suffix: each for each, codec in reversed(list(CODECS.items())) for suffix in codec.suffixes
 }
-_RAW_MAGIC = (
-    *(b"\x00MRM", b"FUJIFILMCCD-RAW", b"FOVb", b"II\x1a\x00\x00\x00HEAPCCDR"),
-    *(b"IIRO", b"IIRS", b"MMOR", b"IIU\x00"),
-)
-
 
 RAW_ADVICE = (
     "is a camera RAW file; `imrestore denoise` and `dark-enhance` take those whose names say so "
@@ -322,12 +292,9 @@ def sniff(head: bytes) -> ImageFormat | None:
     return next((each for each, codec in CODECS.items() if codec.recognise(head)), None)
 
 
-def has_raw_head(head: bytes) -> bool:
-    """Return whether ``head`` has a signature that only camera RAW files have.
-
-    Most RAW files are TIFF files and share the signature of TIFF pictures.
-    """
-    return head.startswith(_RAW_MAGIC) or head[4:12] == b"ftypcrx "
+def media_type_of(image_format: ImageFormat) -> str:
+    """Return the media type of files of a format, as in ``image/png``."""
+    return CODECS[image_format].media_type or f"image/{image_format}"
 
 
 def suffix_of(name: str) -> str:

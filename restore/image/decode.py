@@ -15,11 +15,12 @@ from restore.errors import (
     UnsupportedImage,
 )
 from restore.image.codec import CheckSize
-from restore.image.codecs import CODECS, HEAD_BYTES, RAW_ADVICE, has_raw_head, sniff
+from restore.image.codecs import CODECS, HEAD_BYTES, RAW_ADVICE, sniff
 from restore.image.damage import checked_damage
 from restore.image.icc import check_profile
 from restore.image.limits import decoding
 from restore.image.picture import Picture
+from restore.image.signatures import has_raw_head
 from restore.image.stack import Stack
 
 __all__ = ["decode", "decode_all", "named_errors"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.errors import CorruptImage, InputError, UnsupportedImage
-from restore.image.codecs import CODECS, HEAD_BYTES, has_raw_head, sniff
+from restore.image.codecs import CODECS, HEAD_BYTES, sniff
 from restore.image.damage import checked_damage
 from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
@@ -18,6 +18,7 @@ from restore.image.raw_picture import GREEN, RawPicture
 from restore.image.raw_process import ask
 from restore.image.raw_stated import stated_by
 from restore.image.saturation import mosaic_saturation
+from restore.image.signatures import has_raw_head
 
 __all__ = [
     "RAW_SUFFIXES",

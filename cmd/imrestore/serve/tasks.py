@@ -23,7 +23,13 @@ from restore.batch.stages import PictureStages
 from restore.dark.runner import DarkEnhancer
 from restore.errors import UsageError
 from restore.image.codec import WriteOptions
-from restore.image.codecs import CODECS, WRITTEN, WRITTEN_OF_MOSAICS, ImageFormat
+from restore.image.codecs import (
+    CODECS,
+    WRITTEN,
+    WRITTEN_OF_MOSAICS,
+    ImageFormat,
+    media_type_of,
+)
 from restore.image.damage import noting_damage
 from restore.image.encode import check_depth
 from restore.image.picture import Picture
@@ -31,7 +37,7 @@ from restore.image.raw_picture import RawPicture
 from restore.image.reservation import Reservation
 from restore.image.stack import Stack
 
-__all__ = ["MEDIA_TYPES", "DarkTask", "DenoiseTask", "InspectionTask", "ServedTask"]
+__all__ = ["DarkTask", "DenoiseTask", "InspectionTask", "ServedTask"]
 
 _WRITING = ("format", "bit-depth", "quality", "strip-metadata")
 _DENOISING = ("sigma", "strength", "chroma", "detail", "noise-profile")
@@ -41,15 +47,6 @@ _PROFILE = (
     "1.2e-4,3e-7"
 )
 """What a request may say of noise: numbers, as no files are read for it."""
-
-MEDIA_TYPES = {
-    ImageFormat.PPM: "image/x-portable-anymap",
-    ImageFormat.EXR: "image/x-exr",
-    ImageFormat.HDR: "image/vnd.radiance",
-    ImageFormat.DNG: "image/x-adobe-dng",
-    ImageFormat.DNG_LINEAR: "image/x-adobe-dng",
-}
-"""Types of answers, where they are not ``image/`` and the name of the format."""
 
 
 class ServedTask(Protocol):
@@ -79,7 +76,7 @@ class ServedTask(Protocol):
 
 
 def _types(formats: Mapping[ImageFormat, str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(MEDIA_TYPES.get(each, f"image/{each}") for each in formats))
+    return tuple(dict.fromkeys(map(media_type_of, formats)))
 
 
 @dataclass(frozen=True)
@@ -225,7 +222,7 @@ class _PictureJob:
             outcome = self.stages.save(self.item, result, lambda: False)
         return Answer(
             content=self.out.getvalue(),
-            media_type=MEDIA_TYPES.get(self.format, f"image/{self.format}"),
+            media_type=media_type_of(self.format),
             suffix=CODECS[self.format].suffixes[0],
             record=dict(outcome.record),
             megapixels=self.megapixels,
