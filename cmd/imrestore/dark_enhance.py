@@ -176,9 +176,7 @@ def dark_enhance(
         from restore.image.dark_frame import read_dark_frame
 
         dark = read_dark_frame(dark_frame) if dark_frame else None
-        enhancer = DarkEnhancer(
-            network.model, device=network.device, precision=network.precision, tile=network.tile
-        )
+        enhancer = DarkEnhancer(network.model, **network.placement)
         enhance = enhancing(
             enhancer,
             ratio=ratio,

@@ -189,17 +189,13 @@ class Networks:
     def of_pictures(self) -> Denoiser:
         """The network for finished pictures."""
         model = _AUTO if self.is_for_raw else self.options.model
-        return Denoiser(model, sigma=self.sigma, **self._placement)
+        return Denoiser(model, sigma=self.sigma, **self.options.placement)
 
     @cached_property
     def of_mosaics(self) -> MosaicDenoiser:
         """The network for RAW files."""
         model = _AUTO if self.is_for_raw is False else self.options.model
-        return MosaicDenoiser(model, **self._placement)
-
-    @property
-    def _placement(self) -> Mapping[str, Any]:
-        return {name: getattr(self.options, name) for name in ("device", "precision", "tile")}
+        return MosaicDenoiser(model, **self.options.placement)
 
 
 @dataclass(frozen=True)

@@ -226,9 +226,7 @@ def _reconstructor(
         "optics" if mode == "optics" else "single",
         network.model,
         psf=_psf(psf),
-        device=network.device,
-        precision=network.precision,
-        tile=network.tile,
+        **network.placement,
     )
 
     def reconstruct(source: "Picture | RawPicture") -> "Radiance":

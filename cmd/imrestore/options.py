@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -15,6 +15,7 @@ __all__ = [
     "FileOptions",
     "JpegQuality",
     "NetworkOptions",
+    "PlacementArguments",
     "RunOptions",
     "complete",
     "depths_of",
@@ -206,6 +207,14 @@ class FileOptions(RunOptions):
     ] = None
 
 
+class PlacementArguments(TypedDict):
+    """Where and how a network runs; see ``restore.engine.placement.Placement``."""
+
+    device: str
+    precision: str
+    tile: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptions:
     """Which network runs, and how."""
@@ -242,3 +251,8 @@ class NetworkOptions:
             "memory, the result is the same.",
         ),
     ] = "auto"
+
+    @property
+    def placement(self) -> PlacementArguments:
+        """Where and how it runs, as arguments of ``Denoiser`` and the other tasks' classes."""
+        return {"device": self.device, "precision": self.precision, "tile": self.tile}

@@ -104,9 +104,7 @@ class ThresholdOptions:
             roi=view.region(),
             align=view.align,
             min_area=view.min_area,
-            device=network.device,
-            precision=network.precision,
-            tile=network.tile,
+            **network.placement,
         )
 
     def _rates(self) -> "Rates":

@@ -44,9 +44,7 @@ def report_coverage(
     paths = options.pictures_in(folder)
     denoiser = Denoiser(
         network.model,
-        device=network.device,
-        precision=network.precision,
-        tile=network.tile,
+        **network.placement,
         sigma=sigmas[0] if known else "auto",
     )
     rows: dict[str, list[Coverage]] = {}

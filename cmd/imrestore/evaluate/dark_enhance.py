@@ -118,9 +118,7 @@ def dark_enhance(
         camera=camera is not None and why,
     )
     ratios, speeds = _ratios(ratio, iso), _speeds(iso)
-    enhancer = DarkEnhancer(
-        network.model, device=network.device, precision=network.precision, tile=network.tile
-    )
+    enhancer = DarkEnhancer(network.model, **network.placement)
     if folder is not None:
         exposures = _exposures(ratios, speeds, _periods(sensor, enhancer))
         scores = _on_clean(enhancer, folder, exposures, seed or 0, options, camera)

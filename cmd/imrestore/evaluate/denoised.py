@@ -66,16 +66,7 @@ def of_networks(
 
     paths = options.pictures_in(folder)
     measure = None if names is None else Perceptual(names.split(","))
-    denoisers = [
-        Denoiser(
-            each.model,
-            device=each.device,
-            precision=each.precision,
-            tile=each.tile,
-            sigma=trials.told,
-        )
-        for each in network.each
-    ]
+    denoisers = [Denoiser(each.model, **each.placement, sigma=trials.told) for each in network.each]
     rows = labels([each.model for each in network.each]) if len(denoisers) > 1 else []
     return Scores(
         scored=scored_pictures(

@@ -36,9 +36,7 @@ def of_mosaics(
     (only,) = network.each
     taken_by = None if camera is None else read_camera(camera)
     paths = options.pictures_in(folder)
-    denoiser = MosaicDenoiser(
-        only.model, device=only.device, precision=only.precision, tile=only.tile
-    )
+    denoiser = MosaicDenoiser(only.model, **only.placement)
     finished = Denoiser(device=network.device, tile=network.tile)
     results = evaluate_mosaic_denoiser(
         denoiser,

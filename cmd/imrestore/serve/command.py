@@ -201,11 +201,10 @@ def _tasks(models: list[str], device: str, precision: str, tile: str) -> "list[S
     options = NetworkOptions(model=denoiser, device=device, precision=precision, tile=tile)
     tasks: list[ServedTask] = [
         DenoiseTask(Networks(options, is_model_for_raw(denoiser))),
-        DarkTask(DarkEnhancer(dark, device=device, precision=precision, tile=tile), dark),
+        DarkTask(DarkEnhancer(dark, **options.placement), dark),
     ]
     if "anomaly" in by_task:
-        detector = Detector(by_task["anomaly"], device=device, precision=precision, tile=tile)
-        tasks.append(InspectionTask(detector))
+        tasks.append(InspectionTask(Detector(by_task["anomaly"], **options.placement)))
     return tasks
 
 
