@@ -8,6 +8,7 @@ from typing import Annotated, TypedDict
 import typer
 
 from imrestore.checks import depth_in, one_of
+from restore.image.codec import Codec
 from restore.image.codecs import CODECS, WRITTEN, ImageFormat
 
 __all__ = [
@@ -38,6 +39,12 @@ def depths_of(formats: Iterable[ImageFormat]) -> list[int]:
 
 
 _FORMATS, _DEPTHS = sorted(WRITTEN), depths_of(CODECS)
+_WRITTEN_CODECS = [CODECS[each] for each in WRITTEN]
+
+
+def _named(codecs: Iterable[Codec]) -> str:
+    *most, last = (codec.name for codec in codecs)
+    return f"{', '.join(most)} and {last}"
 
 
 JpegQuality = Annotated[
@@ -133,7 +140,7 @@ class FileOptions(RunOptions):
         typer.Option(
             metavar="|".join(map(str, _DEPTHS)),
             help="Bits per sample of the results; 32 is floating point, and 10 and 12 are for "
-            "AVIF, HEIC and JPEG XL.",
+            f"{_named(codec for codec in _WRITTEN_CODECS if 10 in codec.bit_depths)}.",
             show_default="that of the input; 16 for RAW files, 32 for HDR",
             callback=depth_in(_DEPTHS),
             autocompletion=complete(*map(str, _DEPTHS)),
@@ -145,8 +152,8 @@ class FileOptions(RunOptions):
             metavar="1..100",
             min=1,
             max=100,
-            help="Quality of JPEG, WebP, AVIF, HEIC and JPEG XL results; 100 is lossless in "
-            "WebP and JPEG XL.",
+            help=f"Quality of {_named(codec for codec in _WRITTEN_CODECS if codec.is_lossy)} "
+            "results; 100 is lossless in WebP and JPEG XL.",
             show_default="JPEG as the input from 90 on, else 95; AVIF and HEIC 90; WebP and "
             "JPEG XL 95, or lossless if the input is",
         ),
