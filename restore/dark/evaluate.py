@@ -20,7 +20,14 @@ from restore.errors import InputError, UnsupportedImage
 from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.demosaic import demosaicked
 from restore.image.develop import camera_to_srgb
-from restore.image.metrics import MEASURES, SSIM_WINDOW, Failure, clean_picture, psnr_chw, ssim_chw
+from restore.image.metrics import (
+    MEASURES,
+    SSIM_WINDOW,
+    Failure,
+    Fidelity,
+    clean_picture,
+    fidelity,
+)
 from restore.image.raw import Look, develop_raw, read_raw
 from restore.image.raw_picture import RawPicture
 from restore.noise.estimate import estimate_sigma_chw
@@ -90,15 +97,13 @@ class Exposure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DarkScore:
-    """The score of one picture at one exposure with one method.
+class DarkScore(Fidelity):
+    """The score of one picture at one exposure with one method, of sRGB samples.
 
     Attributes:
         path: Path of the clean picture.
         exposure: How it was taken.
         method: One of ``methods()``.
-        psnr: PSNR in dB of sRGB samples.
-        ssim: SSIM of sRGB samples.
         seconds: Time of the method in seconds.
         record: Record of the enhancer; empty for other methods.
     """
@@ -106,8 +111,6 @@ class DarkScore:
     path: Path
     exposure: Exposure
     method: str
-    psnr: float
-    ssim: float
     seconds: float
     record: Mapping[str, object]
 
@@ -120,8 +123,7 @@ class DarkScore:
             "ratio": self.exposure.ratio,
             **speed,
             "method": self.method,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
+            **self.fidelity,
             "seconds": self.seconds,
         }
 
@@ -192,8 +194,7 @@ def _scores(
             path=path,
             exposure=exposure,
             method=method,
-            psnr=psnr_chw(result, reference),
-            ssim=ssim_chw(result, reference),
+            **fidelity(result, reference),
             seconds=seconds,
             record=record,
         )
@@ -244,22 +245,18 @@ PAIRS_PROTOCOL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class PairScore:
+class PairScore(Fidelity):
     """The score of one pair.
 
     Attributes:
         path: Path of the short exposure.
         ratio: Amplification.
-        psnr: PSNR in dB.
-        ssim: SSIM, mean of the channels.
         seconds: Time of the enhancer in seconds.
         record: Record of the enhancer.
     """
 
     path: Path
     ratio: float
-    psnr: float
-    ssim: float
     seconds: float
     record: Mapping[str, object]
 
@@ -269,8 +266,7 @@ class PairScore:
         return {
             "ratio": self.ratio,
             "method": "network",
-            "psnr": self.psnr,
-            "ssim": self.ssim,
+            **self.fidelity,
             "seconds": self.seconds,
         }
 
@@ -301,8 +297,7 @@ def _score(enhancer: DarkEnhancer, pair: RawPair) -> PairScore:
     return PairScore(
         path=pair.short,
         ratio=pair.ratio,
-        psnr=psnr_chw(result, reference),
-        ssim=ssim_chw(result, reference),
+        **fidelity(result, reference),
         seconds=seconds,
         record=enhanced.record,
     )

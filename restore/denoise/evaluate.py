@@ -15,7 +15,15 @@ from restore.denoise.perceptual import Perceptual
 from restore.denoise.runner import Denoiser
 from restore.errors import InputError, UnsupportedImage
 from restore.image.decode import decode
-from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw, to_luma
+from restore.image.metrics import (
+    MEASURES,
+    Failure,
+    Fidelity,
+    clean_picture,
+    fidelity,
+    psnr_chw,
+    to_luma,
+)
 from restore.image.picture import Picture
 from restore.noise.jpeg import compressed
 from restore.noise.sensor import add_gaussian_noise
@@ -59,15 +67,13 @@ class Distortion(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Score(Fidelity):
     """One clean picture in one trial.
 
     Attributes:
         path: Path of the clean picture.
         condition: Condition of the trial.
         psnr_noisy: PSNR in dB before denoising; infinite where nothing was degraded.
-        psnr: PSNR in dB of the result.
-        ssim: SSIM of the result.
         seconds: Time of the denoiser in seconds.
         record: Record of the denoiser: model, device, precision, sigma it was given.
         others: Further measures of the result by name, see ``Perceptual``.
@@ -77,8 +83,6 @@ class Score:
     path: Path
     condition: Mapping[str, float]
     psnr_noisy: float
-    psnr: float
-    ssim: float
     seconds: float
     record: Mapping[str, Any]
     others: Mapping[str, float] = field(default_factory=dict)
@@ -92,8 +96,7 @@ class Score:
             **self.condition,
             "sigma_given": float(self.record.get("sigma_told", self.record["sigma"])),
             "psnr_noisy": self.psnr_noisy,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
+            **self.fidelity,
             **self.others,
             "seconds": self.seconds,
         }
@@ -141,8 +144,7 @@ def evaluate_denoiser(
                     path=path,
                     condition=trial.condition,
                     psnr_noisy=psnr_chw(noisy.pixels, clean.pixels),
-                    psnr=psnr_chw(result, clean.pixels),
-                    ssim=ssim_chw(result, clean.pixels),
+                    **fidelity(result, clean.pixels),
                     seconds=seconds,
                     record=denoised.record,
                     others=measure(result, clean.pixels) if measure else {},
@@ -253,18 +255,16 @@ OUTPUT_PROTOCOL = f"outputs as decoded, scaled to [0, 1]; {MEASURES}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputScore:
+class OutputScore(Fidelity):
     """One finished output against its clean picture; PSNR in dB."""
 
     path: Path
     reference: Path
-    psnr: float
-    ssim: float
 
     @property
     def figures(self) -> dict[str, float | str]:
         """What is reported of it."""
-        return {"psnr": self.psnr, "ssim": self.ssim}
+        return {**self.fidelity}
 
 
 def score_outputs(
@@ -311,9 +311,7 @@ def _score(output: Path, reference: Path, *, gray: bool) -> OutputScore:
     if not np.isfinite(result).all():
         raise UnsupportedImage(f"{output}: holds values that are not finite")
     result = result.clip(0, 1)
-    return OutputScore(
-        path=output, reference=reference, psnr=psnr_chw(result, clean), ssim=ssim_chw(result, clean)
-    )
+    return OutputScore(path=output, reference=reference, **fidelity(result, clean))
 
 
 def _size(pixels: NDArray[np.float32]) -> str:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,18 @@ from restore.errors import UnsupportedImage
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
 
-__all__ = ["MEASURES", "SSIM_WINDOW", "Failure", "clean_picture", "psnr_chw", "ssim_chw", "to_luma"]
+__all__ = [
+    "MEASURES",
+    "SSIM_WINDOW",
+    "Failure",
+    "Fidelity",
+    "Figures",
+    "clean_picture",
+    "fidelity",
+    "psnr_chw",
+    "ssim_chw",
+    "to_luma",
+]
 
 SSIM_WINDOW = 11
 
@@ -84,6 +95,45 @@ MEASURES = (
     "(11x11 Gaussian window, sigma 1.5), mean of the channels; means over pictures"
 )
 """How all figures are measured; to be printed beside them."""
+
+
+class Figures(TypedDict):
+    """How close a result is to its reference: PSNR in dB, and SSIM."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fidelity:
+    """Base of the scores of a restored picture against a clean one.
+
+    Attributes:
+        psnr: PSNR in dB of the result.
+        ssim: SSIM of the result.
+    """
+
+    psnr: float
+    ssim: float
+
+    @property
+    def fidelity(self) -> dict[str, float]:
+        """The figures by name, as they are reported."""
+        return {"psnr": self.psnr, "ssim": self.ssim}
+
+
+def fidelity(result: NDArray[np.float32], reference: NDArray[np.float32]) -> Figures:
+    """Return the figures of a ``Fidelity``.
+
+    Args:
+        result: ``[C, H, W]`` in [0, 1], H and W at least 11.
+        reference: the same shape and range.
+
+    Raises:
+        ValueError: the shapes differ or are not ``[C, H, W]``.
+        UnsupportedImage: the picture is smaller than SSIM's window.
+    """
+    return {"psnr": psnr_chw(result, reference), "ssim": ssim_chw(result, reference)}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,14 @@ from restore.errors import InputError
 from restore.image.colour import linear_to_srgb
 from restore.image.demosaic import demosaicked
 from restore.image.develop import camera_to_srgb
-from restore.image.metrics import MEASURES, Failure, clean_picture, psnr_chw, ssim_chw
+from restore.image.metrics import (
+    MEASURES,
+    Failure,
+    Fidelity,
+    clean_picture,
+    fidelity,
+    psnr_chw,
+)
 from restore.image.raw_picture import RawPicture
 from restore.mosaic.runner import DenoisedMosaic, MosaicDenoiser
 from restore.noise.bayer import random_cameras, unprocess
@@ -50,15 +57,13 @@ PROTOCOL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class MosaicScore:
-    """The score of one picture at one ISO speed with one method.
+class MosaicScore(Fidelity):
+    """The score of one picture at one ISO speed with one method, of developed sRGB samples.
 
     Attributes:
         path: Path of the clean picture.
         iso: ISO speed.
         method: One of ``METHODS``.
-        psnr: PSNR in dB of developed sRGB samples.
-        ssim: SSIM of developed sRGB samples.
         psnr_mosaic: PSNR in dB of the linear mosaic; None for ``FINISHED``, which has none.
         seconds: Time of the method in seconds.
         record: Record of the denoiser; empty for other methods.
@@ -67,8 +72,6 @@ class MosaicScore:
     path: Path
     iso: float
     method: str
-    psnr: float
-    ssim: float
     psnr_mosaic: float | None
     seconds: float
     record: Mapping[str, object]
@@ -80,8 +83,7 @@ class MosaicScore:
         return {
             "method": self.method,
             "iso": self.iso,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
+            **self.fidelity,
             **of_mosaic,
             "seconds": self.seconds,
         }
@@ -131,8 +133,7 @@ def evaluate_mosaic_denoiser(
                     path=path,
                     iso=iso,
                     method=method,
-                    psnr=psnr_chw(result, reference),
-                    ssim=ssim_chw(result, reference),
+                    **fidelity(result, reference),
                     psnr_mosaic=psnr_mosaic,
                     seconds=seconds,
                     record=record,
