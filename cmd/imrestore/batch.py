@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from imrestore.watching import WatchOptions
+    from restore.batch.cluster_worker import Begun
     from restore.batch.kinds import FileKind, TaskResult
     from restore.batch.out_of_core import OutOfCoreResult
     from restore.batch.page import PageText
@@ -153,14 +154,37 @@ def _worker(
         yield partial(_skip_all, plan, report)
     elif options.cluster:
         from imrestore.clusters import on_cluster
+        from restore.batch.stages import prepare_folders
 
-        with on_cluster(plan, options, prepare, kind, report) as work:
+        begin = partial(_begin, options, prepare, kind, prepare_folders(plan))
+        places = (*options.inputs, options.output)
+        with on_cluster(plan, options.cluster, places, begin, report, jobs=options.jobs) as work:
             yield work
     else:
         task = prepare(plan)
         for note in () if options.quiet else task.notes:
             report.say(note)
         yield partial(_work, plan, options, task, kind(), report)
+
+
+def _begin(
+    options: FileOptions,
+    prepare: "Callable[[BatchPlan | None], Work]",
+    kind: "Callable[[], FileKind[Any, Any]]",
+    closed: "Mapping[Path, str]",
+    plan: "BatchPlan",
+) -> "Begun":
+    """Open the network on a worker of a cluster."""
+    from restore.batch.cluster_worker import Begun, is_written
+
+    task = prepare(plan)
+    stages = stages_of(options, kind(), task, closed=closed)
+    return Begun(
+        stages,
+        task.lanes,
+        task.notes,
+        is_done=lambda item: not options.overwrite and is_written(item),
+    )
 
 
 def _work_with_page(

@@ -1,38 +1,46 @@
 """Runs whose work the machines of a Ray cluster do."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from imrestore.batch import Work, stages_of
 from imrestore.exits import noted_signals
-from imrestore.options import FileOptions
 from imrestore.report import Report
 from imrestore.resuming import given
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from restore.batch.cluster import Cluster
     from restore.batch.cluster_worker import Begun, Job
-    from restore.batch.kinds import FileKind
     from restore.batch.plan import BatchPlan
     from restore.batch.stream import Outcome
 
-__all__ = ["on_cluster"]
+__all__ = ["Note", "on_cluster"]
+
+Note = Callable[["Outcome"], "Outcome | None"]
+"""Notes an outcome before it is told; may return one to tell in its place."""
 
 
 @contextmanager
 def on_cluster(
     plan: "BatchPlan",
-    options: FileOptions,
-    prepare: "Callable[[BatchPlan | None], Work]",
-    kind: "Callable[[], FileKind[Any, Any]]",
+    address: str,
+    places: Sequence[str],
+    begin: "Callable[[BatchPlan], Begun]",
     report: Report,
-) -> "Iterator[Callable[[Callable[[Outcome], None]], None]]":
-    """Find the cluster, and yield what does the work; see ``batch.run``.
+    *,
+    jobs: int | None,
+) -> Iterator[Callable[[Note], None]]:
+    """Find the cluster, and yield what does the work: it is given what notes each outcome.
+
+    Args:
+        plan: the work.
+        address: as ``Cluster`` has it.
+        places: inputs and output, as they were given.
+        begin: opens the network on a worker; see ``Job``.
+        report: told about every outcome.
+        jobs: processor cores of each worker.
 
     Raises:
         UsageError: there is no such cluster, or it cannot read what is to be done.
@@ -42,21 +50,20 @@ def on_cluster(
     from restore.batch.cluster import Cluster
     from restore.batch.cluster_worker import Job, sent
     from restore.batch.inputs import STANDARD_STREAM
-    from restore.batch.stages import prepare_folders
     from restore.errors import UsageError
     from restore.image.damage import keeps_damaged
     from restore.image.limits import limit_of_process
 
-    if STANDARD_STREAM in (*options.inputs, options.output):
+    if STANDARD_STREAM in places:
         raise UsageError("--cluster: workers read and write files; give those in place of -")
     kinds = plan.of_each_kind()
     for index in range(len(kinds.items)):
         sent(index, kinds.texts_of(index), is_tried=False)
-    cluster = Cluster(str(options.cluster))
+    cluster = Cluster(address)
     try:
-        cores = options.jobs or 1
+        cores = jobs or 1
         job = Job(
-            begin=partial(_begin, options, prepare, kind, prepare_folders(plan)),
+            begin=begin,
             plan=kinds,
             folder=os.getcwd(),
             version=version("imrestore"),
@@ -69,28 +76,8 @@ def on_cluster(
         cluster.close()
 
 
-def _begin(
-    options: FileOptions,
-    prepare: "Callable[[BatchPlan | None], Work]",
-    kind: "Callable[[], FileKind[Any, Any]]",
-    closed: "Mapping[Path, str]",
-    plan: "BatchPlan",
-) -> "Begun":
-    """Open the network on a worker."""
-    from restore.batch.cluster_worker import Begun
-
-    task = prepare(plan)
-    stages: Any = stages_of(options, kind(), task, closed=closed)
-    return Begun(stages, task.lanes, task.notes)
-
-
 def _work(
-    cluster: "Cluster",
-    plan: "BatchPlan",
-    job: "Job",
-    cores: int,
-    report: Report,
-    note: "Callable[[Outcome], None]",
+    cluster: "Cluster", plan: "BatchPlan", job: "Job", cores: int, report: Report, note: Note
 ) -> None:
     """Report what the workers tell; on a signal, have them come to an end."""
     with noted_signals(at_once=True) as signalled:
@@ -102,7 +89,6 @@ def _work(
             should_stop=signalled,
             say=report.announce,
         ):
-            note(outcome)
-            report.add(outcome)
+            report.add(note(outcome) or outcome)
         if signalled():
             report.stopped()

@@ -1,6 +1,6 @@
 """URLs among the options of a command: paths take their places while it runs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,9 @@ __all__ = ["on_disk"]
 _WRITTEN = ("output", "report", "manifest", "manifests")
 _READ = ("inputs", "model", "noise_profile", "twin", "name", "start_from", "teacher")
 """Options that take names or files as texts; others, such as addresses, are no files."""
+_STREAMED = ("inputs", "output")
+_OF_COMMAND = ("report", "manifest")
+"""What the workers of a cluster neither read nor write."""
 
 
 @contextmanager
@@ -47,6 +50,8 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise UsageError(f"--cache {cached[0]}: give a folder on disk, not a URL")
     is_streamed = "inputs" in values and isinstance(values.get("output"), str)
     is_tree = bool(values.get("recursive"))
+    if values.get("cluster"):
+        _check_seen(values, (*_OF_COMMAND, *(_STREAMED if is_streamed else ())))
     placed = dict(values)
     with url_paths() as paths:
         for name, value in values.items():
@@ -64,6 +69,22 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield placed
         finally:
             paths.send_changes()
+
+
+def _check_seen(values: Mapping[str, Any], left_out: Collection[str]) -> None:
+    """Refuse what would lie on this machine while the workers of a cluster look for it on theirs.
+
+    Raises:
+        UsageError: an option names such a URL or archive.
+    """
+    from restore.errors import UsageError
+
+    for name, value in values.items():
+        if name not in left_out and _is_place(name, value) and (urls := _urls(value)):
+            raise UsageError(
+                f"{urls[0]}: workers of a cluster do not see what this command would fetch or "
+                "unpack; put it on a drive that all of its machines mount"
+            )
 
 
 def _is_place(name: str, value: object) -> bool:

@@ -6,6 +6,7 @@ that machines which join later are used, and an autoscaler knows what is wanted.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import time
@@ -54,7 +55,7 @@ class Cluster:
                 "`ray start --head`, and give HOST:PORT as it says"
             )
         try:
-            ray.init(address=address, logging_level="ERROR", log_to_driver=False)
+            ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except Exception as error:
             raise UsageError(f"--cluster {address}: {_reason(error)}") from error
         self._address = str(ray.get_runtime_context().gcs_address)

@@ -10,10 +10,9 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from restore.batch.items import Item, ItemTexts
-from restore.batch.plan import BatchPlan, Existing
+from restore.batch.plan import BatchPlan
 from restore.batch.remote import RemoteStages
-from restore.batch.stages import PictureStages
-from restore.batch.stream import Outcome, Status, Stream
+from restore.batch.stream import Outcome, Stages, Status, Stream
 from restore.errors import UsageError
 from restore.image.damage import keeping_damaged
 from restore.image.limits import limited
@@ -22,7 +21,7 @@ from restore.remote.store import Entry
 from restore.remote.url_paths import UrlPaths, url_paths
 from restore.remote.urls import as_url
 
-__all__ = ["Begun", "Job", "Sent", "Told", "Worker", "sent"]
+__all__ = ["Begun", "Job", "Sent", "Told", "Worker", "is_written", "sent"]
 
 _GRACE_S = 0.7
 _FROM_THE_DEAD = "written by a worker that died before it could tell how"
@@ -36,11 +35,14 @@ class Begun:
         stages: what is done to an item.
         lanes: how much of the work may run side by side.
         notes: what users should know beforehand, a line each.
+        is_done: asked about an item that a worker had which died: whether to leave its result as
+            it is.
     """
 
-    stages: PictureStages[Any, Any]
+    stages: Stages[Any, Any]
     lanes: int
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    is_done: Callable[[Item], bool] = lambda _: False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,14 +179,16 @@ class Worker:
         places: dict[Item, int] = {}
         for each in items:
             item = self._placed(each).item()
-            if each.is_tried and _is_there(item, begun):
+            if each.is_tried and begun.is_done(item):
                 record = {"remarks": [f"{item.destination_name}: {_FROM_THE_DEAD}"]}
                 yield Told(each.number, Outcome(item=item, status=Status.DONE, record=record))
                 continue
             remaining.append(item)
             places[item] = each.number
         touched = (path for item in remaining for path in (item.source, *item.outputs))
-        stages: Any = RemoteStages(begun.stages) if any(map(is_remote, touched)) else begun.stages
+        stages: Any = begun.stages
+        if any(map(is_remote, touched)):
+            stages = RemoteStages(stages)
         stream = Stream(
             remaining,
             stages,
@@ -216,9 +220,9 @@ class Worker:
         return item
 
 
-def _is_there(item: Item, begun: Begun) -> bool:
+def is_written(item: Item) -> bool:
     """Return whether a worker that died had written the result, which comes last."""
-    if begun.stages.existing is Existing.OVERWRITE or item.destination is None:
+    if item.destination is None:
         return False
     mount = mount_of(item.destination)
     if mount is not None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from imrestore import batch
 from imrestore.anomaly.arrivals import inspect_as_they_come
+from imrestore.anomaly.cluster import check_cluster, inspecting_on_cluster
 from imrestore.anomaly.line import LineOptions, Noted
 from imrestore.anomaly.options import InspectingNetwork, InspectionOptions, VerdictOptions
 from imrestore.checks import exclusive, without_effect
@@ -80,14 +82,17 @@ def anomaly(
       imrestore anomaly parts/ --model part.safetensors -o report --skip-existing
       imrestore anomaly parts/ --model part.safetensors -o report --roi 40,20,200,160 --min-area 9
       imrestore anomaly --watch camera/ --model part.safetensors -o report --move-defective bad/
+      imrestore anomaly parts/ -r --model part.safetensors -o report --cluster auto
       imrestore anomaly --model vae.safetensors -o drawn --sample 16
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     if sample is not None:
-        given = {name: value for name, value in vars(line).items() if value is not None}
+        options = vars(line) | {"cluster": files.cluster}
+        given = {name: value for name, value in options.items() if value is not None}
         without_effect(**dict.fromkeys(given, "--sample inspects nothing"))
         _draw(files, network, sample, seed)
         return
     check_watch(line, files, files.inputs)
+    check_cluster(files, line)
     _inspect(files, network, verdict, view, line, fail_on_anomaly=fail_on_anomaly)
 
 
@@ -109,7 +114,8 @@ def _inspect(
     if not inputs:
         raise UsageError("give pictures or folders to inspect (see imrestore anomaly --help)")
     _check_output(files.output)
-    followers, aside = line.followers(), _aside(line, inputs, files)
+    followers = line.followers()
+    aside = line.aside(inputs, recursive=files.recursive, report=files.output)
     shard = shard_of(files)
     with closing(Results(files.output, shard)) as results:
         note = Noted(results, followers, aside)
@@ -154,19 +160,25 @@ def _inspect_into(
         if files.dry_run:
             print_plan(plan, as_json=files.json, beside=_moves(aside))
             raise typer.Exit(report.exit_code)
-        detector = _opened(network, verdict, view, files, kept)
-        prepare_result_folders(plan.items, files.output)
-        results.begin(kept, {item.source_name for item in plan.items})
-        _resume(aside, kept)
-        stages = _stages(files, detector, followers, overwrite=existing is not Existing.REFUSE)
-        batch.work_through(
-            plan.items,
-            stages,
-            report,
-            jobs=files.jobs,
-            lanes=detector.network.runner.lanes,
-            note=note,
-        )
+        with inspecting_on_cluster(plan, inputs, files, network, verdict, view, report) as work:
+            # This machine tells what was found, and need not have the GPU of those that inspect.
+            here = replace(network, device="cpu", precision="auto") if work else network
+            detector = _opened(here, verdict, view, files, kept)
+            prepare_result_folders(plan.items, files.output)
+            results.begin(kept, {item.source_name for item in plan.items})
+            _resume(aside, kept)
+            if work:
+                work(note)
+            else:
+                overwrite = existing is not Existing.REFUSE
+                batch.work_through(
+                    plan.items,
+                    _stages(files, detector, followers, overwrite=overwrite),
+                    report,
+                    jobs=files.jobs,
+                    lanes=detector.network.runner.lanes,
+                    note=note,
+                )
         failure = _finish(plan, detector, results)
         report.summarize()
     if failure:
@@ -203,16 +215,6 @@ def _counted(results: "Results") -> str:
     counts = [f"{results.count(Verdict.DEFECTIVE)} defective"]
     counts += [f"{count} {word}" for each, word in rare.items() if (count := results.count(each))]
     return ", ".join(counts)
-
-
-def _aside(line: LineOptions, inputs: "Sequence[str]", files: InspectionOptions) -> "Aside | None":
-    """Return where defective parts go, if anywhere."""
-    if line.move_defective is None:
-        return None
-    from restore.anomaly.aside import Aside
-
-    folders = [Path(name) for name in inputs]
-    return Aside(line.move_defective, folders, recursive=files.recursive, report=files.output)
 
 
 def _moves(aside: "Aside | None") -> "Callable[[Item], Mapping[str, str]]":

@@ -64,6 +64,19 @@ class LineOptions(WatchOptions):
             webhook=Webhook(self.webhook) if self.webhook is not None else None,
         )
 
+    def aside(self, inputs: Sequence[str], *, recursive: bool, report: Path) -> "Aside | None":
+        """Return where defective parts go, if anywhere; see ``Aside``.
+
+        Raises:
+            UsageError: they may not go there.
+        """
+        if self.move_defective is None:
+            return None
+        from restore.anomaly.aside import Aside
+
+        folders = [Path(name) for name in inputs]
+        return Aside(self.move_defective, folders, recursive=recursive, report=report)
+
 
 @dataclass(frozen=True)
 class Noted:

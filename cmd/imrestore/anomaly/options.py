@@ -61,6 +61,16 @@ class InspectionOptions(RunOptions):
             show_default=False,
         ),
     ]
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Have the workers of a Ray cluster inspect: one for each of its GPUs, or for each "
+            "--jobs of its cores. This command, which writes the report, runs on one of its "
+            "machines; pictures, report and weights are on a drive that all of them mount.",
+            show_default="this machine alone",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

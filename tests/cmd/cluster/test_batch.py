@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,7 @@ from PIL import Image
 import restore
 from imrestore.batch import Work
 from restore.batch.cluster import Cluster
-from restore.batch.cluster_worker import Begun, Job, Sent, Worker, sent
+from restore.batch.cluster_worker import Begun, Job, Sent, Worker, is_written, sent
 from restore.batch.items import ItemTexts
 from restore.batch.kinds import PICTURES
 from restore.batch.plan import BatchPlan, PlanRequest, make_plan
@@ -29,10 +28,6 @@ from restore.batch.stages import PictureStages
 from restore.batch.stream import Status
 from restore.denoise.runner import Denoiser
 from restore.errors import UsageError
-
-PORT = 6399
-RAY = Path(sys.executable).with_name("ray")
-IN_OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
 
 
 def _pictures(folder: Path, count: int) -> None:
@@ -49,7 +44,8 @@ def _pictures(folder: Path, count: int) -> None:
 def _job(weights: str, plan: BatchPlan, where: Path, **changes: object) -> Job:
     def begin(_plan: BatchPlan) -> Begun:
         task = Work(Denoiser(weights, sigma=15.0, device="cpu"), notes=("a note",))
-        return Begun(PictureStages(kind=PICTURES, restore=task.restore), 1, task.notes)
+        stages = PictureStages(kind=PICTURES, restore=task.restore)
+        return Begun(stages, 1, task.notes, is_done=is_written)
 
     values = {
         "begin": begin,
@@ -137,14 +133,17 @@ def test_one_item_of_each_kind_stands_for_a_plan(tmp_path: Path) -> None:
     [
         (("-", "-o", "x.png", "--cluster", "auto"), "workers read and write files"),
         (("in.png", "-o", "x.png", "--cluster", "127.0.0.1:1"), "Ray|no cluster answers there"),
+        (
+            ("in.png", "-o", "x.png", "--cluster", "auto", "--model", "s3://b/m.safetensors"),
+            "s3://b/m.safetensors: workers of a cluster do not see",
+        ),
     ],
 )
 def test_what_a_cluster_cannot_do_is_refused(
     run: Callable[..., Any], arguments: tuple[str, ...], reason: str, tmp_path: Path
 ) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "in.png")
-    there = [str(tmp_path / each) if each.endswith(".png") else each for each in arguments]
-    ended = run("denoise", *there)
+    ended = run("denoise", *arguments)
     assert ended.code == 2
     assert re.search(reason, ended.err)
     assert not (tmp_path / "x.png").exists()
@@ -162,75 +161,15 @@ def test_what_ray_refuses_is_said_on_one_line(monkeypatch: pytest.MonkeyPatch) -
 # A cluster.
 
 
-class Network:
-    """A network of its own that has nothing but loopback, and the processes in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        script = f"ip link set lo up && exec sleep {3600}"
-        self._holder = subprocess.Popen([*IN_OWN_NETWORK, "sh", "-c", script])
-        time.sleep(1)
-        self._processes = [self._holder]
-
-    def inside(self, *command: str) -> list[str]:
-        """Return a command line that runs in it."""
-        place = ["--target", str(self._holder.pid), "--user", "--net", "--preserve-credentials"]
-        return ["nsenter", *place, *command]
-
-    def start(self, *command: str, **where: int) -> "subprocess.Popen[bytes]":
-        """Start a command in it."""
-        environment = os.environ | {
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_raylet_start_wait_time_s": "300",
-            "OMP_NUM_THREADS": "1",
-        }
-        process = subprocess.Popen(self.inside(*command), env=environment, **where)  # type: ignore[call-overload]
-        self._processes.append(process)
-        return process  # type: ignore[no-any-return]
-
-    def node(self, *options: str) -> "subprocess.Popen[bytes]":
-        """Start a node, which lives as long as its process."""
-        memory = ("--object-store-memory", "80000000", "--block")
-        with (self.folder / "nodes.log").open("ab") as log:
-            return self.start(str(RAY), "start", *options, *memory, stdout=log.fileno())
-
-    def close(self) -> None:
-        """End all of it."""
-        for process in reversed(self._processes):
-            process.terminate()
-        for process in self._processes:
-            process.wait(60)
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
-    pytest.importorskip("ray")
-    if not shutil.which("nsenter") or subprocess.run([*IN_OWN_NETWORK, "true"]).returncode:
-        pytest.skip("no network namespaces here")
-    # Sockets have short names.
-    network = Network(tmp_path)
-    temporary = f"/tmp/ray-{os.getpid()}"
-    try:
-        network.node(
-            *("--head", "--port", str(PORT), "--num-cpus", "1", "--include-dashboard=false"),
-            *("--temp-dir", temporary),
-        )
-        network.node("--address", f"127.0.0.1:{PORT}", "--num-cpus", "1")
-        yield network
-    finally:
-        network.close()
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_and_gains_a_node_does_all_once(
-    network: Network, tiny_weights: str, tmp_path: Path
+    network: Any, tiny_weights: str, tmp_path: Path
 ) -> None:
     _pictures(tmp_path / "in", 200)
     source, out, alone = (str(tmp_path / name) for name in ("in", "out", "alone"))
     options = ("--model", tiny_weights, "--sigma", "15", "--precision", "fp32")
     command = (sys.executable, "-m", "imrestore", "denoise", source, *options, "--json")
-    on_cluster = ("-o", out, "--cluster", f"127.0.0.1:{PORT}")
+    on_cluster = ("-o", out, "--cluster", network.address)
     records = tmp_path / "records.jsonl"
     until = time.monotonic() + 300
     while True:  # until the head answers
@@ -242,7 +181,7 @@ def test_a_cluster_that_loses_a_worker_and_gains_a_node_does_all_once(
             break
         assert time.monotonic() < until
         time.sleep(2)
-    late = network.node("--address", f"127.0.0.1:{PORT}", "--num-cpus", "1")
+    late = network.node("--address", network.address, "--num-cpus", "1")
     os.kill(_worker(), signal.SIGKILL)
     assert run.wait(300) == 0
     told = [json.loads(line) for line in records.read_text().splitlines()]

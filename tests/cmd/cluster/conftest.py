@@ -1,0 +1,172 @@
+"""Clusters that commands are tried with: what stands for Ray, and one of processes."""
+
+import copy
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+PORT = 6399
+RAY = Path(sys.executable).with_name("ray")
+IN_OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
+
+
+class RayError(Exception):
+    """A worker died."""
+
+
+class RayTaskError(RayError):
+    """A worker raised."""
+
+    cause: BaseException | None = None
+
+
+class FakeRay:
+    """Actors in this process, done one call after the other.
+
+    What crosses between machines is pickled.
+
+    Args:
+        deaths: asked after every item that a worker was done with, by their number in the run;
+            whether the worker dies before it can tell.
+    """
+
+    def __init__(self, deaths: Callable[[int], bool] = lambda _: False) -> None:
+        self.deaths, self.done, self.workers = deaths, 0, 0
+        self.exceptions = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
+
+    def init(self, **_options: object) -> None:
+        """Find the cluster."""
+
+    def shutdown(self) -> None:
+        """Let go of it."""
+
+    def get_runtime_context(self) -> Any:
+        """Return where the head is."""
+        return SimpleNamespace(gcs_address="127.0.0.1:1")
+
+    def cluster_resources(self) -> dict[str, float]:
+        """Return what there is."""
+        return {"CPU": 1}
+
+    def remote(self, kind: type) -> Any:
+        """Return what makes actors of a class."""
+        made = SimpleNamespace(remote=lambda *given: self._actor(kind, *given))
+        return SimpleNamespace(options=lambda **_: made)
+
+    def put(self, value: Any) -> bytes:
+        """Return a value as it travels."""
+        return pickle.dumps(value)
+
+    def get(self, told: Any) -> Any:
+        """Return what was told."""
+        value = told() if callable(told) else told
+        return copy.copy(value)
+
+    def wait(self, told: list[Any], **_how: object) -> tuple[list[Any], list[Any]]:
+        """Return what is ready: the one that was asked for first."""
+        return told[:1], told[1:]
+
+    def kill(self, actor: Any, **_how: object) -> None:
+        """End an actor."""
+
+    def _actor(self, kind: type, sent: bytes) -> Any:
+        self.workers += 1
+        actor = kind(pickle.loads(sent))
+
+        def work(items: Any) -> Iterator[Any]:
+            for told in actor.work(pickle.loads(pickle.dumps(items))):
+                self.done += 1
+                if self.deaths(self.done):
+                    yield self._death
+                    return
+                travelled = pickle.dumps(told)
+                yield lambda sent=travelled: pickle.loads(sent)
+
+        streamed = SimpleNamespace(remote=work)
+        return SimpleNamespace(
+            begin=SimpleNamespace(remote=lambda: actor.begin),
+            work=SimpleNamespace(options=lambda **_: streamed),
+            stop=SimpleNamespace(remote=actor.stop),
+        )
+
+    def _death(self) -> Any:
+        raise RayError("the actor died")
+
+
+@pytest.fixture
+def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
+    """What is imported in place of Ray."""
+    fake = FakeRay()
+    monkeypatch.setitem(sys.modules, "ray", fake)  # type: ignore[arg-type]
+    return fake
+
+
+class Network:
+    """A network of its own that has nothing but loopback, and the processes in it."""
+
+    address = f"127.0.0.1:{PORT}"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        script = f"ip link set lo up && exec sleep {3600}"
+        self._holder = subprocess.Popen([*IN_OWN_NETWORK, "sh", "-c", script])
+        time.sleep(1)
+        self._processes = [self._holder]
+
+    def inside(self, *command: str) -> list[str]:
+        """Return a command line that runs in it."""
+        place = ["--target", str(self._holder.pid), "--user", "--net", "--preserve-credentials"]
+        return ["nsenter", *place, *command]
+
+    def start(self, *command: str, **where: int) -> "subprocess.Popen[bytes]":
+        """Start a command in it."""
+        environment = os.environ | {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_raylet_start_wait_time_s": "300",
+            "OMP_NUM_THREADS": "1",
+        }
+        process = subprocess.Popen(self.inside(*command), env=environment, **where)  # type: ignore[call-overload]
+        self._processes.append(process)
+        return process  # type: ignore[no-any-return]
+
+    def node(self, *options: str) -> "subprocess.Popen[bytes]":
+        """Start a node, which lives as long as its process."""
+        memory = ("--object-store-memory", "80000000", "--block")
+        with (self.folder / "nodes.log").open("ab") as log:
+            return self.start(str(RAY), "start", *options, *memory, stdout=log.fileno())
+
+    def close(self) -> None:
+        """End all of it."""
+        for process in reversed(self._processes):
+            process.terminate()
+        for process in self._processes:
+            process.wait(60)
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> Iterator[Network]:
+    pytest.importorskip("ray")
+    if not shutil.which("nsenter") or subprocess.run([*IN_OWN_NETWORK, "true"]).returncode:
+        pytest.skip("no network namespaces here")
+    # Sockets have short names.
+    network = Network(tmp_path)
+    temporary = f"/tmp/ray-{os.getpid()}"
+    try:
+        network.node(
+            *("--head", "--port", str(PORT), "--num-cpus", "1", "--include-dashboard=false"),
+            *("--temp-dir", temporary),
+        )
+        network.node("--address", network.address, "--num-cpus", "1")
+        yield network
+    finally:
+        network.close()
+        shutil.rmtree(temporary, ignore_errors=True)
