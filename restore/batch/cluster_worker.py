@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -68,19 +68,32 @@ class Job:
     keeps_damaged: bool
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the command knows of a URL.
+
+    Attributes:
+        entry: what is there; None for nothing.
+        query: what follows the URL whenever it is asked for, such as a signature: a secret.
+    """
+
+    entry: Entry | None
+    query: str = field(default="", repr=False)
+
+
 class Sent(NamedTuple):
     """An item as it travels to a worker.
 
     Attributes:
         number: its place in the plan.
-        texts: its files, by their URLs where they have some.
-        entries: what is known of each URL; None where nothing is yet.
+        texts: its files, by their URLs, without queries, where they have some.
+        urls: what is known of each URL.
         is_tried: whether a worker died that had it.
     """
 
     number: int
     texts: ItemTexts
-    entries: Mapping[str, Entry | None]
+    urls: Mapping[str, Known]
     is_tried: bool
 
 
@@ -102,7 +115,7 @@ def sent(number: int, item: ItemTexts, is_tried: bool) -> Sent:
     Raises:
         UsageError: it lies in an archive.
     """
-    entries: dict[str, Entry | None] = {}
+    urls: dict[str, Known] = {}
 
     def named(text: str) -> str:
         mount = mount_of(text)
@@ -112,10 +125,10 @@ def sent(number: int, item: ItemTexts, is_tried: bool) -> Sent:
             raise UsageError(
                 f"{shown(text)}: a cluster reads no archives; unpack it into a folder or a bucket"
             )
-        entries[shown(text)] = mount.entry(text)
+        urls[shown(text)] = Known(mount.entry(text), mount.query(text))
         return shown(text)
 
-    return Sent(number, _with_names(item, named), entries, is_tried)
+    return Sent(number, _with_names(item, named), urls, is_tried)
 
 
 def _with_names(item: ItemTexts, named: Callable[[str], str]) -> ItemTexts:
@@ -204,15 +217,17 @@ class Worker:
 
     def _placed(self, given: Sent) -> ItemTexts:
         """Return an item with paths in place of URLs."""
-        if not given.entries:
+        if not given.urls:
             return given.texts
         if self._urls is None:
             self._urls = self._context.enter_context(url_paths())
         urls = self._urls
 
         def placed(text: str) -> str:
-            url = as_url(text) if text in given.entries else None
-            return text if url is None else str(urls.known_path(url, given.entries[text]))
+            url, known = as_url(text), given.urls.get(text)
+            if url is None or known is None:
+                return text
+            return str(urls.known_path(replace(url, query=known.query), known.entry))
 
         item = _with_names(given.texts, placed)
         for path in filter(is_remote, item.outputs):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from restore.errors import InputError
 from restore.remote.room import Full, Room
-from restore.remote.store import Entry, Store
+from restore.remote.store import Entry, ObjectStore, Store
 
 __all__ = ["Mount", "is_sound"]
 
@@ -161,6 +161,10 @@ class Mount:
         key = self.key(path)
         self.store.push(path, key, overwrite=overwrite)
         self._entries.pop(key, None)
+
+    def query(self, path: Path | str) -> str:
+        """Return what follows the URL of a path whenever it is asked for, such as a signature."""
+        return self.store.query(self.key(path)) if isinstance(self.store, ObjectStore) else ""
 
     def release(self, path: Path) -> None:
         """Remove a file from the disk."""

@@ -95,6 +95,10 @@ class ObjectStore:
         """Send a query, such as a signature, whenever this key is asked for."""
         self._queries[key] = query
 
+    def query(self, key: str) -> str:
+        """Return what is sent whenever a key is asked for; "" for nothing."""
+        return self._queries.get(key, "")
+
     def look(self, key: str) -> Entry | None:
         """Return what is at a key, in one or two calls; None for nothing.
 
@@ -103,7 +107,7 @@ class ObjectStore:
             InputError: the store does not answer.
         """
         try:
-            info = self._tried(lambda: self._fs.info(self._url(key) + self._queries.get(key, "")))
+            info = self._tried(lambda: self._fs.info(self._url(key) + self.query(key)))
         except FileNotFoundError as error:
             self._refuse_bucket(key, error)
             return None
@@ -139,7 +143,7 @@ class ObjectStore:
         seen: list[str] = []
 
         def fetch() -> None:
-            url = self._url(key) + self._queries.get(key, "")
+            url = self._url(key) + self.query(key)
             told = {} if grow is None or entry.size is not None else {"callback": _telling(grow)}
             self._fs.get_file(url, str(path), **told)
             _check(path, entry, seen)

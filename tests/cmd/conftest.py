@@ -1,13 +1,17 @@
 """Pictures, small networks, and ways to run the command line."""
 
+import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,3 +237,29 @@ def tree() -> Callable[[str], dict[str, bytes]]:
         return {str(path.relative_to(report)): path.read_bytes() for path in paths}
 
     return read
+
+
+@pytest.fixture
+def web(workplace: Path) -> Iterator[str]:
+    """The address of a web server for the working folder; what is signed needs a signature."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def send_header(self, keyword: str, value: str) -> None:
+            if keyword != "Content-Length" or "/untold/" not in self.path:
+                super().send_header(keyword, value)
+
+        def send_head(self) -> Any:
+            if self.path.startswith("/signed/") and "?signature=" not in self.path:
+                return self.send_error(403)
+            return super().send_head()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    handler = partial(Quiet, directory=str(workplace))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -1,15 +1,11 @@
 """Archives and web servers as inputs of `imrestore denoise`."""
 
-import http.server
 import tarfile
-import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copyfile, copytree
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -85,32 +81,6 @@ def test_archives_that_lead_out_of_the_folder_or_are_damaged_are_refused(
     with zipfile.ZipFile("bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.png", bytes(100 << 20))
     assert "states 104,857,600 bytes" in run("denoise", "bomb.zip", "-o", "out").err
-
-
-@pytest.fixture
-def web(workplace: Path) -> Iterator[str]:
-    """The address of a web server for the working folder; what is signed needs a signature."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def send_header(self, keyword: str, value: str) -> None:
-            if keyword != "Content-Length" or "/untold/" not in self.path:
-                super().send_header(keyword, value)
-
-        def send_head(self) -> Any:
-            if self.path.startswith("/signed/") and "?signature=" not in self.path:
-                return self.send_error(403)
-            return super().send_head()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    handler = partial(Quiet, directory=str(workplace))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_files_and_listings_of_a_web_server_are_read(

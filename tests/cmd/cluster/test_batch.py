@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from PIL import Image
 import restore
 from imrestore.batch import Work
 from restore.batch.cluster import Cluster
-from restore.batch.cluster_worker import Begun, Job, Sent, Worker, is_written, sent
+from restore.batch.cluster_worker import Begun, Job, Known, Sent, Worker, is_written, sent
 from restore.batch.items import ItemTexts
 from restore.batch.kinds import PICTURES
 from restore.batch.plan import BatchPlan, PlanRequest, make_plan
@@ -28,6 +30,8 @@ from restore.batch.stages import PictureStages
 from restore.batch.stream import Status
 from restore.denoise.runner import Denoiser
 from restore.errors import UsageError
+from restore.remote.url_paths import url_paths
+from restore.remote.urls import as_url
 
 
 def _pictures(folder: Path, count: int) -> None:
@@ -105,6 +109,32 @@ def test_a_worker_that_was_told_to_stop_begins_nothing(
     worker.stop()
     assert list(worker.work(_sent(planned))) == []
     assert os.listdir("out") == []
+
+
+def test_a_signature_reaches_the_worker_and_nobody_else(
+    planned: BatchPlan, tiny_weights: str, tmp_path: Path, web: str
+) -> None:
+    pytest.importorskip("aiohttp")
+    Path("signed").mkdir()
+    shutil.copy("in/0001.png", "signed/a.png")
+    url = as_url(f"{web}/signed/a.png?signature=secret")
+    assert url
+    with url_paths() as paths:
+        source = str(paths.input_path(url, recursive=False))
+        plan = make_plan(PlanRequest(inputs=[source], output="out/"))
+        signed = sent(0, plan.texts_of(0), is_tried=False)
+    unsigned = signed._replace(urls={each: Known(None) for each in signed.urls})
+    worker = Worker(_job(tiny_weights, planned, tmp_path))
+    try:
+        worker.begin()
+        (refused,) = worker.work([unsigned])
+        (told,) = worker.work(pickle.loads(pickle.dumps([signed])))
+    finally:
+        worker._context.close()
+    assert refused.outcome.status is Status.FAILED
+    assert told.outcome.status is Status.DONE, told.outcome.error
+    assert Path("out/a.png").exists()
+    assert "secret" not in f"{signed}{refused}{told}"
 
 
 @pytest.mark.parametrize(
