@@ -149,7 +149,16 @@ def dark_enhance(
         bool,
         typer.Option(
             "--keep-hot-pixels",
-            help="Do not fill hot and dead photosites from their neighbours.",
+            help="Do not fill hot and dead photosites from their neighbours, not even those that "
+            "are certain.",
+        ),
+    ] = False,
+    fill_hot_pixels: Annotated[
+        bool,
+        typer.Option(
+            "--fill-hot-pixels",
+            help="Fill also what may be light: one or two photosites, or several in a picture that "
+            "is sharp to the pixel, with as many specks that are nearly as small.",
         ),
     ] = False,
     watching: WatchOptions,
@@ -185,10 +194,12 @@ def dark_enhance(
             output_color=output_color,
             strength=strength,
             keep_hot_pixels=keep_hot_pixels,
+            fill_hot_pixels=fill_hot_pixels,
             dark_frame=dark,
         )
         return batch.Work(enhance, enhancer.lanes)
 
+    _check_hot_pixels(keep=keep_hot_pixels, fill=fill_hot_pixels)
     if ratio == "auto" and not files.quiet:
         files = replace(files, verbose=True)  # so that the ratio is printed
     kind = linear_files if output_color == "linear" else raw_files
@@ -213,9 +224,15 @@ def enhancing(
     output_color: str,
     strength: float,
     keep_hot_pixels: bool,
+    fill_hot_pixels: bool,
     dark_frame: "DarkFrame | None" = None,
 ) -> "Callable[[RawPicture], Enhanced]":
-    """Return what is done to RAW files by the options of those names, which were checked."""
+    """Return what is done to RAW files by the options of those names, which were checked.
+
+    Raises:
+        UsageError: hot pixels are to be kept and to be filled.
+    """
+    _check_hot_pixels(keep=keep_hot_pixels, fill=fill_hot_pixels)
     amplification: float | Literal["auto"] = "auto" if ratio == "auto" else float(ratio)
     color: OutputColor = "linear" if output_color == "linear" else "srgb"
     balance: WhiteBalance = _factors(wb) or ("auto" if wb == "auto" else "camera")
@@ -229,10 +246,18 @@ def enhancing(
             output_color=color,
             strength=strength,
             repair=not keep_hot_pixels,
+            in_doubt=fill_hot_pixels,
             dark_frame=dark_frame,
         )
 
     return enhance
+
+
+def _check_hot_pixels(*, keep: bool, fill: bool) -> None:
+    if keep and fill:
+        from restore.errors import UsageError
+
+        raise UsageError("--keep-hot-pixels and --fill-hot-pixels contradict each other")
 
 
 def raw_files() -> "FileKind[RawPicture, Enhanced]":

@@ -178,9 +178,10 @@ def print_plan(
 
 
 def filled_in_words(record: Mapping[str, object]) -> str:
-    """Return in words how many photosites were filled."""
-    count = record["defects"]
-    return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled"
+    """Return in words how many photosites were filled, and how many were not."""
+    count, in_doubt = record["defects"], record.get("defects_in_doubt")
+    left = f", {in_doubt} left that may be light" if in_doubt else ""
+    return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled{left}"
 
 
 def _arrow(item: "Item") -> str:

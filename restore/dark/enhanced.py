@@ -44,9 +44,9 @@ class Enhanced:
         output_color: srgb, or linear for scene-linear light in sRGB's primaries.
         ratio: amplification applied to ``colour``.
         record: model, device, precision, tile, ratio, white balance and its source, defects (hot
-            and dead photosites that were filled), saturated (share of the samples), strength,
-            megapixels, seconds; remarks, if something was guessed or left out. Plain values,
-            ready for JSON.
+            and dead photosites that were filled), defects_in_doubt (those that were left, since
+            they may be specks of light), saturated (share of the samples), strength, megapixels,
+            seconds; remarks, if something was guessed or left out. Plain values, ready for JSON.
 
     >>> import numpy as np
     >>> import restore

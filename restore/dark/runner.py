@@ -110,6 +110,7 @@ class DarkEnhancer(Reopened):
         output_color: OutputColor = "srgb",
         strength: float = 1.0,
         repair: bool = True,
+        in_doubt: bool = False,
         dark_frame: DarkFrame | None = None,
     ) -> Enhanced:
         """Develop a mosaic into a photograph.
@@ -123,6 +124,8 @@ class DarkEnhancer(Reopened):
             output_color: see ``Enhanced``.
             strength: 0 leaves all the noise in, 1 is the full result, between is a blend.
             repair: whether hot and dead photosites are filled before anything else.
+            in_doubt: whether they are filled even where they may be specks of light, see
+                ``without_defects``.
             dark_frame: what the sensor shows without light, to be subtracted; None for nothing.
 
         Raises:
@@ -137,7 +140,7 @@ class DarkEnhancer(Reopened):
         stored = as_raw(source)
         started = time.perf_counter()
         network = self._network(stored)
-        raw, defects = _prepared(stored, dark_frame, repair=repair)
+        raw, defects, left = _prepared(stored, dark_frame, repair=repair, in_doubt=in_doubt)
         packed = packed_for(raw, self.periods)
         balance, origin = _balance(raw, packed.planes, white_balance)
         exposed = expose(
@@ -160,6 +163,7 @@ class DarkEnhancer(Reopened):
             "white_balance_source": origin,
             "sensor": _SENSORS.get(len(raw.cfa), raw.pattern.upper()),
             "defects": defects,
+            "defects_in_doubt": left,
             "saturated": round(exposed.saturated, 6),
             "strength": strength,
             "megapixels": round(raw.width * raw.height / 1e6, 6),
@@ -273,15 +277,18 @@ def _check(
 
 
 def _prepared(
-    raw: RawPicture, dark_frame: DarkFrame | None, *, repair: bool
-) -> tuple[RawPicture, int]:
-    """Return a RAW picture without what its sensor adds, and how many photosites were filled."""
+    raw: RawPicture, dark_frame: DarkFrame | None, *, repair: bool, in_doubt: bool
+) -> tuple[RawPicture, int, int]:
+    """Return a RAW picture without what its sensor adds.
+
+    And how many photosites were filled, and how many were left in doubt.
+    """
     known = None
     if dark_frame is not None:
         raw, known = dark_frame.subtracted_from(raw), dark_frame.hot
     if not repair:
-        return raw, 0
-    return without_defects(raw, known)
+        return raw, 0, 0
+    return without_defects(raw, known, in_doubt=in_doubt)
 
 
 def _balance(

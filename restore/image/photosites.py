@@ -11,33 +11,49 @@ from restore.image.sample_noise import SampleNoise
 
 __all__ = ["defects", "filled", "without_defects"]
 
-_NEIGHBOURS = 8
-_RADIUS = 6
+_NEIGHBOURS, _SURROUNDINGS = 8, 48
+_RADIUS = 9
 # How far beyond its neighbours a photosite is looked at: in standard deviations of what
-# neighbours differ by at this brightness, and in shares of what they span themselves.
-_SIGMAS, _SPAN = 8.0, 1.0
+# neighbours differ by at this brightness, and in shares of what they, and the surroundings, span
+# themselves. Of these, some may be defective.
+_SIGMAS, _SPAN, _WIDE_SPAN = 8.0, 1.0, 2.0
+_MOST_DEFECTIVE = 2
 # A lens spreads the smallest star over its neighbours: 15 % for a width at half of the height of
 # 1.2 pixels. Of a hot photosite they see nothing but their own noise.
 _SPREAD, _OWN_SIGMAS = 0.05, 3.0
+# Where light makes specks as small as that, it makes others that are nearly as small.
+_NEARLY = 0.2
+_FEWEST, _TIMES = 3, 2
 _PASSES, _ROWS_AT_ONCE = 2, 256
 _AROUND = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 _ADJACENT = [index for index, (y, x) in enumerate(_AROUND) if 0 in (y, x)]
 
 
 def without_defects(
-    raw: RawPicture, known: NDArray[np.bool_] | None = None
-) -> tuple[RawPicture, int]:
-    """Return a RAW picture without hot and dead photosites, and how many there were.
+    raw: RawPicture, known: NDArray[np.bool_] | None = None, *, in_doubt: bool = False
+) -> tuple[RawPicture, int, int]:
+    """Return a RAW picture without hot and dead photosites.
+
+    A picture that is sharp to the pixel has specks that look like them. It then has others of
+    which a little falls on the photosites beside. So what was found is filled only where it is
+    several, and at least twice as many as there are of those.
 
     Args:
         raw: RAW picture.
         known: photosites ``[H, W]`` that are defective in any case, as a dark frame shows; or
             None.
+        in_doubt: whether what was found is filled in any case.
+
+    Returns:
+        The picture, how many photosites were filled, and how many were left in doubt.
     """
-    found = defects(raw)
-    if known is not None:
-        found |= known
-    return filled(raw, found), int(np.count_nonzero(found))
+    found, similar = _found(raw)
+    is_certain = in_doubt or np.count_nonzero(found) >= max(_FEWEST, _TIMES * similar)
+    sure = np.zeros_like(found) if known is None else known
+    if is_certain:
+        sure = sure | found
+    left = np.count_nonzero(found & ~sure)
+    return filled(raw, sure), int(np.count_nonzero(sure)), int(left)
 
 
 def filled(raw: RawPicture, where: NDArray[np.bool_]) -> RawPicture:
@@ -56,27 +72,36 @@ def filled(raw: RawPicture, where: NDArray[np.bool_]) -> RawPicture:
 
 
 def defects(raw: RawPicture) -> NDArray[np.bool_]:
-    """Return where photosites are hot or dead, ``[H, W]``.
+    """Return where photosites are hot or dead, or look like it, ``[H, W]``.
 
-    A photosite is defective if it stands far outside what its eight nearest neighbours of the same
-    colour span, compared with what neighbours of that brightness usually differ by, and the four
-    photosites beside it, whichever their colour, show nothing of it, nor clearly more than one of
-    the eight around it: another defective one. Light passes through the lens and falls on several
-    photosites, so stars and thin lines stay, and so does most fine texture.
+    A photosite looks defective if it stands far outside what its eight nearest neighbours of the
+    same colour span, compared with what neighbours of that brightness usually differ by, and with
+    what its wider surroundings span; and if the four photosites beside it, whichever their colour,
+    show nothing of it, nor clearly more than one of the eight around it: another defective one.
+    Light passes through the lens and falls on several photosites, so stars and thin lines stay, and
+    so does most fine texture.
     """
+    return _found(raw)[0]
+
+
+def _found(raw: RawPicture) -> tuple[NDArray[np.bool_], int]:
+    """Return what ``defects`` does, and how many specks are nearly as small."""
     found = np.zeros(raw.mosaic.shape, dtype=bool)
+    similar = 0
     if min(raw.mosaic.shape) < 2 * len(raw.cfa) + 2:
-        return found
+        return found, similar
     noise = SampleNoise.of(raw)
     rows, columns = _standing_out(raw, noise)
     for _ in range(_PASSES):
         # In the second pass, the neighbours of what was found are no longer in its shadow.
-        is_defect = _judged(filled(raw, found), noise, rows, columns)
+        spread = _spread(filled(raw, found), noise, rows, columns)
+        is_defect = spread < _SPREAD
+        similar = int(np.count_nonzero(~is_defect & (spread < _NEARLY)))
         if not is_defect.any():
             break
         found[rows[is_defect], columns[is_defect]] = True
         rows, columns = rows[~is_defect], columns[~is_defect]
-    return found
+    return found, similar
 
 
 def _standing_out(raw: RawPicture, noise: SampleNoise) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -107,28 +132,42 @@ def _standing_out(raw: RawPicture, noise: SampleNoise) -> tuple[NDArray[np.intp]
     return np.concatenate(rows), np.concatenate(columns)
 
 
-def _judged(
+def _spread(
     raw: RawPicture, noise: SampleNoise, rows: NDArray[np.intp], columns: NDArray[np.intp]
-) -> NDArray[np.bool_]:
-    """Return which of these photosites are defective."""
-    result = np.zeros(rows.shape, dtype=bool)
-    around = _Places.around(raw, rows, columns)
-    near = np.sort(raw.mosaic[around.rows, around.columns].astype(np.float32), axis=0)
+) -> NDArray[np.float32]:
+    """Return how much of these photosites those around show, as a share of what stands out.
+
+    It is infinite for those that do not stand out of their surroundings.
+    """
+    result = np.full(rows.shape, np.inf, dtype=np.float32)
+    near = _sorted(raw, rows, columns, _NEIGHBOURS)
     here = raw.mosaic[rows, columns].astype(np.float32)
     # One neighbour may be defective itself.
     low, high = near[1], near[-2]
     middle = (near[_NEIGHBOURS // 2 - 1] + near[_NEIGHBOURS // 2]) / 2
     sign = np.where(here > middle, np.float32(1), np.float32(-1))
     step = np.where(here > middle, here - high, low - here)
-    kept = np.flatnonzero(step > _SIGMAS * noise.at(middle) + _SPAN * (high - low))
+    margin = _SIGMAS * noise.at(middle)
+    kept = np.flatnonzero(step > margin + _SPAN * (high - low))
+    wide = _sorted(raw, rows[kept], columns[kept], _SURROUNDINGS)
+    span = wide[-1 - _MOST_DEFECTIVE] - wide[_MOST_DEFECTIVE]
+    kept = kept[step[kept] > np.maximum(margin[kept], _WIDE_SPAN * span)]
     if kept.size:
         rows, columns, sign, step = rows[kept], columns[kept], sign[kept], step[kept]
         own = step * _gains(raw, rows, columns)
         around_them = [_seen(raw, noise, rows + y, columns + x, sign) for y, x in _AROUND]
-        seen, margin = (np.stack(each) for each in zip(*around_them, strict=True))
-        is_dark = np.median(seen[_ADJACENT], axis=0) < _SPREAD * own
-        result[kept] = is_dark & (np.sort(seen - margin, axis=0)[-2] < _SPREAD * own)
+        seen, doubt = (np.stack(each) for each in zip(*around_them, strict=True))
+        beside, around = np.median(seen[_ADJACENT], axis=0), np.sort(seen - doubt, axis=0)[-2]
+        result[kept] = np.maximum(beside, around) / own
     return result
+
+
+def _sorted(
+    raw: RawPicture, rows: NDArray[np.intp], columns: NDArray[np.intp], count: int
+) -> NDArray[np.float32]:
+    """Return the nearest neighbours of the same colour ``[count, N]``, the darkest first."""
+    around = _Places.around(raw, rows, columns, count)
+    return np.sort(raw.mosaic[around.rows, around.columns].astype(np.float32), axis=0)
 
 
 def _seen(
@@ -166,18 +205,22 @@ def _gains(
 
 @dataclass(frozen=True, kw_only=True)
 class _Places:
-    """Rows and columns of the neighbours of photosites, ``[8, N]`` each."""
+    """Rows and columns of the neighbours of photosites, ``[K, N]`` each."""
 
     rows: NDArray[np.intp]
     columns: NDArray[np.intp]
 
     @classmethod
     def around(
-        cls, raw: RawPicture, rows: NDArray[np.intp], columns: NDArray[np.intp]
+        cls,
+        raw: RawPicture,
+        rows: NDArray[np.intp],
+        columns: NDArray[np.intp],
+        count: int = _NEIGHBOURS,
     ) -> "_Places":
         """Return the nearest neighbours of the same colour; those outside are moved inwards."""
         side = len(raw.cfa)
-        offsets = _offsets(raw.cfa.tobytes(), side)[rows % side, columns % side]
+        offsets = _offsets(raw.cfa.tobytes(), side, count)[rows % side, columns % side]
         height, width = raw.mosaic.shape
         return cls(
             rows=_inside(rows + offsets[..., 0].T, height, side),
@@ -186,15 +229,21 @@ class _Places:
 
 
 def _inside(places: NDArray[np.intp], size: int, side: int) -> NDArray[np.intp]:
-    """Move places by whole periods until they lie inside, or clip them where a period does not."""
+    """Mirror places by whole periods until they lie inside.
+
+    Where the size does not allow it, they are moved by as few periods as possible, or clipped.
+    """
     below = np.where(places < 0, -(places // side) * side, 0)
     beyond = np.where(places >= size, -(-(places - size + 1) // side) * side, 0)
-    return np.asarray((places + below - beyond).clip(0, size - 1))
+    moved = places + below - beyond
+    mirrored = moved + below - beyond
+    inside = (mirrored >= 0) & (mirrored < size)
+    return np.asarray(np.where(inside, mirrored, moved).clip(0, size - 1))
 
 
 @cache
-def _offsets(cfa: bytes, side: int) -> NDArray[np.intp]:
-    """Return for each place in the period its nearest neighbours of that colour, ``[P, P, 8, 2]``.
+def _offsets(cfa: bytes, side: int, count: int) -> NDArray[np.intp]:
+    """Return for each place in the period its nearest neighbours of that colour, ``[P, P, K, 2]``.
 
     The two greens of a Bayer sensor count as one colour.
     """
@@ -207,12 +256,12 @@ def _offsets(cfa: bytes, side: int) -> NDArray[np.intp]:
         if (y, x) != (0, 0)
     ]
     steps.sort()
-    result = np.empty((side, side, _NEIGHBOURS, 2), dtype=np.intp)
+    result = np.empty((side, side, count, 2), dtype=np.intp)
     for row in range(side):
         for column in range(side):
             own = colours[row, column]
             same = [
                 (y, x) for _, y, x in steps if colours[(row + y) % side, (column + x) % side] == own
             ]
-            result[row, column] = same[:_NEIGHBOURS]
+            result[row, column] = same[:count]
     return result

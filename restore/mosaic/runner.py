@@ -188,7 +188,9 @@ class MosaicDenoiser(Reopened):
         started = time.perf_counter()
         known, noise_source = _profile_of(raw) if profile is None else (profile, "given")
 
-        sound, defects = without_defects(raw) if repair and strength > 0 else (raw, 0)
+        sound, defects = raw, 0
+        if repair and strength > 0:
+            sound, defects, _ = without_defects(raw, in_doubt=True)
 
         def denoised(source: RawPicture, strength: float) -> RawPicture:
             if strength == 0:

@@ -56,6 +56,23 @@ def test_record_says_what_was_done(run: Run, isp_weights: Models) -> None:
         assert compared.size == (124, 40)
 
 
+def test_photosites_that_may_be_light_are_left_and_named(
+    run: Run, isp_weights: Models, sensor: Sensor
+) -> None:
+    raw = sensor("rggb", size=(40, 60), level=0.01)
+    raw.mosaic[[10, 30], [20, 41]] = 9000
+    Path("hot.dng").write_bytes(write_cfa_dng(raw))
+    arguments = ("hot.dng", "-o", "a.png", "--model", str(isp_weights["bayer"]), "--overwrite")
+    ended = run("dark-enhance", *arguments)
+    assert "0 hot or dead photosites filled, 2 left that may be light" in ended.err
+    ended = run("dark-enhance", *arguments, "--fill-hot-pixels", "--json")
+    record = json.loads(ended.out)
+    assert (record["defects"], record["defects_in_doubt"]) == (2, 0)
+    ended = run("dark-enhance", *arguments, "--fill-hot-pixels", "--keep-hot-pixels", "--dry-run")
+    assert ended.code == 2
+    assert "contradict each other" in ended.err
+
+
 def test_auto_ratio_is_printed(run: Run, isp_weights: Models) -> None:
     arguments = ("dark-enhance", "nights/a.dng", "--model", str(isp_weights["bayer"]))
     assert "ratio " in run(*arguments, "-o", "a.png").err

@@ -193,6 +193,15 @@ def test_hot_photosites_are_filled_and_counted(sensor: Sensor, plain: DarkEnhanc
     assert repaired.picture.pixels.max() < 0.5 < kept.picture.pixels.max()
 
 
+def test_what_may_be_light_is_left_and_counted(sensor: Sensor, plain: DarkEnhancer) -> None:
+    mosaic = np.random.default_rng(0).normal(600, 8, (80, 100)).astype(np.uint16)
+    mosaic[[20, 50], [30, 60]] = 9000
+    raw = sensor(mosaic=mosaic)
+    left, filled = plain(raw, ratio=8), plain(raw, ratio=8, in_doubt=True)
+    assert (left.record["defects"], left.record["defects_in_doubt"]) == (0, 2)
+    assert (filled.record["defects"], filled.record["defects_in_doubt"]) == (2, 0)
+
+
 def test_a_dark_frame_is_subtracted(sensor: Sensor, plain: DarkEnhancer, tmp_path: Path) -> None:
     glow = np.outer(np.linspace(900, 0, 96), np.ones(132))
     path = tmp_path / "dark.dng"

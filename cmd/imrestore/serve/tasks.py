@@ -41,7 +41,15 @@ __all__ = ["DarkTask", "DenoiseTask", "InspectionTask", "ServedTask"]
 
 _WRITING = ("format", "bit-depth", "quality", "strip-metadata")
 _DENOISING = ("sigma", "strength", "chroma", "detail", "noise-profile")
-_ENHANCING = ("ratio", "ev", "wb", "output-color", "strength", "keep-hot-pixels")
+_ENHANCING = (
+    "ratio",
+    "ev",
+    "wb",
+    "output-color",
+    "strength",
+    "keep-hot-pixels",
+    "fill-hot-pixels",
+)
 _PROFILE = (
     "a,b of Var(x) = a x + b, each from 0 to 1, or three such pairs for red, green and blue, as in "
     "1.2e-4,3e-7"
