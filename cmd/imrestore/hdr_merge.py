@@ -10,7 +10,7 @@ from imrestore.checks import exclusive
 from imrestore.hdr_options import MergeOptions
 from imrestore.options import FileOptions
 from imrestore.output import log, say
-from imrestore.report import tell_of_empty
+from imrestore.report import tell_of_empty, tell_of_twins
 from restore.image.codecs import format_of_suffix
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
     from restore.batch.plan import empty_of
+    from restore.batch.twins import Twins, without_twins
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import FRAME_SUFFIXES, Grouping, grouped
     from restore.hdr.merge.exposures import Exposure, parse_exposures, tried_exposure
@@ -117,6 +118,9 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
         suffixes=FRAME_SUFFIXES,
         warn=lambda _: None,  # the plan searches again
     )
+    search, twins = without_twins(search, Twins.RAW)
+    tell = log.debug if files.quiet else say
+    tell_of_twins(twins, tell, as_json=files.json, advice="; name the pictures to merge them")
     paths = [one.source for one in search.found if one.source is not None]
     if search.closed and (not paths or not _is_folder(files.output)):
         raise UsageError(search.closed[0])
@@ -125,7 +129,7 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
         raise UsageError(f"no pictures in {', '.join(files.inputs)}{others}")
     if not _is_folder(files.output):  # the plan will be given the files
         empty = empty_of(search, noun="pictures", recursive=files.recursive)
-        tell_of_empty(empty, log.debug if files.quiet else say, as_json=files.json)
+        tell_of_empty(empty, tell, as_json=files.json)
     if merging.exposures is not None:
         seconds = parse_exposures(merging.exposures, len(paths))
         return [

@@ -98,13 +98,9 @@ class Report(ProgressBar):
             advice: what to say of it beside that.
             is_told: whether that was said already, so that records are enough.
         """
-        for picture, raw in twins.items() if self._as_json else ():
-            twin = {"source": str(picture), "status": "skipped", "twin_of": str(raw)}
-            print(json_of(twin), flush=True)
-        if twins and not (self._quiet or is_told):
-            count, first = len(twins), next(iter(twins))
-            what = f"{first} has" if count == 1 else f"{first} and {count - 1} more pictures have"
-            self.say(f"{what} a RAW file of the same name, which is taken instead{advice}")
+        is_quiet = self._quiet or is_told
+        tell = log.debug if is_quiet else self.say
+        tell_of_twins(twins, tell, as_json=self._as_json, advice=advice)
 
     def summarize(self) -> None:
         """Print how many pictures are done, skipped and failed, and the time taken."""
@@ -153,6 +149,30 @@ def tell_of_empty(empty: Mapping[str, str], tell: Callable[[str], None], *, as_j
         tell(f"{name}: {phrase}")
         if as_json:
             print(json_of({"source": name, "status": "skipped", "remarks": [phrase]}), flush=True)
+
+
+def tell_of_twins(
+    twins: "Mapping[Path, Path]",
+    tell: Callable[[str], None],
+    *,
+    as_json: bool,
+    advice: str = "",
+) -> None:
+    """Report the pictures that are left out because their RAW files are taken.
+
+    Args:
+        twins: the pictures, each with its RAW file.
+        tell: prints a line.
+        as_json: print a record of each, too.
+        advice: what to say of it beside that.
+    """
+    for picture, raw in twins.items() if as_json else ():
+        twin = {"source": str(picture), "status": "skipped", "twin_of": str(raw)}
+        print(json_of(twin), flush=True)
+    if twins:
+        count, first = len(twins), next(iter(twins))
+        what = f"{first} has" if count == 1 else f"{first} and {count - 1} more pictures have"
+        tell(f"{what} a RAW file of the same name, which is taken instead{advice}")
 
 
 def print_plan(

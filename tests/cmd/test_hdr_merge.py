@@ -202,3 +202,38 @@ def test_an_ultra_hdr_result_keeps_the_exif_of_the_middle_exposure(
     assert "lost" not in ended.err
     with Image.open(workplace / "out.jpg") as image:
         assert image.getexif().get_ifd(0x8769)[33434] == pytest.approx(0.1)
+
+
+@pytest.fixture
+def raw_and_jpeg(workplace: Path, sensor: Sensor) -> Path:
+    """A bracket of which a camera wrote RAW files and JPEGs."""
+    folder = workplace / "card"
+    folder.mkdir()
+    for index, (level, seconds) in enumerate(((0.1, 0.025), (0.4, 0.1))):
+        jpeg = _exposed(folder / f"{index}.JPG", 60, seconds)
+        exif = decode(jpeg).exif
+        raw = sensor("rggb", size=(48, 64), level=level, exif=exif)
+        (folder / f"{index}.dng").write_bytes(write_cfa_dng(raw))
+    return folder
+
+
+@pytest.mark.usefixtures("raw_and_jpeg")
+def test_of_raw_files_and_their_jpegs_the_raw_files_are_merged(run: Run) -> None:
+    ended = run("hdr", "card", "-o", "out", "--mode", "merge", "--no-align", "--json")
+    assert ended.code == 0, ended.err
+    *twins, merged = map(json.loads, ended.out.splitlines())
+    assert [twin["twin_of"] for twin in twins] == ["card/0.dng", "card/1.dng"]
+    assert (merged["source"], merged["frames"]) == ("card/0.dng", 2)
+    assert "card/0.JPG and 1 more pictures have a RAW file of the same name" in ended.err
+    named = ["hdr", *(f"card/{n}.{suffix}" for n in (0, 1) for suffix in ("dng", "JPG"))]
+    plan = run(*named, "-o", "a.exr", "--mode", "merge", "--exposures", "1/40,1/10", "--dry-run")
+    assert plan.out.startswith("card/0.dng + card/1.dng -> a.exr\n")
+    jpegs = run("hdr", "card/0.JPG", "card/1.JPG", "-o", "a.exr", "--mode", "merge", "--dry-run")
+    assert jpegs.out.startswith("card/0.JPG + card/1.JPG -> a.exr\n")
+
+
+@pytest.mark.usefixtures("raw_and_jpeg")
+def test_a_raw_file_and_a_picture_are_no_bracket(run: Run) -> None:
+    ended = run("hdr", "card/0.dng", "card/1.JPG", "-o", "a.exr", "--mode", "merge", "-q")
+    assert ended.code == 1
+    assert "are a RAW file and a finished picture, which are not merged" in ended.err

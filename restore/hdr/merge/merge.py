@@ -19,6 +19,7 @@ from restore.hdr.merge.survey import Surveyed, surveyed
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.image.colour import SRGB_PRIMARIES
 from restore.image.picture import Picture, Transfer
+from restore.image.raw import is_raw
 
 __all__ = ["merge_bracket"]
 
@@ -61,8 +62,8 @@ def merge_bracket(
         Scene-linear light, 1 the white of the middle exposure.
 
     Raises:
-        InputError: a single frame, an exposure that is not known or cannot be right, frames that
-            differ in size, or a file that cannot be read.
+        InputError: a single frame, RAW files beside finished pictures, an exposure that is not
+            known or cannot be right, frames that differ in size, or a file that cannot be read.
     """
     started = time.perf_counter()
     lights = _checked(exposures)
@@ -139,6 +140,12 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
             raise InputError(one.error)
     if len(exposures) < 2:
         raise InputError(f"{first}: stands alone; a bracket has at least two exposures")
+    other = next((one.path for one in exposures if is_raw(one.path) != is_raw(first)), None)
+    if other is not None:
+        raise InputError(
+            f"{first} and {other}: are a RAW file and a finished picture, which are not merged; "
+            "name files of one kind"
+        )
     lights = []
     for one in exposures:
         if one.light is None:
