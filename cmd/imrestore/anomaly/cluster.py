@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from imrestore.anomaly.line import LineOptions
 from imrestore.anomaly.options import InspectionOptions, VerdictOptions
-from imrestore.options import NetworkOptions, without_effect
+from imrestore.checks import without_effect
+from imrestore.options import NetworkOptions
 from imrestore.report import Report
 from imrestore.view import ViewOptions
 
