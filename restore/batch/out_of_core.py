@@ -11,14 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.batch.plan import Existing, Item
-from restore.batch.stages import Loaded, PictureStages, Result, damage_record
+from restore.batch.stages import (
+    Loaded,
+    PictureStages,
+    Result,
+    damage_record,
+    note_misnamed,
+    noted_record,
+)
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import OutputError, OutputExists
 from restore.files import open_atomically
 from restore.image.codecs import ImageFormat
 from restore.image.damage import noting_damage
 from restore.image.encode import encode_rows
-from restore.image.losses import losses
+from restore.image.losses import losses, remarks
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, open_out_of_core
 
@@ -75,16 +82,16 @@ class OutOfCoreStages(PictureStages[Any, Any]):
             return super().save(item, result, stopping)
         assert item.destination is not None  # load has checked it
         try:
-            with restored.opened() as rows, losses() as lost:
+            with restored.opened() as rows, losses() as lost, remarks() as remarked:
+                note_misnamed(item, ImageFormat.TIFF)
                 self._write_rows(item.destination, restored, rows, stopping)
         except OutputExists:
             if self.existing is not Existing.SKIP:
                 raise
             return Outcome(item=item, status=Status.SKIPPED)
         record = {
-            **restored.record,
+            **noted_record(restored.record, lost, remarked),
             **damage_record(item, result.damaged),
-            **({"lost": lost} if lost else {}),
         }
         return Outcome(item=item, status=Status.DONE, record=record)
 

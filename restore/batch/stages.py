@@ -3,7 +3,7 @@
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Generic
@@ -25,11 +25,11 @@ from restore.errors import (
 )
 from restore.files import remove_stale_parts, write_atomically
 from restore.image.codec import AS_IT_CAME, WriteOptions
-from restore.image.codecs import WRITTEN, ImageFormat, format_of_suffix
+from restore.image.codecs import CODECS, WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png
 from restore.image.damage import noting_damage
 from restore.image.limits import max_pixels_of_process
-from restore.image.losses import losses, remarks
+from restore.image.losses import losses, note_remark, remarks
 from restore.image.picture import Picture
 from restore.remote.paths import shown
 
@@ -38,6 +38,8 @@ __all__ = [
     "PictureStages",
     "Result",
     "damage_record",
+    "note_misnamed",
+    "noted_record",
     "prepare_folders",
     "readable",
     "size_of",
@@ -160,18 +162,16 @@ class PictureStages(Generic[Input, Output]):
                 if self.existing is not Existing.SKIP:
                     raise
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
-        record: dict[str, Any] = {
-            **result.restored.record,
+        record = {
+            **noted_record(result.restored.record, lost, remarked),
             **damage_record(item, result.damaged),
-            **({"lost": lost} if lost else {}),
         }
-        if remarked:
-            record["remarks"] = [*record.get("remarks", ()), *remarked]
         return Outcome(item=item, status=Status.DONE, record=record, views=views)
 
     def _encoded(self, item: Item, restored: Output) -> bytes:
         try:
             image_format = item.format or _output_format(item, restored.picture)
+            note_misnamed(item, image_format)
             return restored.encoded(image_format, self.options)
         except (OutputError, UsageError) as error:
             raise OutputError(f"{item.source_name}: {error}") from error
@@ -262,6 +262,40 @@ def _write_stream(stream: BinaryIO | None, data: bytes) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(f"standard output: cannot be written: {reason}") from error
+
+
+def note_misnamed(item: Item, image_format: ImageFormat) -> None:
+    """Note that a result has another format than its name states, as its input has.
+
+    Args:
+        item: The item.
+        image_format: Format of the result.
+    """
+    suffix = item.destination.suffix.lower() if item.destination else ""
+    stated = format_of_suffix(suffix)
+    if stated is not None and suffix not in CODECS[image_format].suffixes:
+        note_remark(
+            f"is {CODECS[image_format].name}, though its name ends in {suffix}, and so is the "
+            f"result; --format {stated} converts it"
+        )
+
+
+def noted_record(
+    record: Mapping[str, object], lost: Sequence[str], remarked: Sequence[str]
+) -> dict[str, Any]:
+    """Return a result's record with what was noted while it was written.
+
+    Args:
+        record: The record.
+        lost: What ``losses`` collected.
+        remarked: What ``remarks`` collected, which follows the record's own remarks.
+    """
+    noted: dict[str, Any] = dict(record)
+    if lost:
+        noted["lost"] = list(lost)
+    if remarked:
+        noted["remarks"] = [*noted.get("remarks", ()), *remarked]
+    return noted
 
 
 def damage_record(item: Item, damaged: Mapping[str, str]) -> dict[str, str]:

@@ -86,6 +86,15 @@ def test_what_is_lost_of_a_large_file_is_in_the_record(write: Callable[..., Path
     assert outcome.record == {"large": True, "lost": ["its Photoshop layers"]}
 
 
+def test_a_large_file_of_another_name_is_told(write: Callable[..., Path]) -> None:
+    source = write()
+    source = source.rename(source.with_suffix(".jpg"))
+    outcome = save(Item(source=source, destination=source.parent / "out" / "a.jpg"))
+    assert outcome.record["remarks"] == [
+        "is TIFF, though its name ends in .jpg, and so is the result; --format jpeg converts it"
+    ]
+
+
 @pytest.mark.parametrize("bit_depth", [None, 8, 32])
 def test_the_bytes_are_those_of_a_file_that_fits(
     write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, bit_depth: int | None

@@ -74,9 +74,21 @@ def test_the_content_decides_the_container(
 ) -> None:
     (tmp_path / "out").mkdir()
     item = Item(source=write(tmp_path / name, content), destination=tmp_path / "out" / name)
-    save(PictureStages(kind=PICTURES, restore=Unchanged), item)
+    outcome = save(PictureStages(kind=PICTURES, restore=Unchanged), item)
     with Image.open(tmp_path / "out" / name) as image:
         assert image.format == expected
+    is_misnamed = name == "a.png"
+    said = "is JPEG, though its name ends in .png, and so is the result; --format png converts it"
+    assert outcome.record == ({"remarks": [said]} if is_misnamed else {})
+
+
+def test_remarks_of_task_and_writing_stand_together(tmp_path: Path) -> None:
+    item = Item(source=write(tmp_path / "a.webp"), destination=tmp_path / "b.WEBP")
+    stages = PictureStages(
+        kind=PICTURES, restore=lambda picture: Unchanged(picture, {"remarks": ["a guess"]})
+    )
+    said = save(stages, item).record["remarks"]
+    assert [each.partition(",")[0] for each in said] == ["a guess", "is PNG"]
 
 
 def test_a_stop_while_writing_leaves_nothing_behind(tmp_path: Path) -> None:
