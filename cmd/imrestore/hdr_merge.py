@@ -102,7 +102,6 @@ def merge(
 def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]]":
     """Return the brackets among the inputs, with the exposure of each frame where it is known."""
     from restore.batch.inputs import STANDARD_STREAM, find_pictures
-    from restore.batch.plan import empty_of
     from restore.batch.twins import Twins, without_twins
     from restore.errors import UsageError
     from restore.hdr.merge.brackets import FRAME_SUFFIXES, Grouping, grouped
@@ -125,10 +124,9 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
     if search.closed and (not paths or not _is_folder(files.output)):
         raise UsageError(search.closed[0])
     if not paths:
-        others = f"; {search.left_out}" if search.left_out else ""
-        raise UsageError(f"no pictures in {', '.join(files.inputs)}{others}")
+        raise UsageError(search.nothing("pictures", files.inputs))
     if not _is_folder(files.output):  # the plan will be given the files
-        empty = empty_of(search, noun="pictures", recursive=files.recursive)
+        empty = search.empty_of("pictures")
         tell_of_empty(empty, tell, as_json=files.json)
     if merging.exposures is not None:
         seconds = parse_exposures(merging.exposures, len(paths))

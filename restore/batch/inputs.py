@@ -31,8 +31,14 @@ log = logging.getLogger("restore")
 _NAMED = 6
 """Suffixes of files of other kinds that are named."""
 
-OWN_ENDINGS = ("_compare.png", "_preview.png", ".history.png")
-"""Endings of the pictures that this program makes for people to look at: no inputs of a folder."""
+_NO_FILES = "pipes and devices"
+_DEEPER = "; -r looks into subfolders too"
+
+OWN_ENDINGS = (
+    *("_compare.png", "_preview.png", "_preview.jpg", "_error.tif", "_error-90.tif"),
+    *(".history.png", ".element.png", ".height-map.png", ".height-map.tif", ".psf.exr"),
+)
+"""Endings of the pictures that this program writes beside others: no inputs of a folder."""
 
 STANDARD_STREAM = "-"
 """The name of standard input and standard output on a command line."""
@@ -72,6 +78,7 @@ class Search:
         others: how many files of other kinds lie in the folders, by suffix.
         empty: the inputs, folders and archives, that hold no pictures.
         unsearched: folders in the folders, where these are not searched recursively.
+        deeper: the inputs that have such folders, or may have: a listing does not tell.
     """
 
     found: list[Found]
@@ -79,6 +86,7 @@ class Search:
     others: Counter[str]
     empty: list[str] = field(default_factory=list)
     unsearched: list[str] = field(default_factory=list)
+    deeper: set[str] = field(default_factory=set)
 
     @property
     def left_out(self) -> str:
@@ -87,6 +95,18 @@ class Search:
         folders = "1 folder" if count == 1 else f"{count} folders"
         unsearched = f"{folders} left out (-r searches them)" if count else ""
         return "; ".join(filter(None, (named_others(self.others), unsearched)))
+
+    def nothing(self, noun: str, inputs: Sequence[str]) -> str:
+        """Return a sentence where nothing of the kind ``noun`` was found, and what lies there."""
+        others = f"; {self.left_out}" if self.left_out else ""
+        hint = _DEEPER if self.deeper and not self.unsearched else ""
+        return f"no {noun} in {', '.join(inputs)}{others}{hint}"
+
+    def empty_of(self, noun: str) -> dict[str, str]:
+        """Return the inputs that hold nothing of the kind ``noun``, each with that phrase."""
+        return {
+            name: f"holds no {noun}{_DEEPER if name in self.deeper else ''}" for name in self.empty
+        }
 
 
 def named_others(others: Counter[str]) -> str:
@@ -126,12 +146,16 @@ def find_pictures(
             search.found.append(Found(None, "stdin"))
         elif name in folders:
             start, noticed = start_of(path), taken.noticed + len(search.closed)
+            unsearched = len(search.unsearched)
             search.found.extend(
                 Found(start, each)
                 for each in _walk(path, recursive, output, suffixes, search, taken)
             )
             if noticed == taken.noticed + len(search.closed):
                 search.empty.append(name)
+            is_listed = not recursive and paths.is_remote(path)
+            if is_listed or len(search.unsearched) > unsearched:
+                search.deeper.add(name)
         elif taken.is_new_file(str(path)):
             search.found.append(Found.file(path))
     return search
@@ -295,6 +319,8 @@ def _walk_disk(
                     (links if is_link else folders).append(f"{below}{entry.name}{os.sep}")
             elif _may_be_a_picture(entry):
                 yield below + entry.name
+            else:
+                search.others[_NO_FILES] += 1
 
 
 def _is(entry: "os.DirEntry[str]", kind: "Callable[[os.DirEntry[str]], bool]") -> bool:

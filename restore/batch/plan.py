@@ -20,7 +20,7 @@ from restore.files import check_name, is_short
 from restore.image.codecs import ImageFormat, suffix_of
 from restore.remote.paths import exists, isdir, isfile, lexists
 
-__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "empty_of", "make_plan"]
+__all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "make_plan"]
 
 
 class Existing(StrEnum):
@@ -134,15 +134,6 @@ class PlanRequest:
     found: Sequence[Found] | None = None
 
 
-_DEEPER = "; -r looks into subfolders too"
-
-
-def empty_of(search: Search, *, noun: str, recursive: bool) -> dict[str, str]:
-    """Return the inputs in which there was nothing of the kind ``noun``, each with that phrase."""
-    phrase = f"holds no {noun}{'' if recursive else _DEEPER}"
-    return dict.fromkeys(search.empty, phrase)
-
-
 def make_plan(request: PlanRequest) -> BatchPlan:
     """Return what will be read and written, without touching any file.
 
@@ -172,7 +163,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         items=items,
         closed=tuple(search.closed),
         left_out=search.left_out,
-        empty=empty_of(search, noun=request.kind.noun, recursive=request.recursive),
+        empty=search.empty_of(request.kind.noun),
         twins={picture: raw for picture, raw in twins.items() if str(raw) in sources},
     )
 
@@ -203,9 +194,7 @@ def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[Path, 
         search = replace(search, found=[one for one in search.found if one.source in request.only])
     search, twins = without_twins(search, request.twins)
     if not search.found and not search.closed:
-        others = f"; {search.left_out}" if search.left_out else ""
-        hint = "" if request.recursive or search.unsearched else _DEEPER
-        raise UsageError(f"no {request.kind.noun} in {', '.join(request.inputs)}{others}{hint}")
+        raise UsageError(search.nothing(request.kind.noun, request.inputs))
     return search, twins
 
 

@@ -1,6 +1,7 @@
 """Files of other kinds, and inputs without pictures, are named once, on standard error."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -49,13 +50,31 @@ def test_a_folder_without_pictures_among_others_is_named(tmp_path: Path) -> None
     words = ["denoise", *map(str, (folder, empty, other)), "-o", str(tmp_path / "out")]
     ran = CliRunner().invoke(app, [*words, "--dry-run", "--json"])
     assert ran.exit_code == 0
-    for each in (empty, other):
-        assert f"{each}: holds no pictures or RAW files; -r looks into subfolders" in ran.stderr
+    for each, hint in ((empty, "; -r looks into subfolders too"), (other, "")):
+        assert f"{each}: holds no pictures or RAW files{hint}\n" in ran.stderr
     records = [json.loads(line) for line in ran.stdout.splitlines()]
     skipped = [record["source"] for record in records if record["status"] == "skipped"]
     assert skipped == [str(empty), str(other)]
     quiet = CliRunner().invoke(app, [*words, "--dry-run", "-q"])
     assert quiet.stderr == ""
+
+
+def test_pipes_are_counted_among_what_is_left_out(tmp_path: Path) -> None:
+    folder = folder_of_kinds(tmp_path / "in")
+    os.mkfifo(folder / "camera.png")
+    (folder / "linked.png").symlink_to("camera.png")
+    words = ["denoise", str(folder), "-o", str(tmp_path / "out"), "--dry-run"]
+    ran = CliRunner().invoke(app, words)
+    assert "3 files of other kinds left out: pipes and devices 2, .gif 1" in ran.stderr
+
+
+@pytest.mark.parametrize("mode", ["single", "merge"])
+def test_subfolders_are_hinted_at_only_where_there_are_some(tmp_path: Path, mode: str) -> None:
+    words = ["hdr", "--mode", mode, str(tmp_path), "-o", str(tmp_path / "out")]
+    assert "looks into" not in str(CliRunner().invoke(app, words).exception)
+    folder_of_kinds(tmp_path / "deeper")
+    error = str(CliRunner().invoke(app, words).exception)
+    assert error.endswith("; 1 folder left out (-r searches them)")
 
 
 def test_a_folder_whose_pictures_are_taken_already_is_not_empty(tmp_path: Path) -> None:
