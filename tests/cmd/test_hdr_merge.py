@@ -72,7 +72,7 @@ def test_named_frames_are_one_bracket_with_the_exposures_given(run: Run, workpla
     assert (workplace / "one.exr").is_file()
     wrong = run("hdr", *frames, *arguments, "--overwrite", "--exposures", "1/80,1/320")
     assert wrong.code == 2
-    assert "give 3 times in seconds" in wrong.err
+    assert "2 given; give 3, a time in seconds for each input" in wrong.err
 
 
 @pytest.mark.usefixtures("shots")

@@ -131,16 +131,24 @@ def parse_exposures(text: str, count: int) -> list[float]:
     """Return the seconds in ``1/60,1/15,0.25``.
 
     Raises:
-        UsageError: not ``count`` positive numbers.
+        UsageError: not ``count`` positive numbers; the message says what is wrong.
     """
-    try:
-        seconds = [_fraction(part) for part in text.split(",")]
-    except (ValueError, ZeroDivisionError):
-        seconds = []
-    if len(seconds) != count or not all(0 < each < math.inf for each in seconds):
+    seconds = []
+    for part in text.split(","):
+        try:
+            each = _fraction(part)
+        except (ValueError, ZeroDivisionError):
+            each = math.nan
+        if not 0 < each < math.inf:
+            raise UsageError(
+                f"--exposures {text}: {part.strip() or 'nothing'} is no time in seconds, as 1/60 "
+                "and 0.25 are"
+            )
+        seconds.append(each)
+    if len(seconds) != count:
         raise UsageError(
-            f"--exposures {text}: give {count} times in seconds, one for each input, "
-            "as in 1/60,0.25"
+            f"--exposures {text}: {len(seconds)} given; give {count}, a time in seconds for each "
+            "input"
         )
     return seconds
 

@@ -77,9 +77,15 @@ def test_exposures_are_read_wherever_exif_states_them(
 
 def test_exposures_on_the_command_line_are_fractions_or_numbers() -> None:
     assert parse_exposures("1/60, 0.25,2", 3) == pytest.approx([1 / 60, 0.25, 2])
-    for text in ("1/60", "1/0,1", "a,b", "-1,1", "nan,1", "1,nan", "1e400,1"):
-        with pytest.raises(UsageError, match="--exposures"):
-            parse_exposures(text, 2)
+    with pytest.raises(UsageError, match="1/60: 1 given; give 2, a time in seconds for each"):
+        parse_exposures("1/60", 2)
+
+
+@pytest.mark.parametrize("wrong", ["1/0", "abc", "-1", "nan", "1e400", "1/2/3", "nothing"])
+def test_a_message_names_what_is_no_exposure_time(wrong: str) -> None:
+    for text in (f"1,{wrong}", f"{wrong},1"):
+        with pytest.raises(UsageError, match=f": {wrong} is no time in seconds"):
+            parse_exposures(text.replace("nothing", ""), 2)
 
 
 def _exif(main: dict[int, Any], details: dict[int, Any]) -> Image.Exif:
