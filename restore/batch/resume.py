@@ -63,7 +63,10 @@ class Resumption:
                 and known.attempts >= self._most_attempts
             ):
                 times = "once" if known.attempts == 1 else f"{known.attempts} times"
-                text = f"{known.error} (failed {times} before, and was not tried again)"
+                text = (
+                    f"{known.error} (failed {times} before, and was not tried again; "
+                    f"--retry-failed {known.attempts + 1} does)"
+                )
                 outcomes[index] = Outcome(item=item.item(), status=Status.FAILED, error=text)
         return outcomes
 

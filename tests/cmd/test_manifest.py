@@ -58,7 +58,7 @@ def test_a_run_does_what_is_missing_or_has_changed(go: Run, photo: Photo) -> Non
     Path("out/a.png").unlink()
     ended = go()
     assert (ended.code, "2 done, 1 skipped, 1 failed" in ended.err) == (1, True)
-    assert "failed once before, and was not tried again" in ended.err
+    assert "failed once before, and was not tried again; --retry-failed 2 does" in ended.err
     photo("in/a.png", seed=7)
     ended = go()
     assert (ended.code, "out/a.png: exists already; --overwrite" in ended.err) == (2, True)
