@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from restore.errors import UsageError, WeightsError
@@ -14,6 +15,9 @@ __all__ = ["Calibration", "binomial_interval", "held_out_count", "least_rate", "
 _LEAST_SHARE, _LARGEST_SHARE = 0.2, 1 / 3
 _MOST_HELD_OUT = 1000
 _MOST_NAMED = 5
+_TAIL = 0.9
+_BY_CHANCE = 0.05
+"""How many of the good parts are expected to score as high as one that is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,23 +75,52 @@ class Calibration:
             f"expect up to {self.least_rate:.2g}; that rate needs {least_sample(rate)} parts"
         )
 
-    def told_highest(self, parts: Mapping[Path, float]) -> str:
-        """Return a line that names the good parts that reach the threshold, or an empty string.
+    def reaching(self, parts: Mapping[Path, float]) -> list[Path]:
+        """Return the parts that reach the threshold, the highest first.
+
+        Args:
+            parts: Scores of the parts.
+        """
+        threshold = self.threshold()
+        above = [path for path, score in parts.items() if score >= threshold]
+        return sorted(above, key=parts.__getitem__, reverse=True)
+
+    def outlying(self, parts: Mapping[Path, float]) -> list[Path]:
+        """Return the parts that score higher than good parts like the others do, highest first.
+
+        Some parts always reach the threshold, which is a quantile. Scores above the median are
+        taken to be log-normal with this 90 % quantile, which a few defective parts hardly move. As
+        high as an outlier, about one calibration in ten has a good part.
+
+        Args:
+            parts: Scores of the parts.
+        """
+        count = len(self.scores)
+        middle, high = (self.scores[math.floor(q * (count - 1))] for q in (0.5, _TAIL))
+        if middle <= 0:
+            return []
+        normal = NormalDist()
+        deviations = normal.inv_cdf(1 - _BY_CHANCE / count) / normal.inv_cdf(_TAIL)
+        limit = middle * (high / middle) ** deviations
+        above = [path for path, score in parts.items() if score > limit]
+        return sorted(above, key=parts.__getitem__, reverse=True)
+
+    def told_outliers(self, parts: Mapping[Path, float]) -> str:
+        """Return a line that names the parts that stand out, or an empty string.
 
         A defective part among the good ones raises the threshold, and all below it are missed.
 
         Args:
             parts: Scores of the parts.
         """
-        threshold = self.threshold()
-        above = sorted((path for path in parts if parts[path] >= threshold), key=parts.__getitem__)
-        if not above:
+        outlying = self.outlying(parts)
+        if not outlying:
             return ""
-        shown = [f"{path.name} {parts[path]:.3g}" for path in above[: -_MOST_NAMED - 1 : -1]]
-        others = f" and {len(above) - len(shown)} more" if len(above) > len(shown) else ""
+        shown = [f"{path.name} {parts[path]:.3g}" for path in outlying[:_MOST_NAMED]]
+        others = f" and {len(outlying) - len(shown)} more" if len(outlying) > len(shown) else ""
         return (
-            f"good parts that reach the threshold of {threshold:.3g}: {', '.join(shown)}{others}; "
-            "if one is defective, calibrate without it"
+            f"these score much higher than the other good parts: {', '.join(shown)}{others} "
+            f"(threshold {self.threshold():.3g}); if one is defective, calibrate without it"
         )
 
     def as_mapping(self) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class Finish:
             raise TrainingError(f"the trained network cannot be calibrated: {error}") from error
         if self.stage.is_last and (shortfall := calibration.shortfall()):
             self.warn(f"{shortfall}; {self._advice()}" if self.may_use_folds else shortfall)
-        if above := calibration.told_highest(scores):
+        if above := calibration.told_outliers(scores):
             self.warn(above)
         return calibration
 

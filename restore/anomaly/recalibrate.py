@@ -1,7 +1,7 @@
 """A detector's threshold, and how good parts look, anew from other good parts."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from restore.errors import InputError, TrainingError, UsageError
 from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
 
-__all__ = ["Operating", "operating_points", "read_verdicts", "recalibrate"]
+__all__ = ["Operating", "Recalibrated", "operating_points", "read_verdicts", "recalibrate"]
 
 _RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 _MOST_JUDGES = 20
@@ -52,6 +52,21 @@ class Operating:
     defective: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Recalibrated:
+    """A detector that was calibrated anew.
+
+    Attributes:
+        weights: The detector.
+        reaching: Scores of the good parts that reach its threshold, the highest first.
+        outlying: Those of them that stand out; see ``Calibration.outlying``.
+    """
+
+    weights: Weights
+    reaching: Mapping[Path, float]
+    outlying: Sequence[Path]
+
+
 def recalibrate(
     detector: Detector,
     paths: Sequence[Path],
@@ -59,7 +74,7 @@ def recalibrate(
     target_fpr: float | None = None,
     warn: Callable[[str], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
-) -> Weights:
+) -> Recalibrated:
     """Return the detector with a threshold and limits from other good parts.
 
     Args:
@@ -103,24 +118,26 @@ def recalibrate(
     calibration = Calibration(
         scores=tuple(scores[path] for path in order), target_fpr=target_fpr or stored
     )
+    parts = {path: scores[path] for path in kept}
     familiarity = Familiarity.of([looks[path] for path in order[:MOST_LOOKS]])
     for line in (
         calibration.shortfall(),
-        calibration.told_highest({path: scores[path] for path in kept}),
+        calibration.told_outliers(parts),
         familiarity.shortfall(UNFAMILIAR_FPR),
     ):
         if line:
             warn(line)
     trial = _tried(detector, order, calibration.threshold(), should_stop)
     warn(trial.sentence())
-    return replace(
-        weights,
-        provenance=weights.provenance
-        | {
-            "calibration": calibration.as_mapping(),
-            "familiarity": familiarity.as_mapping(),
-            "made_defects": trial.as_mapping(),
-        },
+    found = {
+        "calibration": calibration.as_mapping(),
+        "familiarity": familiarity.as_mapping(),
+        "made_defects": trial.as_mapping(),
+    }
+    return Recalibrated(
+        weights=replace(weights, provenance=weights.provenance | found),
+        reaching={path: parts[path] for path in calibration.reaching(parts)},
+        outlying=calibration.outlying(parts),
     )
 
 

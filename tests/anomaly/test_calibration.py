@@ -101,11 +101,45 @@ def test_the_number_held_out_wastes_no_rank(rate: float) -> None:
             assert sum(score > fewer for score in scores[1:]) < above or above == 0
 
 
-def test_good_parts_that_reach_the_threshold_are_named_highest_first() -> None:
+def drawn(count: int, seed: int, *more: float) -> tuple[Calibration, dict[Path, float]]:
+    """Return a calibration on log-normal scores, and on some more."""
+    scores = np.random.default_rng(seed).lognormal(0, 0.7, count).tolist()
+    parts = {Path(f"good/{index}.png"): score for index, score in enumerate([*scores, *more])}
+    return Calibration(scores=tuple(parts.values()), target_fpr=0.05), parts
+
+
+def test_parts_that_reach_the_threshold_come_highest_first() -> None:
     parts = {Path(f"good/{number}.png"): float(number) for number in range(199)}
     calibration = Calibration(scores=tuple(parts.values()), target_fpr=0.04)
-    assert calibration.told_highest(parts) == (
-        "good parts that reach the threshold of 191: 198.png 198, 197.png 197, 196.png 196, "
-        "195.png 195, 194.png 194 and 3 more; if one is defective, calibrate without it"
+    assert [path.name for path in calibration.reaching(parts)] == [
+        f"{number}.png" for number in range(198, 190, -1)
+    ]
+    assert calibration.outlying(parts) == []
+
+
+@pytest.mark.parametrize("count", [10, 20, 99, 499])
+def test_good_parts_alone_rarely_stand_out(count: int) -> None:
+    named = [bool(Calibration.told_outliers(*drawn(count, seed))) for seed in range(300)]
+    assert np.mean(named) < (0.35 if count < 20 else 0.2 if count < 99 else 0.1)
+
+
+@pytest.mark.parametrize(("count", "defective"), [(19, 1), (95, 4), (450, 20)])
+def test_defective_parts_among_good_ones_are_named_highest_first(
+    count: int, defective: int
+) -> None:
+    calibration, parts = drawn(count, 0, *(40.0 + index for index in range(defective)))
+    assert [parts[path] for path in calibration.outlying(parts)] == [
+        40.0 + index for index in reversed(range(defective))
+    ]
+    line = calibration.told_outliers(parts)
+    first = 39.0 + defective
+    assert line.startswith(
+        f"these score much higher than the other good parts: {count + defective - 1}.png {first:g}"
     )
-    assert calibration.told_highest({Path("a.png"): 190.0}) == ""
+    assert (f" and {defective - 5} more " in line) == (defective > 5)
+
+
+def test_equal_scores_do_not_stand_out() -> None:
+    parts = {Path(f"{index}.png"): 1.0 for index in range(30)}
+    calibration = Calibration(scores=tuple(parts.values()), target_fpr=0.05)
+    assert calibration.told_outliers(parts) == ""

@@ -39,6 +39,15 @@ def test_a_detector_is_calibrated_without_training(run: Run, model: str) -> None
     assert ended.code == 0, ended.err
     record = json.loads(ended.out)
     assert (record["parts"], record["target_fpr"]) == (24, 0.1)
+    reaching = record["reaching"]
+    assert [part["score"] for part in reaching] == sorted(
+        (part["score"] for part in reaching), reverse=True
+    )
+    assert 2 <= len(reaching) <= 3  # of 24, at a rate of 0.1
+    assert reaching[-1]["score"] == pytest.approx(record["threshold"])
+    assert all(Path(part["file"]).is_file() and not part["stands_out"] for part in reaching)
+    assert any("made defects" in line for line in record["remarks"])
+    assert all(f"imrestore: {line}" in ended.err for line in record["remarks"])
     assert all(point["missed"] == 0 for point in record["thresholds"])
     rates = [
         point["false_alarms"] / point["good"] for point in record["thresholds"] if point["fpr"]

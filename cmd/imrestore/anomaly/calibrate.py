@@ -13,7 +13,7 @@ from imrestore.train.supervision import Supervision, supervised
 from restore.checks import seconds_in
 
 if TYPE_CHECKING:
-    from restore.anomaly.recalibrate import Operating
+    from restore.anomaly.recalibrate import Operating, Recalibrated
     from restore.anomaly.runner import Detector
 
 __all__ = ["calibrate"]
@@ -122,28 +122,34 @@ def calibrate(
         output, overwrite=overwrite, inputs=[Path(model)] if Path(model).exists() else []
     )
     with supervised(quiet=quiet) as supervision:
-        tell = supervision.tell
+        lines: list[str] = []
+
+        def tell(line: str) -> None:
+            lines.append(line)
+            supervision.tell(line)
+
         bad = pictures_in(defective, recursive=True, warn=tell) if defective else []
         bad += read_verdicts(verdicts)[0] if verdicts else []
+        recalibrated = None
         if add_good:
             _train_on(
                 model, good, _added(add_good, tell), time, target_fpr, output, device, overwrite,
-                supervision,
+                supervision, tell,
             )  # fmt: skip
         else:
             detector = Detector(model, threshold=0, unfamiliar_fpr=0, device=device)
-            weights = recalibrate(
+            recalibrated = recalibrate(
                 detector,
                 pictures_in(good, recursive=True, warn=tell),
                 target_fpr=target_fpr,
                 warn=tell,
                 should_stop=supervision.should_stop,
             )
-            save_weights(weights, output, overwrite=overwrite)
+            save_weights(recalibrated.weights, output, overwrite=overwrite)
         detector = Detector(output, device=device)
         points = operating_points(detector, bad, tell) if bad else []
         if as_json:
-            print(json_of(_record(output, detector, points)))
+            print(json_of(_record(output, detector, points, recalibrated, lines)))
             return
         tell(_told(output, detector))
         if points:
@@ -173,6 +179,7 @@ def _train_on(
     device: str,
     overwrite: bool,
     supervision: Supervision,
+    tell: "Callable[[str], None]",
 ) -> None:
     from restore.anomaly.addition import Addition, recipe_to_continue
     from restore.anomaly.task import TASK
@@ -191,7 +198,7 @@ def _train_on(
         addition=Addition(weights=weights, paths=added, scale=recipe.scale),
         settings=Settings(device=device, overwrite=overwrite),
         report=supervision.report,
-        warn=supervision.tell,
+        warn=tell,
         should_stop=supervision.should_stop,
     )
 
@@ -205,17 +212,32 @@ def _told(output: Path, detector: "Detector") -> str:
     )
 
 
-def _record(output: Path, detector: "Detector", points: "list[Operating]") -> dict[str, object]:
+def _record(
+    output: Path,
+    detector: "Detector",
+    points: "list[Operating]",
+    recalibrated: "Recalibrated | None",
+    lines: list[str],
+) -> dict[str, object]:
+    """Return the record of --json; with --add-good, what is said of parts stands in ``lines``."""
     calibration = detector.calibration
     assert calibration is not None  # it was just calibrated
+    parts = {}
+    if recalibrated is not None:
+        parts["reaching"] = [
+            {"file": str(path), "score": score, "stands_out": path in recalibrated.outlying}
+            for path, score in recalibrated.reaching.items()
+        ]
     return {
         "output": str(output),
         "threshold": detector.threshold,
         "target_fpr": calibration.target_fpr,
         "parts": len(calibration.scores),
         "shortfall": detector.shortfall or None,
+        **parts,
         "made_defects": detector.weights.provenance.get("made_defects"),
         "thresholds": [asdict(point) for point in points],
+        "remarks": lines,
     }
 
 
