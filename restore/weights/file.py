@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from restore.errors import UsageError, WeightsError, one_line
-from restore.weights.header import HASH_KEY, Header, hash_of, read_header
+from restore.weights.header import HASH_KEY, Header, Incomplete, hash_of, read_header
 
 __all__ = [
     "FORMAT_VERSION",
@@ -158,7 +158,11 @@ def opened(path: Path, framework: str) -> Iterator[Any]:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (SafetensorError, OSError, ValueError) as error:
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Incomplete as error:
+        raise WeightsError(f"{path}: {error}; copy or download it again") from error
+    except (SafetensorError, ValueError) as error:
         raise WeightsError(
             f"{path}: not a weight file of imrestore ({error}); "
             "convert foreign checkpoints with `imrestore weights convert`"

@@ -17,6 +17,7 @@ __all__ = [
     "MOST_TENSORS",
     "MOST_VALUES",
     "Header",
+    "Incomplete",
     "StoredTensor",
     "hash_of",
     "read_header",
@@ -57,6 +58,10 @@ class StoredTensor:
     end: int
 
 
+class Incomplete(ValueError):
+    """A safetensors file that has fewer bytes than its header says, or more."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What the header of a file says.
@@ -76,6 +81,7 @@ def read_header(file: BinaryIO) -> Header:
     """Read and check the header of a seekable file.
 
     Raises:
+        Incomplete: its length is not what it says.
         ValueError: not a safetensors file, or one whose header or tensors are too large.
         OSError: the file cannot be read.
     """
@@ -110,7 +116,7 @@ def _tensors(fields: Mapping[str, Any], data_bytes: int) -> dict[str, StoredTens
             raise ValueError(f"a gap or overlap before the tensor {name}")
         end = tensor.end
     if end != data_bytes:
-        raise ValueError(f"{data_bytes:,} bytes of tensors, not {end:,}: cut short or damaged")
+        raise Incomplete(f"is cut short or damaged: {data_bytes:,} bytes of tensors, not {end:,}")
     values = sum(math.prod(tensor.shape) for tensor in stored.values())
     if values > MOST_VALUES:
         raise ValueError(f"{values:,} values; at most {MOST_VALUES:,} are read")

@@ -139,8 +139,8 @@ SOUND = {"a": ("F32", [2], 8)}
     ("change", "words"),
     [
         (lambda data: data[:4], "cut short"),
-        (lambda data: data[:-1], "cut short or damaged"),
-        (lambda data: data + b"0", "cut short or damaged"),
+        (lambda data: data[:-1], "7 bytes of tensors, not 8; copy or download it again"),
+        (lambda data: data + b"0", "9 bytes of tensors, not 8; copy or download it again"),
         (lambda data: (1 << 62).to_bytes(8, "little") + data[8:], "cut short"),
         (lambda _: (2 << 20).to_bytes(8, "little") + bytes(2 << 20), "a header of 2,097,152"),
         (lambda data: data.replace(b'{"__', b'["__', 1), "not JSON"),
@@ -157,6 +157,12 @@ def test_headers_that_make_no_sense_are_refused(
     path = written(tmp_path / "net.safetensors", SOUND, config={})
     path.write_bytes(change(path.read_bytes()))
     assert words in refusal(path)
+
+
+def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
+    (tmp_path / "net.safetensors").mkdir()
+    message = refusal(tmp_path / "net.safetensors")
+    assert message.endswith("net.safetensors: cannot be read: Is a directory")
 
 
 def test_gaps_between_tensors_are_refused(tmp_path: Path) -> None:
