@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import PurePath
@@ -23,16 +23,17 @@ from imrestore.serve.metrics import Metrics
 from imrestore.serve.openapi import document
 from imrestore.serve.page import page_of
 from imrestore.serve.refused import Refused, as_refused, refusal
-from imrestore.serve.tasks import ServedTask
+from imrestore.serve.tasks import InspectionTask, ServedTask
 from imrestore.serve.upload import Limits, received
 from imrestore.serve.work import Answer, Workplace
 
 __all__ = ["Service"]
 
 _PIECE = 1 << 18
-_LONGEST_RECORD = 8000
-"""Characters of a header; what a record has beyond is left out of it."""
+_MOST_RECORD = 8000
+"""Characters of a header; values of a record that exceed it are left out."""
 _MOST_UPLOADS = 64
+_INSPECTION = f"/{InspectionTask.name}"
 
 
 @dataclass(frozen=True)
@@ -182,13 +183,13 @@ class _Endpoint:
 
 
 def _response(task: ServedTask, done: Answer) -> Response:
-    record = json_of(done.record)
+    record = _short_record(done.record)
     name = f"{task.name}{done.suffix}"
     headers = {
         "Content-Length": str(len(done.content)),
         "Content-Disposition": f'attachment; filename="{name}"',
         "X-Content-Type-Options": "nosniff",
-        **({"Imrestore-Record": record} if 2 < len(record) <= _LONGEST_RECORD else {}),
+        **({"Imrestore-Record": record} if done.record else {}),
     }
 
     async def pieces() -> Any:
@@ -200,13 +201,26 @@ def _response(task: ServedTask, done: Answer) -> Response:
     return StreamingResponse(pieces(), media_type=done.media_type, headers=headers)
 
 
+def _short_record(record: Mapping[str, object]) -> str:
+    """Return a record as a header holds it, which names what is too long for one."""
+    kept, left_out = dict(record), list[str]()
+    while len(text := json_of(kept | ({"left_out": left_out} if left_out else {}))) > _MOST_RECORD:
+        longest = max(kept, key=lambda key: len(json_of({key: kept[key]})))
+        del kept[longest]
+        left_out.append(longest)
+    return text
+
+
 async def _not_here(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
     if "Allow" in headers:
         headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+    no_path = "no such path; /openapi.json names those that there are"
+    if request.url.path == _INSPECTION:  # there is such a path where there are weights for it
+        no_path = "no detector; start the service with its weights: imrestore serve --model FILE"
     reason = {
-        404: "no such path; /openapi.json names those that there are",
+        404: no_path,
         405: f"no such method; use {headers.get('Allow', 'another')}",
     }.get(error.status_code, error.detail)
     message = f"{request.method} {request.url.path[:200]}: {reason}"

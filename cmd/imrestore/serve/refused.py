@@ -35,6 +35,8 @@ _NAMES = ("-: ", "standard input: ")
 _FILE = "the file: "
 _OF_THE_SERVICE = ("--keep-damaged", "--max-pixels")
 """Options that messages speak of, and that requests do not have."""
+_COMMAND = "`imrestore denoise`"
+_REQUEST = "POST /denoise"
 
 
 class Refused(Exception):
@@ -68,6 +70,7 @@ def as_refused(error: Exception) -> Refused:
         message = _FILE + message
     for option in _OF_THE_SERVICE:
         message = message.replace(option, f"imrestore serve {option}")
+    message = message.replace(_COMMAND, _REQUEST)
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     return Refused(status, message)
 

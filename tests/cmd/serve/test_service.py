@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from restore.image.dng import write_cfa_dng
@@ -129,7 +130,7 @@ def big(width: int, height: int) -> bytes:
         ("/denoise", b"", 400, "the body is empty"),
         ("/denoise", b"no picture", 415, "the file: is not a picture"),
         ("/anomaly", b"no picture", 415, "the file: is not a picture"),
-        ("/dark-enhance", b"no picture", 415, "the file: is not a camera RAW file"),
+        ("/dark-enhance", b"no picture", 415, "RAW file; for finished pictures there is POST /den"),
         ("/denoise", b"\x89PNG\r\n\x1a\n" + b"\0" * 40, 422, "the file: "),
         ("/denoise?strength=2", None, 422, "strength"),
         ("/denoise?strength=3", None, 422, "strength=3: give a number"),
@@ -181,6 +182,25 @@ def test_pictures_and_bodies_are_limited(served: Served) -> None:
         answer = client.post("/denoise", content=content)
     assert answer.status_code == 413
     assert "imrestore serve --max-pixels" in answer.json()["error"]
+
+
+@pytest.mark.usefixtures("workplace")
+def test_without_a_detector_it_says_how_to_inspect(served: Served, tasks: list[Any]) -> None:
+    answer = served(tasks=tasks[:2]).post("/anomaly", content=big(24, 16))
+    assert answer.status_code == 404
+    assert answer.json()["error"].endswith(
+        "start the service with its weights: imrestore serve --model FILE"
+    )
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_record_that_is_too_long_for_a_header_names_what_it_lacks(served: Served) -> None:
+    planes = np.random.default_rng(0).integers(0, 256, (3000, 4, 4), dtype=np.uint8)
+    tifffile.imwrite("stack.tif", planes, photometric="minisblack")
+    answer = served().post("/denoise", content=Path("stack.tif").read_bytes())
+    assert answer.status_code == 200, answer.text
+    record = json.loads(answer.headers["imrestore-record"])
+    assert (record["planes"], record["left_out"]) == (3000, ["sigmas"])
 
 
 @pytest.mark.usefixtures("workplace")
