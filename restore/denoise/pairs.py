@@ -79,10 +79,10 @@ def matched_pairs(
         warn: called with a line about those that have no partner.
 
     Raises:
-        UsageError: no folder of pictures.
+        UsageError: no folder of pictures, or no pair in them.
     """
-    of_noisy = _by_common_name(noisy, names, names.noisy, warn)
-    of_clean = _by_common_name(clean, names, names.clean, warn)
+    of_noisy, others = _by_common_name(noisy, names, names.noisy, warn)
+    of_clean, more_others = _by_common_name(clean, names, names.clean, warn)
     matched, alone = [], []
     for stem, paths in of_noisy.items():
         for path in paths:
@@ -92,26 +92,37 @@ def matched_pairs(
                 alone.append(str(error))
     for line in alone[:_NAMED]:
         warn(f"{line}; left out")
-    if len(alone) > _NAMED:
-        warn(f"{len(alone) - _NAMED} more noisy pictures without a counterpart left out")
+    if (more := len(alone) - _NAMED) > 0:
+        pictures = "picture" if more == 1 else "pictures"
+        warn(f"{more} more noisy {pictures} without a counterpart left out")
     taken = {path for _, path in matched}
     spare = [path for paths in of_clean.values() for path in paths if path not in taken]
     if spare:
         warn(f"without a noisy picture, left out: {_some(spare)}")
+    fitting = {path for of in (of_noisy, of_clean) for paths in of.values() for path in paths}
+    if strange := sorted({*others, *more_others} - fitting):
+        warn(f"with other names than --pair-names says, left out: {_some(strange)}")
+    if not matched:
+        raise UsageError(
+            f"{noisy} and {clean}: no names match; --pair-names says how they differ, as in "
+            "'{}_NOISY' '{}_GT'"
+        )
     return matched
 
 
 def _by_common_name(
     folder: Path, names: PairNames, template: str, warn: Warn
-) -> dict[Path, list[Path]]:
+) -> tuple[dict[Path, list[Path]], list[Path]]:
+    """Return the pictures that fit a template, by what they have in common, and the others."""
     grouped: dict[Path, list[Path]] = {}
+    others: list[Path] = []
     for stem, paths in by_stem(folder, pictures_in(folder, recursive=True, warn=warn)).items():
         common = names.common(template, stem)
-        if common is not None:
-            grouped.setdefault(common, []).extend(paths)
+        found = others if common is None else grouped.setdefault(common, [])
+        found.extend(paths)
     if not grouped:
         raise UsageError(f"{folder}: no picture has a name like {template}")
-    return grouped
+    return grouped, others
 
 
 def _some(paths: Sequence[Path]) -> str:

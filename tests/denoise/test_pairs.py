@@ -63,7 +63,10 @@ def test_names_in_the_manner_of_sidd(tmp_path: Path) -> None:
         for name in ("NOISY_SRGB_010", "NOISY_SRGB_011", "GT_SRGB_010", "GT_SRGB_011", "thumb"):
             save(tmp_path / "SIDD" / scene / f"{name}.PNG", flat)
     root = tmp_path / "SIDD"
-    matched = matched_pairs(root, root, PairNames("NOISY{}", "GT{}"), pytest.fail)
+    said: list[str] = []
+    matched = matched_pairs(root, root, PairNames("NOISY{}", "GT{}"), said.append)
+    thumbs = ", ".join(str(root / scene / "thumb.PNG") for scene in ("0001_S6", "0002_IP"))
+    assert said == [f"with other names than --pair-names says, left out: {thumbs}"]
     assert names(matched, root) == [
         (f"{scene}/NOISY_SRGB_01{n}.PNG", f"{scene}/GT_SRGB_01{n}.PNG")
         for scene in ("0001_S6", "0002_IP")
@@ -76,6 +79,13 @@ def test_names_in_the_manner_of_sidd(tmp_path: Path) -> None:
 def test_names_without_one_place_for_what_is_common_are_refused(template: str) -> None:
     with pytest.raises(UsageError, match="--pair-names"):
         PairNames(template, "{}")
+
+
+def test_where_no_names_match_the_message_says_how_to_match_them(tmp_path: Path) -> None:
+    for name in ("n/a_NOISY.png", "c/a_GT.png"):
+        save(tmp_path / name, np.zeros((4, 4), np.uint8))
+    with pytest.raises(UsageError, match="no names match; --pair-names says how they differ"):
+        matched_pairs(tmp_path / "n", tmp_path / "c", PairNames(), print)
 
 
 def test_names_that_no_picture_has_are_refused(tmp_path: Path) -> None:
