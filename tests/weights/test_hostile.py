@@ -1,5 +1,6 @@
 """Weight files that ask for more than they hold are refused before anything is built or read."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -159,10 +160,16 @@ def test_headers_that_make_no_sense_are_refused(
     assert words in refusal(path)
 
 
-def test_a_folder_is_no_weight_file(tmp_path: Path) -> None:
-    (tmp_path / "net.safetensors").mkdir()
-    message = refusal(tmp_path / "net.safetensors")
-    assert message.endswith("net.safetensors: cannot be read: Is a directory")
+def test_a_file_that_cannot_be_read_is_not_called_foreign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "net.safetensors", SOUND, config={})
+
+    def fail(_file: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("restore.weights.file.read_header", fail)
+    assert refusal(path) == f"{path}: cannot be read: Input/output error"
 
 
 def test_gaps_between_tensors_are_refused(tmp_path: Path) -> None:
