@@ -41,7 +41,9 @@ def request_of(
 
     if options.output == STANDARD_STREAM and not options.dry_run:
         if options.json:
-            raise UsageError("an image and --json records cannot share standard output")
+            raise UsageError(
+                "an image and --json records cannot share standard output; give -o FILE"
+            )
         if sys.stdout.isatty():
             raise UsageError("standard output is a terminal; send the image to a file or a pipe")
     return PlanRequest(

@@ -41,7 +41,7 @@ def parse_shard(text: str) -> Shard:
         if 1 <= index <= count:
             return Shard(index, count)
     raise UsageError(
-        f"shard {text[:40]}: give I/N with 1 <= I <= N, as in 2/8, or {FROM_ENVIRONMENT}"
+        f"--shard {text[:40]}: give I/N with 1 <= I <= N, as in 2/8, or {FROM_ENVIRONMENT}"
     )
 
 

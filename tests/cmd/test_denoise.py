@@ -222,6 +222,7 @@ def test_an_image_and_records_do_not_share_standard_output(run: Run, photo: Phot
     photo("a.png")
     ended = run("denoise", "a.png", "-o", "-", "--format", "png", "--json")
     assert (ended.code, ended.out) == (2, "")
+    assert "give -o FILE" in ended.err
 
 
 def test_max_pixels_refuses_larger_pictures_only(run: Run, photo: Photo, tiny_weights: str) -> None:
