@@ -1,6 +1,6 @@
 """Error of merged brackets in which something moves, with and without deghosting.
 
-    python benchmarks/ghosts.py FOLDER
+    python benchmarks/ghosts.py FOLDER [--count N]
 
 Of each HDR picture in FOLDER (panoramas, twice as wide as high) the middle is taken, and exposed
 so that its median is 12 % of white in the middle frame of three, two stops apart; 8-bit sRGB
@@ -10,13 +10,16 @@ as the middle frame has it. Results are scaled to the truth's median, since Open
 unit. Path: where a disc stands in any frame; only what the middle frame does not saturate counts.
 OpenCV's MergeDebevec is given the response it calibrates itself.
 
-MergeMertens gives no radiance but a picture. The second table compares pictures: each with the
-one that the same program makes where the disc stands still, as the middle frame has it; mean
-differences of 255.
+MergeMertens and enfuse (a Debian package, left out where it is not installed) give no radiance but
+a picture. The second table compares pictures: each with the one that the same program makes where
+the disc stands still, as the middle frame has it; mean differences of 255.
 """
 
 import argparse
+import shutil
+import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -84,6 +87,14 @@ def mertens(codes: list[NDArray[np.uint8]]) -> Pixels:
     return np.ascontiguousarray(fused[..., ::-1].transpose(2, 0, 1)).clip(0, 1)
 
 
+def enfused(frames: Sequence[tuple[Path, NDArray[np.uint8]]]) -> Pixels:
+    with tempfile.TemporaryDirectory() as folder:
+        fused = Path(folder, "fused.tif")
+        names = [str(path) for path, _ in frames]
+        subprocess.run(["enfuse", "--output", str(fused), *names], check=True, capture_output=True)
+        return decode(fused).pixels
+
+
 def shown(light: Pixels) -> Pixels:
     return tone_mapped(Picture(pixels=light, is_float=True, transfer=Transfer.LINEAR)).pixels
 
@@ -124,7 +135,10 @@ def table(title: str, found: dict[str, list[tuple[float, float]]], digits: int) 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    paths = sorted(parser.parse_args().folder.iterdir())
+    parser.add_argument("--count", type=int, default=None, help="pictures of the folder")
+    options = parser.parse_args()
+    paths = sorted(options.folder.iterdir())[: options.count]
+    has_enfuse = shutil.which("enfuse") is not None
     light: dict[str, list[tuple[float, float]]] = {}
     pictures: dict[str, list[tuple[float, float]]] = {}
     for path in paths:
@@ -146,6 +160,10 @@ def main() -> None:
             pictures.setdefault("OpenCV, MergeMertens", []).append(
                 differences(mertens(codes), mertens(codes_still))
             )
+            if has_enfuse:
+                pictures.setdefault("enfuse", []).append(
+                    differences(enfused(moving), enfused(still))
+                )
     table("light, stops", light, 3)
     table("picture, of 255", pictures, 1)
 
