@@ -36,6 +36,8 @@ _MOST_GIVEN = 0.25
 _KERNELS = {1: (0.0, 1.0, 0.0), 2: (0.5, 1.0, 0.5), 6: (0.25, 0.5, 1.0, 0.5, 0.25)}
 _ENERGY_PX = 7
 _MESH, _MESH_CELLS = 3 / 255, 9
+# Periods to each side from which the mesh of a row is found.
+_MESH_MARGIN = _MESH_CELLS // 2 + 2
 _BAND, _MARGIN = 256, 8
 _NEAR_WHITE, _MOSTLY, _LEAST = 0.9, 0.999, 1e-12
 
@@ -95,23 +97,37 @@ def without_mesh(colour: Plane, period: int) -> None:
     """
     if period == 1 or min(colour.shape[1:]) < 4 * period:
         return
+    band, margin = _BAND // period * period, _MESH_MARGIN * period
     for plane in colour:
-        # Twice a period, once to each side of the middle: a triangle, in which every place of the
-        # cell has the same weight.
-        smooth = ndimage.uniform_filter(plane, period, mode="nearest")
-        fine = plane - ndimage.uniform_filter(smooth, period, origin=-1, mode="nearest")
-        np.clip(fine, -_MESH, _MESH, out=fine)
-        cells = [
-            ndimage.uniform_filter(fine[y::period, x::period], _MESH_CELLS, mode="nearest")
-            for y in range(period)
-            for x in range(period)
-        ]
-        rows, columns = (min(each.shape[axis] for each in cells) for axis in (0, 1))
-        usual = np.mean([each[:rows, :columns] for each in cells], axis=0)
-        for index, cell in enumerate(cells):
-            y, x = divmod(index, period)
-            padding = [(0, cell.shape[axis] - usual.shape[axis]) for axis in (0, 1)]
-            plane[y::period, x::period] -= cell - np.pad(usual, padding, mode="edge")
+        above = plane[:0]
+        for top in range(0, len(plane), band):
+            rows = slice(top, top + band)
+            around = np.concatenate([above, plane[top : top + band + margin]])
+            mesh = _mesh(around, period)[len(above) :]
+            above = plane[rows][-margin:].copy()
+            plane[rows] -= mesh[:band]
+
+
+def _mesh(plane: Plane, period: int) -> Plane:
+    """Return what repeats with the colour filter in rows ``[h, W]`` of a picture."""
+    # Twice a period, once to each side of the middle: a triangle, in which every place of the cell
+    # has the same weight.
+    smooth = ndimage.uniform_filter(plane, period, mode="nearest")
+    fine = plane - ndimage.uniform_filter(smooth, period, origin=-1, mode="nearest")
+    np.clip(fine, -_MESH, _MESH, out=fine)
+    cells = [
+        ndimage.uniform_filter(fine[y::period, x::period], _MESH_CELLS, mode="nearest")
+        for y in range(period)
+        for x in range(period)
+    ]
+    rows, columns = (min(each.shape[axis] for each in cells) for axis in (0, 1))
+    usual = np.mean([each[:rows, :columns] for each in cells], axis=0)
+    result = np.empty_like(plane)
+    for index, cell in enumerate(cells):
+        y, x = divmod(index, period)
+        padding = [(0, cell.shape[axis] - usual.shape[axis]) for axis in (0, 1)]
+        result[y::period, x::period] = cell - np.pad(usual, padding, mode="edge")
+    return result
 
 
 @dataclass(frozen=True)

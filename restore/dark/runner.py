@@ -3,6 +3,7 @@
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,6 +19,7 @@ from restore.dark.fidelity import keep_known_light, without_mesh
 from restore.dark.task import TASK
 from restore.engine.placement import Placement
 from restore.engine.runner import Runner
+from restore.engine.tiles import Area
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.colour import linear_to_srgb
 from restore.image.dark_frame import DarkFrame
@@ -215,9 +217,9 @@ class _Network:
         """
         if self.is_finished and strength < 1:
             raise UsageError("--strength works with weights that make camera colours alone")
-        planes = exposed.packed.planes
-        samples = planes.clip(self.lowest, self.config.highest)
-        colour = np.ascontiguousarray(unpack(self(samples, exposed.period), exposed.packed))
+        made = self(exposed.packed.planes, exposed.period)
+        colour = np.ascontiguousarray(unpack(made, exposed.packed))
+        del made  # a copy, where rows or columns were added
         if self.is_finished:
             return colour
         without_mesh(colour, exposed.period)
@@ -233,17 +235,39 @@ class _Network:
 
     def __call__(self, planes: NDArray[np.float32], period: int) -> NDArray[np.float32]:
         """Return colour for every pixel of a packed mosaic in reference phase, ``[3, H, W]``."""
-        inputs = planes if self.config.packs else _with_filters(planes, period)
-        return self.runner.tiled(inputs, channels=self.runner.traits.channels)
+        channels = self.runner.traits.channels
+        if self.config.packs:
+            samples = planes.clip(self.lowest, self.config.highest)
+            return self.runner.tiled(samples, channels=channels)
+        step = 2 if period == 2 else 3
+        mosaic = np.empty((step * planes.shape[1], step * planes.shape[2]), np.float32)
+        fill_mosaic(mosaic, planes, period)
+        np.clip(mosaic, self.lowest, self.config.highest, out=mosaic)
+        filters = _filters(period)
+        results: list[NDArray[np.float32]] = []
+
+        def read(area: Area) -> NDArray[np.float32]:
+            rows, columns = (np.arange(part.start, part.stop) % period for part in area)
+            return np.stack([mosaic[area], filters[rows[:, None], columns]])
+
+        def take(area: Area, _samples: NDArray[np.float32], restored: NDArray[np.float32]) -> None:
+            results[-1][:, *area] = restored
+
+        def begin() -> Callable[[Area, NDArray[np.float32], NDArray[np.float32]], None]:
+            results[:] = [np.empty((channels, *mosaic.shape), np.float32)]
+            return take
+
+        height, width = mosaic.shape
+        self.runner.by_tiles(read, begin, height=height, width=width)
+        return results[-1]
 
 
-def _with_filters(planes: NDArray[np.float32], period: int) -> NDArray[np.float32]:
-    """Return the mosaic of ``planes`` and the filter over each of its pixels, ``[2, H, W]``."""
-    step = 2 if period == 2 else 3
-    result = np.empty((2, step * planes.shape[1], step * planes.shape[2]), np.float32)
+def _filters(period: int) -> NDArray[np.float32]:
+    """Return the colours of a filter in reference phase, ``[period, period]``."""
     colours = np.array(PLANE_COLOURS[period], np.float32)[:, None, None]
-    fill_mosaic(result[0], planes, period)
-    fill_mosaic(result[1], np.broadcast_to(colours, planes.shape), period)
+    side = 1 if period == 2 else 2
+    result = np.empty((period, period), np.float32)
+    fill_mosaic(result, np.broadcast_to(colours, (len(colours), side, side)), period)
     return result
 
 

@@ -96,6 +96,16 @@ def test_saturated_samples_are_one_value(sensor: Sensor) -> None:
 
 
 @pytest.mark.parametrize("period", [2, 6])
+def test_a_mesh_is_the_same_by_bands(period: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = np.random.default_rng(0).uniform(0, 1, (1, 205, 61)).astype(np.float32)
+    by_bands = whole.copy()
+    without_mesh(whole, period)
+    monkeypatch.setattr("restore.dark.fidelity._BAND", 48)
+    without_mesh(by_bands, period)
+    np.testing.assert_allclose(by_bands, whole, atol=1e-6)
+
+
+@pytest.mark.parametrize("period", [2, 6])
 def test_a_mesh_is_taken_away_and_texture_stays(period: int) -> None:
     rng = np.random.default_rng(0)
     texture = 0.05 * rng.standard_normal((3, 120, 180)).astype(np.float32)
