@@ -82,6 +82,10 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
                 value = "***" if name in secrets else _shown(default)
                 say(f"--{default.key} {value} comes from {default.origin}")
         with on_disk(values) as values, noting_settings(command=command.__name__, **values):
+            if "workers" in values and (values["workers"] or values["cluster"]):
+                from imrestore.train.cluster import train_on_cluster
+
+                raise typer.Exit(train_on_cluster(context, values))
             taken = {
                 name: group(**{field.name: values.pop(field.name) for field in fields(group)})
                 for name, group in groups.items()

@@ -20,7 +20,7 @@ from restore.batch.plan import BatchPlan
 from restore.batch.stream import Outcome, Status
 from restore.errors import InputError, RestoreError, UsageError
 
-__all__ = ["Cluster"]
+__all__ = ["Cluster", "reason_of"]
 
 AUTO = "auto"
 _MOST_AT_ONCE, _SECONDS_A_CALL, _CALLS_AHEAD = 64, 2.0, 2
@@ -36,6 +36,9 @@ class Cluster:
     Args:
         address: ``HOST:PORT`` of its head, or auto for the one that runs on this machine.
 
+    Attributes:
+        ray: the library.
+
     Raises:
         UsageError: Ray is not installed, no cluster is there, or one of another version.
     """
@@ -48,7 +51,7 @@ class Cluster:
             import ray
         except ImportError as error:
             raise UsageError("--cluster needs Ray: pip install 'imrestore[ray]'") from error
-        self._ray: Any = ray
+        self.ray: Any = ray
         if address != AUTO and not _answers(address):
             raise UsageError(
                 f"--cluster {address}: no cluster answers there; start one with "
@@ -57,13 +60,37 @@ class Cluster:
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except Exception as error:
-            raise UsageError(f"--cluster {address}: {_reason(error)}") from error
+            raise UsageError(f"--cluster {address}: {reason_of(error)}") from error
         self._address = str(ray.get_runtime_context().gcs_address)
+        self._seen, self._gone_since = time.monotonic(), 0.0
 
     def close(self) -> None:
         """Let go of it; what its workers still do is ended."""
         with contextlib.suppress(Exception):
-            self._ray.shutdown()
+            self.ray.shutdown()
+
+    @property
+    def has_gpus(self) -> bool:
+        """Whether any of its machines has a GPU."""
+        return bool(self.ray.cluster_resources().get("GPU", 0) > 0)
+
+    def check_head(self, advice: str) -> None:
+        """Look from time to time whether the head is there.
+
+        Args:
+            advice: how to go on without it.
+
+        Raises:
+            InputError: it has been gone for some seconds.
+        """
+        if time.monotonic() - self._seen <= _LOOK_S:
+            return
+        if _answers(self._address, self._gone_since or None):
+            self._seen, self._gone_since = time.monotonic(), 0.0
+            return
+        self._gone_since = self._gone_since or self._seen
+        if time.monotonic() - self._gone_since > _GIVEN_UP_S:
+            raise InputError(f"the head of the cluster at {self._address} is gone; {advice}")
 
     def outcomes(
         self,
@@ -88,26 +115,16 @@ class Cluster:
         Raises:
             RestoreError: no worker can begin, or the head of the cluster is gone.
         """
-        gpus = int(takes_gpus and self._ray.cluster_resources().get("GPU", 0) > 0)
+        gpus = int(takes_gpus and self.has_gpus)
         options = {"num_cpus": cores, "num_gpus": gpus, "max_concurrency": _CALLS_AHEAD + 1}
-        run = _Run(self._ray, self._ray.remote(Worker).options(**options), plan, job, say)
-        seen = time.monotonic()
+        run = _Run(self.ray, self.ray.remote(Worker).options(**options), plan, job, say)
         try:
             while run.has_work():
                 yield from run.step()
                 if should_stop():
                     yield from run.stop()
                     return
-                if time.monotonic() - seen > _LOOK_S:
-                    if _answers(self._address, run.gone_since):
-                        seen, run.gone_since = time.monotonic(), None
-                    else:
-                        run.gone_since = run.gone_since or seen
-                    if run.gone_since and time.monotonic() - run.gone_since > _GIVEN_UP_S:
-                        raise InputError(
-                            f"the head of the cluster at {self._address} is gone; the same command "
-                            "with --skip-existing does the rest"
-                        )
+                self.check_head("the same command with --skip-existing does the rest")
         finally:
             run.end()
 
@@ -163,7 +180,6 @@ class _Run:
         self._items = plan.items
         self._finished: list[Outcome] = []
         self._failed_to_begin = 0
-        self.gone_since: float | None = None
 
     def has_work(self) -> bool:
         """Return whether anything is left to be done or told."""
@@ -255,11 +271,15 @@ class _Run:
             notes = self._ray.get(worker.begun)
         except self._ray.exceptions.RayTaskError as error:
             cause = error.cause
-            raise cause if isinstance(cause, RestoreError) else UsageError(_reason(error)) from None
+            raise (
+                cause if isinstance(cause, RestoreError) else UsageError(reason_of(error))
+            ) from None
         except self._ray.exceptions.RayError as error:
             self._failed_to_begin += 1
             if self._failed_to_begin >= _MOST_DEATHS and not self._workers:
-                raise UsageError(f"no worker of the cluster can begin: {_reason(error)}") from error
+                raise UsageError(
+                    f"no worker of the cluster can begin: {reason_of(error)}"
+                ) from error
             return
         for note in notes if not self._is_told else ():
             self._say(note)
@@ -277,10 +297,10 @@ class _Run:
         except self._ray.exceptions.RayTaskError as error:
             worker.calls.popleft()
             for index in call.items:
-                yield self._failure(index, f"a worker failed: {_reason(error)}", is_bug=True)
+                yield self._failure(index, f"a worker failed: {reason_of(error)}", is_bug=True)
             return
         except self._ray.exceptions.RayError as error:
-            yield from self._bury(worker, _reason(error))
+            yield from self._bury(worker, reason_of(error))
             return
         worker.done += 1
         if call.items.pop(index, None) is not None:
@@ -324,7 +344,7 @@ def _answers(address: str, since: float | None = None) -> bool:
         return False
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Return what the library says of an error, in one sentence."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:4])[:280] if lines else type(error).__name__

@@ -21,7 +21,7 @@ from restore.remote.store import Entry
 from restore.remote.url_paths import UrlPaths, url_paths
 from restore.remote.urls import as_url
 
-__all__ = ["Begun", "Job", "Sent", "Told", "Worker", "is_written", "sent"]
+__all__ = ["Begun", "Job", "Sent", "Told", "Worker", "go_to", "is_written", "sent"]
 
 _GRACE_S = 0.7
 _FROM_THE_DEAD = "written by a worker that died before it could tell how"
@@ -158,19 +158,8 @@ class Worker:
             UsageError: this machine has another version of the program, or not the folder.
             RestoreError: as the task's.
         """
-        job, here = self._job, version("imrestore")
-        if here != job.version:
-            raise UsageError(
-                f"the cluster has imrestore {here}, and this is {job.version}; "
-                "install the same on all machines"
-            )
-        try:
-            os.chdir(job.folder)
-        except OSError as error:
-            raise UsageError(
-                f"{job.folder}: workers of the cluster do not see this folder; use one that all "
-                "machines mount, or URLs"
-            ) from error
+        job = self._job
+        go_to(job.folder, job.version)
         self._context.enter_context(limited(job.max_pixels))
         self._context.enter_context(keeping_damaged(job.keeps_damaged))
         self._begun = job.begin(job.plan)
@@ -233,6 +222,31 @@ class Worker:
         for path in filter(is_remote, item.outputs):
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         return item
+
+
+def go_to(folder: str, known: str) -> None:
+    """Make the folder that a command was started in that of this process.
+
+    Args:
+        folder: the folder.
+        known: the version of the program that the command has.
+
+    Raises:
+        UsageError: this machine has another version, or not the folder.
+    """
+    here = version("imrestore")
+    if here != known:
+        raise UsageError(
+            f"the cluster has imrestore {here}, and this is {known}; "
+            "install the same on all machines"
+        )
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: workers of the cluster do not see this folder; use one that all "
+            "machines mount, or URLs"
+        ) from error
 
 
 def is_written(item: Item) -> bool:

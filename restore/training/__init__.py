@@ -27,6 +27,9 @@ __all__ = [
     "train",
 ]
 
+LOST_ANOTHER = "another process of this run was lost; continue from the checkpoint with --resume"
+"""What a process of a team says that ends because another did."""
+
 _HOMES = {
     "Context": "session",
     "Figure": "schedule",

@@ -11,6 +11,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from restore.errors import TrainingError, UsageError
+from restore.training import LOST_ANOTHER
 
 __all__ = ["Team", "assembled", "team_rank", "team_size"]
 
@@ -120,10 +121,10 @@ def _variable(name: str, absent: int, least: int) -> int:
 def assembled() -> Iterator[Team]:
     """Join the processes that `torchrun` started; without it, the team is this process alone."""
     size, rank = team_size(), team_rank()
-    if size == 1:
-        yield Team()
-        return
     restarts = _variable("TORCHELASTIC_RESTART_COUNT", 0, 0)
+    if size == 1:
+        yield Team(restarts=restarts)
+        return
     try:
         # torchrun keeps its store across restarts: a prefix for each start hides the addresses of
         # processes that are gone.
@@ -145,9 +146,7 @@ def assembled() -> Iterator[Team]:
     except RuntimeError as error:
         if not _is_loss_of_another(error):
             raise
-        raise TrainingError(
-            "another process of this run was lost; continue from the checkpoint with --resume"
-        ) from error
+        raise TrainingError(LOST_ANOTHER) from error
     finally:
         distributed.destroy_process_group()
 

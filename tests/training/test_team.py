@@ -3,7 +3,7 @@ import torch
 
 from restore.errors import TrainingError, UsageError
 from restore.training.state import Randomness
-from restore.training.team import Team, team_rank, team_size
+from restore.training.team import Team, assembled, team_rank, team_size
 
 
 def test_every_process_takes_its_own_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +58,13 @@ def test_a_process_without_others_leads(
         if value is not None:
             monkeypatch.setenv(name, value)
     assert (team_size(), team_rank()) == expected
+
+
+def test_a_process_alone_knows_that_it_was_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
+    with assembled() as team:
+        assert (team.restarts, team.size, team.leads) == (2, 1, True)
 
 
 @pytest.mark.parametrize(

@@ -191,11 +191,12 @@ def denoise(
     NAME.history.csv and .png beside the output show the progress; NAME.best.safetensors holds the
     best weights so far. A checkpoint is written every two minutes and when the run is stopped
     (Ctrl-C, SIGTERM, SIGHUP, Slurm's SIGUSR1); --resume continues from it. On several GPUs or
-    machines, start it with `torchrun --nproc-per-node N -m imrestore train ...`.
+    machines, start it with `torchrun --nproc-per-node N -m imrestore train ...`, or give --cluster.
 
     \b
     Examples:
       imrestore train denoise photos/ -o mine.safetensors --time 2h
+      imrestore train denoise photos/ -o mine.safetensors --time 2h --cluster auto --workers 4
       imrestore train denoise photos/ -o gray.safetensors --gray --model dncnn --sigma 25:25
       imrestore train denoise photos/ -o real.safetensors --noise camera --blind --time 8h
       imrestore train denoise --pairs noisy/ clean/ -o camera.safetensors --steps 20000

@@ -126,6 +126,27 @@ class TrainingOptions:
             show_default=False,
         ),
     ] = None
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="auto|HOST:PORT",
+            help="Train on the machines of a Ray cluster, which this command runs on one of. All "
+            "of them mount the drive that pictures and output are on.",
+            show_default="this machine alone",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="With --cluster, how many processes train: each takes a GPU or, where there are "
+            "none, its share of the cores. When one is lost, all continue from the last "
+            "checkpoint.",
+            show_default=False,
+        ),
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing output and its checkpoint.")
     ] = False

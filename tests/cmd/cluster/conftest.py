@@ -42,6 +42,7 @@ class FakeRay:
     def __init__(self, deaths: Callable[[int], bool] = lambda _: False) -> None:
         self.deaths, self.done, self.workers = deaths, 0, 0
         self.exceptions = SimpleNamespace(RayError=RayError, RayTaskError=RayTaskError)
+        self.util = SimpleNamespace(get_node_ip_address=lambda: "127.0.0.1")
 
     def init(self, **_options: object) -> None:
         """Find the cluster."""
@@ -56,6 +57,10 @@ class FakeRay:
     def cluster_resources(self) -> dict[str, float]:
         """Return what there is."""
         return {"CPU": 1}
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return its machines."""
+        return [{"Alive": True, "Resources": {"CPU": 4.0}}] * 2
 
     def remote(self, kind: type) -> Any:
         """Return what makes actors of a class."""
@@ -107,6 +112,7 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     """What is imported in place of Ray."""
     fake = FakeRay()
     monkeypatch.setitem(sys.modules, "ray", fake)  # type: ignore[arg-type]
+    monkeypatch.setattr("restore.batch.cluster._answers", lambda *_: True)
     return fake
 
 
@@ -121,6 +127,7 @@ class Network:
         self._holder = subprocess.Popen([*IN_OWN_NETWORK, "sh", "-c", script])
         time.sleep(1)
         self._processes = [self._holder]
+        self._nodes = 0
 
     def inside(self, *command: str) -> list[str]:
         """Return a command line that runs in it."""
@@ -133,6 +140,7 @@ class Network:
             "RAY_USAGE_STATS_ENABLED": "0",
             "RAY_raylet_start_wait_time_s": "300",
             "OMP_NUM_THREADS": "1",
+            "GLOO_SOCKET_IFNAME": "lo",
         }
         process = subprocess.Popen(self.inside(*command), env=environment, **where)  # type: ignore[call-overload]
         self._processes.append(process)
@@ -140,9 +148,21 @@ class Network:
 
     def node(self, *options: str) -> "subprocess.Popen[bytes]":
         """Start a node, which lives as long as its process."""
+        self._nodes += 1
         memory = ("--object-store-memory", "80000000", "--block")
         with (self.folder / "nodes.log").open("ab") as log:
             return self.start(str(RAY), "start", *options, *memory, stdout=log.fileno())
+
+    def until_it_answers(self) -> None:
+        """Wait until all nodes that were started have joined."""
+        script = (
+            f"import ray, sys; ray.init({self.address!r}, log_to_driver=False); "
+            f"sys.exit(len(ray.nodes()) < {self._nodes})"
+        )
+        until = time.monotonic() + 300
+        while self.start(sys.executable, "-c", script, stderr=subprocess.DEVNULL).wait():
+            assert time.monotonic() < until
+            time.sleep(1)
 
     def close(self) -> None:
         """End all of it."""
@@ -165,7 +185,9 @@ def network(tmp_path: Path) -> Iterator[Network]:
             *("--head", "--port", str(PORT), "--num-cpus", "1", "--include-dashboard=false"),
             *("--temp-dir", temporary),
         )
-        network.node("--address", network.address, "--num-cpus", "1")
+        network.until_it_answers()
+        for _ in range(2):
+            network.node("--address", network.address, "--num-cpus", "1")
         yield network
     finally:
         network.close()
