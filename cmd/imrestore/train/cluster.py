@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from imrestore.checks import without_effect
 from imrestore.exits import Signalled, noted_signals
-from imrestore.options import without_effect
 from imrestore.output import say
 from imrestore.recipes import recipe_of
 from imrestore.train.member import Member, Order
