@@ -20,12 +20,16 @@ def test_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
     assert search.left_out == "4 files of other kinds left out: .gif 2, .mov 1, without suffix 1"
 
 
-def test_pictures_that_this_program_made_to_look_at_are_left_out(tmp_path: Path) -> None:
-    for name in ("a.png", "a_compare.png", "a_preview.png"):
-        (tmp_path / name).touch()
+def test_pictures_that_this_program_wrote_beside_others_are_left_out(tmp_path: Path) -> None:
+    own = {
+        *("_compare.png", "_preview.png", "_preview.jpg", "_error.tif", "_error-90.tif"),
+        *(".history.png", ".element.png", ".height-map.png", ".height-map.tif", ".psf.exr"),
+    }
+    for name in (".png", *own):
+        (tmp_path / f"a{name}").touch()
     search = find_pictures([str(tmp_path)], recursive=False, output=None, suffixes=PICTURE_SUFFIXES)
     assert [found.source for found in search.found] == [tmp_path / "a.png"]
-    assert search.others == {"_compare.png": 1, "_preview.png": 1}
+    assert search.others == dict.fromkeys(own, 1)
     named = [str(tmp_path / "a_preview.png")]
     assert find_pictures(named, recursive=False, output=None, suffixes=()).found
 
