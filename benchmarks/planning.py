@@ -21,8 +21,8 @@ from restore.batch.plan import PlanRequest, make_plan
 from restore.batch.resume import Resumption
 from restore.batch.twins import Twins
 from restore.remote.mount import Mount
-from restore.remote.url_paths import UrlPaths, url_paths
 from restore.remote.store import Entry
+from restore.remote.url_paths import UrlPaths, url_paths
 
 
 class Listing:
