@@ -38,7 +38,9 @@ class Metrics:
             registry=registry,
         )  # fmt: skip
         self.held = Gauge(
-            "imrestore_held_bytes", "Bytes of uploads and answers that are held.", registry=registry
+            "imrestore_held_bytes",
+            "Bytes of uploads, as stated, and answers that are held.",
+            registry=registry,
         )
 
     def answered(self, route: str, status: int, seconds: float, megapixels: float) -> None:

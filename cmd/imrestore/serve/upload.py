@@ -102,19 +102,16 @@ class _Counted:
         share: Share,
     ) -> None:
         self._receive, self._headers, self._limits, self._share = receive, headers, limits, share
-        self._count = 0
+        self._count = self._stated = 0
         self._started = asyncio.get_running_loop().time()
 
     async def check_stated(self) -> None:
-        """Refuse a body that says itself that it is too large, before any of it is stored."""
+        """Reserve the bytes that a body says it has, or refuse it before any of it is stored."""
         text = self._headers.get("content-length", "0")
-        stated = int(text) if text.isdigit() else 0
-        if stated > self._limits.most_bytes:
+        self._stated = int(text) if text.isdigit() else 0
+        if self._stated > self._limits.most_bytes:
             await self._refuse(self._too_large())
-        try:
-            self._share.budget.check(stated)
-        except Refused as refused:
-            await self._refuse(refused)
+        await self._hold()
 
     async def __call__(self) -> _Message:
         grace = self._limits.grace_s + self._count / LEAST_RATE
@@ -131,11 +128,15 @@ class _Counted:
         self._count += len(message.get("body", b""))
         if self._count > self._limits.most_bytes:
             await self._refuse(self._too_large())
+        await self._hold()
+        return message
+
+    async def _hold(self) -> None:
+        """Hold what has come and what was stated, so that no other upload takes its place."""
         try:
-            self._share.hold(self._count)
+            self._share.hold(max(self._count, self._stated))
         except Refused as refused:
             await self._refuse(refused)
-        return message
 
     async def _refuse(self, refused: Refused) -> NoReturn:
         # Who waits for leave to send (curl does, with large files) has not begun.

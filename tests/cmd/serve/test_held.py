@@ -93,10 +93,59 @@ def test_an_answer_is_held_until_it_is_sent(tasks: list[Any], photo: Photo) -> N
     asyncio.run(scenario())
 
 
-def _scope(method: str, path: str) -> dict[str, Any]:
+def test_the_stated_length_of_an_upload_is_reserved_while_it_comes(tasks: list[Any]) -> None:
+    from imrestore.serve.app import Service
+    from imrestore.serve.guard import State
+    from imrestore.serve.upload import Limits
+
+    limits = Limits(most_bytes=1000, most_held=1000, grace_s=30.0)
+    service = Service(tasks=tasks, limits=limits, waiting=1, token="", state=State())
+
+    async def scenario() -> None:
+        application = service.application()
+        has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def receive_part() -> Any:
+            if not has_begun.is_set():
+                has_begun.set()
+                return {"type": "http.request", "body": b"P", "more_body": True}
+            await may_end.wait()
+            return {"type": "http.disconnect"}
+
+        async def receive_nothing() -> Any:
+            return {"type": "http.request", "body": b""}
+
+        async def asked(method: str, path: str, receive: Any, **headers: str) -> tuple[int, str]:
+            parts: list[Any] = []
+
+            async def send(message: Any) -> None:
+                parts.append(message)
+
+            await application(_scope(method, path, **headers), receive, send)
+            return parts[0]["status"], b"".join(each["body"] for each in parts[1:]).decode()
+
+        def upload(size: int, receive: Any) -> Any:
+            return asked("POST", "/denoise", receive, **{"content-length": str(size)})
+
+        first = asyncio.create_task(upload(700, receive_part))
+        await has_begun.wait()
+        assert "imrestore_held_bytes 700.0" in (await asked("GET", "/metrics", receive_nothing))[1]
+        status, error = await upload(400, receive_nothing)
+        assert (status, "holds 700 of 1,000 bytes" in error) == (429, True)
+        assert (await upload(300, receive_nothing))[0] == 400, "it fits in, and is empty"
+        may_end.set()
+        assert (await first)[0] == 400
+        assert "imrestore_held_bytes 0.0" in (await asked("GET", "/metrics", receive_nothing))[1]
+
+    asyncio.run(scenario())
+
+
+def _scope(method: str, path: str, **headers: str) -> dict[str, Any]:
+    sent = {"host": "127.0.0.1", **headers}
     return {
         "type": "http", "method": method, "path": path, "raw_path": path.encode(),
-        "query_string": b"", "headers": [(b"host", b"127.0.0.1")], "root_path": "",
+        "query_string": b"", "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
         "scheme": "http", "http_version": "1.1", "server": ("127.0.0.1", 80),
         "asgi": {"version": "3.0", "spec_version": "2.3"},
     }  # fmt: skip
