@@ -1,7 +1,7 @@
 """Pictures that are restored as they come into a folder that is watched."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -155,8 +155,8 @@ class _Chosen:
 
         if self._twins != Twins.RAW:
             return found
-        twins: Mapping[Path, Path] = twins_beside(found)
+        twins = twins_beside(found)
         if twins:
             self._report.add_twins(twins, advice=self._advice, is_told=self._is_told)
             self._is_told = True
-        return [one for one in found if one.source not in twins]
+        return [one for one in found if str(one.source) not in twins]

@@ -170,8 +170,6 @@ def retry(
     Examples:
       imrestore manifest retry run.jsonl
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from dataclasses import replace
-
     from restore.batch.manifest import Manifest
     from restore.batch.rows import RowStatus
 
@@ -179,7 +177,7 @@ def retry(
         failed = [row for row in _rows([path]) if row.status is RowStatus.FAILED]
         if failed:
             planned = (
-                replace(row, status=RowStatus.PLANNED, error="", attempts=0) for row in failed
+                row._replace(status=RowStatus.PLANNED, error="", attempts=0) for row in failed
             )
             with Manifest(path, failed[0].settings) as manifest:
                 manifest.append(planned)

@@ -9,8 +9,6 @@ from imrestore.exits import ExitCode
 from imrestore.output import ProgressBar, json_of, log, say, visible
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from restore.batch.plan import BatchPlan, Item
     from restore.batch.stream import Outcome
 
@@ -89,7 +87,7 @@ class Report(ProgressBar):
         tell_of_empty(empty, self.announce, as_json=self._as_json)
 
     def add_twins(
-        self, twins: "Mapping[Path, Path]", *, advice: str = "", is_told: bool = False
+        self, twins: Mapping[str, str], *, advice: str = "", is_told: bool = False
     ) -> None:
         """Report the pictures that are left out because their RAW files are taken.
 
@@ -152,7 +150,7 @@ def tell_of_empty(empty: Mapping[str, str], tell: Callable[[str], None], *, as_j
 
 
 def tell_of_twins(
-    twins: "Mapping[Path, Path]",
+    twins: Mapping[str, str],
     tell: Callable[[str], None],
     *,
     as_json: bool,
@@ -167,7 +165,7 @@ def tell_of_twins(
         advice: what to say of it beside that.
     """
     for picture, raw in twins.items() if as_json else ():
-        twin = {"source": str(picture), "status": "skipped", "twin_of": str(raw)}
+        twin = {"source": picture, "status": "skipped", "twin_of": raw}
         print(json_of(twin), flush=True)
     if twins:
         count, first = len(twins), next(iter(twins))

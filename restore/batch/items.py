@@ -1,7 +1,7 @@
 """The items of a plan: what is read and written for each picture."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal, NamedTuple, overload
@@ -25,6 +25,7 @@ class Item:
         beside: additional output files of the task, each with its kind and path.
         format: the container to write, or None to keep that of the input.
         skip: whether all its outputs exist already and are kept.
+        there: how many of its outputs existed when it was planned.
     """
 
     source: Path | None
@@ -34,6 +35,7 @@ class Item:
     format: ImageFormat | None = None
     skip: bool = False
     also: tuple[Path, ...] = ()
+    there: int = field(default=0, compare=False)
 
     @property
     def source_name(self) -> str:
@@ -62,6 +64,7 @@ class ItemTexts(NamedTuple):
     format: ImageFormat | None
     skip: bool
     also: tuple[str, ...]
+    there: int
 
     @classmethod
     def of(cls, item: Item) -> "ItemTexts":
@@ -74,6 +77,7 @@ class ItemTexts(NamedTuple):
             item.format,
             item.skip,
             tuple(map(str, item.also)),
+            item.there,
         )
 
     def item(self) -> Item:
@@ -86,11 +90,14 @@ class ItemTexts(NamedTuple):
             format=self.format,
             skip=self.skip,
             also=tuple(map(Path, self.also)),
+            there=self.there,
         )
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The files that it writes."""
+        if self.compare is None and not self.beside:
+            return () if self.destination is None else (self.destination,)
         found = (self.destination, self.compare, *(path for _, path in self.beside))
         return tuple(path for path in found if path is not None)
 
@@ -124,7 +131,17 @@ class Rule:
             return None
         return f"{self.output}{name[: len(name) - self.cut]}{self.ending}"
 
-    def texts(self, name: str, skip: bool, also: Mapping[str, tuple[str, ...]]) -> ItemTexts:
+    def outputs(self, name: str) -> tuple[str, ...]:
+        """Return the files that are written for one name."""
+        if self.output is None:
+            return ()
+        if self.compare or self.beside:
+            return self.texts(name, skip=False, also={}, there=0).outputs
+        return (f"{self.output}{name[: len(name) - self.cut]}{self.ending}",)
+
+    def texts(
+        self, name: str, skip: bool, also: Mapping[str, tuple[str, ...]], there: int
+    ) -> ItemTexts:
         """Return the item of one name."""
         source = None if self.folder is None else self.folder + name
         destination = self.destination(name)
@@ -136,7 +153,7 @@ class Rule:
                 compare = f"{destination if self.compare == 'name' else stem}_compare.png"
             beside = tuple((kind, f"{stem}_{ending}") for kind, ending in self.beside)
         read = also.get(source, ()) if also and source is not None else ()
-        return ItemTexts(source, destination, compare, beside, self.format, skip, read)
+        return ItemTexts(source, destination, compare, beside, self.format, skip, read, there)
 
 
 class Items(Sequence[Item]):
@@ -153,13 +170,14 @@ class Items(Sequence[Item]):
         self._also = also or {}
         self._rules: list[Rule] = []
         self._names: list[str] = []
-        self._skipped = bytearray()
+        self._skipped, self._there = bytearray(), bytearray()
 
     def add(self, rule: Rule, name: str) -> None:
         """Append an item."""
         self._rules.append(rule)
         self._names.append(name)
         self._skipped.append(False)
+        self._there.append(0)
 
     def __len__(self) -> int:
         """Return their number."""
@@ -185,12 +203,24 @@ class Items(Sequence[Item]):
 
     def texts_of(self, index: int) -> ItemTexts:
         """Return an item as texts."""
-        skip = bool(self._skipped[index])
-        return self._rules[index].texts(self._names[index], skip, self._also)
+        return self._rules[index].texts(
+            self._names[index], bool(self._skipped[index]), self._also, self._there[index]
+        )
 
     def texts(self) -> Iterator[ItemTexts]:
         """Yield every item as texts."""
         return map(self.texts_of, range(len(self)))
+
+    def outputs(self) -> Iterator[tuple[int, str]]:
+        """Yield every file that is written, with the place of its item."""
+        for index, (rule, name) in enumerate(zip(self._rules, self._names, strict=True)):
+            for path in rule.outputs(name):
+                yield index, path
+
+    @property
+    def are_all_skipped(self) -> bool:
+        """Whether all are done already."""
+        return all(self._skipped)
 
     def without(self, indices: Collection[int]) -> "Items":
         """Return the items at other places."""
@@ -221,11 +251,20 @@ class Items(Sequence[Item]):
         """Mark an item as done already."""
         self._skipped[index] = True
 
+    def note_there(self, index: int) -> None:
+        """Count one more of the outputs of an item as being there."""
+        self._there[index] += 1
+
+    def there(self) -> Iterator[int]:
+        """Yield the places of the items of which an output is there."""
+        return (index for index, count in enumerate(self._there) if count)
+
     def _part(self, indices: Sequence[int]) -> "Items":
         part = Items(self._also)
         part._rules = [self._rules[each] for each in indices]
         part._names = [self._names[each] for each in indices]
         part._skipped = bytearray(self._skipped[each] for each in indices)
+        part._there = bytearray(self._there[each] for each in indices)
         return part
 
     def _destination(self, index: int) -> str:

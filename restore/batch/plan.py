@@ -47,7 +47,7 @@ class BatchPlan:
     closed: tuple[str, ...] = ()
     left_out: str = ""
     empty: Mapping[str, str] = field(default_factory=dict)
-    twins: Mapping[Path, Path] = field(default_factory=dict)
+    twins: Mapping[str, str] = field(default_factory=dict)
 
     def texts(self) -> Iterator[ItemTexts]:
         """Yield every item as texts, which is quicker than as paths."""
@@ -80,12 +80,17 @@ class BatchPlan:
     @property
     def is_done(self) -> bool:
         """Whether nothing is to be done."""
+        if isinstance(self.items, Items):
+            return self.items.are_all_skipped
         return all(item.skip for item in self.texts())
 
     @property
     def folders(self) -> list[Path]:
         """Every folder that is written to, sorted."""
-        outputs = (path for item in self.texts() for path in item.outputs)
+        if isinstance(self.items, Items):
+            outputs = (path for _, path in self.items.outputs())
+        else:
+            outputs = (str(path) for item in self.items for path in item.outputs)
         return sorted(map(Path, set(map(os.path.dirname, outputs))))
 
 
@@ -147,10 +152,11 @@ def make_plan(request: PlanRequest) -> BatchPlan:
     search, twins = _found(request, into_folder)
     items = _items(search.found, request, into_folder).in_order()
     search.found.clear()  # of a million pictures they would take half as much memory again
-    for item in items.texts():
-        for path in item.outputs:
-            if not is_short(os.path.basename(path)):
-                check_name(Path(path))
+    for index, path in items.outputs():
+        if not is_short(os.path.basename(path)):
+            check_name(Path(path))
+        if lexists(path):  # which is asked once: on a network drive it takes a while
+            items.note_there(index)
     refuse_collisions(items)
     refuse_inputs_as_outputs(items)
     if request.shard:
@@ -164,7 +170,7 @@ def make_plan(request: PlanRequest) -> BatchPlan:
         closed=tuple(search.closed),
         left_out=search.left_out,
         empty=search.empty_of(request.kind.noun),
-        twins={picture: raw for picture, raw in twins.items() if str(raw) in sources},
+        twins={picture: raw for picture, raw in twins.items() if raw in sources},
     )
 
 
@@ -180,7 +186,7 @@ def _check_names(request: PlanRequest) -> None:
         raise UsageError("standard input (-) can be given only once")
 
 
-def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[Path, Path]]:
+def _found(request: PlanRequest, into_folder: bool) -> tuple[Search, dict[str, str]]:
     """Return the inputs that get a result, what was not taken, and twins, as ``BatchPlan`` has."""
     if request.found is not None:
         return Search(list(request.found), [], Counter()), {}
@@ -255,7 +261,8 @@ def _treat_existing(items: Items, existing: Existing) -> None:
         UsageError: a result is there and may not be, or is no file.
     """
     folders, special, there = [], [], []
-    for index, item in enumerate(items.texts()):
+    for index in items.there():
+        item = items.texts_of(index)
         if item.skip:
             continue
         paths = item.outputs

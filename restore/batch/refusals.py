@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ def refuse_collisions(items: "Items") -> None:
         UsageError: names both inputs.
     """
     folders: dict[str, tuple[str, bool]] = {}
-    again = _repeated(_key(path, folders) for item in items.texts() for path in item.outputs)
+    again = _repeated(_key(path, folders) for _, path in items.outputs())
     taken: dict[str, int] = {}
     for index, item in enumerate(items if again else ()):
         for output in map(str, item.outputs):
@@ -76,17 +76,23 @@ def refuse_inputs_as_outputs(items: "Items") -> None:
     Raises:
         UsageError: names both.
     """
-    outputs = (path for item in items.texts() for path in item.outputs)
-    there = _hashes(each for each in map(identity_of, outputs) if each is not None)
-    if not there.size:
+    outputs = _hashes(each for each, _ in _identities_there(items))
+    if not outputs.size:
         return
     sources = (path for item in items.texts() for path in (item.source, *item.also) if path)
     read = _hashes(each for each in map(identity_of, sources) if each is not None)
-    both = set(np.intersect1d(there, read).tolist())
-    found = ((identity_of(path), str(path)) for item in items for path in item.outputs)
-    written = {identity: path for identity, path in found if hash(identity) in both} if both else {}
+    both = set(np.intersect1d(outputs, read).tolist())
+    found = _identities_there(items) if both else ()
+    written = {identity: path for identity, path in found if hash(identity) in both}
     for item in items if written else ():
         for source in filter(None, (item.source, *item.also)):
             path = written.get(identity_of(source))
             if path is not None:
                 raise UsageError(f"{path}: is the input {source}; choose another output")
+
+
+def _identities_there(items: "Items") -> Iterator[tuple[Hashable, str]]:
+    """Yield what the results are that are there, each with its path."""
+    paths = (path for index in items.there() for path in items.texts_of(index).outputs)
+    found = ((identity_of(path), path) for path in paths)
+    return ((identity, path) for identity, path in found if identity is not None)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from restore.batch.inputs import STANDARD_STREAM
 from restore.batch.items import ItemTexts
@@ -13,7 +14,7 @@ from restore.batch.plan import BatchPlan
 from restore.batch.rows import Row, RowStatus
 from restore.batch.stream import Outcome, Status
 from restore.errors import RestoreError
-from restore.remote.paths import lexists, mount_of, shown
+from restore.remote.paths import mount_of, url_of
 from restore.weights.file import find
 
 __all__ = ["Resumption", "sha256_of"]
@@ -42,20 +43,20 @@ class Resumption:
 
     def is_done(self, item: ItemTexts) -> bool:
         """Return whether an item's result is there, made of the input as it is now."""
-        known, is_same = self._known(item)
+        known, is_same = self._known(_State.of(item))
         if known is None:
             return False
         if not is_same:
             self.changed += 1
             return False
         # Where it is planned, a killed run was about to say so: there was no such result before.
-        return known.status is not RowStatus.FAILED and all(map(lexists, item.outputs))
+        return known.status is not RowStatus.FAILED and item.there == len(item.outputs)
 
     def failed_before(self, plan: BatchPlan) -> dict[int, Outcome]:
         """Return outcomes for the items that failed too often to be tried again, by their place."""
         outcomes = {}
         for index, item in enumerate(plan.texts()):
-            known, is_same = (None, False) if item.skip else self._known(item)
+            known, is_same = (None, False) if item.skip else self._known(_State.of(item))
             if (
                 known is not None
                 and is_same
@@ -88,7 +89,8 @@ class Resumption:
             OutputError: the manifest cannot be written.
         """
         item, record = ItemTexts.of(outcome.item), outcome.record
-        known, is_same = self._known(item)
+        state = _State.of(item)
+        known, is_same = self._known(state)
         attempts = known.attempts if known and is_same else 0
         if item.source is None or (item.skip and known and known.status is not RowStatus.FAILED):
             return
@@ -96,6 +98,7 @@ class Resumption:
         seconds = record.get("seconds")
         row = self._row(
             item,
+            state,
             status,
             attempts + (status is not RowStatus.SKIPPED),
             weights=self._weights(record) if status is RowStatus.DONE else "",
@@ -107,35 +110,35 @@ class Resumption:
 
     def _first_row(self, item: ItemTexts) -> Row | None:
         """Return what is written of an item before the work."""
-        if item.source is None:
+        if item.source is None or (item.there and not item.skip):
             return None
+        state = _State.of(item)
+        known, is_same = self._known(state)
         if item.skip:
-            known, is_same = self._known(item)
             is_found = known is not None and is_same and known.status is RowStatus.PLANNED
-            return self._row(item, RowStatus.DONE, 1) if is_found else None
-        if any(map(lexists, item.outputs)):
-            return None
-        known, is_same = self._known(item)
-        return self._row(item, RowStatus.PLANNED, known.attempts if known and is_same else 0)
+            return self._row(item, state, RowStatus.DONE, 1) if is_found else None
+        attempts = known.attempts if known and is_same else 0
+        return self._row(item, state, RowStatus.PLANNED, attempts)
 
-    def _row(self, item: ItemTexts, status: RowStatus, attempts: int, **more: object) -> Row:
-        size, version = version_of(item)
+    def _row(
+        self, item: ItemTexts, state: "_State", status: RowStatus, attempts: int, **more: object
+    ) -> Row:
+        to = STANDARD_STREAM if item.destination is None else _valid(url_of(item.destination))
         return Row(
-            source=_name_of(item),
-            size=size,
-            version=version,
+            source=state.name,
+            size=state.size,
+            version=state.version,
             settings=self._manifest.settings,
-            output=STANDARD_STREAM if item.destination is None else _valid(shown(item.destination)),
+            output=to,
             status=status,
             attempts=attempts,
             **more,  # type: ignore[arg-type]
         )
 
-    def _known(self, item: ItemTexts) -> tuple[Known | None, bool]:
+    def _known(self, state: "_State") -> tuple[Known | None, bool]:
         """Return what is known of an input, and whether it is as it was then."""
-        name = _name_of(item)
-        known = self._manifest.known(name) if item.source is not None else None
-        return known, known is not None and known.mark == mark_of(name, *version_of(item))
+        known = self._manifest.known(state.name)
+        return known, known is not None and known.mark == mark_of(*state)
 
     def _weights(self, record: Mapping[str, object]) -> str:
         """Return the SHA-256 of the weights that a record names; "" if there is no such file."""
@@ -147,9 +150,18 @@ class Resumption:
             return ""
 
 
-def _name_of(item: ItemTexts) -> str:
-    """Return by which name a manifest knows an input."""
-    return STANDARD_STREAM if item.source is None else _valid(shown(item.source))
+class _State(NamedTuple):
+    """An input as it is now: its name in a manifest, its size and its version."""
+
+    name: str
+    size: int | None
+    version: str
+
+    @classmethod
+    def of(cls, item: ItemTexts) -> "_State":
+        """Return the state of an item's input."""
+        name = STANDARD_STREAM if item.source is None else _valid(url_of(item.source))
+        return cls(name, *version_of(item))
 
 
 def version_of(item: ItemTexts) -> tuple[int | None, str]:

@@ -3,10 +3,9 @@
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from restore.errors import InputError, UsageError
 from restore.files import open_atomically
@@ -39,9 +38,8 @@ class RowStatus(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """What is known of an input.
+class Row(NamedTuple):
+    """What is known of an input; a tuple, which of a million is made in half the time.
 
     Attributes:
         source: Path or URL of the input.
@@ -70,7 +68,6 @@ class Row:
     attempts: int = 0
 
 
-_NAMES = tuple(each.name for each in fields(Row))
 _encoded = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -90,7 +87,7 @@ def format_of(path: Path) -> str:
 
 def line_of(row: Row) -> str:
     """Return a row as one line of JSON, with its end."""
-    return _encoded({name: getattr(row, name) for name in _NAMES}) + "\n"
+    return _encoded(row._asdict()) + "\n"
 
 
 def row_of(values: Mapping[str, Any]) -> Row:
@@ -172,7 +169,7 @@ def write(path: Path, rows: Iterable[Row]) -> None:
         parquet.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
         for group in _groups(rows):
-            columns = {name: [getattr(row, name) for row in group] for name in _NAMES}
+            columns = dict(zip(Row._fields, map(list, zip(*group, strict=True)), strict=True))
             writer.write_table(arrow.table(columns, schema=schema))
 
 
@@ -194,7 +191,7 @@ def _schema(arrow: Any) -> Any:
         "warnings": arrow.list_(arrow.string()),
         "attempts": arrow.int32(),
     }
-    return arrow.schema([(name, kinds.get(name, arrow.string())) for name in _NAMES])
+    return arrow.schema([(name, kinds.get(name, arrow.string())) for name in Row._fields])
 
 
 def _pyarrow() -> tuple[Any, Any]:

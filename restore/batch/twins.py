@@ -30,7 +30,7 @@ class Twins(StrEnum):
     """RAW files, whether there are pictures of the same name or not."""
 
 
-def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path]]:
+def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[str, str]]:
     """Return what is taken of what was found, and every twin that is not, with its RAW file.
 
     Pictures that are left out without having a RAW file count among the files of other kinds.
@@ -41,7 +41,7 @@ def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path
     raws = {_name(one, real): one for one in search.found if _is_raw(one)}
     if not raws and twins is Twins.RAW:
         return search, {}
-    left_out: dict[Path, Path] = {}
+    left_out: dict[str, str] = {}
     taken, others = [], Counter(search.others)
     for one in search.found:
         suffix = suffix_of(one.name).lower()
@@ -49,7 +49,7 @@ def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path
         if one.folder is None or _is_raw(one):
             taken.append(one)
         elif twin is not None:
-            left_out[Path(one.folder + one.name)] = Path(f"{twin.folder}{twin.name}")
+            left_out[one.folder + one.name] = f"{twin.folder}{twin.name}"
         elif twins is Twins.RAW_ONLY:
             others[suffix] += 1
         else:
@@ -57,8 +57,8 @@ def without_twins(search: Search, twins: Twins) -> tuple[Search, dict[Path, Path
     return replace(search, found=taken, others=others), left_out
 
 
-def twins_beside(found: Iterable[Found]) -> dict[Path, Path]:
-    """Return those of the pictures that have a RAW file of their name beside them, each with it.
+def twins_beside(found: Iterable[Found]) -> dict[str, str]:
+    """Return the pictures that have a RAW file of their name beside them, each with it, as paths.
 
     For files that come one by one: the RAW file need not be among them, nor be complete.
     """
@@ -74,7 +74,7 @@ def twins_beside(found: Iterable[Found]) -> dict[Path, Path]:
         for path in (folder / name for name in names):
             if is_raw(path):
                 raws[_name(Found.file(path), real)] = path
-    return {path: raws[key] for path, key in sources.items() if key in raws}
+    return {str(path): str(raws[key]) for path, key in sources.items() if key in raws}
 
 
 def _is_raw(one: Found) -> bool:

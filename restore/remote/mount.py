@@ -31,12 +31,13 @@ class Mount:
         self._room = room
         self._entries: dict[str, Entry | None] = {}
         self._listed: dict[str, bool] = {}
+        self._trees: tuple[str, ...] = ()
         self._without_sizes: set[str] = set()
         self._strange: list[str] = []
         self.start = str(root)
         self._start = len(self.start) + 1
 
-    def shown(self, path: Path) -> str:
+    def shown(self, path: Path | str) -> str:
         """Return what messages call a path."""
         return f"{self.name}{self.key(path)}"
 
@@ -51,9 +52,10 @@ class Mount:
     def entry(self, path: Path | str) -> Entry | None:
         """Return what is at a path; asks the store only about what no listing covers."""
         key = self.key(path)
-        if key not in self._entries and not self._is_covered(key):
-            self._entries[key] = self.store.look(key)
-        return self._entries.get(key)
+        entry = self._entries.get(key)
+        if entry is None and key not in self._entries and not self._is_covered(key):
+            entry = self._entries[key] = self.store.look(key)
+        return entry
 
     def survey(self, folder: str, *, recursive: bool, only_names: bool = False) -> None:
         """Read the listing of a folder, unless it is known.
@@ -74,6 +76,8 @@ class Mount:
             elif self._entries.get(key) is None:
                 self._entries[key] = _THERE
         self._listed[folder] = recursive
+        trees = (each for each, is_tree in self._listed.items() if is_tree)
+        self._trees = tuple(f"{each}/" if each else "" for each in trees)
         if only_names:
             self._without_sizes.add(folder)
         else:
@@ -183,9 +187,7 @@ class Mount:
 
     def _is_covered(self, key: str) -> bool:
         """Return whether a listing would have told of a key."""
-        if key.rpartition("/")[0] in self._listed:
-            return True
-        return any(recursive and _is_below(key, each) for each, recursive in self._listed.items())
+        return key.startswith(self._trees) or key.rpartition("/")[0] in self._listed
 
 
 def is_sound(key: str) -> bool:
@@ -198,7 +200,3 @@ def is_sound(key: str) -> bool:
     # A character has at most four bytes.
     long = (part for part in parts if 4 * len(part) > _LONGEST_NAME)
     return all(len(os.fsencode(part)) <= _LONGEST_NAME for part in long)
-
-
-def _is_below(key: str, folder: str) -> bool:
-    return not folder or key.startswith(f"{folder}/")

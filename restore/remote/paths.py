@@ -25,6 +25,7 @@ __all__ = [
     "lexists",
     "mount_of",
     "shown",
+    "url_of",
     "use",
 ]
 
@@ -50,6 +51,12 @@ def is_remote(path: Path | str | None) -> bool:
 def shown(text: str) -> str:
     """Return ``text`` with URLs in place of the paths that stand for them."""
     return _current.shown(text) if _current is not None and _current.mounts else text
+
+
+def url_of(path: str) -> str:
+    """Return what ``shown`` does of a text that is one path, in a tenth of the time."""
+    mount = mount_of(path)
+    return path if mount is None else mount.shown(path)
 
 
 def _asking(

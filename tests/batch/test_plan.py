@@ -390,3 +390,29 @@ def test_an_item_takes_little_memory() -> None:
     tracemalloc.stop()
     assert str(plan.items[7].source) == f"{folder}00000007.png"
     assert size < 100 * count
+
+
+def test_the_disk_is_asked_once_whether_a_result_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        (tmp_path / name).touch()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.png").touch()
+    asked: list[str] = []
+
+    def lexists(path: str) -> bool:
+        asked.append(path)
+        return os.path.lexists(path)
+
+    monkeypatch.setattr("restore.batch.plan.lexists", lexists)
+    request = PlanRequest(
+        inputs=[str(tmp_path)],
+        output=str(tmp_path / "out"),
+        is_done=lambda item: item.there == len(item.outputs),
+    )
+    plan = make_plan(request)
+    assert [(item.there, item.skip) for item in plan.items] == [(0, False), (1, True), (0, False)]
+    assert [item.there for item in plan.items[1:]] == [1, 0]
+    for name in ("a.png", "b.png", "c.png"):
+        assert asked.count(str(tmp_path / "out" / name)) == 1

@@ -46,8 +46,8 @@ def test_of_twins_the_raw_file_is_taken() -> None:
     plan = planned(twins=Twins.RAW)
     assert names(plan) == [f"out/{name}" for name in ("1.dng", "1.tif", "2.dng", "3.dng", "4.JPG")]
     assert plan.twins == {
-        Path("card/1.JPG"): Path("card/1.CR3"),
-        Path("card/2.HIF"): Path("card/2.raf"),
+        "card/1.JPG": "card/1.CR3",
+        "card/2.HIF": "card/2.raf",
     }
     assert plan.left_out == ""
 
@@ -155,4 +155,4 @@ def test_the_raw_file_beside_a_picture_is_found_whether_it_was_found_or_not() ->
     found = [
         Found.file(path, path) for path in map(Path, ("card/1.JPG", "card/1.tif", "card/4.JPG"))
     ]
-    assert twins_beside(found) == {Path("card/1.JPG"): Path("card/1.CR3")}
+    assert twins_beside(found) == {"card/1.JPG": "card/1.CR3"}
