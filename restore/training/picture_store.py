@@ -7,6 +7,7 @@ of the last change of the pictures, and how they were prepared.
 
 import json
 import math
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ _SUFFIX = ".pixels"
 _LINE = 64
 _LONGEST_HEADER = 1 << 16
 _DTYPES = ("|u1", "<u2", "<f4", "|b1")
+_MOST_DIMENSIONS = 8
 _MOST_OPEN = 2048
 """Files mapped at a time: systems have a limit on mappings, 65,530 on Linux."""
 _BLOCK = 1 << 22
@@ -298,7 +300,7 @@ def _read(path: Path, origin: Mapping[str, Any]) -> _Entry | None:
     """Return what is in a file; None if it is missing, damaged or not about ``origin``."""
     try:
         with path.open("rb") as file:
-            line = file.readline(_LONGEST_HEADER)
+            line, size = file.readline(_LONGEST_HEADER), os.fstat(file.fileno()).st_size
             fields = json.loads(line)
             stored, noted = fields.pop("arrays"), dict(fields.pop("noted"))
             if fields != json.loads(json.dumps(origin)):
@@ -306,13 +308,22 @@ def _read(path: Path, origin: Mapping[str, Any]) -> _Entry | None:
             places = []
             for each in stored:
                 place = Mapped(path, file.tell(), each["dtype"], tuple(each["shape"]))
-                if place.dtype not in _DTYPES or _sum_of(file, place.bytes) != each["crc32"]:
+                if not _is_sound(place, size) or _sum_of(file, place.bytes) != each["crc32"]:
                     return None
                 file.seek(-place.bytes % _LINE, 1)
                 places.append(place)
     except (AttributeError, KeyError, OSError, RecursionError, TypeError, ValueError):
         return None
     return _Entry(tuple(places), noted)
+
+
+def _is_sound(place: Mapped, file_size: int) -> bool:
+    """Return whether an array can be what a run has written: others may write to the folder."""
+    if place.dtype not in _DTYPES or len(place.sizes) > _MOST_DIMENSIONS:
+        return False
+    if not all(type(each) is int and 0 <= each <= file_size for each in place.sizes):
+        return False
+    return place.offset + place.bytes <= file_size
 
 
 def _sum_of(file: BinaryIO, size: int) -> int | None:

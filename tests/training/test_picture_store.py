@@ -108,6 +108,49 @@ def test_damaged_and_foreign_files_are_not_believed(
     assert make.calls == 1
 
 
+_HOSTILE = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from restore.training.picture_store import PictureStore
+with open("/proc/self/statm") as file:
+    taken = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 30), taken + (1 << 30)))
+resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
+made = []
+def prepare():
+    made.append(1)
+    return [np.zeros((3, 4, 5), np.uint8)]
+for cache in sys.argv[2:]:
+    (kept,) = PictureStore(Path(cache)).kept([Path(sys.argv[1])], "kind", prepare)
+    assert tuple(kept[:].shape) == (3, 4, 5), cache
+print(len(made))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_headers_that_ask_for_much_are_not_believed(source: Path, tmp_path: Path) -> None:
+    """Headers of another user of the folder, over files with holes of 64 GB."""
+    shapes = ["-1", "-3,-4,5", "1e400,1", "3,4,5e0", "1099511627776", ",".join("1" * 9)]
+    for index, shape in enumerate(shapes):
+        cache = tmp_path / str(index)
+        PictureStore(cache).kept([source], "kind", lambda: [np.zeros((3, 4, 5), np.uint8)])
+        (path,) = entries(cache)
+        with path.open("r+b") as file:
+            header = file.readline().rstrip().replace(b"[3, 4, 5]", f"[{shape}]".encode())
+            file.seek(0)
+            file.write(header + b" " * (-(len(header) + 1) % 64) + b"\n")
+            file.truncate(64 << 30)
+    caches = [tmp_path / str(index) for index in range(len(shapes))]
+    done = subprocess.run(
+        [sys.executable, "-c", _HOSTILE, source, *caches],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.stdout, done.returncode) == (f"{len(shapes)}\n", 0), done.stderr[-500:]
+
+
 def test_every_run_says_what_is_damaged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     pixels = np.random.default_rng(0).random((3, 64, 64), np.float32)
     data = encode(Picture(pixels=pixels), ImageFormat.JPEG)
