@@ -51,6 +51,7 @@ def merge(
         UsageError: options that contradict each other, or inputs that are no brackets.
     """
     exclusive(merging, ("group", "by_folder"))
+    exclusive(merging, ("exposures", "group"))
     brackets = _brackets(files, merging)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
@@ -140,8 +141,8 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
         if (mount := mount_of(path)) is not None:
             mount.fetch(path, waits=False)
     read = [tried_exposure(path) for path in paths]
-    is_one = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
-    if is_one:
+    is_named = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
+    if is_named and not (merging.group or merging.by_folder):
         return [read]
     return grouped(
         read, Grouping(gap_s=merging.gap, size=merging.group, by_folder=merging.by_folder)
@@ -165,5 +166,6 @@ def _check_output(files: FileOptions, brackets: "Sequence[Sequence[Exposure]]") 
 
     if len(brackets) > 1 and _is_file(files.output):
         raise UsageError(
-            f"{files.output}: these are {len(brackets)} brackets; give a folder, or a longer --gap"
+            f"{files.output}: these are {len(brackets)} brackets; give a folder, or other --gap, "
+            "--group or --by-folder"
         )

@@ -163,6 +163,12 @@ def _exposed(path: Path, value: int, seconds: float, size: tuple[int, int] = (24
         (["a.jpg", "broken.jpg", "b.jpg", "-o", "out.exr"], 1, "broken.jpg: "),
         (["a.jpg", "b.jpg", "-o", "out.avif"], 2, "end it with one of"),
         (["a.jpg", "b.jpg", "-o", "out/", "--format", "avif"], 2, "avif is not written of light"),
+        (["a.jpg", "b.jpg", "c.jpg", "d.jpg", "-o", "out.exr", "--group", "2"], 2, "2 brackets"),
+        (
+            ["a.jpg", "b.jpg", "-o", "out.exr", "--group", "2", "--exposures", "1,2"],
+            2,
+            "contradict",
+        ),
         (["a.jpg", "bare.jpg", "-o", "out.exr"], 1, "bare.jpg: its EXIF states no exposure"),
         (["a.jpg", "false.jpg", "-o", "out.exr"], 1, "is said to be longer"),
     ],
@@ -172,6 +178,8 @@ def test_what_cannot_be_merged_is_refused_in_one_line(
 ) -> None:
     _exposed(workplace / "a.jpg", 120, 0.1)
     _exposed(workplace / "b.jpg", 60, 0.025)
+    _exposed(workplace / "c.jpg", 120, 0.1)
+    _exposed(workplace / "d.jpg", 60, 0.025)
     _exposed(workplace / "small.jpg", 60, 0.025, (20, 20))
     _exposed(workplace / "false.jpg", 60, 0.4)
     Image.new("RGB", (24, 20)).save(workplace / "bare.jpg")
