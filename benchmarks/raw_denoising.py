@@ -1,9 +1,9 @@
-"""What a RAW file costs to denoise, beside a JPEG of as many pixels.
+"""What a RAW file costs to denoise and to develop, beside a JPEG of as many pixels.
 
     python benchmarks/raw_denoising.py [--megapixels 24] [--raw-model auto] [--model auto]
-        [--precision auto] [--format dng]
+        [--precision auto] [--format dng] [--only denoise-raw,denoise-jpeg,dark-enhance]
 
-Each is denoised by the command in a process of its own, with the noise measured. Seconds are those
+Each is a run of the command in a process of its own, with the noise measured. Seconds are those
 of all processors, LibRaw's child process among them, less what a picture of a few pixels takes;
 memory is the highest sum of what the command and its child processes hold, a few times in a second.
 The pictures are waves with noise.
@@ -103,10 +103,11 @@ def write_files(folder: Path, megapixels: float) -> None:
 
 
 def cost(folder: Path, name: str, words: Sequence[str]) -> tuple[Cost, float]:
-    """Return what denoising a file cost, and the memory that it took in MB."""
-    command = [sys.executable, "-m", "imrestore", "denoise", str(folder / name)]
+    """Return what a task cost for a file, and the memory that it took in MB."""
+    task, *others = words
+    command = [sys.executable, "-m", "imrestore", task, str(folder / name)]
     with Memory() as memory:
-        spent = run([*command, "-o", f"{folder}/out/", "--overwrite", "-q", *words])
+        spent = run([*command, "-o", f"{folder}/out/", "--overwrite", "-q", *others])
     return spent, memory.peak_mb
 
 
@@ -118,22 +119,27 @@ def main() -> None:
     parser.add_argument("--model", default="auto")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--format", default="dng")
+    parser.add_argument("--only", default="denoise-raw,denoise-jpeg,dark-enhance")
     options = parser.parse_args()
+    raw = ["denoise", "--model", options.raw_model, "--format", options.format]
+    jobs = {
+        "denoise-raw": (".dng", raw),
+        "denoise-jpeg": (".jpg", ["denoise", "--model", options.model]),
+        "dark-enhance": (".dng", ["dark-enhance"]),
+    }
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_files(folder, options.megapixels)
-        precision = ["--precision", options.precision]
-        for suffix, words in (
-            (".dng", ["--model", options.raw_model, "--format", options.format]),
-            (".jpg", ["--model", options.model]),
-        ):
-            little, _ = cost(folder, f"small{suffix}", [*words, *precision])
+        for job in options.only.split(","):
+            suffix, words = jobs[job]
+            words = [*words, "--precision", options.precision]
+            little, _ = cost(folder, f"small{suffix}", words)
             started = time.strftime("%H:%M")
-            spent, peak_mb = cost(folder, f"whole{suffix}", [*words, *precision])
+            spent, peak_mb = cost(folder, f"whole{suffix}", words)
             seconds = (spent.cpu_s - little.cpu_s) / options.megapixels
-            rows.append([suffix[1:], f"{seconds:.2f}", f"{peak_mb:.0f}", started])
-    print(table(["file", "processor seconds/megapixel", "memory, MB", "at"], rows))
+            rows.append([job, f"{seconds:.2f}", f"{peak_mb:.0f}", started])
+    print(table(["task", "processor seconds/megapixel", "memory, MB", "at"], rows))
 
 
 if __name__ == "__main__":
