@@ -18,6 +18,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
+from restore.arguments import argument
 from restore.errors import OutputError, OutputExists, UsageError
 
 try:
@@ -27,6 +28,7 @@ except ImportError:  # Windows, where a file that is open cannot be removed
 
 __all__ = [
     "check_name",
+    "exists_already",
     "identity_of",
     "is_short",
     "open_atomically",
@@ -153,6 +155,11 @@ def remove_at_exit(folder: Path) -> None:
     _scratch.add(folder)
 
 
+def exists_already(path: Path | str) -> OutputExists:
+    """Return what to raise where something is there that may not be replaced."""
+    return OutputExists(f"{path}: exists already; use {argument('overwrite', True)} to replace it")
+
+
 def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
     if overwrite:
         with contextlib.suppress(OSError):  # where there was nothing, or the mode is not ours
@@ -162,10 +169,10 @@ def _publish(part: Path, path: Path, *, overwrite: bool) -> None:
     try:
         os.link(part, path)  # unlike rename, fails when the name is taken
     except FileExistsError as error:
-        raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from error
+        raise exists_already(path) from error
     except OSError:  # a file system without hard links
         if path.exists():
-            raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from None
+            raise exists_already(path) from None
         part.replace(path)
 
 

@@ -8,9 +8,11 @@ from imrestore import dark_enhance, denoise, hdr, noise_profile
 from imrestore.anomaly import app as anomaly
 from imrestore.evaluate import app as evaluate
 from imrestore.manifest import app as manifest
+from imrestore.option_names import as_option
 from imrestore.serve import serve
 from imrestore.train import app as train
 from imrestore.weights import app as weights
+from restore.arguments import naming_with
 
 __all__ = ["app"]
 
@@ -61,6 +63,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def imrestore(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -94,3 +97,5 @@ def imrestore(
       imrestore train denoise photos/ -o mine.safetensors --time 2h
       imrestore --install-completion
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
+    del version, debug  # a callback and main have seen to them
+    context.with_resource(naming_with(as_option))

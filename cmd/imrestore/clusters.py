@@ -47,6 +47,7 @@ def on_cluster(
     """
     from importlib.metadata import version
 
+    from restore.arguments import naming_of_process
     from restore.batch.cluster import Cluster
     from restore.batch.cluster_worker import Job, sent
     from restore.batch.inputs import STANDARD_STREAM
@@ -70,6 +71,7 @@ def on_cluster(
             jobs=cores,
             max_pixels=limit_of_process(),
             keeps_damaged=keeps_damaged(),
+            naming=naming_of_process(),
         )
         yield partial(_work, cluster, plan, job, cores, report)
     finally:

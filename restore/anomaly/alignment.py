@@ -23,6 +23,7 @@ from restore.anomaly.registration import (
 )
 from restore.anomaly.roi import plane_in
 from restore.anomaly.scale import shrunk
+from restore.arguments import argument
 from restore.errors import TrainingError, WeightsError
 
 __all__ = ["ALIGNMENTS", "Alignment", "Registration"]
@@ -136,8 +137,8 @@ class Alignment:
         if len(sizes) > 1:
             (rows, columns), (others, more) = sorted(sizes)[:2]
             raise TrainingError(
-                f"--align {mode}: parts are registered in pictures of one size, not of "
-                f"{columns}x{rows} and {more}x{others} pixels; use --align off"
+                f"{argument('align')} {mode}: parts are registered in pictures of one size, not of "
+                f"{columns}x{rows} and {more}x{others} pixels; use {argument('align', 'off')}"
             )
         (size,) = sizes
         small = [_small(part) for part in parts]
@@ -154,9 +155,9 @@ class Alignment:
         likeness = float(np.median([fit.correlation for fit in fits]))
         if likeness < LEAST_LIKENESS:
             raise TrainingError(
-                f"--align {mode}: the parts are too unlike one another to be registered "
-                f"(correlation {likeness:.2f} with their mean, {LEAST_LIKENESS:g} is the least); "
-                "use --align off"
+                f"{argument('align')} {mode}: the parts are too unlike one another to be "
+                f"registered (correlation {likeness:.2f} with their mean, {LEAST_LIKENESS:g} is "
+                f"the least); use {argument('align', 'off')}"
             )
         return cls(
             mode=mode,

@@ -11,6 +11,7 @@ from pathlib import Path
 from restore.anomaly.files import ResultFiles
 from restore.anomaly.records import Record
 from restore.anomaly.verdict import Verdict
+from restore.arguments import argument
 from restore.batch.plan import Item
 from restore.errors import InputError, OutputError, OutputExists, UsageError
 from restore.files import open_atomically
@@ -40,13 +41,14 @@ class Aside:
         self, folder: Path, inputs: Iterable[Path], *, recursive: bool, report: Path
     ) -> None:
         if os.path.lexists(folder) and not folder.is_dir():
-            raise UsageError(f"--move-defective {folder}: is a file; give a folder")
+            raise UsageError(f"{argument('move_defective')} {folder}: is a file; give a folder")
         real = Path(os.path.realpath(folder))
         for each in inputs:
             root = Path(os.path.realpath(each))
             if real == root or (recursive and root.is_dir() and real.is_relative_to(root)):
                 raise UsageError(
-                    f"--move-defective {folder}: lies in {each}, which is inspected; choose another"
+                    f"{argument('move_defective')} {folder}: lies in {each}, which is inspected; "
+                    "choose another"
                 )
         self._folder, self._report = folder, report
 

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from restore.anomaly.records import Record
 from restore.batch.inputs import Found
 from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, make_plan
+from restore.batch.refusals import how_to_go_on
 from restore.batch.shards import Shard
 from restore.errors import OutputError, UsageError
 from restore.files import identity_of, remove_stale_parts
@@ -138,8 +139,7 @@ def _refuse_to_replace(there: Sequence[Path], existing: Existing) -> None:
         raise UsageError(f"{folder}: is a folder; a picture cannot take its place")
     if existing is Existing.REFUSE:
         raise UsageError(
-            f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it and does "
-            "the rest"
+            f"{there[0]}: exists already; {how_to_go_on('keeps it and does the rest')}"
         )
 
 

@@ -19,6 +19,7 @@ from restore.anomaly.made_defects import try_made_defects
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import read_part
 from restore.anomaly.texture import TextureMemory
+from restore.arguments import argument
 from restore.engine.placement import Placement
 from restore.errors import TrainingError
 from restore.training.picture_store import Samples
@@ -150,7 +151,7 @@ class Finish:
             if usable >= least_sample(self.stage.recipe.target_fpr)
             else f"which would guarantee {least_rate(usable):.2g}"
         )
-        return f"with --folds all {usable} parts count, {promised}"
+        return f"with {argument('folds')} all {usable} parts count, {promised}"
 
     def _tried(
         self, weights: Weights, network: InspectionNetwork, threshold: float

@@ -10,10 +10,10 @@ from restore.anomaly.calibration import Calibration
 from restore.anomaly.data import Fold
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.anomaly.task import TASK
-from restore.errors import OutputExists, UsageError
+from restore.errors import UsageError
 from restore.files import check_name
 from restore.training.session import Settings
-from restore.training.state import best_path, checkpoint_path
+from restore.training.state import best_path, checkpoint_path, start_again, stopped_run
 from restore.training.team import team_size
 from restore.weights.store import Weights, check_new_file
 
@@ -62,7 +62,7 @@ class Stage:
         if changes:
             raise UsageError(
                 f"{self.output}: the finished folds were trained on other parts "
-                f"({'; '.join(changes)}); use --overwrite to start again"
+                f"({'; '.join(changes)}); {start_again()}"
             )
 
 
@@ -134,10 +134,7 @@ def _treat_stopped(outputs: Sequence[Path], settings: Settings) -> None:
         for path in [*finished, *begun]:  # or a run resumed later would take them for its own
             path.unlink()
     elif (finished or begun) and not settings.resume:
-        raise OutputExists(
-            f"{(finished + begun)[0]}: a stopped run is there; use --resume to continue it or "
-            "--overwrite to start again"
-        )
+        raise stopped_run((finished + begun)[0])
 
 
 def _settings(stage: Stage, settings: Settings) -> Settings:
@@ -149,7 +146,7 @@ def _settings(stage: Stage, settings: Settings) -> Settings:
 def _finished(stage: Stage) -> Weights:
     weights = TASK.load(stage.output)
     if weights.provenance.get("recipe") != asdict(stage.recipe):
-        raise UsageError(f"{stage.output}: has another recipe; use --overwrite to start again")
+        raise UsageError(f"{stage.output}: has another recipe; {start_again()}")
     if not all(isinstance(weights.provenance.get(key), dict) for key in ("calibration", "data")):
-        raise UsageError(f"{stage.output}: is no finished fold; use --overwrite to start again")
+        raise UsageError(f"{stage.output}: is no finished fold; {start_again()}")
     return weights

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from restore.anomaly.verdict import Verdict
+from restore.arguments import argument
 from restore.errors import UsageError, one_line
 
 __all__ = ["Command", "Followers", "Webhook"]
@@ -53,10 +54,10 @@ class Command:
         try:
             words = tuple(shlex.split(text))
         except ValueError as error:
-            raise UsageError(f"--on-defect {text}: {error}") from error
+            raise UsageError(f"{argument('on_defect')} {text}: {error}") from error
         if not words or shutil.which(words[0]) is None:
             raise UsageError(
-                f"--on-defect {text}: there is no program {words[0] if words else ''!r}"
+                f"{argument('on_defect')} {text}: there is no program {words[0] if words else ''!r}"
             )
         return cls(words)
 
@@ -147,7 +148,9 @@ class Webhook:
         except ValueError:
             is_address = False
         if not is_address:
-            raise UsageError(f"--webhook {url}: give an address with http:// or https://")
+            raise UsageError(
+                f"{argument('webhook')} {url}: give an address with http:// or https://"
+            )
         self._url, self._pauses_s, self._timeout_s = url, pauses_s, timeout_s
         self._is_down = False
         self._lock = threading.Lock()
@@ -218,9 +221,11 @@ class Followers:
         if self.on_defect and record["verdict"] != Verdict.GOOD:
             reason = self.on_defect.run(record)
             failures += (
-                [f"--on-defect {shlex.join(self.on_defect.words)}: {reason}"] if reason else []
+                [f"{argument('on_defect')} {shlex.join(self.on_defect.words)}: {reason}"]
+                if reason
+                else []
             )
         if self.webhook:
             reason = self.webhook.send(record, should_stop)
-            failures += [f"--webhook {reason}"] if reason else []
+            failures += [f"{argument('webhook')} {reason}"] if reason else []
         return failures

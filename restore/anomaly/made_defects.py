@@ -14,6 +14,7 @@ from restore.anomaly.defects import KINDS, make_visible_defect
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.perlin import Dice
 from restore.anomaly.recipe import AnomalyRecipe
+from restore.arguments import argument
 from restore.training.picture_store import Samples
 from restore.training.schedule import raise_if_stopped
 
@@ -68,14 +69,17 @@ class MadeDefects:
             return ""
         advice = []
         if steps < _FEW_STEPS:
-            advice.append(f"train longer (--time 1h or more; these were {steps} steps)")
+            advice.append(
+                f"train longer ({argument('time', '1h')} or more; these were {steps} steps)"
+            )
         if parts < _FEW_PARTS:
             advice.append(f"give more good parts (these were {parts})")
         if recipe.scale > _COARSE:
-            advice.append("give a smaller --defect-size")
+            advice.append(f"give a smaller {argument('defect_size')}")
         if recipe.model != "draem":
-            advice.append("use --model draem")
-        advice.append(f"allow more false alarms (--target-fpr above {recipe.target_fpr:g})")
+            advice.append(f"use {argument('model', 'draem')}")
+        most = f"{argument('target_fpr')} above {recipe.target_fpr:g}"
+        advice.append(f"allow more false alarms ({most})")
         return f"this detector misses most of them; do not rely on it: {', '.join(advice)}"
 
     def as_mapping(self) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from restore.anomaly.runner import Detector
 from restore.anomaly.shards import read_records, shard_files
 from restore.anomaly.tables import as_parquet, can_write_parquet, parts_csv, regions_csv
 from restore.anomaly.verdict import Verdict
+from restore.arguments import argument
 from restore.batch.plan import Existing, Item
+from restore.batch.refusals import how_to_go_on
 from restore.batch.shards import Shard
 from restore.batch.stream import Outcome, Status
 from restore.errors import UsageError
@@ -79,14 +81,11 @@ class Results:
             if path.is_dir():
                 raise UsageError(f"{path}: is a folder; a file of the report cannot take its place")
         if there and existing is Existing.REFUSE:
-            raise UsageError(
-                f"{there[0]}: exists already; --overwrite replaces the report, --skip-existing "
-                "adds what is missing"
-            )
+            raise UsageError(f"{there[0]}: exists already; {how_to_go_on('adds what is missing')}")
         if there and existing is Existing.SKIP and not self._lines.is_file():
             raise UsageError(
                 f"{there[0]}: exists already, and {self._lines.name} has no records of an "
-                "inspection to go on with; use --overwrite or another folder"
+                f"inspection to go on with; use {argument('overwrite', True)} or another folder"
             )
 
     @property

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore.anomaly.part import read_part
+from restore.arguments import argument
 from restore.errors import InputError, UsageError, WeightsError
 
 __all__ = ["RegionOfInterest"]
@@ -51,7 +52,8 @@ class RegionOfInterest:
         values = [int(field) if _is_count(field) else -1 for field in fields]
         if len(values) != 4 or min(values) < 0 or max(values) > _LARGEST_SIDE or 0 in values[2:]:
             raise UsageError(
-                f"--roi {text[:60]}: give x,y,width,height in pixels, as in 40,20,200,160"
+                f"{argument('roi')} {text[:60]}: give x,y,width,height in pixels, as "
+                "in 40,20,200,160"
             )
         left, top, width, height = values
         return cls((left, top, width, height))
@@ -93,14 +95,14 @@ class RegionOfInterest:
                 rows, columns = self.mask.shape
                 raise InputError(
                     f"{name}: has {width}x{height} pixels, the mask of the region of interest "
-                    f"{columns}x{rows}; give one of the same size (--mask)"
+                    f"{columns}x{rows}; give one of the same size ({argument('mask')})"
                 )
             return self.mask
         left, top, across, down = self.box
         if left + across > width or top + down > height:
             raise InputError(
                 f"{name}: has {width}x{height} pixels, fewer than the region of interest "
-                f"{self.name} reaches; give another (--roi)"
+                f"{self.name} reaches; give another ({argument('roi')})"
             )
         inside = np.zeros((height, width), np.bool_)
         inside[top : top + down, left : left + across] = True

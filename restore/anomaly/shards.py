@@ -9,6 +9,7 @@ from pathlib import Path
 
 from restore.anomaly.files import thumbnail_of
 from restore.anomaly.records import Record, read_jsonl
+from restore.arguments import argument
 from restore.errors import OutputError, UsageError
 from restore.files import write_atomically
 
@@ -52,7 +53,7 @@ def read_records(path: Path) -> list[Record]:
     except ValueError as error:
         raise UsageError(
             f"{path}: {error}; these are no records of an inspection to go on with: use "
-            "--overwrite or another folder"
+            f"{argument('overwrite', True)} or another folder"
         ) from error
 
 

@@ -22,7 +22,7 @@ from restore.batch.plan import Item
 from restore.batch.stages import damage_record, readable, size_of, stoppable
 from restore.batch.stream import Outcome, Status
 from restore.errors import OutputExists
-from restore.files import write_atomically
+from restore.files import exists_already, write_atomically
 from restore.image.codecs import ImageFormat
 from restore.image.damage import noting_damage
 from restore.image.encode import encode
@@ -133,7 +133,7 @@ class InspectionStages:
         try:
             write_atomically(path, stoppable(data, stopping), overwrite=self.overwrite)
         except OutputExists as error:
-            raise OutputExists(f"{path}: exists already; use --overwrite to replace it") from error
+            raise exists_already(path) from error
 
 
 def reconstruction_bytes(pixels: NDArray[np.float32], bit_depth: int) -> bytes:

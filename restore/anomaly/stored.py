@@ -9,6 +9,7 @@ from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.familiarity import Familiarity
 from restore.anomaly.texture import TextureMemory
 from restore.anomaly.view import View
+from restore.arguments import argument
 from restore.checks import checked_number
 from restore.errors import UsageError, WeightsError
 from restore.weights.store import Weights
@@ -53,15 +54,15 @@ def threshold_of(
     on its highest pixel.
     """
     if threshold is not None and fpr is not None:
-        raise UsageError("give --threshold or --fpr, not both")
+        raise UsageError(f"give {argument('threshold')} or {argument('fpr')}, not both")
     if threshold is not None:
         expected = "a number that is not negative"
         checked = checked_number("threshold", threshold, 0, LARGEST_SCORE, expected)
         return float(np.float32(checked)), ""
     if calibration is None:
         raise WeightsError(
-            f"{weights.name}: was never calibrated on good parts; give --threshold, or finish its "
-            "training"
+            f"{weights.name}: was never calibrated on good parts; give {argument('threshold')}, or "
+            "finish its training"
         )
     quantile = min(calibration.threshold(fpr), LARGEST_SCORE)
     return float(np.float32(quantile)), calibration.shortfall(fpr)
@@ -75,13 +76,14 @@ def review_threshold_of(
         return None
     if calibration is None:
         raise WeightsError(
-            f"{weights.name}: was never calibrated on good parts, as --review-fpr needs it"
+            f"{weights.name}: was never calibrated on good parts, as {argument('review_fpr')} "
+            "needs it"
         )
     quantile = float(np.float32(min(calibration.threshold(review_fpr), LARGEST_SCORE)))
     if quantile > threshold:
         raise UsageError(
-            f"--review-fpr {review_fpr:g}: more good parts score above the threshold than that; "
-            "give a larger rate than --fpr"
+            f"{argument('review_fpr')} {review_fpr:g}: more good parts score above the threshold "
+            f"than that; give a larger rate than {argument('fpr')}"
         )
     return quantile
 

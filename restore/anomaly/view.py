@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from restore.anomaly.alignment import ALIGNMENTS, Alignment, Registration
 from restore.anomaly.roi import RegionOfInterest
+from restore.arguments import argument
 from restore.errors import UsageError, WeightsError
 
 __all__ = ["LARGEST_AREA", "WHOLE", "View", "check_area"]
@@ -89,12 +90,13 @@ class View:
 
     def _realigned(self, align: str) -> Alignment | None:
         if align not in ALIGNMENTS:
-            raise UsageError(f"--align {align}: use {', '.join(ALIGNMENTS)}")
+            raise UsageError(f"{argument('align')} {align}: use {', '.join(ALIGNMENTS)}")
         if align == _OFF:
             return None
         if self.alignment is None:
             raise UsageError(
-                f"--align {align}: the weights hold no mean good part; train them with it"
+                f"{argument('align')} {align}: the weights hold no mean good part; train them "
+                "with it"
             )
         return replace(self.alignment, mode=align)
 
@@ -156,5 +158,7 @@ def check_area(value: object) -> int:
         UsageError: it is none.
     """
     if type(value) is not int or not 0 <= value <= LARGEST_AREA:
-        raise UsageError(f"--min-area {value!r:.40}: give a number of pixels, 0 for any")
+        raise UsageError(
+            f"{argument('min_area')} {value!r:.40}: give a number of pixels, 0 for any"
+        )
     return value

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from restore.arguments import argument
 from restore.errors import UsageError, WeightsError
 from restore.files import write_atomically
 from restore.hdr.optics.psf import load_psf, resized
@@ -82,7 +83,8 @@ def convert(
         if (kind := known_to_spandrel(source)) is None:
             raise
         raise UsageError(
-            f"{source}: a {kind}, which is run as it is: give it to --model without converting it"
+            f"{source}: a {kind}, which is run as it is: give it as {argument('model')} without "
+            "converting it"
         ) from None
     found(converted)
     weights = measured(converted.weights, task_called(converted.weights.task), stored=stored)

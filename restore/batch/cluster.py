@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from restore.arguments import argument
 from restore.batch.cluster_worker import Job, Sent, Worker, sent
 from restore.batch.plan import BatchPlan
 from restore.batch.stream import Outcome, Status
@@ -50,17 +51,19 @@ class Cluster:
         try:
             import ray
         except ImportError as error:
-            raise UsageError("--cluster needs Ray: pip install 'imrestore[ray]'") from error
+            raise UsageError(
+                f"{argument('cluster')} needs Ray: pip install 'imrestore[ray]'"
+            ) from error
         self.ray: Any = ray
         if address != AUTO and not _answers(address):
             raise UsageError(
-                f"--cluster {address}: no cluster answers there; start one with "
+                f"{argument('cluster')} {address}: no cluster answers there; start one with "
                 "`ray start --head`, and give HOST:PORT as it says"
             )
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except Exception as error:
-            raise UsageError(f"--cluster {address}: {reason_of(error)}") from error
+            raise UsageError(f"{argument('cluster')} {address}: {reason_of(error)}") from error
         self._address = str(ray.get_runtime_context().gcs_address)
         self._seen, self._gone_since = time.monotonic(), 0.0
 
@@ -124,7 +127,8 @@ class Cluster:
                 if should_stop():
                     yield from run.stop()
                     return
-                self.check_head("the same command with --skip-existing does the rest")
+                advice = f"the same run with {argument('skip_existing', True)} does the rest"
+                self.check_head(advice)
         finally:
             run.end()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
+from restore.arguments import Naming, naming_with
 from restore.batch.items import Item, ItemTexts
 from restore.batch.plan import BatchPlan
 from restore.batch.remote import RemoteStages
@@ -57,6 +58,7 @@ class Job:
         jobs: threads that read, and as many that write.
         max_pixels: as for ``limited``.
         keeps_damaged: as for ``keeping_damaged``.
+        naming: as for ``naming_with``.
     """
 
     begin: Callable[[BatchPlan], Begun]
@@ -66,6 +68,7 @@ class Job:
     jobs: int
     max_pixels: int | None
     keeps_damaged: bool
+    naming: Naming
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,7 @@ class Worker:
         go_to(job.folder, job.version)
         self._context.enter_context(limited(job.max_pixels))
         self._context.enter_context(keeping_damaged(job.keeps_damaged))
+        self._context.enter_context(naming_with(job.naming))
         self._begun = job.begin(job.plan)
         return self._begun.notes
 

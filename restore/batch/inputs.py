@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
+from restore.arguments import argument
 from restore.errors import InputError, UsageError
 from restore.image.codecs import PICTURE_SUFFIXES, suffix_of
 from restore.remote import paths
@@ -32,7 +33,6 @@ _NAMED = 6
 """Suffixes of files of other kinds that are named."""
 
 _NO_FILES = "pipes and devices"
-_DEEPER = "; -r looks into subfolders too"
 
 OWN_ENDINGS = (
     *("_compare.png", "_preview.png", "_preview.jpg", "_error.tif", "_error-90.tif"),
@@ -93,20 +93,26 @@ class Search:
         """The files of other kinds, and the folders, in one phrase; "" if there are none."""
         count = len(self.unsearched)
         folders = "1 folder" if count == 1 else f"{count} folders"
-        unsearched = f"{folders} left out (-r searches them)" if count else ""
+        hint = f"({argument('recursive', True)} searches them)"
+        unsearched = f"{folders} left out {hint}" if count else ""
         return "; ".join(filter(None, (named_others(self.others), unsearched)))
 
     def nothing(self, noun: str, inputs: Sequence[str]) -> str:
         """Return a sentence where nothing of the kind ``noun`` was found, and what lies there."""
         others = f"; {self.left_out}" if self.left_out else ""
-        hint = _DEEPER if self.deeper and not self.unsearched else ""
+        hint = _deeper() if self.deeper and not self.unsearched else ""
         return f"no {noun} in {', '.join(inputs)}{others}{hint}"
 
     def empty_of(self, noun: str) -> dict[str, str]:
         """Return the inputs that hold nothing of the kind ``noun``, each with that phrase."""
         return {
-            name: f"holds no {noun}{_DEEPER if name in self.deeper else ''}" for name in self.empty
+            name: f"holds no {noun}{_deeper() if name in self.deeper else ''}"
+            for name in self.empty
         }
+
+
+def _deeper() -> str:
+    return f"; {argument('recursive', True)} looks into subfolders too"
 
 
 def named_others(others: Counter[str]) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from restore.arguments import argument
 from restore.batch import rows
 from restore.batch.rows import PARQUET, Row, RowStatus, format_of
 from restore.errors import OutputError, UsageError
@@ -275,7 +276,8 @@ def _opened(path: Path, *, is_shared: bool) -> int:
         # A run that ends holds it for itself for a moment.
         if time.monotonic() > give_up:
             raise UsageError(
-                f"{path}: another run is writing it; wait for that, or give each a --shard"
+                f"{path}: another run is writing it; wait for that, or give each its "
+                f"{argument('shard')}"
             )
         time.sleep(_PAUSE_S)
 

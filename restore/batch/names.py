@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from restore.arguments import argument
 from restore.batch.inputs import STANDARD_STREAM, Found, start_of
 from restore.batch.items import Rule
 from restore.batch.kinds import FileKind
@@ -31,7 +32,9 @@ def rule_in_folder(found: Found, request: "PlanRequest") -> Rule:
     _check_format(found, request.format, kind)
     image_format = request.format or kind.default_format
     if source is None and image_format is None:
-        raise UsageError("standard input into a folder needs --format to know its name")
+        raise UsageError(
+            f"standard input into a folder needs {argument('image_format')} to know its name"
+        )
     suffix, cut, ending = suffix_of(found.name), 0, ""
     known = format_of_suffix(suffix)
     if image_format is None and known is not None and known not in kind.written:
@@ -58,7 +61,7 @@ def rule_of_file(found: Sequence[Found], request: "PlanRequest") -> Rule:
             raise UsageError(f"standard output takes one picture, not {len(found)}")
         _check_format(found[0], image_format, kind)
         if image_format is None:
-            raise UsageError("an image on standard output needs --format")
+            raise UsageError(f"an image on standard output needs {argument('image_format')}")
         return Rule(found[0].folder, None, format=image_format)
     path = Path(output)
     by_suffix = format_of_suffix(path.suffix)
@@ -68,13 +71,16 @@ def rule_of_file(found: Sequence[Found], request: "PlanRequest") -> Rule:
         what = f"{by_suffix.upper()} is not written of {of}; " if by_suffix else ""
         raise UsageError(
             f"{output}: {what}for a folder write {output}/; for a file end it with one of {kinds}, "
-            "or give --format"
+            f"or give {argument('image_format')}"
         )
     fits = (
         by_suffix is None or image_format is None or path.suffix.lower() in _suffixes(image_format)
     )
     if not fits:
-        raise UsageError(f"{output}: its suffix and --format {image_format} contradict each other")
+        raise UsageError(
+            f"{output}: its suffix and {argument('image_format', str(image_format))} contradict "
+            "each other"
+        )
     _check_format(found[0], image_format or by_suffix, kind)
     whole_name = len(found[0].name)
     return Rule(found[0].folder, "", whole_name, str(path), image_format or by_suffix)

@@ -10,7 +10,9 @@ from html import unescape
 from pathlib import Path
 from typing import BinaryIO
 
+from restore.arguments import argument
 from restore.batch.plan import BatchPlan, Existing
+from restore.batch.refusals import how_to_go_on
 from restore.batch.stream import Outcome, Status
 from restore.errors import OutputError, UsageError
 from restore.files import check_name, identity_of, open_atomically
@@ -55,7 +57,9 @@ def check_page(path: Path, plan: BatchPlan, existing: Existing) -> None:
         UsageError: the name is no page's or taken, by an input, a result or a file that is there.
     """
     if path.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"--report {path}: give the name of an HTML file, as in report.html")
+        raise UsageError(
+            f"{argument('report')} {path}: give the name of an HTML file, as in report.html"
+        )
     check_name(path)
     if path.is_dir():
         raise UsageError(f"{path}: is a folder; a report cannot take its place")
@@ -68,12 +72,11 @@ def check_page(path: Path, plan: BatchPlan, existing: Existing) -> None:
     if not os.path.lexists(path):
         return
     if existing is Existing.REFUSE:
-        raise UsageError(
-            f"{path}: exists already; --overwrite replaces the report, --skip-existing adds what "
-            "is missing"
-        )
+        raise UsageError(f"{path}: exists already; {how_to_go_on('adds what is missing')}")
     if existing is Existing.SKIP and not _is_page(path):
-        raise UsageError(f"{path}: exists already and is no report; use --overwrite")
+        raise UsageError(
+            f"{path}: exists already and is no report; use {argument('overwrite', True)}"
+        )
 
 
 def _is_page(path: Path) -> bool:

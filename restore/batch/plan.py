@@ -8,11 +8,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from restore.arguments import argument
 from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
 from restore.batch.items import Item, Items, ItemTexts, Rule
 from restore.batch.kinds import PICTURES, FileKind
 from restore.batch.names import rule_in_folder, rule_of_file
-from restore.batch.refusals import refuse_collisions, refuse_inputs_as_outputs
+from restore.batch.refusals import how_to_go_on, refuse_collisions, refuse_inputs_as_outputs
 from restore.batch.shards import Shard
 from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError
@@ -179,7 +180,9 @@ def _check_names(request: PlanRequest) -> None:
     if not request.output:
         raise UsageError("the name of the output is empty")
     if request.format is not None and request.format not in written:
-        raise UsageError(f"--format {request.format}: use one of {', '.join(written)}")
+        raise UsageError(
+            f"{argument('image_format')} {request.format}: use one of {', '.join(written)}"
+        )
     if all(name != STANDARD_STREAM and not lexists(name) for name in inputs):
         raise UsageError("; ".join(f"{name}: no such file or folder" for name in inputs))
     if list(inputs).count(STANDARD_STREAM) > 1:
@@ -238,7 +241,9 @@ def _with_beside(rule: Rule, kinds: Mapping[str, str]) -> Rule:
 def _with_comparisons(items: Items) -> Items:
     names = {item.destination for item in items.texts()}
     if None in names:
-        raise UsageError("--compare needs an output file to stand beside, not standard output")
+        raise UsageError(
+            f"{argument('compare')} needs an output file to stand beside, not standard output"
+        )
     stems = Counter(_stem(name) for name in names if name is not None)
     # a.jpg beside a.png: their full names tell their comparisons apart.
     return items.compared(lambda destination: stems[_stem(destination)] == 1)
@@ -284,7 +289,7 @@ def _treat_existing(items: Items, existing: Existing) -> None:
         others = len(there) - 1
         more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
         raise UsageError(
-            f"{there[0]}{more} exist already; --overwrite replaces, --skip-existing keeps them"
+            f"{there[0]}{more} exist already; {how_to_go_on('keeps them')}"
             if more
-            else f"{there[0]}: exists already; --overwrite replaces, --skip-existing keeps it"
+            else f"{there[0]}: exists already; {how_to_go_on('keeps it')}"
         )

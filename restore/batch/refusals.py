@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import UsageError
 from restore.remote.paths import identity_of
 
 if TYPE_CHECKING:
     from restore.batch.items import Items
 
-__all__ = ["refuse_collisions", "refuse_inputs_as_outputs"]
+__all__ = ["how_to_go_on", "refuse_collisions", "refuse_inputs_as_outputs"]
+
+
+def how_to_go_on(kept: str) -> str:
+    """Return what may be done where something is there already, in words.
+
+    Args:
+        kept: What happens where it is kept, as in "keeps it".
+    """
+    return f"{argument('overwrite', True)} replaces, {argument('skip_existing', True)} {kept}"
 
 
 def refuse_collisions(items: "Items") -> None:

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from restore.arguments import argument
 from restore.batch.inputs import STANDARD_STREAM
 from restore.batch.items import ItemTexts
 from restore.batch.manifest import Known, Manifest, mark_of
@@ -66,7 +67,7 @@ class Resumption:
                 times = "once" if known.attempts == 1 else f"{known.attempts} times"
                 text = (
                     f"{known.error} (failed {times} before, and was not tried again; "
-                    f"--retry-failed {known.attempts + 1} does)"
+                    f"{argument('retry_failed', known.attempts + 1)} does)"
                 )
                 outcomes[index] = Outcome(item=item.item(), status=Status.FAILED, error=text)
         return outcomes

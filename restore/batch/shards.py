@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from restore.arguments import argument
 from restore.errors import UsageError
 
 __all__ = ["COUNT_VARIABLE", "FROM_ENVIRONMENT", "Shard", "parse_shard", "shard_of_environment"]
@@ -60,13 +61,11 @@ def shard_of_environment(variables: Mapping[str, str]) -> tuple[Shard, str]:
     given = [name for name in (_SLURM, _KUBERNETES, _AWS) if variables.get(name)]
     if not given:
         raise UsageError(
-            f"--shard {FROM_ENVIRONMENT}: this is no job of an array: none of {_SLURM}, "
-            f"{_KUBERNETES} and {_AWS} is set; give --shard I/N"
+            f"{_asked()}: this is no job of an array: none of {_SLURM}, {_KUBERNETES} and {_AWS} "
+            "is set; give I/N"
         )
     if len(given) > 1:
-        raise UsageError(
-            f"--shard {FROM_ENVIRONMENT}: {' and '.join(given)} are set; give --shard I/N"
-        )
+        raise UsageError(f"{_asked()}: {' and '.join(given)} are set; give I/N")
     name = given[0]
     if name == _SLURM:
         index, count = _of_slurm(variables)
@@ -75,10 +74,14 @@ def shard_of_environment(variables: Mapping[str, str]) -> tuple[Shard, str]:
         index, count = _number(variables, name), _number(variables, own)
     if not 0 <= index < count:
         raise UsageError(
-            f"--shard {FROM_ENVIRONMENT}: {name} says {variables[name]}, which is none of {count} "
-            "jobs counted from 0"
+            f"{_asked()}: {name} says {variables[name]}, which is none of {count} jobs counted "
+            "from 0"
         )
     return Shard(index + 1, count), name
+
+
+def _asked() -> str:
+    return argument("shard", FROM_ENVIRONMENT)
 
 
 def _of_slurm(variables: Mapping[str, str]) -> tuple[int, int]:
@@ -93,8 +96,8 @@ def _of_slurm(variables: Mapping[str, str]) -> tuple[int, int]:
     index, rest = divmod(number - first, step)
     if rest or last != first + (count - 1) * step:
         raise UsageError(
-            f"--shard {FROM_ENVIRONMENT}: the {count} tasks of this Slurm array are not evenly "
-            f"numbered from {first} to {last}; give --shard I/N"
+            f"{_asked()}: the {count} tasks of this Slurm array are not evenly numbered from "
+            f"{first} to {last}; give I/N"
         )
     return index, count
 
@@ -105,5 +108,5 @@ def _number(variables: Mapping[str, str], name: str, default: int | None = None)
         return default
     if not re.fullmatch(r"[0-9]{1,9}", text):
         what = f"says {text[:40]}, which is no number" if text else "is not set"
-        raise UsageError(f"--shard {FROM_ENVIRONMENT}: {name} {what}; give --shard I/N")
+        raise UsageError(f"{_asked()}: {name} {what}; give I/N")
     return int(text)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Generic
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.batch.kinds import FileKind, Input, Output
 from restore.batch.plan import BatchPlan, Existing, Item
 from restore.batch.stream import Outcome, Status, Stopping
@@ -276,7 +277,7 @@ def note_misnamed(item: Item, image_format: ImageFormat) -> None:
     if stated is not None and suffix not in CODECS[image_format].suffixes:
         note_remark(
             f"is {CODECS[image_format].name}, though its name ends in {suffix}, and so is the "
-            f"result; --format {stated} converts it"
+            f"result; {argument('image_format', str(stated))} converts it"
         )
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from restore.arguments import argument
 from restore.errors import UsageError
 from restore.models.isp_resunet import IspResUNet, IspResUNetConfig
 from restore.models.isp_unet import IspUNet, IspUNetConfig
@@ -54,9 +55,10 @@ class DarkRecipe(Recipe):
                 f"camera {unknown}: use {', '.join(CAMERAS)}": not unknown,
                 "an isp-unet has one width, that of its first level": not packs
                 or len(self.widths) <= 1,
-                "an isp-resunet is for all sensors; --xtrans is for --model isp-unet": packs
-                or not self.xtrans,
-                "the head srgb needs --model isp-unet": packs or self.head == "camera",
+                f"an isp-resunet is for all sensors; {argument('xtrans')} is for "
+                f"{argument('model', 'isp-unet')}": packs or not self.xtrans,
+                f"the head srgb needs {argument('model', 'isp-unet')}": packs
+                or self.head == "camera",
             }
         )
 

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.checks import checked_number
 from restore.dark.enhanced import Enhanced, OutputColor
 from restore.dark.exposed import Exposed, expose, packed_for
@@ -191,7 +192,7 @@ class DarkEnhancer(Reopened):
             names = ", ".join(one.runner.name for one in self._networks.values())
             raise UnsupportedImage(
                 f"is from {kind} sensor, for which {names} was not trained; give other weights "
-                "with --model (`imrestore train dark-enhance` makes them)"
+                f"as {argument('model')} (`imrestore train dark-enhance` makes them)"
             )
         return network
 
@@ -216,7 +217,9 @@ class _Network:
             UsageError: a strength below 1 for weights that make finished pictures.
         """
         if self.is_finished and strength < 1:
-            raise UsageError("--strength works with weights that make camera colours alone")
+            raise UsageError(
+                f"{argument('strength')} works with weights that make camera colours alone"
+            )
         made = self(exposed.packed.planes, exposed.period)
         colour = np.ascontiguousarray(unpack(made, exposed.packed))
         del made  # a copy, where rows or columns were added

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.batch.inputs import names_of, pictures_in
 from restore.dark.darkening import Darkened, darkened
 from restore.dark.data import PairCrops, Scene, open_scenes, read_pairs
@@ -73,9 +74,13 @@ def train_dark_enhancer(
         UsageError: a recipe, folders or weights that do not fit each other.
     """
     if bool(clean) == (pairs is not None):
-        raise UsageError("give folders of clean pictures, or --pairs with a list, not both")
+        raise UsageError(
+            f"give folders of clean pictures, or {argument('pairs')} with a list, not both"
+        )
     if pairs is None and recipe.head == "srgb":
-        raise UsageError("the head srgb learns a camera's own look, which needs --pairs")
+        raise UsageError(
+            f"the head srgb learns a camera's own look, which needs {argument('pairs')}"
+        )
     loss = LOSSES[recipe.loss]
     own: PictureStore | None = None
 
@@ -205,7 +210,9 @@ def _from_pairs(
     )
     small = [s for s in scenes if min(s.mosaic.shape) < recipe.patch + len(s.cfa)]
     if small:
-        raise TrainingError(f"RAW files are smaller than the {recipe.patch}-pixel crops of --patch")
+        raise TrainingError(
+            f"RAW files are smaller than the crops of {recipe.patch} pixels ({argument('patch')})"
+        )
     by_target: dict[Path, list[Scene]] = {}
     for scene in scenes:
         by_target.setdefault(scene.long, []).append(scene)

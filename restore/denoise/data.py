@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import torch
 
+from restore.arguments import argument
 from restore.batch.inputs import names_of, pictures_in
 from restore.denoise.crops import Batch, PairedCrops, in_unit_range
 from restore.denoise.degradations import Degradation, Degraded, Gaussian
@@ -77,7 +78,9 @@ def open_training_data(
     if pairs is not None and not clean:
         names = pair_names or PairNames()
         return _from_pairs(recipe, pairs, names, held or Held(), batch, multiple, store, warn)
-    raise UsageError("give folders of clean pictures, or --pairs with two folders, not both")
+    raise UsageError(
+        f"give folders of clean pictures, or {argument('pairs')} with two folders, not both"
+    )
 
 
 def _from_clean(
@@ -151,8 +154,8 @@ def _without(
     kept = [path for path in paths if path.resolve() not in taken]
     if len(kept) < len(paths):
         warn(
-            f"{len(paths) - len(kept)} pictures of --validation lie among those to train on; they "
-            "are left out there"
+            f"{len(paths) - len(kept)} pictures of {argument('validation')} lie among those to "
+            "train on; they are left out there"
         )
     return kept
 

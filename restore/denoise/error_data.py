@@ -8,6 +8,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.denoise.crops import Batch
 from restore.engine.device import has_fast_bf16
 from restore.errors import UsageError
@@ -72,7 +73,8 @@ def noise_known_to(weights: Weights, kinds: Sequence[str]) -> list[str]:
     known = [kind for kind in kinds if kind.partition(":")[0] in families]
     if not known:
         raise UsageError(
-            f"{weights.name} was trained for {', '.join(sorted(families))}: give --noise of that"
+            f"{weights.name} was trained for {', '.join(sorted(families))}: give "
+            f"{argument('noise')} of that"
         )
     return known
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.denoise.error_factors import ESTIMATES, ErrorFactors, level_of_removed
 from restore.denoise.task import ERRORS
 from restore.denoise.texture import textures
@@ -169,7 +170,9 @@ class ErrorMapper:
             )
         if finished is not result:
             _put_back(estimates, np.abs(finished - result).mean(axis=0))
-            remarks.append("the error map was calibrated on full strength without --detail")
+            remarks.append(
+                f"the error map was calibrated on full strength without {argument('detail')}"
+            )
         expected, bound, deviation = estimates
         if known is not None:
             unknown = ~known.all(axis=0)

@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.batch.inputs import pictures_in
 from restore.denoise.noisy_recipe import AUTO
 from restore.denoise.sample_range import SampleRange, kind_of
-from restore.errors import InputError, TrainingError
+from restore.errors import TrainingError
 from restore.image.colour import REC601_LUMA
 from restore.image.decode import decode_all
 from restore.image.fill import filled
@@ -22,6 +23,7 @@ from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture
 from restore.image.stack import Stack
 from restore.noise.correlation import NoiseCorrelation, measure_correlation
+from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples, unstacked
 
 __all__ = ["NoisyPictures", "as_floats", "open_noisy_pictures"]
@@ -105,7 +107,8 @@ def open_noisy_pictures(
     scenes = bursts if method == "bursts" else [[frame] for frame in frames.values()]
     if not scenes:
         raise TrainingError(
-            "no folder holds several frames of one scene and size; --method bursts needs them"
+            "no folder holds several frames of one scene and size; "
+            f"{argument('method', 'bursts')} needs them"
         )
     if unused := len(frames) - sum(map(len, scenes)):
         warn(f"{unused} pictures are no frames of a burst; left out")
@@ -178,7 +181,7 @@ def _kept(path: Path, store: PictureStore, patch: int, *, as_gray: bool) -> _Pla
     """
     name = "noisy, in gray" if as_gray else "noisy"
     pixels, bits, *finite = store.kept([path], name, lambda: _decoded(path, patch, as_gray=as_gray))
-    _check_size(path, pixels.shape, patch)  # cached ones may be for smaller crops
+    check_crops_fit(path, pixels.shape, patch)  # cached ones may be for smaller crops
     known = unstacked(finite[0]) if finite else [None] * pixels.shape[0]
     planes = [_Plane(*each) for each in zip(unstacked(pixels), known, strict=True)]
     depth = int(bits[:][0])
@@ -189,7 +192,7 @@ def _decoded(path: Path, patch: int, *, as_gray: bool) -> list[NDArray[Any]]:
     """Return samples ``(N, C, H, W)``, their bits, and which are finite unless all are."""
     found = decode_all(path)
     planes = found.planes if isinstance(found, Stack) else (found,)
-    _check_size(path, planes[0].pixels.shape, patch)
+    check_crops_fit(path, planes[0].pixels.shape, patch)
     if as_gray:
         planes = tuple(map(_in_gray, planes))
     elif all(len(plane.pixels) == 1 or is_gray_as_rgb(plane) for plane in planes):
@@ -203,11 +206,6 @@ def _decoded(path: Path, patch: int, *, as_gray: bool) -> list[NDArray[Any]]:
     if finite.all():
         return [pixels, bits]
     return [np.stack([_filled(*each) for each in zip(pixels, finite, strict=True)]), bits, finite]
-
-
-def _check_size(path: Path, shape: Sequence[int], patch: int) -> None:
-    if min(shape[-2:]) < patch:
-        raise InputError(f"{path}: smaller than the {patch}-pixel crops of --patch")
 
 
 def _of_one_kind(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.batch.inputs import by_stem, counterpart, pictures_in
 from restore.denoise.domain import domain_of
 from restore.denoise.pixels import encoded_for_network
@@ -16,6 +17,7 @@ from restore.errors import InputError, UsageError
 from restore.image.colour import REC601_LUMA
 from restore.image.decode import decode
 from restore.image.picture import Picture, turned_upright
+from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples
 
 __all__ = ["PairNames", "matched_pairs", "misaligned", "read_pairs"]
@@ -52,7 +54,9 @@ class PairNames:
     def __post_init__(self) -> None:
         for template in (self.noisy, self.clean):
             if template.count("{}") != 1:
-                raise UsageError(f"--pair-names {template}: give a name with one {{}} in it")
+                raise UsageError(
+                    f"{argument('pair_names')} {template}: give a name with one {{}} in it"
+                )
 
     def common(self, template: str, stem: Path) -> Path | None:
         """Return what a relative path without suffix has in place of ``{}``, if it fits.
@@ -162,15 +166,10 @@ def read_pairs(
             return _read(*paths, channels=channels, least_size=least_size)
 
         noisy, clean = store.kept(paths, f"pair of {channels} channels", prepare)
-        _check_size(paths[1], clean.shape, least_size)  # cached ones may be for smaller crops
+        check_crops_fit(paths[1], clean.shape, least_size)  # cached ones may be for smaller crops
         return noisy, clean
 
     return store.gathered(list(matched), keep, warn, what="pairs")
-
-
-def _check_size(clean: Path, shape: Sequence[int], least_size: int) -> None:
-    if min(shape[1:]) < least_size:
-        raise InputError(f"{clean}: smaller than the {least_size}-pixel crops of --patch")
 
 
 def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> Sequence[NDArray[Any]]:
@@ -183,7 +182,7 @@ def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> Sequen
     shapes = [picture.pixels.shape for picture in pictures]
     if shapes[0] != shapes[1]:
         raise InputError(f"{noisy} is {_size(shapes[0])}, but {clean} is {_size(shapes[1])}")
-    _check_size(clean, shapes[1], least_size)
+    check_crops_fit(clean, shapes[1], least_size)
     if shapes[1][0] < channels:
         raise InputError(f"{clean}: gray, and the network is for colour")
     # Gray stored as RGB stays in three channels: the network takes what its recipe says.

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import UsageError, one_line
 
 __all__ = ["MEASURES", "Perceptual"]
@@ -40,11 +41,11 @@ class Perceptual:
     def __init__(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in MEASURES:
-                raise UsageError(f"--metrics {name}: give some of {','.join(MEASURES)}")
+                raise UsageError(f"{argument('metrics')} {name}: give some of {','.join(MEASURES)}")
         package = next((each for each in _PACKAGES if find_spec(each)), None)
         if names and package is None:
             raise UsageError(
-                f"--metrics {','.join(names)}: needs the package piq (pip install "
+                f"{argument('metrics')} {','.join(names)}: needs the package piq (pip install "
                 "'imrestore[metrics]') for lpips and dists, or pyiqa, whose licence is "
                 "non-commercial, for niqe, too"
             )
@@ -73,9 +74,9 @@ def _made(make: Callable[[str], _Measure], name: str, package: str | None) -> _M
         raise
     except Exception as error:  # packages raise what their own packages raise
         raise UsageError(
-            f"--metrics {name}: {package} cannot measure it here: its weights are not on this "
-            "machine, or it does not suit this PyTorch; let it measure a picture once where it can "
-            f"download them ({one_line(str(error), 100)})"
+            f"{argument('metrics')} {name}: {package} cannot measure it here: its weights are not "
+            "on this machine, or it does not suit this PyTorch; let it measure a picture once "
+            f"where it can download them ({one_line(str(error), 100)})"
         ) from error
 
 
@@ -90,7 +91,7 @@ def _of_pyiqa(name: str) -> _Measure:
 
 def _of_piq(name: str) -> _Measure:
     if name in _NO_REFERENCE:
-        raise UsageError(f"--metrics {name}: piq does not have it: pip install pyiqa")
+        raise UsageError(f"{argument('metrics')} {name}: piq does not have it: pip install pyiqa")
     import piq
 
     metric: Any = {"lpips": piq.LPIPS, "dists": piq.DISTS}[name]()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from restore.arguments import argument
 from restore.denoise.degradations import Degradation, parse_degradation
 from restore.errors import UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
@@ -137,10 +138,13 @@ class DenoiseRecipe(Recipe):
                 )
             )
         if not isinstance(existing, FFDNetConfig if self.model == "ffdnet" else DRUNetConfig):
-            raise UsageError(f"model {self.model}: only existing weights are trained; give --from")
+            raise UsageError(
+                f"model {self.model}: only existing weights are trained; give "
+                f"{argument('start_from')}"
+            )
         if self.channels != existing.channels:
             raise UsageError(
                 f"these weights are for {'gray' if existing.channels == 1 else 'colour'} pictures: "
-                f"train them for those, with {'--gray' if existing.channels == 1 else '--color'}"
+                f"train them for those, with {argument('channels', existing.channels)}"
             )
         return FFDNet(existing) if isinstance(existing, FFDNetConfig) else DRUNet(existing)

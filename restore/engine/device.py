@@ -7,6 +7,7 @@ from functools import cache
 
 import torch
 
+from restore.arguments import argument
 from restore.errors import DeviceError, UsageError
 
 __all__ = [
@@ -56,14 +57,18 @@ def resolve_device(name: str = "auto") -> torch.device:
         if (device.index or 0) >= torch.cuda.device_count():
             raise DeviceError(
                 f"device {name}: this machine has {torch.cuda.device_count()} CUDA devices "
-                "that this build of PyTorch can use; try --device cpu"
+                f"that this build of PyTorch can use; {_on_cpu()}"
             )
         fault = _fault(device)
         if fault is not None:
-            raise DeviceError(f"device {device}: cannot be used ({fault}); try --device cpu")
+            raise DeviceError(f"device {device}: cannot be used ({fault}); {_on_cpu()}")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("device mps: not available on this machine; try --device cpu")
+        raise DeviceError(f"device mps: not available on this machine; {_on_cpu()}")
     return device
+
+
+def _on_cpu() -> str:
+    return f"try {argument('device', 'cpu')}"
 
 
 def resolve_devices(name: str) -> tuple[torch.device, ...]:
@@ -79,7 +84,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
     if count == 0:
         raise DeviceError(
             f"device {ALL_GPUS}: this machine has no CUDA device that this build of PyTorch can "
-            "use; try --device cpu"
+            f"use; {_on_cpu()}"
         )
     return tuple(resolve_device(f"cuda:{index}") for index in range(count))
 

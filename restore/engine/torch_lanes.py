@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.engine.device import PRECISIONS, fast_precisions, resolve_devices
 from restore.engine.lane import Model, TileTooLarge, Traits, is_out_of_memory, traits_of
 from restore.engine.placement import Placement, choose_precision
@@ -138,7 +139,7 @@ class CudaLane(TorchLane):
             if self.precision != "fp32" and not math.isfinite(total):
                 raise DeviceError(
                     f"device {self.device}: its results in {self.precision} are not numbers; "
-                    "try --precision fp32"
+                    f"try {argument('precision', 'fp32')}"
                 )
             return on_host.numpy()
 
@@ -215,7 +216,8 @@ def torch_lanes(
                 raise
             if device is devices[-1] and not lanes:
                 raise DeviceError(
-                    f"device {device}: has no memory for the network; try --device cpu"
+                    f"device {device}: has no memory for the network; "
+                    f"try {argument('device', 'cpu')}"
                 ) from error
             log.warning("%s has no memory for the network; going on without it", device)
     # Interleaved, so that a few tiles spread over all devices.

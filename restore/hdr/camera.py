@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.errors import UsageError
 from restore.hdr.metrics import hdr_score, mu_law
 from restore.hdr.optics.height_map import HEIGHT_MAPS, HeightMap, fabricated
@@ -140,7 +141,8 @@ class Coded(nn.Module):
             UsageError: another number of cells.
         """
         if self.height_map is None or len(height_m) != self.height_map.cells:
-            raise UsageError(f"an element of {len(height_m)} cells: give --cells {len(height_m)}")
+            cells = len(height_m)
+            raise UsageError(f"an element of {cells} cells: give {argument('cells', cells)}")
         self.height_map.begin_with(height_m)
         self.rest = 0.0
 

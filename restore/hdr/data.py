@@ -17,6 +17,7 @@ from restore.errors import InputError
 from restore.hdr.lights import brightened, linearised, uniform
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
+from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples
 
 __all__ = ["SURFACE_SHARES", "Library", "Scenes", "open_library", "view", "wrapped"]
@@ -105,7 +106,8 @@ def open_library(
     def keep(path: Path) -> tuple[Samples, int]:
         picture, kind = store.kept([path], "scene in colour", lambda: _prepared(path, least_size))
         code = int(kind[:][0])
-        _check_size(path, picture.shape, code, least_size)  # a cached one may be for smaller scenes
+        if code != _PANORAMA:  # a cached one may be for smaller scenes
+            check_crops_fit(path, picture.shape, least_size)
         return picture, code
 
     found = store.gathered(paths, keep, warn)
@@ -130,18 +132,14 @@ def _prepared(path: Path, least_size: int) -> tuple[NDArray[Any], NDArray[np.uin
     kind = _PHOTOGRAPH
     if is_hdr:
         kind = _PANORAMA if picture.width == 2 * picture.height else _PICTURE
-    _check_size(path, picture.pixels.shape, kind, least_size)
+    if kind != _PANORAMA:
+        check_crops_fit(path, picture.pixels.shape, least_size)
     if is_hdr:
         light = _light(picture)
         samples = wrapped(light) if kind == _PANORAMA else light
     else:
         samples = (torch.from_numpy(picture.pixels).clamp(0, 1) * 255).round().to(torch.uint8)
     return samples.numpy(), np.array([kind], np.uint8)
-
-
-def _check_size(path: Path, shape: Sequence[int], kind: int, least_size: int) -> None:
-    if kind != _PANORAMA and min(shape[1:]) < least_size:
-        raise InputError(f"{path}: smaller than the {least_size}-pixel scenes of --patch")
 
 
 class Scenes:

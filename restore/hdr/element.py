@@ -4,6 +4,7 @@ import hashlib
 
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import UsageError, WeightsError
 from restore.hdr.optics.psf import resized
 from restore.models.optical_element import psf_of
@@ -41,13 +42,13 @@ def checked_psf(weights: Weights, psf: Tensor | None, *, is_single: bool) -> Ten
         if own is not None:
             raise WeightsError(
                 f"{weights.name}: trained for captures through an optical element; "
-                "use --mode optics, or other weights"
+                f"use {argument('mode', 'optics')}, or other weights"
             )
         return None
     if own is None and (psf is None or "converted_from" not in weights.provenance):
         raise WeightsError(
-            f"{weights.name}: has no optical element; use --mode single, or weights trained "
-            "with --optics learn or fixed"
+            f"{weights.name}: has no optical element; use {argument('mode', 'single')}, or weights "
+            f"trained with {argument('optics')} learn or fixed"
         )
     if own is None or psf is None:
         return psf if own is None else own

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.checks import LARGEST_SEED, checked_number, checked_whole
 from restore.errors import InputError, UnsupportedImage
 from restore.hdr.data import view, wrapped
@@ -251,7 +252,10 @@ def _scenes(path: Path, conditions: Conditions) -> list[Tensor]:
         cut = [view(around, yaw, pitch, 0.0, fov, side=side) for yaw in turns]
     else:
         if min(picture.height, picture.width) < side:
-            raise UnsupportedImage(f"{path}: smaller than the {side} pixels of a scene; use --size")
+            raise UnsupportedImage(
+                f"{path}: smaller than the {side} pixels of a scene; give a smaller "
+                f"{argument('size')}"
+            )
         top, left = (picture.height - side) // 2, (picture.width - side) // 2
         cut = [light[:, top : top + side, left : left + side]]
     share = torch.full((len(cut),), conditions.saturated)

@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import OutputError
 from restore.hdr.captured_element import ELEMENT_ATTRIBUTE, exif_with_element
 from restore.hdr.dng import dng_of_light
@@ -115,7 +116,9 @@ class Radiance:
             return write_exr(picture, encoding, attributes=self.attributes)
         if image_format is ImageFormat.DNG:
             if not is_opaque(self.picture):
-                raise OutputError("DNG cannot hold an alpha channel; use --format exr")
+                raise OutputError(
+                    f"DNG cannot hold an alpha channel; use {argument('image_format', 'exr')}"
+                )
             picture, sensor = self.picture, self.sensor
             if options.strip_metadata:
                 picture = replace(picture, exif=None)
@@ -138,7 +141,9 @@ class Radiance:
 
     def _with_gain_map(self, image_format: ImageFormat, options: WriteOptions) -> bytes:
         if not is_opaque(self.picture):
-            raise OutputError("JPEG cannot hold an alpha channel; use --format exr")
+            raise OutputError(
+                f"JPEG cannot hold an alpha channel; use {argument('image_format', 'exr')}"
+            )
         strip, picture = options.strip_metadata, self.picture
         if picture.format is image_format:
             # Its place is that of the gain map.

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import signal
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import UsageError, WeightsError
 from restore.hdr.captured_element import ELEMENT_ATTRIBUTE
 from restore.hdr.element import element_name
@@ -49,7 +50,9 @@ class CaptureSimulator:
             )
             psf = psf_of(weights.tensors)
             if psf is None:
-                raise WeightsError(f"{weights.name}: has no optical element; give one with --psf")
+                raise WeightsError(
+                    f"{weights.name}: has no optical element; give one as {argument('psf')}"
+                )
             self._element = element_name(psf)
         self._psf = psf.numpy()
 

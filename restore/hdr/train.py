@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.batch.inputs import names_of
 from restore.errors import UsageError
 from restore.hdr.camera import (
@@ -80,7 +81,8 @@ def train_hdr(
         InputError: a file that holds no PSF.
     """
     if (recipe.optics == "fixed") != (psf is not None):
-        raise UsageError("--optics fixed needs --psf, and --psf needs --optics fixed")
+        fixed, psf_name = argument("optics", "fixed"), argument("psf")
+        raise UsageError(f"{fixed} needs {psf_name}, and {psf_name} needs {fixed}")
     places = [folders] if isinstance(folders, Path) else folders
 
     def prepare(context: Context) -> Lesson[HdrBatch]:

@@ -11,12 +11,13 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import OutputError, UnsupportedImage
+from restore.errors import UnsupportedImage
 from restore.image.cicp import SRGB, Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.heif_items import described, items_of, orientation_of_items, properties_of
 from restore.image.isobmff import Items, read_items, with_items
+from restore.image.limits import too_long
 from restore.image.metadata import quiet_pillow
 from restore.image.picture import Picture
 from restore.image.pillow import READERS
@@ -73,7 +74,7 @@ def write_avif(picture: Picture, encoding: SampleEncoding) -> bytes:
         OutputError: the picture is too large.
     """
     if max(picture.width, picture.height) > _LONGEST_SIDE:
-        raise OutputError(f"AVIF holds at most {_LONGEST_SIDE} pixels a side; use --format png")
+        raise too_long("AVIF", _LONGEST_SIDE)
     default = CODECS[ImageFormat.AVIF].default_quality
     colour = _written_cicp(picture)
     is_gray = picture.channels == 1 and picture.alpha is None

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from restore.arguments import argument
 from restore.errors import CorruptImage
 
 __all__ = ["checked_damage", "keeping_damaged", "keeps_damaged", "noting_damage"]
@@ -67,7 +68,7 @@ def checked_damage(name: str, damaged: str, *, keep: bool | None = None) -> None
     if not damaged:
         return
     if not (_process.keeps_damaged if keep is None else keep):
-        raise CorruptImage(f"{damaged}; --keep-damaged takes what is there")
+        raise CorruptImage(f"{damaged}; {argument('keep_damaged', True)} takes what is there")
     noted = _noted.get({})
     if name not in noted:  # else it is read for the second time
         noted[name] = damaged

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import InputError, OutputError
 from restore.image.develop import gains_of
 from restore.image.dng import write_cfa_dng
@@ -102,7 +103,9 @@ def developed_by_libraw(raw: RawPicture, look: Look) -> NDArray[np.uint16]:
             return develop_raw(path, look, seconds=seconds)[:, : raw.height, : raw.width]
     except InputError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        raise OutputError(f"cannot be developed: {reason}; --format dng needs less") from error
+        raise OutputError(
+            f"cannot be developed: {reason}; {argument('image_format', 'dng')} needs less"
+        ) from error
 
 
 _NO_PREVIEW = Picture(pixels=np.zeros((3, 2, 2), dtype=np.float32))

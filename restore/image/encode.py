@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import OutputError, UsageError
 from restore.image.codec import Alpha, Codec, SampleEncoding, Samples, WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
@@ -95,7 +96,7 @@ def encode_as(picture: Picture, image_format: ImageFormat, options: WriteOptions
     codec = CODECS[image_format]
     if not codec.writer:
         why = "is made of RAW files only" if codec.is_for_mosaics else "is not written"
-        raise UsageError(f"{image_format.upper()} {why}; use --format png")
+        raise UsageError(f"{image_format.upper()} {why}; use {argument('image_format', 'png')}")
     check_depth(image_format, options.bit_depth)
     if options.quality is not None and not 1 <= options.quality <= 100:
         raise UsageError(f"quality {options.quality}: give a number from 1 to 100")
@@ -210,7 +211,8 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
         if not is_opaque(picture):
             other = "exr" if codec.samples is Samples.FLOAT else "png"
             raise OutputError(
-                f"{image_format.upper()} cannot hold an alpha channel; use --format {other}"
+                f"{image_format.upper()} cannot hold an alpha channel; "
+                f"use {argument('image_format', other)}"
             )
         return replace(picture, alpha=None, alpha_is_premultiplied=False)
     if codec.alpha is Alpha.EITHER:
@@ -218,7 +220,7 @@ def _with_alpha(picture: Picture, image_format: ImageFormat) -> Picture:
     if not picture.alpha_is_opacity and not is_opaque(picture):
         raise OutputError(
             f"{image_format.upper()} would take the fourth channel for opacity, but the file does "
-            "not declare it so; use --format tiff"
+            f"not declare it so; use {argument('image_format', 'tiff')}"
         )
     return with_alpha_kind(picture, premultiplied=codec.alpha is Alpha.PREMULTIPLIED)
 

@@ -8,12 +8,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import OutputError
 from restore.image.cicp import SRGB, Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.heif_items import described, items_of, properties_of
 from restore.image.isobmff import read_items, with_items
+from restore.image.limits import too_long
 from restore.image.picture import Picture
 from restore.image.samples import planes, quantised
 from restore.image.stated import with_stated_primaries
@@ -92,9 +94,11 @@ def write_heif(picture: Picture, encoding: SampleEncoding) -> bytes:
     import pillow_heif
 
     if not pillow_heif.libheif_info()["encoders"].get("x265"):
-        raise OutputError("HEIC cannot be written by this pillow-heif; use --format jpeg")
+        raise OutputError(
+            f"HEIC cannot be written by this pillow-heif; use {argument('image_format', 'jpeg')}"
+        )
     if max(picture.width, picture.height) > _LONGEST_SIDE:
-        raise OutputError(f"HEIC holds at most {_LONGEST_SIDE} pixels a side; use --format png")
+        raise too_long("HEIC", _LONGEST_SIDE)
     quality, depth = encoding.quality, encoding.bit_depth
     parts = [*picture.pixels] if picture.alpha is None else [*picture.pixels, picture.alpha]
     mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[len(parts)]

@@ -6,6 +6,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import CorruptImage, OutputError, UnsupportedImage
 from restore.image.cicp import LINEAR
 from restore.image.codec import CheckSize, SampleEncoding
@@ -13,6 +14,7 @@ from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc_writer import written_profile
 from restore.image.isobmff import box, boxes_in
 from restore.image.jxl_header import JxlHeader, labelled_srgb, read_jxl_header
+from restore.image.limits import too_long
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, turned_upright
 from restore.image.samples import planes, quantised
@@ -88,11 +90,11 @@ def write_jxl(picture: Picture, encoding: SampleEncoding) -> bytes:
     picture = turned_upright(picture)
     quality, depth = encoding.quality, encoding.bit_depth
     if max(picture.width, picture.height) > _LONGEST_SIDE:
-        raise OutputError(f"JPEG XL holds at most {_LONGEST_SIDE} pixels a side")
+        raise too_long("JPEG XL", _LONGEST_SIDE)
     if quality is not None and quality < 100 and depth > 8:
         raise OutputError(
-            f"JPEG XL of {depth} bits is always written lossless; leave out --quality, "
-            "or add --bit-depth 8"
+            f"JPEG XL of {depth} bits is always written lossless; leave out {argument('quality')}, "
+            f"or add {argument('bit_depth', 8)}"
         )
     is_lossless = depth > 8 or quality == 100 or (quality is None and picture.is_lossless)
     default = CODECS[ImageFormat.JXL].default_quality or 100

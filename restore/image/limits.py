@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from restore.errors import CorruptImage, ImageTooLarge
+from restore.arguments import argument
+from restore.errors import CorruptImage, ImageTooLarge, OutputError
 from restore.image.codec import CheckSize
 from restore.image.reservation import NotEnough, reserving
 
@@ -16,6 +17,7 @@ __all__ = [
     "limited",
     "max_pixels_of_process",
     "pixel_check",
+    "too_long",
 ]
 
 DEFAULT_MAX_PIXELS = 500_000_000
@@ -78,7 +80,8 @@ def pixel_check(max_pixels: int | None = None) -> CheckSize:
             raise CorruptImage("has no pixels")
         if width * height > most:
             raise ImageTooLarge(
-                f"has {width}x{height} pixels, the limit is {most:,}; raise it with --max-pixels"
+                f"has {width}x{height} pixels, the limit is {most:,}; raise it with "
+                f"{argument('max_pixels')}"
             )
 
     return check_size
@@ -111,8 +114,8 @@ def decoding(max_pixels: int | None = None) -> Iterator[CheckSize]:
             except NotEnough as error:
                 raise ImageTooLarge(
                     f"has {width}x{height} pixels and needs {_gigabytes(need)} of memory, "
-                    f"{_gigabytes(error.free)} are free; free some, take fewer --jobs, or insist "
-                    f"with --max-pixels {width * height}"
+                    f"{_gigabytes(error.free)} are free; free some, take fewer {argument('jobs')}, "
+                    f"or insist with {argument('max_pixels', width * height)}"
                 ) from error
 
         yield check_size
@@ -120,6 +123,19 @@ def decoding(max_pixels: int | None = None) -> Iterator[CheckSize]:
 
 def _gigabytes(count: int) -> str:
     return f"{count / 1e9:.1f} GB"
+
+
+def too_long(name: str, most: int, *, other: str = "png") -> OutputError:
+    """Return what to raise about a picture whose sides a format cannot hold.
+
+    Args:
+        name: Name of the format.
+        most: Longest side in pixels that it holds.
+        other: Format that holds more.
+    """
+    return OutputError(
+        f"{name} holds at most {most} pixels a side; use {argument('image_format', other)}"
+    )
 
 
 def check_least_bytes(width: int, height: int, least: float, there: int) -> None:

@@ -15,11 +15,12 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from restore.arguments import argument
 from restore.errors import CorruptImage, OutputError, UnsupportedImage
 from restore.image.codec import CheckSize
 from restore.image.codecs import CODECS, ImageFormat
 from restore.image.icc import other_primaries
-from restore.image.limits import check_least_bytes
+from restore.image.limits import check_least_bytes, too_long
 from restore.image.metadata import (
     EXIF_ERRORS,
     EXIF_HEADER,
@@ -237,7 +238,7 @@ def write_with_pillow(
     """
     name = CODECS[image_format].name
     if max(picture.width, picture.height) > longest_side:
-        raise OutputError(f"{name} holds at most {longest_side} pixels a side; use --format png")
+        raise too_long(name, longest_side)
     image = Image.fromarray(stored_samples(picture, np.uint8))
     if image_format is not ImageFormat.JPEG and image.mode in ("L", "LA"):
         image = image.convert("RGB" if image.mode == "L" else "RGBA")
@@ -246,7 +247,7 @@ def write_with_pillow(
             image.save(file, image_format.name, **options)
         except (ValueError, OSError) as error:
             raise OutputError(
-                f"{name} cannot hold this picture: {error}; use --format png"
+                f"{name} cannot hold this picture: {error}; use {argument('image_format', 'png')}"
             ) from error
         file.seek(0)
         return file.read()

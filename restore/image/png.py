@@ -14,13 +14,13 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.errors import CorruptImage, OutputError, UnsupportedImage
+from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.cicp import Cicp
 from restore.image.codec import CheckSize, SampleEncoding
 from restore.image.codecs import ImageFormat
 from restore.image.density import density_of, pixel_size_chunk_body
 from restore.image.icc import LONGEST_PROFILE, check_profile
-from restore.image.limits import check_least_bytes
+from restore.image.limits import check_least_bytes, too_long
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.png_rows import compressed_rows
@@ -114,7 +114,7 @@ def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
         OutputError: a side of more than a million pixels, which libpng would not read.
     """
     if max(picture.height, picture.width) > _LONGEST_SIDE:
-        raise OutputError(f"PNG: a side of more than {_LONGEST_SIDE:,} pixels; use --format tiff")
+        raise too_long("PNG", _LONGEST_SIDE, other="tiff")
     bit_depth = encoding.bit_depth
     samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
     height, width, count = (*samples.shape, 1)[:3]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from restore.arguments import argument
 from restore.errors import UsageError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import CODECS, ImageFormat
@@ -68,8 +69,8 @@ def encoded_stack(stack: Stack, image_format: ImageFormat, options: WriteOptions
         own = ImageFormat.TIFF
     if image_format is not own:
         raise UsageError(
-            f"has {len(stack.planes)} planes, which stay in {own.upper()}; use --format {own}, or "
-            "none"
+            f"has {len(stack.planes)} planes, which stay in {own.upper()}; "
+            f"use {argument('image_format', str(own))}, or none"
         )
     if options.bit_depth not in (None, stack.planes[0].bit_depth):
         raise UsageError(f"a stack keeps its {stack.planes[0].bit_depth} bits per sample")

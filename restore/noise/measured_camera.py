@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import UsageError
 from restore.image.raw_picture import RawPicture
 from restore.noise.eld import DarkNoise
@@ -118,7 +119,8 @@ class MeasuredCamera:
             low, high = self.isos
             raise UsageError(
                 f"states no ISO speed, and the noise of {self.name} was measured at "
-                f"{len(self.speeds)} from {low:g} to {high:g}; give --noise-profile A,B"
+                f"{len(self.speeds)} from {low:g} to {high:g}; give "
+                f"a and b as {argument('profile')}"
             )
         noise = self.at(iso or self.speeds[0].iso)
         read = (b + noise.row**2 for b in noise.b)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, TypeVar
 
-from restore.errors import InputError, OutputError, OutputExists, UsageError
+from restore.errors import InputError, OutputError, UsageError
+from restore.files import exists_already
 from restore.remote.failures import code_of, fail, may_pass
 from restore.remote.room import Full
 from restore.remote.urls import PACKAGES, READ_ONLY
@@ -190,9 +191,7 @@ class ObjectStore:
         try:
             self._tried(push)
         except FileExistsError as error:
-            raise OutputExists(
-                f"{self._name(key)}: exists already; use --overwrite to replace it"
-            ) from error
+            raise exists_already(self._name(key)) from error
         except FileNotFoundError as error:
             raise OutputError(f"{self._name(key)}: cannot be written: no such bucket") from error
         except Exception as error:

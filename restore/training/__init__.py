@@ -27,8 +27,8 @@ __all__ = [
     "train",
 ]
 
-LOST_ANOTHER = "another process of this run was lost; continue from the checkpoint with --resume"
-"""What a process of a team says that ends because another did."""
+LOST_ANOTHER = "another process of this run was lost"
+"""How the message begins of a process of a team that ends because another did."""
 
 _HOMES = {
     "Context": "session",

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import InputError
 from restore.image.colour import REC601_LUMA, linear_to_srgb
 from restore.image.decode import decode
@@ -23,6 +24,7 @@ __all__ = [
     "RandomCrops",
     "areas_of",
     "centre",
+    "check_crops_fit",
     "cut",
     "draw_places",
     "load_pictures",
@@ -53,7 +55,7 @@ def load_pictures(
 
     def keep(path: Path) -> Samples:
         (picture,) = store.kept([path], kind, lambda: [_prepared(path, channels, least_size)])
-        _check_size(path, picture.shape, least_size)  # a cached one may be for smaller crops
+        check_crops_fit(path, picture.shape, least_size)  # a cached one may be for smaller crops
         return picture
 
     return store.gathered(paths, keep, warn)
@@ -61,7 +63,7 @@ def load_pictures(
 
 def _prepared(path: Path, channels: int, least_size: int) -> NDArray[np.uint8]:
     pixels = _exposed(decode(path))
-    _check_size(path, pixels.shape, least_size)
+    check_crops_fit(path, pixels.shape, least_size)
     if len(pixels) < channels:
         raise InputError(f"{path}: gray, and the network is for colour")
     if channels == 1 and len(pixels) == len(REC601_LUMA):
@@ -70,9 +72,16 @@ def _prepared(path: Path, channels: int, least_size: int) -> NDArray[np.uint8]:
     return codes
 
 
-def _check_size(path: Path, shape: Sequence[int], least_size: int) -> None:
-    if min(shape[1:]) < least_size:
-        raise InputError(f"{path}: smaller than the {least_size}-pixel crops of --patch")
+def check_crops_fit(path: Path, shape: Sequence[int], least_size: int) -> None:
+    """Refuse a picture ``(..., H, W)`` that is smaller than the crops.
+
+    Raises:
+        InputError: a side has fewer than ``least_size`` pixels.
+    """
+    if min(shape[-2:]) < least_size:
+        raise InputError(
+            f"{path}: smaller than the crops of {least_size} pixels ({argument('patch')})"
+        )
 
 
 def _exposed(picture: Picture) -> NDArray[np.float32]:

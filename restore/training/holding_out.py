@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from restore.arguments import argument
 from restore.errors import UsageError
 
 __all__ = ["Held", "hold_out", "hold_out_folders", "spread"]
@@ -31,7 +32,10 @@ class Held:
     def __post_init__(self) -> None:
         """Refuse both."""
         if self.folder is not None and self.by_folder:
-            raise UsageError("--split folder holds pictures out; leave it out with --validation")
+            raise UsageError(
+                f"{argument('split', 'folder')} holds pictures out; leave it out with "
+                f"{argument('validation')}"
+            )
 
     @property
     def description(self) -> dict[str, str]:
@@ -77,8 +81,8 @@ def hold_out_folders(
         folders.setdefault(path.parent, []).append(item)
     if len(folders) < 2:
         raise UsageError(
-            "--split folder: all pictures lie in one folder; give one folder for each scene, or "
-            "leave it out"
+            f"{argument('split', 'folder')}: all pictures lie in one folder; give one folder for "
+            "each scene, or leave it out"
         )
     kept = set(_spread_indices(len(folders), max(1, len(folders) // _SHARE)))
     held = [each for index, group in enumerate(folders.values()) if index in kept for each in group]

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.engine.device import has_fast_bf16
 from restore.engine.lane import is_out_of_memory
 from restore.errors import TrainingError, TrainingStopped
@@ -192,7 +193,9 @@ class Trainer(Generic[B]):
                 )
                 break
             if is_stopped and progress < 1:
-                raise TrainingStopped(f"stopped after {self.step} steps; continue with --resume")
+                raise TrainingStopped(
+                    f"stopped after {self.step} steps; continue with {argument('resume', True)}"
+                )
         if self.standing.best:
             self.average.load_state_dict(self.standing.best)
         return self.average.eval(), latest
@@ -308,7 +311,7 @@ class Trainer(Generic[B]):
         )
         return (
             f"the loss is not finite after {self.step - 1} steps; "
-            f"{kept} with a lower --learning-rate"
+            f"{kept} with a lower {argument('learning_rate')}"
         )
 
 

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import InputError, OutputError, TrainingError, UsageError
 from restore.files import open_atomically
 from restore.image.damage import checked_damage, keeps_damaged, noting_damage
@@ -120,7 +121,7 @@ def _mapped(place: Mapped) -> NDArray[Any]:
     except (OSError, ValueError) as error:
         raise TrainingError(
             f"{place.path}: this file of the cache is gone or cut short; start the training again "
-            "with --resume"
+            f"with {argument('resume', True)}"
         ) from error
 
 
@@ -145,7 +146,8 @@ class PictureStore:
                 cache.mkdir(parents=True, exist_ok=True)
             except FileExistsError as error:
                 raise UsageError(
-                    f"{cache}: is a file, and decoded pictures need a folder; name one with --cache"
+                    f"{cache}: is a file, and decoded pictures need a folder; name one as "
+                    f"{argument('cache')}"
                 ) from error
             except OSError as error:
                 raise OutputError(f"{cache}: cannot be made: {error.strerror or error}") from error
@@ -244,7 +246,7 @@ class PictureStore:
         """Return the line about ``count`` of what did not fit into memory."""
         return (
             f"{count} {what}, chosen at random, left out: {self.most_bytes >> 20} MiB of memory "
-            "are full; --cache DIR trains on all of them"
+            f"are full; with a folder as {argument('cache')}, none is left out"
         )
 
 
@@ -289,7 +291,7 @@ def _write(
                 file.write(_bytes_of(array))
                 file.write(bytes(-array.nbytes % _LINE))
     except OutputError as error:
-        raise OutputError(f"{error}; let --cache name a folder with room") from error
+        raise OutputError(f"{error}; name a folder with room as {argument('cache')}") from error
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:

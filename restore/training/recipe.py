@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from numbers import Integral, Real
 from typing import Any, Self, get_args, get_origin
 
+from restore.arguments import argument
 from restore.checks import LARGEST_SEED
 from restore.errors import UsageError
 from restore.training.optimizers import OPTIMIZERS
@@ -80,7 +81,9 @@ class Recipe:
         """Refuse invalid settings."""
         self.check(
             {
-                "give either --steps, a number of them, or --time, as in 2h": (self.steps is None)
+                f"give either {argument('steps')}, or {argument('time')}, as in 2h": (
+                    self.steps is None
+                )
                 != (self.seconds is None),
                 f"steps {self.steps}: give a number from 1 to {_MOST_STEPS:,}": self.steps is None
                 or 1 <= self.steps <= _MOST_STEPS,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from restore.arguments import argument
 from restore.errors import TrainingStopped
 
 __all__ = ["PSNR", "SCHEDULES", "Figure", "Progress", "TrainerConfig", "raise_if_stopped"]
@@ -156,4 +157,6 @@ def raise_if_stopped(should_stop: Callable[[], bool]) -> None:
         TrainingStopped: ``should_stop`` returned True.
     """
     if should_stop():
-        raise TrainingStopped("stopped while calibrating; continue with --resume")
+        raise TrainingStopped(
+            f"stopped while calibrating; continue with {argument('resume', True)}"
+        )

@@ -12,16 +12,17 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.engine.device import ALL_GPUS, resolve_device, training_dtype
 from restore.engine.lane import is_out_of_memory
-from restore.errors import OutputExists, TrainingError, UsageError
+from restore.errors import TrainingError, UsageError
 from restore.files import check_name, remove_stale_parts, sole_use
 from restore.training.history import History
 from restore.training.loop import Forward, Trainer
 from restore.training.picture_store import PictureStore
 from restore.training.recipe import Recipe
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
-from restore.training.state import Randomness, best_path, checkpoint_path
+from restore.training.state import Randomness, best_path, checkpoint_path, stopped_run
 from restore.training.team import Team, assembled
 from restore.weights.store import Weights, check_new_file, save_weights, weights_of
 from restore.weights.task import Task
@@ -258,8 +259,8 @@ def _memory_errors() -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise TrainingError(
-            "not enough memory: give a smaller --batch or --patch, or let each step take its "
-            "batch in parts with --accumulate"
+            f"not enough memory: give a smaller {argument('batch')} or {argument('patch')}, or let "
+            f"each step take its batch in parts with {argument('accumulate')}"
         ) from error
 
 
@@ -267,17 +268,14 @@ def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: b
     check_new_file(output, overwrite=overwrite)
     check_name(best_path(output))  # the longest of the names beside the output
     if checkpoint.exists() and not resume and not overwrite:
-        raise OutputExists(
-            f"{checkpoint}: a stopped run is there; use --resume to continue it "
-            "or --overwrite to start again"
-        )
+        raise stopped_run(checkpoint)
 
 
 def _device(name: str, team: Team) -> torch.device:
     if name == ALL_GPUS:
         raise UsageError(
             f"device {name}: a training process has one GPU; for N of them use `torchrun "
-            "--nproc-per-node N -m imrestore train ...`, without --device"
+            f"--nproc-per-node N -m imrestore train ...`, without {argument('device')}"
         )
     device = resolve_device(team.device_name(name))
     if device.type == "cuda":

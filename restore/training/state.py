@@ -10,7 +10,8 @@ from zipfile import ZIP_STORED, ZipFile
 import torch
 from torch import Tensor
 
-from restore.errors import TrainingError
+from restore.arguments import argument
+from restore.errors import OutputExists, TrainingError
 from restore.files import write_atomically
 
 __all__ = [
@@ -63,7 +64,7 @@ class Randomness:
         if state[1].numel() != self.local.get_state().numel():
             raise TrainingError(
                 f"the run was begun on another kind of device than {self.device.type}: "
-                "give the --device that it had"
+                f"give the {argument('device')} that it had"
             )
         self.host.set_state(state[0].cpu())
         self.local.set_state(state[1].cpu())
@@ -120,8 +121,19 @@ def _is_sound(path: Path) -> bool:
         return is_stored and members.testzip() is None
 
 
+def start_again() -> str:
+    """Return how to begin a run anew, in words."""
+    return f"use {argument('overwrite', True)} to start again"
+
+
+def stopped_run(path: Path) -> OutputExists:
+    """Return what to raise where a file of a run that was stopped is in the way."""
+    return OutputExists(
+        f"{path}: a stopped run is there; use {argument('resume', True)} to continue it, or "
+        f"{argument('overwrite', True)} to start again"
+    )
+
+
 def unusable(path: Path) -> TrainingError:
     """Return what to raise about a checkpoint that does not hold the state of a run."""
-    return TrainingError(
-        f"{path}: is damaged, or not a checkpoint of imrestore; start again with --overwrite"
-    )
+    return TrainingError(f"{path}: is damaged, or not a checkpoint of imrestore; {start_again()}")

@@ -10,6 +10,7 @@ import torch
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from restore.arguments import argument
 from restore.errors import TrainingError, UsageError
 from restore.training import LOST_ANOTHER
 
@@ -146,7 +147,9 @@ def assembled() -> Iterator[Team]:
     except RuntimeError as error:
         if not _is_loss_of_another(error):
             raise
-        raise TrainingError(LOST_ANOTHER) from error
+        raise TrainingError(
+            f"{LOST_ANOTHER}; continue from the checkpoint with {argument('resume', True)}"
+        ) from error
     finally:
         distributed.destroy_process_group()
 

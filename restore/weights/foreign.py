@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.engine.lane import is_out_of_memory
 from restore.errors import UsageError, WeightsError, one_line
 from restore.weights.convert.checkpoint import read_checkpoint
@@ -132,9 +133,8 @@ class ForeignModel:
             "bf16": self.descriptor.supports_bfloat16,
         }
         if not stands.get(precision, True) or not self._runs_in(precision):
-            raise UsageError(
-                f"--precision {precision}: not for a {self.descriptor.architecture.name}; use fp32"
-            )
+            kind = self.descriptor.architecture.name
+            raise UsageError(f"{argument('precision')} {precision}: not for a {kind}; use fp32")
 
     def _runs_in(self, precision: str) -> bool:
         """Return whether the network runs on a small picture, which spandrel has not tried."""

@@ -16,8 +16,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from restore.errors import OutputError, OutputExists, UsageError, WeightsError, one_line
-from restore.files import check_name, identity_of, write_atomically
+from restore.errors import OutputError, UsageError, WeightsError, one_line
+from restore.files import check_name, exists_already, identity_of, write_atomically
 from restore.weights.file import (
     FORMAT_VERSION,
     WeightFile,
@@ -228,7 +228,7 @@ def check_new_file(
     if path.is_dir():
         raise UsageError(f"{path}: is a folder")
     if os.path.lexists(path) and not overwrite:
-        raise OutputExists(f"{path}: exists already; use --overwrite to replace it")
+        raise exists_already(path)
     for read in inputs:
         if path.exists() and identity_of(read) == identity_of(path):
             raise UsageError(f"{path}: is the input {read}; choose another output")

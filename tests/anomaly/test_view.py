@@ -127,7 +127,7 @@ def test_stored_settings_are_overridden_one_by_one() -> None:
     assert stored.overridden(roi="off").roi is None
     with pytest.raises(UsageError, match="hold no mean good part"):
         stored.overridden(align="translation")
-    with pytest.raises(UsageError, match="--align sideways: use off, translation, rotation"):
+    with pytest.raises(UsageError, match="align sideways: use off, translation, rotation"):
         stored.overridden(align="sideways")
 
 

@@ -91,7 +91,8 @@ def test_a_large_file_of_another_name_is_told(write: Callable[..., Path]) -> Non
     source = source.rename(source.with_suffix(".jpg"))
     outcome = save(Item(source=source, destination=source.parent / "out" / "a.jpg"))
     assert outcome.record["remarks"] == [
-        "is TIFF, though its name ends in .jpg, and so is the result; --format jpeg converts it"
+        "is TIFF, though its name ends in .jpg, and so is the result; "
+        "image_format='jpeg' converts it"
     ]
 
 

@@ -175,7 +175,7 @@ def test_pages_that_would_replace_something_are_refused(tmp_path: Path) -> None:
         ("folder.html", Existing.OVERWRITE, "is a folder"),
         ("link.html", Existing.OVERWRITE, "is an input"),
         ("b.html", Existing.OVERWRITE, "is a result"),
-        ("there.html", Existing.REFUSE, "--overwrite replaces the report"),
+        ("there.html", Existing.REFUSE, "overwrite=True replaces"),
         ("there.html", Existing.SKIP, "is no report"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -78,7 +78,8 @@ def test_the_content_decides_the_container(
     with Image.open(tmp_path / "out" / name) as image:
         assert image.format == expected
     is_misnamed = name == "a.png"
-    said = "is JPEG, though its name ends in .png, and so is the result; --format png converts it"
+    named = "is JPEG, though its name ends in .png, and so is the result"
+    said = f"{named}; image_format='png' converts it"
     assert outcome.record == ({"remarks": [said]} if is_misnamed else {})
 
 

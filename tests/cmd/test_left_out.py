@@ -50,7 +50,7 @@ def test_a_folder_without_pictures_among_others_is_named(tmp_path: Path) -> None
     words = ["denoise", *map(str, (folder, empty, other)), "-o", str(tmp_path / "out")]
     ran = CliRunner().invoke(app, [*words, "--dry-run", "--json"])
     assert ran.exit_code == 0
-    for each, hint in ((empty, "; -r looks into subfolders too"), (other, "")):
+    for each, hint in ((empty, "; --recursive looks into subfolders too"), (other, "")):
         assert f"{each}: holds no pictures or RAW files{hint}\n" in ran.stderr
     records = [json.loads(line) for line in ran.stdout.splitlines()]
     skipped = [record["source"] for record in records if record["status"] == "skipped"]
@@ -129,5 +129,5 @@ def test_folders_that_are_not_searched_are_counted(tmp_path: Path) -> None:
     words = ["denoise", str(folder), "--dry-run", "-o"]
     ran = CliRunner().invoke(app, [*words, str(folder / "out")])
     assert ran.exit_code == 0
-    assert ran.stderr == "imrestore: 1 folder left out (-r searches them)\n"
+    assert ran.stderr == "imrestore: 1 folder left out (--recursive searches them)\n"
     assert CliRunner().invoke(app, [*words, str(tmp_path / "out"), "-r"]).stderr == ""

@@ -222,7 +222,7 @@ def test_sources_contradict_each_other(photos: Path, pair_list: Path, tmp_path: 
     output = tmp_path / "x.safetensors"
     with pytest.raises(UsageError, match="not both"):
         train_dark_enhancer(TINY, output, clean=[photos], pairs=pair_list)
-    with pytest.raises(UsageError, match="needs --pairs"):
+    with pytest.raises(UsageError, match="needs pairs"):
         train_dark_enhancer(replace(TINY, head="srgb"), output, clean=[photos])
 
 

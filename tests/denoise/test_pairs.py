@@ -77,7 +77,7 @@ def test_names_in_the_manner_of_sidd(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", ["noisy", "{}{}", ""])
 def test_names_without_one_place_for_what_is_common_are_refused(template: str) -> None:
-    with pytest.raises(UsageError, match="--pair-names"):
+    with pytest.raises(UsageError, match="pair_names"):
         PairNames(template, "{}")
 
 

@@ -103,7 +103,7 @@ def test_stopped_run_resumes_to_the_same_weights(photos: Path, tmp_path: Path) -
     with pytest.raises(TrainingStopped):
         train_denoiser(TINY, parts, clean=photos, should_stop=lambda: True)
     assert not parts.exists()
-    with pytest.raises(OutputExists, match="--resume"):
+    with pytest.raises(OutputExists, match="use resume=True to continue it"):
         train_denoiser(TINY, parts, clean=photos)
     resumed = train_denoiser(TINY, parts, clean=photos, settings=Settings(resume=True))
     for key, tensor in whole.tensors.items():
@@ -168,7 +168,7 @@ def test_converted_networks_are_trained_further_as_they_are(
 
 
 def test_an_ffdnet_is_trained_only_from_weights(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="give --from"):
+    with pytest.raises(UsageError, match="give start_from"):
         train_denoiser(replace(TINY, model="ffdnet"), tmp_path / "mine.safetensors", clean=photos)
 
 
@@ -275,7 +275,7 @@ def test_a_lack_of_memory_says_what_takes_less(
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr("restore.training.loop.Trainer._forward", full)
-    with pytest.raises(TrainingError, match=r"smaller --batch .* --accumulate"):
+    with pytest.raises(TrainingError, match=r"smaller batch .* accumulate"):
         train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos)
 
 
@@ -396,9 +396,7 @@ def test_validation_pictures_are_never_trained_on(photos: Path) -> None:
         store=PictureStore(),
         warn=said.append,
     )
-    assert said == [
-        "1 pictures of --validation lie among those to train on; they are left out there"
-    ]
+    assert said == ["1 pictures of validation lie among those to train on; they are left out there"]
     assert len(source.held_out) == 1
     assert source.description == {"folder": "photos", "pictures": 2, "validation": "more"}
     assert source.paths == [photos / "a.png", photos / "b.png", photos / "more/c.png"]
@@ -417,7 +415,7 @@ def test_whole_folders_are_held_out(photos: Path) -> None:
     )
     assert source.description["split"] == "folder"
     assert len(source.held_out) == 2, "the two of the first folder"
-    with pytest.raises(UsageError, match="--split folder"):
+    with pytest.raises(UsageError, match="split='folder'"):
         Held(folder=photos, by_folder=True)
     with pytest.raises(UsageError, match="all pictures lie in one folder"):
         hold_out_folders({photos / "a.png": 1, photos / "b.png": 2})

@@ -50,13 +50,13 @@ def test_auto_leaves_a_gpu_that_cannot_compute(
     assert "no kernel image is available for execution)" in line
     assert resolve_device("cuda:1").index == 1
     for name in ("cuda", "cuda:0", "cuda:all"):
-        with pytest.raises(DeviceError, match=r"no kernel image.*try --device cpu"):
+        with pytest.raises(DeviceError, match=r"no kernel image.*try device='cpu'"):
             resolve_devices(name)
 
 
 def test_all_gpus_of_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(DeviceError, match=r"no CUDA device .* --device cpu"):
+    with pytest.raises(DeviceError, match=r"no CUDA device .* device='cpu'"):
         resolve_devices("cuda:all")
     with pytest.raises(UsageError, match="cuda:all or mps"):
         resolve_device("cuda:some")

@@ -176,7 +176,7 @@ def test_gpus_without_memory_for_the_network_are_left_out(
     assert [lane.device for lane in lanes] == ["cuda:0", "cuda:2", "cuda:0", "cuda:2"]
     assert caplog.messages == ["cuda:1 has no memory for the network; going on without it"]
     full |= {0, 2}
-    with pytest.raises(DeviceError, match="no memory for the network; try --device cpu"):
+    with pytest.raises(DeviceError, match="no memory for the network; try device='cpu'"):
         torch_lanes(torch.nn.Conv2d(1, 1, 3), TRAITS, gpus, "fp16")
 
 
@@ -198,7 +198,7 @@ def test_results_that_are_not_numbers_are_refused(buffers: list[int], fault: flo
     def broken(picture: Tensor) -> Tensor:
         return torch.where(picture > 0.9, fault, picture)
 
-    with pytest.raises(DeviceError, match="in fp16 are not numbers; try --precision fp32"):
+    with pytest.raises(DeviceError, match="in fp16 are not numbers; try precision='fp32'"):
         lane_of(broken)(random(1, 1, 9, 9))
 
 

@@ -179,9 +179,9 @@ def test_light_above_white_is_not_reconstructed_again(plain: Path) -> None:
 
 
 def test_weights_of_the_other_mode_are_refused(plain: Path, coded: Path, color_model: Path) -> None:
-    with pytest.raises(WeightsError, match="--mode optics"):
+    with pytest.raises(WeightsError, match="mode='optics'"):
         HdrReconstructor("single", coded, device="cpu")
-    with pytest.raises(WeightsError, match="--mode single"):
+    with pytest.raises(WeightsError, match="mode='single'"):
         HdrReconstructor("optics", plain, device="cpu")
     with pytest.raises(WeightsError, match="for denoise"):
         HdrReconstructor("single", color_model, device="cpu")
@@ -245,7 +245,7 @@ def test_traces_on_measured_pixels_decide_between_decoded_and_guessed(coded: Pat
 def test_gray_scenes_and_other_bits_are_refused(coded: Path, plain: Path) -> None:
     with pytest.raises(UsageError, match="9 bits"):
         CaptureSimulator(coded, bits=9)
-    with pytest.raises(WeightsError, match="--psf"):
+    with pytest.raises(WeightsError, match="give one as psf"):
         CaptureSimulator(plain)
     gray = replace(_scene(2), pixels=_scene(2).pixels[:1])
     with pytest.raises(UsageError, match="gray"):
@@ -260,7 +260,7 @@ def test_transparency_is_kept_where_it_can_be(plain: Path) -> None:
     read = decode(result.encoded(ImageFormat.EXR))
     np.testing.assert_array_equal(read.alpha, alpha)
     np.testing.assert_allclose(read.pixels, srgb_to_linear(pixels) * alpha, atol=1e-5)
-    with pytest.raises(OutputError, match="alpha channel; use --format exr"):
+    with pytest.raises(OutputError, match="alpha channel; use image_format='exr'"):
         result.encoded(ImageFormat.JPEG)
     assert result.beside("preview")
 

@@ -55,7 +55,7 @@ def test_folders_are_sorted_into_panoramas_pictures_and_photographs(folder: Path
     assert any("broken.exr" in line for line in said)
     said.clear()
     assert len(open_library([folder], least_size=95, store=PictureStore(), warn=said.append)) == 2
-    assert sum("smaller than the 95-pixel scenes of --patch" in line for line in said) == 2
+    assert sum("smaller than the crops of 95 pixels (patch)" in line for line in said) == 2
 
 
 def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_no_more_is_read_than_fits(folder: Path) -> None:
     said: list[str] = []
     library = open_library([folder], least_size=64, store=store, warn=said.append)
     assert 1 <= len(library) < 4
-    assert said[-1].endswith("0 MiB of memory are full; --cache DIR trains on all of them")
+    assert said[-1].endswith("0 MiB of memory are full; with a folder as cache, none is left out")
 
 
 def test_held_out_scenes_are_not_trained_on() -> None:
@@ -310,7 +310,7 @@ def test_recipes_that_cannot_be_followed_are_refused(
 
 def test_a_psf_goes_with_fixed_optics_only(folder: Path, tmp_path: Path) -> None:
     for recipe, psf in ((TINY, tmp_path / "x.npy"), (replace(TINY, optics="fixed"), None)):
-        with pytest.raises(UsageError, match="--optics fixed"):
+        with pytest.raises(UsageError, match="optics='fixed' needs psf"):
             train_hdr(recipe, tmp_path / "no.safetensors", folders=folder, psf=psf)
 
 

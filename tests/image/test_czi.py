@@ -162,7 +162,7 @@ def test_planes_become_an_ome_tiff_with_their_axes_and_pixel_size(compression: i
         assert tiff.series[0].axes == "TCYX"
         np.testing.assert_array_equal(tiff.series[0].asarray(), STACK)
         assert 'PhysicalSizeX="0.15"' in (tiff.ome_metadata or "")
-    with pytest.raises(UsageError, match="use --format tiff"):
+    with pytest.raises(UsageError, match="use image_format='tiff'"):
         encoded_stack(stack, ImageFormat.PNG, AS_IT_CAME)
 
 

@@ -50,7 +50,7 @@ def test_half_a_jpeg_is_refused_unless_it_is_asked_for(
 ) -> None:
     whole = jpeg(photo, **options)
     half = whole[: len(whole) // 2] + end
-    with pytest.raises(CorruptImage, match=r"cut short.*; --keep-damaged takes what is there"):
+    with pytest.raises(CorruptImage, match=r"cut short.*; keep_damaged=True takes what is there"):
         decode(half)
     kept = decode(half, keep_damaged=True)
     assert "cut short" in kept.damaged
@@ -167,7 +167,9 @@ def test_a_short_strip_or_tile_is_refused_or_said_to_be_lost(
     expected = decode(file.getvalue())
     assert not expected.damaged
     damaged = with_short_strip(file.getvalue())
-    with pytest.raises(CorruptImage, match=r"cut short \(1 of [0-9]+ (strips|tiles)\); --keep"):
+    with pytest.raises(
+        CorruptImage, match=r"cut short \(1 of [0-9]+ (strips|tiles)\); keep_damaged"
+    ):
         decode(damaged)
     kept = decode(damaged, keep_damaged=True)
     assert kept.damaged

@@ -67,7 +67,7 @@ def test_eight_bits_are_written_with_loss_unless_they_came_without() -> None:
 
 
 def test_quality_is_refused_where_there_is_no_loss() -> None:
-    with pytest.raises(OutputError, match="--bit-depth 8"):
+    with pytest.raises(OutputError, match="leave out quality, or add bit_depth=8"):
         encode(Picture(pixels=noise(3, 16), bit_depth=16), "jxl", quality=90)
 
 

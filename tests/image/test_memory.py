@@ -147,7 +147,7 @@ def test_a_picture_beyond_the_memory_is_refused_in_one_line(free: Callable[[floa
         check_size(10_000, 10_000, 1)
     assert str(refused.value) == (
         "has 10000x10000 pixels and needs 3.9 GB of memory, 3.9 GB are free; "
-        "free some, take fewer --jobs, or insist with --max-pixels 100000000"
+        "free some, take fewer jobs, or insist with max_pixels=100000000"
     )
 
 

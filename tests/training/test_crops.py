@@ -94,8 +94,8 @@ def test_memory_limit_is_kept_and_said(tmp_path: Path) -> None:
     )
     assert len(pictures) == 1
     assert notes == [
-        "2 of 3 pictures, chosen at random, left out: 0 MiB of memory are full; --cache DIR trains "
-        "on all of them"
+        "2 of 3 pictures, chosen at random, left out: 0 MiB of memory are full; with a folder as "
+        "cache, none is left out"
     ]
 
 

@@ -79,7 +79,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
 
 def test_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
     whole, _ = train(tmp_path / "whole.checkpoint", PLAN)
-    with pytest.raises(TrainingStopped, match="--resume"):
+    with pytest.raises(TrainingStopped, match="continue with resume=True"):
         train(tmp_path / "parts.checkpoint", PLAN, stop_after=11)
     parts, progress = train(tmp_path / "parts.checkpoint", PLAN, resume=True)
     assert progress.step == 30

@@ -184,13 +184,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(restore.files.os, "fsync", full)
-    with pytest.raises(OutputError, match=r"No space left on device; let --cache name a folder"):
+    with pytest.raises(
+        OutputError, match=r"No space left on device; name a folder with room as cache"
+    ):
         PictureStore(tmp_path / "cache").kept([source], "kind", Maker())
     assert not entries(tmp_path / "cache")
 
 
 def test_a_cache_that_cannot_be_is_refused(source: Path) -> None:
-    with pytest.raises(UsageError, match="name one with --cache"):
+    with pytest.raises(UsageError, match="name one as cache"):
         PictureStore(source)
     with pytest.raises(OutputError, match="cannot be made"):
         PictureStore(source / "below")
@@ -226,8 +228,8 @@ def test_memory_takes_pictures_from_all_of_the_alphabet(tmp_path: Path) -> None:
     assert len(kept) == 30
     assert 30 < np.mean(kept) < 70
     assert said == [
-        "70 of 100 pictures, chosen at random, left out: 0 MiB of memory are full; --cache DIR "
-        "trains on all of them"
+        "70 of 100 pictures, chosen at random, left out: 0 MiB of memory are full; with a folder "
+        "as cache, none is left out"
     ]
 
 
@@ -276,7 +278,7 @@ def test_larger_crops_refuse_what_is_cached(tmp_path: Path) -> None:
     load_pictures(paths, channels=3, least_size=32, store=store, warn=pytest.fail)
     with pytest.raises(TrainingError, match="no usable picture"):
         load_pictures(paths, channels=3, least_size=71, store=store, warn=said.append)
-    words = "smaller than the 71-pixel crops of --patch; left out"
+    words = "smaller than the crops of 71 pixels (patch); left out"
     assert said == [f"{path}: {words}" for path in paths]
 
 

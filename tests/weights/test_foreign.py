@@ -118,7 +118,7 @@ def test_what_does_not_restore_at_the_same_size_is_refused(
 @pytest.mark.usefixtures("spandrel")
 def test_a_precision_that_it_does_not_stand_is_refused(tmp_path: Path) -> None:
     torch.save(Blur(3).state_dict(), tmp_path / "net.pth")
-    with pytest.raises(UsageError, match="--precision bf16: not for a NAFNet"):
+    with pytest.raises(UsageError, match="precision bf16: not for a NAFNet"):
         Denoiser(tmp_path / "net.pth", device="cpu", precision="bf16")
 
 
@@ -142,7 +142,7 @@ def test_a_precision_that_fails_is_refused(
         return picture @ torch.ones(picture.shape[3], 5)
 
     monkeypatch.setattr(Blur, "forward", mixed)
-    with pytest.raises(UsageError, match="--precision bf16: not for a NAFNet"):
+    with pytest.raises(UsageError, match="precision bf16: not for a NAFNet"):
         Denoiser(checkpoint, device="cpu", precision="bf16")
 
 
@@ -165,7 +165,7 @@ def test_what_runs_as_it_is_needs_no_conversion(
 ) -> None:
     output = checkpoint.with_name("out.safetensors")
     assert run(["weights", "convert", str(checkpoint), "-o", str(output)]) == 2
-    assert "a NAFNet, which is run as it is: give it to --model" in capsys.readouterr().err
+    assert "a NAFNet, which is run as it is: give it as --model" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("spandrel")
@@ -217,7 +217,7 @@ def test_real_architectures_run_with_random_weights(tmp_path: Path, kind: str) -
     if kind in ("SwinIR", "Compact"):  # the others look at the whole picture, or at most of it
         np.testing.assert_allclose(denoised(64), whole, atol=1e-5)
     if kind == "SwinIR":  # whatever spandrel says
-        with pytest.raises(UsageError, match="--precision bf16: not for a SwinIR"):
+        with pytest.raises(UsageError, match="precision bf16: not for a SwinIR"):
             denoised(64, "bf16")
     else:
         np.testing.assert_allclose(denoised(512, "bf16"), whole, atol=0.05)

@@ -142,7 +142,7 @@ def test_a_network_does_not_share_memory_with_its_weights() -> None:
 def test_existing_file_is_kept_unless_told(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     save_weights(_weights(), path)
-    with pytest.raises(OutputExists, match="--overwrite"):
+    with pytest.raises(OutputExists, match="use overwrite=True to replace it"):
         save_weights(_weights(), path)
     save_weights(_weights(provenance={"steps": 2}), path, overwrite=True)
     assert load(path).provenance == {"steps": 2}

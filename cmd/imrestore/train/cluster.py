@@ -251,5 +251,5 @@ def _say(line: str) -> None:
     from restore.training import LOST_ANOTHER
 
     text = line.removeprefix("imrestore: ")
-    if text != LOST_ANOTHER:
+    if not text.startswith(LOST_ANOTHER):
         say(text)

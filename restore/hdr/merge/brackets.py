@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.batch.kinds import PICTURES_TO_LIGHT, FileKind
 from restore.errors import InputError, UsageError
 from restore.hdr.merge.exposures import Exposure
@@ -76,7 +77,7 @@ def _counted(exposures: Sequence[Exposure], size: int | None) -> list[list[Expos
         if len(frames) % step:
             raise UsageError(
                 f"{folder}: holds {len(frames)} frames, which cannot be parted into brackets of "
-                f"{step}; give another --group"
+                f"{step}; give another {argument('group')}"
             )
         brackets += [frames[first : first + step] for first in range(0, len(frames), step)]
     return brackets

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from PIL.PngImagePlugin import PngImageFile
 
+from restore.arguments import argument
 from restore.errors import InputError, UsageError
 from restore.image.codecs import HEAD_BYTES, ImageFormat, sniff
 from restore.image.metadata import EXIF_ERRORS, bare_exif, exif_directories, quiet_pillow
@@ -141,14 +142,14 @@ def parse_exposures(text: str, count: int) -> list[float]:
             each = math.nan
         if not 0 < each < math.inf:
             raise UsageError(
-                f"--exposures {text}: {part.strip() or 'nothing'} is no time in seconds, as 1/60 "
-                "and 0.25 are"
+                f"{argument('exposures')} {text}: {part.strip() or 'nothing'} is no time in "
+                "seconds, as 1/60 and 0.25 are"
             )
         seconds.append(each)
     if len(seconds) != count:
         raise UsageError(
-            f"--exposures {text}: {len(seconds)} given; give {count}, a time in seconds for each "
-            "input"
+            f"{argument('exposures')} {text}: {len(seconds)} given; give {count}, a time in "
+            "seconds for each input"
         )
     return seconds
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import InputError
 from restore.hdr.merge.exposures import Exposure
 from restore.hdr.merge.frames import Frame, FrameReader, moved, variance
@@ -149,14 +150,16 @@ def _checked(exposures: Sequence[Exposure]) -> list[float]:
     lights = []
     for one in exposures:
         if one.light is None:
-            raise InputError(f"{one.path}: its EXIF states no exposure; give --exposures")
+            raise InputError(
+                f"{one.path}: its EXIF states no exposure; give {argument('exposures')}"
+            )
         lights.append(one.light)
     for name, key in (("f-number", "aperture"), ("ISO speed", "iso")):
         ordered = sorted(exposures, key=lambda one: bool(getattr(one, key)))
         if getattr(ordered[-1], key) and not getattr(ordered[0], key):
             raise InputError(
                 f"{ordered[0].path}: its EXIF states no {name}, as {ordered[-1].path} does; "
-                "give --exposures"
+                f"give {argument('exposures')}"
             )
     return lights
 
@@ -172,7 +175,7 @@ def _check_order(
         ):
             raise InputError(
                 f"{exposures[longer].path}: is darker than {exposures[shorter].path}, though its "
-                "exposure is said to be longer; check --exposures, or its EXIF"
+                f"exposure is said to be longer; check {argument('exposures')}, or its EXIF"
             )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import UsageError, WeightsError, one_line
 from restore.weights.convert.checkpoint import read_checkpoint
 from restore.weights.convert.interpretation import is_open
@@ -152,7 +153,9 @@ class _Found:
 def _recognised(path: Path, member: str | None) -> _Found:
     if is_npz(path) or is_matlab(path):
         if member is not None:
-            raise UsageError(f"holds a single network, not several: leave out --member {member}")
+            raise UsageError(
+                f"holds a single network, not several: leave out {argument('member', member)}"
+            )
         if is_npz(path):
             return _Found(metzler_unet(read_npz_list(path)))
         return _Found(recognise_matconvnet(read_matlab(path)))

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from restore.arguments import argument
 from restore.errors import UsageError, WeightsError, one_line
 from restore.weights.header import MOST_TENSORS, MOST_VALUES
 
@@ -99,7 +100,9 @@ def state_dicts(value: Any, member: str | None = None) -> list[StateDict]:
     if members:
         value = _chosen(members, member)
     elif member is not None:
-        raise UsageError(f"holds a single network, not several: leave out --member {member}")
+        raise UsageError(
+            f"holds a single network, not several: leave out {argument('member', member)}"
+        )
     if not isinstance(value, Mapping) or not value:
         kind = "" if isinstance(value, Mapping) else f" but a {type(value).__name__.strip('_')}"
         raise WeightsError(f"holds no state dict{kind}")
@@ -185,9 +188,9 @@ def _chosen(members: Mapping[str, Any], member: str | None) -> Any:
     """
     is_ircnn = set(members) == {str(number) for number in range(_IRCNN_MEMBERS)}
     names = (
-        f"--member SIGMA, the noise level that it is for, up to {2 * _IRCNN_MEMBERS}"
+        f"{argument('member')}, the noise level that it is for, up to {2 * _IRCNN_MEMBERS}"
         if is_ircnn
-        else f"--member NAME, one of {one_line(', '.join(members), 60)}"
+        else f"{argument('member')}, one of {one_line(', '.join(members), 60)}"
     )
     name = member
     if member is not None and is_ircnn:

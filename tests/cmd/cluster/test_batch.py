@@ -21,6 +21,7 @@ from PIL import Image
 
 import restore
 from imrestore.batch import Work
+from imrestore.option_names import as_option
 from restore.batch.cluster import Cluster
 from restore.batch.cluster_worker import Begun, Job, Known, Sent, Worker, is_written, sent
 from restore.batch.items import ItemTexts
@@ -59,6 +60,7 @@ def _job(weights: str, plan: BatchPlan, where: Path, **changes: object) -> Job:
         "jobs": 1,
         "max_pixels": None,
         "keeps_damaged": False,
+        "naming": as_option,
     }
     return Job(**(values | changes))  # type: ignore[arg-type]
 

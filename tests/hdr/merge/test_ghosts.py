@@ -134,5 +134,5 @@ def test_brackets_are_counted_or_whole_folders_where_that_is_asked_for() -> None
     frames = [_taken(f"{folder}/{i}.jpg", None, 1.0) for folder in "ab" for i in range(4)]
     assert _names(grouped(frames, Grouping(size=2))) == [["0", "1"], ["2", "3"]] * 2
     assert _names(grouped(frames, Grouping(by_folder=True))) == [["0", "1", "2", "3"]] * 2
-    with pytest.raises(UsageError, match=r"a: holds 4 frames.*--group"):
+    with pytest.raises(UsageError, match=r"a: holds 4 frames.*another group"):
         grouped(frames, Grouping(size=3))

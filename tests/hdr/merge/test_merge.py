@@ -130,7 +130,7 @@ def test_a_bracket_that_is_none_is_refused(tmp_path: Path) -> None:
     bracket = _bracket(tmp_path, _scene())
     with pytest.raises(InputError, match=r"0\.png: stands alone"):
         merge_bracket(bracket[:1])
-    with pytest.raises(InputError, match="--exposures"):
+    with pytest.raises(InputError, match="give exposures"):
         merge_bracket([bracket[0], Exposure(path=bracket[1].path, light=None)])
     small = _shot(tmp_path / "small.png", np.ones((3, 8, 8), dtype=np.float32))
     with pytest.raises(InputError, match=r"small\.png: differs in size"):

@@ -164,7 +164,7 @@ def _ircnn() -> dict[str, dict[str, Tensor]]:
 
 def test_one_of_the_networks_of_ircnn_is_chosen_by_its_noise_level(tmp_path: Path) -> None:
     networks = _ircnn()
-    with pytest.raises(UsageError, match=r"net\.pth: holds 25 networks: choose one with --member"):
+    with pytest.raises(UsageError, match=r"net\.pth: holds 25 networks: choose one with member"):
         _converted(tmp_path, networks)
     for sigma, number in (("2", "0"), ("15", "7"), ("25", "12"), ("50", "24"), ("0.5", "0")):
         converted = as_laid_out(tmp_path / "net.pth", member=sigma)
@@ -173,7 +173,7 @@ def test_one_of_the_networks_of_ircnn_is_chosen_by_its_noise_level(tmp_path: Pat
     assert converted.layout == "KAIR IRCNN, 7 layers, gray, batch norm merged"
     assert converted.weights.build().halo == sum(IRCNN_DILATIONS)
     for wrong in ("51", "0", "many"):
-        with pytest.raises(UsageError, match="choose one with --member SIGMA"):
+        with pytest.raises(UsageError, match="choose one with member, the noise level"):
             as_laid_out(tmp_path / "net.pth", member=wrong)
 
 
