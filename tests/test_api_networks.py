@@ -1,9 +1,12 @@
 """Training, evaluating and exporting from Python, with networks of the library and of one's own."""
 
 import pickle
+import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -259,7 +262,7 @@ def test_impossible_trainings_are_refused(
     ("task", "options", "words"),
     [
         ("sharpen", {}, "task 'sharpen': use denoise"),
-        ("denoise", {"fpr": 0.1}, "fpr is not for denoise; it has estimate_sigma, gray"),
+        ("denoise", {"fpr": 0.1}, "fpr is not for denoise; it has coverage, estimate_sigma"),
         ("denoise", {"sigma": "25"}, "sigma '25': give numbers from 0 to 255"),
         ("denoise", {"sigma": []}, r"sigma \[\]: give numbers from 0 to 255"),
         ("denoise", {"jpeg": [10, 7.5]}, "give whole numbers from 1 to 100"),
@@ -271,6 +274,12 @@ def test_impossible_trainings_are_refused(
         ("hdr", {"sigma": 25}, "sigma is not for hdr; it has bits"),
         ("denoise", {"model": []}, "0 models: give one"),
         ("denoise", {"limit": 0}, "limit 0: give a whole number from 1"),
+        ("denoise", {"metrics": "beauty"}, "metrics beauty: give some of lpips"),
+        ("denoise", {"coverage": True, "jpeg": 10}, "jpeg is not for coverage, which adds"),
+        ("denoise", {"reference": ".", "sigma": 25}, "reference compares finished outputs"),
+        ("denoise", {"reference": ".", "save": "x"}, "reference compares finished outputs"),
+        ("dark-enhance", {"pairs": "list.txt"}, "or pairs with a list, not both"),
+        ("hdr", {"captures": "."}, "or captures, not both"),
     ],
 )
 def test_impossible_evaluations_are_refused(
@@ -279,7 +288,43 @@ def test_impossible_evaluations_are_refused(
     with pytest.raises(UsageError, match=words):
         restore.evaluate(task, photos, **options)
     with pytest.raises(UsageError, match="give the path of a folder"):
-        restore.evaluate("denoise", None)  # type: ignore[arg-type]
+        restore.evaluate("denoise", None)
+
+
+def test_results_are_kept_measured_in_other_ways_and_compared(
+    network: Blur, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    piq = ModuleType("piq")
+    piq.__spec__ = ModuleSpec("piq", None)
+    piq.LPIPS = lambda: lambda result, clean: (result - clean).abs().mean()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "piq", piq)
+    given: dict[str, Any] = {"gray": True, "limit": 1}
+    kept = restore.evaluate(
+        "denoise",
+        photos,
+        model=network,
+        sigma=25,
+        save=tmp_path / "kept",
+        metrics=["lpips"],
+        **given,
+    )
+    (score,) = kept.scores
+    assert 0 < score["lpips"] < 1
+    assert score["model"] == "Blur"
+    compared = restore.evaluate("denoise", tmp_path / "kept/sigma-25", reference=photos, **given)
+    assert compared.scores[0]["psnr"] == pytest.approx(score["psnr"], abs=0.01)
+    with pytest.raises(UsageError, match=r"save .*: is the folder of the clean pictures"):
+        restore.evaluate("denoise", photos, model=network, save=photos)
+
+
+def test_arguments_that_make_no_sense_together_are_refused_without_a_folder() -> None:
+    with pytest.raises(UsageError, match="ratio is not for pairs, which are measured as they"):
+        restore.evaluate("dark-enhance", pairs="list.txt", ratio=50)
+    with pytest.raises(UsageError, match="size is not for captures, which are as they were taken"):
+        restore.evaluate("hdr", captures="captures", size=64)
+    for task in ("denoise", "denoise-raw", "anomaly"):
+        with pytest.raises(UsageError, match="give the path of a folder"):
+            restore.evaluate(task)
 
 
 def test_detectors_and_hdr_networks_are_measured(

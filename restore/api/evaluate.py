@@ -1,15 +1,18 @@
 """``restore.evaluate``: what ``imrestore evaluate`` measures, in Python."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.api.evaluation import Evaluation, Row
-from restore.batch.inputs import pictures_in
-from restore.checks import LARGEST_SEED, checked_number, checked_whole
+from restore.api.evaluations.anomaly import detectors, measured
+from restore.api.evaluations.dark import dark_enhance
+from restore.api.evaluations.denoise import denoise
+from restore.api.evaluations.hdr import hdr
+from restore.api.evaluations.measurement import Measurement, PathArg, Source
+from restore.api.evaluations.mosaic import denoise_raw
 from restore.engine.placement import Placement
 from restore.errors import UsageError
 from restore.image.metrics import Failure
@@ -17,25 +20,47 @@ from restore.image.metrics import Failure
 if TYPE_CHECKING:
     from torch import nn
 
-    from restore.noise.measured_camera import MeasuredCamera
+    from restore.anomaly.roi import RegionOfInterest
     from restore.weights.store import Weights
 
 __all__ = ["evaluate"]
 
-PathArg = str | PathLike[str]
-
-_RATIOS = (1, 10, 100, 250, 300)
+Numbers = float | Sequence[float]
 
 
 def evaluate(
     task: str,
-    pictures: PathArg,
+    pictures: PathArg | None = None,
     *,
     model: "str | PathLike[str] | Weights | nn.Module | Sequence[Any]" = "auto",
     device: str = "auto",
     precision: str = "auto",
+    tile: str | int = "auto",
     recursive: bool = False,
-    **conditions: Any,
+    limit: int | None = None,
+    seed: int | None = None,
+    sigma: Numbers | None = None,
+    jpeg: int | Sequence[int] | None = None,
+    noisy: PathArg | None = None,
+    reference: PathArg | None = None,
+    coverage: bool = False,
+    metrics: str | Sequence[str] | None = None,
+    save: PathArg | None = None,
+    gray: bool = False,
+    estimate_sigma: bool = False,
+    iso: Numbers | None = None,
+    xtrans: bool = False,
+    camera: PathArg | None = None,
+    pairs: PathArg | None = None,
+    ratio: Numbers | None = None,
+    sensor: str | None = None,
+    threshold: float | None = None,
+    fpr: Numbers | None = None,
+    roi: "RegionOfInterest | str | None" = None,
+    align: str | None = None,
+    min_area: int | None = None,
+    captures: PathArg | None = None,
+    **scenes: Any,
 ) -> Evaluation:
     """Measure networks as ``imrestore evaluate`` does.
 
@@ -43,22 +68,47 @@ def evaluate(
         task: denoise, denoise-raw (``imrestore evaluate denoise --raw``), dark-enhance, anomaly or
             hdr.
         pictures: folder of clean pictures; for anomaly a test set in MVTec's layout, for hdr of
-            HDR pictures.
+            HDR pictures; with ``reference``, of finished outputs. None with ``pairs`` and with
+            ``captures``.
         model: weights as the class of the task takes them (``Denoiser``, ``MosaicDenoiser``,
             ``DarkEnhancer``, ``Detector``, ``HdrReconstructor``), or, for denoise, anomaly and hdr,
             a list of several, compared on the same inputs.
         device: as for ``Denoiser``.
         precision: as for ``Denoiser``.
-        recursive: take the pictures in subfolders too.
-        conditions: what the task's command has as options. For denoise ``sigma`` (levels in
-            0..255), ``jpeg`` (qualities) or ``noisy`` (a folder), ``gray``, ``estimate_sigma``,
-            ``seed``; for denoise-raw ``iso``, ``xtrans``, ``camera``, ``estimate_sigma``, ``seed``;
-            for dark-enhance ``ratio``, ``iso``, ``camera``, ``seed``; for anomaly ``fpr``; for hdr
-            the fields of ``restore.hdr.evaluate.Conditions``. Of all but anomaly and hdr, ``limit``
-            is a number of pictures to end after.
+        tile: as for ``Denoiser``.
+        recursive: take the pictures in subfolders too; not for anomaly.
+        limit: number of pictures to end after; not for anomaly and hdr.
+        seed: seed of the noise of the first picture, 0 by default; not for anomaly.
+        sigma: for denoise, levels of white noise, 0..255; (15, 25, 50) by default.
+        jpeg: for denoise, qualities of JPEG in place of noise.
+        noisy: for denoise, folder of noisy pictures with the same names, in place of added noise.
+        reference: for denoise, folder of clean pictures that the outputs in ``pictures`` are
+            compared with; no network runs.
+        coverage: for denoise, measure error maps in place of results: which share of the errors
+            lies below the bound of 90 %, by texture, with noise of several kinds. The rows of the
+            command's table are in ``Evaluation.summary``.
+        metrics: for denoise, names of further measures: lpips, dists or niqe.
+        save: for denoise, folder for what was restored, as PNG of 16 bits.
+        gray: for denoise, turn colour pictures into 8-bit luma first.
+        estimate_sigma: for denoise and denoise-raw, give the network the estimated level or profile
+            in place of the true one.
+        iso: for denoise-raw and dark-enhance, ISO speeds.
+        xtrans: for denoise-raw, RAW files of X-Trans sensors.
+        camera: for denoise-raw and dark-enhance, file of ``imrestore noise-profile``.
+        pairs: for dark-enhance, list of short and long exposures to measure on.
+        ratio: for dark-enhance, factors by which the pictures are darkened.
+        sensor: for dark-enhance, bayer or x-trans; all that the network is for by default.
+        threshold: for anomaly, see ``Detector``.
+        fpr: for anomaly, false-alarm rates that set the threshold; the figures are those of the
+            first.
+        roi: for anomaly, see ``Detector``.
+        align: for anomaly, see ``Detector``.
+        min_area: for anomaly, see ``Detector``.
+        captures: for hdr, folder of real captures, in place of ``pictures``.
+        scenes: for hdr, fields of ``restore.hdr.evaluate.Conditions``.
 
     Raises:
-        UsageError: an unknown task or condition, or a folder without pictures.
+        UsageError: an unknown task, something that it does not take, or a folder without pictures.
         WeightsError: weights that cannot be used.
         DeviceError: the device is not on this machine.
 
@@ -72,246 +122,117 @@ def evaluate(
     >>> mean["psnr"] > mean["psnr_noisy"] + 5
     True
     """
+    given = {
+        "seed": seed,
+        "sigma": sigma,
+        "jpeg": jpeg,
+        "noisy": noisy,
+        "reference": reference,
+        "coverage": coverage or None,
+        "metrics": metrics,
+        "save": save,
+        "gray": gray or None,
+        "estimate_sigma": estimate_sigma or None,
+        "iso": iso,
+        "xtrans": xtrans or None,
+        "camera": camera,
+        "pairs": pairs,
+        "ratio": ratio,
+        "sensor": sensor,
+        "threshold": threshold,
+        "fpr": fpr,
+        "roi": roi,
+        "align": align,
+        "min_area": min_area,
+        "captures": captures,
+    }
+    arguments = {name: value for name, value in given.items() if value is not None} | scenes
     if task not in list(_EVALUATIONS):
         raise UsageError(f"task {task!r:.40}: use {', '.join(_EVALUATIONS)}")
     measure = _EVALUATIONS[task]
-    if measure is not _hdr:
-        own = signature(measure).parameters.keys() - {"folder", "models", "place", "recursive"}
-        _check_known(task, conditions, own)
+    _check_known(task, measure, arguments)
     models = list(model) if isinstance(model, list | tuple) else [model]
-    if not models or (len(models) > 1 and task in _OF_ONE):
-        raise UsageError(f"{len(models)} models: give one for {task}")
-    if not isinstance(pictures, str | PathLike):
+    if not models:
+        raise UsageError(f"0 models: give one for {task}")
+    if pictures is not None and not isinstance(pictures, str | PathLike):
         raise UsageError(f"pictures {pictures!r:.80}: give the path of a folder")
-    place = Placement(device=device, precision=precision)
-    return measure(Path(pictures), models, place, recursive=recursive, **conditions)
-
-
-def _denoise(
-    folder: Path,
-    models: list[Any],
-    place: Placement,
-    *,
-    recursive: bool,
-    sigma: float | Sequence[float] | None = None,
-    jpeg: int | Sequence[int] | None = None,
-    noisy: PathArg | None = None,
-    gray: bool = False,
-    estimate_sigma: bool = False,
-    seed: int = 0,
-    limit: int | None = None,
-) -> Evaluation:
-    from restore.denoise.evaluate import evaluate_denoiser
-    from restore.denoise.runner import Denoiser
-    from restore.denoise.trials import Trials
-
-    given = {"sigma": sigma, "jpeg": jpeg, "noisy": noisy}
-    if len(several := [name for name, value in given.items() if value is not None]) > 1:
-        raise UsageError(f"{' and '.join(several)} contradict each other")
-    if noisy is not None:
-        trials = Trials.captured(folder, Path(noisy), recursive=recursive, gray=gray)
-    elif jpeg is not None:
-        qualities = _numbers("jpeg", jpeg, 1, 100, "whole numbers")
-        trials = Trials.compressed([int(each) for each in qualities])
-    else:
-        levels = _numbers("sigma", (15, 25, 50) if sigma is None else sigma, 0, 255)
-        trials = Trials.gaussian(levels, seed=_seed(seed), known=not estimate_sigma)
-    paths = _paths(folder, limit, recursive=recursive)
-    denoisers = [
-        Denoiser(model, device=place.device, precision=place.precision, sigma=trials.told)
-        for model in models
-    ]
-    return _gathered(
-        evaluate_denoiser(
-            dict(zip(_names(models), denoisers, strict=True)), paths, trials.trials, gray=gray
-        ),
-        {"gray": gray, **trials.conditions},
+    source = Source(
+        folder=None if pictures is None else Path(pictures), recursive=recursive, limit=limit
     )
+    place = Placement(device=device, precision=precision, tile=tile)
+    found = measure(source, models, place, **arguments)
+    return found if isinstance(found, Evaluation) else _gathered(found)
 
 
-def _denoise_raw(
-    folder: Path,
-    models: list[Any],
-    place: Placement,
-    *,
-    recursive: bool,
-    iso: float | Sequence[float] = (100, 800, 6400, 25600),
-    xtrans: bool = False,
-    camera: PathArg | None = None,
-    estimate_sigma: bool = False,
-    seed: int = 0,
-    limit: int | None = None,
-) -> Evaluation:
-    from restore.denoise.runner import Denoiser
-    from restore.image.picture import Picture
-    from restore.mosaic.evaluate import PROTOCOL, evaluate_mosaic_denoiser
-    from restore.mosaic.runner import MosaicDenoiser
-
-    finished = Denoiser(device=place.device)
-    results = evaluate_mosaic_denoiser(
-        MosaicDenoiser(models[0], device=place.device, precision=place.precision),
-        lambda pixels: finished(Picture(pixels=pixels)).picture.pixels,
-        _paths(folder, limit, recursive=recursive),
-        _numbers("iso", iso, 100, 102_400),
-        seed=_seed(seed),
-        side=6 if xtrans else 2,
-        known=not estimate_sigma,
-        camera=_camera(camera),
-    )
-    return _gathered(results, {"seed": seed, "protocol": PROTOCOL})
-
-
-def _dark_enhance(
-    folder: Path,
-    models: list[Any],
-    place: Placement,
-    *,
-    recursive: bool,
-    ratio: float | Sequence[float] | None = None,
-    iso: float | Sequence[float] | None = None,
-    camera: PathArg | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-) -> Evaluation:
-    from restore.dark.evaluate import PROTOCOL, Exposure, evaluate_dark_enhancer
-    from restore.dark.runner import DarkEnhancer
-
-    enhancer = DarkEnhancer(models[0], device=place.device, precision=place.precision)
-    speeds = [] if iso is None else _numbers("iso", iso, 100, 25_600)
-    if ratio is None and speeds:
-        ratios = []
-    else:
-        ratios = _numbers("ratio", _RATIOS if ratio is None else ratio, 1, 10_000)
-    exposures = [
-        *(Exposure(side=side, ratio=each) for side in enhancer.periods for each in ratios),
-        *(Exposure(side=side, iso=each) for side in enhancer.periods for each in speeds),
-    ]
-    paths = _paths(folder, limit, recursive=recursive)
-    results = evaluate_dark_enhancer(
-        enhancer, paths, exposures, seed=_seed(seed), camera=_camera(camera)
-    )
-    return _gathered(results, {"seed": seed, "protocol": PROTOCOL})
-
-
-def _anomaly(
-    folder: Path,
-    models: list[Any],
-    place: Placement,
-    *,
-    recursive: bool,
-    fpr: float | None = None,
-) -> Evaluation:
-    from restore.anomaly.evaluate import ANOMALY_PROTOCOL, evaluate_detector
-    from restore.anomaly.runner import Detector
-    from restore.anomaly.testset import find_test_set
-
-    if recursive:
-        raise UsageError("recursive is not for anomaly, whose test sets are trees")
-    tests = find_test_set(folder)
-    scores: list[Row] = []
-    failures: dict[str, None] = {}
-    for name, model in zip(_names(models), models, strict=True):
-        detector = Detector(model, fpr=fpr, device=place.device, precision=place.precision)
-        figures = evaluate_detector(detector, tests.parts)
-        of_all = {"model": name, "threshold": figures.threshold, "good": figures.good}
-        of_all["false_alarms"] = figures.false_alarms
-        scores += [of_all | asdict(kind) for kind in figures.kinds]
-        failures |= dict.fromkeys(figures.failures)
-    conditions = {"protocol": ANOMALY_PROTOCOL, "remarks": list(tests.remarks)}
-    return Evaluation(scores=scores, failures=list(failures), conditions=conditions)
-
-
-def _hdr(
-    folder: Path, models: list[Any], place: Placement, *, recursive: bool, **given: Any
-) -> Evaluation:
-    from restore.hdr.evaluate import Conditions, Contender, HdrFailure, evaluate_hdr, protocol
-    from restore.hdr.task import TASK
-
-    _check_known("hdr", given, {field.name for field in fields(Conditions)})
-    conditions = Conditions(**given)
-    for model in models:
-        if not isinstance(model, str | PathLike):
-            raise UsageError(f"{_name(model)}: for hdr give the name or the file of weights")
-    names = [TASK.default_weights["optics"] if str(each) == "auto" else each for each in models]
-    contenders = [
-        Contender(str(name), device=place.device, precision=place.precision, tile=place.tile)
-        for name in names
-    ]
-    scores: list[Row] = []
-    failures = []
-    for result in evaluate_hdr(contenders, pictures_in(folder, recursive=recursive), conditions):
-        if isinstance(result, HdrFailure):
-            failures.append(result.reason)
-        else:
-            scores.append(_flat(asdict(result)))
-    stated = {**asdict(conditions), "protocol": protocol(conditions)}
-    return Evaluation(scores=scores, failures=failures, conditions=stated)
-
-
-_EVALUATIONS: Mapping[str, Callable[..., Evaluation]] = {
-    "denoise": _denoise,
-    "denoise-raw": _denoise_raw,
-    "dark-enhance": _dark_enhance,
-    "anomaly": _anomaly,
-    "hdr": _hdr,
-}
-_OF_ONE = ("denoise-raw", "dark-enhance")
-
-
-def _check_known(task: str, given: Row, known: Set[str]) -> None:
-    for name in sorted(given.keys() - known):
-        raise UsageError(f"{name} is not for {task}; it has {', '.join(sorted(known))}")
-
-
-def _gathered(results: Iterable[Any], conditions: Row) -> Evaluation:
-    scores: list[Row] = []
-    failures = []
-    for result in results:
+def _gathered(measurement: Measurement) -> Evaluation:
+    """Carry an evaluation out."""
+    scores, failures = [], []
+    for result in measurement.results:
         if isinstance(result, Failure):
             failures.append(result.reason)
         else:
-            scores.append({"path": result.path, **result.figures})
-    return Evaluation(scores=scores, failures=failures, conditions=conditions)
+            scores.append(result)
+    model = {"model": measurement.models[0]} if len(measurement.models) == 1 else {}
+    return Evaluation(
+        scores=[{"path": one.path, **model, **_flat(one.figures)} for one in scores],
+        failures=failures,
+        conditions=measurement.conditions,
+        summary=[_flat(row) for row in measurement.summary(scores)],
+    )
 
 
-def _paths(folder: Path, limit: int | None, *, recursive: bool) -> list[Path]:
-    most = None if limit is None else checked_whole("limit", limit, 1, 10**9)
-    return pictures_in(folder, recursive=recursive)[:most]
+def _anomaly(
+    source: Source,
+    models: list[Any],
+    place: Placement,
+    *,
+    threshold: float | None = None,
+    fpr: Numbers | None = None,
+    roi: "RegionOfInterest | str | None" = None,
+    align: str | None = None,
+    min_area: int | None = None,
+) -> Evaluation:
+    from restore.anomaly.evaluate import ANOMALY_PROTOCOL
+    from restore.anomaly.testset import find_test_set
+
+    if source.recursive or source.limit is not None:
+        raise UsageError("recursive and limit are not for anomaly, whose test sets are trees")
+    tests = find_test_set(source.place)
+    opened = detectors(
+        models, place, threshold=threshold, fpr=fpr, roi=roi, align=align, min_area=min_area
+    )
+    found = list(measured(opened, models, tests, fpr=fpr))
+    remarks = (each for one in found for each in one.figures.remarks)
+    return Evaluation(
+        scores=[row for one in found for row in one.rows],
+        failures=list(dict.fromkeys(each for one in found for each in one.figures.failures)),
+        conditions={"protocol": ANOMALY_PROTOCOL, "remarks": [*tests.remarks, *remarks]},
+        summary=[
+            {"model": one.name, **_flat(vars(point))}
+            for one in found
+            for point in one.figures.points
+        ],
+    )
 
 
-def _names(models: Sequence[Any]) -> list[str]:
-    """Return what models are called, numbered where several are called the same."""
-    names = [_name(model) for model in models]
-    alike = {name for name in names if names.count(name) > 1}
-    return [f"{name} {index}" if name in alike else name for index, name in enumerate(names, 1)]
+_EVALUATIONS: Mapping[str, Callable[..., Measurement | Evaluation]] = {
+    "denoise": denoise,
+    "denoise-raw": denoise_raw,
+    "dark-enhance": dark_enhance,
+    "anomaly": _anomaly,
+    "hdr": hdr,
+}
+_COMMON = {"source", "models", "place"}
 
 
-def _name(model: Any) -> str:
-    if isinstance(model, str | PathLike):
-        path = Path(model)
-        return path.stem if path.suffix else str(model)
-    return str(getattr(model, "name", type(model).__name__))
-
-
-def _numbers(
-    name: str, value: Any, least: float, most: float, kind: str = "numbers"
-) -> list[float]:
-    values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
-    advice = f"{kind} from {least:g} to {most:g}"
-    numbers = [checked_number(name, each, least, most, advice) for each in values]
-    if not numbers or (kind != "numbers" and not all(map(float.is_integer, numbers))):
-        raise UsageError(f"{name} {value!r:.80}: give {advice}")
-    return numbers
-
-
-def _seed(value: Any) -> int:
-    return checked_whole("seed", value, 0, LARGEST_SEED)
-
-
-def _camera(path: PathArg | None) -> "MeasuredCamera | None":
-    from restore.noise.measured_camera import read_camera
-
-    return None if path is None else read_camera(path)
+def _check_known(task: str, measure: Callable[..., object], given: Row) -> None:
+    """Refuse what a task does not take."""
+    parameters = signature(measure).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+        return  # it looks itself
+    known = parameters.keys() - _COMMON
+    for name in sorted(given.keys() - known):
+        raise UsageError(f"{name} is not for {task}; it has {', '.join(sorted(known))}")
 
 
 def _flat(values: Row, before: str = "") -> dict[str, Any]:

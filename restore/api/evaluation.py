@@ -20,6 +20,8 @@ class Evaluation:
             what distinguishes the trial (``sigma``, ``iso``, ``method``...) and the figures.
         failures: a sentence about each picture that could not be measured.
         conditions: under which conditions the figures came about, and their protocol.
+        summary: rows of a table that is no mean over pictures: of ``coverage``, the shares of all
+            pixels for each noise; of anomaly, what each threshold detects.
 
     >>> import restore
     >>> measured = restore.Evaluation(
@@ -34,6 +36,7 @@ class Evaluation:
     scores: Sequence[Row]
     failures: Sequence[str]
     conditions: Row
+    summary: Sequence[Row] = ()
 
     def means(self, *keys: str) -> list[dict[str, Any]]:
         """Return the means of all numbers over the pictures, for each value of ``keys``.

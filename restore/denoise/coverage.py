@@ -1,9 +1,12 @@
 """Evaluation of error maps: does the bound hold, and is the PSNR right?"""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +19,14 @@ from restore.errors import InputError
 from restore.image.metrics import Failure, clean_picture, psnr_chw
 from restore.image.picture import Picture
 
-__all__ = ["COVERAGE_PROTOCOL", "Coverage", "Tally", "error_map_scores", "psnr_by_sure"]
+__all__ = [
+    "COVERAGE_PROTOCOL",
+    "Coverage",
+    "Tally",
+    "error_map_scores",
+    "psnr_by_sure",
+    "table_of",
+]
 
 _KINDS = ("camera", "grain")
 _DRAWS = 3
@@ -98,9 +108,23 @@ class Coverage:
     by_clean: Tally
     model: str
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What is reported of it."""
+        return {
+            "model": self.model,
+            "noise": self.noise,
+            "level": self.level,
+            "psnr": self.psnr,
+            "expected_psnr": self.expected,
+            "sure_psnr": self.by_sure,
+            "coverage": self.tally.coverage,
+            "coverage_by_clean": self.by_clean.coverage,
+        }
+
 
 def error_map_scores(
-    denoiser: Denoiser,
+    denoisers: Mapping[str, Denoiser],
     paths: Sequence[Path],
     *,
     sigmas: Sequence[float],
@@ -111,7 +135,7 @@ def error_map_scores(
     """Yield how well error maps hold, picture by picture, with white, camera and grain noise.
 
     Args:
-        denoiser: what is evaluated.
+        denoisers: what is evaluated, by name, on the same noise.
         paths: clean, gamma-encoded pictures; gray ones get white noise and grain alone.
         sigmas: levels of white noise, of 255, above 0.
         seed: seed of the noise of the first picture.
@@ -128,11 +152,48 @@ def error_map_scores(
         trials = error_trials(clean, sigmas=sigmas, kinds=kinds, draws=_DRAWS, seed=seed + index)
         for trial in trials:
             used = trial.gray() if gray else trial
-            yield _scored(denoiser, path, used, seed + index, known=known)
+            for name, denoiser in denoisers.items():
+                yield _scored(name, denoiser, path, used, seed + index, known=known)
+
+
+def table_of(scores: Iterable[Coverage]) -> list[dict[str, Any]]:
+    """Return a row for each noise and denoiser: white noise first, and weak noise before strong.
+
+    Coverage is that of all pixels together; PSNR in dB are means over pictures, and ``off_by`` that
+    of the distances between what was expected and what came about.
+    """
+    groups: dict[str, dict[str, list[Coverage]]] = {}
+    for score in scores:
+        groups.setdefault(score.noise, {}).setdefault(score.model, []).append(score)
+
+    def rank(noise: str) -> tuple[bool, str, float]:
+        kind = noise.partition(", ")[0]
+        levels = (each.level for group in groups[noise].values() for each in group)
+        return kind != "white", kind, min(levels)
+
+    return [
+        {"noise": noise, "model": model, **_means(group)}
+        for noise in sorted(groups, key=rank)
+        for model, group in groups[noise].items()
+    ]
+
+
+def _means(scores: Sequence[Coverage]) -> dict[str, Any]:
+    count = len(scores)
+    sure = [score.by_sure for score in scores if score.by_sure is not None]
+    return {
+        "pictures": count,
+        "coverage": reduce(add, (score.tally for score in scores)).coverage,
+        "coverage_by_clean": reduce(add, (score.by_clean for score in scores)).coverage,
+        "psnr": sum(score.psnr for score in scores) / count,
+        "expected_psnr": sum(score.expected for score in scores) / count,
+        "off_by": sum(abs(score.expected - score.psnr) for score in scores) / count,
+        "sure_psnr": sum(sure) / len(sure) if sure else None,
+    }
 
 
 def _scored(
-    denoiser: Denoiser, path: Path, trial: ErrorTrial, seed: int, *, known: bool
+    name: str, denoiser: Denoiser, path: Path, trial: ErrorTrial, seed: int, *, known: bool
 ) -> Coverage:
     told: Sigma = trial.level if known and trial.sigma is not None else "auto"
     noisy = Picture(pixels=trial.noisy, is_float=True, bit_depth=32)
@@ -170,7 +231,7 @@ def _scored(
         by_sure=by_sure,
         tally=tally(done.picture.pixels),
         by_clean=tally(trial.clean),
-        model=str(done.record["model"]),
+        model=name,
     )
 
 

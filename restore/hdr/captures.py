@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from scipy import ndimage, optimize
 
 from restore.errors import InputError, UsageError
-from restore.hdr.evaluate import NOTHING, Contender, HdrFailure
+from restore.hdr.evaluate import NOTHING, Contender
 from restore.hdr.merge.align import warped
 from restore.hdr.merge.exposures import Exposure
 from restore.hdr.merge.merge import merge_bracket
 from restore.hdr.metrics import StopsError, stops_error
 from restore.image.colour import REC709_LUMINANCE
 from restore.image.decode import decode
+from restore.image.metrics import Failure
 
 __all__ = ["CAPTURES_PROTOCOL", "CaptureResult", "capture_scenes", "evaluate_captures", "placed"]
 
@@ -63,6 +65,11 @@ class CaptureResult:
     shift_px: float
     correlation: float
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What is reported of it."""
+        return {name: value for name, value in asdict(self).items() if name != "path"}
+
 
 def capture_scenes(folder: Path) -> list[Path]:
     """Return the folders of scenes in ``folder``, or itself where it is one.
@@ -80,7 +87,7 @@ def capture_scenes(folder: Path) -> list[Path]:
 
 def evaluate_captures(
     contenders: Sequence[Contender], scenes: Sequence[Path]
-) -> Iterator[CaptureResult | HdrFailure]:
+) -> Iterator[CaptureResult | Failure]:
     """Yield the results of the uncoded exposure and of all contenders, scene by scene.
 
     Args:
@@ -91,7 +98,7 @@ def evaluate_captures(
         try:
             yield from _compared(contenders, scene)
         except InputError as error:
-            yield HdrFailure(path=scene, reason=str(error))
+            yield Failure(path=scene, reason=str(error))
 
 
 def _compared(contenders: Sequence[Contender], scene: Path) -> Iterator[CaptureResult]:

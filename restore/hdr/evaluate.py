@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from restore.hdr.optics.sensor import Sensor, blurred, expose
 from restore.hdr.runner import HdrReconstructor
 from restore.hdr.task import TASK
 from restore.image.decode import decode
+from restore.image.metrics import Failure
 from restore.image.picture import Picture, Transfer
 from restore.models.optical_element import psf_of
 
@@ -32,7 +34,6 @@ __all__ = [
     "NOTHING",
     "Conditions",
     "Contender",
-    "HdrFailure",
     "HdrResult",
     "evaluate_hdr",
     "protocol",
@@ -124,13 +125,10 @@ class HdrResult:
     saturated: HdrScore
     stops: StopsError
 
-
-@dataclass(frozen=True, kw_only=True)
-class HdrFailure:
-    """A picture that could not be used; ``reason`` is a sentence that names it."""
-
-    path: Path
-    reason: str
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What is reported of it."""
+        return {name: value for name, value in asdict(self).items() if name != "path"}
 
 
 class Contender:
@@ -165,7 +163,7 @@ class Contender:
 
 def evaluate_hdr(
     contenders: Sequence[Contender], paths: Sequence[Path], conditions: Conditions
-) -> Iterator[HdrResult | HdrFailure]:
+) -> Iterator[HdrResult | Failure]:
     """Yield the results of all contenders on the scenes in ``paths``, scene by scene.
 
     Args:
@@ -178,7 +176,7 @@ def evaluate_hdr(
         try:
             scenes = _scenes(path, conditions)
         except InputError as error:
-            yield HdrFailure(path=path, reason=str(error))
+            yield Failure(path=path, reason=str(error))
             continue
         for index, scene in enumerate(scenes):
             yield from _compared(contenders, path, index, scene, conditions, seed=next(seeds))

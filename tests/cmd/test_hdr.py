@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import restore
 from restore.image.codecs import ImageFormat
 from restore.image.decode import decode
 from restore.image.dng import write_cfa_dng
@@ -245,9 +246,14 @@ def test_evaluation_takes_real_captures(run: Run, coded: str, workplace: Path) -
     mean = last["mean"]["the exposure itself"]
     assert mean["stops_mean"] == pytest.approx(np.log2(3), abs=0.05)
     assert len(mean["stops_interval"]) == 2
+    found = restore.evaluate("hdr", captures="captures", model=coded, precision="fp32")
+    assert found.means("model")[0]["stops_mean"] == pytest.approx(mean["stops_mean"], abs=1e-4)
     table = run("evaluate", "hdr", *arguments)
     assert "95 % interval over scenes" in table.out
-    for more, hint in ((["scenes"], "give a folder"), (["--size", "64"], "--size does nothing")):
+    for more, hint in (
+        (["scenes"], "give a folder"),
+        (["--size", "64"], "--size is not for --captures"),
+    ):
         refused = run("evaluate", "hdr", *arguments, *more)
         assert refused.code == 2
         assert hint in refused.err

@@ -166,7 +166,7 @@ def test_every_kind_of_noise_is_evaluated(
 ) -> None:
     small = clean_photos[0].with_pixels(clean_photos[0].pixels[:, :48, :64])
     (tmp_path / "clean.png").write_bytes(encode(small, ImageFormat.PNG))
-    scores = list(error_map_scores(denoiser, [tmp_path / "clean.png"], sigmas=[25.0]))
+    scores = list(error_map_scores({"a": denoiser}, [tmp_path / "clean.png"], sigmas=[25.0]))
     white, *others = scores
     assert white.noise == "white, sigma 25"  # type: ignore[union-attr]
     assert white.by_sure is not None  # type: ignore[union-attr]

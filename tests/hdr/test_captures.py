@@ -12,7 +12,8 @@ from scipy import ndimage
 
 from restore.errors import UsageError
 from restore.hdr.captures import CaptureResult, capture_scenes, evaluate_captures
-from restore.hdr.evaluate import NOTHING, Contender, HdrFailure
+from restore.hdr.evaluate import NOTHING, Contender
+from restore.image.metrics import Failure
 
 SIDE = 120
 MOVED = np.array([3.0, -2.0])
@@ -95,5 +96,5 @@ def test_folders_that_are_no_scenes_are_named(scene: Path, tmp_path: Path) -> No
         capture_scenes(tmp_path / "nowhere")
     (scene / "woutPSF_0.00_stop.png").unlink()
     (failure,) = evaluate_captures([], capture_scenes(scene))
-    assert isinstance(failure, HdrFailure)
+    assert isinstance(failure, Failure)
     assert "woutPSF_0_stop.png" in failure.reason

@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imrestore.anomaly import ThresholdOptions
 from imrestore.anomaly.options import Threshold
 from imrestore.evaluate.contenders import ContenderOptions
 from imrestore.evaluate.scores import Quiet
 from imrestore.exits import ExitCode
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions
 from imrestore.output import ProgressBar, json_of, print_table, say, visible
 from imrestore.view import ViewOptions
 
 if TYPE_CHECKING:
     from restore.anomaly.evaluate import DetectorFigures, KindFigures, OperatingPoint
-    from restore.anomaly.runner import Detector
+    from restore.api.evaluations.anomaly import Measured
 
 __all__ = ["anomaly"]
 
@@ -42,26 +40,6 @@ class RateOptions:
             show_default=False,
         ),
     ] = None
-
-    def detector(self, network: NetworkOptions, view: ViewOptions) -> "Detector":
-        """Return the detector at the first of the thresholds; see ``Detector``."""
-        first = ThresholdOptions(threshold=self.threshold, fpr=self.fpr[0] if self.fpr else None)
-        return first.detector(network, view)
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """The evaluation of a detector, called ``name`` in what is printed."""
-
-    name: str
-    detector: "Detector"
-    evaluation: "DetectorFigures"
-
-    @property
-    def run(self) -> dict[str, str]:
-        """How it ran."""
-        runner = self.detector.network.runner
-        return {"model": self.name, "device": runner.device, "precision": runner.precision}
 
 
 @with_decoding_options
@@ -99,40 +77,45 @@ def anomaly(
       imrestore evaluate anomaly parts/ --model part.safetensors --fpr 0.01 --fpr 0.05 --json
       imrestore evaluate anomaly parts/ --model part.safetensors --model vae.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.anomaly.evaluate import evaluate_detector
     from restore.anomaly.testset import find_test_set
+    from restore.api.evaluations.anomaly import detectors as opened
+    from restore.api.evaluations.anomaly import measured as measured_by
+    from restore.engine.placement import Placement
     from restore.errors import UsageError
 
-    contenders = network.each
-    if any(each.model == "auto" for each in contenders):
+    if network.model is None:
         raise UsageError("give --model NAME or FILE")
-    if len(contenders) > 1 and rates.threshold is not None:
-        raise UsageError("--threshold: scores of several networks do not compare; give --fpr")
     tests = find_test_set(folder)
-    detectors = [rates.detector(each, view) for each in contenders]
+    detectors = opened(
+        network.models,
+        Placement(**network.placement),
+        threshold=rates.threshold,
+        fpr=rates.fpr,
+        roi=view.region(),
+        align=view.align,
+        min_area=view.min_area,
+    )
     if not quiet:
         for remark in tests.remarks:
             say(remark)
         for sentence in dict.fromkeys(each for one in detectors for each in one.departures):
             say(sentence)
     with ProgressBar(len(tests.parts) * len(detectors), quiet=quiet) as shown:
-        evaluations = [
-            evaluate_detector(
-                detector,
-                tests.parts,
-                rates=(rates.fpr or [])[1:],
+        measured = list(
+            measured_by(
+                detectors,
+                network.models,
+                tests,
+                fpr=rates.fpr,
                 report=lambda _: shown.bar.update(),
             )
-            for detector in detectors
-        ]
-    failures = dict.fromkeys(each for one in evaluations for each in one.failures)
+        )
+    failures = dict.fromkeys(each for one in measured for each in one.figures.failures)
     for failure in failures:
         say(failure)
     if not quiet:
-        for remark in dict.fromkeys(each for one in evaluations for each in one.remarks):
+        for remark in dict.fromkeys(each for one in measured for each in one.figures.remarks):
             say(remark)
-    names = _names(detectors, [each.model for each in contenders])
-    measured = [_Measured(*each) for each in zip(names, detectors, evaluations, strict=True)]
     if as_json:
         _print_json(measured, tests.remarks)
     else:
@@ -140,28 +123,22 @@ def anomaly(
     raise typer.Exit(ExitCode.SOME_FAILED if failures else ExitCode.DONE)
 
 
-def _names(detectors: "Sequence[Detector]", given: Sequence[str]) -> list[str]:
-    """Return the names of the weights, or as they were given where some are called the same."""
-    names = [detector.weights.name for detector in detectors]
-    return names if len(set(names)) == len(names) else list(given)
-
-
-def _print_json(measured: Sequence[_Measured], remarks: Sequence[str]) -> None:
+def _print_json(measured: "Sequence[Measured]", remarks: Sequence[str]) -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
     for one in measured:
-        figures = asdict(one.evaluation) | one.run
-        figures["remarks"] = [*remarks, *one.evaluation.remarks]
+        figures = asdict(one.figures) | one.run
+        figures["remarks"] = [*remarks, *one.figures.remarks]
         print(json_of(figures | {"protocol": ANOMALY_PROTOCOL}))
 
 
-def _print(measured: Sequence[_Measured]) -> None:
+def _print(measured: "Sequence[Measured]") -> None:
     from restore.anomaly.evaluate import ANOMALY_PROTOCOL
 
     _print_figures(measured)
     is_alone = len(measured) == 1
     for one in measured:
-        for sentence in _sentences(one.evaluation):
+        for sentence in _sentences(one.figures):
             print(sentence if is_alone else f"{visible(one.name)}: {sentence}")
     for key in measured[0].run:
         values = dict.fromkeys(visible(one.run[key]) for one in measured)
@@ -169,14 +146,14 @@ def _print(measured: Sequence[_Measured]) -> None:
     print(f"protocol: {ANOMALY_PROTOCOL}")
 
 
-def _print_figures(measured: Sequence[_Measured]) -> None:
+def _print_figures(measured: "Sequence[Measured]") -> None:
     """Print a line for each kind of defect and network; of one network the name is left out."""
     first = 1 if len(measured) == 1 else 0
     headings = ("model", "defect", "parts", *(f"{heading:>11}" for heading in _HEADINGS))
     rows = [
         (visible(one.name), visible(kind.kind), str(kind.parts), *_cells(kind))
         for one in measured
-        for kind in one.evaluation.kinds
+        for kind in one.figures.kinds
     ]
     print_table([row[first:] for row in (headings, *rows)], "<<>>>>>>"[first:])
 

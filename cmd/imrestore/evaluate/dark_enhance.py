@@ -1,25 +1,14 @@
 """`imrestore evaluate dark-enhance`: how good a learned image signal processor is."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from imrestore.checks import without_effect
-from imrestore.evaluate.scores import (
-    ScoreOptions,
-    Scores,
-    number_list,
-    report_scores,
-    scored_pictures,
-)
+from imrestore.evaluate.scores import ScoreOptions, number_list, report_scores
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import NetworkOptions
 from restore.checks import LARGEST_SEED
-
-if TYPE_CHECKING:
-    from restore.dark.evaluate import Exposure
-    from restore.dark.runner import DarkEnhancer
 
 __all__ = ["dark_enhance"]
 
@@ -104,108 +93,18 @@ def dark_enhance(
       imrestore evaluate dark-enhance kodak24/ --iso 100,400,1600,6400,25600 --sensor x-trans
       imrestore evaluate dark-enhance --pairs SID/Sony_test_list.txt --model sony.safetensors
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.dark.runner import DarkEnhancer
-    from restore.errors import UsageError
+    from restore.api.evaluations.dark import dark_enhance as of_enhancer
+    from restore.engine.placement import Placement
 
-    if (folder is None) == (pairs is None):
-        raise UsageError("give a folder of clean pictures, or --pairs with a list, not both")
-    why = pairs is not None and "pairs are measured as they were captured"
-    without_effect(
-        ratio=ratio is not None and why,
-        iso=iso is not None and why,
-        sensor=sensor is not None and why,
-        seed=seed is not None and why,
-        camera=camera is not None and why,
+    measurement = of_enhancer(
+        options.source(folder),
+        [network.model],
+        Placement(**network.placement),
+        pairs=pairs,
+        ratio=number_list("ratio", ratio),
+        iso=number_list("iso", iso),
+        sensor=sensor,
+        camera=camera,
+        seed=seed,
     )
-    ratios, speeds = _ratios(ratio, iso), _speeds(iso)
-    enhancer = DarkEnhancer(network.model, **network.placement)
-    if folder is not None:
-        exposures = _exposures(ratios, speeds, _periods(sensor, enhancer))
-        scores = _on_clean(enhancer, folder, exposures, seed or 0, options, camera)
-    elif pairs is not None:
-        scores = _on_pairs(enhancer, pairs, options)
-    report_scores(scores, options)
-
-
-def _on_clean(
-    enhancer: "DarkEnhancer",
-    folder: Path,
-    exposures: "list[Exposure]",
-    seed: int,
-    options: ScoreOptions,
-    camera: Path | None,
-) -> Scores:
-    from restore.dark.evaluate import (
-        NON_LOCAL_MEANS,
-        PROTOCOL,
-        evaluate_dark_enhancer,
-        methods,
-    )
-    from restore.noise.measured_camera import read_camera
-
-    taken_by = None if camera is None else read_camera(camera)
-    paths = options.pictures_in(folder)
-    scores = evaluate_dark_enhancer(enhancer, paths, exposures, seed=seed, camera=taken_by)
-    has_all = NON_LOCAL_MEANS in methods()
-    return Scores(
-        scored=scored_pictures(scores),
-        pictures=paths,
-        headings=methods(),
-        rows=[exposure.name for exposure in exposures],
-        conditions={
-            "seed": seed,
-            **({"camera": taken_by.name} if taken_by else {}),
-            "protocol": PROTOCOL,
-        },
-        remark="" if has_all else "no non-local means to compare with: OpenCV is not installed",
-    )
-
-
-def _on_pairs(enhancer: "DarkEnhancer", list_path: Path, options: ScoreOptions) -> Scores:
-    from restore.dark.data import read_pairs
-    from restore.dark.evaluate import PAIRS_PROTOCOL, evaluate_pairs
-
-    pairs = read_pairs(list_path)[: options.limit]
-    return Scores(
-        scored=scored_pictures(evaluate_pairs(enhancer, pairs)),
-        pictures=[pair.short for pair in pairs],
-        headings=["network"],
-        conditions={"protocol": PAIRS_PROTOCOL},
-    )
-
-
-def _exposures(
-    ratios: list[float], speeds: list[float], periods: tuple[int, ...]
-) -> "list[Exposure]":
-    from restore.dark.evaluate import Exposure
-
-    return [
-        *(Exposure(side=side, ratio=ratio) for side in periods for ratio in ratios),
-        *(Exposure(side=side, iso=speed) for side in periods for speed in speeds),
-    ]
-
-
-_PERIODS = {"bayer": 2, "x-trans": 6}
-
-
-def _periods(sensor: str | None, enhancer: "DarkEnhancer") -> tuple[int, ...]:
-    from restore.errors import UsageError
-
-    if sensor is None:
-        return enhancer.periods
-    if sensor not in _PERIODS:
-        raise UsageError(f"--sensor {sensor}: use {' or '.join(_PERIODS)}")
-    return (_PERIODS[sensor],)
-
-
-def _ratios(text: str | None, speeds: str | None) -> list[float]:
-    if text is None and speeds is not None:
-        return []
-    text = "1,10,100,250,300" if text is None else text
-    advice = f"--ratio {text}: give numbers from 1 to 10000, as in 100,250,300"
-    return number_list(text, low=1, high=10_000, advice=advice)
-
-
-def _speeds(text: str | None) -> list[float]:
-    advice = f"--iso {text}: give numbers from 100 to 25600, as in 100,1600,25600"
-    return [] if text is None else number_list(text, low=100, high=25_600, advice=advice)
+    report_scores(measurement, options)

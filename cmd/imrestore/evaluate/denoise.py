@@ -1,7 +1,5 @@
 """`imrestore evaluate denoise`: how good denoisers, or a folder of finished outputs, are."""
 
-from collections.abc import Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -10,23 +8,14 @@ import typer
 from imrestore.checks import without_effect
 from imrestore.evaluate.contenders import ContenderOptions
 from imrestore.evaluate.coverage import report_coverage
-from imrestore.evaluate.denoised import Kept, of_networks
-from imrestore.evaluate.denoised_mosaics import SPEEDS, of_mosaics, refuse_beside_raw, speeds
-from imrestore.evaluate.scores import (
-    ScoreOptions,
-    Scores,
-    number_list,
-    report_scores,
-    scored_pictures,
-)
+from imrestore.evaluate.scores import ScoreOptions, number_list, report_scores
 from imrestore.expansion import with_decoding_options, with_options
-from imrestore.options import NetworkOptions
 from restore.checks import LARGEST_SEED
 
 __all__ = ["denoise"]
 
 _SIGMAS = "15,25,50"
-_COVERAGE_SIGMAS = "10,25,50"
+_SPEEDS = "100,800,6400,25600"
 
 
 @with_decoding_options
@@ -55,7 +44,7 @@ def denoise(
         typer.Option(
             metavar="N[,N...]",
             help="ISO speeds of the RAW files.",
-            show_default=SPEEDS,
+            show_default=_SPEEDS,
         ),
     ] = None,
     camera: Annotated[
@@ -149,8 +138,8 @@ def denoise(
 ) -> None:
     """Measure a denoiser on clean pictures with added noise or on pairs, or finished outputs.
 
-    Several networks are compared in one table, on the same noise, with a row for each; --json has
-    every picture.
+    Several networks are compared in one table, on the same noise, with a row for each, also with
+    --coverage; --json has every picture.
 
     With --raw, mosaics are denoised and developed by LibRaw; beside that stand the files developed
     untouched, and developed and then denoised as finished pictures.
@@ -172,110 +161,48 @@ def denoise(
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
     without_effect(
         iso=iso is not None and not raw and "--raw alone has ISO speeds",
-        save=save is not None and reference is not None and "the outputs are there already",
-        metrics=metrics is not None and reference is not None and "a network has to run for them",
         xtrans=xtrans and not raw and "--raw alone has sensors",
         camera=camera is not None and not raw and "--raw alone has cameras",
     )
-    given = {"--sigma": sigma, "--jpeg": jpeg, "--noisy": noisy}
-    if coverage:
-        others = {"--jpeg": jpeg, "--noisy": noisy, "--reference": reference, "--raw": raw or None}
-        _refuse_beside_coverage({**others, "--metrics": metrics, "--save": save})
-        report_coverage(
-            folder,
-            _only(network.each),
-            _levels(sigma or _COVERAGE_SIGMAS, least=1),
-            seed,
-            options,
-            gray=gray,
-            known=not estimate_sigma,
-        )
+    from restore.engine.placement import Placement
+
+    source, place = options.source(folder), Placement(**network.placement)
     if raw:
-        others = {"--metrics": metrics, "--save": save}
-        refuse_beside_raw({**given, "--reference": reference, "--gray": gray or None, **others})
-        scores = of_mosaics(
-            folder,
-            network,
-            speeds(iso),
-            seed,
-            options,
-            side=6 if xtrans else 2,
-            known=not estimate_sigma,
+        from restore.api.evaluations.measurement import refuse_beside
+        from restore.api.evaluations.mosaic import denoise_raw
+
+        finished: dict[str, object] = {"sigma": sigma, "jpeg": jpeg, "noisy": noisy, "gray": gray}
+        finished |= {"reference": reference, "metrics": metrics, "save": save}
+        finished["coverage"] = coverage
+        refuse_beside("raw", finished, "whose files have the noise of a sensor")
+        measurement = denoise_raw(
+            source,
+            network.models,
+            place,
+            iso=number_list("iso", iso),
+            xtrans=xtrans,
             camera=camera,
+            estimate_sigma=estimate_sigma,
+            seed=seed,
         )
-        report_scores(scores, options)
-    _refuse_contradictions(network, reference, given, estimate_sigma=estimate_sigma)
-    if reference is not None:
-        scores = _of_outputs(folder, reference, options, gray=gray)
     else:
-        from restore.denoise.trials import Trials
+        from restore.api.evaluations.denoise import denoise as of_pictures
 
-        if noisy is not None:
-            trials = Trials.captured(folder, noisy, recursive=options.recursive, gray=gray)
-        elif jpeg is not None:
-            trials = Trials.compressed(_qualities(jpeg))
-        else:
-            trials = Trials.gaussian(_levels(sigma or _SIGMAS), seed=seed, known=not estimate_sigma)
-        kept = None if save is None else Kept(folder, save)
-        scores = of_networks(folder, network, trials, options, gray=gray, names=metrics, kept=kept)
-    report_scores(scores, options)
-
-
-def _of_outputs(folder: Path, reference: Path, options: ScoreOptions, *, gray: bool) -> Scores:
-    from restore.denoise.evaluate import OUTPUT_PROTOCOL, score_outputs
-
-    results = score_outputs(folder, reference, recursive=options.recursive, gray=gray)
-    return Scores(
-        scored=islice(scored_pictures(results), options.limit),
-        pictures=options.pictures_in(folder),
-        headings=["outputs"],
-        conditions={"gray": gray, "protocol": OUTPUT_PROTOCOL},
-    )
-
-
-def _qualities(text: str) -> list[int]:
-    from restore.errors import UsageError
-
-    parts = text.split(",")
-    if not all(part.isdecimal() and len(part) <= 3 and 1 <= int(part) <= 100 for part in parts):
-        raise UsageError(f"--jpeg {text}: give qualities from 1 to 100, as in 10,20,30,40")
-    return list(dict.fromkeys(map(int, parts)))
-
-
-def _only(networks: Sequence[NetworkOptions]) -> NetworkOptions:
-    from restore.errors import UsageError
-
-    if len(networks) > 1:
-        raise UsageError("--coverage measures one network; give --model once")
-    return networks[0]
-
-
-def _refuse_beside_coverage(given: Mapping[str, object]) -> None:
-    from restore.errors import UsageError
-
-    for option in (option for option, value in given.items() if value is not None):
-        raise UsageError(f"{option} is not for --coverage, which adds noise of its own")
-
-
-def _levels(text: str, *, least: int = 0) -> list[float]:
-    advice = f"--sigma {text}: give noise levels from {least} to 255, as in {_SIGMAS}"
-    return number_list(text, low=least, high=255, advice=advice)
-
-
-def _refuse_contradictions(
-    network: ContenderOptions,
-    reference: Path | None,
-    given: Mapping[str, object],
-    *,
-    estimate_sigma: bool,
-) -> None:
-    from restore.errors import UsageError
-
-    degrading = [option for option, value in given.items() if value is not None]
-    if reference is not None and (network != ContenderOptions() or degrading or estimate_sigma):
-        raise UsageError(
-            "--reference compares finished outputs: no network runs and no noise is added, so "
-            "leave out the options for them"
+        measurement = of_pictures(
+            source,
+            network.models,
+            place,
+            sigma=number_list("sigma", sigma),
+            jpeg=number_list("jpeg", jpeg),
+            noisy=noisy,
+            reference=reference,
+            coverage=coverage,
+            metrics=metrics,
+            save=save,
+            gray=gray,
+            estimate_sigma=estimate_sigma,
+            seed=seed,
         )
-    if len(degrading) > 1:
-        raise UsageError(f"{' and '.join(degrading)} contradict each other")
+    if coverage:
+        report_coverage(measurement, options)
+    report_scores(measurement, options)

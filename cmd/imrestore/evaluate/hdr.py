@@ -1,13 +1,11 @@
 """`imrestore evaluate hdr`: how well networks recover saturated highlights, side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from imrestore.checks import without_effect
 from imrestore.evaluate.hdr_tables import (
     Result,
     mean_of,
@@ -126,58 +124,36 @@ def hdr(
       imrestore evaluate hdr panoramas/ --model mine.safetensors --twin plain.safetensors --json
       imrestore evaluate hdr --captures captures/ --model hdr-measured
     """  # noqa: D301 (the escape is Typer's mark for lines to be kept)
-    from restore.batch.inputs import pictures_in
+    from restore.api.evaluations.hdr import hdr as of_networks
+    from restore.api.evaluations.measurement import Source
+    from restore.engine.placement import Placement
     from restore.errors import UsageError
-    from restore.hdr.captures import CAPTURES_PROTOCOL, capture_scenes, evaluate_captures
-    from restore.hdr.evaluate import (
-        NOTHING,
-        Conditions,
-        Contender,
-        HdrFailure,
-        evaluate_hdr,
-        protocol,
-    )
+    from restore.hdr.evaluate import NOTHING
+    from restore.image.metrics import Failure
 
-    if (folder is None) == (captures is None):
-        raise UsageError("give a folder of HDR pictures, or --captures DIR")
     if not 0 < saturated < 100:
         raise UsageError(f"--saturated {saturated:g}: give a percentage between 0 and 100")
-    of_scenes = captures is not None and "captures are as they were taken"
-    without_effect(
-        saturated=saturated != _SATURATED and of_scenes,
-        size=size != _SIZE and of_scenes,
-        views=views != _VIEWS and of_scenes,
-        bits=bits != _BITS and of_scenes,
-        read_noise=read_noise != 0 and of_scenes,
-        capture_errors=capture_errors and of_scenes,
-        peak_luminance=peak_luminance != _NITS and of_scenes,
-        recursive=recursive and of_scenes,
+    scenes = {
+        "saturated": (saturated / 100, _SATURATED / 100),
+        "size": (size, _SIZE),
+        "views": (views, _VIEWS),
+        "bits": (bits, _BITS),
+        "read_noise": (read_noise, 0.0),
+        "capture_errors": (capture_errors, False),
+        "peak_nits": (peak_luminance, _NITS),
+    }
+    measurement = of_networks(
+        Source(folder=folder, recursive=recursive),
+        [*(model or ["auto"]), *([] if twin == "none" else [twin])],
+        Placement(device=device, precision=precision),
+        captures=captures,
+        **{name: value for name, (value, usual) in scenes.items() if value != usual},
     )
-    conditions = Conditions(
-        size=size,
-        views=views,
-        saturated=saturated / 100,
-        bits=bits,
-        read_noise=read_noise,
-        peak_nits=peak_luminance,
-        capture_errors=capture_errors,
-    )
-    scenes = capture_scenes(captures) if captures else []
-    paths = pictures_in(folder, recursive=recursive) if folder else []
-    names = [*(model or ["hdr-optics"]), *([] if twin == "none" else [twin])]
-    contenders = [
-        Contender(name, device=device, precision=precision, tile="auto")
-        for name in dict.fromkeys(names)
-    ]
     results: list[Result] = []
     has_failed = False
     with ProgressBar(None, quiet=quiet or as_json) as shown:
-        for result in (
-            evaluate_captures(contenders, scenes)
-            if captures
-            else evaluate_hdr(contenders, paths, conditions)
-        ):
-            if isinstance(result, HdrFailure):
+        for result in measurement.results:
+            if isinstance(result, Failure):
                 has_failed = True
                 shown.say(result.reason)
                 continue
@@ -186,17 +162,11 @@ def hdr(
             if as_json:
                 print(json_of(record_of(result), digits=4), flush=True)
     if results:
-        _finish(
-            results,
-            {"protocol": CAPTURES_PROTOCOL}
-            if captures
-            else {"conditions": asdict(conditions), "protocol": protocol(conditions)},
-            as_json=as_json,
-        )
+        _finish(results, measurement.conditions, as_json=as_json)
     raise typer.Exit(ExitCode.SOME_FAILED if has_failed else ExitCode.DONE)
 
 
-def _finish(results: Sequence[Result], described: Mapping[str, object], *, as_json: bool) -> None:
+def _finish(results: Sequence[Result], stated: Mapping[str, object], *, as_json: bool) -> None:
     from restore.hdr.captures import CaptureResult
 
     models = list(dict.fromkeys(one.model for one in results))
@@ -204,6 +174,9 @@ def _finish(results: Sequence[Result], described: Mapping[str, object], *, as_js
     scenes = sum(one.model == models[0] for one in results)
     if as_json:
         plain = {name: mean.described() for name, mean in means.items()}
+        conditions = {name: value for name, value in stated.items() if name != "protocol"}
+        described = {"conditions": conditions} if conditions else {}
+        described["protocol"] = stated["protocol"]
         print(json_of({"mean": plain, "scenes": scenes, **described}, digits=4))
         return
     of_captures = [one for one in results if isinstance(one, CaptureResult)]
@@ -212,4 +185,4 @@ def _finish(results: Sequence[Result], described: Mapping[str, object], *, as_js
     else:
         print_scenes(means)
     print(f"scenes: {scenes}")
-    print(f"protocol: {described['protocol']}")
+    print(f"protocol: {stated['protocol']}")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -40,8 +40,7 @@ class Mean:
 
 def record_of(result: Result) -> dict[str, object]:
     """Return the JSON record of one network on one scene."""
-    values = asdict(result)
-    return {"source": str(values.pop("path")), **values}
+    return {"source": str(result.path), **result.figures}
 
 
 def mean_of(results: Sequence[Result]) -> Mean:

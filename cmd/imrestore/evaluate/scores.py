@@ -13,6 +13,7 @@ from imrestore.exits import ExitCode
 from imrestore.output import ProgressBar, json_of, say, table_line, visible
 
 if TYPE_CHECKING:
+    from restore.api.evaluations.measurement import Measurement, Source
     from restore.image.metrics import Failure
 
 __all__ = [
@@ -20,10 +21,8 @@ __all__ = [
     "Recursive",
     "ScoreOptions",
     "ScoredPicture",
-    "Scores",
     "number_list",
     "report_scores",
-    "scored_pictures",
 ]
 
 _LONGEST_NAME = 40
@@ -52,19 +51,15 @@ class ScoreOptions:
     ] = False
     quiet: Quiet = False
 
-    def pictures_in(self, folder: Path) -> list[Path]:
-        """Return the pictures to measure.
-
-        Raises:
-            UsageError: there are none.
-        """
-        from restore.batch.inputs import pictures_in
+    def source(self, folder: Path | None) -> "Source":
+        """Return which pictures are measured."""
+        from restore.api.evaluations.measurement import Source
 
         def tell(line: str) -> None:
             if not self.quiet:
                 say(line)
 
-        return pictures_in(folder, recursive=self.recursive, warn=tell)[: self.limit]
+        return Source(folder=folder, recursive=self.recursive, limit=self.limit, warn=tell)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,29 +81,7 @@ class ScoredPicture:
     runs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """Scores to report.
-
-    Attributes:
-        pictures: The pictures that are measured.
-        scored: Their scores, computed when they are asked for.
-        headings: A heading for each score of a picture.
-        conditions: Under which conditions the scores came about.
-        rows: Names of the rows of the means, where one line cannot hold all scores; single pictures
-            are then in the JSON records only. Each row has a score for every heading.
-        remark: A line to print first, if any.
-    """
-
-    pictures: Sequence[Path]
-    scored: Iterator[ScoredPicture]
-    headings: Sequence[str]
-    conditions: Mapping[str, object]
-    rows: Sequence[str] = ()
-    remark: str = ""
-
-
-def report_scores(scores: Scores, options: ScoreOptions) -> NoReturn:
+def report_scores(scores: "Measurement", options: ScoreOptions) -> NoReturn:
     """Print scores as they come, and leave with the exit code of the evaluation.
 
     Raises:
@@ -117,13 +90,13 @@ def report_scores(scores: Scores, options: ScoreOptions) -> NoReturn:
     if scores.remark and not options.quiet:
         say(scores.remark)
     with _Report(scores, as_json=options.json, quiet=options.quiet) as report:
-        for picture in scores.scored:
+        for picture in _scored_pictures(scores.results):
             report.add(picture)
         report.finish(scores.conditions)
     raise typer.Exit(ExitCode.SOME_FAILED if report.failed else ExitCode.DONE)
 
 
-def scored_pictures(results: "Iterator[Any | Failure]") -> Iterator[ScoredPicture]:
+def _scored_pictures(results: "Iterator[Any | Failure]") -> Iterator[ScoredPicture]:
     """Gather the scores of each picture.
 
     Args:
@@ -148,28 +121,31 @@ def scored_pictures(results: "Iterator[Any | Failure]") -> Iterator[ScoredPictur
         yield ScoredPicture(path=path, scores=scores, error=error, runs=runs)
 
 
-def number_list(text: str, *, low: float, high: float, advice: str) -> list[float]:
-    """Return the numbers of a list ``N,N,...``, each once.
+def number_list(name: str, text: str | None) -> list[float] | None:
+    """Return the numbers of a list ``N,N,...`` as an option takes it; None for none.
+
+    Args:
+        name: Name of the argument that the option is for.
+        text: The list.
 
     Raises:
-        UsageError: with ``advice`` as its message, if the list is empty or has something other
-            than numbers from ``low`` to ``high``.
+        UsageError: something else is in it.
     """
+    from restore.arguments import argument
     from restore.errors import UsageError
 
+    if text is None:
+        return None
     try:
-        given = [float(part) for part in text.split(",")]
+        return [int(part) if part.isdecimal() else float(part) for part in text.split(",")]
     except ValueError:
-        given = []
-    if not given or not all(low <= number <= high for number in given):
-        raise UsageError(advice)
-    return list(dict.fromkeys(given))
+        raise UsageError(f"{argument(name)} {text}: give numbers, as in 10,20,30") from None
 
 
 class _Report(ProgressBar):
     """Prints scores to standard output as they come, and errors and a bar to standard error."""
 
-    def __init__(self, scores: Scores, *, as_json: bool, quiet: bool) -> None:
+    def __init__(self, scores: "Measurement", *, as_json: bool, quiet: bool) -> None:
         super().__init__(len(scores.pictures), quiet=quiet)
         names = scores.rows or [visible(path.name) for path in scores.pictures]
         name_width = max(len("mean of ") + 6, min(_LONGEST_NAME, max(map(len, names))))

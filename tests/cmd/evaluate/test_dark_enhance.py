@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import restore
 from restore.image.dng import write_cfa_dng
 from restore.image.raw_picture import RawPicture
 
@@ -61,6 +62,9 @@ def test_pairs_are_measured_in_the_protocol_of_the_paper(
     assert done["scores"][0]["method"] == "network"
     assert failed["status"] == "failed"
     assert "Chen et al. 2018" in means["protocol"]
+    found = restore.evaluate("dark-enhance", pairs="list.txt", model=isp_weights["bayer"])
+    assert found.scores[0]["psnr"] == pytest.approx(done["scores"][0]["psnr"], abs=1e-4)
+    assert "2_10s.dng" in found.failures[0]
 
 
 @pytest.mark.parametrize(
@@ -72,13 +76,13 @@ def test_pairs_are_measured_in_the_protocol_of_the_paper(
         (["--pairs", "missing.txt"], "missing.txt"),
         (
             ["--pairs", "list.txt", "--ratio", "50"],
-            "--ratio does nothing here: pairs are measured as",
+            "--ratio is not for --pairs, which are measured as",
         ),
-        (["--pairs", "list.txt", "--sensor", "bayer"], "--sensor does nothing here"),
-        (["--pairs", "list.txt", "--iso", "100"], "--iso does nothing here"),
+        (["--pairs", "list.txt", "--sensor", "bayer"], "--sensor is not for --pairs"),
+        (["--pairs", "list.txt", "--iso", "100"], "--iso is not for --pairs"),
         (["photos", "--sensor", "foveon"], "use bayer or x-trans"),
         (["photos", "--iso", "50"], "--iso 50"),
-        (["--pairs", "list.txt", "--seed", "0"], "--seed does nothing here"),
+        (["--pairs", "list.txt", "--seed", "0"], "--seed is not for --pairs"),
     ],
 )
 def test_wrong_usage_is_one_line(

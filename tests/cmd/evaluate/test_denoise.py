@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import restore
 from imrestore.__main__ import run
 from restore.image.decode import decode
 from restore.models.dncnn import DnCNN, DnCNNConfig
@@ -124,7 +125,7 @@ def test_networks_of_one_name_are_called_as_they_were_given(
     record, _ = map(json.loads, capsys.readouterr().out.splitlines())
     assert [each["model"] for each in record["scores"]] == [str(identity), str(other)]
     assert _evaluate("--raw", pictures, *both[:4]) == 2
-    assert "give --model once" in capsys.readouterr().err
+    assert "2 models: give one for denoise-raw" in capsys.readouterr().err
 
 
 def test_json_has_a_record_per_picture_and_one_of_means(
@@ -387,7 +388,25 @@ def test_coverage_has_a_row_for_each_noise(
     assert records[-1]["pictures"] == 1
 
 
-@pytest.mark.parametrize("option", [("--jpeg", "10"), ("--noisy", "."), ("--raw",)])
+def test_coverage_of_several_networks_is_in_one_table(
+    pictures: Path, identity: Path, halving: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = (pictures, "--model", identity, "--model", halving, "--coverage", "--sigma", "10")
+    assert _evaluate(*both, "--limit", "1") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["noise", "model", "pictures"]
+    assert [row.split()[3] for row in rows[:2]] == ["identity", "halving"]
+    found = restore.evaluate(
+        "denoise", pictures, model=[identity, halving], coverage=True, sigma=10, limit=1
+    )
+    white = [row for row in found.summary if row["noise"] == "white, sigma 10"]
+    assert [row["model"] for row in white] == ["identity", "halving"]
+    shown = [float(row.split()[8]) for row in rows[:2]]
+    assert shown == [round(100 * row["coverage_all"], 1) for row in white]
+    assert found.means("model", "noise")[0]["psnr"] == white[0]["psnr"]
+
+
+@pytest.mark.parametrize("option", [("--jpeg", "10"), ("--noisy", ".")])
 def test_coverage_adds_noise_of_its_own(
     pictures: Path, option: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:

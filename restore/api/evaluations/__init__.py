@@ -1,0 +1,1 @@
+"""What is measured of each task, for ``restore.evaluate`` and ``imrestore evaluate`` alike."""
