@@ -1,6 +1,7 @@
 """The training loop of every task, and for networks of one's own.
 
 ``Trainer`` is the loop: a network, a function that draws batches, and one that returns the loss.
+``crops_of`` draws from a folder of pictures.
 ``train`` is a whole run with its files, of a ``Lesson``. Names are imported when first used.
 """
 
@@ -8,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from restore.training.crops import crops_of
     from restore.training.loop import Trainer
     from restore.training.recipe import Recipe
     from restore.training.schedule import Figure, Progress, TrainerConfig
@@ -24,6 +26,7 @@ __all__ = [
     "Settings",
     "Trainer",
     "TrainerConfig",
+    "crops_of",
     "train",
 ]
 
@@ -40,6 +43,7 @@ _HOMES = {
     "Settings": "session",
     "Trainer": "loop",
     "TrainerConfig": "schedule",
+    "crops_of": "crops",
     "train": "session",
 }
 

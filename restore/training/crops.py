@@ -1,5 +1,6 @@
 """Batches of random crops, cut from pictures that are kept as uint8."""
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.arguments import argument
+from restore.batch.inputs import pictures_in
 from restore.errors import InputError
 from restore.image.colour import REC601_LUMA, linear_to_srgb
 from restore.image.decode import decode
@@ -25,11 +27,14 @@ __all__ = [
     "areas_of",
     "centre",
     "check_crops_fit",
+    "crops_of",
     "cut",
     "draw_places",
     "load_pictures",
     "oriented",
 ]
+
+log = logging.getLogger("restore")
 
 _WHITE_SHARE = 0.01
 
@@ -126,6 +131,34 @@ class RandomCrops:
             for index, place, orientation in draw_places(rng.host, self._areas, count or self.batch)
         ]
         return rng.moved(torch.stack(crops)).float().div_(255)
+
+
+def crops_of(
+    folder: str | Path,
+    *,
+    patch: int,
+    batch: int,
+    channels: int = 3,
+    warn: Callable[[str], None] = log.warning,
+) -> RandomCrops:
+    """Return random crops of all pictures below a folder; see ``load_pictures``.
+
+    Args:
+        folder: where they lie.
+        patch: side of the square crops in pixels.
+        batch: crops per call.
+        channels: 3 for colour, 1 for luma.
+        warn: called with one line about everything left out.
+
+    Raises:
+        UsageError: no such folder, or no picture in it.
+        TrainingError: none that can be used.
+    """
+    paths = pictures_in(Path(folder), recursive=True, warn=warn)
+    found = load_pictures(
+        paths, channels=channels, least_size=patch, store=PictureStore(), warn=warn
+    )
+    return RandomCrops([*found.values()], patch=patch, batch=batch)
 
 
 class LumaCrops(RandomCrops):

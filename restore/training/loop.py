@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from restore.arguments import argument
 from restore.engine.device import has_fast_bf16
 from restore.engine.lane import is_out_of_memory
-from restore.errors import TrainingError, TrainingStopped
+from restore.errors import TrainingError, TrainingStopped, UsageError
 from restore.training.optimizers import OPTIMIZERS
 from restore.training.resumption import changes_of, touched
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
@@ -29,8 +29,9 @@ from restore.training.state import (
 )
 from restore.training.team import Team
 from restore.weights.half import Rounded
+from restore.words import counted
 
-__all__ = ["Forward", "Trainer"]
+__all__ = ["Forward", "Trainer", "absolute_error"]
 
 log = logging.getLogger("restore")
 
@@ -38,8 +39,22 @@ B = TypeVar("B")
 
 Forward = Callable[..., Tensor]
 
+_PLAN = TrainerConfig(steps=10_000)
+
 _MISFITS = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """What PyTorch raises when it is given a state of something else."""
+
+
+def absolute_error(forward: Forward, batch: Any) -> Tensor:
+    """Return the mean absolute error of a network's results.
+
+    Args:
+        forward: the network.
+        batch: its input and what it should make of it, of one shape.
+    """
+    given, wanted = batch
+    error: Tensor = (forward(given) - wanted).abs().mean()
+    return error
 
 
 class Trainer(Generic[B]):
@@ -51,10 +66,11 @@ class Trainer(Generic[B]):
         network: network to train, in place.
         batches: draws one batch; all its randomness comes from the argument.
         objective: returns the loss, given the network as a function in the run's precision, and a
-            batch.
-        plan: schedule and optimiser settings.
+            batch; without it batches are pairs, of which ``absolute_error`` is the loss.
+        plan: schedule and optimiser settings; without it 10,000 steps.
         device: where to train, as PyTorch writes it.
-        checkpoint: file of the run's state, written as ``plan`` says and when stopped.
+        checkpoint: file of the run's state, written as ``plan`` says and when stopped; without it
+            a run that is stopped is lost.
         recipe: everything the run depends on, as plain values; a resumed run must have the same.
         crops_per_batch: number of crops in a batch, for the reported speed.
         validate: returns ``figure`` for the averaged network; without it the last weights are
@@ -75,11 +91,11 @@ class Trainer(Generic[B]):
         self,
         network: nn.Module,
         batches: Callable[[Randomness], B],
-        objective: Callable[[Forward, B], Tensor],
-        plan: TrainerConfig,
+        objective: Callable[[Forward, B], Tensor] = absolute_error,
+        plan: TrainerConfig = _PLAN,
         *,
-        device: torch.device | str,
-        checkpoint: str | Path,
+        device: torch.device | str = "cpu",
+        checkpoint: str | Path | None = None,
         recipe: Mapping[str, Any] = MappingProxyType({}),
         crops_per_batch: int = 1,
         validate: Callable[[nn.Module], float] | None = None,
@@ -99,7 +115,7 @@ class Trainer(Generic[B]):
         self.should_stop = should_stop
         self.pictures = pictures
         self._seen = state_of(pictures)  # now: what was read, not what has changed since
-        self.checkpoint = Path(checkpoint)
+        self.checkpoint = None if checkpoint is None else Path(checkpoint)
         self.recipe = {**recipe, "processes": self.team.size}
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
 
@@ -132,6 +148,7 @@ class Trainer(Generic[B]):
         Raises:
             TrainingError: the loss is not finite, or the checkpoint belongs to another run.
             TrainingStopped: ``should_stop`` returned True; the checkpoint has been written.
+            UsageError: there is no checkpoint to resume from.
         """
         # Float32 convolutions must be exact: structural similarity subtracts nearly equal numbers.
         with _flushing_denormals(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
@@ -193,9 +210,8 @@ class Trainer(Generic[B]):
                 )
                 break
             if is_stopped and progress < 1:
-                raise TrainingStopped(
-                    f"stopped after {self.step} steps; continue with {argument('resume', True)}"
-                )
+                going_on = f"; continue with {argument('resume', True)}" if self.checkpoint else ""
+                raise TrainingStopped(f"stopped after {counted(self.step, 'step')}{going_on}")
         if self.standing.best:
             self.average.load_state_dict(self.standing.best)
         return self.average.eval(), latest
@@ -261,6 +277,8 @@ class Trainer(Generic[B]):
         return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
 
     def _save(self, rng_state: list[Tensor]) -> None:
+        if self.checkpoint is None:
+            return
         rngs = self.team.gathered(rng_state)
         if self.team.leads:
             state = {name: part.state_dict() for name, part in self._parts().items()}
@@ -270,6 +288,8 @@ class Trainer(Generic[B]):
             save_checkpoint(self.checkpoint, state)
 
     def _load(self) -> None:
+        if self.checkpoint is None:
+            raise UsageError(f"{argument('resume', True)}: this run has no checkpoint")
         state = load_checkpoint(self.checkpoint)
         try:
             changes = changes_of(state["recipe"], self.recipe)
@@ -306,11 +326,11 @@ class Trainer(Generic[B]):
     def _broken(self) -> str:
         kept = (
             f"the last good state is in {self.checkpoint}: resume from it or start again"
-            if self.checkpoint.exists()
+            if self.checkpoint is not None and self.checkpoint.exists()
             else "start again"
         )
         return (
-            f"the loss is not finite after {self.step - 1} steps; "
+            f"the loss is not finite after {counted(self.step - 1, 'step')}; "
             f"{kept} with a lower {argument('learning_rate')}"
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from restore.arguments import argument
-from restore.errors import TrainingStopped
+from restore.errors import TrainingStopped, UsageError
 
 __all__ = ["PSNR", "SCHEDULES", "Figure", "Progress", "TrainerConfig", "raise_if_stopped"]
 
@@ -65,11 +65,14 @@ class TrainerConfig:
         clock: returns the time in seconds.
         validations: number of validations in the whole run.
         seed: seed of all random generators.
+
+    Raises:
+        UsageError: neither steps nor seconds.
     """
 
-    steps: int | None
-    seconds: float | None
-    learning_rate: float
+    steps: int | None = None
+    seconds: float | None = None
+    learning_rate: float = 1e-3
     optimizer: str = "adam"
     schedule: str = "cosine"
     warmup: int = 100
@@ -84,6 +87,11 @@ class TrainerConfig:
     clock: Callable[[], float] = time.monotonic
     validations: int = 20
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a run without an end."""
+        if self.steps is None and self.seconds is None:
+            raise UsageError("a training needs steps or seconds")
 
     def progress(self, step: int, elapsed: float) -> float:
         """Return the share of the run that is done, 0 to 1."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from inspect import get_annotations
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 import torch
@@ -151,7 +152,13 @@ class Weights:
         return digest(self.architecture, asdict(self.config), tensors, version)
 
 
-def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str, Any]) -> Weights:
+def weights_of(
+    network: nn.Module,
+    *,
+    name: str,
+    task: str,
+    provenance: Mapping[str, Any] = MappingProxyType({}),
+) -> Weights:
     """Return the weights of a trained network, in float32.
 
     Args:
@@ -166,11 +173,11 @@ def weights_of(network: nn.Module, *, name: str, task: str, provenance: dict[str
         config=cast(Any, network).config,
         task=task,
         tensors={key: tensor.float() for key, tensor in network.state_dict().items()},
-        provenance=provenance,
+        provenance=dict(provenance),
     )
 
 
-def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> None:
+def save_weights(weights: Weights, path: Path | str, *, overwrite: bool = False) -> None:
     """Write ``weights`` to ``path`` in ``weights.stored_dtype``, atomically.
 
     The metadata hold the SHA-256 of the tensors, which loading and ``weights verify`` check.
@@ -191,7 +198,7 @@ def save_weights(weights: Weights, path: Path, *, overwrite: bool = False) -> No
         key: tensor.detach().to("cpu", weights.stored_dtype).contiguous()
         for key, tensor in weights.tensors.items()
     }
-    write_atomically(path, sealed(save(tensors, metadata)), overwrite=overwrite)
+    write_atomically(Path(path), sealed(save(tensors, metadata)), overwrite=overwrite)
 
 
 def add_hash(path: Path) -> None:
