@@ -18,7 +18,7 @@ from imrestore.configuration import (
 )
 from imrestore.output import say
 from imrestore.places import on_disk
-from imrestore.recipes import recipe_of, with_arguments_of_recipe
+from imrestore.recipes import keep_command_line, with_arguments_of_recipe
 from imrestore.resuming import noting_settings
 from imrestore.streams import show_libraries
 
@@ -70,9 +70,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         defaults = chosen_defaults(context)
         del values[_PRESET]
         with_arguments_of_recipe(context, values)
-        if values.get("print_config"):
-            print(recipe_of(context, values))
-            raise typer.Exit
+        keep_command_line(context, values)
         _yield_to_rivals(values, defaults)
         if values.get("verbose"):
             show_libraries()

@@ -18,7 +18,42 @@ from imrestore.configuration import (
     suggested,
 )
 
-__all__ = ["load_recipe", "recipe_of", "with_arguments_of_recipe"]
+__all__ = ["keep_command_line", "load_recipe", "print_if_asked", "with_arguments_of_recipe"]
+
+_FILLED = ("method", "model", "patch")
+"""Settings that follow from others where they are not given."""
+
+
+class _Asked:
+    """The command line that ``--print-config`` stands on."""
+
+    def __init__(self) -> None:
+        self.line: tuple[typer.Context, dict[str, Any]] | None = None
+
+
+_asked = _Asked()
+
+
+def keep_command_line(context: typer.Context, values: Mapping[str, Any]) -> None:
+    """Keep a command line with ``--print-config`` until it is known what its training would be."""
+    _asked.line = (context, dict(values)) if values.get("print_config") else None
+
+
+def print_if_asked(training: Any) -> None:
+    """Print the recipe file of the command line if it has ``--print-config``, and end.
+
+    Args:
+        training: the recipe of the network, which has what was not given.
+
+    Raises:
+        typer.Exit: it was asked for.
+    """
+    if _asked.line is None:
+        return
+    (context, values), _asked.line = _asked.line, None
+    filled = {name: getattr(training, name, None) for name in _FILLED if name in values}
+    print(_recipe_of(context, values | {k: v for k, v in filled.items() if values[k] is None}))
+    raise typer.Exit
 
 
 def load_recipe(context: typer.Context, path: Path | None) -> Path | None:
@@ -56,7 +91,7 @@ def with_arguments_of_recipe(context: typer.Context, values: dict[str, Any]) -> 
             values[parameter.name] = [Path(text) for text in texts]
 
 
-def recipe_of(context: typer.Context, values: Mapping[str, Any]) -> str:
+def _recipe_of(context: typer.Context, values: Mapping[str, Any]) -> str:
     """Return the recipe file of a command line, in TOML: all options and arguments it has.
 
     Args:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-__all__ = ["Fingerprint", "copies_among", "told_copies"]
+from restore.words import counted
+
+__all__ = ["Fingerprint", "besides", "copies_among", "told_copies"]
 
 _PLACES = 16
 _MOST_DIFFERENT = 0.1
@@ -75,6 +77,13 @@ def copies_among(pictures: Mapping[Path, Fingerprint]) -> dict[Path, Path]:
         hashes[len(firsts)] = own.hash
         firsts.append(path)
     return found
+
+
+def besides(copies: int) -> str:
+    """Return how many copies there are beside other pictures, in words; "" for none."""
+    if not copies:
+        return ""
+    return f", and {counted(copies, 'copy or near-copy', 'copies or near-copies')} of them"
 
 
 def told_copies(copies: Mapping[Path, Path], pictures: int) -> str:

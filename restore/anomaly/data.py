@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from restore.anomaly.alignment import Alignment, Registration
 from restore.anomaly.calibration import held_out_count
-from restore.anomaly.copies import Fingerprint, copies_among, told_copies
+from restore.anomaly.copies import Fingerprint, besides, copies_among, told_copies
 from restore.anomaly.part import Part, check_range, read_part
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.scale import shrunk
@@ -22,6 +22,7 @@ from restore.anomaly.view import WHOLE, View
 from restore.batch.inputs import pictures_in
 from restore.errors import InputError, TrainingError, TrainingStopped, UsageError
 from restore.training.picture_store import PictureStore, Samples, StoreFull
+from restore.words import counted
 
 __all__ = ["LEAST_PARTS", "Fold", "Parts", "load_parts"]
 
@@ -179,10 +180,10 @@ def load_parts(
 
 def _check_count(folder: Path, usable: int, *, copies: int = 0) -> None:
     if usable < LEAST_PARTS:
-        besides = f", and {copies} copies or near-copies of them" if copies else ""
         raise TrainingError(
-            f"{folder}: {usable} usable pictures of good parts{besides}; training and calibration "
-            f"take at least {LEAST_PARTS}, and a hundred or more are better"
+            f"{folder}: {counted(usable, 'usable picture')} of good parts{besides(copies)}; "
+            f"training and calibration take at least {LEAST_PARTS}, and a hundred or more are "
+            "better"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from restore.anomaly.addition import as_seen
 from restore.anomaly.appearance import Appearance, Onlooker
 from restore.anomaly.calibration import Calibration
-from restore.anomaly.copies import Fingerprint, copies_among, told_copies
+from restore.anomaly.copies import Fingerprint, besides, copies_among, told_copies
 from restore.anomaly.data import LEAST_PARTS
 from restore.anomaly.familiarity import MOST_LOOKS, UNFAMILIAR_FPR, Familiarity
 from restore.anomaly.made_defects import MadeDefects, try_made_defects
@@ -21,6 +21,7 @@ from restore.engine.placement import Placement
 from restore.errors import InputError, TrainingError, UsageError
 from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
+from restore.words import counted
 
 __all__ = ["Operating", "Recalibrated", "operating_points", "read_verdicts", "recalibrate"]
 
@@ -108,10 +109,9 @@ def recalibrate(
         warn(f"{told_copies(copies, len(prints))}; one of each is used")
     kept = [path for path in scores if path not in copies]
     if len(kept) < LEAST_PARTS:
-        besides = f", and {len(copies)} copies or near-copies of them" if copies else ""
         raise TrainingError(
-            f"{len(kept)} usable pictures of good parts{besides}; a calibration takes at least "
-            f"{LEAST_PARTS}, and a hundred or more are better"
+            f"{counted(len(kept), 'usable picture')} of good parts{besides(len(copies))}; a "
+            f"calibration takes at least {LEAST_PARTS}, and a hundred or more are better"
         )
     order = [kept[index] for index in np.random.default_rng(0).permutation(len(kept))]
     stored = detector.calibration.target_fpr if detector.calibration else _TARGET_FPR

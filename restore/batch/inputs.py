@@ -12,6 +12,7 @@ from restore.arguments import argument
 from restore.errors import InputError, UsageError
 from restore.image.codecs import PICTURE_SUFFIXES, suffix_of
 from restore.remote import paths
+from restore.words import counted
 
 __all__ = [
     "OWN_ENDINGS",
@@ -92,7 +93,7 @@ class Search:
     def left_out(self) -> str:
         """The files of other kinds, and the folders, in one phrase; "" if there are none."""
         count = len(self.unsearched)
-        folders = "1 folder" if count == 1 else f"{count} folders"
+        folders = counted(count, "folder")
         hint = f"({argument('recursive', True)} searches them)"
         unsearched = f"{folders} left out {hint}" if count else ""
         return "; ".join(filter(None, (named_others(self.others), unsearched)))
@@ -122,7 +123,7 @@ def named_others(others: Counter[str]) -> str:
         return ""
     named = [f"{suffix or 'without suffix'} {each}" for suffix, each in others.most_common(_NAMED)]
     more = ", and others" if len(others) > _NAMED else ""
-    files = "1 file of another kind" if count == 1 else f"{count} files of other kinds"
+    files = counted(count, "file of another kind", "files of other kinds")
     return f"{files} left out: {', '.join(named)}{more}"
 
 

@@ -18,6 +18,7 @@ from restore.training.crops import LumaCrops, RandomCrops, centre, load_pictures
 from restore.training.holding_out import Held, hold_out, hold_out_folders, spread
 from restore.training.picture_store import PictureStore, Samples
 from restore.training.state import Randomness
+from restore.words import counted
 
 __all__ = ["TrainingData", "open_training_data"]
 
@@ -154,8 +155,8 @@ def _without(
     kept = [path for path in paths if path.resolve() not in taken]
     if len(kept) < len(paths):
         warn(
-            f"{len(paths) - len(kept)} pictures of {argument('validation')} lie among those to "
-            "train on; they are left out there"
+            f"of {argument('validation')} and among those to train on, left out there: "
+            f"{counted(len(paths) - len(kept), 'picture')}"
         )
     return kept
 

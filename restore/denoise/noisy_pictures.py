@@ -25,6 +25,7 @@ from restore.image.stack import Stack
 from restore.noise.correlation import NoiseCorrelation, measure_correlation
 from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples, unstacked
+from restore.words import counted
 
 __all__ = ["NoisyPictures", "as_floats", "open_noisy_pictures"]
 
@@ -111,7 +112,7 @@ def open_noisy_pictures(
             f"{argument('method', 'bursts')} needs them"
         )
     if unused := len(frames) - sum(map(len, scenes)):
-        warn(f"{unused} pictures are no frames of a burst; left out")
+        warn(f"no frames of a burst: {counted(unused, 'picture')}, left out")
     warn(f"noise: {correlation}; learned by {_SENTENCES[method]}")
     return NoisyPictures(
         scenes=scenes,

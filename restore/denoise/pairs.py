@@ -19,6 +19,7 @@ from restore.image.decode import decode
 from restore.image.picture import Picture, turned_upright
 from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples
+from restore.words import counted
 
 __all__ = ["PairNames", "matched_pairs", "misaligned", "read_pairs"]
 
@@ -97,19 +98,18 @@ def matched_pairs(
     for line in alone[:_NAMED]:
         warn(f"{line}; left out")
     if (more := len(alone) - _NAMED) > 0:
-        pictures = "picture" if more == 1 else "pictures"
-        warn(f"{more} more noisy {pictures} without a counterpart left out")
+        warn(f"{counted(more, 'more noisy picture')} without a counterpart left out")
     taken = {path for _, path in matched}
     spare = [path for paths in of_clean.values() for path in paths if path not in taken]
     if spare:
         warn(f"without a noisy picture, left out: {_some(spare)}")
     fitting = {path for of in (of_noisy, of_clean) for paths in of.values() for path in paths}
     if strange := sorted({*others, *more_others} - fitting):
-        warn(f"with other names than --pair-names says, left out: {_some(strange)}")
+        warn(f"with other names than {argument('pair_names')} says, left out: {_some(strange)}")
     if not matched:
         raise UsageError(
-            f"{noisy} and {clean}: no names match; --pair-names says how they differ, as in "
-            "'{}_NOISY' '{}_GT'"
+            f"{noisy} and {clean}: no names match; {argument('pair_names')} says how they differ, "
+            "as in '{}_NOISY' '{}_GT'"
         )
     return matched
 

@@ -24,6 +24,7 @@ from restore.noise.frame_kinds import (
 )
 from restore.noise.measured_camera import IsoNoise, MeasuredCamera
 from restore.noise.poisson_gaussian import estimate_profile
+from restore.words import counted
 
 __all__ = ["Measured", "Point", "measure_camera"]
 
@@ -93,7 +94,7 @@ def measure_camera(paths: Sequence[Path], warn: Callable[[str], None]) -> Measur
         raise UsageError("no usable RAW file to measure the noise in")
     if 0 in groups and len(groups) > 1:
         unknown = len(groups.pop(0))
-        warn(f"{unknown} files state no ISO speed; left out")
+        warn(f"without an ISO speed: {counted(unknown, 'file')}, left out")
     if 0 in groups:
         warn("the files state no ISO speed; it is noted as 100")
     points: list[Point] = []

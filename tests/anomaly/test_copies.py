@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from restore.anomaly.copies import Fingerprint, copies_among, told_copies
+from restore.anomaly.copies import Fingerprint, besides, copies_among, told_copies
 
 Pixels = NDArray[np.float32]
 
@@ -56,3 +56,9 @@ def test_flat_pictures_are_copies_of_each_other() -> None:
 def test_copies_are_told_with_their_number() -> None:
     told = told_copies({Path("a/2.png"): Path("a/1.png")}, 12)
     assert told == "1 of 12 pictures is a copy or near-copy of others, such as 2.png of 1.png"
+
+
+def test_one_copy_is_singular() -> None:
+    assert besides(0) == ""
+    assert besides(1) == ", and 1 copy or near-copy of them"
+    assert besides(2) == ", and 2 copies or near-copies of them"

@@ -396,7 +396,7 @@ def test_validation_pictures_are_never_trained_on(photos: Path) -> None:
         store=PictureStore(),
         warn=said.append,
     )
-    assert said == ["1 pictures of validation lie among those to train on; they are left out there"]
+    assert said == ["of validation and among those to train on, left out there: 1 picture"]
     assert len(source.held_out) == 1
     assert source.description == {"folder": "photos", "pictures": 2, "validation": "more"}
     assert source.paths == [photos / "a.png", photos / "b.png", photos / "more/c.png"]

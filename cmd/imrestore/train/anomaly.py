@@ -8,6 +8,7 @@ import typer
 
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.options import complete
+from imrestore.recipes import print_if_asked
 from imrestore.train.options import TrainingOptions
 from imrestore.train.supervision import supervised
 from imrestore.view import Mask, Roi, region_of_interest
@@ -154,6 +155,7 @@ def anomaly(
             **training.schedule_values(),
         }
     )
+    print_if_asked(recipe)
     with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         if recipe.scale > 1:
             supervision.tell(

@@ -132,6 +132,7 @@ def dark_enhance(
     )
     train_supervised(
         training,
+        recipe,
         lambda **supervision: train_dark_enhancer(
             recipe,
             training.output,

@@ -300,6 +300,7 @@ def denoise(
     by_folder = _is_by_folder(split)
     train_supervised(
         training,
+        recipe,
         lambda **supervision: train_denoiser(
             recipe,
             training.output,

@@ -39,6 +39,7 @@ def train_noisy(
     )
     train_supervised(
         training,
+        recipe,
         lambda **supervision: train_on_noisy(
             recipe,
             training.output,
@@ -80,6 +81,7 @@ def train_error(
     )
     train_supervised(
         training,
+        recipe,
         lambda **supervision: train_error_net(
             recipe,
             training.output,
@@ -114,6 +116,7 @@ def train_raw(
     )
     train_supervised(
         training,
+        recipe,
         lambda **supervision: train_mosaic_denoiser(
             recipe,
             training.output,

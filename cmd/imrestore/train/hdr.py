@@ -186,6 +186,7 @@ def hdr(
     )
     train_supervised(
         training,
+        recipe,
         lambda **supervision: train_hdr(
             recipe,
             training.output,

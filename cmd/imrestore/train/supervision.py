@@ -13,9 +13,11 @@ import typer
 
 from imrestore.exits import noted_signals
 from imrestore.output import say
+from imrestore.recipes import print_if_asked
 
 if TYPE_CHECKING:
     from imrestore.train.options import TrainingOptions
+    from restore.training.recipe import Recipe
     from restore.training.schedule import Progress
     from restore.weights.store import Weights
 
@@ -73,13 +75,17 @@ def supervised(*, quiet: bool, finished: Path | None = None) -> Iterator[Supervi
             raise typer.Exit(128 + (signalled.number or signal.SIGTERM)) from stopped
 
 
-def train_supervised(training: "TrainingOptions", train: "Callable[..., Weights]") -> None:
+def train_supervised(
+    training: "TrainingOptions", recipe: "Recipe", train: "Callable[..., Weights]"
+) -> None:
     """Train under supervision, and say what came of it.
 
     Args:
         training: how.
+        recipe: what is trained.
         train: what trains, given its ``settings``, ``report``, ``warn`` and ``should_stop``.
     """
+    print_if_asked(recipe)
     with supervised(quiet=training.quiet, finished=training.finished) as supervision:
         weights = train(
             settings=training.settings(),
@@ -118,15 +124,16 @@ def _progress(quiet: bool) -> "Iterator[Callable[[Progress], None]]":
 
 
 def _progress_line(progress: "Progress") -> str:
-    left = progress.elapsed * (1 / max(progress.progress, 1e-6) - 1)
-    validation, figure = progress.validation, progress.figure
+    validation, figure, speed = progress.validation, progress.figure, progress.images_per_second
     parts = [
         f"step {progress.step}",
         *([] if math.isnan(progress.loss) else [f"loss {progress.loss:.5f}"]),
         *([] if validation is None else [f"validation {validation:.2f} {figure.unit}".rstrip()]),
-        f"{progress.images_per_second:.0f} crops/s",
-        f"{_clock(left)} left",
     ]
+    if progress.step and speed:  # before the first step nothing is known of it
+        left = progress.elapsed * (1 / max(progress.progress, 1e-6) - 1)
+        parts += [f"{speed:.0f} crops/s" if speed >= 10 else f"{speed:.1f} crops/s"]
+        parts += [f"{_clock(left)} left"]
     return ", ".join(parts)
 
 

@@ -106,6 +106,10 @@ def test_a_recipe_file_says_what_the_command_line_would(
     assert f'output = "{output}"' in printed.out
     recipe.write_text(printed.out)
     assert train("--config", recipe, "--print-config").out == printed.out
+    noisy = train("--noisy", photos, "-o", output, "--steps", "2", "--print-config").out
+    assert 'method = "auto"' in noisy
+    assert "patch = 96" in noisy
+    assert 'model = "resunet"' in train(photos, "-o", output, "--steps", "2", "--print-config").out
     result = train("--config", recipe, "--steps", "3")
     assert result.code == 0, result.err
     stored = load(output).provenance["recipe"]
