@@ -18,7 +18,13 @@ from imrestore.configuration import (
     suggested,
 )
 
-__all__ = ["keep_command_line", "load_recipe", "print_if_asked", "with_arguments_of_recipe"]
+__all__ = [
+    "keep_command_line",
+    "load_recipe",
+    "print_if_asked",
+    "recipe_of",
+    "with_arguments_of_recipe",
+]
 
 _FILLED = ("method", "model", "patch")
 """Settings that follow from others where they are not given."""
@@ -52,7 +58,7 @@ def print_if_asked(training: Any) -> None:
         return
     (context, values), _asked.line = _asked.line, None
     filled = {name: getattr(training, name, None) for name in _FILLED if name in values}
-    print(_recipe_of(context, values | {k: v for k, v in filled.items() if values[k] is None}))
+    print(recipe_of(context, values | {k: v for k, v in filled.items() if values[k] is None}))
     raise typer.Exit
 
 
@@ -91,7 +97,7 @@ def with_arguments_of_recipe(context: typer.Context, values: dict[str, Any]) -> 
             values[parameter.name] = [Path(text) for text in texts]
 
 
-def _recipe_of(context: typer.Context, values: Mapping[str, Any]) -> str:
+def recipe_of(context: typer.Context, values: Mapping[str, Any]) -> str:
     """Return the recipe file of a command line, in TOML: all options and arguments it has.
 
     Args:

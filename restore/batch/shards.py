@@ -42,7 +42,8 @@ def parse_shard(text: str) -> Shard:
         if 1 <= index <= count:
             return Shard(index, count)
     raise UsageError(
-        f"--shard {text[:40]}: give I/N with 1 <= I <= N, as in 2/8, or {FROM_ENVIRONMENT}"
+        f"{argument('shard')} {text[:40]}: give I/N with 1 <= I <= N, as in 2/8, or "
+        f"{FROM_ENVIRONMENT}"
     )
 
 

@@ -176,8 +176,8 @@ def _finish(results: Sequence[Result], stated: Mapping[str, object], *, as_json:
         plain = {name: mean.described() for name, mean in means.items()}
         conditions = {name: value for name, value in stated.items() if name != "protocol"}
         described = {"conditions": conditions} if conditions else {}
-        described["protocol"] = stated["protocol"]
-        print(json_of({"mean": plain, "scenes": scenes, **described}, digits=4))
+        summary = {"mean": plain, "scenes": scenes, **described, "protocol": stated["protocol"]}
+        print(json_of(summary, digits=4))
         return
     of_captures = [one for one in results if isinstance(one, CaptureResult)]
     if of_captures:
