@@ -94,7 +94,7 @@ def _of_piq(name: str) -> _Measure:
         raise UsageError(f"{argument('metrics')} {name}: piq does not have it: pip install pyiqa")
     import piq
 
-    metric: Any = {"lpips": piq.LPIPS, "dists": piq.DISTS}[name]()
+    metric: Any = piq.LPIPS() if name == "lpips" else piq.DISTS()
     return lambda result, reference: float(metric(result, reference))
 
 

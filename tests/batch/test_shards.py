@@ -10,7 +10,7 @@ from restore.errors import UsageError
     "text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3", "1.5/2", "1/" + "9" * 5000]
 )
 def test_nonsense_is_no_shard(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--shard .*: give I/N"):
+    with pytest.raises(UsageError, match=r"shard .*: give I/N"):
         parse_shard(text)
 
 
