@@ -2,11 +2,11 @@
 
 The factor on the bound is that of conformal prediction (Vovk, Gammerman and Shafer, "Algorithmic
 Learning in a Random World", 2005): the quantile of errors in units of the bound, in each group of
-pixels. Groups must be known without the clean picture: texture of the result, level of what was
-removed.
+pixels. Groups must be known without the clean picture: denoiser, texture of the result, level of
+what was removed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 
 import numpy as np
@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from restore.denoise.error_data import noise_known_to
-from restore.denoise.error_factors import LEVELS, ErrorFactors, level_of_removed
+from restore.denoise.error_factors import (
+    LEVELS,
+    ErrorCalibration,
+    ErrorFactors,
+    level_of_removed,
+)
 from restore.denoise.error_map import Estimator
 from restore.denoise.error_recipe import ErrorRecipe
 from restore.denoise.error_trials import ErrorTrial, error_trials
@@ -28,7 +33,7 @@ from restore.training import picture_store
 from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
 
-__all__ = ["COVERAGE", "MOST_PICTURES", "calibrated_factors", "factors_of"]
+__all__ = ["COVERAGE", "MOST_PICTURES", "calibrated", "factors_of"]
 
 COVERAGE = 0.9
 """Share of pixels whose error is below the bound."""
@@ -49,14 +54,16 @@ _LEAST_PICTURES = 4
 """Pictures with so many pixels of a group and a kind of noise, or the kind does not count there."""
 
 Samples = NDArray[np.float32]
+Groups = dict[tuple[int, int, str], list[Samples]]
+"""Pixels by texture, index of the level, and kind of noise."""
 
 
-def calibrated_factors(
+def calibrated(
     weights: Weights,
     recipe: ErrorRecipe,
     pictures: Sequence[picture_store.Samples],
     should_stop: Callable[[], bool] = lambda: False,
-) -> ErrorFactors:
+) -> ErrorCalibration:
     """Return the factors for the estimates of a network.
 
     Args:
@@ -74,7 +81,7 @@ def calibrated_factors(
     loaded = {name: TASK.load(name) for name in opened}
     known = {name: noise_known_to(each, recipe.noise) for name, each in loaded.items()}
     turn = count()
-    groups: dict[tuple[int, int, str], list[Samples]] = {}
+    own: dict[str, Groups] = {each.name: {} for each in loaded.values()}
     for index, picture in enumerate(pictures):
         clean = _middle(picture).numpy().astype(np.float32) / np.float32(255)
         for trial in error_trials(
@@ -90,11 +97,22 @@ def calibrated_factors(
             able = [name for name in names if kind in known[name]]
             if not able:
                 continue
-            name = able[number % len(able)]
+            name = able[(number + index) % len(able)]  # each of them meets every level
             is_gray = loaded[name].channels == 1 or number % _GRAY_EVERY == 0
             used = trial.gray() if is_gray else trial
-            _add(groups, used, opened[name], estimator)
-    return factors_of(groups)
+            _add(own[loaded[name].name], used, opened[name], estimator)
+    return ErrorCalibration(
+        {denoiser: factors_of(groups) for denoiser, groups in own.items() if groups},
+        factors_of(_together(own.values())),
+    )
+
+
+def _together(every: Iterable[Groups]) -> Groups:
+    together: Groups = {}
+    for groups in every:
+        for key, parts in groups.items():
+            together.setdefault(key, []).extend(parts)
+    return together
 
 
 def _middle(picture: picture_store.Samples) -> Tensor:
@@ -104,12 +122,7 @@ def _middle(picture: picture_store.Samples) -> Tensor:
     return picture[:, top : top + height, left : left + width]
 
 
-def _add(
-    groups: dict[tuple[int, int, str], list[Samples]],
-    trial: ErrorTrial,
-    denoiser: Denoiser,
-    estimator: Estimator,
-) -> None:
+def _add(groups: Groups, trial: ErrorTrial, denoiser: Denoiser, estimator: Estimator) -> None:
     """Denoise, and sort errors and estimates of some pixels into groups."""
     picture = Picture(pixels=trial.noisy, is_float=True, bit_depth=32)
     told: Sigma = "auto" if trial.sigma is None else trial.level
@@ -127,12 +140,11 @@ def _add(
         group.append(samples[:, kinds == texture])
 
 
-def factors_of(groups: dict[tuple[int, int, str], list[Samples]]) -> ErrorFactors:
+def factors_of(groups: Groups) -> ErrorFactors:
     """Return the factors of groups of pixels.
 
     Args:
-        groups: by texture, index of the level and kind of noise: arrays ``[5, N]`` of absolute
-            error, squared error and the three estimates.
+        groups: arrays ``[5, N]`` of absolute error, squared error and the three estimates.
     """
     known = {
         key: np.concatenate(parts, axis=1)

@@ -1,6 +1,6 @@
-"""The factors that calibrate error maps, by texture and noise level."""
+"""The factors that calibrate error maps, by denoiser, texture and noise level."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from restore.denoise.texture import Texture
 from restore.errors import WeightsError
 
-__all__ = ["ESTIMATES", "LEVELS", "ErrorFactors", "level_of_removed"]
+__all__ = ["ESTIMATES", "LEVELS", "ErrorCalibration", "ErrorFactors", "level_of_removed"]
 
 LEVELS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 """Levels of what was removed, of 255, that have factors of their own."""
@@ -88,6 +88,52 @@ class ErrorFactors:
         logarithms = np.log(self.values.reshape(-1, len(LEVELS)))
         at = [np.exp(np.interp(place, np.log(LEVELS), each)) for each in logarithms]
         return np.array(at, np.float32).reshape(ESTIMATES, len(Texture))
+
+
+@dataclass(frozen=True)
+class ErrorCalibration:
+    """The factors for each denoiser whose errors were learned.
+
+    Denoisers differ in what they leave and what they make up, which an ``ErrorNet`` sees in part
+    alone.
+
+    Attributes:
+        own: factors by the name of the denoiser.
+        others: factors of all of them together, for any other.
+    """
+
+    own: Mapping[str, ErrorFactors]
+    others: ErrorFactors
+
+    @classmethod
+    def read(cls, name: str, stored: object) -> "ErrorCalibration":
+        """Return the factors as ``stored`` has them.
+
+        Args:
+            name: of the weights.
+            stored: from a weight file's provenance.
+
+        Raises:
+            WeightsError: they make no sense.
+        """
+        values = stored if isinstance(stored, dict) else {}
+        own = values.get("denoisers")
+        if not isinstance(own, dict):
+            raise WeightsError(f"{name}: its calibration makes no sense; train it again")
+        return cls(
+            {denoiser: ErrorFactors.read(name, each) for denoiser, each in own.items()},
+            ErrorFactors.read(name, values.get("others")),
+        )
+
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The factors as plain values, for a weight file."""
+        own = {denoiser: each.stored for denoiser, each in self.own.items()}
+        return {"denoisers": own, "others": self.others.stored}
+
+    def of(self, denoiser: str) -> ErrorFactors:
+        """Return the factors for the results of a denoiser."""
+        return self.own.get(denoiser, self.others)
 
 
 def level_of_removed(noisy: NDArray[np.float32], result: NDArray[np.float32]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.arguments import argument
-from restore.denoise.error_factors import ESTIMATES, ErrorFactors, level_of_removed
+from restore.denoise.error_factors import ESTIMATES, ErrorCalibration, level_of_removed
 from restore.denoise.task import ERRORS
 from restore.denoise.texture import textures
 from restore.engine.lane import Model
@@ -129,7 +129,7 @@ class ErrorMapper:
         self._placement = placement
         stored = stored_list(self._model.name, self._model.provenance, "recipe", "denoisers", str)
         self._denoisers = list(dict.fromkeys(stored or []))
-        self._factors = ErrorFactors.read(
+        self._calibration = ErrorCalibration.read(
             self._model.name, self._model.provenance.get("calibration")
         )
 
@@ -158,7 +158,7 @@ class ErrorMapper:
             denoiser: name of the network.
         """
         estimates = self._estimator(noisy, result)
-        factors = self._factors.at(level_of_removed(noisy, result))
+        factors = self._calibration.of(denoiser).at(level_of_removed(noisy, result))
         texture = textures(result)
         for estimate, by_texture in zip(estimates, factors, strict=True):
             estimate *= by_texture[texture]

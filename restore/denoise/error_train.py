@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from restore.batch.inputs import names_of, pictures_in
 from restore.denoise.degradations import Degraded
-from restore.denoise.error_calibration import MOST_PICTURES, calibrated_factors
+from restore.denoise.error_calibration import MOST_PICTURES, calibrated
 from restore.denoise.error_data import (
     USES,
     ErrorBatch,
@@ -61,7 +61,7 @@ def train_error_net(
     """Train an ErrorNet, calibrate it and write its weight file; see ``train`` for other files.
 
     One picture in twelve is held out: it validates, and at the end its errors calibrate the
-    estimates, see ``calibrated_factors``; of very many, ``MOST_PICTURES`` do.
+    estimates, see ``calibrated``; of very many, ``MOST_PICTURES`` do.
 
     Args:
         recipe: what to train and how.
@@ -119,7 +119,7 @@ def train_error_net(
         def finish(weights: Weights) -> Weights:
             stored = measured(weights, ERRORS, stored=torch.float16)
             warn(f"calibrating on {len(calibrating)} of the pictures that were held out")
-            factors = calibrated_factors(stored, recipe, calibrating, should_stop)
+            factors = calibrated(stored, recipe, calibrating, should_stop)
             return replace(stored, provenance={**stored.provenance, "calibration": factors.stored})
 
         return Lesson(

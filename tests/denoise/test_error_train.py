@@ -11,7 +11,12 @@ from PIL import Image
 from restore.denoise import error_calibration
 from restore.denoise.error_calibration import factors_of
 from restore.denoise.error_data import ErrorBatch
-from restore.denoise.error_factors import LEVELS, ErrorFactors, level_of_removed
+from restore.denoise.error_factors import (
+    LEVELS,
+    ErrorCalibration,
+    ErrorFactors,
+    level_of_removed,
+)
 from restore.denoise.error_recipe import ErrorRecipe
 from restore.denoise.error_train import objective, train_error_net
 from restore.denoise.task import ERRORS
@@ -80,12 +85,29 @@ def test_factors_lie_between_those_of_neighbouring_levels() -> None:
     assert ErrorFactors.read("mine", factors.stored).at(8.0)[1, Texture.FINE] == 4
 
 
+_NO_SENSE = [None, {}, {"expected": 1}, ErrorFactors.none().stored | {"bound": 2}]
+
+
 @pytest.mark.parametrize(
-    "stored", [None, {}, {"expected": 1}, ErrorFactors.none().stored | {"bound": 2}]
+    "stored",
+    [
+        *(None, {}, {"denoisers": [], "others": ErrorFactors.none().stored}),
+        *({"denoisers": {}, "others": each} for each in _NO_SENSE),
+        *({"denoisers": {"a": each}, "others": ErrorFactors.none().stored} for each in _NO_SENSE),
+    ],
 )
 def test_calibrations_that_make_no_sense_are_refused(stored: object) -> None:
     with pytest.raises(WeightsError, match="mine: its calibration makes no sense"):
-        ErrorFactors.read("mine", stored)
+        ErrorCalibration.read("mine", stored)
+
+
+def test_denoisers_have_factors_of_their_own() -> None:
+    own, others = ErrorFactors.none(), ErrorFactors.none()
+    own.put(Texture.FLAT, 0, (2.0, 2.0, 2.0))
+    stored = ErrorCalibration({"photo": own}, others).stored
+    read = ErrorCalibration.read("mine", stored)
+    assert read.of("photo").at(1.0)[0, Texture.FLAT] == 2
+    assert read.of("of another kind").at(1.0)[0, Texture.FLAT] == 1
 
 
 def test_the_level_of_what_was_removed_is_its_root_mean_square() -> None:
@@ -141,8 +163,9 @@ def test_it_trains_calibrates_and_is_read_again(
     assert read.provenance == trained.provenance
     assert read.provenance["data"] == {"folder": "clean", "pictures": 3, "calibrated_on": 1}
     assert read.provenance["recipe"]["denoisers"] == [color_model.stem]
-    factors = ErrorFactors.read("errors", read.provenance["calibration"])
-    assert (factors.values[1] != 1).any()
+    calibration = ErrorCalibration.read("errors", read.provenance["calibration"])
+    assert list(calibration.own) == [color_model.stem]
+    assert (calibration.of(color_model.stem).values[1] != 1).any()
 
 
 def test_one_picture_is_too_few(tmp_path: Path, color_model: Path) -> None:
