@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,11 +94,12 @@ def test_a_network_of_mosaics_gets_every_sample_under_its_filter(
     colours = np.where(raw.cfa == 3, 1, raw.cfa)[:, :, None] == np.arange(3)
     masks = np.tile(colours, (27, 41, 1))[:27, :41].transpose(2, 0, 1)
 
-    def sparse(_self: Runner, inputs: NDArray[np.float32], *, channels: int) -> NDArray[np.float32]:
-        samples, filters = inputs
-        return np.where(filters == np.arange(channels)[:, None, None], samples, 0)
+    def sparse(_self: Runner, read: Any, begin: Any, *, height: int, width: int) -> None:
+        whole = (slice(0, height), slice(0, width))
+        samples, filters = both = read(whole)
+        begin()(whole, both, np.where(filters == np.arange(3)[:, None, None], samples, 0))
 
-    monkeypatch.setattr(Runner, "tiled", sparse)
+    monkeypatch.setattr(Runner, "by_tiles", sparse)
     light = (raw.mosaic - np.float32(512)) / 15000
     np.testing.assert_allclose(enhancer(raw, ratio=1).colour, masks * light, atol=1e-6)
 
