@@ -35,6 +35,7 @@ from restore.noise.measured_camera import IsoNoise, MeasuredCamera
 from restore.noise.photon_transfer import measure_camera
 from restore.noise.readout import BLACK_DN, RANGE_DN, as_file, mosaicked, read_out
 from restore.training.crops import centre
+from restore.training.schedule import PSNR
 from restore.training.session import Settings
 from tables import table
 
@@ -108,7 +109,7 @@ def mean_psnr(shots: Shots) -> float:
 
 def trained(clean: Path, output: Path, seconds: float, camera: MeasuredCamera | None) -> Path:
     """Train the shipped network further, on a camera or on usual ones, and return its file."""
-    train_mosaic_denoiser(
+    weights = train_mosaic_denoiser(
         MosaicRecipe(seconds=seconds, batch=8, learning_rate=2e-4, ema=0.99),
         output,
         clean=[clean],
@@ -116,6 +117,8 @@ def trained(clean: Path, output: Path, seconds: float, camera: MeasuredCamera | 
         camera=camera,
         settings=Settings(device="cpu", clock=time.process_time, checkpoint_every=1e9),
     )
+    told = weights.provenance
+    print(f"{output.stem}: {told['steps']} steps, validation {told[PSNR.key]:.3f} dB", flush=True)
     return output
 
 

@@ -74,7 +74,7 @@ def test_subfolders_are_hinted_at_only_where_there_are_some(tmp_path: Path, mode
     assert "looks into" not in str(CliRunner().invoke(app, words).exception)
     folder_of_kinds(tmp_path / "deeper")
     error = str(CliRunner().invoke(app, words).exception)
-    assert error.endswith("; 1 folder left out (-r searches them)")
+    assert error.endswith("; 1 folder left out (--recursive searches them)")
 
 
 def test_a_folder_whose_pictures_are_taken_already_is_not_empty(tmp_path: Path) -> None:
