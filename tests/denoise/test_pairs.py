@@ -66,7 +66,7 @@ def test_names_in_the_manner_of_sidd(tmp_path: Path) -> None:
     said: list[str] = []
     matched = matched_pairs(root, root, PairNames("NOISY{}", "GT{}"), said.append)
     thumbs = ", ".join(str(root / scene / "thumb.PNG") for scene in ("0001_S6", "0002_IP"))
-    assert said == [f"with other names than --pair-names says, left out: {thumbs}"]
+    assert said == [f"with other names than pair_names says, left out: {thumbs}"]
     assert names(matched, root) == [
         (f"{scene}/NOISY_SRGB_01{n}.PNG", f"{scene}/GT_SRGB_01{n}.PNG")
         for scene in ("0001_S6", "0002_IP")
@@ -84,7 +84,7 @@ def test_names_without_one_place_for_what_is_common_are_refused(template: str) -
 def test_where_no_names_match_the_message_says_how_to_match_them(tmp_path: Path) -> None:
     for name in ("n/a_NOISY.png", "c/a_GT.png"):
         save(tmp_path / name, np.zeros((4, 4), np.uint8))
-    with pytest.raises(UsageError, match="no names match; --pair-names says how they differ"):
+    with pytest.raises(UsageError, match="no names match; pair_names says how they differ"):
         matched_pairs(tmp_path / "n", tmp_path / "c", PairNames(), print)
 
 
