@@ -1,6 +1,7 @@
 """Training, evaluating and exporting from Python, with networks of the library and of one's own."""
 
 import pickle
+import shutil
 import sys
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 import restore
 from imrestore.__main__ import run
 from restore.denoise.recipe import DenoiseRecipe
-from restore.errors import OutputExists, RestoreError, UsageError, WeightsError
+from restore.errors import OutputError, OutputExists, RestoreError, UsageError, WeightsError
 from restore.training import Trainer, TrainerConfig
 from restore.weights.store import Weights, save_weights
 
@@ -315,6 +316,35 @@ def test_results_are_kept_measured_in_other_ways_and_compared(
     assert compared.scores[0]["psnr"] == pytest.approx(score["psnr"], abs=0.01)
     with pytest.raises(UsageError, match=r"save .*: is the folder of the clean pictures"):
         restore.evaluate("denoise", photos, model=network, save=photos)
+
+
+def test_no_kept_result_takes_the_place_of_another_or_of_an_input(
+    network: Blur, photos: Path, tmp_path: Path
+) -> None:
+    with Image.open(photos / "a.png") as photo:
+        photo.save(photos / "a.bmp")
+    given: dict[str, Any] = {"model": network, "sigma": 25, "save": tmp_path / "kept"}
+    with pytest.raises(UsageError, match=r"a\.png and .*a\.bmp: would both be kept as"):
+        restore.evaluate("denoise", photos, **given)
+    assert not (tmp_path / "kept").exists()
+    (photos / "a.bmp").unlink()
+    clean = photos.rename(tmp_path / "sigma-25")
+    before = (clean / "a.png").read_bytes()
+    with pytest.raises(UsageError, match="lies among the pictures that are measured"):
+        restore.evaluate("denoise", clean, **given | {"save": tmp_path})
+    assert (clean / "a.png").read_bytes() == before
+    noisy = clean.rename(tmp_path / "as-captured")
+    shutil.copytree(noisy, tmp_path / "clean")
+    with pytest.raises(UsageError, match="lies among the pictures that are measured"):
+        restore.evaluate("denoise", tmp_path / "clean", model=network, noisy=noisy, save=tmp_path)
+
+
+def test_a_folder_for_results_that_cannot_be_made_is_told(
+    network: Blur, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="sigma-25: this folder cannot be made: Not a directory"):
+        restore.evaluate("denoise", photos, model=network, sigma=25, save=tmp_path / "file")
 
 
 def test_arguments_that_make_no_sense_together_are_refused_without_a_folder() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from restore.api.evaluations.measurement import (
 )
 from restore.arguments import argument
 from restore.engine.placement import Placement
-from restore.errors import UsageError
+from restore.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from restore.denoise.runner import Denoiser
@@ -74,13 +74,18 @@ def denoise(
         return _outputs(source, path_of("reference", reference), gray=gray)
     if len(degrading) > 1:
         raise UsageError(f"{' and '.join(map(argument, degrading))} contradict each other")
-    kept = None if save is None else _Kept(source.place, path_of("save", save))
     trials = _trials(source, sigma, jpeg, noisy, seed, gray=gray, known=not estimate_sigma)
     paths, names = source.paths(), names_of(models)
+    is_alone = len(models) == 1
+    kept = None
+    if save is not None:
+        kept = _Kept(source.place, path_of("save", save))
+        kept.check(
+            paths, [""] if is_alone else names, [each.condition for each in trials.trials], noisy
+        )
     listed = metrics.split(",") if isinstance(metrics, str) else metrics
     measure = None if listed is None else Perceptual(listed)
     denoisers = _opened(models, place, trials.told)
-    is_alone = len(models) == 1
     return Measurement(
         results=evaluate_denoiser(
             denoisers[0] if is_alone else dict(zip(names, denoisers, strict=True)),
@@ -196,17 +201,60 @@ class _Kept:
                 f"{argument('save')} {self.folder}: is the folder of the clean pictures"
             )
 
+    def check(
+        self,
+        paths: Sequence[Path],
+        models: Sequence[str],
+        conditions: Sequence[Mapping[str, float]],
+        noisy: PathArg | None,
+    ) -> None:
+        """Refuse results that would take the place of one another, or of pictures that are read.
+
+        Raises:
+            UsageError: names both.
+        """
+        read = {path.resolve() for path in paths}
+        others = None if noisy is None else Path(noisy).resolve()
+        taken: dict[Path, Path] = {}
+        for model, condition, path in product(models, conditions, paths):
+            output = self._output(path, model, condition)
+            first = taken.setdefault(output, path)
+            if first is not path:
+                raise UsageError(
+                    f"{path} and {first}: would both be kept as {output}; "
+                    f"leave one out, or leave out {argument('save')}"
+                )
+            real = output.resolve()
+            if real in read or (others is not None and real.is_relative_to(others)):
+                raise UsageError(
+                    f"{argument('save')} {self.folder}: {output} lies among the pictures that are "
+                    "measured; choose another folder"
+                )
+
+    def _output(self, path: Path, model: str, condition: Mapping[str, float]) -> Path:
+        """Return the file of one result, with a folder for each network, if several, and trial."""
+        name = "-".join(f"{key}-{value:g}" for key, value in condition.items()) or "as-captured"
+        folder = self.folder / model.replace("/", "-") / name
+        return (folder / path.relative_to(self.clean)).with_suffix(".png")
+
     def __call__(
         self, picture: "Picture", path: Path, model: str, condition: Mapping[str, float]
     ) -> None:
-        """Write one result, in a folder of its condition, of several networks in one of each."""
+        """Write one result.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
         from restore.files import write_atomically
         from restore.image.codecs import ImageFormat
         from restore.image.encode import encode
 
-        name = "-".join(f"{key}-{value:g}" for key, value in condition.items()) or "as-captured"
-        folder = self.folder / model.replace("/", "-") / name
-        output = (folder / path.relative_to(self.clean)).with_suffix(".png")
-        output.parent.mkdir(parents=True, exist_ok=True)
+        output = self._output(path, model, condition)
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{output.parent}: this folder cannot be made: {error.strerror or error}"
+            ) from error
         plain = picture.with_pixels(picture.pixels, is_float=False, bit_depth=16)
         write_atomically(output, encode(plain, ImageFormat.PNG), overwrite=True)
