@@ -76,8 +76,8 @@ def evaluate(
         device: as for ``Denoiser``.
         precision: as for ``Denoiser``.
         tile: as for ``Denoiser``.
-        recursive: take the pictures in subfolders too; not for anomaly.
-        limit: number of pictures to end after; not for anomaly and hdr.
+        recursive: take the pictures in subfolders too; not for anomaly, nor with ``captures``.
+        limit: number of pictures to end after; not for anomaly, nor with ``captures``.
         seed: seed of the noise of the first picture, 0 by default; not for anomaly.
         sigma: for denoise, levels of white noise, 0..255; (15, 25, 50) by default.
         jpeg: for denoise, qualities of JPEG in place of noise.
