@@ -1,7 +1,8 @@
 """A detector's threshold, and how good parts look, anew from other good parts."""
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import Part, check_range, read_part
 from restore.anomaly.runner import Detector
 from restore.engine.placement import Placement
-from restore.errors import InputError, TrainingError, UsageError
+from restore.errors import InputError, TrainingError, TrainingStopped, UsageError
 from restore.training.schedule import raise_if_stopped
 from restore.weights.store import Weights
 from restore.words import counted
@@ -60,7 +61,8 @@ class Recalibrated:
     Attributes:
         weights: The detector.
         reaching: Scores of the good parts that reach its threshold, the highest first.
-        outlying: Those of them that stand out; see ``Calibration.outlying``.
+        outlying: The good parts that stand out, whether they reach it or not; see
+            ``Calibration.outlying``.
     """
 
     weights: Weights
@@ -68,6 +70,16 @@ class Recalibrated:
     outlying: Sequence[Path]
 
 
+@contextmanager
+def _stopping_for_good() -> Iterator[None]:
+    """Say of a calibration that is stopped that nothing is left of it, unlike of a training."""
+    try:
+        yield
+    except TrainingStopped as error:
+        raise TrainingStopped("stopped while calibrating; nothing was written") from error
+
+
+@_stopping_for_good()
 def recalibrate(
     detector: Detector,
     paths: Sequence[Path],

@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 
 from restore.anomaly.calibration import Calibration
+from restore.anomaly.recalibrate import recalibrate
+from restore.anomaly.runner import Detector
+from restore.errors import TrainingStopped
 from restore.tasks import load
 
 Run = Callable[..., SimpleNamespace]
@@ -116,3 +119,10 @@ def test_an_empty_folder_is_refused(run: Run, model: str) -> None:
     ended = run("anomaly", "calibrate", model, "--good", "empty", "-o", "new.safetensors")
     assert (ended.code, len(ended.err.splitlines())) == (2, 1)
     assert "holds no pictures" in ended.err
+
+
+def test_a_calibration_that_is_stopped_speaks_of_no_checkpoint(model: str, plates: Path) -> None:
+    detector = Detector(model, device="cpu")
+    with pytest.raises(TrainingStopped) as stopped:
+        recalibrate(detector, sorted((plates / "good").iterdir()), should_stop=lambda: True)
+    assert str(stopped.value) == "stopped while calibrating; nothing was written"
