@@ -80,7 +80,8 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
                 value = "***" if name in secrets else _shown(default)
                 say(f"--{default.key} {value} comes from {default.origin}")
         with on_disk(values) as values, noting_settings(command=command.__name__, **values):
-            if "workers" in values and (values["workers"] or values["cluster"]):
+            is_clustered = "workers" in values and (values["workers"] or values["cluster"])
+            if is_clustered and not values["print_config"]:
                 from imrestore.train.cluster import train_on_cluster
 
                 raise typer.Exit(train_on_cluster(context, values))

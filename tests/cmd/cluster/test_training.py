@@ -138,6 +138,13 @@ def test_what_does_not_go_together_is_refused(
     assert reason in ended.err
 
 
+def test_its_recipe_is_printed_and_nothing_is_trained(run: Run, ray: Any) -> None:
+    ended = run(*TRAIN, *ON_CLUSTER, "--print-config")
+    assert (ended.code, ray.workers) == (0, 0)
+    recipe = tomllib.loads(ended.out)
+    assert (recipe["cluster"], recipe["workers"], recipe["model"]) == ("auto", 2, "resunet")
+
+
 def test_an_output_that_is_there_is_not_replaced(run: Run, ray: Any) -> None:
     Path("x.safetensors").write_bytes(b"mine")
     ended = run(*TRAIN, *ON_CLUSTER)
