@@ -3,6 +3,8 @@
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ __all__ = [
     "options_of",
     "read_table",
     "suggested",
+    "without_defaults",
 ]
 
 FILE_NAME = "imrestore.toml"
@@ -39,6 +42,8 @@ _PRESET = "preset"
 _ROOT = 0
 _META = "imrestore.defaults"
 _NO_KEYS = ("help", _PRESET, "config", "print-config")
+
+_are_ignored: ContextVar[bool] = ContextVar("are_ignored", default=False)
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,21 @@ def load_defaults(context: typer.Context, preset: str | None) -> str | None:
     Raises:
         UsageError: a file is damaged, or a key, a variable or the preset is unknown.
     """
-    if not context.resilient_parsing:  # as it is where a shell completes
+    # A shell that completes parses resiliently.
+    if not (context.resilient_parsing or _are_ignored.get()):
         context.meta[_META] = dict(_defaults(context, preset))
         give_defaults(context)
     return preset
+
+
+@contextmanager
+def without_defaults() -> Iterator[None]:
+    """Leave files and variables alone, where a recipe holds what they said."""
+    token = _are_ignored.set(True)
+    try:
+        yield
+    finally:
+        _are_ignored.reset(token)
 
 
 def give_defaults(context: typer.Context) -> None:

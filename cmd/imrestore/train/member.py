@@ -95,8 +95,12 @@ class Member:
 
 
 def run_tethered() -> None:
-    """Run the command line of this process until it ends, or whoever started it does."""
+    """Run the command line of this process until it ends, or whoever started it does.
+
+    Its recipe is all that counts: a default of --cluster would ask for a cluster again.
+    """
     from imrestore.__main__ import main
+    from imrestore.configuration import without_defaults
 
     def end_with_it() -> None:
         while os.read(0, 1):
@@ -104,4 +108,5 @@ def run_tethered() -> None:
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=end_with_it, daemon=True).start()
-    main()
+    with without_defaults():
+        main()

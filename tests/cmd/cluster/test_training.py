@@ -145,6 +145,27 @@ def test_its_recipe_is_printed_and_nothing_is_trained(run: Run, ray: Any) -> Non
     assert (recipe["cluster"], recipe["workers"], recipe["model"]) == ("auto", 2, "resunet")
 
 
+def test_defaults_count_once_and_not_for_each_process(workplace: Path) -> None:
+    del workplace
+    Path("imrestore.toml").write_text("[train.denoise]\ncluster = 'auto'\nwarmup = 7\n")
+    Path("recipe.toml").write_text("folders = ['photos']\noutput = 'x.safetensors'\nsteps = 9\n")
+    script = (
+        "import sys; from imrestore.train.member import run_tethered; "
+        "sys.argv.append('--print-config'); run_tethered()"
+    )
+    command = (sys.executable, "-c", script, "train", "denoise", "--config", "recipe.toml")
+    variables = os.environ | {"IMRESTORE_WORKERS": "2"}
+    tether, held = os.pipe()  # at its end the process would end
+    with open(tether, "rb") as stdin, open(held, "wb"):
+        ended = subprocess.run(
+            command, env=variables, stdin=stdin, capture_output=True, text=True, timeout=60
+        )
+    assert ended.returncode == 0, ended.stderr
+    recipe = tomllib.loads(ended.stdout)
+    assert recipe["warmup"] == 100
+    assert not {"cluster", "workers"} & set(recipe)
+
+
 def test_an_output_that_is_there_is_not_replaced(run: Run, ray: Any) -> None:
     Path("x.safetensors").write_bytes(b"mine")
     ended = run(*TRAIN, *ON_CLUSTER)
