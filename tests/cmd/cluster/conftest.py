@@ -186,8 +186,9 @@ def network(tmp_path: Path) -> Iterator[Network]:
             *("--temp-dir", temporary),
         )
         network.until_it_answers()
-        for _ in range(2):
+        for _ in range(2):  # of two that start at once, both may end at once
             network.node("--address", network.address, "--num-cpus", "1")
+            network.until_it_answers()
         yield network
     finally:
         network.close()
