@@ -78,7 +78,7 @@ def evaluate(
         tile: as for ``Denoiser``.
         recursive: take the pictures in subfolders too; not for anomaly, nor with ``captures``.
         limit: number of pictures to end after; not for anomaly, nor with ``captures``.
-        seed: seed of the noise of the first picture, 0 by default; not for anomaly.
+        seed: seed of the noise of the first picture, 0 by default; where noise is drawn.
         sigma: for denoise, levels of white noise, 0..255; (15, 25, 50) by default.
         jpeg: for denoise, qualities of JPEG in place of noise.
         noisy: for denoise, folder of noisy pictures with the same names, in place of added noise.

@@ -91,11 +91,15 @@ def denoise(
         ),
     ] = False,
     seed: Annotated[
-        int,
+        int | None,
         typer.Option(
-            metavar="N", min=0, max=LARGEST_SEED, help="Seed of the noise of the first picture."
+            metavar="N",
+            min=0,
+            max=LARGEST_SEED,
+            help="Seed of the noise of the first picture.",
+            show_default="0",
         ),
-    ] = 0,
+    ] = None,
     reference: Annotated[
         Path | None,
         typer.Option(
@@ -183,7 +187,7 @@ def denoise(
             xtrans=xtrans,
             camera=camera,
             estimate_sigma=estimate_sigma,
-            seed=seed,
+            seed=0 if seed is None else seed,
         )
     else:
         from restore.api.evaluations.denoise import denoise as of_pictures

@@ -46,7 +46,7 @@ def denoise(
     save: PathArg | None = None,
     gray: bool = False,
     estimate_sigma: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Measurement:
     """Return the evaluation of denoisers; see ``restore.evaluate`` for the arguments.
 
@@ -58,14 +58,17 @@ def denoise(
 
     given = {"sigma": sigma, "jpeg": jpeg, "noisy": noisy}
     others = {"metrics": metrics, "save": save}
+    first = checked_seed(0 if seed is None else seed)
     if coverage:
         contradicting = {"jpeg": jpeg, "noisy": noisy, "reference": reference, **others}
         refuse_beside("coverage", contradicting, "which adds noise of its own")
         levels = numbers("sigma", _COVERAGE_SIGMAS if sigma is None else sigma, 1, 255)
-        return _coverage(source, models, place, levels, seed, gray=gray, known=not estimate_sigma)
+        return _coverage(source, models, place, levels, first, gray=gray, known=not estimate_sigma)
     degrading = [name for name, value in given.items() if value is not None]
     if reference is not None:
-        runs = place != Placement() or list(models) != ["auto"] or estimate_sigma
+        runs = (
+            place != Placement() or list(models) != ["auto"] or estimate_sigma or seed is not None
+        )
         if runs or degrading or any(value is not None for value in others.values()):
             raise UsageError(
                 f"{argument('reference')} compares finished outputs: no network runs and no noise "
@@ -74,7 +77,10 @@ def denoise(
         return _outputs(source, path_of("reference", reference), gray=gray)
     if len(degrading) > 1:
         raise UsageError(f"{' and '.join(map(argument, degrading))} contradict each other")
-    trials = _trials(source, sigma, jpeg, noisy, seed, gray=gray, known=not estimate_sigma)
+    for name in degrading:
+        if name != "sigma":
+            refuse_beside(name, {"seed": seed}, "where no noise is drawn")
+    trials = _trials(source, sigma, jpeg, noisy, first, gray=gray, known=not estimate_sigma)
     paths, names = source.paths(), names_of(models)
     is_alone = len(models) == 1
     kept = None
@@ -83,8 +89,7 @@ def denoise(
         kept.check(
             paths, [""] if is_alone else names, [each.condition for each in trials.trials], noisy
         )
-    listed = metrics.split(",") if isinstance(metrics, str) else metrics
-    measure = None if listed is None else Perceptual(listed)
+    measure = None if metrics is None else Perceptual(_listed(metrics))
     denoisers = _opened(models, place, trials.told)
     return Measurement(
         results=evaluate_denoiser(
@@ -101,6 +106,12 @@ def denoise(
         rows=[] if is_alone else names,
         conditions={"gray": gray, **trials.conditions},
     )
+
+
+def _listed(metrics: object) -> Sequence[Any]:
+    if isinstance(metrics, str):
+        return metrics.split(",")
+    return metrics if isinstance(metrics, Sequence) else [metrics]
 
 
 def _trials(
@@ -122,7 +133,7 @@ def _trials(
         qualities = numbers("jpeg", jpeg, 1, 100, "whole numbers")
         return Trials.compressed([int(each) for each in qualities])
     levels = numbers("sigma", _SIGMAS if sigma is None else sigma, 0, 255)
-    return Trials.gaussian(levels, seed=checked_seed(seed), known=known)
+    return Trials.gaussian(levels, seed=seed, known=known)
 
 
 def _opened(models: Sequence[Any], place: Placement, told: "Sigma") -> "list[Denoiser]":
@@ -167,7 +178,7 @@ def _coverage(
             dict(zip(names, denoisers, strict=True)),
             paths,
             sigmas=sigmas,
-            seed=checked_seed(seed),
+            seed=seed,
             gray=gray,
             known=known,
         ),
