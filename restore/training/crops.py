@@ -12,7 +12,8 @@ from torch import Tensor
 
 from restore.arguments import argument
 from restore.batch.inputs import pictures_in
-from restore.errors import InputError
+from restore.checks import checked_whole
+from restore.errors import InputError, UsageError
 from restore.image.colour import REC601_LUMA, linear_to_srgb
 from restore.image.decode import decode
 from restore.image.picture import Picture, Transfer
@@ -151,9 +152,13 @@ def crops_of(
         warn: called with one line about everything left out.
 
     Raises:
-        UsageError: no such folder, or no picture in it.
+        UsageError: no such folder, no picture in it, or crops that cannot be.
         TrainingError: none that can be used.
     """
+    checked_whole("patch", patch, 1, 2**20)
+    checked_whole("batch", batch, 1, 2**20)
+    if channels not in (1, 3):
+        raise UsageError(f"channels {channels!r:.80}: give 1 or 3")
     paths = pictures_in(Path(folder), recursive=True, warn=warn)
     found = load_pictures(
         paths, channels=channels, least_size=patch, store=PictureStore(), warn=warn

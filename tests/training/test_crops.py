@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,11 +8,11 @@ from PIL import Image
 
 from restore.batch.inputs import pictures_in
 from restore.denoise.crops import PairedCrops
-from restore.errors import TrainingError
+from restore.errors import TrainingError, UsageError
 from restore.image.codecs import ImageFormat
 from restore.image.encode import encode
 from restore.image.picture import Picture, Transfer
-from restore.training.crops import RandomCrops, load_pictures
+from restore.training.crops import RandomCrops, crops_of, load_pictures
 from restore.training.picture_store import PictureStore
 from restore.training.state import Randomness
 
@@ -109,3 +110,18 @@ def test_linear_light_is_exposed_and_encoded(tmp_path: Path) -> None:
     ).values()
     assert (loaded == 255).float().mean() == pytest.approx(0.01, abs=0.005)
     assert loaded[:, :, :].float().median() == pytest.approx(255 * 0.735, abs=3)
+
+
+@pytest.mark.parametrize("wrong", [{"patch": 0}, {"batch": 0}, {"channels": 2}, {"patch": "8"}])
+def test_crops_that_cannot_be_are_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))} .*: give"):
+        crops_of(tmp_path, **{"patch": 8, "batch": 2} | wrong)
+
+
+def test_crops_are_cut_from_all_pictures_below_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for name, value in (("a.png", 51), ("below/b.png", 204)):
+        Image.new("RGB", (12, 9), (value, value, value)).save(tmp_path / name)
+    crops = crops_of(tmp_path, patch=8, batch=40)(rng())
+    assert crops.shape == (40, 3, 8, 8)
+    assert set((crops * 255).round().int().flatten().tolist()) == {51, 204}
