@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from restore.denoise.crops import Batch
 from restore.denoise.degradations import Degraded, Gaussian
-from restore.errors import TrainingError, TrainingStopped
+from restore.errors import TrainingError, TrainingStopped, UsageError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.training.crops import RandomCrops
 from restore.training.loop import Forward, Trainer
@@ -317,3 +317,25 @@ def test_gradients_are_clipped(tmp_path: Path) -> None:
         disturb=lambda network, _: networks.append(network),
     )
     assert norms == pytest.approx([0.5] * 3, rel=1e-3)
+
+
+def test_a_run_without_a_checkpoint_learns_from_pairs_and_cannot_be_resumed() -> None:
+    torch.manual_seed(0)
+    network = nn.Conv2d(1, 1, 1)
+
+    def pairs(randomness: Randomness) -> tuple[torch.Tensor, torch.Tensor]:
+        given = torch.rand(4, 1, 8, 8, generator=randomness.host)
+        return given, 1 - given
+
+    def trainer(*, stop: bool) -> Trainer[Any]:
+        plan = TrainerConfig(steps=40, learning_rate=0.1, warmup=1)
+        return Trainer(network, pairs, plan=plan, should_stop=lambda: stop)
+
+    trainer(stop=False).run()
+    learned = [network.weight.item(), network.bias.item()]  # type: ignore[union-attr]
+    assert learned == pytest.approx([-1, 1], abs=0.05)
+    with pytest.raises(TrainingStopped) as stopped:
+        trainer(stop=True).run()
+    assert str(stopped.value) == "stopped after 1 step"
+    with pytest.raises(UsageError, match="resume=True: this run has no checkpoint"):
+        trainer(stop=False).run(resume=True)
