@@ -12,6 +12,7 @@ from imrestore.exits import Signalled, noted_signals
 from imrestore.output import say
 from imrestore.recipes import recipe_of
 from imrestore.train.member import Member, Order
+from imrestore.train.supervision import WARNINGS
 from restore.checks import seconds_in
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
     cluster = Cluster(address)
     losses = starts = 0
     try:
-        with noted_signals(at_once=False) as signalled:
+        with noted_signals(*WARNINGS, at_once=False) as signalled:
             while True:
                 started = time.monotonic()
                 with _members(cluster, order, workers, takes_gpus) as members:

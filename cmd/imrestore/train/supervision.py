@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from restore.training.schedule import Progress
     from restore.weights.store import Weights
 
-__all__ = ["Supervision", "supervised", "train_supervised"]
+__all__ = ["WARNINGS", "Supervision", "supervised", "train_supervised"]
 
-_WARNINGS = tuple(filter(None, [getattr(signal, "SIGUSR1", None)]))
+WARNINGS = tuple(filter(None, [getattr(signal, "SIGUSR1", None)]))
 """What comes before the end, as Slurm sends it with ``--signal``."""
 
 
@@ -61,7 +61,7 @@ def supervised(*, quiet: bool, finished: Path | None = None) -> Iterator[Supervi
         if not quiet:
             say(f"{finished}: is there already, and no stopped run; nothing to do")
         raise typer.Exit
-    with noted_signals(*_WARNINGS, at_once=False) as signalled, _progress(quiet) as report:
+    with noted_signals(*WARNINGS, at_once=False) as signalled, _progress(quiet) as report:
         try:
             yield Supervision(
                 report=report,

@@ -109,15 +109,18 @@ def test_what_fails_by_itself_is_not_started_again(
     assert (ended.code, ended.err) == (2, "imrestore: photos: no such folder\n")
 
 
-def test_a_signal_has_all_write_their_checkpoint(run: Run, process: Callable[[str], None]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_has_all_write_their_checkpoint(
+    run: Run, process: Callable[[str], None], number: signal.Signals
+) -> None:
     process(
         "def stop(*_): print('imrestore: stopped after 3 steps', flush=True); os._exit(143)\n"
         "signal.signal(signal.SIGTERM, stop)\n"
-        "os.kill(os.getppid(), signal.SIGINT)\n"
+        f"os.kill(os.getppid(), {int(number)})\n"
         "while True: print('imrestore: a step', flush=True); time.sleep(0.05)"
     )
     ended = run(*TRAIN, *ON_CLUSTER)
-    assert ended.code == 128 + signal.SIGINT
+    assert ended.code == 128 + number
     assert ended.err.endswith("imrestore: stopped after 3 steps\n")
     assert "a worker died" not in ended.err
 
