@@ -32,7 +32,7 @@ _FORMATS, _DEPTHS = sorted(WRITTEN_OF_RAW), depths_of(WRITTEN_OF_RAW)
 
 @dataclass(frozen=True, kw_only=True)
 class RawFileOptions(FileOptions):
-    """The same for camera RAW files; a folder may be watched in place of inputs."""
+    """The options of files, for camera RAW files; a folder may be watched in place of inputs."""
 
     inputs: Annotated[
         list[str],

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan, Item
     from restore.batch.stream import Outcome
 
-__all__ = ["Report", "filled_in_words", "print_plan", "tell_of_empty"]
+__all__ = ["Report", "filled_in_words", "print_plan", "tell_of_empty", "tell_of_twins"]
 
 Describe = Callable[[Mapping[str, object]], str]
 
