@@ -52,6 +52,7 @@ def merge(
     """
     exclusive(merging, ("group", "by_folder"))
     exclusive(merging, ("exposures", "group"))
+    exclusive(merging, ("exposures", "by_folder"))
     brackets = _brackets(files, merging)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}

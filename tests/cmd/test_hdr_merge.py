@@ -165,6 +165,11 @@ def _exposed(path: Path, value: int, seconds: float, size: tuple[int, int] = (24
         (["a.jpg", "b.jpg", "-o", "out/", "--format", "avif"], 2, "avif is not written of light"),
         (["a.jpg", "b.jpg", "c.jpg", "d.jpg", "-o", "out.exr", "--group", "2"], 2, "2 brackets"),
         (
+            ["a.jpg", "b.jpg", "-o", "out.exr", "--by-folder", "--exposures", "1,2"],
+            2,
+            "--exposures and --by-folder contradict",
+        ),
+        (
             ["a.jpg", "b.jpg", "-o", "out.exr", "--group", "2", "--exposures", "1,2"],
             2,
             "contradict",
