@@ -47,11 +47,14 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
 
     from restore.batch.cluster import Cluster
     from restore.errors import OutputExists, UsageError
+    from restore.training.team import team_size
 
     address, workers, quiet = values["cluster"], values["workers"], values["quiet"]
     if not address or not workers:
         without_effect(workers=not address and "it is for --cluster")
         raise UsageError("--cluster: give --workers N, the number of processes that train")
+    if team_size() > 1:
+        raise UsageError("--cluster starts the processes itself; run the command without torchrun")
     if values["output"].exists() and not (values["overwrite"] or values["resume_auto"]):
         # A process that is started again would take it for that of the run.
         raise OutputExists(f"{values['output']}: exists already; --overwrite replaces it")

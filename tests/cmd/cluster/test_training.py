@@ -141,6 +141,15 @@ def test_what_does_not_go_together_is_refused(
     assert reason in ended.err
 
 
+def test_it_is_not_started_by_each_process_of_torchrun(
+    run: Run, ray: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    ended = run(*TRAIN, *ON_CLUSTER)
+    assert (ended.code, ray.workers) == (2, 0)
+    assert "without torchrun" in ended.err
+
+
 def test_its_recipe_is_printed_and_nothing_is_trained(run: Run, ray: Any) -> None:
     ended = run(*TRAIN, *ON_CLUSTER, "--print-config")
     assert (ended.code, ray.workers) == (0, 0)
