@@ -2,9 +2,10 @@
 
     python benchmarks/planning.py --count 1000000
 
-A listing of so many keys is planned as in a first run with a manifest, and again as in a run that
-finds all of them done. Nothing is read or written but the manifest. Seconds are those of a
-processor core.
+A listing of so many keys is planned as in a first run with a manifest; as in the next one if that
+was killed after the last result, before it noted any; and as in a run after that, which finds all
+of them noted as done. Nothing is read or written but the manifest. Seconds are those of a processor
+core.
 """
 
 import argparse
@@ -62,12 +63,10 @@ def mounted(paths: UrlPaths, store: Listing) -> tuple[str, str]:
     return str(root / "bucket/in"), str(root / "bucket/out")
 
 
-def plan(count: int, path: Path, is_again: bool) -> None:
+def plan(count: int, path: Path, case: str, is_again: bool) -> None:
     store = Listing(count)
     store.has_results = is_again
-    print(
-        f"{'again' if is_again else 'first run'}: {peak():.0f} MB at the start", end="", flush=True
-    )
+    print(f"{case}: {peak():.0f} MB at the start", end="", flush=True)
     started = time.process_time()
     with url_paths() as paths, Manifest(path, "settings") as manifest:
         source, target = mounted(paths, store)
@@ -102,7 +101,8 @@ if __name__ == "__main__":
     count = parser.parse_args().count
     processes = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        for is_again in (False, True):
-            run = processes.Process(target=plan, args=(count, Path(folder) / "m.jsonl", is_again))
+        path = Path(folder) / "m.jsonl"
+        for case, is_again in (("first run", False), ("after a kill", True), ("again", True)):
+            run = processes.Process(target=plan, args=(count, path, case, is_again))
             run.start()
             run.join()
