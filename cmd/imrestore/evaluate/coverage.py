@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
-from imrestore.evaluate.scores import ScoreOptions
+from imrestore.evaluate.scores import ScoreOptions, in_words
 from imrestore.exits import ExitCode
 from imrestore.output import ProgressBar, json_of, print_line, print_table
 
@@ -58,7 +58,7 @@ def report_coverage(measurement: "Measurement", options: ScoreOptions) -> NoRetu
         if len(measurement.models) == 1:
             print_line(f"model: {measurement.models[0]}")
         for key, value in measurement.conditions.items():
-            print_line(f"{key.replace('_', ' ')}: {value}")
+            print_line(f"{key.replace('_', ' ')}: {in_words(value)}")
     raise typer.Exit(ExitCode.SOME_FAILED if failed else ExitCode.DONE)
 
 

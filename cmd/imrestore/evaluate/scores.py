@@ -21,6 +21,7 @@ __all__ = [
     "Recursive",
     "ScoreOptions",
     "ScoredPicture",
+    "in_words",
     "number_list",
     "report_scores",
 ]
@@ -199,7 +200,7 @@ class _Report(ProgressBar):
                         of_row = f" of {visible(row)}" if len(rows) > 1 else ""
                         self._print(f"{key.upper()}{of_row} (lower is better): {values}")
             for key, value in (run | dict(conditions)).items():
-                self._print(f"{key.replace('_', ' ')}: {_words(value)}")
+                self._print(f"{key.replace('_', ' ')}: {in_words(value)}")
 
     def _run(self) -> dict[str, object]:
         """Return what computed the scores, of several networks by name where they differ."""
@@ -251,7 +252,8 @@ def _mean(values: Sequence[float | str]) -> float | str:
     return sum(numbers) / len(numbers) if numbers else values[0]
 
 
-def _words(value: object) -> str:
+def in_words(value: object) -> str:
+    """Return a condition of an evaluation as tables state it."""
     if isinstance(value, dict):
         return ", ".join(f"{visible(name)} {each}" for name, each in value.items())
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -380,6 +380,7 @@ def test_coverage_has_a_row_for_each_noise(
     assert row.startswith("white, sigma 10")
     assert row.split()[3] == "1"
     assert any(line.startswith("camera, ") for line in rest)
+    assert "sigma known: yes" in rest
     assert any(line.startswith("protocol: white: clean picture") for line in rest)
     assert _evaluate(*arguments, "--json") == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
