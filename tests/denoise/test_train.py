@@ -1,50 +1,26 @@
 import os
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from restore.denoise.data import open_training_data
-from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.train import train_denoiser
 from restore.errors import (
     OutputError,
     OutputExists,
-    RestoreError,
     TrainingError,
     TrainingStopped,
     UsageError,
-    WeightsError,
 )
-from restore.models.dncnn import DnCNN, DnCNNConfig
-from restore.models.ffdnet import FFDNet, FFDNetConfig
-from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.tasks import load
-from restore.training.holding_out import Held, hold_out, hold_out_folders
 from restore.training.picture_store import PictureStore
 from restore.training.schedule import Progress
 from restore.training.session import Settings
-from restore.training.state import Randomness, checkpoint_path
-from restore.weights.store import save_weights, weights_of
-
-TINY = DenoiseRecipe(
-    model="dncnn", channels=1, depth=3, widths=(8,), patch=16, batch=4, steps=6, sigma=(25, 25)
-)
-
-
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    (folder / "more").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for name in ("a.png", "b.png", "more/c.png"):
-        small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-        Image.fromarray(small).resize((64, 48), Image.Resampling.BICUBIC).save(folder / name)
-    return folder
+from restore.training.state import checkpoint_path
+from tests.denoise.recipes import TINY
 
 
 def test_writes_weights_that_carry_their_recipe(photos: Path, tmp_path: Path) -> None:
@@ -122,96 +98,6 @@ def test_a_run_that_starts_again_forgets_the_one_before(photos: Path, tmp_path: 
     with pytest.raises(KeyboardInterrupt):
         train_denoiser(TINY, output, clean=photos, settings=Settings(overwrite=True), report=killed)
     assert not checkpoint_path(output).exists()
-
-
-def test_starts_from_a_shallower_network(photos: Path, tmp_path: Path) -> None:
-    train_denoiser(TINY, tmp_path / "shallow.safetensors", clean=photos)
-    recipe = replace(TINY, depth=6, learning_rate=1e-9)
-    deep = train_denoiser(
-        recipe,
-        tmp_path / "deep.safetensors",
-        clean=photos,
-        start_from=tmp_path / "shallow.safetensors",
-    )
-    noisy = torch.rand(1, 1, 16, 16)
-    shallow = load(tmp_path / "shallow.safetensors").build()
-    torch.testing.assert_close(deep.build()(noisy), shallow(noisy), rtol=0, atol=1e-3)
-    assert deep.provenance["started_from"] == "shallow"
-
-
-@pytest.mark.parametrize(
-    ("model", "network"),
-    [
-        ("ffdnet", FFDNet(FFDNetConfig(channels=1, depth=3, width=8, residual=True))),
-        ("dncnn", DnCNN(DnCNNConfig(channels=1, depth=3, width=8, noise_map=True, residual=False))),
-        ("dncnn", DnCNN(DnCNNConfig(channels=1, depth=3, width=8, dilations=(1, 2, 1)))),
-    ],
-)
-def test_converted_networks_are_trained_further_as_they_are(
-    photos: Path, tmp_path: Path, model: str, network: FFDNet | DnCNN
-) -> None:
-    start = weights_of(network, name="start", task="denoise", provenance={})
-    save_weights(start, tmp_path / "start.safetensors")
-    said: list[str] = []
-    recipe = replace(TINY, model=model, widths=(), learning_rate=1e-6, steps=2)
-    weights = train_denoiser(
-        recipe,
-        tmp_path / "mine.safetensors",
-        clean=photos,
-        start_from=tmp_path / "start.safetensors",
-        warn=said.append,
-    )
-    assert weights.config == network.config
-    assert not said
-    for key, tensor in start.tensors.items():
-        torch.testing.assert_close(weights.tensors[key], tensor, rtol=0, atol=1e-2)
-
-
-def test_an_ffdnet_is_trained_only_from_weights(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="give start_from"):
-        train_denoiser(replace(TINY, model="ffdnet"), tmp_path / "mine.safetensors", clean=photos)
-
-
-def test_student_learns_what_its_teacher_says(photos: Path, tmp_path: Path) -> None:
-    """A teacher that does nothing makes a student that does nothing."""
-    teacher = tmp_path / "idle.safetensors"
-    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos)
-    idle = {key: torch.zeros_like(tensor) for key, tensor in weights.tensors.items()}
-    save_weights(replace(weights, tensors=idle), teacher)
-    recipe = replace(TINY, steps=150, learning_rate=3e-3)
-    student, scholar = (
-        train_denoiser(recipe, tmp_path / f"{name}.safetensors", clean=photos, teacher=by).build()
-        for name, by in (("student", teacher), ("scholar", None))
-    )
-    noisy = torch.rand(1, 1, 32, 32)
-    changes = [float((network(noisy) - noisy).abs().mean()) for network in (student, scholar)]
-    assert changes[0] < 0.2 * changes[1]
-
-
-def test_teacher_must_know_the_same_pictures(photos: Path, tmp_path: Path) -> None:
-    gray = tmp_path / "gray.safetensors"
-    train_denoiser(TINY, gray, clean=photos)
-    with pytest.raises(UsageError, match="teacher gray has 1 channels"):
-        train_denoiser(
-            replace(TINY, channels=3), tmp_path / "x.safetensors", clean=photos, teacher=gray
-        )
-
-
-def test_teacher_must_be_a_denoiser_that_the_crops_fit(photos: Path, tmp_path: Path) -> None:
-    weights = train_denoiser(TINY, tmp_path / "any.safetensors", clean=photos)
-    other = tmp_path / "other.safetensors"
-    save_weights(replace(weights, task="hdr"), other)
-    torch.manual_seed(0)
-    coarse = ResUNet(ResUNetConfig(channels=1, widths=(2,) * 6, blocks=1))
-    wide = tmp_path / "wide.safetensors"
-    save_weights(weights_of(coarse, name="wide", task="denoise", provenance={}), wide)
-    refusals: list[tuple[Path, type[RestoreError], str]] = [
-        (other, WeightsError, "for hdr, not for denoise"),
-        (wide, UsageError, "a multiple of 32"),
-    ]
-    for teacher, error, message in refusals:
-        with pytest.raises(error, match=message):
-            train_denoiser(TINY, tmp_path / "x.safetensors", clean=photos, teacher=teacher)
 
 
 def test_what_the_end_needs_is_checked_before_the_first_step(
@@ -353,92 +239,3 @@ def test_folder_without_pictures_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"not a folder|no pictures"):
         train_denoiser(TINY, tmp_path / "x.safetensors", clean=tmp_path / name)
-
-
-@pytest.mark.parametrize("kind", ["clean", "pairs"])
-def test_held_out_pictures_are_not_trained_on(tmp_path: Path, kind: str) -> None:
-    """Each picture is of one gray, by which its crops are known."""
-    folder = tmp_path / "grays"
-    folder.mkdir()
-    for gray in range(40):
-        Image.new("L", (32, 32), 5 * gray).save(folder / f"{gray:02}.png")
-    recipe = replace(TINY, patch=16)
-    clean, pairs = ([folder], None) if kind == "clean" else ([], (folder, folder))
-    source = open_training_data(
-        recipe,
-        clean=clean,
-        pairs=pairs,
-        batch=64,
-        multiple=1,
-        store=PictureStore(),
-        warn=pytest.fail,
-    )
-
-    def grays(clean: torch.Tensor) -> set[int]:
-        return set((255 * clean.mean(dim=(1, 2, 3))).round().int().tolist())
-
-    kept = set().union(*(grays(batch.clean) for batch in source.held_out))
-    rng = Randomness(0, torch.device("cpu"))
-    trained = set().union(*(grays(source.batches(rng).clean) for _ in range(20)))
-    assert len(kept) == 2
-    assert trained == {5 * gray for gray in range(40)} - kept
-
-
-def test_validation_pictures_are_never_trained_on(photos: Path) -> None:
-    said: list[str] = []
-    source = open_training_data(
-        TINY,
-        clean=[photos],
-        pairs=None,
-        held=Held(folder=photos / "more"),
-        batch=4,
-        multiple=1,
-        store=PictureStore(),
-        warn=said.append,
-    )
-    assert said == ["of validation and among those to train on, left out there: 1 picture"]
-    assert len(source.held_out) == 1
-    assert source.description == {"folder": "photos", "pictures": 2, "validation": "more"}
-    assert source.paths == [photos / "a.png", photos / "b.png", photos / "more/c.png"]
-
-
-def test_whole_folders_are_held_out(photos: Path) -> None:
-    source = open_training_data(
-        TINY,
-        clean=[photos],
-        pairs=None,
-        held=Held(by_folder=True),
-        batch=4,
-        multiple=1,
-        store=PictureStore(),
-        warn=pytest.fail,
-    )
-    assert source.description["split"] == "folder"
-    assert len(source.held_out) == 2, "the two of the first folder"
-    with pytest.raises(UsageError, match="split='folder'"):
-        Held(folder=photos, by_folder=True)
-    with pytest.raises(UsageError, match="all pictures lie in one folder"):
-        hold_out_folders({photos / "a.png": 1, photos / "b.png": 2})
-
-
-def test_validation_of_pairs_has_folders_of_its_own(photos: Path, tmp_path: Path) -> None:
-    for kind in ("noisy", "clean"):
-        shutil.copytree(photos, tmp_path / "judged" / kind)
-    source = open_training_data(
-        TINY,
-        clean=[],
-        pairs=(photos, photos),
-        held=Held(folder=tmp_path / "judged"),
-        batch=4,
-        multiple=1,
-        store=PictureStore(),
-        warn=pytest.fail,
-    )
-    assert (source.description["pairs"], len(source.held_out)) == (3, 3)
-
-
-def test_a_single_picture_is_said_to_be_in_both() -> None:
-    said: list[str] = []
-    assert hold_out([7], said.append) == ([7], [7])
-    assert "validations are on the one that is trained on" in said[0]
-    assert hold_out([7, 8], pytest.fail) == ([8], [7])
