@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imrestore.checks import without_effect
@@ -13,7 +14,6 @@ from imrestore.output import say
 from imrestore.recipes import recipe_of
 from imrestore.train.member import Member, Order
 from imrestore.train.supervision import WARNINGS
-from restore.checks import seconds_in
 
 if TYPE_CHECKING:
     import typer
@@ -32,7 +32,8 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
     """Have the processes of a cluster carry a training command out, and return the exit code.
 
     When one is lost, all are started again and continue from the last checkpoint. When that has
-    happened three times in a row, each time before a checkpoint was due, the next loss ends it.
+    happened three times in a row, each time before another checkpoint was written, the next loss
+    ends it.
 
     Args:
         context: the command.
@@ -47,6 +48,7 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
 
     from restore.batch.cluster import Cluster
     from restore.errors import OutputExists, UsageError
+    from restore.training.state import checkpoint_path
     from restore.training.team import team_size
 
     address, workers, quiet = values["cluster"], values["workers"], values["quiet"]
@@ -58,7 +60,7 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
     if values["output"].exists() and not (values["overwrite"] or values["resume_auto"]):
         # A process that is started again would take it for that of the run.
         raise OutputExists(f"{values['output']}: exists already; --overwrite replaces it")
-    checkpoint_every_s = seconds_in("--checkpoint-every", values["checkpoint_every"])
+    checkpoint = checkpoint_path(values["output"])
     takes_gpus = values["device"] != "cpu"
     words = context.command_path.split()[1:]
     recipe = recipe_of(context, {**values, "cluster": None, "workers": None})
@@ -68,7 +70,7 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
     try:
         with noted_signals(*WARNINGS, at_once=False) as signalled:
             while True:
-                started = time.monotonic()
+                written = _written_ns(checkpoint)
                 with _members(cluster, order, workers, takes_gpus) as members:
                     team = _Team(cluster, members, signalled, quiet=quiet)
                     is_lost = team.train(starts)
@@ -77,8 +79,7 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
                 if not is_lost:
                     return team.code
                 starts += team.is_started
-                lasted = time.monotonic() - started
-                losses = 1 if lasted > checkpoint_every_s else losses + 1
+                losses = losses + 1 if _written_ns(checkpoint) == written else 1
                 if losses > _MOST_LOSSES:
                     say(f"workers died {losses} times in a row; continue with --resume")
                     return 1
@@ -86,6 +87,14 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
                     say("a worker died; all continue from the last checkpoint")
     finally:
         cluster.close()
+
+
+def _written_ns(checkpoint: Path) -> int:
+    """Return when a checkpoint was written; 0 if there is none."""
+    try:
+        return checkpoint.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 @contextmanager

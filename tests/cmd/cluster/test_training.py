@@ -87,14 +87,27 @@ def test_a_member_whose_actor_dies_is_lost(
     assert "a worker died" in ended.err
 
 
+@pytest.mark.parametrize("options", [(), ("--checkpoint-every", "0s")])
 def test_it_is_given_up_when_workers_die_again_and_again(
-    run: Run, process: Callable[[str], None]
+    run: Run, process: Callable[[str], None], options: tuple[str, ...]
 ) -> None:
     process("os.kill(os.getpid(), signal.SIGKILL)")
-    ended = run(*TRAIN, *ON_CLUSTER)
+    ended = run(*TRAIN, *ON_CLUSTER, *options)
     assert ended.code == 1
     assert ended.err.count("all continue from the last checkpoint") == 3
     assert "workers died 4 times in a row" in ended.err
+
+
+def test_whoever_writes_checkpoints_may_lose_workers_more_often(
+    run: Run, process: Callable[[str], None]
+) -> None:
+    process(
+        "open('x.checkpoint', 'w').write(str(starts))\n"
+        "if starts < 5: os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    ended = run(*TRAIN, *ON_CLUSTER)
+    assert ended.code == 0
+    assert ended.err.count("all continue from the last checkpoint") == 5
 
 
 def test_what_fails_by_itself_is_not_started_again(
