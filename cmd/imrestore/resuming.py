@@ -104,6 +104,8 @@ def _hash_of(values: Mapping[str, Any]) -> str:
         for name, value in sorted(values.items())
         if name not in _NO_SETTINGS
     }
+    if values.get("error_map"):
+        settings["error_map"] = _weights_of_error_maps()
     return hashlib.sha256(json_of(settings).encode()).hexdigest()[:16]
 
 
@@ -114,6 +116,14 @@ def _content_of(value: object) -> object:
         return [_content_of(each) for each in value]
     is_file = isinstance(value, str | Path) and os.path.isfile(value)
     return sha256_of(Path(str(value))) if is_file else value
+
+
+def _weights_of_error_maps() -> list[str]:
+    from restore.batch.resume import sha256_of
+    from restore.denoise.task import ERRORS
+    from restore.weights.file import find
+
+    return [sha256_of(find(name)) for name in ERRORS.default_weights.values()]
 
 
 def _weights_of(model: str, given: Mapping[str, Any]) -> object:

@@ -139,6 +139,18 @@ def test_what_damaged_pictures_give_and_default_weights_are_settings(
     assert _hash_of(given) != usual
 
 
+def test_the_weights_of_error_maps_are_settings(
+    tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imrestore.resuming import _hash_of
+    from restore.denoise.task import ERRORS
+
+    without, usual = (_hash_of({"error_map": each}) for each in (False, True))
+    monkeypatch.setitem(ERRORS.default_weights, "any", tiny_weights)
+    assert _hash_of({"error_map": False}) == without
+    assert _hash_of({"error_map": True}) != usual
+
+
 def test_no_manifest_is_left_of_a_run_that_is_refused(go: Run) -> None:
     go()
     Path("m.jsonl").unlink()
