@@ -127,7 +127,7 @@ def test_a_report_is_not_replaced_unasked(
     before = Path("r/report.html").read_bytes()
     refused = run("anomaly", "b.png", "--model", model, "-o", "r")
     assert refused.code == 2
-    assert "r/results.jsonl: exists already; --overwrite replaces the report" in refused.err
+    assert "r/results.jsonl: exists already; --overwrite replaces, --skip-existing" in refused.err
     assert Path("r/report.html").read_bytes() == before
     assert run("anomaly", "b.png", "--model", model, "-o", "r", "--overwrite").code == 0
     assert [record["source"] for record in records("r")] == ["b.png"]

@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 
+from imrestore.option_names import as_option
+from restore.arguments import naming_with
 from restore.mosaic.task import TASK as MOSAIC
 
 pytest.importorskip("starlette")
 pytest.importorskip("httpx2")
+
+
+@pytest.fixture(autouse=True)
+def option_names() -> Iterator[None]:
+    """Have messages name options, as in a service that the command started."""
+    with naming_with(as_option):
+        yield
 
 
 @pytest.fixture(scope="session")

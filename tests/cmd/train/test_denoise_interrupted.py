@@ -162,7 +162,7 @@ def test_a_cache_changes_no_weights(train: Run, photos: Path, tmp_path: Path) ->
     assert len(list(cache.iterdir())) == 3
     refused = train(photos, "-o", tmp_path / "c.safetensors", *TINY, "--steps=3", "--cache", first)
     assert refused.code == 2
-    assert "name one with --cache" in refused.err
+    assert "name one as --cache" in refused.err
 
 
 def together(*arguments: str | Path) -> list[str]:
