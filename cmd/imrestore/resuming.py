@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -105,7 +105,9 @@ def _hash_of(values: Mapping[str, Any]) -> str:
         if name not in _NO_SETTINGS
     }
     if values.get("error_map"):
-        settings["error_map"] = _weights_of_error_maps()
+        from restore.denoise.task import ERRORS
+
+        settings["error_map"] = _hashes_of(ERRORS.default_weights.values())
     return hashlib.sha256(json_of(settings).encode()).hexdigest()[:16]
 
 
@@ -118,25 +120,23 @@ def _content_of(value: object) -> object:
     return sha256_of(Path(str(value))) if is_file else value
 
 
-def _weights_of_error_maps() -> list[str]:
+def _hashes_of(weights: Iterable[str]) -> list[str]:
     from restore.batch.resume import sha256_of
-    from restore.denoise.task import ERRORS
     from restore.weights.file import find
 
-    return [sha256_of(find(name)) for name in ERRORS.default_weights.values()]
+    return [sha256_of(find(name)) for name in weights]
 
 
 def _weights_of(model: str, given: Mapping[str, Any]) -> object:
     """Return the hash of weights; of auto or a family such as ``dncnn``, those of all its files."""
-    from restore.batch.resume import sha256_of
     from restore.tasks import TASKS
-    from restore.weights.file import find, shipped
+    from restore.weights.file import shipped
 
     if model == "auto":
         command = str(given.get("command", "")).replace("_", "-")
         tasks = [task for task in TASKS if task.command == command]
         names = {name for task in tasks for name in task.default_weights.values()}
-        return [sha256_of(find(name)) for name in sorted(names)]
+        return _hashes_of(sorted(names))
     family = [name for name in shipped() if name.startswith(f"{model}-")]
     is_family = family and model not in shipped() and not Path(model).is_file()
-    return [sha256_of(find(name)) for name in family] if is_family else sha256_of(find(model))
+    return _hashes_of(family) if is_family else _hashes_of([model])[0]
