@@ -8,11 +8,14 @@ from typing import Protocol
 import torch
 
 from restore.denoise.crops import Batch
-from restore.denoise.photographs import CameraInGray, CameraNoise, Grain
+from restore.denoise.photographs import CameraInGray, CameraNoise, Processed
 from restore.errors import UsageError
 from restore.noise.drawings import drawings
 from restore.noise.grain import grain
+from restore.noise.impulses import impulses
 from restore.noise.jpeg import compressed
+from restore.noise.speckle import speckle
+from restore.noise.stripes import stripes
 from restore.training.crops import RandomCrops
 from restore.training.state import Randomness
 
@@ -85,6 +88,14 @@ class Drawn:
         return Batch.of(noisy, clean)
 
 
+_IN_FINISHED_PICTURES = {
+    "grain": grain,
+    "impulse": impulses,
+    "speckle": speckle,
+    "stripes": stripes,
+}
+
+
 class Degraded:
     """Batches of clean crops with one kind of noise each, drawn with equal chances.
 
@@ -113,8 +124,8 @@ class Degraded:
 
 
 def parse_degradation(text: str, sigma: tuple[float, float], *, gray: bool = False) -> Degradation:
-    """Return the noise called ``awgn``, ``camera``, ``grain``, ``drawn``, ``jpeg:Q`` or
-    ``jpeg:LOW-HIGH``.
+    """Return the noise called ``awgn``, ``camera``, ``grain``, ``impulse``, ``speckle``,
+    ``stripes``, ``drawn``, ``jpeg:Q`` or ``jpeg:LOW-HIGH``.
 
     Args:
         text: as given to ``--noise``.
@@ -128,8 +139,8 @@ def parse_degradation(text: str, sigma: tuple[float, float], *, gray: bool = Fal
         return Gaussian(sigma[0] / 255, sigma[1] / 255)
     if text == "camera":
         return CameraInGray() if gray else CameraNoise()
-    if text == "grain":
-        return Grain()
+    if text in _IN_FINISHED_PICTURES:
+        return Processed(_IN_FINISHED_PICTURES[text])
     if text == "drawn":
         return Drawn()
     match = re.fullmatch(r"jpeg:(\d{1,3})(?:-(\d{1,3}))?", text)
@@ -139,5 +150,6 @@ def parse_degradation(text: str, sigma: tuple[float, float], *, gray: bool = Fal
         if 1 <= worst <= best <= 100:
             return Jpeg(worst, best)
     raise UsageError(
-        f"noise {text!r}: use awgn, camera, grain, drawn, jpeg:Q or jpeg:LOW-HIGH (1 to 100)"
+        f"noise {text!r}: use awgn, camera, {', '.join(_IN_FINISHED_PICTURES)}, drawn, jpeg:Q or "
+        "jpeg:LOW-HIGH (1 to 100)"
     )

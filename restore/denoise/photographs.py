@@ -1,6 +1,7 @@
-"""Degradations of whole photographs: by cameras, film, scanners and processing for the web."""
+"""Degradations of photographs: by cameras, or of finished pictures by noise and processing."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +10,11 @@ from torch.nn import functional as F
 
 from restore.denoise.crops import Batch
 from restore.noise.camera import photographed, smoothed
-from restore.noise.grain import grain
 from restore.noise.jpeg import chroma_halved, compressed, luma_and_chroma
 from restore.training.crops import LumaCrops, RandomCrops
 from restore.training.state import Randomness
 
-__all__ = ["CameraInGray", "CameraNoise", "Grain", "SceneSampling"]
+__all__ = ["CameraInGray", "CameraNoise", "Processed", "SceneSampling"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +101,17 @@ class CameraInGray:
 
 
 @dataclass(frozen=True)
-class Grain:
-    """Grain of film, scans and cameras with noise reduction, then processing as for the web.
+class Processed:
+    """Noise in finished pictures, then processing as for the web.
 
     A noisy picture may be scaled down, sharpened, and compressed as JPEG once or twice. Some
     pictures get neither noise nor compression, so that a network leaves clean pictures alone.
+
+    Attributes:
+        noise: Returns the noise to add to pictures, drawn from a generator, as ``grain`` does.
     """
 
+    noise: Callable[[Tensor, torch.Generator], Tensor]
     scenes: SceneSampling = SceneSampling(
         shrunk_share=0.2,
         smallest=0.5,
@@ -126,13 +130,13 @@ class Grain:
     best_jpeg: int = 98
 
     def __call__(self, crops: RandomCrops, count: int, rng: Randomness) -> Batch:
-        """Draw ``count`` crops and make them grainy."""
+        """Draw ``count`` crops and degrade them."""
         clean = self.scenes.drawn(crops, count, rng)
         if clean.shape[1] == 3:
             luma, _ = luma_and_chroma(clean)
             is_gray = _chance(self.gray_share, count, rng)
             clean = torch.where(is_gray, luma.expand_as(clean), clean)
-        noise = grain(clean, rng.local)
+        noise = self.noise(clean, rng.local)
         # A gray picture that is stored in colour has the same noise in all channels.
         equal = (clean == clean[:, :1]).flatten(1).all(dim=1)[:, None, None, None]
         noise = torch.where(equal, noise[:, :1], noise)

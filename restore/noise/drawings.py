@@ -1,4 +1,4 @@
-"""Random text, line art and test patterns, which photographs lack."""
+"""Random text, line art, test patterns and stars, which photographs lack."""
 
 import math
 from typing import Any
@@ -13,8 +13,10 @@ __all__ = ["drawings"]
 
 _LETTERS = np.array(list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;-+()"))
 _BLACK_AND_WHITE_SHARE = 0.5
+_FIGURES_SHARE, _STARS_SHARE = 0.5, 0.1
 _LONGEST_PERIOD_PX = 8
 _LARGEST_LETTERS_PX = 28
+_MOST_STARS_PER_PX = 0.01
 
 Pixels = NDArray[np.float64]
 
@@ -38,10 +40,13 @@ def drawings(count: int, side: int, channels: int, generator: torch.Generator) -
 
 
 def _drawing(rng: np.random.Generator, side: int) -> Pixels:
-    """Return ``[3, side, side]``: half of them figures, half patterns of two colours."""
+    """Return ``[3, side, side]``: figures, patterns of two colours, or stars."""
     ground, ink = _two_colours(rng)
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < _FIGURES_SHARE:
         return _figures(rng, side, ground, ink)
+    if kind < _FIGURES_SHARE + _STARS_SHARE:
+        return _stars(rng, side)
     shares = _pattern(rng, side)
     return ground[:, None, None] + shares * (ink - ground)[:, None, None]
 
@@ -117,6 +122,21 @@ def _draw_shape(rng: np.random.Generator, draw: Any, side: int, colour: tuple[in
             draw.ellipse(box, outline=colour, width=width)
         case _:
             draw.polygon(points.ravel().tolist(), fill=colour)
+
+
+def _stars(rng: np.random.Generator, side: int) -> Pixels:
+    """Return stars as a lens draws them, most of them faint, on a dark sky, ``[3, side, side]``."""
+    count = int(rng.integers(1, max(2, int(_MOST_STARS_PER_PX * side**2))))
+    row, column = rng.uniform(0, side, (2, count))
+    peak = np.minimum(0.03 * rng.pareto(0.8, count) + 0.03, 1.2)
+    width = rng.uniform(0.5, 1.2) * (1 + 0.3 * peak)
+    places = np.arange(side)
+    vertical = np.exp(-0.5 * ((places[:, None] - row) / width) ** 2)
+    across = np.exp(-0.5 * ((places[:, None] - column) / width) ** 2)
+    tints = 1 - rng.uniform(0, 0.4, (3, count))
+    light = np.einsum("rs,cs,ks->krc", vertical * peak, across, tints)
+    sky: Pixels = rng.uniform(0, 0.15, 3)[:, None, None] + light
+    return sky.clip(0, 1)
 
 
 def _code(colour: Pixels) -> tuple[int, ...]:

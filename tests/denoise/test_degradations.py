@@ -12,8 +12,9 @@ from restore.denoise.degradations import (
     Jpeg,
     parse_degradation,
 )
-from restore.denoise.photographs import CameraInGray, CameraNoise, Grain
+from restore.denoise.photographs import CameraInGray, CameraNoise, Processed
 from restore.errors import UsageError
+from restore.noise.grain import grain
 from restore.training.crops import LumaCrops, RandomCrops
 from restore.training.state import Randomness
 
@@ -50,7 +51,7 @@ def test_noise_has_the_drawn_level_and_no_bias() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", [Gaussian(0.1, 0.2), CameraNoise(), Grain(), Drawn(), Jpeg(10, 90)]
+    "kind", [Gaussian(0.1, 0.2), CameraNoise(), Processed(grain), Drawn(), Jpeg(10, 90)]
 )
 def test_same_seed_same_batch(kind: Degradation) -> None:
     first, second, other = (Degraded(crops(), [kind])(rng(seed)) for seed in (7, 7, 8))
@@ -127,7 +128,7 @@ def test_flat_scenes_keep_their_colour_and_lose_contrast() -> None:
     [
         ("awgn", Gaussian(0.0, 1.0)),
         ("camera", CameraNoise()),
-        ("grain", Grain()),
+        ("grain", Processed(grain)),
         ("drawn", Drawn()),
         ("jpeg:30", Jpeg(30, 30)),
         ("jpeg:10-90", Jpeg(10, 90)),
@@ -165,14 +166,14 @@ def rng_after_choice(seed: int) -> Randomness:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_some_grainy_pictures_are_clean_and_come_back_as_they_are(channels: int) -> None:
-    batch = Grain(clean_share=0.5)(crops(channels), 200, rng(1))
+    batch = Processed(grain, clean_share=0.5)(crops(channels), 200, rng(1))
     same = (batch.noisy == batch.clean).flatten(1).all(dim=1)
     assert 0.35 < float(same.float().mean()) < 0.75
     assert float(batch.sigma[same].abs().max()) == 0
 
 
 def test_gray_pictures_in_colour_have_gray_grain() -> None:
-    batch = Grain(gray_share=1.0, jpeg_share=0.0)(crops(), 40, rng(2))
+    batch = Processed(grain, gray_share=1.0, jpeg_share=0.0)(crops(), 40, rng(2))
     spread = (batch.noisy - batch.noisy.mean(dim=1, keepdim=True)).abs()
     assert float(spread.max()) < 1e-5
 
@@ -182,7 +183,9 @@ def test_targets_of_grainy_jpegs_have_the_colour_that_was_stored() -> None:
     stripes = torch.zeros(3, 80, 80, dtype=torch.uint8)
     stripes[0, :, ::2], stripes[2, :, 1::2] = 200, 200
     source = RandomCrops([stripes], patch=32, batch=4)
-    kind = replace(Grain(), jpeg_share=1.0, clean_share=0.0, sharpened_share=0.0, gray_share=0.0)
+    kind = replace(
+        Processed(grain), jpeg_share=1.0, clean_share=0.0, sharpened_share=0.0, gray_share=0.0
+    )
     still = replace(kind.scenes, shrunk_share=0.0, enlarged_share=0.0, flat_share=0.0)
     clean = replace(kind, scenes=still)(source, 60, rng(4)).clean
     red_minus_blue = (clean[:, 0] - clean[:, 2]).abs().mean(dim=(1, 2))
