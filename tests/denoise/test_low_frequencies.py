@@ -43,6 +43,16 @@ def test_what_clipping_added_stays_away() -> None:
     assert np.array_equal(given_back(1 - noisy, 1 - black), 1 - black)
 
 
+@pytest.mark.parametrize(("share", "value"), [(0.009, 1.0), (0.1, 0.9), (0.1, 0.02)])
+def test_impulses_do_not_shift_what_surrounds_them(share: float, value: float) -> None:
+    """Each replaced samples of 0.3 by one value: 0.1 of them move the mean by 15 levels."""
+    rng = np.random.default_rng(0)
+    truth = np.full((3, SIDE, SIDE), 0.3, np.float32)
+    noisy = truth + 2 / 255 * rng.standard_normal(truth.shape, np.float32)
+    noisy[:, rng.random(truth.shape[1:]) < share] = value
+    assert np.abs(given_back(noisy, truth) - truth).max() < 0.5 / 255
+
+
 def test_fine_noise_does_not_come_back() -> None:
     rng = np.random.default_rng(0)
     gray = np.full((1, SIDE, SIDE), 0.5, np.float32)
