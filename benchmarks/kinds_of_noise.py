@@ -48,12 +48,34 @@ def luminance(clean: Pixels, rng: np.random.Generator, sigma: float, blur: float
     return clean + np.float32(sigma / 255) * noise / noise.std()
 
 
+def impulses(clean: Pixels, rng: np.random.Generator, share: float) -> Pixels:
+    """Make pixels black or white."""
+    chance = rng.random(clean.shape[1:])
+    noisy = np.where(chance < share / 2, np.float32(0), clean)
+    return np.where(chance > 1 - share / 2, np.float32(1), noisy)
+
+
+def speckle(clean: Pixels, rng: np.random.Generator, looks: int) -> Pixels:
+    """Multiply by the mean of ``looks`` exponential intensities, the same in every channel."""
+    factor = rng.gamma(looks, 1 / looks, clean.shape[1:]).astype(np.float32)
+    return clean * factor
+
+
+def stripes(clean: Pixels, rng: np.random.Generator, sigma: float) -> Pixels:
+    """Offset every row, the same in every channel."""
+    return clean + np.float32(sigma / 255) * rng.standard_normal((clean.shape[1], 1), np.float32)
+
+
 KINDS: dict[str, Callable[[Pixels, np.random.Generator], Pixels]] = {
     "nothing": lambda clean, _rng: clean,
     "luminance noise of 12": lambda clean, rng: luminance(clean, rng, 12, 0),
     "luminance noise of 8, blurred by 0.8 px": lambda clean, rng: luminance(clean, rng, 8, 0.8),
     "white noise of 15": lambda clean, rng: white(clean, rng, 15),
     "white noise of 25": lambda clean, rng: white(clean, rng, 25),
+    "5 % of the pixels black or white": lambda clean, rng: impulses(clean, rng, 0.05),
+    "0.3 % of the pixels black or white": lambda clean, rng: impulses(clean, rng, 0.003),
+    "speckle of 40 looks": lambda clean, rng: speckle(clean, rng, 40),
+    "stripes of 6 along rows": lambda clean, rng: stripes(clean, rng, 6),
 }
 
 

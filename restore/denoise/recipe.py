@@ -37,8 +37,8 @@ class DenoiseRecipe(Recipe):
         widths: feature channels: one number for a DnCNN, one per level for a ResUNet.
         batch_norm: train a DnCNN with batch normalisation, as the paper does.
         blind: whether a ResUNet works without the noise level; a new DnCNN always does.
-        noise: kinds of noise, mixed in equal parts: awgn, camera, grain, drawn, jpeg:Q,
-            jpeg:LOW-HIGH.
+        noise: kinds of noise, mixed in equal parts: awgn, camera, grain, impulse, speckle, stripes,
+            drawn, jpeg:Q, jpeg:LOW-HIGH.
         sigma: range of the level of awgn, 0..255.
         loss: l1, l2 or psnr; see ``LOSSES``.
     """

@@ -15,6 +15,9 @@ from restore.denoise.degradations import (
 from restore.denoise.photographs import CameraInGray, CameraNoise, Processed
 from restore.errors import UsageError
 from restore.noise.grain import grain
+from restore.noise.impulses import impulses
+from restore.noise.speckle import speckle
+from restore.noise.stripes import stripes
 from restore.training.crops import LumaCrops, RandomCrops
 from restore.training.state import Randomness
 
@@ -129,6 +132,9 @@ def test_flat_scenes_keep_their_colour_and_lose_contrast() -> None:
         ("awgn", Gaussian(0.0, 1.0)),
         ("camera", CameraNoise()),
         ("grain", Processed(grain)),
+        ("impulse", Processed(impulses)),
+        ("speckle", Processed(speckle)),
+        ("stripes", Processed(stripes)),
         ("drawn", Drawn()),
         ("jpeg:30", Jpeg(30, 30)),
         ("jpeg:10-90", Jpeg(10, 90)),

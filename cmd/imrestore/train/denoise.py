@@ -98,11 +98,12 @@ def denoise(
     noise: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="awgn|camera|grain|drawn|jpeg:Q",
+            metavar="awgn|camera|grain|impulse|speckle|stripes|drawn|jpeg:Q",
             help="Noise to add: white Gaussian of a level in --sigma; a camera's, from its sensor "
-            "through demosaicking and development to JPEG; the grain of film and scans; drawn text "
-            "and patterns, most of them clean; JPEG of quality Q or LOW-HIGH. Give it several "
-            "times to mix.",
+            "through demosaicking and development to JPEG; the grain of film and scans; "
+            "impulses, such as hot pixels; speckle, which multiplies; stripes along rows or "
+            "columns; drawn text, patterns and stars, most of them clean; JPEG of quality Q or "
+            "LOW-HIGH. Give it several times to mix.",
             show_default="awgn",
         ),
     ] = None,
