@@ -65,12 +65,17 @@ def depth_in(depths: Sequence[int]) -> Callable[[int | None], int | None]:
 
 
 def exclusive(values: object, names: Sequence[str]) -> None:
-    """Refuse more than one of the flags ``names`` of ``values``.
+    """Refuse more than one of the options ``names`` of ``values``.
 
     Raises:
-        UsageError: two of them are set.
+        UsageError: two of them are given: neither None nor False.
     """
-    given = [f"--{name.replace('_', '-')}" for name in names if getattr(values, name)]
+    values_of = {name: getattr(values, name) for name in names}
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, value in values_of.items()
+        if value is not None and value is not False
+    ]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} contradict each other")
 

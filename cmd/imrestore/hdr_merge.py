@@ -50,9 +50,7 @@ def merge(
     Raises:
         UsageError: options that contradict each other, or inputs that are no brackets.
     """
-    exclusive(merging, ("group", "by_folder"))
-    exclusive(merging, ("exposures", "group"))
-    exclusive(merging, ("exposures", "by_folder"))
+    exclusive(merging, ("exposures", "group", "by_folder", "gap"))
     brackets = _brackets(files, merging)
     _check_output(files, brackets)
     by_first = {bracket[0].path: bracket for bracket in brackets}
@@ -143,11 +141,10 @@ def _brackets(files: FileOptions, merging: MergeOptions) -> "list[list[Exposure]
             mount.fetch(path, waits=False)
     read = [tried_exposure(path) for path in paths]
     is_named = not any(Path(name).is_dir() for name in files.inputs) and _is_file(files.output)
-    if is_named and not (merging.group or merging.by_folder):
+    pauses = {} if merging.gap is None else {"gap_s": merging.gap}
+    if is_named and not (merging.group or merging.by_folder or pauses):
         return [read]
-    return grouped(
-        read, Grouping(gap_s=merging.gap, size=merging.group, by_folder=merging.by_folder)
-    )
+    return grouped(read, Grouping(size=merging.group, by_folder=merging.by_folder, **pauses))
 
 
 def _is_folder(output: str) -> bool:

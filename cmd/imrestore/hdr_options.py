@@ -73,11 +73,14 @@ class MergeOptions:
         ),
     ] = None
     gap: Annotated[
-        float,
+        float | None,
         typer.Option(
-            metavar="S", min=0, help="A pause of more than S seconds begins a new bracket (merge)."
+            metavar="S",
+            min=0,
+            help="A pause of more than S seconds begins a new bracket (merge).",
+            show_default="30",
         ),
-    ] = 30.0
+    ] = None
     group: Annotated[
         int | None,
         typer.Option(

@@ -174,6 +174,7 @@ def _exposed(path: Path, value: int, seconds: float, size: tuple[int, int] = (24
             2,
             "contradict",
         ),
+        (["a.jpg", "b.jpg", "-o", "o/", "--gap", "0", "--by-folder"], 2, "--by-folder and --gap"),
         (["a.jpg", "bare.jpg", "-o", "out.exr"], 1, "bare.jpg: its EXIF states no exposure"),
         (["a.jpg", "false.jpg", "-o", "out.exr"], 1, "is said to be longer"),
     ],
