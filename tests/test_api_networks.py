@@ -184,6 +184,12 @@ def test_what_is_not_given_is_as_in_the_command(photos: Path, tmp_path: Path) ->
             "denoise",
             {"model": "dncnn"},
         ),
+        (
+            "denoise DIR --split folder",
+            "denoise.train:train_denoiser",
+            "denoise",
+            {"split": "folder"},
+        ),
         ("denoise --noisy DIR", "denoise.noisy_train:train_on_noisy", "denoise", {"noisy": "DIR"}),
         ("denoise --raw DIR", "mosaic.train:train_mosaic_denoiser", "denoise-raw", {}),
         (
@@ -238,6 +244,8 @@ def test_commands_and_functions_train_by_the_same_recipe(
         ("denoise", {"widths": "many"}, "widths 'many': give int"),
         ("denoise", {"sigma": (1, 2, 3)}, "give a range"),
         ("denoise", {"time": "soon", "steps": None}, "time soon: give a number with s, m, h or d"),
+        ("denoise", {"split": "scene"}, "split 'scene': give picture or folder"),
+        ("anomaly", {"split": "folder"}, "split is not for anomaly"),
         ("denoise", {"psf": "x.npy"}, "psf is not for denoise"),
         ("denoise", {"noisy": "there"}, "noisy pictures are for denoise, without clean ones"),
         ("hdr", {"pairs": "x"}, "pairs is not for hdr"),

@@ -25,6 +25,7 @@ PathArg = str | PathLike[str]
 
 
 _TASKS = {task.name: task for task in TASKS}
+_OF_HELD = ("validation", "split")
 
 
 def train(
@@ -37,6 +38,7 @@ def train(
     pairs: PathArg | tuple[PathArg, PathArg] | None = None,
     pair_names: tuple[str, str] | None = None,
     validation: PathArg | None = None,
+    split: str = "picture",
     start_from: PathArg | None = None,
     teacher: PathArg | None = None,
     network: "nn.Module | None" = None,
@@ -69,6 +71,7 @@ def train(
             short and long exposures.
         pair_names: for denoise, how the names of pairs differ, as in ("{}_NOISY", "{}_GT").
         validation: for denoise, folder of pictures to validate on.
+        split: for denoise, what is held out for validation: picture, or folder for whole folders.
         start_from: name or file of weights to start from.
         teacher: for denoise, name or file of weights whose results are learned.
         network: for denoise, a network of your own, see ``restore.weights.own.checked_network``;
@@ -117,6 +120,7 @@ def train(
         "pairs": pairs,
         "pair_names": pair_names,
         "validation": validation,
+        "split": None if split == "picture" else split,
         "start_from": start_from,
         "teacher": teacher,
         "network": network,
@@ -130,8 +134,13 @@ def train(
         settings["seconds"] = _seconds(time)
     arguments: dict[str, Any] = {}
     for name, value in given.items():
-        if value is not None:
+        if value is not None and name not in _OF_HELD:
             arguments |= _argument(task, name, value, settings)
+    if any(given[name] is not None for name in _OF_HELD):
+        from restore.training.holding_out import Held
+
+        folder = None if validation is None else _path("validation", validation)
+        arguments["held"] = Held.of(folder, split)
     start = None if start_from is None else read_weight_file(_path("start_from", start_from))
     recipe = cast("type[Recipe]", resolve_name(course.recipe)).filled(settings, start)
 
@@ -180,10 +189,6 @@ def _argument(task: str, name: str, value: Any, settings: dict[str, Any]) -> dic
         from restore.denoise.pairs import PairNames
 
         return {name: PairNames(*_both(name, value, "templates with {} in them"))}
-    if name == "validation":
-        from restore.training.holding_out import Held
-
-        return {"held": Held(folder=_path(name, value))}
     if name == "camera":
         from restore.noise.measured_camera import read_camera
 

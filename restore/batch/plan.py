@@ -20,6 +20,7 @@ from restore.errors import UsageError
 from restore.files import check_name, is_short
 from restore.image.codecs import ImageFormat, suffix_of
 from restore.remote.paths import exists, isdir, isfile, lexists
+from restore.words import counted
 
 __all__ = ["BatchPlan", "Existing", "Item", "PlanRequest", "make_plan"]
 
@@ -287,7 +288,7 @@ def _treat_existing(items: Items, existing: Existing) -> None:
         raise UsageError(f"{special[0]}: is no file; - writes to standard output")
     if there:
         others = len(there) - 1
-        more = f" and {others} more output{'s' if others > 1 else ''}" if others else ""
+        more = f" and {counted(others, 'more output')}" if others else ""
         raise UsageError(
             f"{there[0]}{more} exist already; {how_to_go_on('keeps them')}"
             if more

@@ -122,7 +122,8 @@ class Networks:
     @property
     def lanes(self) -> int:
         """Number of pictures processed at once."""
-        return max(network.runner.lanes for network in self.opened.values())
+        with self._opening:
+            return max(network.runner.lanes for network in self.opened.values())
 
     def of(self, channels: int, sigma: Sigma) -> OpenNetwork:
         """Return the network for pictures of so many channels and such a noise level, opened."""

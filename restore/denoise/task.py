@@ -17,7 +17,15 @@ TASK = Task(
         recipe="restore.denoise.recipe:DenoiseRecipe",
         function="restore.denoise.train:train_denoiser",
         pictures="clean",
-        takes=("pairs", "pair_names", "validation", "start_from", "teacher", "network"),
+        takes=(
+            "pairs",
+            "pair_names",
+            "validation",
+            "split",
+            "start_from",
+            "teacher",
+            "network",
+        ),
     ),
     on_noisy=Course(
         recipe="restore.denoise.noisy_recipe:NoisyRecipe",

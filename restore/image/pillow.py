@@ -30,6 +30,7 @@ from restore.image.metadata import (
 )
 from restore.image.picture import Picture
 from restore.image.samples import planes, stored_samples
+from restore.words import counted
 
 __all__ = [
     "READERS",
@@ -132,7 +133,7 @@ def _further_pictures(index: bytes | None) -> Sequence[str]:
     count = directory.get(_NUMBER_OF_IMAGES)
     if not isinstance(count, int) or count < 2:
         return ()
-    return (f"{count - 1} more picture{'s' if count > 2 else ''} of the file",)
+    return (f"{counted(count - 1, 'more picture')} of the file",)
 
 
 def _decoded(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from restore.arguments import argument
 from restore.errors import UsageError
@@ -36,6 +36,17 @@ class Held:
                 f"{argument('split', 'folder')} holds pictures out; leave it out with "
                 f"{argument('validation')}"
             )
+
+    @classmethod
+    def of(cls, folder: Path | None, split: str) -> Self:
+        """Return what validates for a folder, if there is one, and a split: picture or folder.
+
+        Raises:
+            UsageError: another split, or one that does not suit a folder.
+        """
+        if split not in ("picture", "folder"):
+            raise UsageError(f"{argument('split')} {split!r:.80}: give picture or folder")
+        return cls(folder=folder, by_folder=split == "folder")
 
     @property
     def description(self) -> dict[str, str]:

@@ -298,7 +298,7 @@ def denoise(
             noise=noise and pairs and "pairs have their own",
             sigma=sigma and (pairs or "awgn" not in kinds) and "it is the level of --noise awgn",
         )
-    by_folder = _is_by_folder(split)
+    held = Held.of(validation, split)
     train_supervised(
         training,
         recipe,
@@ -308,17 +308,9 @@ def denoise(
             clean=folders or [],
             pairs=pairs,
             pair_names=None if pair_names is None else PairNames(*pair_names),
-            held=Held(folder=validation, by_folder=by_folder),
+            held=held,
             start_from=start_from,
             teacher=teacher,
             **supervision,
         ),
     )
-
-
-def _is_by_folder(split: str) -> bool:
-    from restore.errors import UsageError
-
-    if split not in ("picture", "folder"):
-        raise UsageError(f"--split {split}: give picture or folder")
-    return split == "folder"
