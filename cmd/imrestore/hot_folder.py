@@ -13,8 +13,8 @@ from imrestore.report import Describe, Report
 from imrestore.watching import Arrivals, Line, WatchOptions, take_as_they_come
 
 if TYPE_CHECKING:
-    from restore.batch.inputs import Found
     from restore.batch.plan import BatchPlan, Item, PlanRequest
+    from restore.batch.search import Found
 
 __all__ = ["of_hot_folder", "restore_as_they_come"]
 

@@ -15,8 +15,8 @@ from imrestore.options import RunOptions
 from imrestore.report import Report
 
 if TYPE_CHECKING:
-    from restore.batch.inputs import Found
     from restore.batch.plan import Item
+    from restore.batch.search import Found
     from restore.batch.stream import Outcome, Stages
     from restore.batch.watch import FolderWatch
 

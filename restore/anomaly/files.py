@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 
 from restore.anomaly.records import Record
-from restore.batch.inputs import Found
 from restore.batch.plan import BatchPlan, Existing, Item, PlanRequest, make_plan
 from restore.batch.refusals import how_to_go_on
+from restore.batch.search import Found
 from restore.batch.shards import Shard
 from restore.errors import OutputError, UsageError
 from restore.files import identity_of, remove_stale_parts

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore.arguments import argument
-from restore.batch.inputs import STANDARD_STREAM, Found, start_of
+from restore.batch.inputs import STANDARD_STREAM
 from restore.batch.items import Rule
 from restore.batch.kinds import FileKind
+from restore.batch.search import Found
+from restore.batch.walk import start_of
 from restore.errors import UsageError
 from restore.image.codecs import CODECS, ImageFormat, format_of_suffix, suffix_of
 

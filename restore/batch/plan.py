@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from restore.arguments import argument
-from restore.batch.inputs import STANDARD_STREAM, Found, Search, find_pictures
+from restore.batch.inputs import STANDARD_STREAM, find_pictures
 from restore.batch.items import Item, Items, ItemTexts, Rule
 from restore.batch.kinds import PICTURES, FileKind
 from restore.batch.names import rule_in_folder, rule_of_file
 from restore.batch.refusals import how_to_go_on, refuse_collisions, refuse_inputs_as_outputs
+from restore.batch.search import Found, Search
 from restore.batch.shards import Shard
 from restore.batch.twins import Twins, without_twins
 from restore.errors import UsageError

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 
-from restore.batch.inputs import Found, Search
+from restore.batch.search import Found, Search
 from restore.image.codecs import CODECS, ImageFormat, suffix_of
 from restore.image.raw import RAW_SUFFIXES, is_raw
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from restore.batch.inputs import OWN_ENDINGS, Found, named_others
+from restore.batch.search import Found, named_others
+from restore.batch.walk import OWN_ENDINGS
 from restore.errors import UsageError
 
 __all__ = ["FolderWatch"]

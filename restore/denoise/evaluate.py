@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from restore.batch.inputs import by_stem, counterpart, pictures_in
+from restore.batch.counterparts import by_stem, counterpart
+from restore.batch.inputs import pictures_in
 from restore.denoise.perceptual import Perceptual
 from restore.denoise.runner import Denoiser
 from restore.errors import InputError, UnsupportedImage

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.arguments import argument
-from restore.batch.inputs import by_stem, counterpart, pictures_in
+from restore.batch.counterparts import by_stem, counterpart
+from restore.batch.inputs import pictures_in
 from restore.denoise.domain import domain_of
 from restore.denoise.pixels import encoded_for_network
 from restore.errors import InputError, UsageError

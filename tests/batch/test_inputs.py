@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from restore.batch.inputs import find_pictures, named_others, pictures_in
+from restore.batch.inputs import find_pictures, pictures_in
+from restore.batch.search import named_others
 from restore.errors import UsageError
 from restore.image.codecs import PICTURE_SUFFIXES
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from restore.batch.inputs import Found
 from restore.batch.plan import BatchPlan, Existing, PlanRequest, make_plan
+from restore.batch.search import Found
 from restore.batch.shards import Shard
 from restore.errors import UsageError
 from restore.image.codecs import ImageFormat

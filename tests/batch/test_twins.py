@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from restore.batch.inputs import Found
 from restore.batch.kinds import PICTURES_AND_RAW, RAW_FILES
 from restore.batch.plan import BatchPlan, PlanRequest, make_plan
+from restore.batch.search import Found
 from restore.batch.shards import Shard
 from restore.batch.twins import Twins, twins_beside
 from restore.errors import UsageError

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from restore.anomaly.results import Results
     from restore.anomaly.runner import Detector
     from restore.anomaly.stages import InspectionStages
-    from restore.batch.inputs import Found
     from restore.batch.plan import Item
+    from restore.batch.search import Found
 
 __all__ = ["inspect_as_they_come"]
 
