@@ -19,7 +19,8 @@ from restore.anomaly.records import record_of
 from restore.anomaly.runner import Detector, Inspection
 from restore.anomaly.sheet import sheet_of, tiles_of
 from restore.batch.plan import Item
-from restore.batch.stages import damage_record, readable, size_of, stoppable
+from restore.batch.sources import readable, size_of
+from restore.batch.stages import damage_record, stoppable
 from restore.batch.stream import Outcome, Status
 from restore.errors import OutputExists
 from restore.files import exists_already, write_atomically

@@ -1,8 +1,6 @@
 """The stages of every task on files: read, restore, encode, write."""
 
-import math
 import os
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +12,10 @@ from numpy.typing import NDArray
 from restore.arguments import argument
 from restore.batch.kinds import FileKind, Input, Output
 from restore.batch.plan import BatchPlan, Existing, Item
+from restore.batch.sources import readable, size_of, write_stream
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.batch.views import views_of
 from restore.errors import (
-    ImageTooLarge,
-    InputError,
     OutputError,
     OutputExists,
     RestoreError,
@@ -29,7 +26,6 @@ from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import CODECS, WRITTEN, ImageFormat, format_of_suffix
 from restore.image.compare import compare_png
 from restore.image.damage import noting_damage
-from restore.image.limits import max_pixels_of_process
 from restore.image.losses import losses, note_remark, remarks
 from restore.image.picture import Picture
 from restore.remote.paths import shown
@@ -42,16 +38,10 @@ __all__ = [
     "note_misnamed",
     "noted_record",
     "prepare_folders",
-    "readable",
-    "size_of",
     "stoppable",
 ]
 
 _CHUNK = 4 << 20
-_STREAM_BYTES_PER_PIXEL = 16
-_LONGEST_METADATA = 64 << 20
-_LONGEST_STREAM = 2 << 30
-"""Bytes that are read of a pipe; what is longer is kept in memory twice, and better in a file."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +145,7 @@ class PictureStages(Generic[Input, Output]):
         with losses() as lost, remarks() as remarked:
             data = self._encoded(item, result.restored)
         if item.destination is None:
-            _write_stream(self.standard_output, data)
+            write_stream(self.standard_output, data)
         else:
             try:
                 self._write(item.destination, data, stopping)
@@ -252,19 +242,6 @@ def stoppable(data: bytes, stopping: Callable[[], bool]) -> Iterator[memoryview]
         yield view[start : start + _CHUNK]
 
 
-def _write_stream(stream: BinaryIO | None, data: bytes) -> None:
-    if stream is None:
-        raise OutputError("standard output: not available here")
-    try:
-        stream.write(data)
-        stream.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"standard output: cannot be written: {reason}") from error
-
-
 def note_misnamed(item: Item, image_format: ImageFormat) -> None:
     """Note that a result has another format than its name states, as its input has.
 
@@ -309,51 +286,3 @@ def damage_record(item: Item, damaged: Mapping[str, str]) -> dict[str, str]:
     own = (item.source_name, str(item.source))
     sentences = [text if name in own else f"{name}: {text}" for name, text in damaged.items()]
     return {"damaged": "; ".join(sentences)} if sentences else {}
-
-
-def size_of(item: Item) -> float:
-    """Return the bytes that will be read; infinity if unknown."""
-    try:
-        status = os.stat(item.source) if item.source else None
-    except OSError:
-        return 0.0
-    return status.st_size if status and stat.S_ISREG(status.st_mode) else math.inf
-
-
-def readable(item: Item, standard_input: BinaryIO | None) -> Path | bytes:
-    """Return the file of an item, or the bytes of what is not seekable, as decoders seek.
-
-    Raises:
-        InputError: the file cannot be opened.
-    """
-    try:
-        if item.source is None:
-            return _read_stream(item, standard_input) if standard_input else b""
-        # A pipe is not seekable.
-        if stat.S_ISREG(item.source.stat().st_mode):
-            return item.source
-        with item.source.open("rb") as file:
-            return _read_stream(item, file)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{item.source_name}: cannot be read: {reason}") from error
-
-
-def _read_stream(item: Item, stream: BinaryIO) -> bytes:
-    """Read what may never end, but no more than pictures that are not refused can take.
-
-    Raises:
-        ImageTooLarge: it is longer.
-    """
-    longest = _STREAM_BYTES_PER_PIXEL * max_pixels_of_process() + _LONGEST_METADATA
-    parts: list[bytes] = []
-    size = 0
-    while part := stream.read(_CHUNK):
-        size += len(part)
-        if size > min(longest, _LONGEST_STREAM):
-            raise ImageTooLarge(
-                f"{item.source_name}: longer than {min(longest, _LONGEST_STREAM):,} bytes; "
-                "write it to a file first"
-            )
-        parts.append(part)
-    return b"".join(parts)

@@ -2,8 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from restore.engine.device import has_fast_bf16
 from restore.engine.lane import is_out_of_memory
 from restore.errors import TrainingError, TrainingStopped, UsageError
 from restore.training.optimizers import OPTIMIZERS
+from restore.training.parameters import blend, channels_last, flushing_denormals
 from restore.training.resumption import changes_of, touched
 from restore.training.schedule import PSNR, Figure, Progress, TrainerConfig
 from restore.training.standing import Standing
@@ -119,7 +120,7 @@ class Trainer(Generic[B]):
         self.recipe = {**recipe, "processes": self.team.size}
         self.crops_per_step = crops_per_batch * plan.accumulate * self.team.size
 
-        self.network = _channels_last(network.to(self.device).train())
+        self.network = channels_last(network.to(self.device).train())
         self.average = deepcopy(network).requires_grad_(False)
         self.optimizer = OPTIMIZERS[plan.optimizer](network, plan.weight_decay)
         self.rng = Randomness(plan.seed, self.device, rank=self.team.rank)
@@ -151,7 +152,7 @@ class Trainer(Generic[B]):
             UsageError: there is no checkpoint to resume from.
         """
         # Float32 convolutions must be exact: structural similarity subtracts nearly equal numbers.
-        with _flushing_denormals(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with flushing_denormals(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return self._run(resume=resume)
 
     def _run(self, *, resume: bool) -> tuple[nn.Module, Progress]:
@@ -241,7 +242,7 @@ class Trainer(Generic[B]):
         self.optimizer.step()
         # Early on the average must forget the random start quickly.
         decay = min(self.plan.ema, (1 + self.step) / (10 + self.step))
-        _blend(self.average, self.network, decay=decay)
+        blend(self.average, self.network, decay=decay)
         return torch.stack(losses).sum()
 
     def _forward(self, *inputs: Tensor) -> Tensor:
@@ -333,32 +334,3 @@ class Trainer(Generic[B]):
             f"the loss is not finite after {counted(self.step - 1, 'step')}; "
             f"{kept} with a lower {argument('learning_rate')}"
         )
-
-
-def _channels_last(network: nn.Module) -> nn.Module:
-    for parameter in network.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return network
-
-
-@torch.no_grad()
-def _blend(average: nn.Module, network: nn.Module, *, decay: float) -> None:
-    """Move the averaged weights towards the current ones; buffers are taken as they are."""
-    torch._foreach_lerp_([*average.parameters()], [*network.parameters()], 1 - decay)
-    for buffer, newest in zip(average.buffers(), network.buffers(), strict=True):
-        buffer.copy_(newest)
-
-
-@contextmanager
-def _flushing_denormals() -> Iterator[None]:
-    """Flush denormal numbers, below 1e-38, to zero.
-
-    The momentum of a feature that is never active decays to them, and some processors are many
-    times slower there.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)

@@ -15,9 +15,8 @@ from typing import Any, Protocol, cast
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
-from restore.errors import OutputError, UsageError, WeightsError, one_line
+from restore.errors import OutputError, UsageError, WeightsError
 from restore.files import check_name, exists_already, identity_of, write_atomically
 from restore.weights.file import (
     FORMAT_VERSION,
@@ -27,6 +26,7 @@ from restore.weights.file import (
     opened,
     read_weight_file,
 )
+from restore.weights.fitting import check_setting, fitting
 from restore.weights.half import in_dtype_of_weights
 from restore.weights.header import sealed
 from restore.weights.task import Task
@@ -41,8 +41,6 @@ __all__ = [
     "weights_of",
 ]
 
-_LARGEST_SETTING = 10_000
-"""Upper limit on any setting; ``_Frugal`` limits what several together ask for."""
 _DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16}
 _OURS = "restore."
 """How the names of modules with networks of this library begin."""
@@ -136,7 +134,7 @@ class Weights:
             WeightsError: the tensors do not fit the architecture, or one is not finite.
         """
         shapes = {key: tuple(tensor.shape) for key, tensor in self.tensors.items()}
-        network = _fitting(self.name, self.network, self.config, shapes)
+        network = fitting(self.name, self.network, self.config, shapes)
         tensors = {key: tensor.detach().clone() for key, tensor in self.tensors.items()}
         network.load_state_dict(tensors, strict=True, assign=True)
         for key, tensor in self.tensors.items():
@@ -260,7 +258,7 @@ def load(
     file = task.check(read_weight_file(name_or_path))
     built, config = _network(file, task, network)
     stored = file.header.tensors
-    _fitting(str(file.path), built, config, {key: each.shape for key, each in stored.items()})
+    fitting(str(file.path), built, config, {key: each.shape for key, each in stored.items()})
     check_hash(file)
     with opened(file.path, "pt") as tensors:
         read = {key: tensors.get_tensor(key).float() for key in stored}
@@ -287,70 +285,7 @@ def _network(
         config_type = get_annotations(network.__init__, eval_str=True)["config"]
         kinds = {setting.name: type(setting.default) for setting in fields(config_type)}
         for name, value in file.settings.items():
-            _check_setting(name, value, kinds.get(name))
+            check_setting(name, value, kinds.get(name))
         return network, config_type(**file.settings)
     except (KeyError, TypeError, ValueError, WeightsError) as error:
         raise WeightsError(f"{file.path}: metadata that make no sense: {error}") from error
-
-
-class _Frugal(TorchFunctionMode):
-    """Refuses a network with more parameters than there are tensors for, while it is built.
-
-    A few numbers of a config can ask for layers that take hours to make.
-    """
-
-    def __init__(self, name: str, tensors: int) -> None:
-        super().__init__()
-        self.name, self.tensors, self.made = name, tensors, 0
-
-    def __torch_function__(
-        self, function: Any, _types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        if function is torch.empty:  # as every layer makes its parameters
-            self.made += 1
-            if self.made > self.tensors:
-                raise WeightsError(
-                    f"{self.name}: tensors do not fit: its config asks for more than the "
-                    f"{self.tensors} that it holds"
-                )
-        return function(*args, **(kwargs or {}))
-
-
-def _fitting(
-    name: str, network: type[nn.Module], config: Any, shapes: Mapping[str, tuple[int, ...]]
-) -> nn.Module:
-    """Return the network without numbers (on the meta device), for tensors of these shapes.
-
-    Raises:
-        WeightsError: tensors are missing, too many, or of other shapes.
-    """
-    # On the meta device, a config that asks for more than the tensors takes no memory.
-    with torch.device("meta"), _Frugal(name, len(shapes)):
-        built = network(config)
-    expected = {key: tuple(tensor.shape) for key, tensor in built.state_dict().items()}
-    odd = [key for key in {**expected, **shapes} if expected.get(key) != shapes.get(key)]
-    if odd:
-        found, due = (_shape(each.get(odd[0])) for each in (shapes, expected))
-        more = f", and {len(odd) - 1:,} more" if len(odd) > 1 else ""
-        raise WeightsError(
-            f"{name}: tensors do not fit: {one_line(odd[0], 60)} is {found}, not {due}{more}"
-        )
-    return built
-
-
-def _shape(shape: tuple[int, ...] | None) -> str:
-    return "missing" if shape is None else one_line(str(list(shape)), 40)
-
-
-def _check_setting(name: str, value: Any, kind: type | None) -> None:
-    """Refuse what a config's own checks do not expect from JSON.
-
-    Raises:
-        ValueError: an unknown name, a value of another type, or a number that is too large.
-    """
-    values = value if kind is tuple and isinstance(value, list) else [value]
-    expected = int if kind is tuple else kind
-    for one in values:
-        is_huge = isinstance(one, int) and abs(one) > _LARGEST_SETTING
-        if type(one) is not expected or is_huge:
-            raise ValueError(f"{one_line(name, 40)} cannot be {one_line(str(value), 40)}")

@@ -11,7 +11,8 @@ from PIL import Image
 
 from restore.batch.kinds import PICTURES
 from restore.batch.plan import BatchPlan, Existing, Item
-from restore.batch.stages import PictureStages, prepare_folders, readable
+from restore.batch.sources import readable
+from restore.batch.stages import PictureStages, prepare_folders
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import ImageTooLarge, InputError, OutputError, OutputExists
 from restore.image.codec import WriteOptions
@@ -157,7 +158,7 @@ def test_a_stream_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) 
             return bytes(size)
 
     endless: Any = Endless()
-    monkeypatch.setattr("restore.batch.stages._LONGEST_STREAM", 20 << 20)
+    monkeypatch.setattr("restore.batch.sources._LONGEST_STREAM", 20 << 20)
     item = Item(source=None, destination=Path("out.png"))
     with pytest.raises(ImageTooLarge, match=r"^-: longer than 20,971,520 bytes"):
         readable(item, endless)
