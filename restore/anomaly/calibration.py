@@ -1,7 +1,7 @@
 """Thresholds for a guaranteed false-alarm rate, from the scores of good parts alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Real
 from pathlib import Path
@@ -10,7 +10,14 @@ from typing import Any
 
 from restore.errors import UsageError, WeightsError
 
-__all__ = ["Calibration", "binomial_interval", "held_out_count", "least_rate", "least_sample"]
+__all__ = [
+    "Calibrated",
+    "Calibration",
+    "binomial_interval",
+    "held_out_count",
+    "least_rate",
+    "least_sample",
+]
 
 _LEAST_SHARE, _LARGEST_SHARE = 0.2, 1 / 3
 _MOST_HELD_OUT = 1000
@@ -141,6 +148,28 @@ class Calibration:
             )
         except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
             raise WeightsError(f"its calibration is invalid: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """The good parts that a detector was calibrated on, as far as a person should look at them.
+
+    Attributes:
+        reaching: Scores of the parts that reach the threshold, the highest first.
+        outlying: The parts that stand out, whether they reach it or not; see
+            ``Calibration.outlying``.
+    """
+
+    reaching: Mapping[Path, float]
+    outlying: Sequence[Path]
+
+    @classmethod
+    def of(cls, calibration: Calibration, parts: Mapping[Path, float]) -> "Calibrated":
+        """Find them among the parts, of which scores are given."""
+        return cls(
+            reaching={path: parts[path] for path in calibration.reaching(parts)},
+            outlying=calibration.outlying(parts),
+        )
 
 
 def least_rate(count: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from restore.anomaly.calibration import Calibration, least_rate, least_sample
+from restore.anomaly.calibration import Calibrated, Calibration, least_rate, least_sample
 from restore.anomaly.data import Parts
 from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
@@ -42,6 +42,7 @@ class Finish:
         device: where networks run.
         may_use_folds: whether folds would be of use to reach the false-alarm rate.
         warn: called with a line about everything that a user should know.
+        calibrated: called with the parts of the calibration that a person should look at.
         should_stop: called for every picture.
     """
 
@@ -51,6 +52,7 @@ class Finish:
     device: torch.device
     may_use_folds: bool
     warn: Callable[[str], None]
+    calibrated: Callable[[Calibrated], None]
     should_stop: Callable[[], bool]
 
     def __call__(self, weights: Weights) -> Weights:
@@ -141,6 +143,7 @@ class Finish:
             self.warn(f"{shortfall}; {self._advice()}" if self.may_use_folds else shortfall)
         if above := calibration.told_outliers(scores):
             self.warn(above)
+        self.calibrated(Calibrated.of(calibration, scores))
         return calibration
 
     def _advice(self) -> str:
@@ -173,7 +176,8 @@ class Finish:
         )
         self.warn(trial.sentence())
         steps, parts = int(weights.provenance["steps"]), len(self.parts.training)
-        if advice := trial.warning(recipe, steps=steps, parts=parts):
+        continued = "continued" in weights.provenance
+        if advice := trial.warning(recipe, steps=steps, parts=parts, continued=continued):
             self.warn(advice)
         return {
             "familiarity": familiarity.as_mapping(),

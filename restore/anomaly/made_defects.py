@@ -57,13 +57,16 @@ class MadeDefects:
             f"({100 * found / made:.0f} %) on parts that it was not trained on: {kinds}"
         )
 
-    def warning(self, recipe: AnomalyRecipe, *, steps: int, parts: int) -> str:
+    def warning(
+        self, recipe: AnomalyRecipe, *, steps: int, parts: int, continued: bool = False
+    ) -> str:
         """Return what to do if too few were found, else "".
 
         Args:
             recipe: Recipe of the detector.
             steps: Number of steps that it was trained for.
             parts: Number of parts that it was trained on.
+            continued: Whether it went on from another detector, whose recipe is its own.
         """
         if self.rate is None or self.rate >= _USELESS:
             return ""
@@ -74,9 +77,9 @@ class MadeDefects:
             )
         if parts < _FEW_PARTS:
             advice.append(f"give more good parts (these were {parts})")
-        if recipe.scale > _COARSE:
+        if recipe.scale > _COARSE and not continued:
             advice.append(f"give a smaller {argument('defect_size')}")
-        if recipe.model != "draem":
+        if recipe.model != "draem" and not continued:
             advice.append(f"use {argument('model', 'draem')}")
         most = f"{argument('target_fpr')} above {recipe.target_fpr:g}"
         advice.append(f"allow more false alarms ({most})")

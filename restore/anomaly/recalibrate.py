@@ -1,7 +1,7 @@
 """A detector's threshold, and how good parts look, anew from other good parts."""
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 
 from restore.anomaly.addition import as_seen
 from restore.anomaly.appearance import Appearance, Onlooker
-from restore.anomaly.calibration import Calibration
+from restore.anomaly.calibration import Calibrated, Calibration
 from restore.anomaly.copies import Fingerprint, besides, copies_among, told_copies
 from restore.anomaly.data import LEAST_PARTS
 from restore.anomaly.familiarity import MOST_LOOKS, UNFAMILIAR_FPR, Familiarity
@@ -60,14 +60,11 @@ class Recalibrated:
 
     Attributes:
         weights: The detector.
-        reaching: Scores of the good parts that reach its threshold, the highest first.
-        outlying: The good parts that stand out, whether they reach it or not; see
-            ``Calibration.outlying``.
+        parts: The good parts that a person should look at.
     """
 
     weights: Weights
-    reaching: Mapping[Path, float]
-    outlying: Sequence[Path]
+    parts: Calibrated
 
 
 @contextmanager
@@ -148,8 +145,7 @@ def recalibrate(
     }
     return Recalibrated(
         weights=replace(weights, provenance=weights.provenance | found),
-        reaching={path: parts[path] for path in calibration.reaching(parts)},
-        outlying=calibration.outlying(parts),
+        parts=Calibrated.of(calibration, parts),
     )
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from restore.anomaly.addition import Addition
+from restore.anomaly.calibration import Calibrated
 from restore.anomaly.crops import PartCrops
 from restore.anomaly.data import Parts, load_parts
 from restore.anomaly.defects import with_defects
@@ -64,6 +65,7 @@ def train_detector(
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
+    calibrated: Callable[[Calibrated], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Weights:
     """Train on good parts alone and write the weight file; see ``train`` for the files beside it.
@@ -80,6 +82,8 @@ def train_detector(
         settings: where and how to run.
         report: called after every step.
         warn: called with a line about everything left out, or if a rate cannot be guaranteed.
+        calibrated: called with the held-out parts that reach the threshold or stand out, when the
+            detector, or that of a fold, is calibrated.
         should_stop: called after every step, and for every picture that is read or calibrated on.
 
     Raises:
@@ -91,7 +95,7 @@ def train_detector(
 
     def run(stage: Stage, settings: Settings) -> Weights:
         def prepare(context: Context) -> Lesson[Any]:
-            return _lesson(stage, good, roi, addition, context, warn, should_stop)
+            return _lesson(stage, good, roi, addition, context, warn, calibrated, should_stop)
 
         return train(
             prepare, stage.recipe, stage.output, settings, report=report, should_stop=should_stop
@@ -114,6 +118,7 @@ def _lesson(
     addition: Addition | None,
     context: Context,
     warn: Callable[[str], None],
+    calibrated: Callable[[Calibrated], None],
     should_stop: Callable[[], bool],
 ) -> Lesson[Any]:
     recipe = stage.recipe
@@ -173,6 +178,7 @@ def _lesson(
             # A continuation has no folds.
             may_use_folds=not (stage.fold or addition),
             warn=warn,
+            calibrated=calibrated,
             should_stop=should_stop,
         ),
         figure=AUROC,

@@ -4,7 +4,9 @@ import torch
 from restore.anomaly import defect_fills as fills
 from restore.anomaly import defect_shapes as shapes
 from restore.anomaly.defects import KINDS, DefectKind, make_defect, with_defects
+from restore.anomaly.made_defects import MadeDefects
 from restore.anomaly.perlin import Dice, perlin
+from restore.anomaly.recipe import AnomalyRecipe
 
 
 def dice(seed: int = 0) -> Dice:
@@ -156,3 +158,13 @@ def test_cracks_are_long_thin_and_jagged() -> None:
             shares.append(float(inside.float().mean()))
     assert sorted(sides)[len(sides) // 2] > 25
     assert max(shares) < 0.04
+
+
+def test_advice_about_a_continued_detector_names_no_settings_of_its_first_training() -> None:
+    useless = MadeDefects({"spot": 4}, {"spot": 0})
+    recipe = AnomalyRecipe(model="vae", scale=4, steps=10)
+    first = useless.warning(recipe, steps=10, parts=20)
+    assert all(word in first for word in ("defect_size", "model", "target_fpr"))
+    later = useless.warning(recipe, steps=10, parts=20, continued=True)
+    assert "target_fpr" in later
+    assert not any(word in later for word in ("defect_size", "model="))

@@ -13,8 +13,10 @@ from imrestore.train.supervision import Supervision, supervised
 from restore.checks import seconds_in
 
 if TYPE_CHECKING:
-    from restore.anomaly.recalibrate import Operating, Recalibrated
+    from restore.anomaly.calibration import Calibrated
+    from restore.anomaly.recalibrate import Operating
     from restore.anomaly.runner import Detector
+    from restore.training.session import Settings
 
 __all__ = ["calibrate"]
 
@@ -78,6 +80,13 @@ def calibrate(
     time: Annotated[
         str, typer.Option(metavar="TIME", help="Training time of --add-good: 90s, 30m or 2h.")
     ] = "10m",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue a training of --add-good that was stopped; --time may be larger.",
+        ),
+    ] = False,
     target_fpr: Annotated[
         float | None,
         typer.Option(
@@ -116,8 +125,14 @@ def calibrate(
     from restore.anomaly.recalibrate import operating_points, read_verdicts, recalibrate
     from restore.anomaly.runner import Detector
     from restore.batch.inputs import pictures_in
+    from restore.errors import UsageError
+    from restore.training.session import Settings
     from restore.weights.store import check_new_file, save_weights
 
+    if resume and not add_good:
+        raise UsageError(
+            "--resume: continues a training; give the --add-good that it was begun with"
+        )
     check_new_file(
         output, overwrite=overwrite, inputs=[Path(model)] if Path(model).exists() else []
     )
@@ -130,11 +145,12 @@ def calibrate(
 
         bad = pictures_in(defective, recursive=True, warn=tell) if defective else []
         bad += read_verdicts(verdicts)[0] if verdicts else []
-        recalibrated = None
+        calibrated: list[Calibrated] = []
         if add_good:
             _train_on(
-                model, good, _added(add_good, tell), time, target_fpr, output, device, overwrite,
-                supervision, tell,
+                model, good, _added(add_good, tell), time, target_fpr, output,
+                Settings(device=device, resume=resume, overwrite=overwrite),
+                supervision, tell, calibrated.append,
             )  # fmt: skip
         else:
             detector = Detector(model, threshold=0, unfamiliar_fpr=0, device=device)
@@ -146,10 +162,11 @@ def calibrate(
                 should_stop=supervision.should_stop,
             )
             save_weights(recalibrated.weights, output, overwrite=overwrite)
+            calibrated.append(recalibrated.parts)
         detector = Detector(output, device=device)
         points = operating_points(detector, bad, tell) if bad else []
         if as_json:
-            print(json_of(_record(output, detector, points, recalibrated, lines)))
+            print(json_of(_record(output, detector, points, calibrated[-1], lines)))
             return
         tell(_told(output, detector))
         if points:
@@ -176,16 +193,15 @@ def _train_on(
     time: str,
     target_fpr: float | None,
     output: Path,
-    device: str,
-    overwrite: bool,
+    settings: "Settings",
     supervision: Supervision,
     tell: "Callable[[str], None]",
+    calibrated: "Callable[[Calibrated], None]",
 ) -> None:
     from restore.anomaly.addition import Addition, recipe_to_continue
     from restore.anomaly.task import TASK
     from restore.anomaly.train import train_detector
     from restore.anomaly.view import View
-    from restore.training.session import Settings
 
     weights = TASK.load(model)
     view = View.from_mapping(weights.provenance.get("inspection", {}))
@@ -196,9 +212,10 @@ def _train_on(
         good=good,
         roi=view.roi,
         addition=Addition(weights=weights, paths=added, scale=recipe.scale),
-        settings=Settings(device=device, overwrite=overwrite),
+        settings=settings,
         report=supervision.report,
         warn=tell,
+        calibrated=calibrated,
         should_stop=supervision.should_stop,
     )
 
@@ -216,25 +233,22 @@ def _record(
     output: Path,
     detector: "Detector",
     points: "list[Operating]",
-    recalibrated: "Recalibrated | None",
+    calibrated: "Calibrated",
     lines: list[str],
 ) -> dict[str, object]:
-    """Return the record of --json; with --add-good, what is said of parts stands in ``lines``."""
+    """Return the record of --json."""
     calibration = detector.calibration
     assert calibration is not None  # it was just calibrated
-    parts = {}
-    if recalibrated is not None:
-        parts["reaching"] = [
-            {"file": str(path), "score": score, "stands_out": path in recalibrated.outlying}
-            for path, score in recalibrated.reaching.items()
-        ]
     return {
         "output": str(output),
         "threshold": detector.threshold,
         "target_fpr": calibration.target_fpr,
         "parts": len(calibration.scores),
         "shortfall": detector.shortfall or None,
-        **parts,
+        "reaching": [
+            {"file": str(path), "score": score, "stands_out": path in calibrated.outlying}
+            for path, score in calibrated.reaching.items()
+        ],
         "made_defects": detector.weights.provenance.get("made_defects"),
         "thresholds": [asdict(point) for point in points],
         "remarks": lines,

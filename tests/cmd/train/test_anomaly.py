@@ -1,6 +1,7 @@
 """`imrestore train anomaly` as a user runs it."""
 
 import csv
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -119,6 +120,45 @@ def test_calibration_stops_at_a_signal_and_goes_on(
     one, other = load("m.safetensors"), load(whole)
     assert all(torch.equal(one.tensors[key], other.tensors[key]) for key in one.tensors)
     assert one.provenance["calibration"] == other.provenance["calibration"]
+
+
+def test_a_continuation_with_added_parts_stops_and_goes_on(
+    run: Run, parts: Parts, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts(12)
+    arguments = [
+        "anomaly", "calibrate", str(whole), "--good", "good", "--add-good", "good",
+        "--time", "1s", "-o", "m.safetensors", "--json",
+    ]  # fmt: skip
+
+    def interrupt(self: InspectionNetwork, pixels: np.ndarray) -> Scored:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return scored(self, pixels)
+
+    scored = InspectionNetwork.__call__
+    with monkeypatch.context() as patched:
+        patched.setattr(InspectionNetwork, "__call__", interrupt)
+        stopped = run(*arguments)
+    assert (stopped.code, stopped.out) == (143, "")
+    assert "stopped while calibrating; continue with --resume" in stopped.err
+    steps = len(Path("m.history.csv").read_text().splitlines())
+    resumed = run(*arguments, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert len(Path("m.history.csv").read_text().splitlines()) == steps, "it does not begin again"
+    record = json.loads(resumed.out)
+    calibration = Calibration.from_mapping(load("m.safetensors").provenance["calibration"])
+    reaching = [part["score"] for part in record["reaching"]]
+    assert reaching == [s for s in reversed(calibration.scores) if s >= calibration.threshold()]
+    assert all(Path(part["file"]).is_file() for part in record["reaching"])
+
+
+def test_only_a_training_is_resumed(run: Run, parts: Parts, whole: Path) -> None:
+    parts(12)
+    ended = run(
+        "anomaly", "calibrate", str(whole), "--good", "good", "-o", "m.safetensors", "--resume"
+    )
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert "give the --add-good" in ended.err
 
 
 def test_reading_stops_at_a_signal(run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
