@@ -79,12 +79,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
             for name, default in defaults.items():
                 value = "***" if name in secrets else _shown(default)
                 say(f"--{default.key} {value} comes from {default.origin}")
-        with on_disk(values) as values, noting_settings(command=command.__name__, **values):
-            is_clustered = "workers" in values and (values["workers"] or values["cluster"])
-            if is_clustered and not values["print_config"]:
-                from imrestore.train.cluster import train_on_cluster
+        is_clustered = "workers" in values and (values["workers"] or values["cluster"])
+        if is_clustered and not values["print_config"]:
+            from imrestore.train.cluster import train_on_cluster
 
-                raise typer.Exit(train_on_cluster(context, values))
+            raise typer.Exit(train_on_cluster(context, values))
+        with on_disk(values) as values, noting_settings(command=command.__name__, **values):
             taken = {
                 name: group(**{field.name: values.pop(field.name) for field in fields(group)})
                 for name, group in groups.items()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from restore.remote.url_paths import UrlPaths
     from restore.remote.urls import Url
 
-__all__ = ["on_disk"]
+__all__ = ["elsewhere", "on_disk"]
 
 _WRITTEN = ("output", "report", "manifest", "manifests")
 _READ = ("inputs", "model", "noise_profile", "twin", "name", "start_from", "teacher")
@@ -50,7 +50,7 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         raise UsageError(f"--cache {cached[0]}: give a folder on disk, not a URL")
     is_streamed = "inputs" in values and isinstance(values.get("output"), str)
     is_tree = bool(values.get("recursive"))
-    if values.get("cluster"):
+    if values.get("cluster") and "workers" not in values:  # processes of a training see to theirs
         _check_seen(values, (*_OF_COMMAND, *(_STREAMED if is_streamed else ())))
     placed = dict(values)
     with url_paths() as paths:
@@ -69,6 +69,22 @@ def on_disk(values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield placed
         finally:
             paths.send_changes()
+
+
+@contextmanager
+def elsewhere(output: Path) -> Iterator[Path]:
+    """Give a path in place of the URL of a file that processes on other machines will write.
+
+    Raises:
+        RestoreError: as ``UrlPaths.output_path``.
+    """
+    if not (urls := _urls_written(output)):
+        yield output
+        return
+    from restore.remote.url_paths import url_paths
+
+    with url_paths() as paths:
+        yield paths.output_path(urls[0], recursive=False)
 
 
 def _check_seen(values: Mapping[str, Any], left_out: Collection[str]) -> None:

@@ -17,7 +17,7 @@ from restore.batch.stream import Outcome, Stages, Status, Stream
 from restore.errors import UsageError
 from restore.image.damage import keeping_damaged
 from restore.image.limits import limited
-from restore.remote.paths import exists, is_remote, mount_of, shown
+from restore.remote.paths import exists, is_remote, look_again, mount_of, shown
 from restore.remote.store import Entry
 from restore.remote.url_paths import UrlPaths, url_paths
 from restore.remote.urls import as_url
@@ -257,9 +257,7 @@ def is_written(item: Item) -> bool:
     """Return whether a worker that died had written the result, which comes last."""
     if item.destination is None:
         return False
-    mount = mount_of(item.destination)
-    if mount is not None:
-        mount.forget(item.destination)
+    look_again(item.destination)
     return exists(item.destination)
 
 

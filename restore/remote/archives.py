@@ -126,6 +126,10 @@ class Archive:
         del overwrite
         self.check_writable(key)
 
+    def remove(self, key: str) -> None:
+        """Refuse."""
+        self.check_writable(key)
+
     def check_writable(self, _folder: str) -> None:
         """Refuse.
 

@@ -51,23 +51,24 @@ def fail(
     Args:
         name: The URL.
         error: The failure.
-        doing: What could not be done: read, listed or written.
+        doing: What could not be done: read, listed, written or removed.
         attempts: How often it was tried, if it was tried again.
         is_one: Whether it concerns one input, and others may be spared it.
 
     Raises:
         UsageError: no credentials, or no right to read.
-        OutputError: it could not be written.
+        OutputError: it could not be written or removed.
         InputError: everything else.
     """
     scheme = name.partition("://")[0]
-    kind: type[Exception] = InputError if doing != "written" else OutputError
+    is_change = doing in ("written", "removed")
+    kind: type[Exception] = OutputError if is_change else InputError
     service = _SAME_AS.get(scheme, scheme)
     if any(each.__name__ in _NO_CREDENTIALS for each in type(error).__mro__):
         how = _HOW_TO_SIGN_IN.get(service, "sign in first")
         raise UsageError(f"{name}: no credentials; {how}") from error
     if isinstance(error, PermissionError) or getattr(error, "status", 0) in (401, 403):
-        refused = kind if is_one or doing == "written" else UsageError
+        refused = kind if is_one or is_change else UsageError
         raise refused(
             f"{name}: may not be {doing} with these credentials ({one_line(str(error), 120)})"
         ) from error

@@ -87,14 +87,14 @@ class Mount:
         """Take what another process has found at a path."""
         self._entries[self.key(path)] = entry
 
-    def forget(self, path: Path) -> None:
-        """Have the store asked anew about a path."""
-        self._entries.pop(self.key(path), None)
+    def look_again(self, path: Path) -> None:
+        """Ask the store anew about a path."""
+        self._entries[self.key(path)] = self.store.look(self.key(path))
 
     def look_closer(self, path: Path) -> None:
         """Ask the store about a path of which no more than the name is known."""
         if self._entries.get(self.key(path)) is _THERE:
-            self._entries[self.key(path)] = self.store.look(self.key(path))
+            self.look_again(path)
 
     def make_folder(self, folder: str) -> None:
         """Count a place as a folder, whether anything is below it or not."""
@@ -156,15 +156,29 @@ class Mount:
             self.release(path)
             raise
 
-    def push(self, path: Path, *, overwrite: bool) -> None:
+    def push(self, path: Path, *, overwrite: bool, key: str = "") -> None:
         """Send the file at a path.
+
+        Args:
+            path: The path.
+            overwrite: Whether to replace what is there.
+            key: Where it goes; that of the path unless it is given.
 
         Raises:
             OutputError: as the store's ``push``.
         """
-        key = self.key(path)
+        key = key or self.key(path)
         self.store.push(path, key, overwrite=overwrite)
         self._entries.pop(key, None)
+
+    def remove(self, path: Path) -> None:
+        """Remove what the store has at a path.
+
+        Raises:
+            OutputError: as the store's ``remove``.
+        """
+        self.store.remove(self.key(path))
+        self._entries.pop(self.key(path), None)
 
     def query(self, path: Path | str) -> str:
         """Return what follows the URL of a path whenever it is asked for, such as a signature."""

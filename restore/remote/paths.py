@@ -23,10 +23,13 @@ __all__ = [
     "isdir",
     "isfile",
     "lexists",
+    "look_again",
     "mount_of",
+    "send_soon",
     "shown",
     "url_of",
     "use",
+    "version_of",
 ]
 
 _current: "UrlPaths | None" = None
@@ -57,6 +60,37 @@ def url_of(path: str) -> str:
     """Return what ``shown`` does of a text that is one path, in a tenth of the time."""
     mount = mount_of(path)
     return path if mount is None else mount.shown(path)
+
+
+def send_soon(path: Path) -> None:
+    """Have a store get what a command has made at a path and beside it, while it goes on.
+
+    Nothing for a path on disk.
+    """
+    if _current is not None:
+        _current.send_soon(path)
+
+
+def version_of(path: Path | str) -> tuple[int, int | str] | None:
+    """Return the size of a file in bytes, and what changes with its content; None without a file.
+
+    The latter is the time of modification in nanoseconds, or what a store states, such as an ETag.
+    """
+    mount = mount_of(path)
+    if mount is None:
+        try:
+            about = os.stat(path)
+        except OSError:
+            return None
+        return about.st_size, about.st_mtime_ns
+    entry = mount.entry(path)
+    return None if entry is None else (entry.size or 0, entry.version)
+
+
+def look_again(path: Path) -> None:
+    """Ask a store anew about a path; nothing for a path on disk."""
+    if (mount := mount_of(path)) is not None:
+        mount.look_again(path)
 
 
 def _asking(

@@ -60,6 +60,9 @@ class Store(Protocol):
     def push(self, path: Path, key: str, *, overwrite: bool) -> None:
         """Write a file to a key: complete or not at all."""
 
+    def remove(self, key: str) -> None:
+        """Remove the file of a key, if there is one."""
+
     def check_writable(self, folder: str) -> None:
         """Refuse a folder that cannot be written to, where that can be told without writing."""
 
@@ -196,6 +199,19 @@ class ObjectStore:
             raise OutputError(f"{self._name(key)}: cannot be written: no such bucket") from error
         except Exception as error:
             self._fail(key, error, "written")
+
+    def remove(self, key: str) -> None:
+        """Remove the file of a key, if there is one.
+
+        Raises:
+            OutputError: the store refuses, or does not answer.
+        """
+        try:
+            self._tried(lambda: self._fs.rm_file(self._url(key)))
+        except FileNotFoundError:
+            return
+        except Exception as error:
+            self._fail(key, error, "removed")
 
     def check_writable(self, folder: str) -> None:
         """Refuse a folder that may not be written to.

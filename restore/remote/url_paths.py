@@ -5,19 +5,16 @@ itself is there from ``fetch`` to ``release`` only; what asks about it asks thro
 ``restore.remote.paths``.
 """
 
-import glob
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from restore import files
 from restore.errors import OutputError, RestoreError, UsageError
 from restore.remote import paths as current
+from restore.remote.kept import Kept
 from restore.remote.mount import Mount, is_sound
 from restore.remote.room import Room
 from restore.remote.store import Entry, ObjectStore
@@ -29,28 +26,6 @@ __all__ = ["UrlPaths", "url_paths"]
 _AT_ONCE = 8
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """Files that stay on disk while a command runs: those at ``top`` whose names begin so."""
-
-    mount: Mount
-    top: Path
-    stem: str
-    before: dict[Path, tuple[int, int]]
-
-
-def _signatures(top: Path, stem: str) -> dict[Path, tuple[int, int]]:
-    """Return size and time of modification of the files below a folder, or beside each other."""
-    paths = top.glob(f"{glob.escape(stem)}*") if stem else top.rglob("*")
-    found = {path: path.stat() for path in paths if path.is_file()}
-    return {path: (status.st_size, status.st_mtime_ns) for path, status in found.items()}
-
-
-def _saved(path: Path) -> Path:
-    """Move a file out of the scratch folder, which is removed; return where it is."""
-    return Path(shutil.move(path, tempfile.mkdtemp(prefix="unsent-by-imrestore-")))
-
-
 class UrlPaths:
     """The stores that a command reads and writes, each below a folder of ``scratch``."""
 
@@ -59,7 +34,7 @@ class UrlPaths:
         self._room: Room | None = None
         self._scratch: Path | None = None
         self._start = ""
-        self._kept: list[_Kept] = []
+        self._kept: list[Kept] = []
         self.mounts: dict[str, Mount] = {}
 
     def input_path(self, url: Url, *, recursive: bool) -> Path:
@@ -126,7 +101,7 @@ class UrlPaths:
             if each.name.startswith(stem):
                 mount.fetch(each, waits=False)
         top.mkdir(parents=True, exist_ok=True)
-        self._kept.append(_Kept(mount, top, stem, _signatures(top, stem)))
+        self._kept.append(Kept(mount, top, stem))
         return path
 
     def known_path(self, url: Url, entry: Entry | None) -> Path:
@@ -143,23 +118,24 @@ class UrlPaths:
         mount.remember(path, entry)
         return path
 
+    def send_soon(self, path: Path) -> None:
+        """Send what has changed at a path of ``kept_path`` and beside it, in the background.
+
+        Args:
+            path: the file that goes last; see ``Kept.send_soon``.
+        """
+        for kept in self._kept:
+            if kept.covers(path):
+                kept.send_soon(path)
+
     def send_changes(self) -> None:
-        """Send what a command has made at the paths of ``kept_path``.
+        """Send what a command has made at the paths of ``kept_path``; remove what it has removed.
 
         Raises:
-            OutputError: as the store's ``push``; what does not go stays on disk, and where is said.
+            OutputError: the store refuses; what does not go stays on disk, and where is said.
         """
-        failures: list[str] = []
         kept, self._kept = self._kept, []
-        for one in kept:
-            for path, signature in _signatures(one.top, one.stem).items():
-                if one.before.get(path) == signature:
-                    continue
-                try:
-                    one.mount.push(path, overwrite=True)
-                except OutputError as error:
-                    failures.append(f"{error}; it is kept as {_saved(path)}")
-        if failures:
+        if failures := [failure for one in kept for failure in one.send()]:
             raise OutputError("; ".join(failures))
 
     def fetch_all(self, path: Path) -> tuple[int, int]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -291,7 +292,7 @@ class Trainer(Generic[B]):
     def _load(self) -> None:
         if self.checkpoint is None:
             raise UsageError(f"{argument('resume', True)}: this run has no checkpoint")
-        state = load_checkpoint(self.checkpoint)
+        state = self.team.as_leader_sees(partial(load_checkpoint, self.checkpoint))
         try:
             changes = changes_of(state["recipe"], self.recipe)
         except ValueError as error:

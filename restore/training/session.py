@@ -159,7 +159,7 @@ def train(
         again = team.restarts > 0
         if team.leads:
             remove_stale_parts(output.parent)
-        resume = settings.resume or (again and checkpoint.exists())
+        resume = settings.resume or (again and team.as_leader_sees(checkpoint.exists))
         _check_outputs(output, checkpoint, resume=resume, overwrite=settings.overwrite or again)
         if team.leads:
             _keep_alone(output, held)

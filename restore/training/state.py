@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
@@ -13,6 +12,7 @@ from torch import Tensor
 from restore.arguments import argument
 from restore.errors import OutputExists, TrainingError
 from restore.files import write_atomically
+from restore.remote.paths import send_soon, url_of, version_of
 
 __all__ = [
     "Randomness",
@@ -70,14 +70,10 @@ class Randomness:
         self.local.set_state(state[1].cpu())
 
 
-def state_of(paths: Iterable[Path]) -> dict[str, tuple[int, int]]:
-    """Return size in bytes and time of the last change in nanoseconds of files that are there."""
-    found = {}
-    for path in paths:
-        with suppress(OSError):
-            about = path.stat()
-            found[str(path.absolute())] = (about.st_size, about.st_mtime_ns)
-    return found
+def state_of(paths: Iterable[Path]) -> dict[str, tuple[int, int | str]]:
+    """Return what ``version_of`` says of files that are there, by their full paths or URLs."""
+    known = ((url_of(str(path.absolute())), version_of(path)) for path in paths)
+    return {name: version for name, version in known if version is not None}
 
 
 def checkpoint_path(output: Path) -> Path:
@@ -91,10 +87,14 @@ def best_path(output: Path) -> Path:
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at ``path`` by ``state`` (tensors and plain values), atomically."""
+    """Replace the checkpoint at ``path`` by ``state`` (tensors and plain values), atomically.
+
+    Where the path stands for a URL, it is sent with the files beside it while the training goes on.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomically(path, buffer.getbuffer(), overwrite=True)
+    send_soon(path)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """Several processes that train one network, as `torchrun` starts them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import distributed, nn
@@ -15,6 +15,8 @@ from restore.errors import TrainingError, UsageError
 from restore.training import LOST_ANOTHER
 
 __all__ = ["Team", "assembled", "team_rank", "team_size"]
+
+_Seen = TypeVar("_Seen")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,14 @@ class Team:
             values = [None] * self.size
             distributed.all_gather_object(values, value)
         return values
+
+    def as_leader_sees(self, look: Callable[[], _Seen]) -> _Seen:
+        """Return what ``look`` returns in the leading process: others may see older files."""
+        if self.size == 1:
+            return look()
+        seen = [look() if self.leads else None]
+        distributed.broadcast_object_list(seen, src=0)
+        return cast(_Seen, seen[0])
 
     def wait(self) -> None:
         """Block until all processes have called this."""

@@ -291,7 +291,7 @@ def test_parts_in_a_bucket_are_inspected(run: Run, part: Photo, bucket: Any, mod
         f"{bucket.url}/parts/bad.png": "defective",
         f"{bucket.url}/parts/good.png": "good",
     }
-    assert b"imrestore-" not in bucket.get("report/report.html")
+    assert b"/imrestore-" not in bucket.get("report/report.html")
     assert "exist" in run("anomaly", f"{bucket.url}/parts/", "--model", model, "-o", report).err
 
 
@@ -310,3 +310,42 @@ def test_weights_are_trained_on_a_bucket_and_sent_to_it(
     assert f"{output}: " in ended.err
     assert "imrestore-" not in ended.err
     assert "weights/mine.safetensors" in stocked.keys("weights")
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_from_a_bucket_when_its_machine_is_lost(
+    run: Run,
+    stocked: Any,
+    photo: Photo,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from restore.remote.url_paths import UrlPaths
+    from restore.tasks import load
+
+    for index in range(3):
+        stocked.put(f"train/{index}.png", photo(f"{index}.png", width=50, seed=index).read_bytes())
+    output = f"{stocked.url}/weights/mine.safetensors"
+    tiny = ("--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4", "--quiet")
+    train = ("train", "denoise", f"{stocked.url}/train/", *tiny, "--checkpoint-every", "0s")
+
+    def lose(paths: UrlPaths) -> None:
+        for kept in paths._kept:
+            kept.wait()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(UrlPaths, "send_changes", lose)
+        assert run(*train, "-o", output, "--steps", "6").code == 0
+    left = ["mine.best.safetensors", "mine.checkpoint", "mine.history.csv"]
+    assert [key for key in stocked.keys("weights") if not key.endswith("png")] == [
+        f"weights/{name}" for name in left
+    ]
+    ended = run(*train, "-o", output, "--steps", "12", "--resume", "auto")
+    assert ended.code == 0, ended.err
+    assert "steps was 6, is now 12" in caplog.text
+    assert "changed since the run was stopped" not in caplog.text
+    assert not {"weights/mine.checkpoint", "weights/mine.best.safetensors"} & set(stocked.keys())
+    Path("mine.safetensors").write_bytes(stocked.get("weights/mine.safetensors"))
+    assert load("mine.safetensors").provenance["steps"] == 12
+    rows = stocked.get("weights/mine.history.csv").decode().splitlines()[1:]
+    assert [int(row.partition(",")[0]) for row in rows] == list(range(13))

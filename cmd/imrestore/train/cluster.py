@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from imrestore.checks import without_effect
 from imrestore.exits import Signalled, noted_signals
 from imrestore.output import say
+from imrestore.places import elsewhere
 from imrestore.recipes import recipe_of
 from imrestore.train.member import Member, Order
 from imrestore.train.supervision import WARNINGS
@@ -44,33 +45,41 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
         OutputExists: the output is there already.
         InputError: the head of the cluster is gone.
     """
-    from importlib.metadata import version
-
-    from restore.batch.cluster import Cluster
     from restore.errors import OutputExists, UsageError
-    from restore.training.state import checkpoint_path
+    from restore.remote.paths import exists
     from restore.training.team import team_size
 
-    address, workers, quiet = values["cluster"], values["workers"], values["quiet"]
-    if not address or not workers:
-        without_effect(workers=not address and "it is for --cluster")
+    if not values["cluster"] or not values["workers"]:
+        without_effect(workers=not values["cluster"] and "it is for --cluster")
         raise UsageError("--cluster: give --workers N, the number of processes that train")
     if team_size() > 1:
         raise UsageError("--cluster starts the processes itself; run the command without torchrun")
-    if values["output"].exists() and not (values["overwrite"] or values["resume_auto"]):
-        # A process that is started again would take it for that of the run.
-        raise OutputExists(f"{values['output']}: exists already; --overwrite replaces it")
-    checkpoint = checkpoint_path(values["output"])
+    with elsewhere(values["output"]) as output:
+        if exists(output) and not (values["overwrite"] or values["resume_auto"]):
+            # A process that is started again would take it for that of the run.
+            raise OutputExists(f"{output}: exists already; --overwrite replaces it")
+        return _train(context, values, output)
+
+
+def _train(context: "typer.Context", values: Mapping[str, Any], output: Path) -> int:
+    """Have teams train until one is not lost."""
+    from importlib.metadata import version
+
+    from restore.batch.cluster import Cluster
+    from restore.training.state import checkpoint_path
+
+    checkpoint = checkpoint_path(output)
     takes_gpus = values["device"] != "cpu"
     words = context.command_path.split()[1:]
     recipe = recipe_of(context, {**values, "cluster": None, "workers": None})
     order = Order(words, recipe, os.getcwd(), version("imrestore"))
-    cluster = Cluster(address)
+    cluster = Cluster(values["cluster"])
+    workers, quiet = values["workers"], values["quiet"]
     losses = starts = 0
     try:
         with noted_signals(*WARNINGS, at_once=False) as signalled:
             while True:
-                written = _written_ns(checkpoint)
+                written = _version_of(checkpoint)
                 with _members(cluster, order, workers, takes_gpus) as members:
                     team = _Team(cluster, members, signalled, quiet=quiet)
                     is_lost = team.train(starts)
@@ -79,7 +88,7 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
                 if not is_lost:
                     return team.code
                 starts += team.is_started
-                losses = losses + 1 if _written_ns(checkpoint) == written else 1
+                losses = losses + 1 if _version_of(checkpoint) == written else 1
                 if losses > _MOST_LOSSES:
                     say(f"workers died {losses} times in a row; continue with --resume")
                     return 1
@@ -89,12 +98,16 @@ def train_on_cluster(context: "typer.Context", values: Mapping[str, Any]) -> int
         cluster.close()
 
 
-def _written_ns(checkpoint: Path) -> int:
-    """Return when a checkpoint was written; 0 if there is none."""
+def _version_of(checkpoint: Path) -> object:
+    """Return what changes with a checkpoint, as it is now; None where none can be seen."""
+    from restore.errors import InputError
+    from restore.remote.paths import look_again, version_of
+
     try:
-        return checkpoint.stat().st_mtime_ns
-    except OSError:
-        return 0
+        look_again(checkpoint)
+    except InputError:  # the store does not answer
+        return None
+    return version_of(checkpoint)
 
 
 @contextmanager

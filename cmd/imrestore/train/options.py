@@ -130,8 +130,8 @@ class TrainingOptions:
         str | None,
         typer.Option(
             metavar="auto|HOST:PORT",
-            help="Train on the machines of a Ray cluster, which this command runs on one of. All "
-            "of them mount the drive that pictures and output are on.",
+            help="Train on the machines of a Ray cluster, which this command runs on one of. "
+            "Pictures and output are on a drive that all of them mount, or in a bucket.",
             show_default="this machine alone",
         ),
     ] = None

@@ -143,7 +143,7 @@ def test_a_signal_has_all_write_their_checkpoint(
     [
         (("--cluster", "auto"), "give --workers N"),
         (("--workers", "2"), "--workers does nothing here"),
-        ((*ON_CLUSTER, "--from", "s3://bucket/a.safetensors"), "workers of a cluster do not see"),
+        ((*ON_CLUSTER, "-o", "https://127.0.0.1/x.safetensors"), "web servers are read"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -196,6 +196,30 @@ def test_an_output_that_is_there_is_not_replaced(run: Run, ray: Any) -> None:
     ended = run(*TRAIN, *ON_CLUSTER)
     assert (ended.code, ray.workers) == (2, 0)
     assert "x.safetensors: exists already; --overwrite replaces it" in ended.err
+
+
+def test_weights_and_checkpoint_may_be_in_a_bucket(
+    run: Run, process: Callable[[str], None], ray: Any, bucket: Any
+) -> None:
+    output = f"{bucket.url}/w/x.safetensors"
+    process(
+        "from urllib.request import Request, urlopen\n"
+        "told = {'Authorization': 'AWS4-HMAC-SHA256 Credential=a/20260101/b/s3/aws4_request'}\n"
+        "told['Content-Type'] = 'application/octet-stream'\n"
+        "def put(name, data): urlopen(Request(where + name, data, told, method='PUT')).close()\n"
+        f"where = '{bucket.server.url}/{bucket.name}/w/'\n"
+        "put('x.checkpoint', bytes(starts))\n"
+        "if starts < 5: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "put('x.safetensors', b'weights')"
+    )
+    train = ("train", "denoise", f"{bucket.url}/photos/", "-o", output, "--steps", "9")
+    ended = run(*train, "--cluster", "auto", "--workers", "1")
+    assert ended.code == 0, ended.err
+    assert ended.err.count("all continue from the last checkpoint") == 5
+    workers = ray.workers
+    refused = run(*train, *ON_CLUSTER)
+    assert (refused.code, ray.workers) == (2, workers)
+    assert f"{output}: exists already; --overwrite replaces it" in refused.err
 
 
 @pytest.mark.parametrize(
