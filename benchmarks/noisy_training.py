@@ -31,7 +31,8 @@ from restore.training.schedule import Progress
 from restore.training.session import Settings
 
 SIGMA = 25.0
-TRIALS = ("clean", "neighbours", "blind-spot")
+PATCHES = {"downscaled": 128, "blind-spot": 64}
+TRIALS = ("clean", "downscaled", "neighbours", "blind-spot")
 
 
 def write_noisy(clean: list[Path], folder: Path) -> None:
@@ -76,8 +77,8 @@ def trained(
     noisy_recipe = NoisyRecipe(
         method=trial, widths=widths, batch=8, ema=0.99, learning_rate=rate, seconds=seconds
     )
-    if trial == "blind-spot":
-        noisy_recipe = replace(noisy_recipe, patch=64)
+    # What the network sees of them is as large as in the clean trial.
+    noisy_recipe = replace(noisy_recipe, patch=PATCHES.get(trial, NoisyRecipe.patch))
     train_on_noisy(
         noisy_recipe, output, noisy=[noisy], start_from=start_from, settings=settings, report=report
     )

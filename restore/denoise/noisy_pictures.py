@@ -23,6 +23,7 @@ from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture
 from restore.image.stack import Stack
 from restore.noise.correlation import NoiseCorrelation, measure_correlation
+from restore.noise.white_noise import WhiteNoise, measure_white_noise
 from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples, unstacked
 from restore.words import counted
@@ -45,6 +46,7 @@ class NoisyPictures:
         channels: 1 gray, 3 colour.
         samples: range of the samples.
         correlation: correlation of the noise.
+        noise: white noise of all pictures, for the method downscaled; else None.
         paths: files that they are from.
     """
 
@@ -53,6 +55,7 @@ class NoisyPictures:
     channels: int
     samples: SampleRange
     correlation: NoiseCorrelation
+    noise: WhiteNoise | None
     paths: list[Path]
 
     @property
@@ -100,11 +103,19 @@ def open_noisy_pictures(
     frames = {path: _in_range(plane.samples, samples) for path, plane in fitting.items()}
     shown = list(frames.values())[:: max(1, len(frames) // _MOST_MEASURED)]
     correlation = measure_correlation(map(as_floats, shown))
-    if not correlation.blocks and method == AUTO:
-        warn("the pictures are too small or too clipped to measure how their noise is correlated")
     bursts = _bursts(frames, stacks=method == "bursts")
-    if method == AUTO:
-        method = "bursts" if bursts else "neighbours" if correlation.is_white else "blind-spot"
+    noise = None
+    if method == "downscaled" or (method == AUTO and not bursts and correlation.is_white):
+        noise = measure_white_noise(map(as_floats, shown))
+    if method == AUTO and bursts:
+        method = "bursts"
+    elif method == AUTO:
+        method = _chosen(correlation, noise, warn)
+    if method == "downscaled" and noise is None:
+        raise TrainingError(
+            "these pictures are too small or too clipped to measure their noise; use "
+            f"{argument('method', 'neighbours')}"
+        )
     scenes = bursts if method == "bursts" else [[frame] for frame in frames.values()]
     if not scenes:
         raise TrainingError(
@@ -120,11 +131,30 @@ def open_noisy_pictures(
         channels=next(iter(frames.values())).shape[0],
         samples=samples,
         correlation=correlation,
+        noise=noise if method == "downscaled" else None,
         paths=list(files),
     )
 
 
+def _chosen(
+    correlation: NoiseCorrelation, noise: WhiteNoise | None, warn: Callable[[str], None]
+) -> str:
+    """Return the method that suits single pictures with such noise."""
+    if not correlation.is_white:
+        return "blind-spot"
+    if not correlation.blocks:
+        warn("the pictures are too small or too clipped to measure how their noise is correlated")
+    elif noise is None:
+        warn("the pictures are too small or too clipped to measure how strong their noise is")
+    elif not noise.is_gaussian:
+        warn("the noise is unlike Gaussian noise: pixels stand out from it")
+    else:
+        return "downscaled"
+    return "neighbours"
+
+
 _SENTENCES = {
+    "downscaled": "making averages of pixels noisy again (Recorrupted-to-Recorrupted)",
     "neighbours": "predicting pixels from their neighbours (Neighbor2Neighbor)",
     "blind-spot": "predicting masked pixels (Noise2Void)",
     "bursts": "predicting one frame of a burst from another (Noise2Noise)",

@@ -8,8 +8,9 @@ from restore.training.recipe import Recipe
 
 __all__ = ["METHODS", "NoisyRecipe"]
 
-METHODS = ("neighbours", "blind-spot", "bursts")
-"""Neighbor2Neighbor, for white noise; masks as in Noise2Void, for correlated noise; Noise2Noise."""
+METHODS = ("downscaled", "neighbours", "blind-spot", "bursts")
+"""Recorrupted averages, for white noise that can be measured; Neighbor2Neighbor, for other white
+noise; masks as in Noise2Void, for correlated noise; Noise2Noise."""
 
 AUTO = "auto"
 

@@ -9,16 +9,14 @@ from typing import Any, TypeGuard
 import torch
 
 from restore.batch.inputs import names_of
+from restore.denoise.noisy_methods import Batches, batches_of
 from restore.denoise.noisy_pictures import NoisyPictures, as_floats, open_noisy_pictures
 from restore.denoise.noisy_recipe import NoisyRecipe
 from restore.denoise.self_supervision import (
     AGREEMENT,
-    Batches,
     Example,
-    NoisyCrops,
     NoisyLoss,
     NoisyValidation,
-    batches_of,
 )
 from restore.denoise.task import TASK
 from restore.denoise.transfer import started_from
@@ -85,13 +83,12 @@ def train_on_noisy(
         network = used.network(takes_level=takes_level)
         if start is not None:
             network = started_from(network, start, warn)
-        training, kept = hold_out(found.scenes, warn, what="scene")
+        training, kept = hold_out(range(len(found.scenes)), warn, what="scene")
 
-        def batches(scenes: Sequence[Sequence[Samples]], count: int) -> Batches:
-            levels = _levels(scenes) if takes_level else [0.0] * len(scenes)
-            down, across = found.correlation.reach
-            crops = NoisyCrops(scenes, levels, patch=used.patch, batch=count, turns=down == across)
-            return batches_of(found.method, crops, (down, across))
+        def batches(scenes: Sequence[int], count: int) -> Batches:
+            frames = [found.scenes[index] for index in scenes]
+            levels = _levels(frames) if takes_level else [0.0] * len(scenes)
+            return batches_of(found, scenes, levels, patch=used.patch, batch=count)
 
         loss = NoisyLoss()
         rng = Randomness(used.seed, torch.device("cpu"))

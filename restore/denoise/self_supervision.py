@@ -4,7 +4,7 @@ The targets are noisy, but their noise is independent of that of the inputs and 
 Squared differences from them therefore have the same minimum as from clean targets.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,6 @@ from restore.training.state import Randomness
 
 __all__ = [
     "AGREEMENT",
-    "Batches",
     "BlindSpots",
     "Bursts",
     "Example",
@@ -28,7 +27,6 @@ __all__ = [
     "NoisyLoss",
     "NoisyValidation",
     "Pairs",
-    "batches_of",
 ]
 
 AGREEMENT = Figure(key="validation_agreement_db", name="PSNR to noisy targets", unit="dB")
@@ -154,6 +152,15 @@ class NoisyCrops:
 
     def __call__(self, rng: Randomness, frames: int) -> tuple[list[Tensor], Tensor]:
         """Return crops ``(B, C, P, P)`` of so many frames each, and their noise levels ``(B,)``."""
+        crops, scenes = self.drawn(rng, frames)
+        return crops, self.levels_of(scenes, rng)
+
+    def levels_of(self, scenes: Tensor, rng: Randomness) -> Tensor:
+        """Return the noise levels of scenes by their indices, ``(B,)``, on the run's device."""
+        return rng.moved(self.levels[scenes])
+
+    def drawn(self, rng: Randomness, frames: int) -> tuple[list[Tensor], Tensor]:
+        """Return crops ``(B, C, P, P)`` of so many frames each, and their scenes ``(B,)``."""
         crops: list[list[Tensor]] = [[] for _ in range(frames)]
         indices = []
         for index, place, orientation in draw_places(rng.host, self._areas, self.batch):
@@ -163,7 +170,7 @@ class NoisyCrops:
             for part, frame in zip(crops, order, strict=True):
                 crop = cut(own[frame], place, self.patch)
                 part.append(oriented(crop, orientation if self.turns else orientation // 2 * 2))
-        return [_moved(part, rng) for part in crops], rng.moved(self.levels[indices])
+        return [_moved(part, rng) for part in crops], torch.tensor(indices)
 
 
 def _moved(crops: list[Tensor], rng: Randomness) -> Tensor:
@@ -296,13 +303,3 @@ class NoisyValidation:
             for batch, result in zip(self.held_out, self._results, strict=False)
         ]
         return torch.cat(rows, dim=1) if rows else None
-
-
-Batches = Callable[[Randomness], Example]
-
-
-def batches_of(method: str, crops: NoisyCrops, reach: tuple[int, int]) -> Batches:
-    """Return what draws the batches of one of ``METHODS``."""
-    if method == "bursts":
-        return Bursts(crops)
-    return Neighbours(crops) if method == "neighbours" else BlindSpots(crops, reach)

@@ -79,10 +79,36 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(noisy_train, "measured", lambda weights, **_: weights)
 
 
-def test_white_noise_is_learned_from_neighbours(folder: Path) -> None:
+def test_white_noise_is_learned_from_averages(folder: Path) -> None:
     found, said = opened(folder)
-    assert (found.method, found.channels, found.pictures) == ("neighbours", 1, 4)
-    assert any("white" in line and "Neighbor2Neighbor" in line for line in said)
+    assert (found.method, found.channels, found.pictures) == ("downscaled", 1, 4)
+    assert any("white" in line and "Recorrupted" in line for line in said)
+    assert found.noise is not None
+    assert found.noise.sigma == pytest.approx(SIGMA, rel=0.05)
+
+
+def test_noise_that_gaussian_noise_cannot_stand_in_for_is_learned_from_neighbours(
+    tmp_path: Path,
+) -> None:
+    for seed in range(4):
+        spots = np.random.default_rng(seed).random((SIDE, SIDE)) < 0.1
+        pixels = np.where(spots, 4 * noisy(seed) - 3 * scene(seed), noisy(seed))
+        tifffile.imwrite(tmp_path / f"{seed}.tif", pixels.astype(np.float32))
+    found, said = opened(tmp_path)
+    assert found.method == "neighbours"
+    assert any("unlike Gaussian noise" in line for line in said)
+
+
+def test_pictures_too_small_to_measure_their_noise_are_learned_from_neighbours(
+    tmp_path: Path,
+) -> None:
+    for seed in range(2):
+        write_bytes(tmp_path / f"{seed}.png", noisy(seed)[:40, :40])
+    found, said = opened(tmp_path)
+    assert found.method == "neighbours"
+    assert any("how strong" in line for line in said)
+    with pytest.raises(TrainingError, match="neighbours"):
+        opened(tmp_path, method="downscaled")
 
 
 def test_correlated_noise_is_learned_with_spots_as_wide(tmp_path: Path) -> None:
@@ -170,7 +196,7 @@ def test_nothing_near_the_centre_of_a_spot_is_of_its_own_place() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("method", ["neighbours", "blind-spot"])
+@pytest.mark.parametrize("method", ["downscaled", "neighbours", "blind-spot"])
 def test_noise_is_removed_without_clean_pictures(folder: Path, tmp_path: Path, method: str) -> None:
     output = tmp_path / "mine.safetensors"
     weights = train_on_noisy(recipe(method=method), output, noisy=[folder], settings=CPU)
@@ -216,5 +242,5 @@ def test_a_start_that_takes_the_level_keeps_it_unless_blind(folder: Path, tmp_pa
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UsageError, match="neighbours, blind-spot"):
+    with pytest.raises(UsageError, match="downscaled, neighbours, blind-spot"):
         NoisyRecipe(steps=1, method="magic")

@@ -18,5 +18,5 @@ def test_planes_of_a_stack_are_learned_from_but_are_no_burst(tmp_path: Path) -> 
     found = open_noisy_pictures(
         [tmp_path], method="auto", channels=0, patch=32, store=PictureStore(), warn=said.append
     )
-    assert (found.pictures, found.method, found.samples.kind) == (3, "neighbours", "16")
+    assert (found.pictures, found.method, found.samples.kind) == (3, "downscaled", "16")
     assert found.samples.white < 0.07

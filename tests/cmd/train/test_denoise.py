@@ -171,7 +171,7 @@ def test_noisy_pictures_alone_train_a_network_that_just_works(
     assert "noise: white" in ended.err
     words = (photos / "a.png", "-o", tmp_path / "a.png", "--model", output, "--json")
     ended = run("denoise", *map(str, words))
-    assert json.loads(ended.out)["trained_on_noisy"] == "neighbours"
+    assert json.loads(ended.out)["trained_on_noisy"] == "downscaled"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,191 @@
+"""How strong white noise is in the dark and in the light, measured where pictures are smoothest."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["WhiteNoise", "measure_white_noise"]
+
+Floats = NDArray[np.float64]
+
+_SIDE = 16
+_CELLS = (_SIDE // 2) ** 2
+_BINS = 6
+_SMOOTHEST, _FEWEST = 0.03, 12
+_MOST_CLIPPED = 0.1
+_FILLED = 1e-4
+"""Share of the usual variance below which a block holds no noise, as where samples were unknown."""
+
+_MOST_TEXTURE = 1.5
+_MOST_BLOCKS = 1024
+_HEAVY_TAILS = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class WhiteNoise:
+    """The variance of white noise by the signal, which pictures of one kind share.
+
+    Attributes:
+        signal: samples at which the variance was measured, ``[C, K]``, ascending.
+        variance: variance of the noise there, ``[C, K]``; between them it is linear.
+        correlation: correlation of the noise of the channels, ``[C, C]``.
+        excess_kurtosis: that of differences of four pixels: 0 for Gaussian noise.
+    """
+
+    signal: Floats
+    variance: Floats
+    correlation: Floats
+    excess_kurtosis: float
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether Gaussian noise is a stand-in for it: not for spots and single counts."""
+        return self.excess_kurtosis < _HEAVY_TAILS
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation, root mean square over the brightnesses that occur."""
+        return float(np.sqrt(self.variance.mean()))
+
+    def factor(self, picture: NDArray[np.float32]) -> float:
+        """Return the variance in one picture in units of this one; 1 where texture hides it.
+
+        Args:
+            picture: ``[C, H, W]``, as those that were measured.
+        """
+        blocks = _blocks(picture)
+        if len(blocks.means) < _FEWEST:
+            return 1.0
+        expected = self.at(blocks.means)
+        coarse, fine = (part / expected for part in (blocks.coarse, blocks.variance))
+        chosen = _smoothest(coarse.sum(axis=1))
+        if coarse[chosen].mean() > _MOST_TEXTURE * fine[chosen].mean():
+            return 1.0
+        return float(fine[chosen].mean())
+
+    def at(self, samples: Floats) -> Floats:
+        """Return the variances at samples ``[N, C]``."""
+        curves = zip(samples.T, self.signal, self.variance, strict=True)
+        variances: Floats = np.stack([np.interp(*each) for each in curves], axis=1)
+        return variances
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """Blocks of a picture: means, deviations at two scales, both as variances of pixels.
+
+    Attributes:
+        means: ``[N, C]``.
+        coarse: variance of means of two by two pixels beside a quadratic surface, times 4.
+        fine: diagonal differences within two by two pixels, ``[N, C, 64]``.
+    """
+
+    means: Floats
+    coarse: Floats
+    fine: Floats
+
+    @property
+    def variance(self) -> Floats:
+        """Variance of the diagonal differences, ``[N, C]``."""
+        return np.square(self.fine).mean(axis=2)
+
+    def __getitem__(self, index: NDArray[np.int64]) -> "_Blocks":
+        return _Blocks(self.means[index], self.coarse[index], self.fine[index])
+
+
+def measure_white_noise(pictures: Iterable[NDArray[np.float32]]) -> WhiteNoise | None:
+    """Measure white noise in pictures of one kind.
+
+    Means of two by two pixels tell which blocks of 16 by 16 are smooth, and the diagonal
+    differences within them, ``(a - b - c + d) / 2``, how noisy these are: of white noise, the two
+    are independent, so that the choice does not favour blocks that are quiet by chance. Each
+    channel is measured in six ranges of brightness of as many blocks each.
+
+    Args:
+        pictures: ``[C, H, W]`` of one scale; blocks with values that are clipped or not finite are
+            left out.
+
+    Returns:
+        None where there are too few blocks, or no noise in them.
+    """
+    each = map(_parts, map(_blocks, pictures))
+    every = _Blocks(*(np.concatenate(part) for part in zip(*each, strict=True)))
+    if len(every.means) < _FEWEST:
+        return None
+    curves = [_curve(every, channel) for channel in range(every.means.shape[1])]
+    signal, variance = (np.stack(part) for part in zip(*curves, strict=True))
+    if not variance.min() > 0:
+        return None
+    smooth = every[_smoothest(every.coarse.sum(axis=1))].fine
+    # By block, so that what differs between dark and light does not pass for heavy tails.
+    own = np.square(smooth).mean(axis=2)
+    kurtosis = (smooth**4).mean(axis=2) / np.square(own) * (1 + 2 / _CELLS) - 3
+    by_channel = (smooth / np.sqrt(own)[..., None]).transpose(1, 0, 2).reshape(own.shape[1], -1)
+    return WhiteNoise(
+        signal=signal,
+        variance=variance,
+        correlation=by_channel @ by_channel.T / by_channel.shape[1],
+        excess_kurtosis=float(kurtosis.mean()),
+    )
+
+
+def _parts(blocks: _Blocks) -> tuple[Floats, Floats, Floats]:
+    return blocks.means, blocks.coarse, blocks.fine
+
+
+def _curve(blocks: _Blocks, channel: int) -> tuple[Floats, Floats]:
+    """Return mean signals and variances of one channel in ranges of brightness."""
+    means, coarse = blocks.means[:, channel], blocks.coarse[:, channel]
+    variance = blocks.variance[:, channel]
+    order = np.argsort(means, kind="stable")
+    points = []
+    for part in np.array_split(order, max(1, min(_BINS, len(order) // _FEWEST))):
+        chosen = part[_smoothest(coarse[part])]
+        points.append((means[chosen].mean(), variance[chosen].mean()))
+    signal, variances = np.array(points).T
+    # Of equal means, as in an empty picture, one is as good as another.
+    return np.maximum.accumulate(signal), variances
+
+
+def _smoothest(coarse: Floats) -> NDArray[np.int64]:
+    count = min(len(coarse), max(_FEWEST, int(_SMOOTHEST * len(coarse))))
+    return np.argsort(coarse, kind="stable")[:count]
+
+
+def _quadratics() -> Floats:
+    """Return an orthonormal basis of the quadratic surfaces over a block, ``[64, 6]``."""
+    rows, columns = np.indices((_SIDE // 2, _SIDE // 2)).reshape(2, -1) / (_SIDE / 4) - 1
+    surfaces = [rows**0, rows, columns, rows**2, rows * columns, columns**2]
+    return np.linalg.qr(np.stack(surfaces, axis=1))[0]
+
+
+_QUADRATICS = _quadratics()
+
+
+def _blocks(picture: NDArray[np.float32]) -> _Blocks:
+    channels, height, width = picture.shape
+    down, across = height // _SIDE, width // _SIDE
+    cut = picture[:, : down * _SIDE, : across * _SIDE].reshape(channels, down, _SIDE, across, _SIDE)
+    pixels = cut.transpose(1, 3, 0, 2, 4).reshape(-1, channels, _SIDE, _SIDE)
+    pixels = pixels[:: max(1, -(-len(pixels) // _MOST_BLOCKS))].astype(np.float64)
+    flat = pixels.reshape(*pixels.shape[:2], _SIDE**2)
+    usable = np.isfinite(flat).all(axis=(1, 2))
+    ends = [flat == end(flat, axis=2, keepdims=True) for end in (np.min, np.max)]
+    usable &= (np.maximum(*(end.mean(axis=2) for end in ends)) < _MOST_CLIPPED).all(axis=1)
+    first, second, third, fourth = (
+        pixels[usable][:, :, row::2, column::2].reshape(-1, channels, _CELLS)
+        for row in (0, 1)
+        for column in (0, 1)
+    )
+    means = (first + second + third + fourth) / 4
+    rough = means - means @ _QUADRATICS @ _QUADRATICS.T
+    found = _Blocks(
+        means=means.mean(axis=2),
+        coarse=4 * np.square(rough).sum(axis=2) / (_CELLS - _QUADRATICS.shape[1]),
+        fine=(first - second - third + fourth) / 2,
+    )
+    variance = found.variance.sum(axis=1)
+    usual = np.median(variance) if len(variance) else 0.0
+    return found[np.flatnonzero(variance > _FILLED * usual)]

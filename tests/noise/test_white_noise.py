@@ -1,0 +1,89 @@
+"""Tests of measuring white noise by the brightness of the signal."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from restore.noise.white_noise import measure_white_noise
+
+SIDE = 192
+
+
+def scene(seed: int) -> np.ndarray:
+    """Return a clean picture ``[3, H, W]`` in [0.1, 0.9] that is smooth in places only."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=(3, SIDE, SIDE)), (0, 30, 30), mode="wrap")
+    fine = ndimage.gaussian_filter(rng.normal(size=(3, SIDE, SIDE)), (0, 1, 1), mode="wrap")
+    fine[..., : SIDE // 2] = 0
+    return np.clip(0.5 + 0.2 * smooth / smooth.std() + 0.1 * fine / fine.std(), 0.1, 0.9)
+
+
+def gaussian(seed: int, sigma: float) -> np.ndarray:
+    noise = np.random.default_rng(100 + seed).normal(size=(3, SIDE, SIDE))
+    return (scene(seed) + sigma * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.1])
+def test_texture_does_not_pass_for_noise(sigma: float) -> None:
+    noise = measure_white_noise(gaussian(seed, sigma) for seed in range(4))
+    assert noise is not None
+    assert np.sqrt(noise.variance) == pytest.approx(sigma, rel=0.08)
+    assert noise.sigma == pytest.approx(sigma, rel=0.03)
+    assert noise.is_gaussian
+    assert noise.correlation == pytest.approx(np.eye(3), abs=0.06)
+
+
+def test_shot_noise_rises_with_the_signal() -> None:
+    photons = 40
+    pictures = [
+        (np.random.default_rng(seed).poisson(photons * scene(seed)) / photons).astype(np.float32)
+        for seed in range(6)
+    ]
+    noise = measure_white_noise(pictures)
+    assert noise is not None
+    assert noise.variance == pytest.approx(noise.signal / photons, rel=0.12)
+    assert noise.signal[:, -1].min() > 1.8 * noise.signal[:, 0].max()
+
+
+def test_noise_that_channels_share_is_told() -> None:
+    noise = measure_white_noise(
+        [
+            (scene(seed) + 0.1 * np.random.default_rng(seed).normal(size=(1, SIDE, SIDE))).astype(
+                np.float32
+            )
+            for seed in range(2)
+        ]
+    )
+    assert noise is not None
+    assert noise.correlation == pytest.approx(np.ones((3, 3)), abs=0.02)
+
+
+def test_the_noise_of_one_picture_is_told_from_that_of_all() -> None:
+    pictures = [gaussian(seed, 0.05 if seed else 0.1) for seed in range(5)]
+    noise = measure_white_noise(pictures)
+    assert noise is not None
+    variances = [noise.factor(picture) * noise.sigma**2 for picture in pictures]
+    assert np.sqrt(variances) == pytest.approx([0.1, 0.05, 0.05, 0.05, 0.05], rel=0.08)
+
+
+def test_unknown_areas_are_not_quiet_ones() -> None:
+    picture = gaussian(0, 0.1)
+    picture[:, :64] = np.linspace(0.2, 0.8, SIDE, dtype=np.float32)
+    noise = measure_white_noise([picture])
+    assert noise is not None
+    assert noise.sigma == pytest.approx(0.1, rel=0.05)
+
+
+def test_spots_are_not_gaussian_noise() -> None:
+    spots = np.random.default_rng(0).random((3, SIDE, SIDE))
+    picture = np.where(spots < 0.05, np.rint(20 * spots), scene(0)).astype(np.float32)
+    noise = measure_white_noise([picture])
+    assert noise is not None
+    assert not noise.is_gaussian
+
+
+@pytest.mark.parametrize(
+    "picture", [np.zeros((1, 8, 8)), np.zeros((1, 128, 128)), np.full((1, 128, 128), np.nan)]
+)
+def test_nothing_is_said_where_nothing_can_be_measured(picture: np.ndarray) -> None:
+    assert measure_white_noise([picture.astype(np.float32)]) is None
