@@ -74,11 +74,12 @@ class WhiteNoise:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Blocks of a picture: means, deviations at two scales, both as variances of pixels.
+    """Blocks of a picture, and what varies in them at two scales.
 
     Attributes:
-        means: ``[N, C]``.
-        coarse: variance of means of two by two pixels beside a quadratic surface, times 4.
+        means: mean of each, ``[N, C]``.
+        coarse: variance of the means of two by two pixels around a quadratic surface, times 4: of
+            white noise, that of its pixels, ``[N, C]``.
         fine: diagonal differences within two by two pixels, ``[N, C, 64]``.
     """
 
@@ -89,7 +90,8 @@ class _Blocks:
     @property
     def variance(self) -> Floats:
         """Variance of the diagonal differences, ``[N, C]``."""
-        return np.square(self.fine).mean(axis=2)
+        variances: Floats = np.square(self.fine).mean(axis=2)
+        return variances
 
     def __getitem__(self, index: NDArray[np.int64]) -> "_Blocks":
         return _Blocks(self.means[index], self.coarse[index], self.fine[index])

@@ -63,9 +63,10 @@ def denoise(
     method: Annotated[
         str | None,
         typer.Option(
-            metavar="auto|neighbours|blind-spot|bursts",
+            metavar="auto|downscaled|neighbours|blind-spot|bursts",
             help="How --noisy learns: auto takes bursts where folders hold several frames of one "
-            "scene, else neighbours for white noise and blind-spot for correlated noise.",
+            "scene, else downscaled for white noise, neighbours where it cannot be measured or is "
+            "unlike Gaussian noise, and blind-spot for correlated noise.",
             show_default="auto",
         ),
     ] = None,
