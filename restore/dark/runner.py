@@ -128,7 +128,7 @@ class DarkEnhancer(Reopened):
             strength: 0 leaves all the noise in, 1 is the full result, between is a blend.
             repair: whether hot and dead photosites are filled before anything else.
             in_doubt: whether they are filled even where they may be specks of light, see
-                ``without_defects``.
+                ``without_defects``; needs ``repair``.
             dark_frame: what the sensor shows without light, to be subtracted; None for nothing.
 
         Raises:
@@ -139,6 +139,10 @@ class DarkEnhancer(Reopened):
             DeviceError: not even a small tile fits the device's memory.
         """
         _check(ratio, ev, white_balance, output_color)
+        if in_doubt and not repair:
+            raise UsageError(
+                f"{argument('in_doubt', True)} does nothing with {argument('repair', False)}"
+            )
         strength = checked_number("strength", strength, 0, 1, "a number from 0 to 1")
         stored = as_raw(source)
         started = time.perf_counter()

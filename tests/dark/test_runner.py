@@ -202,6 +202,8 @@ def test_what_may_be_light_is_left_and_counted(sensor: Sensor, plain: DarkEnhanc
     left, filled = plain(raw, ratio=8), plain(raw, ratio=8, in_doubt=True)
     assert (left.record["defects"], left.record["defects_in_doubt"]) == (0, 2)
     assert (filled.record["defects"], filled.record["defects_in_doubt"]) == (2, 0)
+    with pytest.raises(UsageError, match="in_doubt=True does nothing with repair=False"):
+        plain(raw, repair=False, in_doubt=True)
 
 
 def test_a_dark_frame_is_subtracted(sensor: Sensor, plain: DarkEnhancer, tmp_path: Path) -> None:

@@ -134,7 +134,8 @@ def denoise(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Keep what was restored as PNG of 16 bits, in a folder for each condition.",
+            help="Keep what was restored as PNG of 16 bits, in a folder for each condition; "
+            "nothing is replaced.",
             show_default=False,
         ),
     ] = None,

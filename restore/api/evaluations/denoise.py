@@ -1,5 +1,6 @@
 """Denoisers on degraded pictures, finished outputs, and how well error maps hold."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
@@ -18,7 +19,7 @@ from restore.api.evaluations.measurement import (
 )
 from restore.arguments import argument
 from restore.engine.placement import Placement
-from restore.errors import OutputError, UsageError
+from restore.errors import OutputError, OutputExists, UsageError
 
 if TYPE_CHECKING:
     from restore.denoise.runner import Denoiser
@@ -219,10 +220,11 @@ class _Kept:
         conditions: Sequence[Mapping[str, float]],
         noisy: PathArg | None,
     ) -> None:
-        """Refuse results that would take the place of one another, or of pictures that are read.
+        """Refuse results that would take the place of one another, or of what is there.
 
         Raises:
             UsageError: names both.
+            OutputExists: there is a result already.
         """
         read = {path.resolve() for path in paths}
         others = None if noisy is None else Path(noisy).resolve()
@@ -240,6 +242,10 @@ class _Kept:
                 raise UsageError(
                     f"{argument('save')} {self.folder}: {output} lies among the pictures that are "
                     "measured; choose another folder"
+                )
+            if os.path.lexists(output):
+                raise OutputExists(
+                    f"{output}: exists already; give {argument('save')} another folder"
                 )
 
     def _output(self, path: Path, model: str, condition: Mapping[str, float]) -> Path:
@@ -268,4 +274,4 @@ class _Kept:
                 f"{output.parent}: this folder cannot be made: {error.strerror or error}"
             ) from error
         plain = picture.with_pixels(picture.pixels, is_float=False, bit_depth=16)
-        write_atomically(output, encode(plain, ImageFormat.PNG), overwrite=True)
+        write_atomically(output, encode(plain, ImageFormat.PNG))

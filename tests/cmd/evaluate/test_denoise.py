@@ -308,6 +308,8 @@ def test_what_was_restored_is_kept(
     assert _evaluate(pictures, "--model", identity, "--sigma", "0,25", "--save", saved) == 0
     names = sorted(path.relative_to(saved).as_posix() for path in saved.rglob("*.*"))
     assert names == [f"sigma-{level}/{name}.png" for level in (0, 25) for name in "ab"]
+    assert _evaluate(pictures, "--model", identity, "--sigma", "25", "--save", saved) != 0
+    assert "sigma-25/a.png: exists already; give --save another folder" in capsys.readouterr().err
     same = decode(saved / "sigma-0/a.png")
     assert same.bit_depth == 16
     np.testing.assert_allclose(same.pixels, 128 / 255, atol=1e-4)
