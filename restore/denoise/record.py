@@ -15,6 +15,8 @@ __all__ = ["Noise", "record_of"]
 
 _UNCHANGED = 0.1 / 255
 """Mean absolute change below which a picture counts as unchanged."""
+_OF_NOISE = 0.02
+"""The same, as a share of the level of its noise."""
 _SURE_OF_NOISE = 3.0
 """Level, in 0..255, that is seldom found in clean pictures."""
 
@@ -49,7 +51,8 @@ class Noise:
 
     def leaves(self, change: Change) -> bool:
         """Return whether there is noise, and the network changed hardly anything."""
-        return bool(self.kind) and self.sigma >= _SURE_OF_NOISE and change.mean < _UNCHANGED
+        least = max(_UNCHANGED, _OF_NOISE * self.sigma / 255)
+        return bool(self.kind) and self.sigma >= _SURE_OF_NOISE and change.mean < least
 
 
 def record_of(

@@ -8,6 +8,8 @@ import pytest
 import torch
 from scipy import ndimage
 
+from restore.denoise.pixels import Change
+from restore.denoise.record import Noise
 from restore.denoise.runner import Denoiser
 from restore.denoise.task import TASK
 from restore.errors import DeviceError, UsageError, WeightsError
@@ -120,6 +122,13 @@ def test_a_noisy_picture_that_stays_as_it_is_is_recorded(tmp_path: Path) -> None
     assert denoiser(Picture(pixels=clean)).record["unchanged"] is False
     assert "unchanged" not in denoiser(noisy, sigma=10).record
     assert "unchanged" not in denoiser(noisy, strength=0).record
+
+
+@pytest.mark.parametrize(("change", "is_left"), [(0.18, True), (1.0, False)])
+def test_strong_noise_of_which_little_goes_is_recorded_too(change: float, is_left: bool) -> None:
+    changed = Change()
+    changed.add(np.zeros((3, 8, 8), np.float32), np.full((3, 8, 8), change / 255, np.float32))
+    assert Noise(sigma=27.6, told=0.1, kind="white", is_auto=True).leaves(changed) is is_left
 
 
 def test_only_the_networks_that_are_used_are_opened() -> None:
