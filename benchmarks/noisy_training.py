@@ -1,23 +1,27 @@
 """What training on noisy pictures alone costs, beside clean ones: the same network and time.
 
     python benchmarks/noisy_training.py bsds432/ kodak24/ --seconds 120 [--from NAME]
+    python benchmarks/noisy_training.py bsds432/ kodak24/ downscaled blind-spot --noise blurred
 
 White noise of sigma 25 is added to the training pictures once, in floating point; the clean ones
 are not seen again by what trains on the noisy ones. All trainings take the same processor time on
 one thread. What comes out denoises the test pictures as `imrestore evaluate denoise --sigma 25` has
-it.
+it. Instead, the noise is that of 30 photons in white (shot), or the white noise blurred by 0.8
+pixels (blurred).
 """
 
 import argparse
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tifffile
 import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from restore.batch.inputs import pictures_in
 from restore.denoise.evaluate import GaussianNoise, Score, evaluate_denoiser
@@ -27,21 +31,53 @@ from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.runner import Denoiser
 from restore.denoise.train import train_denoiser
 from restore.image.decode import decode
+from restore.image.picture import Picture
 from restore.training.schedule import Progress
 from restore.training.session import Settings
 
-SIGMA = 25.0
+SIGMA, PHOTONS, BLUR_PX = 25.0, 30, 0.8
 PATCHES = {"downscaled": 128, "blind-spot": 64}
 TRIALS = ("clean", "downscaled", "neighbours", "blind-spot")
 
 
-def write_noisy(clean: list[Path], folder: Path) -> None:
+KINDS = ("white", "shot", "blurred")
+
+
+def with_noise(pixels: NDArray[np.float32], kind: str, seed: int) -> NDArray[np.float32]:
+    """Return pixels ``[H, W, 3]`` with noise of one of ``KINDS``."""
+    rng = np.random.default_rng(seed)
+    if kind == "shot":
+        return (rng.poisson(PHOTONS * pixels) / PHOTONS).astype(np.float32)
+    noise = rng.normal(0, SIGMA / 255, pixels.shape)
+    if kind == "blurred":
+        noise = gaussian_filter(noise, (BLUR_PX, BLUR_PX, 0))
+    return (pixels + noise).astype(np.float32)
+
+
+def write_noisy(clean: list[Path], folder: Path, kind: str) -> None:
     """Write pictures with noise as floating point TIFF."""
     folder.mkdir()
     for index, path in enumerate(clean):
         pixels = decode(path).pixels.transpose(1, 2, 0)
-        noise = np.random.default_rng(index).normal(0, SIGMA / 255, pixels.shape)
-        tifffile.imwrite(folder / f"{index:04}.tif", (pixels + noise).astype(np.float32))
+        tifffile.imwrite(folder / f"{index:04}.tif", with_noise(pixels, kind, index))
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Noise of the test pictures."""
+
+    kind: str
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """The kind."""
+        return {"noise": self.kind}
+
+    def __call__(self, clean: Picture, _path: Path, index: int) -> tuple[Picture, str]:
+        """Add the noise."""
+        noisy = with_noise(clean.pixels.transpose(1, 2, 0), self.kind, 10_000 + index)
+        pixels = noisy.transpose(2, 0, 1)
+        return clean.with_pixels(pixels, is_float=True, bit_depth=32), "auto"
 
 
 def trained(
@@ -84,13 +120,12 @@ def trained(
     )
 
 
-def mean_psnr(weights: Path | str, test: list[Path]) -> tuple[float, float]:
+def mean_psnr(weights: Path | str, test: list[Path], kind: str) -> tuple[float, float]:
     """Return the mean PSNR in dB of the noisy pictures, and of what the network makes of them."""
     denoiser = Denoiser(weights, device="cpu", precision="bf16")
+    noise = GaussianNoise(sigma=SIGMA) if kind == "white" else Noise(kind)
     scores = [
-        score
-        for score in evaluate_denoiser(denoiser, test, [GaussianNoise(sigma=SIGMA)])
-        if isinstance(score, Score)
+        score for score in evaluate_denoiser(denoiser, test, [noise]) if isinstance(score, Score)
     ]
     before, after = zip(*((score.psnr_noisy, score.psnr) for score in scores), strict=True)
     return sum(before) / len(before), sum(after) / len(after)
@@ -105,8 +140,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=120, help="processor time of each")
     parser.add_argument("--from", dest="start", help="weights to begin with")
     parser.add_argument("--width", default="", help="feature channels, as of `imrestore train`")
+    parser.add_argument("--noise", choices=KINDS, default="white", help="added to the pictures")
     parser.add_argument("--most", type=int, default=200, help="training pictures")
     options = parser.parse_args()
+    if options.noise != "white" and "clean" in options.trials:
+        parser.error("training on clean pictures adds white noise: name the other trials")
     torch.set_num_threads(1)
     test = pictures_in(options.test, recursive=True)
     print("| trained on | steps | PSNR |\n|---|---|---|", flush=True)
@@ -116,9 +154,10 @@ def main() -> None:
         chosen = pictures_in(options.train, recursive=True)[: options.most]
         for path in chosen:
             (clean / path.name).symlink_to(path.resolve())
-        write_noisy(chosen, noisy)
+        write_noisy(chosen, noisy, options.noise)
         if options.start:
-            print(f"| {options.start}, untouched | | {mean_psnr(options.start, test)[1]:.2f} |")
+            _, after = mean_psnr(options.start, test, options.noise)
+            print(f"| {options.start}, untouched | | {after:.2f} |")
         for trial in options.trials:
             seen: list[Progress] = []
             output = Path(temporary, f"{trial}.safetensors")
@@ -127,7 +166,7 @@ def main() -> None:
                 *(trial, output, (clean, noisy), options.seconds, options.start, widths),
                 seen.append,
             )
-            before, after = mean_psnr(output, test)
+            before, after = mean_psnr(output, test, options.noise)
             print(f"| {trial} | {seen[-1].step} | {after:.2f} |", flush=True)
     print(f"\nnoisy: {before:.2f} dB")
 

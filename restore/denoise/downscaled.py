@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from restore.denoise.self_supervision import Example, NoisyCrops
-from restore.noise.white_noise import WhiteNoise
+from restore.noise.by_signal import NoiseBySignal
+from restore.noise.correlation import NoiseCorrelation
 from restore.training.picture_store import Samples
 from restore.training.state import Randomness
 
@@ -17,35 +19,58 @@ SCALES = (2, 3)
 """Pixels across the blocks that are averaged: the more, the better the targets, but the stranger
 the pictures."""
 
+_LEAST_ADDED = 0.3
+"""Least power of the added noise, in units of that of the averages."""
+
 
 class AddedNoise:
-    """Gaussian noise like that of some pictures.
+    """Gaussian noise that makes averages as noisy as pixels were, and what targets have less of it.
 
     Args:
         noise: noise of all pictures.
         factors: variance in each scene in units of ``noise``.
+        correlation: correlation of the noise.
+        scale: pixels across the blocks that are averaged.
+        side: side of the averaged crops in pixels.
     """
 
-    def __init__(self, noise: WhiteNoise, factors: Sequence[float]) -> None:
+    def __init__(
+        self,
+        noise: NoiseBySignal,
+        factors: Sequence[float],
+        *,
+        correlation: NoiseCorrelation,
+        scale: int,
+        side: int,
+    ) -> None:
         self._signal = torch.tensor(noise.signal, dtype=torch.float32)
         self._variance = torch.tensor(noise.variance, dtype=torch.float32)
         self._mixing = torch.linalg.cholesky(_definite(torch.from_numpy(noise.correlation))).float()
         self._factors = torch.tensor(factors, dtype=torch.float32)
+        averaged = correlation.spectrum(side, scale=scale)
+        added = np.maximum(correlation.spectrum(side) - averaged, _LEAST_ADDED * averaged)
+        self._added = torch.tensor(np.sqrt(added), dtype=torch.float32)
+        self._removed = torch.tensor(averaged / np.sqrt(added), dtype=torch.float32)
 
-    def drawn(self, crops: Tensor, scenes: Tensor, rng: Randomness) -> Tensor:
-        """Return noise as strong as that of pixels of this brightness.
+    def drawn(self, means: Tensor, scenes: Tensor, rng: Randomness) -> tuple[Tensor, Tensor]:
+        """Return the noise to add to inputs, and what to subtract from targets.
 
         Args:
-            crops: ``(B, C, P, P)``.
+            means: averaged crops, ``(B, C, P, P)``.
             scenes: index of the scene of each crop, ``(B,)``.
             rng: random generators of the run.
         """
-        white = torch.randn(crops.shape, generator=rng.local, device=rng.device)
+        white = torch.randn(means.shape, generator=rng.local, device=rng.device)
         mixed = torch.einsum("dc,bchw->bdhw", self._mixing.to(rng.device), white)
-        channels = zip(crops.unbind(1), self._signal, self._variance, strict=True)
+        channels = zip(means.unbind(1), self._signal, self._variance, strict=True)
         variance = torch.stack([_interpolated(*each) for each in channels], dim=1)
-        factors = rng.moved(self._factors[scenes])[:, None, None, None]
-        return mixed * (variance * factors).sqrt()
+        deviation = (variance * rng.moved(self._factors[scenes])[:, None, None, None]).sqrt()
+        spectrum = torch.fft.rfft2(mixed)
+        added, removed = (
+            torch.fft.irfft2(spectrum * gain.to(rng.device), s=means.shape[-2:])
+            for gain in (self._added, self._removed)
+        )
+        return added * deviation, removed * deviation
 
 
 class Downscaled:
@@ -57,15 +82,19 @@ class Downscaled:
     (Pang et al., "Recorrupted-to-Recorrupted", CVPR 2021, eq. 5, with alpha² = k² - 1). Pictures
     look alike at all scales, so that what is learned there serves at full size.
 
+    Of correlated noise, the same holds for each frequency by itself: where pixels have the power P
+    and averages Q, P - Q is added, and Q / (P - Q) times the added noise is subtracted. Averaging
+    moves noise to higher frequencies; where Q is near P or above, some is added nevertheless.
+
     Args:
         scenes: frames of each scene, uint8 or float32 ``(C, H, W)``; those that are too small for
             a scale are left out of it.
         levels: noise level of each scene in [0, 1], told to the network.
         noise: noise of the scenes.
+        correlation: correlation of the noise.
         factors: variance in each scene in units of ``noise``.
         side: side of inputs and targets in pixels; pictures are twice as large at least.
         batch: crops per call.
-        turns: whether crops may be turned by a right angle.
     """
 
     def __init__(
@@ -73,13 +102,14 @@ class Downscaled:
         scenes: Sequence[Sequence[Samples]],
         levels: Sequence[float],
         *,
-        noise: WhiteNoise,
+        noise: NoiseBySignal,
+        correlation: NoiseCorrelation,
         factors: Sequence[float],
         side: int,
         batch: int,
-        turns: bool,
     ) -> None:
         self.side = side
+        down, across = correlation.reach
         self._crops: dict[int, tuple[NoisyCrops, AddedNoise]] = {}
         for scale in SCALES:
             patch = scale * side
@@ -90,9 +120,13 @@ class Downscaled:
                     [levels[i] for i in large],
                     patch=patch,
                     batch=batch,
-                    turns=turns,
+                    turns=down == across,
                 )
-                self._crops[scale] = crops, AddedNoise(noise, [factors[i] for i in large])
+                own = [factors[i] for i in large]
+                self._crops[scale] = (
+                    crops,
+                    AddedNoise(noise, own, correlation=correlation, scale=scale, side=side),
+                )
 
     def __call__(self, rng: Randomness) -> Example:
         """Draw one batch, all of one scale."""
@@ -101,11 +135,10 @@ class Downscaled:
         crops, noise = self._crops[scale]
         (whole,), scenes = crops.drawn(rng, 1)
         means = F.avg_pool2d(whole, scale)
-        ratio = scale**2 - 1
-        added = noise.drawn(means, scenes, rng) * (ratio / scale**2) ** 0.5
+        added, removed = noise.drawn(means, scenes, rng)
         return Example(
             noisy=means + added,
-            target=means - added / ratio,
+            target=means - removed,
             sigma=crops.levels_of(scenes, rng),
             shown=whole[..., : self.side, : self.side],
         )

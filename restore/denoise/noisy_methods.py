@@ -36,10 +36,10 @@ def batches_of(
             frames,
             levels,
             noise=found.noise,
+            correlation=found.correlation,
             factors=[found.noise.factor(as_floats(each[0])) for each in frames],
             side=patch // 2,
             batch=batch,
-            turns=down == across,
         )
     crops = NoisyCrops(frames, levels, patch=patch, batch=batch, turns=down == across)
     if found.method == "bursts":

@@ -22,8 +22,8 @@ from restore.image.fill import filled
 from restore.image.gray import is_gray_as_rgb
 from restore.image.picture import Picture
 from restore.image.stack import Stack
-from restore.noise.correlation import NoiseCorrelation, measure_correlation
-from restore.noise.white_noise import WhiteNoise, measure_white_noise
+from restore.noise.by_signal import NoiseBySignal, measure_noise_by_signal
+from restore.noise.correlation import MOST_REACH, NoiseCorrelation, measure_correlation
 from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples, unstacked
 from restore.words import counted
@@ -46,7 +46,7 @@ class NoisyPictures:
         channels: 1 gray, 3 colour.
         samples: range of the samples.
         correlation: correlation of the noise.
-        noise: white noise of all pictures, for the method downscaled; else None.
+        noise: strength of the noise of all pictures, for the method downscaled; else None.
         paths: files that they are from.
     """
 
@@ -55,7 +55,7 @@ class NoisyPictures:
     channels: int
     samples: SampleRange
     correlation: NoiseCorrelation
-    noise: WhiteNoise | None
+    noise: NoiseBySignal | None
     paths: list[Path]
 
     @property
@@ -105,8 +105,9 @@ def open_noisy_pictures(
     correlation = measure_correlation(map(as_floats, shown))
     bursts = _bursts(frames, stacks=method == "bursts")
     noise = None
-    if method == "downscaled" or (method == AUTO and not bursts and correlation.is_white):
-        noise = measure_white_noise(map(as_floats, shown))
+    if method == "downscaled" or (method == AUTO and not bursts):
+        variance = None if correlation.is_white else correlation.sigma**2
+        noise = measure_noise_by_signal(map(as_floats, shown), variance=variance)
     if method == AUTO and bursts:
         method = "bursts"
     elif method == AUTO:
@@ -137,20 +138,20 @@ def open_noisy_pictures(
 
 
 def _chosen(
-    correlation: NoiseCorrelation, noise: WhiteNoise | None, warn: Callable[[str], None]
+    correlation: NoiseCorrelation, noise: NoiseBySignal | None, warn: Callable[[str], None]
 ) -> str:
     """Return the method that suits single pictures with such noise."""
-    if not correlation.is_white:
-        return "blind-spot"
     if not correlation.blocks:
         warn("the pictures are too small or too clipped to measure how their noise is correlated")
     elif noise is None:
         warn("the pictures are too small or too clipped to measure how strong their noise is")
     elif not noise.is_gaussian:
         warn("the noise is unlike Gaussian noise: pixels stand out from it")
+    elif max(correlation.reach) == MOST_REACH:
+        warn("the noise is correlated farther than can be measured")
     else:
         return "downscaled"
-    return "neighbours"
+    return "neighbours" if correlation.is_white else "blind-spot"
 
 
 _SENTENCES = {

@@ -9,8 +9,8 @@ from restore.training.recipe import Recipe
 __all__ = ["METHODS", "NoisyRecipe"]
 
 METHODS = ("downscaled", "neighbours", "blind-spot", "bursts")
-"""Recorrupted averages, for white noise that can be measured; Neighbor2Neighbor, for other white
-noise; masks as in Noise2Void, for correlated noise; Noise2Noise."""
+"""Recorrupted averages, for noise that can be measured; of other noise Neighbor2Neighbor where it
+is white, and masks as in Noise2Void where it is correlated; Noise2Noise."""
 
 AUTO = "auto"
 

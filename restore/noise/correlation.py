@@ -23,6 +23,9 @@ _LAGS = 12
 _CORRELATED = 0.12
 """Correlation above which neighbours count as correlated: what texture leaves behind is less."""
 
+_LEAST_POWER = 1e-3
+"""Least power in units of the most: correlations that end early leave less than none."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseCorrelation:
@@ -49,6 +52,27 @@ class NoiseCorrelation:
     def is_white(self) -> bool:
         """Whether the noise of neighbouring pixels is independent."""
         return self.reach == (0, 0)
+
+    def spectrum(self, side: int, *, scale: int = 1) -> NDArray[np.float64]:
+        """Return the power spectrum of noise with these correlations, as far as they reach.
+
+        Down and across are taken to be independent, as they are where white noise was blurred or
+        scaled.
+
+        Args:
+            side: height and width of the picture, in pixels after averaging.
+            scale: pixels across the blocks that are averaged.
+
+        Returns:
+            ``[side, side // 2 + 1]``, as of ``numpy.fft.rfft2``; the mean over all frequencies is
+            the variance, in units of that of the noise before averaging.
+        """
+        down, across = (
+            _spectrum(each[:reach], side, scale)
+            for each, reach in zip((self.down, self.across), self.reach, strict=True)
+        )
+        power: NDArray[np.float64] = np.outer(down, across[: side // 2 + 1])
+        return power
 
     def __str__(self) -> str:
         if not self.blocks:
@@ -97,6 +121,20 @@ def measure_correlation(pictures: Iterable[NDArray[np.float32]]) -> NoiseCorrela
 def _reach(correlations: tuple[float, ...]) -> int:
     """Return how many correlations in a row, from the first, count."""
     return sum(1 for _ in itertools.takewhile(lambda each: abs(each) > _CORRELATED, correlations))
+
+
+def _spectrum(correlations: tuple[float, ...], side: int, scale: int) -> NDArray[np.float64]:
+    """Return the power spectrum along one axis, ``[side]``."""
+    known = np.array([*correlations[::-1], 1.0, *correlations])
+    # The autocorrelation of the average, of which every scale-th lag is left.
+    box = np.convolve(np.ones(scale), np.ones(scale)) / scale**2
+    averaged = np.convolve(known, box)
+    lags = np.arange(len(averaged)) - len(averaged) // 2
+    kept = lags % scale == 0
+    phases = np.cos(2 * np.pi * np.outer(np.arange(side), lags[kept] // scale) / side)
+    power = phases @ averaged[kept]
+    positive: NDArray[np.float64] = np.maximum(power, _LEAST_POWER * power.max())
+    return positive
 
 
 def _quadratics() -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from restore.denoise.downscaled import Downscaled
 from restore.denoise.self_supervision import Example
-from restore.noise.white_noise import WhiteNoise
+from restore.noise.by_signal import NoiseBySignal
+from restore.noise.correlation import NoiseCorrelation
 from restore.training.state import Randomness
 
 SIDE = 768
@@ -16,12 +17,13 @@ BLACK, WHITE = 0.002, 0.022
 """Variance of the noise at 0 and at 1."""
 SIGMAS = tuple(((1 - light) * BLACK + light * WHITE) ** 0.5 for light in (DARK, LIGHT))
 
-NOISE = WhiteNoise(
+NOISE = NoiseBySignal(
     signal=np.array([[0.0, 1.0]] * 2),
     variance=np.array([[BLACK, WHITE]] * 2),
     correlation=np.array([[1, 0.6], [0.6, 1]]),
     excess_kurtosis=0.0,
 )
+WHITE_NOISE = NoiseCorrelation(sigma=0.1, down=(0.0,), across=(0.0,), blocks=100)
 
 
 def drawn(count: int, *, factor: float = 1.0, side: int = 32) -> list[Example]:
@@ -33,7 +35,13 @@ def drawn(count: int, *, factor: float = 1.0, side: int = 32) -> list[Example]:
         pixels = light + sigma * factor**0.5 * noise.reshape(2, SIDE, SIDE)
         scenes.append([torch.from_numpy(pixels.astype(np.float32))])
     batches = Downscaled(
-        scenes, [0.0] * 2, noise=NOISE, factors=[factor] * 2, side=side, batch=8, turns=True
+        scenes,
+        [0.0] * 2,
+        noise=NOISE,
+        correlation=WHITE_NOISE,
+        factors=[factor] * 2,
+        side=side,
+        batch=8,
     )
     randomness = Randomness(0, torch.device("cpu"))
     return [batches(randomness) for _ in range(count)]
@@ -67,6 +75,36 @@ def test_the_loss_is_the_true_error_but_for_what_no_network_changes(
     assert abs(sum(biases)) < 0.02 * sum(hidden)
 
 
+def test_the_loss_is_unbiased_where_noise_is_correlated() -> None:
+    # White noise, averaged over two pixels down and three across.
+    correlation = NoiseCorrelation(sigma=0.1, down=(0.5, 0.0), across=(2 / 3, 1 / 3), blocks=100)
+    white = np.random.default_rng(0).normal(0, 0.1 * 6**0.5, (1, SIDE + 1, SIDE + 2))
+    pixels = F.avg_pool2d(torch.from_numpy(white.astype(np.float32)), (2, 3), stride=1)
+    noise = NoiseBySignal(
+        signal=np.array([[0.0]]),
+        variance=np.array([[0.01]]),
+        correlation=np.eye(1),
+        excess_kurtosis=0.0,
+    )
+    batches = Downscaled(
+        [[pixels]],
+        [0.0],
+        noise=noise,
+        correlation=correlation,
+        factors=[1.0],
+        side=48,
+        batch=8,
+    )
+    randomness = Randomness(0, torch.device("cpu"))
+    shared = dict.fromkeys((1, 3, 5), 0.0)
+    for _ in range(24):
+        example = batches(randomness)
+        assert float(example.noisy.std()) > 0.1
+        for side in shared:
+            shared[side] += float((box(example.noisy, side) * example.target).mean()) / 24
+    assert max(map(abs, shared.values())) < 0.03 * 0.01
+
+
 def test_inputs_are_as_noisy_as_the_pictures() -> None:
     for example in drawn(6):
         noise = example.noisy - clean(example)
@@ -93,10 +131,10 @@ def test_pictures_too_small_for_a_scale_are_left_out_of_it() -> None:
         [[picture] for picture in pictures],
         [0.1, 0.2],
         noise=NOISE,
+        correlation=WHITE_NOISE,
         factors=[1.0, 1.0],
         side=32,
         batch=4,
-        turns=False,
     )
     randomness = Randomness(0, torch.device("cpu"))
     for _ in range(8):

@@ -111,13 +111,36 @@ def test_pictures_too_small_to_measure_their_noise_are_learned_from_neighbours(
         opened(tmp_path, method="downscaled")
 
 
-def test_correlated_noise_is_learned_with_spots_as_wide(tmp_path: Path) -> None:
+def test_correlated_noise_is_learned_from_averages_too(tmp_path: Path) -> None:
     for seed in range(4):
         write_bytes(tmp_path / f"{seed}.png", noisy(seed, blur=0.6))
     found, said = opened(tmp_path)
-    assert found.method == "blind-spot"
+    assert found.method == "downscaled"
     assert min(found.correlation.reach) >= 1
     assert any("correlated over" in line for line in said)
+    assert found.noise is not None
+    assert found.noise.sigma == pytest.approx(SIGMA, rel=0.15)
+
+
+def test_correlated_spots_are_learned_with_spots_as_wide(tmp_path: Path) -> None:
+    for seed in range(4):
+        values = np.random.default_rng(seed).normal(size=(SIDE, SIDE)) ** 5
+        values = ndimage.gaussian_filter(values, 0.6, mode="wrap")
+        pixels = scene(seed) + SIGMA * values / values.std()
+        tifffile.imwrite(tmp_path / f"{seed}.tif", pixels.astype(np.float32))
+    found, said = opened(tmp_path)
+    assert found.method == "blind-spot"
+    assert any("unlike Gaussian noise" in line for line in said)
+
+
+def test_stripes_are_too_long_to_make(tmp_path: Path) -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        stripes = rng.normal(0, SIGMA, (SIDE, 1)) + rng.normal(0, SIGMA / 4, (SIDE, SIDE))
+        tifffile.imwrite(tmp_path / f"{seed}.tif", (scene(seed) + stripes).astype(np.float32))
+    found, said = opened(tmp_path)
+    assert found.method == "blind-spot"
+    assert any("farther than can be measured" in line for line in said)
 
 
 def test_folders_of_one_scene_each_are_bursts(tmp_path: Path) -> None:

@@ -47,3 +47,22 @@ def test_the_scale_of_the_samples_does_not_matter() -> None:
 def test_what_cannot_be_measured_counts_as_white(picture: np.ndarray) -> None:
     found = measure_correlation([picture.astype(np.float32)])
     assert (found.is_white, found.blocks) == (True, 0)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_the_spectrum_is_that_of_averaged_noise(scale: int) -> None:
+    measured = measure_correlation([noise((0.6, 0.9), seed) for seed in range(3)])
+    side = 192 // scale
+    spectrum = measured.spectrum(side, scale=scale)
+    powers = []
+    for seed in range(12):
+        pixels = noise((0.6, 0.9), seed)[0] / SIGMA
+        means = pixels.reshape(side, scale, side, scale).mean(axis=(1, 3))
+        powers.append(np.square(np.abs(np.fft.rfft2(means))) / side**2)
+    true = np.mean(powers, axis=0)
+    assert spectrum.shape == true.shape
+    assert spectrum.mean() == pytest.approx(true.mean(), rel=0.15)
+    half = side // 4
+    for rows, columns in ((half, half), (half, side // 2 + 1)):
+        part = np.s_[:rows, :columns]
+        assert spectrum[part].mean() == pytest.approx(true[part].mean(), rel=0.2)

@@ -65,8 +65,8 @@ def denoise(
         typer.Option(
             metavar="auto|downscaled|neighbours|blind-spot|bursts",
             help="How --noisy learns: auto takes bursts where folders hold several frames of one "
-            "scene, else downscaled for white noise, neighbours where it cannot be measured or is "
-            "unlike Gaussian noise, and blind-spot for correlated noise.",
+            "scene, else downscaled; where noise cannot be measured or is unlike Gaussian noise, "
+            "neighbours if it is white and blind-spot if it is correlated.",
             show_default="auto",
         ),
     ] = None,

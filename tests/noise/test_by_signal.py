@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from restore.noise.white_noise import measure_white_noise
+from restore.noise.by_signal import measure_noise_by_signal
 
 SIDE = 192
 
@@ -25,7 +25,7 @@ def gaussian(seed: int, sigma: float) -> np.ndarray:
 
 @pytest.mark.parametrize("sigma", [0.01, 0.1])
 def test_texture_does_not_pass_for_noise(sigma: float) -> None:
-    noise = measure_white_noise(gaussian(seed, sigma) for seed in range(4))
+    noise = measure_noise_by_signal(gaussian(seed, sigma) for seed in range(4))
     assert noise is not None
     assert np.sqrt(noise.variance) == pytest.approx(sigma, rel=0.08)
     assert noise.sigma == pytest.approx(sigma, rel=0.03)
@@ -39,14 +39,14 @@ def test_shot_noise_rises_with_the_signal() -> None:
         (np.random.default_rng(seed).poisson(photons * scene(seed)) / photons).astype(np.float32)
         for seed in range(6)
     ]
-    noise = measure_white_noise(pictures)
+    noise = measure_noise_by_signal(pictures)
     assert noise is not None
     assert noise.variance == pytest.approx(noise.signal / photons, rel=0.12)
     assert noise.signal[:, -1].min() > 1.8 * noise.signal[:, 0].max()
 
 
 def test_noise_that_channels_share_is_told() -> None:
-    noise = measure_white_noise(
+    noise = measure_noise_by_signal(
         [
             (scene(seed) + 0.1 * np.random.default_rng(seed).normal(size=(1, SIDE, SIDE))).astype(
                 np.float32
@@ -60,7 +60,7 @@ def test_noise_that_channels_share_is_told() -> None:
 
 def test_the_noise_of_one_picture_is_told_from_that_of_all() -> None:
     pictures = [gaussian(seed, 0.05 if seed else 0.1) for seed in range(5)]
-    noise = measure_white_noise(pictures)
+    noise = measure_noise_by_signal(pictures)
     assert noise is not None
     variances = [noise.factor(picture) * noise.sigma**2 for picture in pictures]
     assert np.sqrt(variances) == pytest.approx([0.1, 0.05, 0.05, 0.05, 0.05], rel=0.08)
@@ -69,7 +69,7 @@ def test_the_noise_of_one_picture_is_told_from_that_of_all() -> None:
 def test_unknown_areas_are_not_quiet_ones() -> None:
     picture = gaussian(0, 0.1)
     picture[:, :64] = np.linspace(0.2, 0.8, SIDE, dtype=np.float32)
-    noise = measure_white_noise([picture])
+    noise = measure_noise_by_signal([picture])
     assert noise is not None
     assert noise.sigma == pytest.approx(0.1, rel=0.05)
 
@@ -77,7 +77,7 @@ def test_unknown_areas_are_not_quiet_ones() -> None:
 def test_spots_are_not_gaussian_noise() -> None:
     spots = np.random.default_rng(0).random((3, SIDE, SIDE))
     picture = np.where(spots < 0.05, np.rint(20 * spots), scene(0)).astype(np.float32)
-    noise = measure_white_noise([picture])
+    noise = measure_noise_by_signal([picture])
     assert noise is not None
     assert not noise.is_gaussian
 
@@ -86,4 +86,4 @@ def test_spots_are_not_gaussian_noise() -> None:
     "picture", [np.zeros((1, 8, 8)), np.zeros((1, 128, 128)), np.full((1, 128, 128), np.nan)]
 )
 def test_nothing_is_said_where_nothing_can_be_measured(picture: np.ndarray) -> None:
-    assert measure_white_noise([picture.astype(np.float32)]) is None
+    assert measure_noise_by_signal([picture.astype(np.float32)]) is None

@@ -1,4 +1,4 @@
-"""How strong white noise is in the dark and in the light, measured where pictures are smoothest."""
+"""How strong noise is in the dark and in the light, measured where pictures are smoothest."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["WhiteNoise", "measure_white_noise"]
+__all__ = ["NoiseBySignal", "measure_noise_by_signal"]
 
 Floats = NDArray[np.float64]
 
@@ -24,20 +24,24 @@ _HEAVY_TAILS = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class WhiteNoise:
-    """The variance of white noise by the signal, which pictures of one kind share.
+class NoiseBySignal:
+    """The variance of noise by the signal, which pictures of one kind share.
 
     Attributes:
         signal: samples at which the variance was measured, ``[C, K]``, ascending.
         variance: variance of the noise there, ``[C, K]``; between them it is linear.
         correlation: correlation of the noise of the channels, ``[C, C]``.
         excess_kurtosis: that of differences of four pixels: 0 for Gaussian noise.
+        fine: variance of these differences in units of that of the pixels: 1 for white noise.
+        coarse: variance of means of four pixels, times four, in the same units: 1 for white noise.
     """
 
     signal: Floats
     variance: Floats
     correlation: Floats
     excess_kurtosis: float
+    fine: float = 1.0
+    coarse: float = 1.0
 
     @property
     def is_gaussian(self) -> bool:
@@ -59,7 +63,8 @@ class WhiteNoise:
         if len(blocks.means) < _FEWEST:
             return 1.0
         expected = self.at(blocks.means)
-        coarse, fine = (part / expected for part in (blocks.coarse, blocks.variance))
+        coarse = blocks.coarse / (expected * self.coarse)
+        fine = blocks.variance / (expected * self.fine)
         chosen = _smoothest(coarse.sum(axis=1))
         if coarse[chosen].mean() > _MOST_TEXTURE * fine[chosen].mean():
             return 1.0
@@ -97,17 +102,22 @@ class _Blocks:
         return _Blocks(self.means[index], self.coarse[index], self.fine[index])
 
 
-def measure_white_noise(pictures: Iterable[NDArray[np.float32]]) -> WhiteNoise | None:
-    """Measure white noise in pictures of one kind.
+def measure_noise_by_signal(
+    pictures: Iterable[NDArray[np.float32]], *, variance: float | None = None
+) -> NoiseBySignal | None:
+    """Measure the noise in pictures of one kind.
 
     Means of two by two pixels tell which blocks of 16 by 16 are smooth, and the diagonal
     differences within them, ``(a - b - c + d) / 2``, how noisy these are: of white noise, the two
     are independent, so that the choice does not favour blocks that are quiet by chance. Each
-    channel is measured in six ranges of brightness of as many blocks each.
+    channel is measured in six ranges of brightness of as many blocks each. Of correlated noise the
+    differences show a share, which is the same everywhere.
 
     Args:
         pictures: ``[C, H, W]`` of one scale; blocks with values that are clipped or not finite are
             left out.
+        variance: variance of the noise in the smoothest blocks where it is correlated; None for
+            white noise.
 
     Returns:
         None where there are too few blocks, or no noise in them.
@@ -117,19 +127,24 @@ def measure_white_noise(pictures: Iterable[NDArray[np.float32]]) -> WhiteNoise |
     if len(every.means) < _FEWEST:
         return None
     curves = [_curve(every, channel) for channel in range(every.means.shape[1])]
-    signal, variance = (np.stack(part) for part in zip(*curves, strict=True))
-    if not variance.min() > 0:
+    signal, differences = (np.stack(part) for part in zip(*curves, strict=True))
+    if not differences.min() > 0:
         return None
-    smooth = every[_smoothest(every.coarse.sum(axis=1))].fine
+    smoothest = every[_smoothest(every.coarse.sum(axis=1))]
+    smooth = smoothest.fine
+    fine = 1.0 if variance is None else float(smoothest.variance.mean()) / variance
+    coarse = 1.0 if variance is None else float(smoothest.coarse.mean()) / variance
     # By block, so that what differs between dark and light does not pass for heavy tails.
     own = np.square(smooth).mean(axis=2)
     kurtosis = (smooth**4).mean(axis=2) / np.square(own) * (1 + 2 / _CELLS) - 3
     by_channel = (smooth / np.sqrt(own)[..., None]).transpose(1, 0, 2).reshape(own.shape[1], -1)
-    return WhiteNoise(
+    return NoiseBySignal(
         signal=signal,
-        variance=variance,
+        variance=differences / fine,
         correlation=by_channel @ by_channel.T / by_channel.shape[1],
         excess_kurtosis=float(kurtosis.mean()),
+        fine=fine,
+        coarse=coarse,
     )
 
 
