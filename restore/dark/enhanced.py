@@ -1,5 +1,6 @@
 """A developed picture, and the files it is written to."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -17,7 +18,7 @@ from restore.image.encode import check_depth, encode_as
 from restore.image.highlights import without_clipped_colour
 from restore.image.icc_writer import srgb_profile
 from restore.image.metadata import with_orientation
-from restore.image.picture import Picture, Transfer, upright_plane
+from restore.image.picture import Picture, Transfer, upright_view
 from restore.image.raw_picture import RawPicture, normalised, pack, unpack
 from restore.image.xmp import xmp_with_orientation
 
@@ -26,6 +27,9 @@ __all__ = ["Enhanced", "OutputColor"]
 OutputColor = Literal["srgb", "linear"]
 
 _ROWS_AT_ONCE = 256
+_TURNED_BACK = {6: 8, 8: 6}
+"""EXIF orientations that another one undoes; all others undo themselves."""
+
 _OF_LIGHT = (ImageFormat.EXR, ImageFormat.HDR)
 
 
@@ -74,7 +78,7 @@ class Enhanced:
         """The finished picture, upright: 16-bit sRGB, or floating point where it is linear."""
         is_linear = self.output_color == "linear"
         exif = self.raw.exif
-        pixels = self._shown(self.on_sensor())
+        pixels = self._shown(self.colour)
         has_profile = not is_linear and len(pixels) == 3
         return Picture(
             pixels=pixels,
@@ -88,7 +92,10 @@ class Enhanced:
 
     def on_sensor(self) -> NDArray[np.float32]:
         """Return the pixels of the finished picture, neither cropped nor turned upright."""
-        return _developed(self.colour, self.to_srgb, linear=self.output_color == "linear")
+        result = np.empty(self.colour.shape, np.float32)
+        for rows in _bands(self.colour):
+            result[:, rows] = self._developed(self.colour[:, rows])
+        return result
 
     @property
     def before(self) -> NDArray[np.uint8]:
@@ -101,13 +108,34 @@ class Enhanced:
         factors = self.gains * np.float32(self.ratio)
         cells = (packed.planes[:3] * factors[:, None, None]).clip(0, 1)
         colour = unpack(cells.repeat(scale, axis=1).repeat(scale, axis=2), packed)
-        developed = _developed(linear_to_srgb(colour), self.to_srgb, linear=False)
-        return viewable(Picture(pixels=self._shown(developed)))
+        shown = replace(self, output_color="srgb")._shown(linear_to_srgb(colour))
+        return viewable(Picture(pixels=shown))
 
-    def _shown(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what a viewer sees of the sensor's pixels: cropped and upright."""
+    def _shown(self, colour: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what a viewer sees: developed, cropped and upright."""
         rows, columns = self.raw.shown
-        return upright_plane(pixels[:, rows, columns], self.raw.orientation)
+        turn = self.raw.orientation
+        size = upright_view(colour[:, rows, columns], turn).shape
+        result = np.empty(size, np.float32)
+        # Where each of the sensor's pixels lies in the result, so that nothing is turned afterwards.
+        on_sensor = upright_view(result, _TURNED_BACK.get(turn, turn))
+        for band in _bands(colour):
+            inside = slice(max(band.start, rows.start), min(band.stop, rows.stop))
+            if inside.start < inside.stop:
+                pixels = self._developed(colour[:, band])[:, :, columns]
+                here = slice(inside.start - rows.start, inside.stop - rows.start)
+                on_sensor[:, here] = pixels[:, inside.start - band.start : inside.stop - band.start]
+        return result
+
+    def _developed(self, colour: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Convert some rows of the network's output to sRGB samples or linear light."""
+        is_linear = self.output_color == "linear"
+        light = srgb_to_linear(colour)
+        if self.to_srgb is not None:
+            light = np.einsum("ij,jhw->ihw", self.to_srgb, light)
+            if not is_linear:
+                light = without_clipped_colour(light)
+        return light if is_linear else linear_to_srgb(light)
 
     def encoded(self, image_format: ImageFormat, options: WriteOptions = AS_IT_CAME) -> bytes:
         """Return the bytes of a file.
@@ -125,8 +153,11 @@ class Enhanced:
             return encode_as(result.picture, image_format, options)
         if self.to_srgb is None:
             raise UsageError("these weights make finished sRGB pictures, which a DNG cannot hold")
-        light = srgb_to_linear(self.colour)
-        light /= self.gains[:, None, None]
+        light = np.empty(self.colour.shape, np.float32)
+        for rows in _bands(light):
+            np.divide(
+                srgb_to_linear(self.colour[:, rows]), self.gains[:, None, None], light[:, rows]
+            )
         raw = replace(self.raw, exif=None, xmp=None) if options.strip_metadata else self.raw
         if raw.dng:  # the amplification holds it already
             raw = replace(raw, dng=raw.dng.without(DngTag.BASELINE_EXPOSURE))
@@ -134,17 +165,7 @@ class Enhanced:
         return write_linear_dng(light, replace(raw, white_balance=(red, green, blue)))
 
 
-def _developed(
-    colour: NDArray[np.float32], to_srgb: NDArray[np.float32] | None, *, linear: bool
-) -> NDArray[np.float32]:
-    """Convert the network's output to sRGB samples or linear light, a few rows at a time."""
-    result = np.empty_like(colour)
-    for top in range(0, colour.shape[1], _ROWS_AT_ONCE):
-        rows = slice(top, top + _ROWS_AT_ONCE)
-        light = srgb_to_linear(colour[:, rows])
-        if to_srgb is not None:
-            light = np.einsum("ij,jhw->ihw", to_srgb, light)
-            if not linear:
-                light = without_clipped_colour(light)
-        result[:, rows] = light if linear else linear_to_srgb(light)
-    return result
+def _bands(picture: NDArray[np.float32]) -> Iterator[slice]:
+    """Yield rows of ``[C, H, W]``, a few at a time, for what takes many times their memory."""
+    for top in range(0, picture.shape[1], _ROWS_AT_ONCE):
+        yield slice(top, top + _ROWS_AT_ONCE)

@@ -12,6 +12,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.engine.heap import release_free_memory
 from restore.engine.lane import Lane, Model, TileTooLarge
 from restore.engine.openvino_lanes import serving_lanes
 from restore.engine.placement import Placement
@@ -30,6 +31,8 @@ ENGINE_VARIABLE = "IMRESTORE_ENGINE"
 """Environment variable that selects the engine: auto, pytorch or openvino."""
 
 _LEAST_TILE = 64
+_LARGE_PX = 4_000_000
+"""Size of a picture in input pixels after which the memory of its tiles is given back."""
 
 log = logging.getLogger("restore")
 
@@ -285,6 +288,7 @@ class _Attempt:
         self.run: Run = partial(runner.in_lane, self.generation)
         # While one worker waits for its lane, another prepares or stores a tile.
         self.workers = 2 * lanes if lanes > 1 else 1
+        self._pixels = 0
         return self
 
     def __exit__(
@@ -294,6 +298,8 @@ class _Attempt:
         _traceback: TracebackType | None,
     ) -> bool:
         if not isinstance(error, TileTooLarge):
+            if self._pixels >= _LARGE_PX:
+                release_free_memory()
             return False
         self._runner.make_room(self, error)
         return True
@@ -302,6 +308,7 @@ class _Attempt:
         self, per_tile: PerTile, read: Callable[[Area], Pixels], height: int, width: int
     ) -> "map[tuple[Area, Pixels, Pixels]]":
         traits = self._runner.traits
+        self._pixels = height * width
         return each_tile(
             partial(per_tile, self.run),
             read,

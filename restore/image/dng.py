@@ -4,7 +4,7 @@ Adobe, "Digital Negative Specification", version 1.4.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
@@ -45,6 +45,7 @@ _MOST_HEADROOM = 64.0
 """Six stops: what is brighter is clipped."""
 
 _MOST_PEDESTAL = _WHITE // 8
+_ROWS_AT_ONCE = 64
 # What the writer says itself, from the fields of the RAW picture, and what holds no longer.
 _OWN_TAGS = frozenset(
     {
@@ -103,31 +104,33 @@ def write_linear_dng(
         as_float: Whether samples are 16-bit floats rather than integers, which keeps shadows where
             highlights are far above 1.
     """
-    light = np.nan_to_num(linear, posinf=_MOST_HEADROOM).clip(None, _MOST_HEADROOM)
-    peak = max(1.0, float(light.max(initial=0)))
-    light /= np.float32(peak)
-    samples = np.moveaxis(light, 0, -1)
     shown = preview_of_light(linear, raw) if preview is None else preview_of_picture(preview)
     exif = front_exif(raw.exif, raw.dng.order if raw.dng else "<")
-    planes = samples.shape[2]
-    white, black = (1, 0) if as_float else (_WHITE, _black_code(light))
+    planes, height, width = linear.shape
+    lowest, highest = _extremes(linear)
+    peak = max(1.0, highest)
+    white, black = (1, 0) if as_float else (_WHITE, _black_code(lowest / peak))
+    codes = np.empty((height, width, planes), dtype=np.float16 if as_float else np.uint16)
+    for rows in _bands(linear):
+        samples = np.moveaxis(_kept_light(linear[:, rows]) / np.float32(peak), 0, -1)
+        if as_float:
+            codes[rows] = samples.clip(0, None)
+        else:
+            levels = samples * np.float32(_WHITE - black) + np.float32(black)
+            codes[rows] = np.rint(levels).clip(0, _WHITE)
     if as_float:
-        tiles = float_tiles(samples.clip(0, None).astype(np.float16))
+        tiles = float_tiles(codes)
     else:
-        codes = np.empty(samples.shape, dtype=np.uint16)
-        for plane in range(planes):
-            levels = samples[..., plane] * np.float32(_WHITE - black) + np.float32(black)
-            codes[..., plane] = np.rint(levels).clip(0, _WHITE)
         tiles = lossless_tiles(codes if planes == 3 else codes[..., 0])
     below = {
-        **_picture_tags(samples.shape, tiles, planes, exif),
+        **_picture_tags(codes.shape, tiles, planes, exif),
         **_kept(raw.dng, RAW_TAGS - _OF_MOSAIC, exif),
         262: entry_of(_SHORT, [_LINEAR_RAW], exif.order),
         50714: entry_of(_SHORT, [black] * planes, exif.order),  # BlackLevel
         50717: entry_of(_LONG, [white] * planes, exif.order),  # WhiteLevel
-        _ACTIVE_AREA: entry_of(_LONG, (0, 0, *samples.shape[:2]), exif.order),
+        _ACTIVE_AREA: entry_of(_LONG, (0, 0, height, width), exif.order),
     }
-    if samples.shape[:2] == raw.mosaic.shape:
+    if (height, width) == raw.mosaic.shape:
         below |= _crop(raw, exif)
     if as_float:
         below[259] = entry_of(_SHORT, [_DEFLATE], exif.order)
@@ -139,9 +142,30 @@ def write_linear_dng(
     return dng_file(exif, main, shown.data, below, tiles.data)
 
 
-def _black_code(light: NDArray[np.float32]) -> int:
+def _bands(linear: NDArray[np.float32]) -> Iterator[slice]:
+    """Yield rows of ``[C, H, W]``, a few at a time, for what takes several times their memory."""
+    for top in range(0, linear.shape[1], _ROWS_AT_ONCE):
+        yield slice(top, top + _ROWS_AT_ONCE)
+
+
+def _kept_light(linear: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return finite light of at most six stops above 1."""
+    return np.nan_to_num(linear, posinf=_MOST_HEADROOM).clip(None, _MOST_HEADROOM)
+
+
+def _extremes(linear: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the least light, at most 0, and the most, at least 0."""
+    lowest, highest = 0.0, 0.0
+    for rows in _bands(linear):
+        light = _kept_light(linear[:, rows])
+        lowest = min(lowest, float(light.min(initial=0)))
+        highest = max(highest, float(light.max(initial=0)))
+    return lowest, highest
+
+
+def _black_code(lowest: float) -> int:
     """Return the code of black that leaves room for what is below it, at most an eighth of all."""
-    below = -min(0.0, float(light.min(initial=0)))
+    below = -lowest
     return min(math.ceil(_WHITE * below / (1 + below)), _MOST_PEDESTAL)
 
 

@@ -23,7 +23,7 @@ from restore.image.icc import LONGEST_PROFILE, check_profile
 from restore.image.limits import check_least_bytes, too_long
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
-from restore.image.png_rows import compressed_rows
+from restore.image.png_rows import compressed, filtered_rows
 from restore.image.samples import planes, stored_samples
 from restore.image.stated import with_stated_primaries
 
@@ -137,10 +137,14 @@ def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
         chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + b"\x00\x00\x00\x00\x00" + picture.xmp))
     if picture.format is ImageFormat.PNG:
         chunks.append(picture.notes)
-    rows = memoryview(compressed_rows(samples))
-    parts = range(0, len(rows), _IDAT_BYTES)
-    chunks += [_chunk(b"IDAT", rows[start : start + _IDAT_BYTES]) for start in parts]
-    return b"".join([_SIGNATURE, *chunks, _chunk(b"IEND", b"")])
+    filtered = filtered_rows(samples)
+    del samples  # as large as the rows
+    rows = memoryview(compressed(filtered))
+    del filtered
+    parts: list[bytes | memoryview] = [_SIGNATURE, *chunks]
+    for start in range(0, len(rows), _IDAT_BYTES):
+        parts += _chunk_parts(b"IDAT", rows[start : start + _IDAT_BYTES])
+    return b"".join([*parts, _chunk(b"IEND", b"")])
 
 
 def _read_chunks(data: bytes, check_size: CheckSize) -> _Chunks:

@@ -11,7 +11,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["compressed_rows"]
+__all__ = ["compressed", "filtered_rows"]
 
 _AVERAGE = 3
 _LEVEL = 1
@@ -19,17 +19,18 @@ _LEVEL = 1
 _BAND = 64
 
 
-def compressed_rows(samples: NDArray[Any]) -> bytes:
-    """Return ``samples`` as a zlib stream of filtered rows.
+def compressed(rows: Any) -> bytes:
+    """Return filtered rows as a zlib stream."""
+    # Any buffer works, though the codec's hints say bytes.
+    return bytes(imagecodecs.deflate_encode(rows, level=_LEVEL))
+
+
+def filtered_rows(samples: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the bytes of each row behind that of its filter, ``[H, 1 + bytes]``.
 
     Args:
         samples: ``[H, W]`` or ``[H, W, S]`` of 8 or 16 bits.
     """
-    rows: Any = _filtered(samples)  # any buffer works, though the codec's hints say bytes
-    return bytes(imagecodecs.deflate_encode(rows, level=_LEVEL))
-
-
-def _filtered(samples: NDArray[Any]) -> NDArray[np.uint8]:
     height, pixel = len(samples), samples[0, 0].nbytes
     rows = np.empty((height, 1 + samples[0].nbytes), np.uint8)
     rows[:, 0] = _AVERAGE

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restore.errors import WeightsError
-from restore.models.layers import ResidualLevels, awaits_tensors, srgb_encoded
+from restore.models.layers import ResidualLevels, added, awaits_tensors, srgb_encoded
 
 __all__ = ["IspResUNet", "IspResUNetConfig"]
 
@@ -143,12 +143,12 @@ class IspResUNet(ResidualLevels):
                 features = self.down[index - 1](features)
             if index >= first:
                 means = _means(sparse, masks, 2**index).to(features.dtype)
-                features = features + self.means[index - first](means)
+                features = added(features, self.means[index - first](means))
             features = level(features)
             skips.append(features)
         skips.pop()
         for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            features = level(up(features) + skips.pop())
+            features = level(added(up(features), skips.pop()))
         return features
 
 

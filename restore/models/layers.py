@@ -16,6 +16,7 @@ __all__ = [
     "SSIM_RADIUS",
     "ResidualBlock",
     "ResidualLevels",
+    "added",
     "awaits_tensors",
     "conv_relu",
     "pooled",
@@ -47,7 +48,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, width, H, W)`` to the same shape."""
-        return cast(Tensor, self.conv2(conv_relu(self.conv1, x))) + x
+        return added(self.conv2(conv_relu(self.conv1, x)), x)
 
 
 class ResidualLevels(nn.Module):
@@ -143,8 +144,16 @@ class ResidualLevels(nn.Module):
         """Map ``(B, widths[0], H, W)`` to the same shape, sides multiples of ``coarsest``."""
         *skips, features = self.encoded(features)
         for level, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            features = level(up(features) + skips.pop())
+            features = level(added(up(features), skips.pop()))
         return features
+
+
+def added(result: Tensor, features: Tensor) -> Tensor:
+    """Return ``result + features``, in inference mode in the memory of ``result``.
+
+    On a CPU, memory that is taken anew costs time: the system clears each page of it.
+    """
+    return result.add_(features) if torch.is_inference_mode_enabled() else result + features
 
 
 def pooled(levels: Sequence[Tensor]) -> Tensor:

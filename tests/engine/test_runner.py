@@ -8,7 +8,10 @@ import torch
 from restore.batch.inputs import pictures_in
 from restore.denoise.evaluate import GaussianNoise, Score, evaluate_denoiser
 from restore.denoise.runner import Denoiser
+from restore.engine.heap import release_free_memory
 from restore.engine.lane import TileTooLarge, Traits
+from restore.engine.placement import Placement
+from restore.engine.runner import Runner
 from restore.errors import DeviceError
 from restore.models.dncnn import DnCNN, DnCNNConfig
 from restore.weights.convert.convert import convert
@@ -109,6 +112,24 @@ def test_a_processor_without_memory_is_an_error(
 
 
 @pytest.mark.slow
+def test_memory_of_tiles_is_given_back_after_a_large_picture(
+    weights: Weights, machine: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert machine["cpu"] > 64 * 64
+    times: list[int] = []
+    monkeypatch.setattr("restore.engine.runner.release_free_memory", lambda: times.append(1))
+    monkeypatch.setattr("restore.engine.runner._LARGE_PX", 64 * 64)
+    runner = Runner(weights, Placement(device="cpu"))
+    runner.tiled(np.zeros((1, 64, 63), np.float32))
+    assert not times
+    runner.tiled(np.zeros((1, 64, 64), np.float32))
+    assert times == [1]
+
+
+def test_freed_memory_can_be_given_back_on_any_system() -> None:
+    release_free_memory()
+
+
 def test_evaluation_reproduces_the_published_figure(shared_data: Path, tmp_path: Path) -> None:
     """DnCNN-S reaches 29.23 dB on BSD68, many of whose pictures have large dark areas."""
     weights = convert(shared_data / "reference/kair_dncnn_25.pth").weights
