@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def write_linear_dng(
     lowest, highest = _extremes(linear)
     peak = max(1.0, highest)
     white, black = (1, 0) if as_float else (_WHITE, _black_code(lowest / peak))
-    codes = np.empty((height, width, planes), dtype=np.float16 if as_float else np.uint16)
+    codes: NDArray[Any] = np.empty((height, width, planes), np.float16 if as_float else np.uint16)
     for rows in _bands(linear):
         samples = np.moveaxis(_kept_light(linear[:, rows]) / np.float32(peak), 0, -1)
         if as_float:
