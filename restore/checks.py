@@ -1,8 +1,9 @@
-"""Checks of the options that callers of the library pass."""
+"""Checks of arguments that callers of the library pass."""
 
 import re
 from numbers import Integral, Real
 
+from restore.arguments import argument
 from restore.errors import UsageError
 
 __all__ = ["LARGEST_SEED", "checked_number", "checked_whole", "seconds_in"]
@@ -19,7 +20,7 @@ def checked_number(
     """Return ``value`` as a float.
 
     Args:
-        name: Name of the option.
+        name: Name of the argument.
         value: Number to check; NumPy scalars count as numbers, booleans do not.
         least: Smallest value allowed.
         most: Largest value allowed.
@@ -36,15 +37,15 @@ def checked_number(
         number = float(value)
         if least <= number <= most and not (above and number == least):
             return number
-        raise UsageError(f"{name} {value}: give {expected}")
-    raise UsageError(f"{name} {value!r}: give {expected}")
+        raise UsageError(f"{argument(name)} {value}: give {expected}")
+    raise UsageError(f"{argument(name)} {value!r}: give {expected}")
 
 
 def checked_whole(name: str, value: object, least: int, most: int) -> int:
     """Return ``value`` as an int.
 
     Args:
-        name: Name of the option.
+        name: Name of the argument.
         value: Whole number to check; NumPy's count, booleans do not.
         least: Smallest value allowed.
         most: Largest value allowed.
@@ -57,14 +58,14 @@ def checked_whole(name: str, value: object, least: int, most: int) -> int:
     """
     if isinstance(value, Integral) and not isinstance(value, bool) and least <= int(value) <= most:
         return int(value)
-    raise UsageError(f"{name} {value!r:.80}: give a whole number from {least} to {most}")
+    raise UsageError(f"{argument(name)} {value!r:.80}: give a whole number from {least} to {most}")
 
 
 def seconds_in(name: str, text: str) -> float:
     """Return the seconds in a time such as 90s, 30m, 2h or 1d.
 
     Args:
-        name: Name of the option.
+        name: Name of the argument.
         text: The time.
 
     Raises:
@@ -75,5 +76,7 @@ def seconds_in(name: str, text: str) -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
     if not match:
-        raise UsageError(f"{name} {text}: give a number with s, m, h or d, as in 90s or 2h")
+        raise UsageError(
+            f"{argument(name)} {text}: give a number with s, m, h or d, as in 90s or 2h"
+        )
     return float(match[1]) * _SECONDS[match[2]]

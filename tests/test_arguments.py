@@ -19,6 +19,8 @@ from restore.arguments import argument, naming_with
 from restore.errors import OutputExists, RestoreError, UsageError
 
 PROJECT = Path(__file__).resolve().parents[1]
+NAMING = ("argument", "checked_number", "checked_whole", "seconds_in")
+"""Functions whose first argument is the name of one of their caller's."""
 SOURCES = sorted((PROJECT / "restore").rglob("*.py"))
 
 
@@ -56,7 +58,7 @@ def test_every_argument_that_is_named_has_an_option() -> None:
     named = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "argument":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in NAMING:
                 named |= {node.args[0].value} if isinstance(node.args[0], ast.Constant) else set()
     assert len(named) > 50
     assert not sorted(

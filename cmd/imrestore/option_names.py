@@ -5,13 +5,21 @@ import shlex
 __all__ = ["as_option"]
 
 _NAMES = {
+    "exposure_stops": "exposure",
     "image_format": "format",
+    "in_doubt": "fill-hot-pixels",
     "peak_nits": "peak-luminance",
     "profile": "noise-profile",
+    "repair": "keep-hot-pixels",
     "start_from": "from",
+    "white_balance": "wb",
 }
 """Options that are not called as the library's argument."""
-_FLAGS: dict[tuple[str, object], str] = {("channels", 1): "--gray", ("channels", 3): "--color"}
+_FLAGS: dict[tuple[str, object], str] = {
+    ("channels", 1): "--gray",
+    ("channels", 3): "--color",
+    ("repair", False): "--keep-hot-pixels",
+}
 """Options that stand for an argument with its value."""
 
 

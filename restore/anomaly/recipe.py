@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from restore.anomaly.alignment import ALIGNMENTS
 from restore.anomaly.data import LEAST_PARTS
@@ -43,6 +43,8 @@ class AnomalyRecipe(Recipe):
         min_area: Area in pixels below which places do not make a part defective; 0 for any.
     """
 
+    arguments: ClassVar[Mapping[str, str]] = {**Recipe.arguments, "patch": "size"}
+
     batch: int = 8
     model: str = "draem"
     scale: int = 1
@@ -67,25 +69,27 @@ class AnomalyRecipe(Recipe):
         check_area(self.min_area)
         self.check(
             {
-                f"model {self.model!r}: use {', '.join(ANOMALY_MODELS)}": self.model
-                in ANOMALY_MODELS,
-                f"size {self.patch}: give a multiple of 16": self.patch % 16 == 0,
-                "size must be at least 64 pixels": self.patch >= 64,
-                f"pictures reduced {self.scale} times: give 1 to {_LARGEST_SCALE}": 1
-                <= self.scale
-                <= _LARGEST_SCALE,
-                f"latent {self.latent}: give a number from 1 to {_LONGEST_LATENT}": 1
-                <= self.latent
-                <= _LONGEST_LATENT,
-                f"loss {self.loss!r}: use l2 or ssim": self.loss in ("l2", "ssim"),
-                f"beta {self.beta:g}: give a number that is not negative": 0
-                <= self.beta
-                < float("inf"),
-                f"target false-alarm rate {self.target_fpr:g}: give a number from "
-                f"{_LEAST_TARGET_FPR:g} to 0.5": _LEAST_TARGET_FPR <= self.target_fpr <= 0.5,
-                f"align {self.align!r}: use {', '.join(ALIGNMENTS)}": self.align in ALIGNMENTS,
-                f"{self.folds} folds: give 0, or a number from 2 to {LEAST_PARTS}": self.folds == 0
-                or 2 <= self.folds <= LEAST_PARTS,
+                "model": (self.model in ANOMALY_MODELS, f"use {', '.join(ANOMALY_MODELS)}"),
+                "patch": (
+                    self.patch % 16 == 0 and self.patch >= 64,
+                    "give a multiple of 16, at least 64",
+                ),
+                "scale": (1 <= self.scale <= _LARGEST_SCALE, f"give 1 to {_LARGEST_SCALE}"),
+                "latent": (
+                    1 <= self.latent <= _LONGEST_LATENT,
+                    f"give a number from 1 to {_LONGEST_LATENT}",
+                ),
+                "loss": (self.loss in ("l2", "ssim"), "use l2 or ssim"),
+                "beta": (0 <= self.beta < float("inf"), "give a number that is not negative"),
+                "target_fpr": (
+                    _LEAST_TARGET_FPR <= self.target_fpr <= 0.5,
+                    f"give a number from {_LEAST_TARGET_FPR:g} to 0.5",
+                ),
+                "align": (self.align in ALIGNMENTS, f"use {', '.join(ALIGNMENTS)}"),
+                "folds": (
+                    self.folds == 0 or 2 <= self.folds <= LEAST_PARTS,
+                    f"give 0, or a number from 2 to {LEAST_PARTS}",
+                ),
             }
         )
 

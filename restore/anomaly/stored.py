@@ -103,7 +103,7 @@ def familiarity_of(weights: Weights) -> Familiarity | None:
 def familiarity_limit(familiarity: Familiarity | None, rate: float) -> float | None:
     """Return the familiarity below which a part is unfamiliar, None without such a check."""
     checked = checked_number(
-        "rate of unfamiliar good parts", rate, 0, _LARGEST_UNFAMILIAR_FPR, "a number from 0 to 0.5"
+        "unfamiliar_fpr", rate, 0, _LARGEST_UNFAMILIAR_FPR, "a number from 0 to 0.5"
     )
     return checked if familiarity else None
 

@@ -46,21 +46,27 @@ class DarkRecipe(Recipe):
         packs = self.model == "isp-unet"
         self.check(
             {
-                f"model {self.model!r}: use isp-resunet or isp-unet": self.model
-                in ("isp-resunet", "isp-unet"),
-                f"ratio {low:g}:{high:g}: must rise from at least 1": 1 <= low <= high < math.inf,
-                f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
-                f"head {self.head!r}: use camera or srgb": self.head in ("camera", "srgb"),
-                "give at least one camera": len(self.cameras) > 0,
-                f"camera {unknown}: use {', '.join(CAMERAS)}": not unknown,
-                "an isp-unet has one width, that of its first level": not packs
-                or len(self.widths) <= 1,
-                f"an isp-resunet is for all sensors; {argument('xtrans')} is for "
-                f"{argument('model', 'isp-unet')}": packs or not self.xtrans,
-                f"the head srgb needs {argument('model', 'isp-unet')}": packs
-                or self.head == "camera",
+                "model": (
+                    self.model in ("isp-resunet", "isp-unet"),
+                    "use isp-resunet or isp-unet",
+                ),
+                "ratio": (1 <= low <= high < math.inf, "must rise from at least 1"),
+                "loss": (self.loss in LOSSES, f"use {', '.join(LOSSES)}"),
+                "head": (self.head in ("camera", "srgb"), "use camera or srgb"),
+                "cameras": (len(self.cameras) > 0, "give at least one"),
             }
         )
+        if unknown:
+            raise UsageError(f"camera {unknown}: use {', '.join(CAMERAS)}")
+        unet = argument("model", "isp-unet")
+        if packs and len(self.widths) > 1:
+            raise UsageError("an isp-unet has one width, that of its first level")
+        if self.xtrans and not packs:
+            raise UsageError(
+                f"an isp-resunet is for all sensors; {argument('xtrans')} is for {unet}"
+            )
+        if self.head == "srgb" and not packs:
+            raise UsageError(f"the head srgb needs {unet}")
 
     def network(self) -> IspUNet | IspResUNet:
         """Return the untrained network.
@@ -76,7 +82,5 @@ class DarkRecipe(Recipe):
         else:
             widths = self.widths or IspResUNetConfig.widths
             network = IspResUNet(IspResUNetConfig(widths=widths))
-        step = network.multiple * network.config.scale
-        if self.patch % step:
-            raise UsageError(f"patch must be a multiple of {step}")
+        self.check_patch(network.multiple * network.config.scale, network)
         return network

@@ -298,13 +298,15 @@ def _check(
     if isinstance(white_balance, tuple):
         factors = "three positive factors, for red, green and blue"
         if len(white_balance) != 3:
-            raise UsageError(f"white balance {white_balance}: give {factors}")
+            raise UsageError(f"{argument('white_balance')} {white_balance}: give {factors}")
         for factor in white_balance:
-            checked_number("white balance", factor, 0, sys.float_info.max, factors, above=True)
+            checked_number("white_balance", factor, 0, sys.float_info.max, factors, above=True)
     elif white_balance not in get_args(get_args(WhiteBalance)[0]):
-        raise UsageError(f"white balance {white_balance!r}: give camera, auto or a tuple of three")
+        raise UsageError(
+            f"{argument('white_balance')} {white_balance!r}: give camera, auto or a tuple of three"
+        )
     if output_color not in get_args(OutputColor):
-        raise UsageError(f"output colour {output_color!r}: give srgb or linear")
+        raise UsageError(f"{argument('output_color')} {output_color!r}: give srgb or linear")
 
 
 def _prepared(

@@ -98,7 +98,9 @@ class Restorer:
         self._precision = precision
         multiple = cast(Network, self._network).multiple
         if patch % multiple:
-            raise UsageError(f"patch must be a multiple of {multiple} for {weights.name}")
+            raise UsageError(
+                f"{argument('patch')} {patch}: give a multiple of {multiple} for {weights.name}"
+            )
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the results, of as many channels as the noisy crops, not clipped."""

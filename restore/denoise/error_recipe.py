@@ -35,10 +35,10 @@ class ErrorRecipe(Recipe):
         self.check_widths((self.width,))
         self.check(
             {
-                "give at least one denoiser": len(self.denoisers) > 0,
-                "give at least one kind of noise": len(self.noise) > 0,
-                f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
-                "the share of gray batches must lie in [0, 1]": 0 <= self.gray_share <= 1,
+                "denoisers": (len(self.denoisers) > 0, "give at least one"),
+                "noise": (len(self.noise) > 0, "give at least one kind"),
+                "sigma": (0 <= low <= high <= 255, "must rise within 0 to 255"),
+                "gray_share": (0 <= self.gray_share <= 1, "give a number from 0 to 1"),
             }
         )
         self.degradations()

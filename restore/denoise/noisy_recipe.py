@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from restore.errors import UsageError
 from restore.models.resunet import ResUNet, ResUNetConfig
 from restore.training.recipe import Recipe
 
@@ -39,9 +38,11 @@ class NoisyRecipe(Recipe):
         self.check_widths(self.widths)
         self.check(
             {
-                f"method {self.method!r}: use {', '.join((AUTO, *METHODS))}": self.method
-                in (AUTO, *METHODS),
-                f"{self.channels} channels: use 0, 1 or 3": self.channels in (0, 1, 3),
+                "method": (
+                    self.method in (AUTO, *METHODS),
+                    f"use {', '.join((AUTO, *METHODS))}",
+                ),
+                "channels": (self.channels in (0, 1, 3), "use 0, 1 or 3"),
             }
         )
 
@@ -61,6 +62,5 @@ class NoisyRecipe(Recipe):
                 noise_map=takes_level,
             )
         )
-        if self.patch % (step := 2 * network.multiple):
-            raise UsageError(f"patch must be a multiple of {step} for this ResUNet")
+        self.check_patch(2 * network.multiple, network)
         return network

@@ -76,13 +76,14 @@ class DenoiseRecipe(Recipe):
         self.check_widths(self.widths)
         self.check(
             {
-                f"model {self.model!r}: use {', '.join(MODELS)}": self.model in MODELS,
-                f"loss {self.loss!r}: use {', '.join(LOSSES)}": self.loss in LOSSES,
-                f"sigma {low:g}:{high:g}: must rise within 0 to 255": 0 <= low <= high <= 255,
-                "give at least one kind of noise": len(self.noise) > 0,
-                f"depth {self.depth}: give a number from 2 to {_MOST_LAYERS}": 2
-                <= self.depth
-                <= _MOST_LAYERS,
+                "model": (self.model in MODELS, f"use {', '.join(MODELS)}"),
+                "loss": (self.loss in LOSSES, f"use {', '.join(LOSSES)}"),
+                "sigma": (0 <= low <= high <= 255, "must rise within 0 to 255"),
+                "noise": (len(self.noise) > 0, "give at least one kind"),
+                "depth": (
+                    2 <= self.depth <= _MOST_LAYERS,
+                    f"give a number from 2 to {_MOST_LAYERS}",
+                ),
             }
         )
         self.degradations()
@@ -107,10 +108,7 @@ class DenoiseRecipe(Recipe):
             UsageError: widths or patch do not fit the model, or it needs existing weights.
         """
         network = self._network(existing)
-        if self.patch % network.multiple:
-            raise UsageError(
-                f"patch must be a multiple of {network.multiple} for this {type(network).__name__}"
-            )
+        self.check_patch(network.multiple, network)
         return network
 
     def _network(self, existing: Any) -> DnCNN | ResUNet | FFDNet:

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from restore.arguments import argument
 from restore.denoise.crops import Batch
 from restore.denoise.data import open_training_data
 from restore.denoise.pairs import PairNames
@@ -155,8 +156,7 @@ def _own(network: nn.Module, recipe: DenoiseRecipe) -> Any:
         raise UsageError(
             f"the network has {copied.config.channels} channels, the recipe {recipe.channels}"
         )
-    if recipe.patch % copied.multiple:
-        raise UsageError(f"patch must be a multiple of {copied.multiple} for this network")
+    recipe.check_patch(copied.multiple, copied)
     return copied
 
 
@@ -227,7 +227,9 @@ def teacher_for(weights: Weights, *, channels: int, patch: int) -> nn.Module:
     network = weights.build()
     multiple = cast(Network, network).multiple
     if patch % multiple:
-        raise UsageError(f"patch must be a multiple of {multiple} for teacher {weights.name}")
+        raise UsageError(
+            f"{argument('patch')} {patch}: give a multiple of {multiple} for teacher {weights.name}"
+        )
     return network
 
 

@@ -78,31 +78,34 @@ class HdrRecipe(Recipe):
         self.check_widths(self.widths)
         self.check(
             {
-                f"optics {self.optics!r}: use {', '.join(OPTICS)}": self.optics in OPTICS,
-                f"model {self.model!r}: use resunet or unet": self.model in ("resunet", "unet"),
-                f"element {self.element!r}: use {', '.join(HEIGHT_MAPS)}": self.element
-                in HEIGHT_MAPS,
-                f"loss {self.loss!r}: use {', '.join(HDR_LOSSES)}": self.loss in HDR_LOSSES,
-                f"saturated {low:g}:{high:g}: must rise within 0 to 1": 0 < low <= high < 1,
-                f"{self.blocks} blocks: give a number from 1 to {_MOST_BLOCKS}": 1
-                <= self.blocks
-                <= _MOST_BLOCKS,
-                f"{self.cells} cells: give a number from 8 to {_MOST_CELLS}": 8
-                <= self.cells
-                <= _MOST_CELLS,
-                f"PSF of {self.psf_size} pixels: give an odd number from 3 to {_LARGEST_PSF}": (
-                    self.psf_size % 2 == 1 and 3 <= self.psf_size <= _LARGEST_PSF
+                "optics": (self.optics in OPTICS, f"use {', '.join(OPTICS)}"),
+                "model": (self.model in ("resunet", "unet"), "use resunet or unet"),
+                "element": (self.element in HEIGHT_MAPS, f"use {', '.join(HEIGHT_MAPS)}"),
+                "loss": (self.loss in HDR_LOSSES, f"use {', '.join(HDR_LOSSES)}"),
+                "saturated": (0 < low <= high < 1, "must rise within 0 to 1"),
+                "blocks": (
+                    1 <= self.blocks <= _MOST_BLOCKS,
+                    f"give a number from 1 to {_MOST_BLOCKS}",
                 ),
-                "rest must be a share from 0 to 1": 0 <= self.rest <= 1,
-                "surfaces must be a share from 0 to 1": 0 <= self.surfaces <= 1,
-                "smoothness and weights cannot be negative": min(
-                    self.smoothness, self.highlight_weight
-                )
-                >= 0,
-                "an HdrUNet has one width for all levels": self.model == "resunet"
-                or len(self.widths) <= 1,
+                "cells": (
+                    8 <= self.cells <= _MOST_CELLS,
+                    f"give a number from 8 to {_MOST_CELLS}",
+                ),
+                "psf_size": (
+                    self.psf_size % 2 == 1 and 3 <= self.psf_size <= _LARGEST_PSF,
+                    f"give an odd number from 3 to {_LARGEST_PSF}",
+                ),
+                "rest": (0 <= self.rest <= 1, "give a number from 0 to 1"),
+                "surfaces": (0 <= self.surfaces <= 1, "give a number from 0 to 1"),
+                "smoothness": (self.smoothness >= 0, "give a number that is not negative"),
+                "highlight_weight": (
+                    self.highlight_weight >= 0,
+                    "give a number that is not negative",
+                ),
             }
         )
+        if self.model == "unet" and len(self.widths) > 1:
+            raise UsageError("an HdrUNet has one width for all levels")
         self.sensor()
 
     def sensor(self) -> Sensor:
@@ -130,8 +133,7 @@ class HdrRecipe(Recipe):
                     cells=cells,
                 )
             )
-        if self.patch % network.multiple:
-            raise UsageError(f"patch must be a multiple of {network.multiple} for this network")
+        self.check_patch(network.multiple, network)
         return network
 
     def described(self) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from restore.errors import UsageError
 from restore.models.mosaic_resunet import MosaicResUNet, MosaicResUNetConfig
 from restore.training.recipe import Recipe
 
@@ -34,6 +33,5 @@ class MosaicRecipe(Recipe):
         """
         config = MosaicResUNetConfig(widths=self.widths or MosaicResUNetConfig.widths)
         network = MosaicResUNet(config)
-        if self.patch % (step := 2 * network.multiple):
-            raise UsageError(f"patch must be a multiple of {step} for this network")
+        self.check_patch(2 * network.multiple, network)
         return network

@@ -11,6 +11,7 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.checks import checked_number
 from restore.errors import UsageError
 from restore.image.raw import as_raw
@@ -70,10 +71,8 @@ class NoiseProfile:
             values = getattr(self, name)
             wanted = "three numbers from 0 to 1, for red, green and blue"
             if not isinstance(values, tuple | list) or len(values) != _COLOURS:
-                raise UsageError(f"noise profile: {name} is {values!r:.60}; give {wanted}")
-            checked = tuple(
-                checked_number(f"noise profile: {name}", each, 0, 1, wanted) for each in values
-            )
+                raise UsageError(f"{argument('profile')}: {name} is {values!r:.60}; give {wanted}")
+            checked = tuple(checked_number("profile", each, 0, 1, wanted) for each in values)
             object.__setattr__(self, name, checked)
 
     def sigma(self, light: float) -> tuple[float, float, float]:

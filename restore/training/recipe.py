@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from numbers import Integral, Real
-from typing import Any, Self, get_args, get_origin
+from typing import Any, ClassVar, Self, get_args, get_origin
 
 from restore.arguments import argument
 from restore.checks import LARGEST_SEED
@@ -44,6 +44,9 @@ class Recipe:
         seed: seed of all random generators.
     """
 
+    arguments: ClassVar[Mapping[str, str]] = {"seconds": "time"}
+    """Settings that callers give by other names."""
+
     patch: int = 64
     batch: int = 16
     accumulate: int = 1
@@ -79,63 +82,91 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse invalid settings."""
+        if (self.steps is None) == (self.seconds is None):
+            raise UsageError(f"give either {argument('steps')}, or {argument('time')}, as in 2h")
         self.check(
             {
-                f"give either {argument('steps')}, or {argument('time')}, as in 2h": (
-                    self.steps is None
-                )
-                != (self.seconds is None),
-                f"steps {self.steps}: give a number from 1 to {_MOST_STEPS:,}": self.steps is None
-                or 1 <= self.steps <= _MOST_STEPS,
-                "the time must be positive, and at most ten years": self.seconds is None
-                or 0 < self.seconds <= _LONGEST_S,
-                f"optimizer {self.optimizer!r}: use {' or '.join(OPTIMIZERS)}": self.optimizer
-                in OPTIMIZERS,
-                f"learning rate {self.learning_rate:g}: give a number above 0, up to 10": 0
-                < self.learning_rate
-                <= 10,
-                f"schedule {self.schedule!r}: use {' or '.join(SCHEDULES)}": self.schedule
-                in SCHEDULES,
-                f"warmup {self.warmup}: give a number from 0 to {_MOST_STEPS:,}": 0
-                <= self.warmup
-                <= _MOST_STEPS,
-                "the weight decay must lie in [0, 1000]": self.weight_decay is None
-                or 0 <= self.weight_decay <= 1000,
-                f"early stop {self.early_stop}: give a number from 1 on": self.early_stop is None
-                or self.early_stop >= 1,
-                f"batch {self.batch}: give a number from 1 to {_LARGEST_BATCH:,}": 1
-                <= self.batch
-                <= _LARGEST_BATCH,
-                f"accumulate {self.accumulate}: give a number from 1 to the batch": 1
-                <= self.accumulate
-                <= self.batch,
-                f"crops of {self.patch} pixels: give a side from 16 to {_LARGEST_PATCH} pixels": 16
-                <= self.patch
-                <= _LARGEST_PATCH,
-                f"seed {self.seed}: give a number from 0 to {LARGEST_SEED}": 0
-                <= self.seed
-                <= LARGEST_SEED,
-                "the average's decay must lie in [0, 1)": 0 <= self.ema < 1,
+                "steps": (
+                    self.steps is None or 1 <= self.steps <= _MOST_STEPS,
+                    f"give a number from 1 to {_MOST_STEPS:,}",
+                ),
+                "seconds": (
+                    self.seconds is None or 0 < self.seconds <= _LONGEST_S,
+                    "give a time above 0, of at most ten years",
+                ),
+                "optimizer": (self.optimizer in OPTIMIZERS, f"use {' or '.join(OPTIMIZERS)}"),
+                "learning_rate": (0 < self.learning_rate <= 10, "give a number above 0, up to 10"),
+                "schedule": (self.schedule in SCHEDULES, f"use {' or '.join(SCHEDULES)}"),
+                "warmup": (
+                    0 <= self.warmup <= _MOST_STEPS,
+                    f"give a number from 0 to {_MOST_STEPS:,}",
+                ),
+                "weight_decay": (
+                    self.weight_decay is None or 0 <= self.weight_decay <= 1000,
+                    "give a number from 0 to 1000",
+                ),
+                "early_stop": (
+                    self.early_stop is None or self.early_stop >= 1,
+                    "give a number from 1 on",
+                ),
+                "batch": (
+                    1 <= self.batch <= _LARGEST_BATCH,
+                    f"give a number from 1 to {_LARGEST_BATCH:,}",
+                ),
+                "accumulate": (
+                    1 <= self.accumulate <= self.batch,
+                    "give a number from 1 to the batch",
+                ),
+                "patch": (
+                    16 <= self.patch <= _LARGEST_PATCH,
+                    f"give a side from 16 to {_LARGEST_PATCH} pixels",
+                ),
+                "seed": (
+                    0 <= self.seed <= LARGEST_SEED,
+                    f"give a number from 0 to {LARGEST_SEED}",
+                ),
+                "ema": (0 <= self.ema < 1, "give a number from 0 on, below 1"),
             }
         )
 
     def check_widths(self, widths: tuple[int, ...]) -> None:
         """Raise a UsageError where the feature channels of a network's levels are out of range."""
+        if len(widths) > _MOST_LEVELS:
+            raise UsageError(f"{len(widths)} widths: give at most {_MOST_LEVELS}")
+        if not all(1 <= width <= _MOST_CHANNELS for width in widths):
+            raise UsageError(f"{argument('width')}: give numbers from 1 to {_MOST_CHANNELS}")
+
+    def check_patch(self, step: int, network: object) -> None:
+        """Raise a UsageError where crops do not suit a network: their side is a multiple."""
         self.check(
             {
-                f"{len(widths)} widths: give at most {_MOST_LEVELS}": len(widths) <= _MOST_LEVELS,
-                f"width: give numbers from 1 to {_MOST_CHANNELS}": all(
-                    1 <= width <= _MOST_CHANNELS for width in widths
-                ),
+                "patch": (
+                    self.patch % step == 0,
+                    f"give a multiple of {step} for this {type(network).__name__}",
+                )
             }
         )
 
-    @staticmethod
-    def check(rules: dict[str, bool]) -> None:
-        """Raise a UsageError with the first of ``rules`` that is broken."""
-        for message, kept in rules.items():
-            if not kept:
-                raise UsageError(message)
+    def check(self, rules: Mapping[str, tuple[bool, str]]) -> None:
+        """Refuse a setting that breaks a rule.
+
+        Args:
+            rules: whether each of some settings is valid, by its name, and what to give instead.
+
+        Raises:
+            UsageError: names the first that is not, as the caller gave it.
+        """
+        for name, (is_valid, advice) in rules.items():
+            if not is_valid:
+                given = argument(self.arguments.get(name, name))
+                raise UsageError(f"{given} {_shown(getattr(self, name))}: {advice}")
+
+
+def _shown(value: Any) -> str:
+    """Return a setting as it would be given."""
+    if isinstance(value, tuple):
+        return ":".join(f"{each:g}" for each in value)
+    return f"{value:g}" if isinstance(value, float) else f"{value!r}"
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -58,5 +58,5 @@ def test_mosaics_are_not_learned_from_other_networks(photos: Path, tmp_path: Pat
 
 
 def test_crops_must_fit_the_network() -> None:
-    with pytest.raises(UsageError, match="patch must be a multiple of 16"):
+    with pytest.raises(UsageError, match="give a multiple of 16"):
         MosaicRecipe(patch=120, steps=1).network()

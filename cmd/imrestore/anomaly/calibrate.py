@@ -205,7 +205,7 @@ def _train_on(
 
     weights = TASK.load(model)
     view = View.from_mapping(weights.provenance.get("inspection", {}))
-    recipe = recipe_to_continue(weights, view, seconds_in("--time", time), target_fpr)
+    recipe = recipe_to_continue(weights, view, seconds_in("time", time), target_fpr)
     train_detector(
         recipe,
         output,

@@ -175,7 +175,7 @@ class TrainingOptions:
         """
         return {
             "steps": self.steps,
-            "seconds": None if self.time is None else seconds_in("--time", self.time),
+            "seconds": None if self.time is None else seconds_in("time", self.time),
             "batch": self.batch,
             "accumulate": self.accumulate,
             "optimizer": self.optimizer,
@@ -212,7 +212,7 @@ class TrainingOptions:
             device=self.device,
             precision=self.precision,
             compiled=self.compile,
-            checkpoint_every=seconds_in("--checkpoint-every", self.checkpoint_every),
+            checkpoint_every=seconds_in("checkpoint_every", self.checkpoint_every),
             resume=self.resume or (self.resume_auto and self._is_begun),
             overwrite=self.overwrite,
             cache=self.cache,

@@ -163,7 +163,7 @@ def numbers(name: str, value: Any, least: float, most: float, kind: str = "numbe
     """
     values = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
     advice = f"{kind} from {least:g} to {most:g}"
-    found = [checked_number(argument(name), each, least, most, advice) for each in values]
+    found = [checked_number(name, each, least, most, advice) for each in values]
     if not found or (kind != "numbers" and not all(map(float.is_integer, found))):
         raise UsageError(f"{argument(name)} {value!r:.80}: give {advice}")
     return list(dict.fromkeys(found))

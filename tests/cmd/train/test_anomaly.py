@@ -257,7 +257,7 @@ def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts, whole: Pat
         (["--loss", "l1"], "loss 'l1'"),
         (["--beta", "-1"], "beta -1"),
         (["--latent", "0"], "latent 0: give a number from 1"),
-        (["--folds", "1"], "1 folds: give 0, or a number from 2 to 10"),
+        (["--folds", "1"], "--folds 1: give 0, or a number from 2 to 10"),
         (["--good", "nowhere"], "nowhere: not a folder"),
     ],
 )

@@ -68,7 +68,7 @@ def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
         (["--steps", "5", "--width", "9999999"], "width: give numbers from 1 to 2048"),
         (["--steps", "5", "--seed", str(2**64)], "less than or equal to 9223372036854775807"),
         (["--steps", "5", "--batch", "9999999"], "batch 9999999"),
-        (["--steps", "5", "--patch", "9999999"], "crops of 9999999 pixels"),
+        (["--steps", "5", "--patch", "9999999"], "--patch 9999999: give a side"),
         (["--steps", "5", "--model", "dncnn", "--depth", "9999999"], "depth 9999999"),
         (["--steps", "5", "--learning-rate", "nan"], "learning rate nan"),
         (["--steps", str(10**30)], "steps 1000"),
