@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BAND_PX", "NO_EDGES", "EdgeProfile"]
+__all__ = ["BAND_PX", "NO_EDGES", "EdgeProfile", "outline_edges"]
 
 BAND_PX = 4
 """Width in pixels of the bands that a factor is for."""
@@ -34,6 +34,11 @@ class EdgeProfile:
         if list(self.factors) != sorted(self.factors, reverse=True):
             raise ValueError("factors of edges must not rise inwards")
 
+    @property
+    def is_level(self) -> bool:
+        """Whether it leaves scores as they are."""
+        return all(factor == 1 for factor in self.factors)
+
     @classmethod
     def of(cls, maps: Sequence[Scores]) -> "EdgeProfile":
         """Measure the profile.
@@ -57,7 +62,7 @@ class EdgeProfile:
 
     def relieve(self, scores: Scores) -> None:
         """Divide scores ``[H, W]`` of a whole picture, in place, by the factors of their places."""
-        if not self.factors:
+        if self.is_level:
             return
         down, across = (self._along(size) for size in scores.shape)
         # Row by row: a factor for each pixel of a large picture would take as much memory as it.
@@ -79,7 +84,28 @@ NO_EDGES = EdgeProfile()
 """Leaves scores as they are."""
 
 
+def outline_edges(relieved: Scores, unrelieved: Scores, score: float) -> None:
+    """Let the map of a part show defects along its edges, and leave verdicts as they are.
+
+    Relief is for the verdict: an edge must not call a good part defective. Of a part whose score is
+    high, it would hide how far a defect on an edge reaches. Scores are raised to those before the
+    relief, but no further than half of the way to the score of the part, so that the part's score,
+    the place of its peak, and which parts lie above a threshold stay the same.
+
+    Args:
+        relieved: ``[H, W]``; changed in place.
+        unrelieved: The same scores before their relief, ``[H, W]``.
+        score: Score of the part, from its relieved scores.
+    """
+    highest = np.float32(score)
+    for top in range(0, len(relieved), _ROWS_AT_ONCE):
+        rows = relieved[top : top + _ROWS_AT_ONCE]
+        most = rows + np.maximum(highest - rows, 0) / 2
+        np.maximum(rows, np.minimum(unrelieved[top : top + _ROWS_AT_ONCE], most), out=rows)
+
+
 _BANDS = 8
+_ROWS_AT_ONCE = 64
 _QUANTILE = 0.9
 
 

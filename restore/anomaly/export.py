@@ -46,6 +46,7 @@ def graph_of(weights: Weights) -> Graph:
         remarks.append(
             "its score is the highest of the map; leave out places above the threshold of fewer "
             f"than {view.min_area} pixels yourself"
+            + ("" if detector.network.edges.is_level else "; defects on edges are outlined less")
         )
     if detector.familiarity:
         remarks.append("pictures that are unlike the good parts as a whole are not noticed by it")
@@ -105,7 +106,10 @@ class DetectorGraph(nn.Module):
         super().__init__()
         self.network: Any = detector.weights.build()
         self.scale = detector.network.scale
-        self.factors = (*detector.network.edges.factors, 1.0)
+        edges = detector.network.edges
+        self.factors = (*edges.factors, 1.0)
+        # How far edges may be outlined depends on the least area, which is not in the graph.
+        self.outlines_edges = not edges.is_level and detector.view.min_area <= 1
         self.window = int(getattr(self.network, "window", 0))
         self.box = detector.view.roi.box if detector.view.roi else None
         mask = detector.view.roi.mask if detector.view.roi else None
@@ -119,12 +123,24 @@ class DetectorGraph(nn.Module):
         height, width = picture.shape[2:]
         clean = torch.nan_to_num(picture, nan=0.0, posinf=1.0, neginf=0.0).clamp(0, 1)
         small = _shrunk(clean, self.scale)
-        scores = self._in_windows(small) if self.window else self._whole(small)
+        relieved = self._in_windows(small) if self.window else self._whole(small)
+        if self.texture is not None:
+            relieved = relieved * self.texture(small)[:, None, None]
         if len(self.factors) > 1:
             down, across = (_along(size, self.factors) for size in small.shape[2:])
-            scores = scores / torch.maximum(down[:, None], across)
-        if self.texture is not None:
-            scores = scores * self.texture(small)[:, None, None]
+            relief = torch.maximum(down[:, None], across)
+            relieved = relieved / relief
+        scores = self._counted(relieved, height, width)
+        score = scores.amax(dim=(1, 2))
+        if self.outlines_edges:
+            most = scores + (score[:, None, None] - scores) / 2
+            # Those before the relief might have another size, for all that the exporter knows.
+            unrelieved = self._counted(relieved * relief, height, width)
+            scores = torch.maximum(scores, torch.minimum(unrelieved, most))
+        return scores, score
+
+    def _counted(self, scores: Tensor, height: Any, width: Any) -> Tensor:
+        """Return scores at the size of the picture, 0 outside the region of interest."""
         if self.scale > 1:
             for axis, length in ((1, height), (2, width)):
                 scores = _enlarged(scores, self.scale, length, axis)
@@ -136,7 +152,7 @@ class DetectorGraph(nn.Module):
             kept_rows = (rows >= top) & (rows < top + down_px)
             kept_columns = (columns >= left) & (columns < left + across_px)
             scores = scores * (kept_rows[:, None] & kept_columns)
-        return scores, scores.amax(dim=(1, 2))
+        return scores
 
     def _whole(self, small: Tensor) -> Tensor:
         """Return the scores of pictures of any size, which are mirrored to a multiple."""

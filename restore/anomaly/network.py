@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.anomaly.alignment import Registration
-from restore.anomaly.edges import NO_EDGES, EdgeProfile
+from restore.anomaly.edges import NO_EDGES, EdgeProfile, outline_edges
 from restore.anomaly.regions import part_score
 from restore.anomaly.scale import enlarged, enlarged_scores, shrunk
 from restore.anomaly.task import TASK
@@ -34,10 +34,12 @@ class Raw:
     Attributes:
         reconstruction: ``[C, h, w]`` in [0, 1], at the network's scale.
         scores: ``[h, w]``, never negative, higher where a pixel is less like those of good parts.
+        unrelieved: The same without the edge profile; None if the profile changes nothing.
     """
 
     reconstruction: NDArray[np.float32]
     scores: NDArray[np.float32]
+    unrelieved: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,19 +113,19 @@ class InspectionNetwork:
             # A single pixel that is no number would spoil all around it when it is interpolated.
             pixels = alignment.aligned(_clean(pixels), placed)
         raw = self.raw(pixels)
-        scores = enlarged_scores(raw.scores, self.scale, size)
         reconstruction = enlarged(raw.reconstruction, self.scale, size)
+        maps = [raw.scores] if raw.unrelieved is None else [raw.scores, raw.unrelieved]
+        maps = [enlarged_scores(each, self.scale, size) for each in maps]
         if inside is not None:
-            scores = np.where(inside, scores, np.float32(0))
+            maps = [np.where(inside, each, np.float32(0)) for each in maps]
         if alignment and placed:
-            scores = alignment.brought_back(scores[None], placed)[0]
+            maps = [alignment.brought_back(each[None], placed)[0] for each in maps]
             reconstruction = alignment.brought_back(reconstruction, placed)
-        return Scored(
-            reconstruction=reconstruction,
-            scores=scores,
-            score=part_score(scores, self.view.min_area),
-            placed=placed,
-        )
+        scores = maps[0]
+        score = part_score(scores, self.view.min_area)
+        if raw.unrelieved is not None:
+            outline_edges(scores, maps[1], score)
+        return Scored(reconstruction=reconstruction, scores=scores, score=score, placed=placed)
 
     def raw(self, pixels: NDArray[np.float32]) -> Raw:
         """Return what the network says of a picture ``[C, H, W]`` as it is, at its own scale."""
@@ -135,10 +137,15 @@ class InspectionNetwork:
             result = self.runner.overlapping(
                 small, _clean, stride=window // STRIDE, windows=_WINDOWS, channels=channels
             )
-        self.edges.relieve(result[-1])
+        scores = result[-1]
+        unrelieved = None if self.edges.is_level else scores.copy()
+        self.edges.relieve(scores)
         if self.texture:
-            result[-1] *= self.texture.factor(small)
-        return Raw(result[:-1], result[-1])
+            factor = self.texture.factor(small)
+            scores *= factor
+            if unrelieved is not None:
+                unrelieved *= factor
+        return Raw(result[:-1], scores, unrelieved)
 
 
 def _inspected(run: Run, patch: NDArray[np.float32]) -> NDArray[np.float32]:

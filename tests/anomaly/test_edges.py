@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from restore.anomaly.edges import NO_EDGES, EdgeProfile
+from restore.anomaly.edges import NO_EDGES, EdgeProfile, outline_edges
+from restore.anomaly.regions import part_score
 
 
 def scores(height: int = 90, width: int = 120, *, edge: float = 1.0, seed: int = 0) -> np.ndarray:
@@ -60,3 +61,27 @@ def test_small_pictures_are_all_edge(size: tuple[int, int]) -> None:
 def test_factors_that_make_no_sense_are_refused(factors: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="factors of edges"):
         EdgeProfile(factors)
+
+
+@pytest.mark.parametrize("min_area", [0, 9])
+def test_outlining_edges_changes_no_score_and_no_peak(min_area: int) -> None:
+    for seed in range(20):
+        unrelieved = scores(edge=3, seed=seed)
+        relieved = unrelieved.copy()
+        EdgeProfile((3.0, 3.0, 1.5)).relieve(relieved)
+        outlined, score = relieved.copy(), part_score(relieved, min_area)
+        outline_edges(outlined, unrelieved, score)
+        assert part_score(outlined, min_area) == score
+        assert outlined.argmax() == relieved.argmax()
+        assert (outlined >= relieved).all()
+
+
+def test_a_defect_on_an_edge_is_outlined_as_far_as_it_reaches() -> None:
+    unrelieved = np.full((80, 80), 0.1, np.float32)
+    unrelieved[30:50, :20] = 6
+    relieved = unrelieved.copy()
+    EdgeProfile((3.0, 2.0)).relieve(relieved)
+    outlined = relieved.copy()
+    outline_edges(outlined, unrelieved, part_score(relieved))
+    assert (relieved > 2.5).sum() < 20 * 17
+    assert (outlined > 2.5).sum() == (unrelieved > 2.5).sum() == 20 * 20

@@ -9,6 +9,7 @@ import torch
 
 from restore.anomaly.export import DetectorGraph, graph_of
 from restore.anomaly.part import Part
+from restore.anomaly.regions import regions_above
 from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.runner import Detector
 from restore.anomaly.task import TASK
@@ -162,6 +163,20 @@ def test_what_is_not_in_the_graph_is_said() -> None:
     (remark,) = graph.remarks
     assert "fewer than 9 pixels" in remark
     assert json.loads(graph.metadata["min_area"]) == 9
+
+
+def test_with_a_least_area_verdicts_follow_from_the_map_of_the_graph() -> None:
+    weights = weights_of(DRAEM, min_area=40)
+    threshold = float(np.median([Detector(weights)(part).score for part in parts(3, 10)]))
+    detector = Detector(weights, threshold=threshold, device="cpu")
+    graph = DetectorGraph(detector)
+    for part in parts(3, 10):
+        with torch.inference_mode():
+            scores, _ = graph(torch.from_numpy(part.pixels)[None])
+        found, _ = regions_above(scores[0].numpy(), threshold, 40)
+        expected = detector(part)
+        if abs(expected.score - threshold) > 1e-5:
+            assert bool(found) == expected.is_defective
 
 
 def test_weights_without_a_threshold_are_not_exported() -> None:

@@ -9,8 +9,12 @@ import pytest
 import torch
 
 from restore.anomaly import network as inspection
+from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.network import InspectionNetwork
+from restore.anomaly.regions import part_score
+from restore.anomaly.roi import RegionOfInterest
 from restore.anomaly.scale import shrunk
+from restore.anomaly.view import View
 from restore.engine.lane import TileTooLarge
 from restore.engine.placement import Placement
 from restore.engine.torch_lanes import TorchLane
@@ -179,3 +183,19 @@ def torch_lanes_of(network: torch.nn.Module) -> list[TorchLane]:
 def put_into(network: InspectionNetwork, lanes: list[Any]) -> None:
     runner = network.runner
     runner._lanes, runner._free, runner._first = lanes, deque(lanes), lanes[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": 3}, {"roi": True, "min_area": 5}])
+def test_a_part_is_above_a_threshold_exactly_if_its_map_is(
+    draem: Weights, options: dict[str, Any]
+) -> None:
+    """Whatever the edge profile leaves of the map."""
+    roi = RegionOfInterest.parse("0,4,70,60") if options.pop("roi", False) else None
+    view = View(roi=roi, min_area=options.pop("min_area", 0))
+    placement = Placement(device="cpu")
+    edges = EdgeProfile((1.5, 1.2))
+    plain = InspectionNetwork(draem, placement, view=view, **options)(part(90, 120))
+    scored = InspectionNetwork(draem, placement, edges=edges, view=view, **options)(part(90, 120))
+    assert (scored.scores < plain.scores).any(), "the relief is seen"
+    assert scored.score == part_score(scored.scores, view.min_area)
+    assert (scored.scores[0] > 0).any() == (roi is None)
