@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,11 @@ Floats = NDArray[np.float64]
 
 _SIDE = 16
 _CELLS = (_SIDE // 2) ** 2
-_BINS = 6
+_RANGES = (0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 0.95, 1)
+"""Shares of the blocks between which those of a range of brightness lie."""
+_KNOT_ERROR, _SURELY, _LEAST_SHARE, _BRIGHTEST = 0.05, 3.0, 0.25, 100.0
+"""Relative error of a measured variance; how many times its error a slope must be to go on beyond
+what was measured, where it ends in the dark and in spans of what was measured in the light."""
 _SMOOTHEST, _FEWEST = 0.03, 12
 _MOST_CLIPPED = 0.1
 _FILLED = 1e-4
@@ -28,7 +33,8 @@ class NoiseBySignal:
     """The variance of noise by the signal, which pictures of one kind share.
 
     Attributes:
-        signal: samples at which the variance was measured, ``[C, K]``, ascending.
+        signal: samples at which the variance was measured, ``[C, K]``, ascending; but for the
+            first and the last, which it was extrapolated to.
         variance: variance of the noise there, ``[C, K]``; between them it is linear.
         correlation: correlation of the noise of the channels, ``[C, C]``.
         excess_kurtosis: that of differences of four pixels: 0 for Gaussian noise.
@@ -50,8 +56,8 @@ class NoiseBySignal:
 
     @property
     def sigma(self) -> float:
-        """Standard deviation, root mean square over the brightnesses that occur."""
-        return float(np.sqrt(self.variance.mean()))
+        """Standard deviation, root mean square over the brightnesses that were measured."""
+        return float(np.sqrt(self.variance[:, 1:-1].mean()))
 
     def factor(self, picture: NDArray[np.float32]) -> float:
         """Return the variance in one picture in units of this one; 1 where texture hides it.
@@ -110,7 +116,7 @@ def measure_noise_by_signal(
     Means of two by two pixels tell which blocks of 16 by 16 are smooth, and the diagonal
     differences within them, ``(a - b - c + d) / 2``, how noisy these are: of white noise, the two
     are independent, so that the choice does not favour blocks that are quiet by chance. Each
-    channel is measured in six ranges of brightness of as many blocks each. Of correlated noise the
+    channel is measured in seven ranges of brightness. Of correlated noise the
     differences show a share, which is the same everywhere.
 
     Args:
@@ -126,8 +132,8 @@ def measure_noise_by_signal(
     every = _Blocks(*(np.concatenate(part) for part in zip(*each, strict=True)))
     if len(every.means) < _FEWEST:
         return None
-    curves = [_curve(every, channel) for channel in range(every.means.shape[1])]
-    signal, differences = (np.stack(part) for part in zip(*curves, strict=True))
+    curves = [_extended(*_curve(every, channel)) for channel in range(every.means.shape[1])]
+    signal, differences = _stacked(curves)
     if not differences.min() > 0:
         return None
     smoothest = every[_smoothest(every.coarse.sum(axis=1))]
@@ -157,13 +163,53 @@ def _curve(blocks: _Blocks, channel: int) -> tuple[Floats, Floats]:
     means, coarse = blocks.means[:, channel], blocks.coarse[:, channel]
     variance = blocks.variance[:, channel]
     order = np.argsort(means, kind="stable")
+    bounds = [0]
+    for share in _RANGES[1:-1]:
+        bound = round(share * len(order))
+        if min(bound - bounds[-1], len(order) - bound) >= _FEWEST:
+            bounds.append(bound)
     points = []
-    for part in np.array_split(order, max(1, min(_BINS, len(order) // _FEWEST))):
+    for first, last in pairwise([*bounds, len(order)]):
+        part = order[first:last]
         chosen = part[_smoothest(coarse[part])]
-        points.append((means[chosen].mean(), variance[chosen].mean()))
-    signal, variances = np.array(points).T
+        points.append([each[chosen].mean() for each in (means, variance, coarse)])
+    signal, variances, rough = np.array(points).T
+    # Where the smoothest are still textured, the other ranges say more about the noise.
+    texture = rough / np.maximum(variances, np.finfo(float).tiny)
+    plain = texture <= _MOST_TEXTURE * texture.min()
+    signal, variances = signal[plain], variances[plain]
     # Of equal means, as in an empty picture, one is as good as another.
     return np.maximum.accumulate(signal), variances
+
+
+def _extended(signal: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Return a curve with an end on either side, up to which it goes on as it is on the whole.
+
+    What is brightest is rarely smooth. Shot noise goes on rising there.
+    """
+    slope = 0.0
+    weights = 1 / np.square(_KNOT_ERROR * np.maximum(variance, _LEAST_SHARE * variance.mean()))
+    centred = signal - np.average(signal, weights=weights)
+    spread = float((weights * np.square(centred)).sum())
+    if spread > 0:
+        fitted = float((weights * centred * variance).sum()) / spread
+        slope = fitted if fitted > _SURELY / spread**0.5 else 0.0
+    brighter = _BRIGHTEST * float(np.ptp(signal))
+    darker = (1 - _LEAST_SHARE) * float(variance[0]) / slope if slope else 0.0
+    return (
+        np.array([signal[0] - darker, *signal, signal[-1] + brighter]),
+        np.array([variance[0] - slope * darker, *variance, variance[-1] + slope * brighter]),
+    )
+
+
+def _stacked(curves: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
+    """Return the curves of the channels, of as many points each, ``[C, K]``."""
+    most = max(len(signal) for signal, _ in curves)
+    rows = [
+        [np.pad(part, (0, most - len(part)), mode="edge") for part in curve] for curve in curves
+    ]
+    signals, variances = zip(*rows, strict=True)
+    return np.stack(signals), np.stack(variances)
 
 
 def _smoothest(coarse: Floats) -> NDArray[np.int64]:
