@@ -37,17 +37,15 @@ class NoiseBySignal:
             first and the last, which it was extrapolated to.
         variance: variance of the noise there, ``[C, K]``; between them it is linear.
         correlation: correlation of the noise of the channels, ``[C, C]``.
-        excess_kurtosis: that of differences of four pixels: 0 for Gaussian noise.
-        fine: variance of these differences in units of that of the pixels: 1 for white noise.
-        coarse: variance of means of four pixels, times four, in the same units: 1 for white noise.
+        excess_kurtosis: that of differences or means of four pixels: 0 for Gaussian noise.
+        is_white: whether texture can be told from it.
     """
 
     signal: Floats
     variance: Floats
     correlation: Floats
     excess_kurtosis: float
-    fine: float = 1.0
-    coarse: float = 1.0
+    is_white: bool = True
 
     @property
     def is_gaussian(self) -> bool:
@@ -60,17 +58,18 @@ class NoiseBySignal:
         return float(np.sqrt(self.variance[:, 1:-1].mean()))
 
     def factor(self, picture: NDArray[np.float32]) -> float:
-        """Return the variance in one picture in units of this one; 1 where texture hides it.
+        """Return the variance in one picture in units of this one.
+
+        It is 1 where texture hides the noise, which correlated noise cannot be told from.
 
         Args:
             picture: ``[C, H, W]``, as those that were measured.
         """
-        blocks = _blocks(picture)
-        if len(blocks.means) < _FEWEST:
+        blocks = _blocks(picture, is_white=self.is_white)
+        if not self.is_white or len(blocks.means) < _FEWEST:
             return 1.0
         expected = self.at(blocks.means)
-        coarse = blocks.coarse / (expected * self.coarse)
-        fine = blocks.variance / (expected * self.fine)
+        coarse, fine = blocks.coarse / expected, blocks.variance / expected
         chosen = _smoothest(coarse.sum(axis=1))
         if coarse[chosen].mean() > _MOST_TEXTURE * fine[chosen].mean():
             return 1.0
@@ -78,9 +77,7 @@ class NoiseBySignal:
 
     def at(self, samples: Floats) -> Floats:
         """Return the variances at samples ``[N, C]``."""
-        curves = zip(samples.T, self.signal, self.variance, strict=True)
-        variances: Floats = np.stack([np.interp(*each) for each in curves], axis=1)
-        return variances
+        return _interpolated(samples, self.signal, self.variance)
 
 
 @dataclass(frozen=True)
@@ -91,21 +88,22 @@ class _Blocks:
         means: mean of each, ``[N, C]``.
         coarse: variance of the means of two by two pixels around a quadratic surface, times 4: of
             white noise, that of its pixels, ``[N, C]``.
-        fine: diagonal differences within two by two pixels, ``[N, C, 64]``.
+        noise: what noise is measured in: diagonal differences within two by two pixels of white
+            noise, these means of correlated noise, ``[N, C, 64]``.
     """
 
     means: Floats
     coarse: Floats
-    fine: Floats
+    noise: Floats
 
     @property
     def variance(self) -> Floats:
-        """Variance of the diagonal differences, ``[N, C]``."""
-        variances: Floats = np.square(self.fine).mean(axis=2)
+        """Variance of the noise, ``[N, C]``."""
+        variances: Floats = np.square(self.noise).mean(axis=2)
         return variances
 
     def __getitem__(self, index: NDArray[np.int64]) -> "_Blocks":
-        return _Blocks(self.means[index], self.coarse[index], self.fine[index])
+        return _Blocks(self.means[index], self.coarse[index], self.noise[index])
 
 
 def measure_noise_by_signal(
@@ -116,8 +114,10 @@ def measure_noise_by_signal(
     Means of two by two pixels tell which blocks of 16 by 16 are smooth, and the diagonal
     differences within them, ``(a - b - c + d) / 2``, how noisy these are: of white noise, the two
     are independent, so that the choice does not favour blocks that are quiet by chance. Each
-    channel is measured in seven ranges of brightness. Of correlated noise the
-    differences show a share, which is the same everywhere.
+    channel is measured in seven ranges of brightness.
+
+    Where noise is correlated, little of it may be left in the differences. It is measured in the
+    means themselves, in units of what is known of the smoothest blocks.
 
     Args:
         pictures: ``[C, H, W]`` of one scale; blocks with values that are clipped or not finite are
@@ -128,7 +128,8 @@ def measure_noise_by_signal(
     Returns:
         None where there are too few blocks, or no noise in them.
     """
-    each = map(_parts, map(_blocks, pictures))
+    is_white = variance is None
+    each = (_parts(_blocks(picture, is_white=is_white)) for picture in pictures)
     every = _Blocks(*(np.concatenate(part) for part in zip(*each, strict=True)))
     if len(every.means) < _FEWEST:
         return None
@@ -137,25 +138,25 @@ def measure_noise_by_signal(
     if not differences.min() > 0:
         return None
     smoothest = every[_smoothest(every.coarse.sum(axis=1))]
-    smooth = smoothest.fine
-    fine = 1.0 if variance is None else float(smoothest.variance.mean()) / variance
-    coarse = 1.0 if variance is None else float(smoothest.coarse.mean()) / variance
+    smooth = smoothest.noise
+    unit = 1.0
+    if variance is not None:
+        unit = float(_interpolated(smoothest.means, signal, differences).mean()) / variance
     # By block, so that what differs between dark and light does not pass for heavy tails.
     own = np.square(smooth).mean(axis=2)
     kurtosis = (smooth**4).mean(axis=2) / np.square(own) * (1 + 2 / _CELLS) - 3
     by_channel = (smooth / np.sqrt(own)[..., None]).transpose(1, 0, 2).reshape(own.shape[1], -1)
     return NoiseBySignal(
         signal=signal,
-        variance=differences / fine,
+        variance=differences / unit,
         correlation=by_channel @ by_channel.T / by_channel.shape[1],
         excess_kurtosis=float(kurtosis.mean()),
-        fine=fine,
-        coarse=coarse,
+        is_white=is_white,
     )
 
 
 def _parts(blocks: _Blocks) -> tuple[Floats, Floats, Floats]:
-    return blocks.means, blocks.coarse, blocks.fine
+    return blocks.means, blocks.coarse, blocks.noise
 
 
 def _curve(blocks: _Blocks, channel: int) -> tuple[Floats, Floats]:
@@ -202,6 +203,12 @@ def _extended(signal: Floats, variance: Floats) -> tuple[Floats, Floats]:
     )
 
 
+def _interpolated(samples: Floats, signal: Floats, variance: Floats) -> Floats:
+    curves = zip(samples.T, signal, variance, strict=True)
+    variances: Floats = np.stack([np.interp(*each) for each in curves], axis=1)
+    return variances
+
+
 def _stacked(curves: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
     """Return the curves of the channels, of as many points each, ``[C, K]``."""
     most = max(len(signal) for signal, _ in curves)
@@ -227,7 +234,7 @@ def _quadratics() -> Floats:
 _QUADRATICS = _quadratics()
 
 
-def _blocks(picture: NDArray[np.float32]) -> _Blocks:
+def _blocks(picture: NDArray[np.float32], *, is_white: bool) -> _Blocks:
     channels, height, width = picture.shape
     down, across = height // _SIDE, width // _SIDE
     cut = picture[:, : down * _SIDE, : across * _SIDE].reshape(channels, down, _SIDE, across, _SIDE)
@@ -247,7 +254,7 @@ def _blocks(picture: NDArray[np.float32]) -> _Blocks:
     found = _Blocks(
         means=means.mean(axis=2),
         coarse=4 * np.square(rough).sum(axis=2) / (_CELLS - _QUADRATICS.shape[1]),
-        fine=(first - second - third + fourth) / 2,
+        noise=(first - second - third + fourth) / 2 if is_white else 2 * rough,
     )
     variance = found.variance.sum(axis=1)
     usual = np.median(variance) if len(variance) else 0.0

@@ -48,6 +48,21 @@ def test_shot_noise_rises_with_the_signal() -> None:
     assert noise.at(np.full((1, 3), 0.05)) == pytest.approx(0.05 / photons, rel=0.5)
 
 
+def test_of_correlated_noise_the_share_that_is_known_counts() -> None:
+    rng = np.random.default_rng(0)
+    blurred = ndimage.gaussian_filter(rng.normal(size=(6, 3, SIDE, SIDE)), (0, 0, 1, 1))
+    blurred *= 0.05 / blurred.std()
+    noise = measure_noise_by_signal(
+        ((scene(seed) * (1 + own)).astype(np.float32) for seed, own in enumerate(blurred)),
+        variance=0.02**2,  # where it is dark, as if all else were unknown
+    )
+    assert noise is not None
+    assert not noise.is_white
+    deviation = np.sqrt(noise.variance[:, 1:-1]) / noise.signal[:, 1:-1]
+    assert deviation / deviation.mean() == pytest.approx(1, rel=0.35)
+    assert noise.correlation == pytest.approx(np.eye(3), abs=0.15)
+
+
 def test_noise_that_channels_share_is_told() -> None:
     noise = measure_noise_by_signal(
         [
