@@ -150,10 +150,8 @@ def _definite(correlation: Tensor) -> Tensor:
 
 
 def _interpolated(values: Tensor, at: Tensor, known: Tensor) -> Tensor:
-    """Return ``known`` at ``at``, ``[K]``, between which it is linear and beyond constant."""
+    """Return what is ``known`` at ``at``, ``[K]``: linear in between, and constant beyond."""
     at, known = at.to(values.device), known.to(values.device)
-    if len(at) == 1:
-        return known.expand_as(values)
     right = torch.searchsorted(at, values.contiguous()).clamp(1, len(at) - 1)
     left = right - 1
     share = ((values - at[left]) / (at[right] - at[left]).clamp_min(1e-12)).clamp(0, 1)

@@ -125,7 +125,8 @@ def open_noisy_pictures(
         )
     if unused := len(frames) - sum(map(len, scenes)):
         warn(f"no frames of a burst: {counted(unused, 'picture')}, left out")
-    warn(f"noise: {correlation}; learned by {_SENTENCES[method]}")
+    strength = "" if noise is None else f", sigma {255 * noise.sigma:.3g} of 255"
+    warn(f"noise: {correlation}{strength}; learned by {_SENTENCES[method]}")
     return NoisyPictures(
         scenes=scenes,
         method=method,

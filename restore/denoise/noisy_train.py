@@ -125,11 +125,13 @@ def _is_resunet(start: Weights | None) -> TypeGuard[Weights]:
 
 def _described(found: NoisyPictures) -> dict[str, Any]:
     down, across = found.correlation.reach
+    measured_noise = {} if found.noise is None else {"sigma": round(found.noise.sigma, 6)}
     return {
         "noisy": found.pictures,
         "scenes": len(found.scenes),
         "correlated_down_px": down,
         "correlated_across_px": across,
+        **measured_noise,
     }
 
 

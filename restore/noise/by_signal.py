@@ -38,7 +38,7 @@ class NoiseBySignal:
         variance: variance of the noise there, ``[C, K]``; between them it is linear.
         correlation: correlation of the noise of the channels, ``[C, C]``.
         excess_kurtosis: that of differences or means of four pixels: 0 for Gaussian noise.
-        is_white: whether texture can be told from it.
+        is_white: whether it is white; then texture can be told from it.
     """
 
     signal: Floats
@@ -65,8 +65,10 @@ class NoiseBySignal:
         Args:
             picture: ``[C, H, W]``, as those that were measured.
         """
-        blocks = _blocks(picture, is_white=self.is_white)
-        if not self.is_white or len(blocks.means) < _FEWEST:
+        if not self.is_white:
+            return 1.0
+        blocks = _blocks(picture, is_white=True)
+        if len(blocks.means) < _FEWEST:
             return 1.0
         expected = self.at(blocks.means)
         coarse, fine = blocks.coarse / expected, blocks.variance / expected

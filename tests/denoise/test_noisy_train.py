@@ -83,6 +83,7 @@ def test_white_noise_is_learned_from_averages(folder: Path) -> None:
     found, said = opened(folder)
     assert (found.method, found.channels, found.pictures) == ("downscaled", 1, 4)
     assert any("white" in line and "Recorrupted" in line for line in said)
+    assert any("sigma 25" in line or "sigma 26" in line for line in said)
     assert found.noise is not None
     assert found.noise.sigma == pytest.approx(SIGMA, rel=0.05)
 
@@ -224,6 +225,7 @@ def test_noise_is_removed_without_clean_pictures(folder: Path, tmp_path: Path, m
     output = tmp_path / "mine.safetensors"
     weights = train_on_noisy(recipe(method=method), output, noisy=[folder], settings=CPU)
     assert weights.provenance["data"]["noisy"] == 4
+    assert ("sigma" in weights.provenance["data"]) is (method == "downscaled")
     denoised = Denoiser(output, device="cpu")(folder / "0.png")
     clean = scene(0)[None].astype(np.float32)
     before, after = (
