@@ -12,6 +12,7 @@ import platform
 import shutil
 import stat
 import time
+import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,9 @@ except ImportError:  # Windows, where a file that is open cannot be removed
 __all__ = [
     "check_name",
     "exists_already",
+    "folded",
     "identity_of",
+    "ignores_case",
     "is_short",
     "open_atomically",
     "remove_at_exit",
@@ -294,3 +297,17 @@ def identity_of(path: Path | str) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def folded(name: str) -> str:
+    """Return what is the same for two names of one file where the file system ignores case."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def ignores_case(folder: Path) -> bool:
+    """Find out from names that exist whether the file system of ``folder`` ignores case."""
+    for known in (folder, *folder.absolute().parents):
+        swapped = known.with_name(known.name.swapcase()) if known.name else known
+        if swapped != known and os.path.exists(known):
+            return os.path.exists(swapped) and swapped.samefile(known)
+    return False

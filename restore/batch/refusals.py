@@ -1,7 +1,6 @@
 """Plans that are refused because a result would take the place of something."""
 
 import os
-import unicodedata
 from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from restore.arguments import argument
 from restore.errors import UsageError
+from restore.files import folded, ignores_case
 from restore.remote.paths import identity_of
 
 if TYPE_CHECKING:
@@ -63,19 +63,10 @@ def _key(path: str, folders: dict[str, tuple[str, bool]]) -> str:
     """Return what is the same for two paths of one file, if links are not followed."""
     folder, name = os.path.split(path)
     if folder not in folders:
-        folders[folder] = os.path.abspath(folder), _ignores_case(Path(folder))
-    start, ignores_case = folders[folder]
+        folders[folder] = os.path.abspath(folder), ignores_case(Path(folder))
+    start, is_folded = folders[folder]
     key = f"{start}{os.sep}{name}"
-    return unicodedata.normalize("NFC", key).casefold() if ignores_case else key
-
-
-def _ignores_case(folder: Path) -> bool:
-    """Find out from names that exist whether the file system of ``folder`` ignores case."""
-    for known in (folder, *folder.absolute().parents):
-        swapped = known.with_name(known.name.swapcase()) if known.name else known
-        if swapped != known and os.path.exists(known):
-            return os.path.exists(swapped) and swapped.samefile(known)
-    return False
+    return folded(key) if is_folded else key
 
 
 def refuse_inputs_as_outputs(items: "Items") -> None:

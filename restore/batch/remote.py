@@ -13,7 +13,8 @@ from restore.batch.stages import Loaded, PictureStages, Result
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import OutputError, OutputExists
 from restore.image.tiff_regions import OutOfCorePicture
-from restore.remote.paths import mount_of
+from restore.remote.failures import FULL
+from restore.remote.paths import is_remote, mount_of
 
 __all__ = ["RemoteStages"]
 
@@ -77,7 +78,8 @@ class RemoteStages:
             Stopping: ``stopping()`` became true before all was pushed.
         """
         try:
-            outcome = self.stages.save(item, result, stopping)
+            with _telling_of_full_disks(item):
+                outcome = self.stages.save(item, result, stopping)
             if outcome.status is Status.DONE and not self._push(item, stopping):
                 return Outcome(item=item, status=Status.SKIPPED)  # another process was faster
             return outcome
@@ -115,6 +117,23 @@ class RemoteStages:
         except BaseException:
             _release(_sources(item))
             raise
+
+
+@contextmanager
+def _telling_of_full_disks(item: Item) -> Iterator[None]:
+    """Say that it is the disk here that is full, not the store.
+
+    Raises:
+        OutputError: as the block.
+    """
+    try:
+        yield
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in FULL and is_remote(item.destination):
+            reason = f"{error}, where it lies until it is sent; let TMPDIR name a folder with room"
+            raise OutputError(reason) from cause
+        raise
 
 
 def _sources(item: Item) -> tuple[Path, ...]:

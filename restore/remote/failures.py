@@ -5,7 +5,7 @@ from typing import NoReturn
 
 from restore.errors import InputError, OutputError, UsageError, one_line
 
-__all__ = ["code_of", "fail", "may_pass"]
+__all__ = ["FULL", "code_of", "fail", "may_pass"]
 
 _LASTING = (
     FileExistsError,
@@ -15,11 +15,10 @@ _LASTING = (
     NotImplementedError,
     PermissionError,
 )
-_LOCAL = [
-    getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EROFS", "ENAMETOOLONG")
-    if hasattr(errno, name)
-]
+FULL = [getattr(errno, name) for name in ("ENOSPC", "EDQUOT") if hasattr(errno, name)]
+"""Codes of a disk that is full, or of a share of it."""
+
+_LOCAL = [*FULL, errno.EROFS, errno.ENAMETOOLONG]
 _NOT_RETRIED = ("InvalidBucketName", "InvalidArgument", "KeyTooLongError", "InvalidRequest")
 _NO_CREDENTIALS = (
     "CredentialRetrievalError",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from restore.errors import InputError
+from restore.files import folded, ignores_case
 from restore.remote.room import Full, Room
 from restore.remote.store import Entry, ObjectStore, Store
 
@@ -34,6 +35,7 @@ class Mount:
         self._trees: tuple[str, ...] = ()
         self._without_sizes: set[str] = set()
         self._strange: list[str] = []
+        self._folded: dict[str, str] | None = {} if ignores_case(root) else None
         self.start = str(root)
         self._start = len(self.start) + 1
 
@@ -69,7 +71,7 @@ class Mount:
         if is_known and (only_names or folder not in self._without_sizes):
             return
         for key, entry in self.store.entries(folder, recursive=recursive):
-            if not is_sound(key):
+            if not is_sound(key) or (self._folded is not None and not self._is_first(key)):
                 self._strange.append(key)
             elif not only_names:
                 self._entries[key] = entry
@@ -198,6 +200,11 @@ class Mount:
         more = f" and {count - _NAMED} more" if count > _NAMED else ""
         self._strange.clear()
         return [f"{named}{more}: left out: no files can have these names on disk"]
+
+    def _is_first(self, key: str) -> bool:
+        """Return whether a key comes before all that differ from it by case, where disks do not."""
+        assert self._folded is not None
+        return self._folded.setdefault(folded(key), key) == key
 
     def _is_covered(self, key: str) -> bool:
         """Return whether a listing would have told of a key."""

@@ -185,7 +185,7 @@ def test_names_that_differ_in_case_collide_only_where_the_file_system_ignores_ca
     expected = 1 if Path("X").exists() else 2
     if expected == 2:
         assert len(planned(["x", "y"], "out").items) == 2
-    monkeypatch.setattr("restore.batch.refusals._ignores_case", lambda _folder: True)
+    monkeypatch.setattr("restore.batch.refusals.ignores_case", lambda _folder: True)
     with pytest.raises(UsageError, match="both be written"):
         planned(["x", "y"], "out")
 

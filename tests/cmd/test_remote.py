@@ -1,5 +1,6 @@
 """`imrestore denoise` from and to an object store, archives and web servers."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -249,6 +250,22 @@ def test_folders_are_listed_and_not_asked_for_file_by_file(run: Run, stocked: An
     )  # fmt: skip
     assert ended.out.count("(exists, skipped)") == 20
     assert len(stocked.server.requests) <= 6
+
+
+def test_a_disk_that_is_full_here_is_told_from_the_store(
+    run: Run, stocked: Any, tiny_weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("restore.files.os.fsync", full)
+    ended = denoised(run, tiny_weights, f"{stocked.url}/in/a.png", "-o", f"{stocked.url}/out/")
+    assert ended.code == 1
+    assert (
+        f"{stocked.url}/out/a.png: cannot be written: No space left on device, where it lies "
+        in ended.err
+    )
+    assert "let TMPDIR name" in ended.err
 
 
 @pytest.mark.slow

@@ -44,3 +44,27 @@ def test_results_are_listed_by_name_and_looked_at_when_they_become_inputs(bucket
         paths.input_path(url, recursive=False)
         assert (known := mount.entry(path)) is not None
         assert (known.size, len(known.version)) == (3, 32)
+
+
+def test_keys_that_differ_by_case_are_told_apart_or_said(
+    bucket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in ("in/A/x.png", "in/a/X.png", "in/a/y.png"):
+        bucket.put(key, key.encode())
+    url = as_url(f"{bucket.url}/in/")
+    assert url is not None
+    for ignores_case, expected in (
+        (False, ["A/x.png", "a/X.png", "a/y.png"]),
+        (True, ["A/x.png", "a/y.png"]),
+    ):
+        monkeypatch.setattr(
+            "restore.remote.mount.ignores_case", lambda _, is_so=ignores_case: is_so
+        )
+        with url_paths() as paths:
+            folder = paths.input_path(url, recursive=True)
+            mount = paths.mount_of(folder)
+            assert mount is not None
+            assert list(mount.names(folder, recursive=True)) == expected
+            said = mount.strange_keys()
+        assert bool(said) is ignores_case
+        assert not said or said[0].startswith(f"{bucket.url}/in/a/X.png: left out")

@@ -1,6 +1,8 @@
 """ONNX files compute what PyTorch does; skipped where the exporter is not installed."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,6 +89,22 @@ def test_axes_and_metadata_say_what_the_file_takes(exported: bytes) -> None:
     assert stated["colours"] == "RGB"
     assert stated["range"].startswith("0 to 1")
     assert stated["licence"]
+
+
+def test_the_documented_settings_of_triton_fit_the_file(exported: bytes) -> None:
+    page = Path(__file__).parents[2] / "docs" / "scale.md"
+    (config,) = re.findall(r"```protobuf\n(.+?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    tensor = r'name: "(\w+)" data_type: TYPE_FP32 dims: \[ ([-\d, ]+) \]'
+    stated = {
+        name: [int(size) for size in sizes.split(",")] for name, sizes in re.findall(tensor, config)
+    }
+    session = onnxruntime.InferenceSession(exported, providers=["CPUExecutionProvider"])
+    tensors = (*session.get_inputs(), *session.get_outputs())
+    assert {each.type for each in tensors} == {"tensor(float)"}
+    assert stated == {
+        each.name: [size if isinstance(size, int) else -1 for size in each.shape]
+        for each in tensors
+    }
 
 
 @pytest.mark.parametrize(
