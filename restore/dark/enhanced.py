@@ -117,7 +117,7 @@ class Enhanced:
         turn = self.raw.orientation
         size = upright_view(colour[:, rows, columns], turn).shape
         result = np.empty(size, np.float32)
-        # Where each of the sensor's pixels lies in the result, so that nothing is turned later.
+        # Where each pixel of the sensor lies in the result, so that nothing is turned afterwards.
         on_sensor = upright_view(result, _TURNED_BACK.get(turn, turn))
         for band in _bands(colour):
             inside = slice(max(band.start, rows.start), min(band.stop, rows.stop))

@@ -26,7 +26,9 @@ JPEG_XL, LOSSY = 52546, 34892
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 259, 262
 _SAMPLES, _SUB_IFDS, _VERSION = 277, 330, 50706
 _BLACK_REPEAT, _BLACK = 50713, 50714
-_BLACK_DELTAS = frozenset({50715, 50716})
+_DELTA_H, _DELTA_V = 50715, 50716
+_CFA_DIM, _CFA_PATTERN = 33421, 33422
+_OF_SAMPLES = frozenset({_BLACK_REPEAT, _BLACK, _DELTA_H, _DELTA_V, _CFA_DIM, _CFA_PATTERN})
 _NOISE = DngTag.NOISE_PROFILE  # in either directory
 _SHAPE_TAGS = frozenset({_SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES})
 _CFA, _LINEAR_RAW = 32803, 34892
@@ -42,8 +44,12 @@ class Dng:
         height, width: Size of the stored picture.
         compression: Number of its compression.
         is_linear: Whether it holds linear RGB instead of a mosaic.
-        black: Black level for each place of a repeated pattern, float64 ``[P, Q]``; None where it
-            is not stated, or differs by row and column.
+        black: Black level for each place of a pattern that is repeated from the corner of the
+            active area, float64 ``[P, Q]``; None where it is not stated.
+        black_of_rows, black_of_columns: What is added to it in each row and column of the active
+            area, float64; empty where nothing is stated.
+        cfa: Colours of the filter over the first places of the active area as the file has them,
+            integers ``[P, Q]``: 0 red, 1 green, 2 blue, 3 to 6 others; None where not stated.
     """
 
     metadata: DngMetadata
@@ -52,6 +58,19 @@ class Dng:
     compression: int
     is_linear: bool
     black: NDArray[np.float64] | None
+    black_of_rows: NDArray[np.float64]
+    black_of_columns: NDArray[np.float64]
+    cfa: NDArray[np.uint8] | None
+
+    @property
+    def active_area(self) -> tuple[int, int, int, int] | None:
+        """Top, left, bottom and right of what the sensor sees; None if not stated, or invalid."""
+        area = self.metadata.numbers(DngTag.ACTIVE_AREA)
+        if len(area) != 4 or not np.isfinite(area).all():
+            return None
+        top, left, bottom, right = (int(number) for number in area)
+        is_inside = 0 <= top < bottom <= self.height and 0 <= left < right <= self.width
+        return (top, left, bottom, right) if is_inside else None
 
     def crop_of(self, height: int, width: int) -> tuple[int, int, int, int] | None:
         """Return top, left, height and width of the default crop of an active area of this size.
@@ -88,9 +107,7 @@ def read_dng(file: BinaryIO) -> Dng | None:
     if not found:
         return None
     place, shape = max(found, key=lambda each: _pixels(each[1], layout))
-    below, _ = read_directory(
-        file, layout, place, (RAW_TAGS | _BLACK_DELTAS | {_BLACK_REPEAT, _BLACK}).__contains__
-    )
+    below, _ = read_directory(file, layout, place, (RAW_TAGS | _OF_SAMPLES).__contains__)
     kept = {tag: entry for tag, entry in main.items() if tag in MAIN_TAGS | {_NOISE}}
     kept |= {tag: entry for tag, entry in below.items() if tag in RAW_TAGS}
     compression = _number(shape, _COMPRESSION, layout)
@@ -105,6 +122,9 @@ def read_dng(file: BinaryIO) -> Dng | None:
         compression=compression,
         is_linear=_number(shape, _PHOTOMETRIC, layout) == _LINEAR_RAW and samples > 1,
         black=_black(below, layout),
+        black_of_rows=_numbers(below, _DELTA_V, layout),
+        black_of_columns=_numbers(below, _DELTA_H, layout),
+        cfa=_cfa(below, layout),
     )
 
 
@@ -124,14 +144,31 @@ def _pixels(directory: Directory, layout: Layout) -> int:
     return _number(directory, _WIDTH, layout) * _number(directory, _HEIGHT, layout)
 
 
+def _numbers(directory: Directory, tag: int, layout: Layout) -> NDArray[np.float64]:
+    """Return the numbers of a tag, none if some are not finite."""
+    numbers = np.array(numbers_of(directory[tag], layout.order) if tag in directory else ())
+    return numbers if np.isfinite(numbers).all() else numbers[:0]
+
+
+def _repeated(directory: Directory, tag: int, layout: Layout) -> tuple[int, int]:
+    """Return rows and columns of a pattern."""
+    numbers = items_of(directory[tag], layout.order) if tag in directory else ()
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else (1, 1)
+
+
 def _black(directory: Directory, layout: Layout) -> NDArray[np.float64] | None:
-    if _BLACK not in directory or not _BLACK_DELTAS.isdisjoint(directory):
-        return None
-    levels = np.array(numbers_of(directory[_BLACK], layout.order))
-    repeat = (1, 1)
-    if _BLACK_REPEAT in directory:
-        numbers = items_of(directory[_BLACK_REPEAT], layout.order)
-        repeat = (numbers[0], numbers[1]) if len(numbers) == 2 else repeat
-    if levels.size != repeat[0] * repeat[1] or not (levels >= 0).all():
+    levels = _numbers(directory, _BLACK, layout)
+    if _BLACK not in directory and not {_DELTA_H, _DELTA_V}.isdisjoint(directory):
+        levels = np.zeros(1)  # to which they are added
+    repeat = _repeated(directory, _BLACK_REPEAT, layout)
+    if not levels.size or levels.size != repeat[0] * repeat[1] or not (levels >= 0).all():
         return None
     return levels.reshape(repeat)
+
+
+def _cfa(directory: Directory, layout: Layout) -> NDArray[np.uint8] | None:
+    data = directory[_CFA_PATTERN].data if _CFA_PATTERN in directory else b""
+    repeat = _repeated(directory, _CFA_DIM, layout)
+    if not data or len(data) != repeat[0] * repeat[1]:
+        return None
+    return np.frombuffer(data, np.uint8).reshape(repeat)

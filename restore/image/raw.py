@@ -14,7 +14,7 @@ from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
 from restore.image.raw_ends import bytes_missing
 from restore.image.raw_metadata import read_raw_metadata
-from restore.image.raw_picture import GREEN, RawPicture
+from restore.image.raw_picture import GREEN, SECOND_GREEN, RawPicture, phase_of
 from restore.image.raw_process import ask
 from restore.image.raw_stated import stated_by
 from restore.image.saturation import mosaic_saturation
@@ -51,6 +51,7 @@ _LINEAR = "holds no mosaic but linear RGB; `imrestore denoise` takes such files"
 _NO_MOSAIC = "holds no mosaic: it is of a Foveon sensor, or of reduced size (sRAW)"
 _ADVICE = "; for finished pictures there is `imrestore denoise`"
 _UNKNOWN = "is no RAW file of a known camera"
+_OTHER_FILTER = "has a colour filter that is not Bayer or X-Trans of red, green and blue"
 _FOVEON_MAGIC = b"FOVb"
 _FOVEON = "is from a Foveon sensor (X3F), which has no mosaic; convert it with the maker's software"
 _SECONDS = 60.0
@@ -185,13 +186,15 @@ def ask_libraw(
     try:
         with path.open("rb") as file:
             _check_file(file, path, name)
+            dng = read_dng(file)
+        area = dng.active_area if dng else None
         file_name = str(path.resolve())
         # While it waits for memory it must not keep a child from others.
         sizes, _ = ask({"path": file_name, "only": "size"}, seconds=seconds)
         with decoding(max_pixels) as check_size:
             check_size(sizes["width"], sizes["height"], _SAMPLES)
             most = sizes["width"] * sizes["height"]
-            request = {"path": file_name, "max_pixels": most, "look": look}
+            request = {"path": file_name, "max_pixels": most, "look": look, "area": area}
             return ask(request, seconds=seconds)
     except InputError as error:
         kind, text = _explained(path, error)
@@ -248,9 +251,13 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
 
     Raises:
         CorruptImage: levels that contradict each other.
+        UnsupportedImage: a colour filter that is neither Bayer nor X-Trans.
     """
     said = stated_by(path, header)
     cfa = np.array(header["cfa"], dtype=np.uint8)
+    _check_filter(cfa, said.dng)
+    if said.dng:
+        mosaic = _without_offsets(mosaic, said.dng, header["white_level"])
     black_level, white_level = _black_level(said.dng, cfa, header), header["white_level"]
     try:
         return RawPicture(
@@ -275,6 +282,30 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
         )
     except ValueError as error:
         raise CorruptImage(f"is damaged: {error}") from error
+
+
+def _check_filter(cfa: NDArray[np.uint8], dng: Dng | None) -> None:
+    """Refuse filters of other colours, in other patterns, or that LibRaw reads otherwise."""
+    if len(cfa) > 1:
+        phase_of(cfa)
+        colours = np.where(cfa == SECOND_GREEN, GREEN, cfa)
+        if dng and dng.cfa is not None and not np.array_equal(dng.cfa, colours):
+            raise UnsupportedImage(_OTHER_FILTER)
+
+
+def _without_offsets(mosaic: NDArray[np.uint16], dng: Dng, white: float) -> NDArray[np.uint16]:
+    """Return a mosaic without what a DNG says that black is more in each row and column of it."""
+    offsets = np.zeros((1, 1))
+    for stated, size, across in (
+        (dng.black_of_rows, mosaic.shape[0], (-1, 1)),
+        (dng.black_of_columns, mosaic.shape[1], (1, -1)),
+    ):
+        if stated.size == size:
+            offsets = offsets + stated.reshape(across)
+    if not offsets.any():
+        return mosaic
+    result = np.rint(mosaic - offsets).clip(0, white).astype(np.uint16)
+    return np.where(mosaic >= white, mosaic, result)
 
 
 def _black_level(

@@ -3,7 +3,8 @@
 Requests are lines of JSON on standard input. Each is answered on standard output by the length of
 a JSON header (eight bytes, little-endian), the header, and the mosaic's samples if there is one. A
 request holds the path, and either that only the size is asked for, or the most pixels that may be
-read and the look: None for the mosaic, "linear" for the linear RGB of a file without one.
+read, the look (None for the mosaic, "linear" for the linear RGB of a file without one) and the
+active area of a mosaic where the file states one: top, left, bottom, right.
 """
 
 import contextlib
@@ -193,12 +194,14 @@ def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
         is_linear = request["look"] == _LINEAR
         if (raw.raw_type == rawpy.RawType.Flat) == is_linear:
             raise _Refused("holds a mosaic" if is_linear else "holds no mosaic")
-        samples = raw.raw_image_visible[..., :3] if is_linear else raw.raw_image_visible
+        top, left, bottom, right = _visible(raw, request.get("area"))
+        samples = raw.raw_image_visible[..., :3] if is_linear else raw.raw_image
+        samples = samples if is_linear else samples[top:bottom, left:right]
         samples = np.array(samples, dtype=np.uint16, order="C")
         sizes, other = raw.sizes, raw.other
         header = {
             "shape": samples.shape,
-            "cfa": [] if is_linear else _pattern(raw),
+            "cfa": [] if is_linear else _pattern(raw, top, left),
             "black_level": [float(level) for level in raw.black_level_per_channel],
             "white_level": float(raw.white_level),
             "white_balance": [float(factor) for factor in raw.camera_whitebalance],
@@ -206,8 +209,8 @@ def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
             "xyz_to_camera": raw.rgb_xyz_matrix[:3].tolist(),
             "camera_to_srgb": raw.color_matrix[:, :3].tolist(),
             "crop": [
-                sizes.crop_top_margin - sizes.top_margin,
-                sizes.crop_left_margin - sizes.left_margin,
+                sizes.crop_top_margin - top,
+                sizes.crop_left_margin - left,
                 sizes.crop_height,
                 sizes.crop_width,
             ],
@@ -222,19 +225,40 @@ def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
         return header, samples.data
 
 
-def _pattern(raw: rawpy.RawPy) -> list[list[int]]:
+def _visible(raw: rawpy.RawPy, area: list[int] | None) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right of what is seen, as the file has it.
+
+    LibRaw leaves out a row or a column of a DNG whose active area begins at an odd place.
+    """
+    sizes = raw.sizes
+    top, left = sizes.top_margin, sizes.left_margin
+    seen = top, left, top + sizes.height, left + sizes.width
+    if area is None or not _is_near(seen, area):
+        return seen
+    top, left, bottom, right = area
+    return top, left, min(bottom, sizes.raw_height), min(right, sizes.raw_width)
+
+
+def _is_near(seen: tuple[int, int, int, int], area: list[int]) -> bool:
+    """Whether an area is LibRaw's but for what makes its margins even."""
+    return all(abs(ours - theirs) <= 1 for ours, theirs in zip(seen, area, strict=True))
+
+
+def _pattern(raw: rawpy.RawPy, top: int, left: int) -> list[list[int]]:
     """Return the colour filters over the first visible pixels."""
-    pattern, sizes = raw.raw_pattern, raw.sizes
+    pattern = raw.raw_pattern
     if raw.num_colors == 1 and pattern is not None and pattern.shape == (1, 1):
         return [[_COLOURS["G"]]]
     colours = [_COLOURS.get(letter) for letter in raw.color_desc.decode("latin-1")]
     if None in colours or pattern is None or pattern.shape not in ((2, 2), (6, 6)):
         raise _Refused("has a colour filter that is neither Bayer nor X-Trans")
     side = pattern.shape[0]
-    return [
-        [int(raw.raw_color(sizes.top_margin + y, sizes.left_margin + x)) for x in range(side)]
-        for y in range(side)
-    ]
+    seen = np.array([[raw.raw_color(top + y, left + x) for x in range(12)] for y in range(12)])
+    first = seen[:side, :side]
+    if not np.array_equal(seen, np.tile(first, (12 // side, 12 // side))):
+        # As of Fuji's Super CCD, whose rows and columns are turned by 45 degrees.
+        raise _Refused("has a colour filter that does not repeat as Bayer and X-Trans do")
+    return [[int(colour) for colour in row] for row in first]
 
 
 if __name__ == "__main__":
