@@ -24,7 +24,7 @@ from restore.engine.tiles import Area
 from restore.errors import UnsupportedImage, UsageError
 from restore.image.colour import linear_to_srgb
 from restore.image.dark_frame import DarkFrame
-from restore.image.develop import GUESSED_BALANCE, camera_to_srgb, gray_world
+from restore.image.develop import GUESSED_BALANCE, GUESSED_COLOURS, camera_to_srgb, gray_world
 from restore.image.photosites import without_defects
 from restore.image.raw import as_raw
 from restore.image.raw_picture import PLANE_COLOURS, RawPicture, fill_mosaic, unpack
@@ -161,6 +161,8 @@ class DarkEnhancer(Reopened):
         colour = network.developed(exposed, strength)
         matrix = np.eye(1, dtype=np.float32) if raw.is_monochrome else camera_to_srgb(raw)
         remarks = _remarks(raw, dark_frame, guessed_balance=origin == "guessed")
+        if raw.has_guessed_colours and not network.is_finished:
+            remarks.append(GUESSED_COLOURS)
         factors = [float(f"{factor:.4g}") for factor in balance]
         record: dict[str, object] = {
             **network.runner.record(),

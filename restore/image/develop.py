@@ -11,6 +11,7 @@ from restore.image.raw_picture import PLANE_COLOURS, RawPicture, normalised, pac
 
 __all__ = [
     "GUESSED_BALANCE",
+    "GUESSED_COLOURS",
     "MOST_RATIO",
     "auto_ratio",
     "camera_to_srgb",
@@ -22,6 +23,9 @@ __all__ = [
 
 GUESSED_BALANCE = "no white balance is stored; the mean of the picture is taken to be gray"
 """What is said where ``guessed_balance`` is used."""
+
+GUESSED_COLOURS = "no colour matrix is known for this camera; its colours are taken for sRGB's"
+"""What is said where ``camera_to_srgb`` knows no matrix."""
 
 
 _LEAST_SIGNAL = 1e-6

@@ -135,6 +135,11 @@ class RawPicture:
         return self.cfa.shape == (1, 1)
 
     @property
+    def has_guessed_colours(self) -> bool:
+        """Whether there are colours, but no matrix says which."""
+        return self.xyz_to_camera is None and not self.is_monochrome
+
+    @property
     def pattern(self) -> str:
         """The colours of the first two by two pixels, row by row, as in ``rggb``, or mono."""
         if self.is_monochrome:

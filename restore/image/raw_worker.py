@@ -87,6 +87,8 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview
         return {"error": "large", "message": str(error)}, b""
     except MemoryError:
         return {"error": "corrupt", "message": "needs too much memory"}, b""
+    except rawpy.LibRawIOError:  # of a file, not of the disk
+        return {"error": "corrupt", "message": "is damaged or cut short"}, b""
     except rawpy.LibRawFileUnsupportedError:
         return {"error": "unsupported", "message": _UNKNOWN}, b""
     except Exception as error:  # of LibRaw, of rawpy, or for values that no camera writes

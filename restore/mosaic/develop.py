@@ -10,7 +10,7 @@ from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.colour import linear_to_srgb, srgb_to_linear
 from restore.image.demosaic import developed_by_libraw, light_of_sensor
-from restore.image.develop import GUESSED_BALANCE, exposed, guessed_balance
+from restore.image.develop import GUESSED_BALANCE, GUESSED_COLOURS, exposed, guessed_balance
 from restore.image.dng import write_cfa_dng, write_linear_dng
 from restore.image.dng_metadata import DngTag, opcode_names
 from restore.image.encode import check_depth, encode_as
@@ -39,6 +39,8 @@ def encoded_mosaic(raw: RawPicture, image_format: ImageFormat, options: WriteOpt
     check_depth(image_format, options.bit_depth)
     if options.strip_metadata:
         raw = replace(raw, exif=None, xmp=None)
+    if raw.has_guessed_colours:
+        note_remark(GUESSED_COLOURS)
     if image_format is ImageFormat.DNG:
         return write_cfa_dng(raw)
     is_linear = image_format is ImageFormat.DNG_LINEAR

@@ -140,7 +140,7 @@ def test_highlights_above_white_are_kept_in_dng_and_light(
 def test_without_a_stored_white_balance_the_mean_is_taken_to_be_gray_and_said(
     sensor: Sensor, plain: DarkEnhancer
 ) -> None:
-    raw = sensor(size=(64, 64), has_white_balance=False, xyz_to_camera=None)
+    raw = sensor(size=(64, 64), has_white_balance=False)
     light = np.array([0.5, 1.0, 0.8, 1.0]) * 900
     mosaic = np.rint(512 + light[np.tile(raw.cfa, (32, 32))]).astype(np.uint16)
     record = plain(replace(raw, mosaic=mosaic), ratio=4).record
@@ -150,6 +150,15 @@ def test_without_a_stored_white_balance_the_mean_is_taken_to_be_gray_and_said(
     ]
     said = plain(replace(raw, mosaic=mosaic), ratio=4, white_balance=(1.0, 1.0, 1.0)).record
     assert "remarks" not in said
+
+
+def test_colours_without_a_known_matrix_are_said_to_be_guessed(
+    sensor: Sensor, plain: DarkEnhancer
+) -> None:
+    raw = sensor(size=(64, 64), xyz_to_camera=None)
+    assert plain(raw, ratio=4).record["remarks"] == [
+        "no colour matrix is known for this camera; its colours are taken for sRGB's"
+    ]
 
 
 def test_a_monochrome_sensor_gives_a_gray_picture(sensor: Sensor, plain: DarkEnhancer) -> None:

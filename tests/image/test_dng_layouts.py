@@ -84,6 +84,10 @@ def light(path: Path) -> tuple[tuple[int, int], list[set[int]]]:
     return (raw.height, raw.width), [set(above[colours == each].tolist()) for each in range(3)]
 
 
+def test_a_matrix_that_nobody_states_is_not_made_up(tmp_path: Path) -> None:
+    assert read_raw(written(tmp_path, mosaic_of(RGGB))).has_guessed_colours
+
+
 RIGHT = [{3000}, {6000}, {1500}]
 
 

@@ -12,7 +12,7 @@ from restore.errors import OutputError, UsageError
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.colour import linear_to_srgb
-from restore.image.develop import GUESSED_BALANCE, camera_to_srgb, gains_of
+from restore.image.develop import GUESSED_BALANCE, GUESSED_COLOURS, camera_to_srgb, gains_of
 from restore.image.dng_metadata import DngMetadata, DngTag
 from restore.image.ifd import Entry
 from restore.image.linear_dng import read_linear_dng
@@ -73,6 +73,15 @@ def test_baseline_exposure_is_applied_and_white_stays_white(
     raw = flat(level, level, level, white_level=15512.0, dng=dng, white_balance=(1, 1, 1), **cfa)
     wanted = linear_to_srgb(np.float32(shown))
     np.testing.assert_allclose(developed(raw).pixels.mean(), wanted, atol=2e-3)
+
+
+def test_colours_without_a_known_matrix_are_said_to_be_guessed(
+    flat: Callable[..., RawPicture],
+) -> None:
+    raw = flat(0.1, 0.2, 0.05, xyz_to_camera=None)
+    with remarks() as said:
+        encoded_mosaic(raw, ImageFormat.DNG, AS_IT_CAME)
+    assert said == [GUESSED_COLOURS]
 
 
 def test_a_guessed_white_balance_makes_the_mean_gray_and_is_said(
