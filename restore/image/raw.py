@@ -256,16 +256,17 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
     said = stated_by(path, header)
     cfa = np.array(header["cfa"], dtype=np.uint8)
     _check_filter(cfa, said.dng)
-    if said.dng:
-        mosaic = _without_offsets(mosaic, said.dng, header["white_level"])
     black_level, white_level = _black_level(said.dng, cfa, header), header["white_level"]
+    saturation = mosaic_saturation(mosaic, cfa, black_level, white_level)
+    if said.dng:
+        mosaic = _without_offsets(mosaic, said.dng, np.array(saturation)[cfa])
     try:
         return RawPicture(
             mosaic=mosaic,
             cfa=cfa,
             black_level=black_level,
             white_level=white_level,
-            saturation=mosaic_saturation(mosaic, cfa, black_level, white_level),
+            saturation=saturation,
             white_balance=said.white_balance,
             has_white_balance=said.has_white_balance,
             xyz_to_camera=said.xyz_to_camera,
@@ -293,19 +294,32 @@ def _check_filter(cfa: NDArray[np.uint8], dng: Dng | None) -> None:
             raise UnsupportedImage(_OTHER_FILTER)
 
 
-def _without_offsets(mosaic: NDArray[np.uint16], dng: Dng, white: float) -> NDArray[np.uint16]:
-    """Return a mosaic without what a DNG says that black is more in each row and column of it."""
-    offsets = np.zeros((1, 1))
-    for stated, size, across in (
-        (dng.black_of_rows, mosaic.shape[0], (-1, 1)),
-        (dng.black_of_columns, mosaic.shape[1], (1, -1)),
-    ):
-        if stated.size == size:
-            offsets = offsets + stated.reshape(across)
-    if not offsets.any():
+def _without_offsets(
+    mosaic: NDArray[np.uint16], dng: Dng, saturated: NDArray[np.float64]
+) -> NDArray[np.uint16]:
+    """Return a mosaic without what a DNG says that black is more in each row and column of it.
+
+    Args:
+        mosaic: ``[H, W]`` as stored.
+        dng: What the file says.
+        saturated: Digital numbers from which samples are saturated, and stay, ``[P, P]``.
+    """
+    height, width = mosaic.shape
+    rows, columns = dng.black_of_rows, dng.black_of_columns
+    rows = rows if rows.size == height else np.zeros(height)
+    columns = columns if columns.size == width else np.zeros(width)
+    if not (rows.any() or columns.any()):
         return mosaic
-    result = np.rint(mosaic - offsets).clip(0, white).astype(np.uint16)
-    return np.where(mosaic >= white, mosaic, result)
+    result = mosaic.copy()
+    side = len(saturated)
+    for y in range(side):
+        for x in range(side):
+            place = (slice(y, None, side), slice(x, None, side))
+            stored = mosaic[place]
+            bare = stored - (rows[y::side, None] + columns[x::side]).astype(np.float32)
+            bare = np.rint(bare).clip(0, saturated[y, x])
+            result[place] = np.where(stored >= saturated[y, x], stored, bare)
+    return result
 
 
 def _black_level(

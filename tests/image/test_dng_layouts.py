@@ -136,7 +136,7 @@ def test_black_that_differs_by_row_and_column_is_subtracted(tmp_path: Path) -> N
     )
     red, green, blue = light(path)[1]
     assert (red - {WHITE - BLACK}, green, blue) == tuple(RIGHT)
-    assert read_raw(path).mosaic[10, 20] == WHITE
+    assert read_raw(path).mosaic[10, 20] == WHITE  # what is saturated stays
 
 
 @pytest.mark.parametrize(
@@ -155,5 +155,5 @@ def test_filters_that_would_get_wrong_colours_are_refused(
     tmp_path: Path, pattern: Pattern, planes: Sequence[int]
 ) -> None:
     path = written(tmp_path, mosaic_of(pattern), pattern=pattern, planes=planes)
-    with pytest.raises(UnsupportedImage, match=r"other\.dng: has a colour filter that is n"):
+    with pytest.raises(UnsupportedImage, match=r"other\.dng: has a colour filter that "):
         read_raw(path)
