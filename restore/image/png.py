@@ -24,7 +24,7 @@ from restore.image.limits import check_least_bytes, too_long
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.png_rows import compressed, filtered_rows
-from restore.image.samples import planes, stored_samples
+from restore.image.samples import planes
 from restore.image.stated import with_stated_primaries
 
 __all__ = ["read_png", "write_png"]
@@ -116,10 +116,10 @@ def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
     if max(picture.height, picture.width) > _LONGEST_SIDE:
         raise too_long("PNG", _LONGEST_SIDE, other="tiff")
     bit_depth = encoding.bit_depth
-    samples = stored_samples(picture, np.uint8 if bit_depth == 8 else np.uint16)
-    height, width, count = (*samples.shape, 1)[:3]
+    count = picture.channels + (picture.alpha is not None)
     colour = {count: colour for colour, count in _SAMPLES.items() if colour != _PALETTE}[count]
-    chunks = [_chunk(b"IHDR", _HEADER.pack(width, height, bit_depth, colour, 0, 0, 0))]
+    header = _HEADER.pack(picture.width, picture.height, bit_depth, colour, 0, 0, 0)
+    chunks = [_chunk(b"IHDR", header)]
     chunks.append(picture.png_chunks)
     density = density_of(picture)
     if density and picture.format is not ImageFormat.PNG:
@@ -137,10 +137,9 @@ def write_png(picture: Picture, encoding: SampleEncoding) -> bytes:
         chunks.append(_chunk(b"iTXt", _XMP_KEYWORD + b"\x00\x00\x00\x00\x00" + picture.xmp))
     if picture.format is ImageFormat.PNG:
         chunks.append(picture.notes)
-    filtered = filtered_rows(samples)
-    del samples  # as large as the rows
+    filtered = filtered_rows(picture, np.uint8 if bit_depth == 8 else np.uint16)
     rows = memoryview(compressed(filtered))
-    del filtered
+    del filtered  # not kept while the chunks are put together
     parts: list[bytes | memoryview] = [_SIGNATURE, *chunks]
     for start in range(0, len(rows), _IDAT_BYTES):
         parts += _chunk_parts(b"IDAT", rows[start : start + _IDAT_BYTES])

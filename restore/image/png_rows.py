@@ -11,6 +11,9 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.image.picture import Picture
+from restore.image.samples import stored_samples
+
 __all__ = ["compressed", "filtered_rows"]
 
 _AVERAGE = 3
@@ -25,25 +28,28 @@ def compressed(rows: Any) -> bytes:
     return bytes(imagecodecs.deflate_encode(rows, level=_LEVEL))
 
 
-def filtered_rows(samples: NDArray[Any]) -> NDArray[np.uint8]:
+def filtered_rows(picture: Picture, dtype: type[np.generic]) -> NDArray[np.uint8]:
     """Return the bytes of each row behind that of its filter, ``[H, 1 + bytes]``.
 
     Args:
-        samples: ``[H, W]`` or ``[H, W, S]`` of 8 or 16 bits.
+        picture: what is to be stored.
+        dtype: uint8 or uint16.
     """
-    height, pixel = len(samples), samples[0, 0].nbytes
-    rows = np.empty((height, 1 + samples[0].nbytes), np.uint8)
+    samples = picture.channels + (picture.alpha is not None)
+    pixel = samples * np.dtype(dtype).itemsize
+    rows = np.empty((picture.height, 1 + picture.width * pixel), np.uint8)
     rows[:, 0] = _AVERAGE
-    above = np.zeros((1, samples[0].nbytes), np.uint8)
+    above = np.zeros((1, picture.width * pixel), np.uint8)
     # In bands that stay in the cache from one step to the next.
-    for top in range(0, height, _BAND):
-        band = _big_endian(samples[top : top + _BAND])
+    for top in range(0, picture.height, _BAND):
+        stop = min(picture.height, top + _BAND)
+        band = _big_endian(stored_samples(picture.rows(top, stop), dtype))
         left = np.zeros_like(band)
         left[:, pixel:] = band[:, :-pixel]
         up = np.concatenate([above, band[:-1]])
         # (left + up) // 2 without overflowing a byte.
         mean = (left & up) + ((left ^ up) >> 1)
-        np.subtract(band, mean, out=rows[top : top + _BAND, 1:])
+        np.subtract(band, mean, out=rows[top:stop, 1:])
         above = band[-1:]
     return rows
 
