@@ -164,6 +164,25 @@ class Network:
             assert time.monotonic() < until
             time.sleep(1)
 
+    def start_until(self, records: Path, count: int, *command: str) -> "subprocess.Popen[bytes]":
+        """Start a command in it, and return once it has printed so many records to a file."""
+        with records.open("wb") as file:
+            run = self.start(*command, stdout=file.fileno())
+        while run.poll() is None and records.read_bytes().count(b"\n") < count:
+            time.sleep(0.1)
+        return run
+
+    @staticmethod
+    def worker() -> int:
+        """Return the number of a process that does work."""
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if path.read_bytes().startswith(b"ray::Worker.work"):
+                    return int(path.parent.name)
+            except OSError:
+                continue
+        raise AssertionError("no worker")
+
     def close(self) -> None:
         """End all of it."""
         for process in reversed(self._processes):

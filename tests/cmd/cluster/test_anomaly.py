@@ -1,5 +1,11 @@
-"""`imrestore anomaly --cluster`, with what stands for Ray."""
+"""`imrestore anomaly --cluster`, with what stands for Ray, and with Ray."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -85,3 +91,23 @@ def test_what_a_cluster_does_not_do_is_refused(
     assert (ended.code, ray.workers) == (2, 0)
     assert reason in ended.err
     assert not Path("report").exists()
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_makes_the_report_of_a_local_run(
+    network: Any, part: Part, model: str
+) -> None:
+    for index in range(120):
+        part(f"in/{index:03}.png", hole=index % 7 == 3, width=64 + index % 3)
+    options = ("in", "-o", "report", "--model", model, "--precision", "fp32", "--json")
+    command = (sys.executable, "-m", "imrestore", "anomaly", *options)
+    records = Path("records.jsonl")
+    run = network.start_until(records, 20, *command, "--cluster", network.address)
+    os.kill(network.worker(), signal.SIGKILL)
+    assert run.wait(300) == 0
+    told = [json.loads(line) for line in records.read_text().splitlines()]
+    assert Counter(each["status"] for each in told) == {"done": 120}
+    assert len({each["source"] for each in told}) == 120
+    Path("report").rename("there")
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert _files("there") == _files("report")

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -203,18 +202,9 @@ def test_a_cluster_that_loses_a_worker_and_gains_a_node_does_all_once(
     command = (sys.executable, "-m", "imrestore", "denoise", source, *options, "--json")
     on_cluster = ("-o", out, "--cluster", network.address)
     records = tmp_path / "records.jsonl"
-    until = time.monotonic() + 300
-    while True:  # until the head answers
-        with records.open("wb") as file:
-            run = network.start(*command, *on_cluster, stdout=file.fileno())
-            while run.poll() is None and records.read_bytes().count(b"\n") < 20:
-                time.sleep(0.1)
-        if run.poll() != 2:
-            break
-        assert time.monotonic() < until
-        time.sleep(2)
+    run = network.start_until(records, 20, *command, *on_cluster)
     late = network.node("--address", network.address, "--num-cpus", "1")
-    os.kill(_worker(), signal.SIGKILL)
+    os.kill(network.worker(), signal.SIGKILL)
     assert run.wait(300) == 0
     told = [json.loads(line) for line in records.read_text().splitlines()]
     assert Counter(each["status"] for each in told) == {"done": 200}
@@ -224,14 +214,3 @@ def test_a_cluster_that_loses_a_worker_and_gains_a_node_does_all_once(
     assert sorted(os.listdir(out)) == sorted(os.listdir(alone))
     for name in os.listdir(alone):
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
-
-
-def _worker() -> int:
-    """Return the number of a process that does work."""
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(b"ray::Worker.work"):
-                return int(path.parent.name)
-        except OSError:
-            continue
-    raise AssertionError("no worker")
