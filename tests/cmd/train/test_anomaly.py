@@ -251,8 +251,8 @@ def test_the_same_seed_gives_the_same_weights(run: Run, parts: Parts, whole: Pat
     [
         (["--model", "gan"], "model 'gan': use draem, ssim-ae, vae"),
         (["--size", "100"], "size 100: give a multiple of 16"),
-        (["--size", "32"], "at least 64 pixels"),
-        (["--target-fpr", "0"], "target false-alarm rate 0"),
+        (["--size", "32"], "--size 32: give a multiple of 16, at least 64"),
+        (["--target-fpr", "0"], "--target-fpr 0"),
         (["--defect-size", "small"], "--defect-size small"),
         (["--loss", "l1"], "loss 'l1'"),
         (["--beta", "-1"], "beta -1"),

@@ -70,7 +70,7 @@ def test_time_is_kept(train: Run, photos: Path, tmp_path: Path) -> None:
         (["--steps", "5", "--batch", "9999999"], "batch 9999999"),
         (["--steps", "5", "--patch", "9999999"], "--patch 9999999: give a side"),
         (["--steps", "5", "--model", "dncnn", "--depth", "9999999"], "depth 9999999"),
-        (["--steps", "5", "--learning-rate", "nan"], "learning rate nan"),
+        (["--steps", "5", "--learning-rate", "nan"], "--learning-rate nan"),
         (["--steps", str(10**30)], "steps 1000"),
         (["--time", "9" * 400 + "d"], "at most ten years"),
         (["--steps", "5", "--model", "gan"], "model 'gan'"),
