@@ -79,8 +79,12 @@ def node(folder: Path, *options: str) -> Iterator[None]:
     try:
         yield
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        process.terminate()
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:  # it waits for processes that it does not end
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def wait_for_nodes(number: int) -> None:
