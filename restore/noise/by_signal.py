@@ -15,13 +15,18 @@ _SIDE = 16
 _CELLS = (_SIDE // 2) ** 2
 _RANGES = (0, 1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 0.95, 1)
 """Shares of the blocks between which those of a range of brightness lie."""
-_KNOT_ERROR, _SURELY, _LEAST_SHARE, _BRIGHTEST = 0.05, 3.0, 0.25, 100.0
-"""Relative error of a measured variance; how many times its error a slope must be to go on beyond
-what was measured, where it ends in the dark and in spans of what was measured in the light."""
+_KNOT_ERROR = 0.05
+"""Relative error of a measured variance."""
+_SURELY = 3.0
+"""Errors of a slope that it must exceed for a curve to go on beyond what was measured."""
+_LEAST_SHARE, _BRIGHTEST = 0.25, 100.0
+"""How far it goes on: in the dark down to this share of the first variance, in the light for so
+many times the range of signals that were measured."""
 _SMOOTHEST, _FEWEST = 0.03, 12
 _MOST_CLIPPED = 0.1
 _FILLED = 1e-4
-"""Share of the usual variance below which a block holds no noise, as where samples were unknown."""
+"""Share of the usual variance of a channel below which it has no noise in a block, as where samples
+were unknown."""
 
 _MOST_TEXTURE = 1.5
 _MOST_BLOCKS = 1024
@@ -60,7 +65,8 @@ class NoiseBySignal:
     def factor(self, picture: NDArray[np.float32]) -> float:
         """Return the variance in one picture in units of this one.
 
-        It is 1 where texture hides the noise, which correlated noise cannot be told from.
+        It is 1 where it cannot be measured: where noise is correlated or hidden by texture, or
+        there are too few blocks.
 
         Args:
             picture: ``[C, H, W]``, as those that were measured.
@@ -131,10 +137,10 @@ def measure_noise_by_signal(
         None where there are too few blocks, or no noise in them.
     """
     is_white = variance is None
-    each = (_parts(_blocks(picture, is_white=is_white)) for picture in pictures)
-    every = _Blocks(*(np.concatenate(part) for part in zip(*each, strict=True)))
-    if len(every.means) < _FEWEST:
+    found = [_blocks(picture, is_white=is_white) for picture in pictures]
+    if sum(len(blocks.means) for blocks in found) < _FEWEST:
         return None
+    every = _Blocks(*(np.concatenate(part) for part in zip(*map(_parts, found), strict=True)))
     curves = [_extended(*_curve(every, channel)) for channel in range(every.means.shape[1])]
     signal, differences = _stacked(curves)
     if not differences.min() > 0:
@@ -212,13 +218,16 @@ def _interpolated(samples: Floats, signal: Floats, variance: Floats) -> Floats:
 
 
 def _stacked(curves: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    """Return the curves of the channels, of as many points each, ``[C, K]``."""
+    """Return the curves of the channels, of as many points each, ``[C, K]``.
+
+    What is repeated for it is the last point that was measured, not the end beyond.
+    """
     most = max(len(signal) for signal, _ in curves)
-    rows = [
-        [np.pad(part, (0, most - len(part)), mode="edge") for part in curve] for curve in curves
-    ]
-    signals, variances = zip(*rows, strict=True)
-    return np.stack(signals), np.stack(variances)
+    signal, variance = (
+        np.stack([np.insert(part, -1, [part[-2]] * (most - len(part))) for part in parts])
+        for parts in zip(*curves, strict=True)
+    )
+    return signal, variance
 
 
 def _smoothest(coarse: Floats) -> NDArray[np.int64]:
@@ -258,6 +267,8 @@ def _blocks(picture: NDArray[np.float32], *, is_white: bool) -> _Blocks:
         coarse=4 * np.square(rough).sum(axis=2) / (_CELLS - _QUADRATICS.shape[1]),
         noise=(first - second - third + fourth) / 2 if is_white else 2 * rough,
     )
-    variance = found.variance.sum(axis=1)
-    usual = np.median(variance) if len(variance) else 0.0
-    return found[np.flatnonzero(variance > _FILLED * usual)]
+    if not len(found.means):
+        return found
+    variance = found.variance
+    has_noise = variance > _FILLED * np.median(variance, axis=0)
+    return found[np.flatnonzero(has_noise.all(axis=1))]

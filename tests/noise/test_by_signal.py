@@ -1,4 +1,4 @@
-"""Tests of measuring white noise by the brightness of the signal."""
+"""Tests of measuring noise by the brightness of the signal."""
 
 import numpy as np
 import pytest
@@ -46,6 +46,35 @@ def test_shot_noise_rises_with_the_signal() -> None:
     # What is brighter than all that is smooth has still more noise.
     assert noise.at(np.full((1, 3), 3.0)) == pytest.approx(3 / photons, rel=0.2)
     assert noise.at(np.full((1, 3), 0.05)) == pytest.approx(0.05 / photons, rel=0.5)
+
+
+def test_texture_in_the_light_of_one_channel_does_not_raise_the_level() -> None:
+    """That channel is measured in fewer ranges than the others."""
+    photons = 200
+    light = np.linspace(0.1, 0.9, SIDE)[None, :].repeat(SIDE, axis=0)
+    texture = ndimage.gaussian_filter(
+        0.2 * np.random.default_rng(0).integers(0, 2, (SIDE, SIDE)), 1
+    )
+    texture[:, : SIDE // 2] = 0
+    clean = np.stack([light + texture, light, light])
+    pictures = [
+        (np.random.default_rng(seed).poisson(photons * clean) / photons).astype(np.float32)
+        for seed in range(4)
+    ]
+    noise = measure_noise_by_signal(pictures)
+    assert noise is not None
+    assert noise.variance[:, 1:-1].max() < 1.5 * 0.9 / photons
+    assert noise.sigma == pytest.approx((0.5 / photons) ** 0.5, rel=0.1)
+    assert noise.at(np.full((1, 3), 3.0)) == pytest.approx(3 / photons, rel=0.3)
+
+
+def test_ramps_without_noise_in_one_channel_tell_nothing_of_the_noise() -> None:
+    pixels = np.random.default_rng(0).normal(0.5, 0.1, (2, SIDE, SIDE))
+    pixels[1, :, :32] = np.add.outer(np.arange(SIDE), np.arange(32)) / 512
+    noise = measure_noise_by_signal([pixels.astype(np.float32)])
+    assert noise is not None
+    assert noise.correlation == pytest.approx(np.eye(2), abs=0.1)
+    assert noise.is_gaussian
 
 
 def test_of_correlated_noise_the_share_that_is_known_counts() -> None:
@@ -105,3 +134,4 @@ def test_spots_are_not_gaussian_noise() -> None:
 )
 def test_nothing_is_said_where_nothing_can_be_measured(picture: np.ndarray) -> None:
     assert measure_noise_by_signal([picture.astype(np.float32)]) is None
+    assert measure_noise_by_signal([]) is None
