@@ -159,14 +159,14 @@ class Recipe:
         for name, (is_valid, advice) in rules.items():
             if not is_valid:
                 given = argument(self.arguments.get(name, name))
-                raise UsageError(f"{given} {_shown(getattr(self, name))}: {advice}")
+                raise UsageError(f"{given} {_shown(getattr(self, name))}".rstrip() + f": {advice}")
 
 
 def _shown(value: Any) -> str:
-    """Return a setting as it would be given."""
+    """Return a setting as it would be given, nothing for an empty list."""
     if isinstance(value, tuple):
-        return ":".join(f"{each:g}" for each in value)
-    return f"{value:g}" if isinstance(value, float) else f"{value!r}"
+        return ":".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else f"{value!r:.80}"
 
 
 def _checked(name: str, kind: Any, value: Any) -> Any:

@@ -11,7 +11,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from restore.arguments import argument
-from restore.errors import TrainingError, UsageError
+from restore.errors import RestoreError, TrainingError, UsageError
 from restore.training import LOST_ANOTHER
 
 __all__ = ["Team", "assembled", "team_rank", "team_size"]
@@ -81,11 +81,22 @@ class Team:
         return values
 
     def as_leader_sees(self, look: Callable[[], _Seen]) -> _Seen:
-        """Return what ``look`` returns in the leading process: others may see older files."""
+        """Return what ``look`` returns in the leading process: others may see older files.
+
+        Raises:
+            RestoreError: the one that it raises there, in all processes.
+        """
         if self.size == 1:
             return look()
-        seen = [look() if self.leads else None]
+        seen: list[object] = [None]
+        if self.leads:
+            try:
+                seen = [look()]
+            except RestoreError as error:
+                seen = [error]
         distributed.broadcast_object_list(seen, src=0)
+        if isinstance(seen[0], RestoreError):
+            raise seen[0]
         return cast(_Seen, seen[0])
 
     def wait(self) -> None:

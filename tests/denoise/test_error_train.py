@@ -178,12 +178,12 @@ def test_one_picture_is_too_few(tmp_path: Path, color_model: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"denoisers": ()}, "at least one denoiser"),
-        ({"noise": ()}, "at least one kind of noise"),
+        ({"denoisers": ()}, "^denoisers: give at least one"),
+        ({"noise": ()}, "^noise: give at least one kind"),
         ({"noise": ("fog",)}, "noise 'fog'"),
-        ({"sigma": (30.0, 10.0)}, "must rise within"),
-        ({"width": 0}, "width"),
-        ({"gray_share": 2.0}, "share of gray"),
+        ({"sigma": (30.0, 10.0)}, "^sigma 30:10: must rise within"),
+        ({"width": 0}, "^width: give"),
+        ({"gray_share": 2.0}, "^gray_share 2: give a number from 0 to 1"),
     ],
 )
 def test_impossible_recipes_are_refused(settings: dict[str, object], message: str) -> None:

@@ -296,7 +296,7 @@ def test_a_network_begins_with_what_another_learned(folder: Path, tmp_path: Path
         ({"element": "prism"}, "element"),
         ({"psf_size": 16}, "odd"),
         ({"bits": 9}, "9 bits"),
-        ({"rest": 1.5}, "share"),
+        ({"rest": 1.5}, "^rest 1.5: give a number from 0 to 1"),
         ({"saturated": (0.02, 0.01)}, "saturated"),
         ({"model": "unet", "widths": (4, 8)}, "one width"),
     ],

@@ -60,6 +60,26 @@ def test_a_process_without_others_leads(
     assert (team_size(), team_rank()) == expected
 
 
+def test_what_the_leader_cannot_read_is_refused_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+
+    def broadcast(values: list[object], src: int) -> None:
+        assert src == 0
+        sent[:] = sent or values
+        values[:] = sent
+
+    def damaged() -> None:
+        raise TrainingError("mine.checkpoint: damaged")
+
+    def unread() -> None:
+        raise AssertionError("only the leader reads")
+
+    monkeypatch.setattr("torch.distributed.broadcast_object_list", broadcast)
+    for rank, look in enumerate((damaged, unread)):
+        with pytest.raises(TrainingError, match=r"mine\.checkpoint: damaged"):
+            Team(rank=rank, size=2).as_leader_sees(look)
+
+
 def test_a_process_alone_knows_that_it_was_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "2")
