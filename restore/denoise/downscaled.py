@@ -129,10 +129,11 @@ class Downscaled:
                 )
 
     def __call__(self, rng: Randomness) -> Example:
-        """Draw one batch, all of one scale."""
-        scales = list(self._crops)
-        scale = scales[int(torch.randint(len(scales), (), generator=rng.host))]
-        crops, noise = self._crops[scale]
+        """Draw one batch of one scale, with chances as the numbers of scenes that fit."""
+        # Few pictures that alone are large enough for a scale do not make up half of the crops.
+        counts = torch.tensor([len(crops.scenes) for crops, _ in self._crops.values()])
+        chosen = int(torch.multinomial(counts.float(), 1, generator=rng.host))
+        scale, (crops, noise) = list(self._crops.items())[chosen]
         (whole,), scenes = crops.drawn(rng, 1)
         means = F.avg_pool2d(whole, scale)
         added, removed = noise.drawn(means, scenes, rng)

@@ -125,6 +125,22 @@ def test_targets_are_less_noisy_than_neighbours() -> None:
     assert shares == {3, 8}
 
 
+def test_few_large_pictures_do_not_make_up_most_crops() -> None:
+    pictures = [torch.rand(2, side, side) for side in (70,) * 9 + (200,)]
+    batches = Downscaled(
+        [[picture] for picture in pictures],
+        [0.1] * 9 + [0.2],
+        noise=NOISE,
+        correlation=WHITE_NOISE,
+        factors=[1.0] * 10,
+        side=32,
+        batch=8,
+    )
+    randomness = Randomness(0, torch.device("cpu"))
+    of_large = [float(batches(randomness).sigma.min()) > 0.15 for _ in range(60)]
+    assert 1 <= sum(of_large) < 15
+
+
 def test_pictures_too_small_for_a_scale_are_left_out_of_it() -> None:
     pictures = [torch.rand(2, side, side, generator=torch.Generator()) for side in (70, 200)]
     batches = Downscaled(
