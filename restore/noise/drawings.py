@@ -134,7 +134,7 @@ def _stars(rng: np.random.Generator, side: int) -> Pixels:
     vertical = np.exp(-0.5 * ((places[:, None] - row) / width) ** 2)
     across = np.exp(-0.5 * ((places[:, None] - column) / width) ** 2)
     tints = 1 - rng.uniform(0, 0.4, (3, count))
-    light = np.einsum("rs,cs,ks->krc", vertical * peak, across, tints)
+    light = (tints[:, None] * (vertical * peak)) @ across.T
     sky: Pixels = rng.uniform(0, 0.15, 3)[:, None, None] + light
     return sky.clip(0, 1)
 
