@@ -18,8 +18,10 @@ _NEAR_CLIPPING = 0.5 / 255
 # Shares of clipped samples: where noise is as it was, and where its mean tells nothing.
 _FEW_CLIPPED, _MANY_CLIPPED = 0.01, 0.05
 # What differs by more than so many times the mean difference nearby was replaced by a fault; of
-# Gaussian noise it is one sample in 700.
+# Gaussian noise it is one sample in 700. It is told by the next of a few limits, so that parts of
+# a picture can be added in any way.
 _FAR_OFF = 4
+_LIMITS = (16 / 255, 48 / 255, 112 / 255, np.inf)
 
 
 class LowFrequencies:
@@ -39,7 +41,8 @@ class LowFrequencies:
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         blocks = (channels, -(-height // _BLOCK), -(-width // _BLOCK))
-        self._taken = np.zeros(blocks)
+        self._taken = np.zeros((len(_LIMITS), *blocks))
+        self._changed = np.zeros(blocks)
         self._clipped = np.zeros(blocks)
         self._samples = np.zeros(blocks[1:])
 
@@ -61,9 +64,10 @@ class LowFrequencies:
             is_clipped = (theirs <= _NEAR_CLIPPING) | (theirs >= 1 - _NEAR_CLIPPING)
             taken = theirs - ours
             size = np.abs(taken)
-            largest = _FAR_OFF * _by_block(size, firsts) / ((stop - start) * widths)
-            taken[size > largest.repeat(widths, axis=1)[:, None]] = 0
-            self._taken[:, down, across] += _by_block(taken, firsts)
+            self._changed[:, down, across] += _by_block(size, firsts)
+            for sums, limit in zip(self._taken, _LIMITS, strict=True):
+                kept = taken if limit == np.inf else taken * (size <= limit)
+                sums[:, down, across] += _by_block(kept, firsts)
             self._clipped[:, down, across] += _by_block(is_clipped, firsts)
             self._samples[down, across] += (stop - start) * widths
             start = stop
@@ -78,7 +82,9 @@ class LowFrequencies:
             raise ValueError("the low frequencies of the whole picture are not known yet")
         clipped = self._clipped / self._samples
         trust = np.clip((_MANY_CLIPPED - clipped) / (_MANY_CLIPPED - _FEW_CLIPPED), 0, 1)
-        taken, weight = _smooth(trust * self._taken), _smooth(trust * self._samples)
+        limits = np.searchsorted(_LIMITS, _FAR_OFF * self._changed / self._samples)
+        taken = np.take_along_axis(self._taken, limits[None], axis=0)[0]
+        taken, weight = _smooth(trust * taken), _smooth(trust * self._samples)
         means = trust * np.divide(taken, weight, out=np.zeros_like(taken), where=weight > 0)
         means = means.astype(np.float32)
         left, right, share = _neighbours(means.shape[2], np.arange(restored.shape[2]))
