@@ -109,7 +109,6 @@ class Downscaled:
         batch: int,
     ) -> None:
         self.side = side
-        down, across = correlation.reach
         self._crops: dict[int, tuple[NoisyCrops, AddedNoise]] = {}
         for scale in SCALES:
             patch = scale * side
@@ -120,7 +119,7 @@ class Downscaled:
                     [levels[i] for i in large],
                     patch=patch,
                     batch=batch,
-                    turns=down == across,
+                    turns=correlation.is_alike,
                 )
                 own = [factors[i] for i in large]
                 self._crops[scale] = (

@@ -23,6 +23,9 @@ _LAGS = 12
 _CORRELATED = 0.12
 """Correlation above which neighbours count as correlated: what texture leaves behind is less."""
 
+_ALIKE = 0.05
+"""Difference of correlations below which they count as the same."""
+
 _LEAST_POWER = 1e-3
 """Least power in units of the most: correlations that end early leave less than none."""
 
@@ -52,6 +55,12 @@ class NoiseCorrelation:
     def is_white(self) -> bool:
         """Whether the noise of neighbouring pixels is independent."""
         return self.reach == (0, 0)
+
+    @property
+    def is_alike(self) -> bool:
+        """Whether rows and columns have about the same correlations, as far as they reach."""
+        (down, across), pairs = self.reach, zip(self.down, self.across, strict=True)
+        return down == across and all(abs(a - b) < _ALIKE for a, b in itertools.islice(pairs, down))
 
     def spectrum(self, side: int, *, scale: int = 1) -> NDArray[np.float64]:
         """Return the power spectrum of noise with these correlations, as far as they reach.

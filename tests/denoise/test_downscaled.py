@@ -125,6 +125,22 @@ def test_targets_are_less_noisy_than_neighbours() -> None:
     assert shares == {3, 8}
 
 
+@pytest.mark.parametrize(("across", "turns"), [(0.5, True), (0.2, False)])
+def test_only_noise_that_is_alike_down_and_across_is_turned(across: float, turns: bool) -> None:
+    ramp = torch.linspace(0, 1, 200).expand(2, 200, 200)
+    batches = Downscaled(
+        [[ramp]],
+        [0.0],
+        noise=NOISE,
+        correlation=NoiseCorrelation(sigma=0.1, down=(0.5, 0.0), across=(across, 0.0), blocks=100),
+        factors=[1.0],
+        side=32,
+        batch=16,
+    )
+    shown = batches(Randomness(0, torch.device("cpu"))).shown
+    assert bool((shown[:, :, 0] != shown[:, :, -1]).any()) is turns
+
+
 def test_few_large_pictures_do_not_make_up_most_crops() -> None:
     pictures = [torch.rand(2, side, side) for side in (70,) * 9 + (200,)]
     batches = Downscaled(
