@@ -69,7 +69,7 @@ class NoiseProfile:
         """Check once, so that nobody downstream has to."""
         for name in ("a", "b"):
             values = getattr(self, name)
-            wanted = "three numbers from 0 to 1, for red, green and blue"
+            wanted = f"three numbers from 0 to 1 as {name}, for red, green and blue"
             if not isinstance(values, tuple | list) or len(values) != _COLOURS:
                 raise UsageError(f"{argument('profile')}: {name} is {values!r:.60}; give {wanted}")
             checked = tuple(checked_number("profile", each, 0, 1, wanted) for each in values)
