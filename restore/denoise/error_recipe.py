@@ -1,10 +1,13 @@
 """The training recipe of a network that estimates the errors of denoisers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from restore.denoise.degradations import Degradation, parse_degradation
 from restore.models.error_net import ErrorNet, ErrorNetConfig
 from restore.training.recipe import Recipe
+from restore.weights.file import WeightFile
 
 __all__ = ["ErrorRecipe"]
 
@@ -27,6 +30,16 @@ class ErrorRecipe(Recipe):
     sigma: tuple[float, float] = (0.0, 55.0)
     width: int = ErrorNetConfig.width
     gray_share: float = 0.2
+
+    @classmethod
+    def filled(cls, given: Mapping[str, Any], start: WeightFile | None = None) -> Self:
+        """Return the recipe of some settings; the width is that of ``start`` unless given.
+
+        Raises:
+            UsageError: a setting that this recipe does not have, or an invalid value.
+        """
+        like = {"width": start.settings["width"]} if start and "width" in start.settings else {}
+        return super().filled({**like, **given}, start)
 
     def __post_init__(self) -> None:
         """Refuse an invalid recipe."""

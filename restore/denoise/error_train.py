@@ -31,6 +31,7 @@ from restore.training.picture_store import Samples
 from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
+from restore.training.transfer import continued
 from restore.weights.measure import measured
 from restore.weights.store import Weights
 
@@ -53,6 +54,7 @@ def train_error_net(
     output: Path,
     *,
     clean: Sequence[Path],
+    start_from: str | Path | None = None,
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
@@ -67,6 +69,7 @@ def train_error_net(
         recipe: what to train and how.
         output: the weight file.
         clean: folders (trees) of clean colour pictures.
+        start_from: weights of an ErrorNet to begin with.
         settings: where and how to run.
         report: called after every step.
         warn: called with one line about everything left out.
@@ -82,6 +85,9 @@ def train_error_net(
 
     def prepare(context: Context) -> Lesson[ErrorBatch]:
         network = recipe.network()
+        if start_from is not None:
+            known = ERRORS.load(start_from)
+            network = continued(network, known.tensors, known.name, warn)
         weights = [TASK.load(name) for name in recipe.denoisers]
         noise = [noise_known_to(each, recipe.noise) for each in weights]
         restorers = [
@@ -115,6 +121,8 @@ def train_error_net(
                 "calibrated_on": len(calibrating),
             },
         }
+        if start_from is not None:
+            provenance["started_from"] = Path(start_from).stem
 
         def finish(weights: Weights) -> Weights:
             stored = measured(weights, ERRORS, stored=torch.float16)

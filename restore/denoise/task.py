@@ -53,6 +53,7 @@ ERRORS = Task(
         recipe="restore.denoise.error_recipe:ErrorRecipe",
         function="restore.denoise.error_train:train_error_net",
         pictures="clean",
+        takes=("start_from",),
     ),
     trial="restore.weights.verify:trial_on_planes",
     training_noise="restore.denoise.measure:error_noise",

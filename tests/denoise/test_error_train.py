@@ -23,6 +23,7 @@ from restore.denoise.task import ERRORS
 from restore.denoise.texture import Texture, textures
 from restore.errors import TrainingError, TrainingStopped, UsageError, WeightsError
 from restore.training.session import Settings
+from restore.weights.file import read_weight_file
 from restore.weights.store import Weights
 
 CPU = Settings(device="cpu", precision="fp32")
@@ -166,6 +167,17 @@ def test_it_trains_calibrates_and_is_read_again(
     calibration = ErrorCalibration.read("errors", read.provenance["calibration"])
     assert list(calibration.own) == [color_model.stem]
     assert (calibration.of(color_model.stem).values[1] != 1).any()
+
+    like = ErrorRecipe.filled(
+        {"seconds": 0.01, "learning_rate": 1e-9, "patch": 32, "denoisers": str(color_model)},
+        read_weight_file(output),
+    )
+    further = train_error_net(
+        like, tmp_path / "further.safetensors", clean=[folder], start_from=output, settings=CPU
+    )
+    for name, tensor in trained.tensors.items():
+        torch.testing.assert_close(further.tensors[name], tensor, rtol=1e-3, atol=1e-4)
+    assert further.provenance["started_from"] == "errors"
 
 
 def test_one_picture_is_too_few(tmp_path: Path, color_model: Path) -> None:

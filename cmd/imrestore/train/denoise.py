@@ -237,10 +237,11 @@ def denoise(
             "--method": method is not None,
             "--gray" if gray else "--color": gray is not None,
             "--blind": blind,
-            "--from": start_from is not None,
             "--camera": camera is not None,
         }
-        train_error(folders or [], training, fixed, error_of, noise, sigma, width, patch)
+        train_error(
+            folders or [], training, fixed, error_of, noise, sigma, width, patch, start_from
+        )
         return
     if raw:
         given |= {"--noisy": bool(noisy), "--method": method is not None}

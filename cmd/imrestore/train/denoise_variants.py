@@ -59,11 +59,13 @@ def train_error(
     sigma: str | None,
     width: str | None,
     patch: int | None,
+    start_from: str | None,
 ) -> None:
     """Train the network of error maps; ``given`` has the options that do not go with it."""
     from restore.denoise.error_recipe import ErrorRecipe
     from restore.denoise.error_train import train_error_net
     from restore.errors import UsageError
+    from restore.weights.file import read_weight_file
 
     _refuse(given, "--error-of", "whose network and loss are fixed")
     if not folders:
@@ -71,13 +73,19 @@ def train_error(
     widths = layer_widths(width, "32")
     if len(widths) > 1:
         raise UsageError("the network of --error-of has one width for all layers")
-    recipe = ErrorRecipe(
-        denoisers=tuple(denoisers),
-        noise=ErrorRecipe.noise if noise is None else tuple(noise),
-        sigma=number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
-        width=widths[0] if widths else ErrorRecipe.width,
-        patch=ErrorRecipe.patch if patch is None else patch,
-        **training.schedule_values(),
+    given_settings = {
+        "noise": None if noise is None else tuple(noise),
+        "width": widths[0] if widths else None,
+        "patch": patch,
+    }
+    recipe = ErrorRecipe.filled(
+        {
+            "denoisers": tuple(denoisers),
+            "sigma": number_range("--sigma", "0:55" if sigma is None else sigma, "0:55"),
+            **{name: value for name, value in given_settings.items() if value is not None},
+            **training.schedule_values(),
+        },
+        None if start_from is None else read_weight_file(start_from),
     )
     train_supervised(
         training,
@@ -86,6 +94,7 @@ def train_error(
             recipe,
             training.output,
             clean=folders,
+            start_from=start_from,
             **supervision,
         ),
     )
