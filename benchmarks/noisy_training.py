@@ -2,15 +2,19 @@
 
     python benchmarks/noisy_training.py bsds432/ kodak24/ --seconds 120 [--from NAME]
     python benchmarks/noisy_training.py bsds432/ kodak24/ downscaled blind-spot --noise blurred
+    python benchmarks/noisy_training.py bsds432/ kodak24/ downscaled n2v --careamics PYTHON
 
 White noise of sigma 25 is added to the training pictures once, in floating point; the clean ones
 are not seen again by what trains on the noisy ones. All trainings take the same processor time on
 one thread. What comes out denoises the test pictures as `imrestore evaluate denoise --sigma 25` has
 it. Instead, the noise is that of 30 photons in white (shot), or the white noise blurred by 0.8
-pixels (blurred).
+pixels (blurred). n2v and n2v2 are Noise2Void and N2V2 of CAREamics, run by an interpreter that has
+it (`pip install torch torchvision careamics 'setuptools<81'`).
 """
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,6 +35,7 @@ from restore.denoise.recipe import DenoiseRecipe
 from restore.denoise.runner import Denoiser
 from restore.denoise.train import train_denoiser
 from restore.image.decode import decode
+from restore.image.metrics import psnr_chw
 from restore.image.picture import Picture
 from restore.training.schedule import Progress
 from restore.training.session import Settings
@@ -38,8 +43,7 @@ from restore.training.session import Settings
 SIGMA, PHOTONS, BLUR_PX = 25.0, 30, 0.8
 PATCHES = {"downscaled": 128, "blind-spot": 64}
 TRIALS = ("clean", "downscaled", "neighbours", "blind-spot")
-
-
+OF_CAREAMICS = ("n2v", "n2v2")
 KINDS = ("white", "shot", "blurred")
 
 
@@ -92,7 +96,7 @@ def trained(
     """Train on the clean folder or, by the method that the trial names, on the noisy one."""
     clean, noisy = folders
     settings = Settings(
-        device="cpu", precision="bf16", checkpoint_every=1e9, clock=time.process_time
+        device="cpu", precision="auto", checkpoint_every=1e9, clock=time.process_time
     )
     # Fine-tuning begins at a rate that does not undo what was learned before.
     rate = 1e-4 if start_from else 1e-3
@@ -120,15 +124,42 @@ def trained(
     )
 
 
-def mean_psnr(weights: Path | str, test: list[Path], kind: str) -> tuple[float, float]:
-    """Return the mean PSNR in dB of the noisy pictures, and of what the network makes of them."""
-    denoiser = Denoiser(weights, device="cpu", precision="bf16")
+def mean_psnr(weights: Path | str, test: list[Path], kind: str) -> float:
+    """Return the mean PSNR in dB of what the network makes of noisy pictures."""
+    denoiser = Denoiser(weights, device="cpu")
     noise = GaussianNoise(sigma=SIGMA) if kind == "white" else Noise(kind)
     scores = [
         score for score in evaluate_denoiser(denoiser, test, [noise]) if isinstance(score, Score)
     ]
-    before, after = zip(*((score.psnr_noisy, score.psnr) for score in scores), strict=True)
-    return sum(before) / len(before), sum(after) / len(after)
+    return sum(score.psnr for score in scores) / len(scores)
+
+
+def psnr_of_noisy(test: list[Path], kind: str) -> float:
+    """Return the mean PSNR in dB of the noisy pictures, not clipped."""
+    clean = [decode(path).pixels.transpose(1, 2, 0) for path in test]
+    noisy = [with_noise(pixels, kind, 10_000 + index) for index, pixels in enumerate(clean)]
+    return sum(map(psnr_chw, noisy, clean)) / len(clean)
+
+
+def trained_by_careamics(
+    trial: str, python: str, noisy: Path, test: list[Path], kind: str, seconds: float
+) -> tuple[int, float]:
+    """Return the steps of CAREamics, and the mean PSNR in dB of its results, clipped like ours."""
+    script = Path(__file__).with_name("careamics_trial.py")
+    clean = [decode(path).pixels.transpose(1, 2, 0) for path in test]
+    with tempfile.TemporaryDirectory() as temporary:
+        given, out = Path(temporary, "given"), Path(temporary, "out")
+        given.mkdir()
+        out.mkdir()
+        for index, pixels in enumerate(clean):
+            tifffile.imwrite(given / f"{index:04}.tif", with_noise(pixels, kind, 10_000 + index))
+        command = [python, str(script), trial, *map(str, (noisy, given, out, seconds))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.stderr, check=True)
+        restored = [tifffile.imread(path) for path in sorted(out.iterdir())]
+    scores = [
+        psnr_chw(np.clip(each, 0, 1), pixels) for each, pixels in zip(restored, clean, strict=True)
+    ]
+    return int(done.stdout.split()[-1]), sum(scores) / len(scores)
 
 
 def main() -> None:
@@ -136,7 +167,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", type=Path, help="clean pictures, to which noise is added")
     parser.add_argument("test", type=Path, help="clean pictures of the test")
-    parser.add_argument("trials", nargs="*", default=TRIALS, help=", ".join(TRIALS))
+    parser.add_argument(
+        "trials", nargs="*", default=TRIALS, help=", ".join((*TRIALS, *OF_CAREAMICS))
+    )
+    parser.add_argument("--careamics", help="interpreter that has CAREamics")
     parser.add_argument("--seconds", type=float, default=120, help="processor time of each")
     parser.add_argument("--from", dest="start", help="weights to begin with")
     parser.add_argument("--width", default="", help="feature channels, as of `imrestore train`")
@@ -145,6 +179,10 @@ def main() -> None:
     options = parser.parse_args()
     if options.noise != "white" and "clean" in options.trials:
         parser.error("training on clean pictures adds white noise: name the other trials")
+    if unknown := set(options.trials) - {*TRIALS, *OF_CAREAMICS}:
+        parser.error(f"no such trial: {', '.join(sorted(unknown))}")
+    if options.careamics is None and set(options.trials) & set(OF_CAREAMICS):
+        parser.error("n2v and n2v2 need --careamics")
     torch.set_num_threads(1)
     test = pictures_in(options.test, recursive=True)
     print("| trained on | steps | PSNR |\n|---|---|---|", flush=True)
@@ -156,9 +194,16 @@ def main() -> None:
             (clean / path.name).symlink_to(path.resolve())
         write_noisy(chosen, noisy, options.noise)
         if options.start:
-            _, after = mean_psnr(options.start, test, options.noise)
+            after = mean_psnr(options.start, test, options.noise)
             print(f"| {options.start}, untouched | | {after:.2f} |")
+        print(f"| nothing | | {psnr_of_noisy(test, options.noise):.2f} |", flush=True)
         for trial in options.trials:
+            if trial in OF_CAREAMICS:
+                steps, after = trained_by_careamics(
+                    *(trial, options.careamics, noisy, test, options.noise, options.seconds)
+                )
+                print(f"| {trial} | {steps} | {after:.2f} |", flush=True)
+                continue
             seen: list[Progress] = []
             output = Path(temporary, f"{trial}.safetensors")
             widths = tuple(map(int, filter(None, options.width.split(","))))
@@ -166,9 +211,8 @@ def main() -> None:
                 *(trial, output, (clean, noisy), options.seconds, options.start, widths),
                 seen.append,
             )
-            before, after = mean_psnr(output, test, options.noise)
+            after = mean_psnr(output, test, options.noise)
             print(f"| {trial} | {seen[-1].step} | {after:.2f} |", flush=True)
-    print(f"\nnoisy: {before:.2f} dB")
 
 
 if __name__ == "__main__":
