@@ -121,6 +121,14 @@ class DenoisingOptions:
             callback=_SHARE,
         ),
     ] = 0.0
+    keep_stripes: Annotated[
+        bool,
+        typer.Option(
+            "--keep-stripes",
+            help="Leave offsets of whole rows and columns in the picture, which are taken away "
+            "where most lines have them.",
+        ),
+    ] = False
     noise_profile: Annotated[
         str | None,
         typer.Option(
@@ -175,6 +183,7 @@ def settings_of(
         "--sigma": options.sigma != "auto",
         "--chroma": options.chroma is not None,
         "--detail": options.detail != 0,
+        "--keep-stripes": options.keep_stripes,
     }
     of_mosaics = {
         "--noise-profile": options.noise_profile is not None,
@@ -185,6 +194,7 @@ def settings_of(
         strength=options.strength,
         chroma=options.chroma,
         detail=options.detail,
+        keep_stripes=options.keep_stripes,
         profile=_noise_profile(options.noise_profile),
         repair=options.fill_hot_pixels,
         preview=options.preview,

@@ -51,6 +51,7 @@ class Settings:
     strength: float
     chroma: float | None
     detail: float
+    keep_stripes: bool
     profile: "NoiseProfile | MeasuredCamera | None"
     repair: bool
     preview: bool
@@ -224,6 +225,7 @@ class Denoising:
             "strength": given.strength,
             "chroma": given.chroma,
             "detail": given.detail,
+            "keep_stripes": given.keep_stripes,
         }
         if isinstance(source, OutOfCorePicture):
             done: Any = self.networks.of_pictures.out_of_core(source, **shares)

@@ -24,6 +24,7 @@ def denoise(
     strength: float = 1.0,
     chroma: float | None = None,
     detail: float = 0.0,
+    keep_stripes: bool = False,
     device: str = "auto",
     precision: str = "auto",
     tile: str | int = "auto",
@@ -39,6 +40,7 @@ def denoise(
     strength: float = 1.0,
     chroma: float | None = None,
     detail: float = 0.0,
+    keep_stripes: bool = False,
     device: str = "auto",
     precision: str = "auto",
     tile: str | int = "auto",
@@ -53,6 +55,7 @@ def denoise(
     strength: float = 1.0,
     chroma: float | None = None,
     detail: float = 0.0,
+    keep_stripes: bool = False,
     device: str = "auto",
     precision: str = "auto",
     tile: str | int = "auto",
@@ -71,6 +74,7 @@ def denoise(
         strength: share of the denoised result, 0 to 1.
         chroma: the same for colour noise; None for ``strength``.
         detail: share of the finest luminance texture that is put back, 0 to 1.
+        keep_stripes: whether to leave offsets of whole rows and columns.
         device: as for ``Denoiser``.
         precision: as for ``Denoiser``.
         tile: as for ``Denoiser``.
@@ -95,7 +99,14 @@ def denoise(
     return like(
         image,
         [
-            denoiser(picture, sigma=sigma, strength=strength, chroma=chroma, detail=detail).picture
+            denoiser(
+                picture,
+                sigma=sigma,
+                strength=strength,
+                chroma=chroma,
+                detail=detail,
+                keep_stripes=keep_stripes,
+            ).picture
             for picture in pictures
         ],
     )

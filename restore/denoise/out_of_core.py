@@ -24,6 +24,7 @@ from restore.denoise.pixels import (
     only_known,
     reach_of,
 )
+from restore.denoise.stripes import without_stripes
 from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Area
 from restore.errors import OutputError
@@ -31,18 +32,22 @@ from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
 from restore.noise.estimate_rows import estimate_noise_of_rows
 from restore.noise.level import NoiseLevel
+from restore.noise.line_offsets import LineOffsets
 
 __all__ = ["Scratch", "denoise_out_of_core", "noise_out_of_core"]
 
 Pixels = NDArray[np.float32]
 
 
-def noise_out_of_core(source: OutOfCorePicture) -> NoiseLevel:
-    """Return the noise that ``estimate_noise`` finds in the whole picture."""
+def noise_out_of_core(source: OutOfCorePicture, stripes: LineOffsets | None) -> NoiseLevel:
+    """Return the noise that ``estimate_noise`` finds in the whole picture without its stripes."""
+    across = slice(0, source.like.width)
     with source.opened() as read:
 
         def encoded(start: int, stop: int) -> Pixels:
-            return only_known(*encoded_for_network(_rows(source, read, start, stop)))
+            part = (slice(start, stop), across)
+            encoded, known = encoded_for_network(read(part))
+            return only_known(without_stripes(encoded, stripes, part), known)
 
         return estimate_noise_of_rows(encoded, source.height, source.width)
 
@@ -52,6 +57,7 @@ def denoise_out_of_core(
     runner: Runner,
     per_tile: PerTile,
     *,
+    stripes: LineOffsets | None,
     keeps_low_frequencies: bool,
     strength: float,
     chroma: float,
@@ -66,6 +72,7 @@ def denoise_out_of_core(
         source: what to denoise.
         runner: runner of the network.
         per_tile: function that denoises a tile.
+        stripes: what is taken away before the network, if anything.
         keeps_low_frequencies: whether to give them back, see ``LowFrequencies``.
         strength: as for ``finish``; where it and ``chroma`` are 0, the result is the source.
         chroma: as for ``finish``.
@@ -102,7 +109,7 @@ def denoise_out_of_core(
     try:
         with source.opened() as read:
             runner.by_tiles(
-                partial(_encoded, source, read),
+                partial(_encoded, source, read, stripes),
                 begin,
                 per_tile,
                 height=source.height,
@@ -111,9 +118,12 @@ def denoise_out_of_core(
     except BaseException:
         scratch.close()
         raise
-    finishing = partial(finish, strength=strength, chroma=chroma, detail=detail)
+
+    def finishing(restored: Pixels, encoded: Pixels, even: Pixels) -> None:
+        finish(restored, encoded, strength=strength, chroma=chroma, detail=detail, even=even)
+
     reach = DETAIL_REACH + reach_of(source.like) if detail > 0 else 0
-    return partial(_opened, source, scratch, low_frequencies, finishing, reach), change
+    return partial(_opened, source, scratch, low_frequencies, stripes, finishing, reach), change
 
 
 @contextmanager
@@ -220,19 +230,21 @@ def _opened(
     source: OutOfCorePicture,
     scratch: Scratch,
     low_frequencies: LowFrequencies | None,
-    finishing: Callable[[Pixels, Pixels], None],
+    stripes: LineOffsets | None,
+    finishing: Callable[[Pixels, Pixels, Pixels], None],
     reach: int,
 ) -> Iterator[ReadRows]:
     """Yield a function that reads finished rows, and delete the working file afterwards."""
 
     def rows(start: int, stop: int) -> Picture:
         top, bottom = max(0, start - reach), min(source.height, stop + reach)
-        picture = _rows(source, read, top, bottom)
+        part = (slice(top, bottom), slice(0, source.like.width))
+        picture = read(part)
         encoded, known = encoded_for_network(picture)
         restored = scratch.read(top, bottom)
         if low_frequencies is not None:
             low_frequencies.give_back(restored, top)
-        finishing(restored, encoded)
+        finishing(restored, encoded, without_stripes(encoded, stripes, part))
         return decoded(picture, restored, known).rows(start - top, stop - top)
 
     try:
@@ -242,7 +254,9 @@ def _opened(
         scratch.close()
 
 
-def _encoded(source: OutOfCorePicture, read: ReadRegion, part: Area) -> Pixels:
+def _encoded(
+    source: OutOfCorePicture, read: ReadRegion, stripes: LineOffsets | None, part: Area
+) -> Pixels:
     """Return a part as the network gets it."""
     reach = reach_of(source.like)
     rows, columns = part
@@ -252,9 +266,10 @@ def _encoded(source: OutOfCorePicture, read: ReadRegion, part: Area) -> Pixels:
         slice(left, min(source.width, columns.stop + reach)),
     )
     encoded, _ = encoded_for_network(read(around))
-    return encoded[
+    inside = encoded[
         :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
     ]
+    return without_stripes(inside, stripes, part)
 
 
 def _rows(source: OutOfCorePicture, read: ReadRegion, start: int, stop: int) -> Picture:

@@ -131,6 +131,7 @@ def finish(
     strength: float,
     chroma: float,
     detail: float,
+    even: NDArray[np.float32] | None = None,
 ) -> None:
     """Blend ``restored`` in place with the noisy input, and put fine texture back.
 
@@ -141,6 +142,7 @@ def finish(
         chroma: 0 to 1, its share in the differences of the channels from luma, which is all that
             colour noise consists of; a gray picture has none.
         detail: 0 to 1, the share of the finest luminance texture.
+        even: the input without its stripes, which are no texture; None where it has none.
     """
     if min(strength, chroma) < 1:
         restored -= encoded
@@ -150,7 +152,9 @@ def finish(
             restored += luma
         restored += encoded
     if detail > 0:
-        restored += np.float32(detail) * finest_luminance(encoded - restored)
+        restored += np.float32(detail) * finest_luminance(
+            (encoded if even is None else even) - restored
+        )
 
 
 def _luma(pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -27,7 +27,8 @@ class _Part:
     Attributes:
         place: Where it lies in the stored picture.
         inside: Its rows and columns in the following.
-        encoded: Noisy pixels as the network has seen them.
+        encoded: Noisy pixels.
+        even: The same without stripes, as the network has seen them.
         restored: What the network made of them.
         known: As from ``encoded_for_network``.
         source: The same part of the picture.
@@ -36,6 +37,7 @@ class _Part:
     place: Place
     inside: tuple[slice, slice]
     encoded: NDArray[np.float32]
+    even: NDArray[np.float32]
     restored: NDArray[np.float32]
     known: NDArray[np.bool_] | None
     source: Picture
@@ -43,7 +45,8 @@ class _Part:
     def shown(self, strength: float, detail: float) -> NDArray[np.uint8]:
         """Return ``[h, w, C]`` as ``denoise`` writes it with these settings."""
         pixels = self.restored.copy()
-        finish(pixels, self.encoded, strength=strength, chroma=strength, detail=detail)
+        shares = {"strength": strength, "chroma": strength, "detail": detail}
+        finish(pixels, self.encoded, **shares, even=self.even)
         return viewable(decoded(self.source, pixels, self.known))[self.inside]
 
 
@@ -86,6 +89,7 @@ class Preview:
 def preview_of(
     picture: Picture,
     encoded: NDArray[np.float32],
+    even: NDArray[np.float32],
     restored: NDArray[np.float32],
     known: NDArray[np.bool_] | None,
     *,
@@ -96,6 +100,7 @@ def preview_of(
     Args:
         picture: The picture.
         encoded: ``[C, H, W]`` as ``encoded_for_network`` returns it.
+        even: The same without stripes.
         restored: The network's result for it, of which parts are copied.
         known: As from ``encoded_for_network``.
         channels: Of the file, which may hold gray as RGB.
@@ -113,6 +118,7 @@ def preview_of(
                 place=place,
                 inside=(slice(rows, rows + place.height), slice(columns, columns + place.width)),
                 encoded=encoded[area].copy(),
+                even=even[area].copy(),
                 restored=restored[area].copy(),
                 known=None if known is None else known[area].copy(),
                 source=_part_of(picture, area),

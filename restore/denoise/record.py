@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass
 from restore.denoise.domain import Domain
 from restore.denoise.pixels import Change
 from restore.denoise.settings import Shares, Sigma
+from restore.denoise.stripes import told_of_stripes
 from restore.engine.runner import Runner
 from restore.image.picture import Picture
 from restore.image.tiff_regions import OutOfCorePicture
 from restore.noise.level import NoiseLevel
+from restore.noise.line_offsets import LineOffsets
 
 __all__ = ["Noise", "record_of"]
 
@@ -63,6 +65,7 @@ def record_of(
     change: Change,
     domain: Domain,
     shares: Shares,
+    stripes: LineOffsets | None,
 ) -> dict[str, object]:
     """Return plain values, ready for JSON; ``Denoised.record`` describes them.
 
@@ -74,10 +77,12 @@ def record_of(
         change: How much the network changed.
         domain: How the picture was presented to the network.
         shares: How much of the result was taken.
+        stripes: What was taken away of them, if there were any.
     """
     told, unchanged = round(255 * noise.told, 3), noise.leaves(change)
     found = {"noise": noise.kind, "sigma_told": told, "unchanged": unchanged}
-    remarks = list(domain.remarks)
+    of_stripes, remarks_on_stripes = told_of_stripes(stripes)
+    remarks = [*domain.remarks, *remarks_on_stripes]
     if unchanged:
         remarks += [
             f"hardly changed, although it seems to have {noise.kind} noise of {noise.sigma:.3g}; "
@@ -91,6 +96,7 @@ def record_of(
         "megapixels": round(source.width * source.height / 1e6, 6),
         "seconds": round(time.perf_counter() - started, 4),
         **(found if noise.kind else {}),
+        **of_stripes,
         **domain.record,
         **({"remarks": remarks} if remarks else {}),
     }

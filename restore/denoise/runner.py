@@ -21,6 +21,7 @@ from restore.denoise.pixels import (
 from restore.denoise.preview import Preview, preview_of
 from restore.denoise.record import Noise, record_of
 from restore.denoise.settings import Sigma, checked_settings
+from restore.denoise.stripes import stripes_of, stripes_out_of_core, without_stripes
 from restore.engine.placement import Placement
 from restore.image.codec import AS_IT_CAME, WriteOptions
 from restore.image.codecs import ImageFormat
@@ -50,9 +51,11 @@ class Denoised:
             strength, chroma, detail, megapixels, seconds. Where the level was estimated, the kind
             of noise (white or correlated), the level that the network was told (0..255), whether
             the picture is unchanged (by less than 0.1 of 255 on average) although there is noise,
-            with a remark. Where it is so, that it is gray stored as RGB, its tone curve, and the
-            scale of its samples with a remark; of weights that were trained on noisy pictures
-            alone, by which method (``trained_on_noisy``). Plain values, ready for JSON.
+            with a remark. Where stripes were taken away, their levels along rows and columns
+            (``stripes_rows``, ``stripes_columns``; 0..255), with a remark. Where it is so, that it
+            is gray stored as RGB, its tone curve, and the scale of its samples with a remark; of
+            weights that were trained on noisy pictures alone, by which method
+            (``trained_on_noisy``). Plain values, ready for JSON.
         preview: what a contact sheet of other settings is made from, if it was asked for.
         errors: how wrong the result is likely to be, if that was asked for; the record then has
             ``expected_psnr`` in dB, and the means of the two maps.
@@ -147,6 +150,7 @@ class Denoiser(Reopened):
         strength: float = 1.0,
         chroma: float | None = None,
         detail: float = 0.0,
+        keep_stripes: bool = False,
         preview: bool = False,
         error_map: bool = False,
     ) -> Denoised:
@@ -164,6 +168,8 @@ class Denoiser(Reopened):
                 luma, while ``strength`` counts for luma; None for the same as ``strength``. Gray
                 pictures have no colour noise.
             detail: share of the finest luminance texture that is put back, 0 to 1.
+            keep_stripes: whether to leave offsets of whole rows and columns in the picture, which
+                no network here takes away.
             preview: whether to keep what a contact sheet of other settings is made from.
             error_map: whether to estimate how wrong the result is; ``ErrorMap`` says in which
                 units.
@@ -182,30 +188,31 @@ class Denoiser(Reopened):
         shares = shares.of(picture)
         network = self._networks.of(picture.channels, sigma)
         noise, change = Noise.given(sigma), Change()
-        previewed = errors = None
+        previewed = errors = stripes = None
         if changes:
             encoded, known = encoded_for_network(picture)
+            whole = (slice(0, picture.height), slice(0, picture.width))
+            stripes = None if keep_stripes else stripes_of(encoded, known)
+            even = without_stripes(encoded, stripes, whole)
             if sigma == "auto":
-                noise = Noise.found(estimate_noise(only_known(encoded, known)))
-            restored = network.runner.tiled(encoded, network.tile(noise.told))
-            change.add(encoded, restored)
+                noise = Noise.found(estimate_noise(only_known(even, known)))
+            restored = network.runner.tiled(even, network.tile(noise.told))
+            change.add(even, restored)
             if network.keeps_low_frequencies:
-                low_frequencies = LowFrequencies(*encoded.shape)
-                low_frequencies.add(
-                    (slice(0, picture.height), slice(0, picture.width)), encoded, restored
-                )
+                low_frequencies = LowFrequencies(*even.shape)
+                low_frequencies.add(whole, even, restored)
                 low_frequencies.give_back(restored)
             if preview:
                 channels = original.channels
-                previewed = preview_of(picture, encoded, restored, known, channels=channels)
+                previewed = preview_of(picture, encoded, even, restored, known, channels=channels)
             result = restored.copy() if error_map and shares.alters else restored
-            finish(restored, encoded, **asdict(shares))
+            finish(restored, encoded, **asdict(shares), even=even)
             if error_map:
                 errors = self._networks.errors(
                     encoded, result, restored, known, original, denoiser=network.runner.name
                 )
             picture = decoded(picture, restored, known)
-        record = record_of(network.runner, picture, started, noise, change, domain, shares)
+        record = record_of(network.runner, picture, started, noise, change, domain, shares, stripes)
         record |= network.remarks
         if errors is not None:
             record |= errors.record_beside(record)
@@ -220,6 +227,7 @@ class Denoiser(Reopened):
         strength: float = 1.0,
         chroma: float | None = None,
         detail: float = 0.0,
+        keep_stripes: bool = False,
     ) -> OutOfCoreResult:
         """Denoise a picture that does not fit into memory, to the same result.
 
@@ -229,6 +237,7 @@ class Denoiser(Reopened):
             strength: as for calling.
             chroma: as for calling.
             detail: as for calling.
+            keep_stripes: as for calling.
 
         Raises:
             UsageError: as for calling.
@@ -243,17 +252,20 @@ class Denoiser(Reopened):
         network = self._networks.of(presented.like.channels, sigma)
         if not shares.changes:  # as where the colour noise of a gray picture is to be removed
             presented = Presented.of(source, AS_STORED)
-        noise = Noise.given(sigma)
+        noise, stripes = Noise.given(sigma), None
+        if shares.changes and not keep_stripes:
+            stripes = stripes_out_of_core(presented)
         if shares.changes and sigma == "auto":
-            noise = Noise.found(noise_out_of_core(presented))
+            noise = Noise.found(noise_out_of_core(presented, stripes))
         opened, change = denoise_out_of_core(
             presented,
             network.runner,
             network.tile(noise.told),
+            stripes=stripes,
             keeps_low_frequencies=network.keeps_low_frequencies,
             **asdict(shares),
         )
-        record = record_of(network.runner, source, started, noise, change, domain, shares)
+        record = record_of(network.runner, source, started, noise, change, domain, shares, stripes)
         record |= network.remarks
         return OutOfCoreResult(
             picture=source.like,

@@ -100,6 +100,19 @@ def test_the_same_result_for_light_with_holes(tmp_path: Path, color_model: Path)
     assert_same(Denoiser(color_model, device="cpu", tile=64), write(tmp_path / "a.tif", light))
 
 
+@pytest.mark.parametrize("options", [{}, {"strength": 0.6, "detail": 0.5}], ids=str)
+def test_the_same_stripes_are_taken_away(
+    tmp_path: Path, color_model: Path, options: dict[str, float]
+) -> None:
+    rng = np.random.default_rng(1)
+    striped = 0.6 * noisy() + 0.2 + rng.normal(0, 0.03, (1, WIDTH, 1))
+    source = write(tmp_path / "a.tif", np.rint(striped * 65535).astype(np.uint16))
+    denoiser = Denoiser(color_model, device="cpu", tile=64)
+    assert denoiser(decode(source.path)).record["stripes_columns"] > 4
+    assert_same(denoiser, source, **options)
+    assert_same(denoiser, source, **options, keep_stripes=True)
+
+
 def test_low_frequencies_of_the_whole_picture_are_given_back(
     tmp_path: Path, color_model: Path
 ) -> None:

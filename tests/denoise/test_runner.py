@@ -110,18 +110,39 @@ def test_correlated_noise_is_told_as_stronger_and_recorded(color_model: Path) ->
     assert "noise" not in told.record
 
 
-def test_a_noisy_picture_that_stays_as_it_is_is_recorded(tmp_path: Path) -> None:
+@pytest.fixture
+def idle_model(tmp_path: Path) -> Path:
+    """A colour network that finds no noise."""
     config = DnCNNConfig(channels=3, depth=2, width=1)
     tensors = {key: torch.zeros_like(value) for key, value in DnCNN(config).state_dict().items()}
     weights = Weights(name="nothing", network=DnCNN, config=config, task="denoise", tensors=tensors)
     path = tmp_path / "nothing.safetensors"
     save_weights(weights, path)
-    denoiser, clean = Denoiser(path, device="cpu"), np.full((3, 64, 64), 0.5, np.float32)
+    return path
+
+
+def test_a_noisy_picture_that_stays_as_it_is_is_recorded(idle_model: Path) -> None:
+    denoiser, clean = Denoiser(idle_model, device="cpu"), np.full((3, 64, 64), 0.5, np.float32)
     noisy = Picture(pixels=add_gaussian_noise(clean, 10 / 255, seed=0))
     assert denoiser(noisy).record["unchanged"] is True
     assert denoiser(Picture(pixels=clean)).record["unchanged"] is False
     assert "unchanged" not in denoiser(noisy, sigma=10).record
     assert "unchanged" not in denoiser(noisy, strength=0).record
+
+
+def test_stripes_are_taken_away_and_recorded(idle_model: Path) -> None:
+    rng = np.random.default_rng(0)
+    offsets = rng.normal(0, 6 / 255, (1, 200, 1)).astype(np.float32)
+    striped = Picture(pixels=np.full((3, 200, 160), 0.5, np.float32) + offsets)
+    denoiser = Denoiser(idle_model, device="cpu")
+    done, kept = (denoiser(striped, sigma=5, keep_stripes=kept) for kept in (False, True))
+    assert np.diff(done.picture.pixels[0, :, 80]).std() < np.diff(offsets[0, :, 0]).std() / 4
+    assert done.record["stripes_rows"] == pytest.approx(6, rel=0.2)
+    assert done.record["stripes_columns"] == 0
+    assert "along rows were taken away; keep_stripes=True leaves" in str(done.record["remarks"])
+    assert "stripes_rows" not in kept.record
+    half = denoiser(striped, sigma=5, strength=0.5).picture.pixels
+    np.testing.assert_allclose(half, (striped.pixels + done.picture.pixels) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize(("change", "is_left"), [(0.18, True), (1.0, False)])

@@ -40,7 +40,7 @@ from restore.image.stack import Stack
 __all__ = ["DarkTask", "DenoiseTask", "InspectionTask", "ServedTask"]
 
 _WRITING = ("format", "bit-depth", "quality", "strip-metadata")
-_DENOISING = ("sigma", "strength", "chroma", "detail", "noise-profile")
+_DENOISING = ("sigma", "strength", "chroma", "detail", "keep-stripes", "noise-profile")
 _ENHANCING = (
     "ratio",
     "ev",
