@@ -33,6 +33,7 @@ _NOISE = DngTag.NOISE_PROFILE  # in either directory
 _SHAPE_TAGS = frozenset({_SUBFILE_TYPE, _WIDTH, _HEIGHT, _COMPRESSION, _PHOTOMETRIC, _SAMPLES})
 _CFA, _LINEAR_RAW = 32803, 34892
 _MOST_DIRECTORIES = 16
+_MOST_LEVELS = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,9 +162,8 @@ def _black(directory: Directory, layout: Layout) -> NDArray[np.float64] | None:
     if _BLACK not in directory and not {_DELTA_H, _DELTA_V}.isdisjoint(directory):
         levels = np.zeros(1)  # to which they are added
     repeat = _repeated(directory, _BLACK_REPEAT, layout)
-    if not levels.size or levels.size != repeat[0] * repeat[1] or not (levels >= 0).all():
-        return None
-    return levels.reshape(repeat)
+    is_whole = 0 < levels.size == repeat[0] * repeat[1] <= _MOST_LEVELS
+    return levels.reshape(repeat) if is_whole and (levels >= 0).all() else None
 
 
 def _cfa(directory: Directory, layout: Layout) -> NDArray[np.uint8] | None:

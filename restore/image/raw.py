@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import CODECS, HEAD_BYTES, sniff
 from restore.image.damage import checked_damage
+from restore.image.dng_black import black_levels, without_offsets
 from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
 from restore.image.raw_ends import bytes_missing
@@ -256,10 +257,13 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
     said = stated_by(path, header)
     cfa = np.array(header["cfa"], dtype=np.uint8)
     _check_filter(cfa, said.dng)
-    black_level, white_level = _black_level(said.dng, cfa, header), header["white_level"]
+    red, green, blue, second = (header["black_level"] * 4)[:4]
+    black_level, white_level = (red, green, blue, second), header["white_level"]
+    if said.dng:
+        black_level = black_levels(said.dng, cfa, black_level)
     saturation = mosaic_saturation(mosaic, cfa, black_level, white_level)
     if said.dng:
-        mosaic = _without_offsets(mosaic, said.dng, np.array(saturation)[cfa])
+        mosaic = without_offsets(mosaic, said.dng, cfa, saturation)
     try:
         return RawPicture(
             mosaic=mosaic,
@@ -292,46 +296,3 @@ def _check_filter(cfa: NDArray[np.uint8], dng: Dng | None) -> None:
         colours = np.where(cfa == SECOND_GREEN, GREEN, cfa)
         if dng and dng.cfa is not None and not np.array_equal(dng.cfa, colours):
             raise UnsupportedImage(_OTHER_FILTER)
-
-
-def _without_offsets(
-    mosaic: NDArray[np.uint16], dng: Dng, saturated: NDArray[np.float64]
-) -> NDArray[np.uint16]:
-    """Return a mosaic without what a DNG says that black is more in each row and column of it.
-
-    Args:
-        mosaic: ``[H, W]`` as stored.
-        dng: What the file says.
-        saturated: Digital numbers from which samples are saturated, and stay, ``[P, P]``.
-    """
-    height, width = mosaic.shape
-    rows, columns = dng.black_of_rows, dng.black_of_columns
-    rows = rows if rows.size == height else np.zeros(height)
-    columns = columns if columns.size == width else np.zeros(width)
-    if not (rows.any() or columns.any()):
-        return mosaic
-    result = mosaic.copy()
-    side = len(saturated)
-    for y in range(side):
-        for x in range(side):
-            place = (slice(y, None, side), slice(x, None, side))
-            stored = mosaic[place]
-            bare = stored - (rows[y::side, None] + columns[x::side]).astype(np.float32)
-            bare = np.rint(bare).clip(0, saturated[y, x])
-            result[place] = np.where(stored >= saturated[y, x], stored, bare)
-    return result
-
-
-def _black_level(
-    dng: Dng | None, cfa: NDArray[np.uint8], header: dict[str, Any]
-) -> tuple[float, float, float, float]:
-    """Return the black levels in a DNG, else LibRaw's, which are whole numbers of 2x2 places."""
-    black = dng.black if dng else None
-    if black is None or black.shape not in ((1, 1), cfa.shape):
-        red, green, blue, second = (header["black_level"] * 4)[:4]
-        return red, green, blue, second
-    black = np.broadcast_to(black, cfa.shape)
-    means = {int(colour): float(black[cfa == colour].mean()) for colour in np.unique(cfa)}
-    usual = means.get(GREEN, max(means.values()))  # for a colour that the pattern lacks
-    red, green, blue, second = (means.get(colour, usual) for colour in range(4))
-    return red, green, blue, second

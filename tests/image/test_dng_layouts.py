@@ -73,6 +73,12 @@ def written(
     return path
 
 
+def deltas(tag: int, levels: NDArray[np.int64]) -> Tag:
+    """Return BlackLevelDeltaV (50716) or BlackLevelDeltaH (50715)."""
+    fractions = np.stack([levels, np.ones_like(levels)], 1).ravel().tolist()
+    return tag, 10, levels.size, tuple(fractions), True
+
+
 def light(path: Path) -> tuple[tuple[int, int], list[set[int]]]:
     """Return the size of a mosaic, and all that is read of red, green and blue."""
     raw = read_raw(path)
@@ -120,23 +126,40 @@ def test_black_that_differs_by_row_and_column_is_subtracted(tmp_path: Path) -> N
     rows, columns = 3 * np.arange(HEIGHT), -5 * (np.arange(WIDTH) % 7)
     mosaic = mosaic_of(RGGB) + rows[:, None] + columns
     mosaic[10, 20] = WHITE
-    path = written(
-        tmp_path,
-        mosaic,
-        *(
-            (
-                tag,
-                10,
-                each.size,
-                tuple(np.stack([each, np.ones_like(each)], 1).ravel().tolist()),
-                True,
-            )
-            for tag, each in ((50716, rows), (50715, columns))
-        ),
-    )
+    path = written(tmp_path, mosaic, deltas(50716, rows), deltas(50715, columns))
     red, green, blue = light(path)[1]
-    assert (red - {WHITE - BLACK}, green, blue) == tuple(RIGHT)
-    assert read_raw(path).mosaic[10, 20] == WHITE  # what is saturated stays
+    raw = read_raw(path)
+    assert (red - {WHITE - raw.black_level[0]}, green, blue) == tuple(RIGHT)
+    assert raw.mosaic[10, 20] == WHITE  # what is saturated stays
+
+
+@pytest.mark.parametrize("repeat", [(1, 2), (2, 1), (4, 4), (3, 5)])
+@pytest.mark.parametrize("has_rows", [False, True])
+def test_black_of_places_is_subtracted_in_patterns_of_any_size(
+    tmp_path: Path, repeat: tuple[int, int], has_rows: bool
+) -> None:
+    levels = 500 + np.arange(repeat[0] * repeat[1])
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    rows = 3 * np.arange(HEIGHT) * has_rows
+    black = levels.reshape(repeat)[y % repeat[0], x % repeat[1]] + rows[:, None]
+    size: Tag = (50713, 3, 2, repeat, True)
+    mosaic = mosaic_of(RGGB) - BLACK + black
+    path = written(tmp_path, mosaic, size, deltas(50716, rows), black=levels.tolist())
+    for colour, level in enumerate(RIGHT):
+        assert np.abs(np.array(list(light(path)[1][colour])) - list(level)).max() <= 1
+
+
+def test_black_of_rows_alone_leaves_room_for_noise_below_it(tmp_path: Path) -> None:
+    noise = np.rint(np.random.default_rng(0).normal(0, 5, (HEIGHT, WIDTH)))
+    path = written(tmp_path, 512 + noise, deltas(50716, np.full(HEIGHT, 512)), black=[0])
+    raw = read_raw(path)
+    assert np.array_equal(raw.mosaic - np.array(raw.black_level)[0], noise)
+
+
+def test_rows_that_do_not_fit_count_in_the_mean(tmp_path: Path) -> None:
+    rows = np.full(HEIGHT - 2, 100)
+    path = written(tmp_path, mosaic_of(RGGB) + 100, deltas(50716, rows))
+    assert light(path)[1] == RIGHT
 
 
 @pytest.mark.parametrize(
