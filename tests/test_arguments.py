@@ -125,8 +125,23 @@ def test_a_refused_training_is_told_in_both_languages(
             "denoise photos/a.png -o b.png --device cuda:99",
             ("try device='cpu'", "try --device cpu"),
         ),
+        (
+            lambda: restore.train("denoise", "photos", output="x.safetensors", steps=1, widths=0),
+            "train denoise photos -o x.safetensors --steps 1 --width 9999",
+            ("widths: give numbers from 1", "--width: give numbers from 1"),
+        ),
+        (
+            lambda: restore.train("anomaly", "photos", output="x.safetensors", steps=1, patch=100),
+            "train anomaly --good photos -o x.safetensors --steps 1 --size 100",
+            ("patch 100: give a multiple of 16", "--size 100: give a multiple of 16"),
+        ),
+        (
+            lambda: restore.train("denoise", "photos", output="x.safetensors", steps=1, device="x"),
+            "train denoise photos -o x.safetensors --steps 1 --device x",
+            ("use auto, cpu, cuda, cuda:N or mps", "use auto, cpu, cuda, cuda:N or mps"),
+        ),
     ],
-    ids=["decode", "device"],
+    ids=["decode", "device", "widths", "patch", "device of a training"],
 )
 def test_errors_name_arguments_in_python_and_options_in_commands(
     photos: Path,

@@ -1,8 +1,15 @@
 """How the library's messages name arguments here: as the options that give them."""
 
 import shlex
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeVar
 
-__all__ = ["as_option"]
+from restore.arguments import naming_with
+
+__all__ = ["as_option", "calling"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _NAMES = {
     "exposure_stops": "exposure",
@@ -13,6 +20,7 @@ _NAMES = {
     "repair": "keep-hot-pixels",
     "start_from": "from",
     "white_balance": "wb",
+    "widths": "width",
 }
 """Options that are not called as the library's argument."""
 _FLAGS: dict[tuple[str, object], str] = {
@@ -33,3 +41,23 @@ def as_option(name: str, value: object) -> str:
     if value is None or value is True:
         return option
     return _FLAGS.get((name, value), f"{option} {shlex.quote(str(value))}")
+
+
+def calling(**names: str) -> Callable[[Command], Command]:
+    """Have the messages of a command name some arguments by options that it alone calls so.
+
+    Args:
+        names: The name of the option, without dashes, by the argument's.
+
+    >>> from restore.arguments import argument
+    >>> @calling(patch="size")
+    ... def anomaly():
+    ...     return argument("patch", 64), argument("batch")
+    >>> anomaly()
+    ('--size 64', '--batch')
+    """
+    return naming_with(partial(_as_called, names))
+
+
+def _as_called(names: Mapping[str, str], name: str, value: object) -> str:
+    return as_option(names.get(name, name), value)

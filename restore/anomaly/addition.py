@@ -13,6 +13,7 @@ from restore.anomaly.part import check_range, read_part
 from restore.anomaly.recipe import AnomalyRecipe
 from restore.anomaly.scale import shrunk
 from restore.anomaly.view import View
+from restore.arguments import argument
 from restore.errors import InputError, TrainingError, UsageError, WeightsError
 from restore.weights.store import Weights
 
@@ -68,6 +69,14 @@ class Addition:
         is_part = bool(parts.training_inside)
         return pictures * repeats, insides * repeats if is_part else []
 
+    @property
+    def memory_advice(self) -> str:
+        """What to do where memory is short: crops and their number are those of the weights."""
+        return (
+            f"{self.weights.name} sets how much its training takes; let {argument('device')} name "
+            "one with more memory"
+        )
+
     def provenance(self) -> dict[str, Any]:
         """Return what the weights say of it."""
         return {"continued": {"from": self.weights.name, "added": len(self.paths)}}
@@ -86,6 +95,7 @@ def recipe_to_continue(
 
     Raises:
         WeightsError: the weights do not say how they were trained.
+        UsageError: a rate that no threshold is set for.
     """
     stored = weights.provenance.get("recipe")
     try:
@@ -109,7 +119,7 @@ def recipe_to_continue(
     return replace(
         recipe,
         learning_rate=_GENTLE * recipe.learning_rate,
-        target_fpr=target_fpr or recipe.target_fpr,
+        target_fpr=recipe.target_fpr if target_fpr is None else target_fpr,
     )
 
 

@@ -17,7 +17,9 @@ from restore.anomaly.familiarity import MOST_LOOKS, UNFAMILIAR_FPR, Familiarity
 from restore.anomaly.made_defects import MadeDefects, try_made_defects
 from restore.anomaly.network import InspectionNetwork
 from restore.anomaly.part import Part, check_range, read_part
+from restore.anomaly.recipe import TARGET_FPRS
 from restore.anomaly.runner import Detector
+from restore.checks import checked_number
 from restore.engine.placement import Placement
 from restore.errors import InputError, TrainingError, TrainingStopped, UsageError
 from restore.training.schedule import raise_if_stopped
@@ -97,8 +99,10 @@ def recalibrate(
     Raises:
         TrainingError: too few good parts can be used.
         TrainingStopped: ``should_stop`` returned True.
+        UsageError: a rate that no threshold is set for.
     """
     weights = detector.weights
+    rate = _target_fpr(detector, target_fpr)
     onlooker = Onlooker(weights, detector.network.scale)
     scores: dict[Path, float] = {}
     looks: dict[Path, Appearance] = {}
@@ -123,10 +127,7 @@ def recalibrate(
             f"calibration takes at least {LEAST_PARTS}, and a hundred or more are better"
         )
     order = [kept[index] for index in np.random.default_rng(0).permutation(len(kept))]
-    stored = detector.calibration.target_fpr if detector.calibration else _TARGET_FPR
-    calibration = Calibration(
-        scores=tuple(scores[path] for path in order), target_fpr=target_fpr or stored
-    )
+    calibration = Calibration(scores=tuple(scores[path] for path in order), target_fpr=rate)
     parts = {path: scores[path] for path in kept}
     familiarity = Familiarity.of([looks[path] for path in order[:MOST_LOOKS]])
     for line in (
@@ -147,6 +148,15 @@ def recalibrate(
         weights=replace(weights, provenance=weights.provenance | found),
         parts=Calibrated.of(calibration, parts),
     )
+
+
+def _target_fpr(detector: Detector, given: float | None) -> float:
+    """Return the rate that is given, else that of the weights."""
+    if given is None:
+        return detector.calibration.target_fpr if detector.calibration else _TARGET_FPR
+    lowest, highest = TARGET_FPRS
+    expected = f"a number from {lowest:g} to {highest:g}"
+    return checked_number("target_fpr", given, lowest, highest, expected)
 
 
 def operating_points(

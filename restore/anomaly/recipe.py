@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from restore.anomaly.alignment import ALIGNMENTS
 from restore.anomaly.data import LEAST_PARTS
@@ -12,15 +12,17 @@ from restore.models.draem import Draem, DraemConfig
 from restore.training.recipe import Recipe
 from restore.weights.file import WeightFile
 
-__all__ = ["ANOMALY_MODELS", "AnomalyRecipe", "scale_for"]
+__all__ = ["ANOMALY_MODELS", "TARGET_FPRS", "AnomalyRecipe", "scale_for"]
 
 ANOMALY_MODELS = ("draem", "ssim-ae", "vae")
+TARGET_FPRS = (1e-4, 0.5)
+"""The lowest and the highest false-alarm rate that a threshold is set for."""
+
 _OF_DRAEM = {"patch": 192, "learning_rate": 2e-3}
 _OF_AUTOENCODERS = {"patch": 128, "learning_rate": 1e-3}
 
 _DEFECT_PX = 8
 """A defect covers at least this many pixels across, where the network sees it."""
-_LEAST_TARGET_FPR = 1e-4
 _LARGEST_SCALE = 1000
 _LONGEST_LATENT = 10_000
 
@@ -42,8 +44,6 @@ class AnomalyRecipe(Recipe):
         align: How parts are registered to the mean good part: off, translation or rotation.
         min_area: Area in pixels below which places do not make a part defective; 0 for any.
     """
-
-    arguments: ClassVar[Mapping[str, str]] = {**Recipe.arguments, "patch": "size"}
 
     batch: int = 8
     model: str = "draem"
@@ -67,6 +67,7 @@ class AnomalyRecipe(Recipe):
         """Refuse an invalid recipe."""
         super().__post_init__()
         check_area(self.min_area)
+        lowest, highest = TARGET_FPRS
         self.check(
             {
                 "model": (self.model in ANOMALY_MODELS, f"use {', '.join(ANOMALY_MODELS)}"),
@@ -82,8 +83,8 @@ class AnomalyRecipe(Recipe):
                 "loss": (self.loss in ("l2", "ssim"), "use l2 or ssim"),
                 "beta": (0 <= self.beta < float("inf"), "give a number that is not negative"),
                 "target_fpr": (
-                    _LEAST_TARGET_FPR <= self.target_fpr <= 0.5,
-                    f"give a number from {_LEAST_TARGET_FPR:g} to 0.5",
+                    lowest <= self.target_fpr <= highest,
+                    f"give a number from {lowest:g} to {highest:g}",
                 ),
                 "align": (self.align in ALIGNMENTS, f"use {', '.join(ALIGNMENTS)}"),
                 "folds": (

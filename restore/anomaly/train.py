@@ -182,6 +182,7 @@ def _lesson(
             should_stop=should_stop,
         ),
         figure=AUROC,
+        memory_advice=addition.memory_advice if addition else None,
     )
 
 

@@ -45,7 +45,7 @@ class ErrorRecipe(Recipe):
         """Refuse an invalid recipe."""
         super().__post_init__()
         low, high = self.sigma
-        self.check_widths((self.width,))
+        self.check_widths((self.width,), "width")
         self.check(
             {
                 "denoisers": (len(self.denoisers) > 0, "give at least one"),

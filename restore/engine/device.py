@@ -32,8 +32,12 @@ PRECISIONS: Mapping[str, torch.dtype] = {
 }
 
 
-def resolve_device(name: str = "auto") -> torch.device:
+def resolve_device(name: str = "auto", *, others: str = "") -> torch.device:
     """Return the device called ``name``: auto, cpu, cuda, cuda:N or mps.
+
+    Args:
+        name: Name of the device.
+        others: What else the caller takes, for the message about a name that it does not.
 
     Raises:
         UsageError: no such kind of device.
@@ -52,7 +56,8 @@ def resolve_device(name: str = "auto") -> torch.device:
     except (RuntimeError, TypeError):
         device = None
     if device is None or device.type not in ("cpu", "cuda", "mps"):
-        raise UsageError(f"device {name!r}: use auto, cpu, cuda, cuda:N, {ALL_GPUS} or mps")
+        names = ", ".join(filter(None, ("auto", "cpu", "cuda", "cuda:N", others)))
+        raise UsageError(f"device {name!r}: use {names} or mps")
     if device.type == "cuda":
         if (device.index or 0) >= torch.cuda.device_count():
             raise DeviceError(
@@ -79,7 +84,7 @@ def resolve_devices(name: str) -> tuple[torch.device, ...]:
         DeviceError: the device is not on this machine, or cannot compute.
     """
     if name != ALL_GPUS:
-        return (resolve_device(name),)
+        return (resolve_device(name, others=ALL_GPUS),)
     count = torch.cuda.device_count()
     if count == 0:
         raise DeviceError(

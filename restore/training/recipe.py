@@ -129,12 +129,17 @@ class Recipe:
             }
         )
 
-    def check_widths(self, widths: tuple[int, ...]) -> None:
-        """Raise a UsageError where the feature channels of a network's levels are out of range."""
+    def check_widths(self, widths: tuple[int, ...], name: str = "widths") -> None:
+        """Raise a UsageError where the feature channels of a network's levels are out of range.
+
+        Args:
+            widths: Feature channels of each level.
+            name: Name of the setting.
+        """
         if len(widths) > _MOST_LEVELS:
-            raise UsageError(f"{len(widths)} widths: give at most {_MOST_LEVELS}")
+            raise UsageError(f"{argument(name)}: give at most {_MOST_LEVELS} levels")
         if not all(1 <= width <= _MOST_CHANNELS for width in widths):
-            raise UsageError(f"{argument('width')}: give numbers from 1 to {_MOST_CHANNELS}")
+            raise UsageError(f"{argument(name)}: give numbers from 1 to {_MOST_CHANNELS}")
 
     def check_patch(self, step: int, network: object) -> None:
         """Raise a UsageError where crops do not suit a network: their side is a multiple."""

@@ -103,6 +103,7 @@ class Lesson(Generic[B]):
         figure: figure that the judge measures.
         pace: see ``Trainer``.
         disturb: see ``Trainer``.
+        memory_advice: what to do where memory is short; None for smaller batches or crops.
     """
 
     network: nn.Module
@@ -118,6 +119,7 @@ class Lesson(Generic[B]):
     figure: Figure = PSNR
     pace: Callable[[float], Iterable[nn.Parameter]] = lambda _: ()
     disturb: Callable[[nn.Module, Randomness], None] = lambda _network, _rng: None
+    memory_advice: str | None = None
 
     def weights_of(self, network: nn.Module, name: str, provenance: dict[str, Any]) -> Weights:
         """Return the weights of ``network``, which is on the CPU."""
@@ -211,7 +213,7 @@ def train(
             team=team,
         )
         try:
-            with _memory_errors():
+            with _memory_errors(lesson.memory_advice):
                 trained, progress = trainer.run(resume=resume)
         except TrainingError:
             if team.leads:
@@ -252,16 +254,17 @@ def _keep_alone(output: Path, held: ExitStack) -> None:
 
 
 @contextmanager
-def _memory_errors() -> Iterator[None]:
+def _memory_errors(advice: str | None) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(
-            f"not enough memory: give a smaller {argument('batch')} or {argument('patch')}, or let "
-            f"each step take its batch in parts with {argument('accumulate')}"
-        ) from error
+        usual = (
+            f"give a smaller {argument('batch')} or {argument('patch')}, or let each step take its "
+            f"batch in parts with {argument('accumulate')}"
+        )
+        raise TrainingError(f"not enough memory: {advice or usual}") from error
 
 
 def _check_outputs(output: Path, checkpoint: Path, *, resume: bool, overwrite: bool) -> None:

@@ -17,6 +17,8 @@ from restore.tasks import load
 
 Run = Callable[..., SimpleNamespace]
 
+SHIPPED = "anomaly-magnetic-tile"
+
 pytestmark = pytest.mark.usefixtures("plates")
 
 
@@ -119,6 +121,42 @@ def test_an_empty_folder_is_refused(run: Run, model: str) -> None:
     ended = run("anomaly", "calibrate", model, "--good", "empty", "-o", "new.safetensors")
     assert (ended.code, len(ended.err.splitlines())) == (2, 1)
     assert "holds no pictures" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--target-fpr", "0"), "--target-fpr 0.0: give a number from 0.0001 to 0.5"),
+        (("--target-fpr", "0.9"), "--target-fpr 0.9: give a number from 0.0001 to 0.5"),
+        (("--target-fpr", "0", "--add-good", "good"), "--target-fpr 0: give a number from"),
+        (("--time", "1h"), "--time does nothing here: it is for --add-good"),
+    ],
+)
+def test_what_would_be_left_unheard_is_refused(
+    run: Run, options: tuple[str, ...], reason: str
+) -> None:
+    needed = ("--good", "good", "-o", "new.safetensors")
+    ended = run("anomaly", "calibrate", SHIPPED, *needed, *options)
+    assert (ended.code, len(ended.err.splitlines())) == (2, 1)
+    assert reason in ended.err
+    assert not Path("new.safetensors").exists()
+
+
+def test_where_memory_is_short_no_options_of_other_commands_are_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("restore.training.loop.Trainer.run", fail)
+    train = ("--good", "good", "-o", "new.safetensors")
+    ended = run("anomaly", "calibrate", SHIPPED, *train, "--add-good", "good")
+    assert ended.code != 0
+    assert "not enough memory: " in ended.err
+    assert "let --device name one with more memory" in ended.err
+    assert not any(option in ended.err for option in ("--batch", "--patch", "--accumulate"))
+    ended = run("train", "anomaly", *train, "--steps", "1")
+    assert "give a smaller --batch or --size, or let each" in ended.err
 
 
 def test_a_calibration_that_is_stopped_speaks_of_no_checkpoint(model: str, plates: Path) -> None:

@@ -58,7 +58,9 @@ def test_all_gpus_of_none_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     with pytest.raises(DeviceError, match=r"no CUDA device .* device='cpu'"):
         resolve_devices("cuda:all")
-    with pytest.raises(UsageError, match="cuda:all or mps"):
+    with pytest.raises(UsageError, match="use auto, cpu, cuda, cuda:N, cuda:all or mps"):
+        resolve_devices("cuda:some")
+    with pytest.raises(UsageError, match="use auto, cpu, cuda, cuda:N or mps"):
         resolve_device("cuda:some")
 
 

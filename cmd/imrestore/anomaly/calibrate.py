@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imrestore.checks import without_effect
 from imrestore.expansion import with_decoding_options, with_options
 from imrestore.output import json_of, print_table
 from imrestore.train.supervision import Supervision, supervised
@@ -78,8 +79,13 @@ def calibrate(
         ),
     ] = None,
     time: Annotated[
-        str, typer.Option(metavar="TIME", help="Training time of --add-good: 90s, 30m or 2h.")
-    ] = "10m",
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Training time of --add-good: 90s, 30m or 2h.",
+            show_default="10m",
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
@@ -133,6 +139,7 @@ def calibrate(
         raise UsageError(
             "--resume: continues a training; give the --add-good that it was begun with"
         )
+    without_effect(time=time is not None and not add_good and "it is for --add-good")
     check_new_file(
         output, overwrite=overwrite, inputs=[Path(model)] if Path(model).exists() else []
     )
@@ -148,7 +155,7 @@ def calibrate(
         calibrated: list[Calibrated] = []
         if add_good:
             _train_on(
-                model, good, _added(add_good, tell), time, target_fpr, output,
+                model, good, _added(add_good, tell), time or "10m", target_fpr, output,
                 Settings(device=device, resume=resume, overwrite=overwrite),
                 supervision, tell, calibrated.append,
             )  # fmt: skip

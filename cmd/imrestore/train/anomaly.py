@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from imrestore.expansion import with_decoding_options, with_options
+from imrestore.option_names import calling
 from imrestore.options import complete
 from imrestore.recipes import print_if_asked
 from imrestore.train.options import TrainingOptions
@@ -36,6 +37,7 @@ class DetectorTrainingOptions(TrainingOptions):
 
 @with_decoding_options
 @with_options
+@calling(patch="size")
 def anomaly(
     *,
     good: Annotated[
