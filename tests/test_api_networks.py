@@ -249,6 +249,7 @@ def test_commands_and_functions_train_by_the_same_recipe(
         ("denoise", {"psf": "x.npy"}, "psf is not for denoise"),
         ("denoise", {"noisy": "there"}, "noisy pictures are for denoise, without clean ones"),
         ("hdr", {"pairs": "x"}, "pairs is not for hdr"),
+        ("hdr", {"smoothness": float("inf")}, "smoothness inf: give a number"),
         ("denoise", {"pairs": "list.txt"}, "pairs 'list.txt': give two, noisy and clean pictures"),
         ("denoise", {"pairs": "ab", "pair_names": "{}"}, "pairs 'ab': give two"),
         ("dark-enhance", {"pairs": ("a", "b")}, r"pairs \('a', 'b'\): give a path"),

@@ -1,5 +1,6 @@
 """Files, pipes and standard streams: how they are read whole, and written."""
 
+import errno
 import math
 import os
 import stat
@@ -76,8 +77,14 @@ def write_stream(stream: BinaryIO | None, data: bytes) -> None:
     """
     if stream is None:
         raise OutputError("standard output: not available here")
+    rest = memoryview(data)
     try:
-        stream.write(data)
+        while rest:
+            # Without a buffer, as under PYTHONUNBUFFERED, it may take a part, or nothing: None.
+            taken = stream.write(rest)
+            if not taken:
+                raise BlockingIOError(errno.EAGAIN, "it takes no more for now")
+            rest = rest[taken:]
         stream.flush()
     except BrokenPipeError:
         raise

@@ -1,5 +1,6 @@
 """The training recipe of a network for high dynamic range."""
 
+import math
 from dataclasses import asdict, dataclass, field
 
 from restore.errors import UsageError
@@ -97,9 +98,12 @@ class HdrRecipe(Recipe):
                 ),
                 "rest": (0 <= self.rest <= 1, "give a number from 0 to 1"),
                 "surfaces": (0 <= self.surfaces <= 1, "give a number from 0 to 1"),
-                "smoothness": (self.smoothness >= 0, "give a number that is not negative"),
+                "smoothness": (
+                    0 <= self.smoothness < math.inf,
+                    "give a number that is not negative",
+                ),
                 "highlight_weight": (
-                    self.highlight_weight >= 0,
+                    0 <= self.highlight_weight < math.inf,
                     "give a number that is not negative",
                 ),
             }

@@ -1,5 +1,6 @@
 """Decoding, writing and the folders between, on real files."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from restore.batch.kinds import PICTURES
 from restore.batch.plan import BatchPlan, Existing, Item
-from restore.batch.sources import readable
+from restore.batch.sources import readable, write_stream
 from restore.batch.stages import PictureStages, prepare_folders
 from restore.batch.stream import Outcome, Status, Stopping
 from restore.errors import ImageTooLarge, InputError, OutputError, OutputExists
@@ -147,6 +148,30 @@ def test_standard_streams_have_to_be_given(tmp_path: Path) -> None:
     item = Item(source=write(tmp_path / "a.png"), destination=None, format=ImageFormat.PNG)
     with pytest.raises(OutputError, match="standard output"):
         save(PictureStages(kind=PICTURES, restore=Unchanged), item)
+
+
+class Unbuffered(io.RawIOBase):
+    """Takes a thousand bytes at once, and as many as there is room for."""
+
+    def __init__(self, room: int) -> None:
+        self.room, self.taken = room, b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int | None:
+        part = bytes(data[: min(1000, self.room - len(self.taken))])
+        self.taken += part
+        return len(part) or None
+
+
+def test_all_of_a_result_reaches_a_standard_output_without_a_buffer() -> None:
+    stream: Any = Unbuffered(room=10_000)
+    write_stream(stream, bytes(range(256)) * 20)
+    assert stream.taken == bytes(range(256)) * 20
+    stream = Unbuffered(room=3000)
+    with pytest.raises(OutputError, match="standard output: cannot be written: it takes no more"):
+        write_stream(stream, bytes(5000))
 
 
 def test_a_stream_that_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
