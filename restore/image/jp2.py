@@ -16,7 +16,7 @@ from restore.image.isobmff import boxes_in
 from restore.image.limits import check_least_bytes
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
-from restore.image.samples import planes
+from restore.image.samples import depth_remarks, planes
 
 __all__ = ["read_jp2"]
 
@@ -56,18 +56,20 @@ def read_jp2(file: BinaryIO, check_size: CheckSize) -> Picture:
     if samples.dtype not in (np.uint8, np.uint16) or samples.ndim not in (2, 3):
         raise UnsupportedImage("has samples other than 8 to 16 bits without sign")
     pixels, alpha = planes(samples, 2.0**depth - 1)
+    bit_depth = next((each for each in _DEPTHS if each >= depth), 16)
     icc = _profile(header)
     exif = bare_exif(next((b[16:] for k, b in boxes if k == b"uuid" and b[:16] == _EXIF_ID), None))
     return replace(
         Picture(
             pixels=pixels,
             alpha=alpha,
-            bit_depth=next((each for each in _DEPTHS if each >= depth), 16),
+            bit_depth=bit_depth,
             format=ImageFormat.JP2,
             icc=icc,
             exif=exif,
             xmp=next((b[16:] for k, b in boxes if k == b"uuid" and b[:16] == _XMP_ID), None),
             orientation=orientation_of(exif),
+            remarks=depth_remarks(depth, bit_depth),
         ),
         primaries=other_primaries(icc),
     )

@@ -17,7 +17,7 @@ from restore.image.jxl_header import JxlHeader, labelled_srgb, read_jxl_header
 from restore.image.limits import too_long
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, turned_upright
-from restore.image.samples import planes, quantised
+from restore.image.samples import depth_remarks, planes, quantised
 from restore.image.stated import with_stated_primaries
 from restore.image.xmp import xmp_with_orientation
 
@@ -74,6 +74,7 @@ def read_jxl(file: BinaryIO, check_size: CheckSize) -> Picture:
         cicp=None if header.cicp is None or header.cicp.is_srgb else header.cicp,
         exif=with_orientation(exif, 1) or None,
         xmp=xmp_with_orientation(boxes.get(b"xml "), 1) or None,
+        remarks=depth_remarks(header.bit_depth, _held_depth(header)),
     )
     return with_stated_primaries(picture)
 

@@ -1,5 +1,6 @@
 """LinearRaw DNG, demosaicked by whatever wrote it, as a finished picture in linear light."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ from restore.errors import CorruptImage, InputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.colour import SRGB_TO_XYZ
-from restore.image.develop import camera_to_srgb, gains_of
+from restore.image.develop import GUESSED_COLOURS, camera_to_srgb, gains_of
 from restore.image.dng import write_linear_dng
 from restore.image.dng_reader import read_dng
 from restore.image.encode import check_depth
+from restore.image.lost_metadata import note_reading
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import ask_libraw, raw_of
 from restore.image.raw_picture import GREEN, REFERENCE_CFA, RawPicture
@@ -98,8 +100,18 @@ def read_linear_dng(
         exif=raw.exif,
         xmp=raw.xmp,
         orientation=raw.orientation,
-        left_out=[f"its {opcode} correction" for opcode in raw.unapplied],
+        left_out=[f"its {opcode} correction, which is not applied" for opcode in raw.unapplied],
+        remarks=list(_guesses(raw)),
     )
+
+
+def _guesses(raw: RawPicture) -> Iterator[str]:
+    if raw.xyz_to_camera is None:
+        yield GUESSED_COLOURS
+    if not raw.has_white_balance:
+        is_known = raw.white_balance != (1, 1, 1)
+        taken = "that of daylight is taken" if is_known else "colours are taken to be balanced"
+        yield f"no white balance is stored; {taken}"
 
 
 def encoded_linear_dng(picture: Picture, options: WriteOptions) -> bytes:
@@ -112,6 +124,7 @@ def encoded_linear_dng(picture: Picture, options: WriteOptions) -> bytes:
         UsageError: another depth than 16 bits.
     """
     check_depth(ImageFormat.DNG_LINEAR, options.bit_depth)
+    note_reading(picture)
     from_srgb = (np.linalg.inv(_BT2020_TO_XYZ) @ SRGB_TO_XYZ).astype(np.float32)
     raw = RawPicture(
         mosaic=np.zeros((picture.height, picture.width), np.uint16),

@@ -6,12 +6,12 @@ from restore.image.codecs import ImageFormat
 from restore.image.density import density_of, says_resolution
 from restore.image.exr_attributes import geometry_of_notes, names_of_attributes
 from restore.image.jpeg_metadata import extends_xmp, names_of_notes, video_of
-from restore.image.losses import in_words, note_loss
+from restore.image.losses import in_words, note_loss, note_remark
 from restore.image.picture import Picture
 from restore.image.tiff_tags import lost_tags, names_of_tags, tags_of_notes
 from restore.image.xmp import Claims, claims_of, without_claims
 
-__all__ = ["stripped_notes", "with_true_metadata"]
+__all__ = ["note_reading", "stripped_notes", "with_true_metadata"]
 
 _GAIN_MAP = "HDR gain map"
 
@@ -51,13 +51,20 @@ def with_true_metadata(
     if not strip:
         lost += ["motion video"] if untrue.video else []
         lost += ["extended XMP"] if untrue.extension else []
-    for part in picture.left_out:
-        note_loss(part)
+    note_reading(picture)
     if lost:
         note_loss(f"its {in_words(list(dict.fromkeys(lost)))}")
     if not picture.xmp or untrue == Claims():
         return picture
     return replace(picture, xmp=without_claims(picture.xmp, untrue))
+
+
+def note_reading(picture: Picture) -> None:
+    """Note what reading a picture left out, guessed or changed."""
+    for part in picture.left_out:
+        note_loss(part)
+    for sentence in picture.remarks:
+        note_remark(sentence)
 
 
 def stripped_notes(picture: Picture) -> bytes:

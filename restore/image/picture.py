@@ -71,6 +71,8 @@ class Picture:
         coded: the stream of a JPEG, whose tables and, if unchanged, coded pixels are written back.
         damaged: what was not in the file where it was damaged or cut short; else "".
         left_out: what else is in the file and is never written, as phrases for ``note_loss``.
+        remarks: what was guessed or changed when the file was read, as sentences for
+            ``note_remark``.
 
     Raises:
         UsageError: pixels or alpha have the wrong type or shape.
@@ -103,6 +105,7 @@ class Picture:
     coded: "Coded | None" = field(default=None, repr=False)
     damaged: str = ""
     left_out: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check shapes once, so that nobody downstream has to."""

@@ -29,7 +29,7 @@ from restore.image.metadata import (
     quiet_pillow,
 )
 from restore.image.picture import Picture
-from restore.image.samples import planes, stored_samples
+from restore.image.samples import PALETTE_REMARK, depth_remarks, planes, stored_samples
 from restore.words import counted
 
 __all__ = [
@@ -104,7 +104,7 @@ def read_with_pillow(
         UnsupportedImage: CMYK, or more than one frame.
         Exception: whatever Pillow raises on damaged data.
     """
-    samples, damaged, info = _decoded(file, image_format, check_size, samples_of)
+    samples, damaged, info, mode = _decoded(file, image_format, check_size, samples_of)
     pixels, alpha = planes(samples, 255)
     exif = bare_exif(info.get("exif"))
     icc = info.get("icc_profile") or None
@@ -120,6 +120,7 @@ def read_with_pillow(
         orientation=orientation_of(exif),
         damaged=damaged,
         left_out=_further_pictures(info.get("mp")),
+        remarks=[PALETTE_REMARK] if mode == "P" else depth_remarks(1 if mode == "1" else 8, 8),
     )
 
 
@@ -141,8 +142,8 @@ def _decoded(
     image_format: ImageFormat,
     check_size: CheckSize,
     samples_of: SamplesOf,
-) -> tuple[NDArray[np.uint8], str, dict[Any, Any]]:
-    """Return samples, what is damaged, and metadata.
+) -> tuple[NDArray[np.uint8], str, dict[Any, Any], str]:
+    """Return samples, what is damaged, metadata, and Pillow's mode of the file.
 
     A separate function, so that Pillow's copy is freed when it returns.
     """
@@ -153,8 +154,9 @@ def _decoded(
         frames = getattr(image, "n_frames", 1)
         if frames > 1:
             raise UnsupportedImage(f"is an animation of {frames} frames; extract one first")
+        mode = image.mode
         samples, damaged = samples_of(image)
-        return samples, damaged, dict(image.info)
+        return samples, damaged, dict(image.info), mode
 
 
 _NUMBER_OF_IMAGES = 0xB001

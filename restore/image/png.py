@@ -24,7 +24,7 @@ from restore.image.limits import check_least_bytes, too_long
 from restore.image.metadata import bare_exif, orientation_of
 from restore.image.picture import Picture
 from restore.image.png_rows import compressed, filtered_rows
-from restore.image.samples import planes
+from restore.image.samples import PALETTE_REMARK, depth_remarks, planes
 from restore.image.stated import with_stated_primaries
 
 __all__ = ["read_png", "write_png"]
@@ -91,10 +91,12 @@ def read_png(file: BinaryIO, check_size: CheckSize) -> Picture:
     samples = _deinterlaced(chunks) if chunks.is_interlaced else _whole(chunks)
     is_deep = chunks.bit_depth == 16
     pixels, alpha = planes(samples, 65535 if is_deep else 255)
+    bit_depth = 16 if is_deep else 8
+    is_palette = chunks.colour == _PALETTE
     picture = Picture(
         pixels=pixels,
         alpha=alpha,
-        bit_depth=16 if is_deep else 8,
+        bit_depth=bit_depth,
         format=ImageFormat.PNG,
         icc=chunks.icc,
         cicp=chunks.cicp,
@@ -103,6 +105,7 @@ def read_png(file: BinaryIO, check_size: CheckSize) -> Picture:
         orientation=orientation_of(chunks.exif),
         png_chunks=b"".join(chunks.colour_chunks),
         notes=b"".join(chunks.text_chunks),
+        remarks=[PALETTE_REMARK] if is_palette else depth_remarks(chunks.bit_depth, bit_depth),
     )
     return with_stated_primaries(picture)
 

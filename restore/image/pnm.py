@@ -1,6 +1,7 @@
 """PGM and PPM, plain and raw, 8 and 16 bits: Pillow reads 16-bit PPM as 8 bits."""
 
 import re
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -60,7 +61,18 @@ def read_pnm(file: BinaryIO, check_size: CheckSize) -> Picture:
     if len(samples) < count:
         raise CorruptImage("is cut short")
     pixels, _ = planes(samples.reshape(height, width, channels), peak)
-    return Picture(pixels=pixels, bit_depth=16 if peak > 255 else 8, format=ImageFormat.PPM)
+    bit_depth = 16 if peak > 255 else 8
+    return Picture(
+        pixels=pixels,
+        bit_depth=bit_depth,
+        format=ImageFormat.PPM,
+        remarks=_remarks(peak, bit_depth),
+    )
+
+
+def _remarks(peak: int, bit_depth: int) -> Sequence[str]:
+    whole = 2**bit_depth - 1
+    return () if peak == whole else (f"has samples up to {peak}; they are read as up to {whole}",)
 
 
 def _plain_samples(file: BinaryIO, count: int, peak: int) -> NDArray[np.uint16]:

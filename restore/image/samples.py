@@ -1,5 +1,6 @@
 """Conversion between stored samples ``[H, W, S]`` and float32 planes ``[C, H, W]``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,11 @@ from numpy.typing import NDArray
 
 from restore.errors import UnsupportedImage
 from restore.image.picture import Picture
+from restore.words import counted
 
-__all__ = ["as_half", "planes", "quantised", "stored_samples"]
+__all__ = ["PALETTE_REMARK", "as_half", "depth_remarks", "planes", "quantised", "stored_samples"]
+
+PALETTE_REMARK = "has a palette; it is read as RGB"
 
 _LARGEST_HALF = 65504
 _BAND = 64
@@ -44,6 +48,18 @@ def planes(
         if alpha is not None:
             np.divide(samples[..., channels], np.float32(peak), out=alpha)
     return pixels, alpha
+
+
+def depth_remarks(stored: int, held: int) -> Sequence[str]:
+    """Say that pictures do not have the depth of a file.
+
+    Args:
+        stored: Bits per sample of the file.
+        held: Bits per sample of its picture.
+    """
+    if stored == held:
+        return ()
+    return (f"has {counted(stored, 'bit')} a sample; it is read as a picture of {held} bits",)
 
 
 def quantised(plane: NDArray[np.float32], peak: int) -> NDArray[Any]:

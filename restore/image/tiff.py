@@ -20,7 +20,7 @@ from restore.image.jpeg_frame import read_frame
 from restore.image.limits import check_least_bytes
 from restore.image.metadata import ORIENTATION
 from restore.image.picture import Picture, Transfer
-from restore.image.samples import planes
+from restore.image.samples import PALETTE_REMARK, depth_remarks, planes
 from restore.image.tiff_damage import decode_page
 from restore.image.tiff_exif import exif_of_tiff
 from restore.image.tiff_least import least_bytes, stored_bytes
@@ -214,12 +214,14 @@ def described(page: Any, file: BinaryIO) -> Picture:
     pixels, alpha = planes(np.empty((0, page.imagewidth, count), np.uint8), 1)
     has_alpha = alpha is not None
     icc = _bytes_of(page, _ICC)
+    bit_depth = max(16, bits) if is_float else (8 if bits <= 8 else 16)
+    is_palette = page.photometric == _PALETTE
     return Picture(
         pixels=pixels,
         alpha=alpha,
         alpha_is_premultiplied=has_alpha and extra == tifffile.EXTRASAMPLE.ASSOCALPHA,
         alpha_is_opacity=not has_alpha or extra != tifffile.EXTRASAMPLE.UNSPECIFIED,
-        bit_depth=max(16, bits) if is_float else (8 if bits <= 8 else 16),
+        bit_depth=bit_depth,
         is_float=is_float,
         transfer=Transfer.LINEAR if is_float and not is_encoded(icc) else Transfer.SRGB,
         format=ImageFormat.TIFF,
@@ -230,6 +232,7 @@ def described(page: Any, file: BinaryIO) -> Picture:
         orientation=stored_orientation if stored_orientation in range(1, 9) else 1,
         notes=noted_tags(file, page.offset, has_layers=PHOTOSHOP_LAYERS in page.tags),
         left_out=[what for tag, what in _LEFT_OUT.items() if tag in page.tags],
+        remarks=[PALETTE_REMARK] if is_palette else depth_remarks(bits, bit_depth),
     )
 
 

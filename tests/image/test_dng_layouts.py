@@ -1,5 +1,6 @@
 """DNG files of other writers: where their sensors begin, their filters, what their black is."""
 
+import struct
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from restore.errors import UnsupportedImage
+from restore.image.codec import WriteOptions
+from restore.image.linear_dng import encoded_linear_dng, read_linear_dng
+from restore.image.losses import losses, remarks
 from restore.image.raw import read_raw
 
 HEIGHT, WIDTH = 40, 60
@@ -92,6 +96,25 @@ def light(path: Path) -> tuple[tuple[int, int], list[set[int]]]:
 
 def test_a_matrix_that_nobody_states_is_not_made_up(tmp_path: Path) -> None:
     assert read_raw(written(tmp_path, mosaic_of(RGGB))).has_guessed_colours
+
+
+def test_what_is_guessed_or_left_out_of_linear_colours_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "linear.dng"
+    warp = struct.pack(">IIIII", 1, 1, 0x01030000, 0, 0)
+    tags: list[Tag] = [
+        (50706, 1, 4, bytes((1, 4, 0, 0)), True),
+        (50708, 2, 0, "Acme One", True),
+        (51022, 7, len(warp), warp, True),
+    ]
+    samples = np.full((HEIGHT, WIDTH, 3), 9000, np.uint16)
+    tifffile.imwrite(path, samples, photometric=34892, extratags=tags, metadata=None)
+    with losses() as lost, remarks() as said:
+        encoded_linear_dng(read_linear_dng(path), WriteOptions())
+    assert lost == ["its WarpRectilinear correction, which is not applied"]
+    assert said == [
+        "no colour matrix is known for this camera; its colours are taken for sRGB's",
+        "no white balance is stored; colours are taken to be balanced",
+    ]
 
 
 RIGHT = [{3000}, {6000}, {1500}]
