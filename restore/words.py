@@ -1,6 +1,8 @@
 """Words of messages."""
 
-__all__ = ["counted"]
+from collections.abc import Sequence
+
+__all__ = ["counted", "size_in_words"]
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -15,3 +17,13 @@ def counted(count: int, one: str, many: str = "") -> str:
     ('1 copy', '2 copies', '1,200 files')
     """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def size_in_words(shape: Sequence[int]) -> str:
+    """Return the size of pixels ``[C, H, W]``.
+
+    >>> size_in_words((3, 480, 640))
+    '640x480 in colour'
+    """
+    channels, height, width = shape
+    return f"{width}x{height} in {'gray' if channels == 1 else 'colour'}"

@@ -3,10 +3,11 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from imrestore.exits import ExitCode
 from imrestore.output import ProgressBar, json_of, log, say, visible
+from restore.words import counted
 
 if TYPE_CHECKING:
     from restore.batch.plan import BatchPlan, Item
@@ -169,7 +170,8 @@ def tell_of_twins(
         print(json_of(twin), flush=True)
     if twins:
         count, first = len(twins), next(iter(twins))
-        what = f"{first} has" if count == 1 else f"{first} and {count - 1} more pictures have"
+        others = counted(count - 1, "more picture")
+        what = f"{first} has" if count == 1 else f"{first} and {others} have"
         tell(f"{what} a RAW file of the same name, which is taken instead{advice}")
 
 
@@ -197,9 +199,9 @@ def print_plan(
 
 def filled_in_words(record: Mapping[str, object]) -> str:
     """Return in words how many photosites were filled, and how many were not."""
-    count, in_doubt = record["defects"], record.get("defects_in_doubt")
+    count, in_doubt = cast("int", record["defects"]), record.get("defects_in_doubt")
     left = f", {in_doubt} left that may be light" if in_doubt else ""
-    return f"{count} hot or dead photosite{'' if count == 1 else 's'} filled{left}"
+    return f"{counted(count, 'hot or dead photosite')} filled{left}"
 
 
 def _arrow(item: "Item") -> str:

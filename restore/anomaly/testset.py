@@ -11,6 +11,7 @@ from restore.anomaly.part import read_part
 from restore.batch.inputs import pictures_in
 from restore.errors import UsageError
 from restore.image.codecs import PICTURE_SUFFIXES
+from restore.words import counted
 
 __all__ = ["GOOD", "TestPart", "TestSet", "find_test_set", "read_mask"]
 
@@ -78,8 +79,8 @@ def find_test_set(folder: Path) -> TestSet:
             remarks.append(f"{truth}: holds no masks; {kind} has no figures of pixels")
         if beside:
             remarks.append(
-                f"{test / kind}: {len(beside)} pictures called NAME{_MASK} are taken for masks, "
-                "not for parts"
+                f"{test / kind}: taken for masks, not for parts: "
+                f"{counted(len(beside), 'picture')} called NAME{_MASK}"
             )
         pictures = [path for path in paths if path not in beside.values()]
         parts += [TestPart(path, kind, masks.get(path.stem)) for path in pictures]

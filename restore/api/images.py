@@ -21,6 +21,7 @@ from restore.image.codecs import WRITTEN, ImageFormat
 from restore.image.coerce import ImageLike, as_picture, as_pictures
 from restore.image.metrics import psnr_chw, ssim_chw
 from restore.image.picture import Picture, Transfer
+from restore.words import size_in_words
 
 __all__ = ["decode", "encode", "estimate_sigma", "psnr", "ssim"]
 
@@ -210,14 +211,9 @@ def _pairs(
     for first, second in zip(results, references, strict=True):
         if first.pixels.shape != second.pixels.shape:
             raise UsageError(
-                f"the result is {_size(first)}, the reference {_size(second)}: "
-                "give pictures of the same size and channels"
+                f"the result is {size_in_words(first.pixels.shape)}, the reference "
+                f"{size_in_words(second.pixels.shape)}: give pictures of the same size and channels"
             )
         if (first.transfer is Transfer.LINEAR) != (second.transfer is Transfer.LINEAR):
             raise UsageError("one picture is linear light, the other encoded: give two of a kind")
         yield first.pixels, second.pixels
-
-
-def _size(picture: Picture) -> str:
-    kind = "gray" if picture.channels == 1 else "colour"
-    return f"{picture.width}x{picture.height} in {kind}"

@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from restore.batch.counterparts import by_stem, counterpart
 from restore.batch.inputs import pictures_in
@@ -28,6 +27,7 @@ from restore.image.metrics import (
 from restore.image.picture import Picture
 from restore.noise.jpeg import compressed
 from restore.noise.sensor import add_gaussian_noise
+from restore.words import size_in_words
 
 __all__ = [
     "CAPTURED_PROTOCOL",
@@ -308,13 +308,9 @@ def _score(output: Path, reference: Path, *, gray: bool) -> OutputScore:
     decoded = decode(output)
     result = (to_luma(decoded) if gray else decoded).pixels
     if result.shape != clean.shape:
-        raise InputError(f"{output}: {_size(result)}, but {reference} is {_size(clean)}")
+        sizes = [size_in_words(each.shape) for each in (result, clean)]
+        raise InputError(f"{output}: {sizes[0]}, but {reference} is {sizes[1]}")
     if not np.isfinite(result).all():
         raise UnsupportedImage(f"{output}: holds values that are not finite")
     result = result.clip(0, 1)
     return OutputScore(path=output, reference=reference, **fidelity(result, clean))
-
-
-def _size(pixels: NDArray[np.float32]) -> str:
-    channels, height, width = pixels.shape
-    return f"{width}x{height} {'gray' if channels == 1 else 'colour'}"

@@ -20,7 +20,7 @@ from restore.image.decode import decode
 from restore.image.picture import Picture, turned_upright
 from restore.training.crops import check_crops_fit
 from restore.training.picture_store import PictureStore, Samples
-from restore.words import counted
+from restore.words import counted, size_in_words
 
 __all__ = ["PairNames", "matched_pairs", "misaligned", "read_pairs"]
 
@@ -182,7 +182,8 @@ def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> Sequen
     pictures = [turned_upright(decode(path)) for path in (noisy, clean)]
     shapes = [picture.pixels.shape for picture in pictures]
     if shapes[0] != shapes[1]:
-        raise InputError(f"{noisy} is {_size(shapes[0])}, but {clean} is {_size(shapes[1])}")
+        sizes = list(map(size_in_words, shapes))
+        raise InputError(f"{noisy} is {sizes[0]}, but {clean} is {sizes[1]}")
     check_crops_fit(clean, shapes[1], least_size)
     if shapes[1][0] < channels:
         raise InputError(f"{clean}: gray, and the network is for colour")
@@ -197,11 +198,6 @@ def _read(noisy: Path, clean: Path, *, channels: int, least_size: int) -> Sequen
 
 def _is_deep(picture: Picture) -> bool:
     return picture.is_float or picture.bit_depth > 8
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    channels, height, width = shape
-    return f"{width}x{height} {'gray' if channels == 1 else 'colour'}"
 
 
 def _stored(pixels: NDArray[np.float32], has_8_bits: bool) -> NDArray[Any]:

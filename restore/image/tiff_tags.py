@@ -16,6 +16,7 @@ from restore.image.ifd import (
     reordered,
 )
 from restore.image.metadata import DESCRIPTIVE_TAGS
+from restore.words import counted
 
 __all__ = [
     "PHOTOSHOP_LAYERS",
@@ -87,7 +88,7 @@ def names_of_tags(tags: Collection[int]) -> list[str]:
     """Return what tags hold, in words for the user."""
     named = dict.fromkeys(_NAMES[tag] for tag in sorted(tags) if tag in _NAMES)
     others = sum(tag not in _NAMES for tag in tags)
-    return [*named, *([f"{others} private TIFF tag{'s' * (others > 1)}"] if others else [])]
+    return [*named, *([counted(others, "private TIFF tag")] if others else [])]
 
 
 def lost_tags(tags: Directory) -> list[str]:

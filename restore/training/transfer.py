@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from restore.errors import UsageError
 from restore.weights.store import Weights
+from restore.words import counted
 
 __all__ = ["check_same_architecture", "continued"]
 
@@ -43,6 +44,6 @@ def continued(network: _N, known: dict[str, Tensor], name: str, warn: Callable[[
     if len(fitting) < len(own):
         warn(f"{len(own) - len(fitting)} of {len(own)} tensors start afresh")
     if unused := known.keys() - own.keys():
-        warn(f"{len(unused)} tensors of {name} are left out, such as {min(unused)}")
+        warn(f"{counted(len(unused), 'tensor')} of {name} left out, such as {min(unused)}")
     network.load_state_dict(own | fitting)
     return network.requires_grad_(True)

@@ -238,7 +238,7 @@ def test_of_raw_files_and_their_jpegs_the_raw_files_are_merged(run: Run) -> None
     *twins, merged = map(json.loads, ended.out.splitlines())
     assert [twin["twin_of"] for twin in twins] == ["card/0.dng", "card/1.dng"]
     assert (merged["source"], merged["frames"]) == ("card/0.dng", 2)
-    assert "card/0.JPG and 1 more pictures have a RAW file of the same name" in ended.err
+    assert "card/0.JPG and 1 more picture have a RAW file of the same name" in ended.err
     named = ["hdr", *(f"card/{n}.{suffix}" for n in (0, 1) for suffix in ("dng", "JPG"))]
     plan = run(*named, "-o", "a.exr", "--mode", "merge", "--exposures", "1/40,1/10", "--dry-run")
     assert plan.out.startswith("card/0.dng + card/1.dng -> a.exr\n")

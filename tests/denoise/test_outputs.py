@@ -56,8 +56,8 @@ def test_outputs_that_do_not_fit_are_failures(tmp_path: Path) -> None:
     reasons = {stem: r.reason for stem, r in results.items() if isinstance(r, Failure)}
     assert "no output" in reasons["no_output"]
     assert "no counterpart" in reasons["no_reference"]
-    assert "31x24 colour" in reasons["size"]
-    assert "32x24 gray" in reasons["gray"]
+    assert "31x24 in colour" in reasons["size"]
+    assert "32x24 in gray" in reasons["gray"]
     assert "several.bmp, several.tif" in reasons["several"]
 
 

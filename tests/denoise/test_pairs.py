@@ -124,7 +124,7 @@ def test_pairs_that_do_not_fit_are_left_out_by_name(tmp_path: Path) -> None:
     pairs = [(tmp_path / "n" / name, tmp_path / "c" / name) for name in ("b.png", "a.png")]
     kept = read_pairs(pairs, channels=1, least_size=16, store=PictureStore(), warn=said.append)
     assert list(kept) == pairs[1:]
-    assert "b.png is 96x60 gray, but " in said[0]
+    assert "b.png is 96x60 in gray, but " in said[0]
     assert said[0].endswith("left out")
     with pytest.raises(TrainingError, match="no usable pair"):
         read_pairs(pairs[:1], channels=1, least_size=16, store=PictureStore(), warn=said.append)

@@ -80,7 +80,7 @@ def test_tensors_that_are_left_out_are_named() -> None:
     deeper = weights_of(ResUNet(replace(GRAY, blocks=2)))
     started_from(ResUNet(GRAY), deeper, said.append)
     left = len(deeper.tensors) - len(ResUNet(GRAY).state_dict())
-    assert said[-1].startswith(f"{left} tensors of old are left out, such as ")
+    assert said[-1].startswith(f"{left} tensors of old left out, such as ")
 
 
 def test_other_architectures_are_refused() -> None:

@@ -24,6 +24,7 @@ from imrestore.report import print_plan
 from imrestore.view import ViewOptions
 from imrestore.watching import check_watch
 from restore.checks import LARGEST_SEED
+from restore.words import counted
 
 if TYPE_CHECKING:
     from restore.anomaly.aside import Aside
@@ -303,7 +304,7 @@ def _draw(files: InspectionOptions, network: NetworkOptions, count: int, seed: i
     for path, picture in zip(paths, pictures, strict=True):
         write_atomically(path, reconstruction_bytes(picture, 8), overwrite=files.overwrite)
     if not files.quiet:
-        say(f"{count} pictures drawn into {files.output}")
+        say(f"{counted(count, 'picture')} drawn into {files.output}")
 
 
 def _check_kept(report: Path, kept: "list[Record]", detector: "Detector") -> None:

@@ -241,4 +241,4 @@ def test_masks_beside_their_pictures_are_masks(run: Run, model: str) -> None:
     result = json.loads(ended.out)
     assert [kind["parts"] for kind in result["kinds"]] == [2, 2, 4]
     assert [kind["masked"] for kind in result["kinds"]] == [2, 2, 4]
-    assert "2 pictures called NAME_mask are taken for masks" in ended.err
+    assert "taken for masks, not for parts: 2 pictures called NAME_mask" in ended.err
