@@ -17,9 +17,11 @@ from restore.image.dng_metadata import DngTag
 from restore.image.encode import check_depth, encode_as
 from restore.image.highlights import without_clipped_colour
 from restore.image.icc_writer import srgb_profile
+from restore.image.losses import note_remark
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, Transfer, upright_view
 from restore.image.raw_picture import RawPicture, normalised, pack, unpack
+from restore.image.square_pixels import squared, stretch_remark
 from restore.image.xmp import xmp_with_orientation
 
 __all__ = ["Enhanced", "OutputColor"]
@@ -112,7 +114,7 @@ class Enhanced:
         return viewable(Picture(pixels=shown))
 
     def _shown(self, colour: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what a viewer sees: developed, cropped and upright."""
+        """Return what a viewer sees: developed, cropped, upright and with square pixels."""
         rows, columns = self.raw.shown
         turn = self.raw.orientation
         size = upright_view(colour[:, rows, columns], turn).shape
@@ -125,7 +127,7 @@ class Enhanced:
                 pixels = self._developed(colour[:, band])[:, :, columns]
                 here = slice(inside.start - rows.start, inside.stop - rows.start)
                 on_sensor[:, here] = pixels[:, inside.start - band.start : inside.stop - band.start]
-        return result
+        return squared(result, self.raw.pixel_aspect, turn)
 
     def _developed(self, colour: NDArray[np.float32]) -> NDArray[np.float32]:
         """Convert some rows of the network's output to sRGB samples or linear light."""
@@ -149,6 +151,8 @@ class Enhanced:
         """
         check_depth(image_format, options.bit_depth, is_light=self.output_color == "linear")
         if image_format is not ImageFormat.DNG:
+            if stretched := stretch_remark(self.raw.pixel_aspect):
+                note_remark(stretched)
             result = replace(self, output_color="linear") if image_format in _OF_LIGHT else self
             return encode_as(result.picture, image_format, options)
         if self.to_srgb is None:

@@ -92,6 +92,7 @@ def developed_by_libraw(raw: RawPicture, look: Look) -> NDArray[np.uint16]:
         xmp=None,
         dng=None,
         default_crop=None,
+        pixel_aspect=1.0,
         has_white_balance=True,
     )
     megapixels = raw.width * raw.height / 1e6

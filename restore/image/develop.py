@@ -10,6 +10,7 @@ from restore.image.colour import SRGB_TO_XYZ
 from restore.image.raw_picture import PLANE_COLOURS, RawPicture, normalised, pack
 
 __all__ = [
+    "DAYLIGHT_BALANCE",
     "GUESSED_BALANCE",
     "GUESSED_COLOURS",
     "MOST_RATIO",
@@ -23,6 +24,9 @@ __all__ = [
 
 GUESSED_BALANCE = "no white balance is stored; the mean of the picture is taken to be gray"
 """What is said where ``guessed_balance`` is used."""
+
+DAYLIGHT_BALANCE = "no white balance is stored; that of daylight is taken, or none"
+"""What is said where ``RawPicture.white_balance`` is used that the file does not state."""
 
 GUESSED_COLOURS = "no colour matrix is known for this camera; its colours are taken for sRGB's"
 """What is said where ``camera_to_srgb`` knows no matrix."""

@@ -74,6 +74,7 @@ def write_cfa_dng(raw: RawPicture, *, preview: Picture | None = None) -> bytes:
     tiles = lossless_tiles(mosaic)
     below = {
         **_picture_tags(mosaic.shape, tiles, 1, exif),
+        **_scale(raw, exif),
         **_kept(raw.dng, RAW_TAGS, exif),
         **_pattern(raw, exif),
         **_levels(raw, exif),
@@ -125,6 +126,7 @@ def write_linear_dng(
         tiles = lossless_tiles(codes if planes == 3 else codes[..., 0])
     below = {
         **_picture_tags(codes.shape, tiles, planes, exif),
+        **_scale(raw, exif),
         **_kept(raw.dng, RAW_TAGS - _OF_MOSAIC, exif),
         262: entry_of(_SHORT, [_LINEAR_RAW], exif.order),
         50714: entry_of(_SHORT, [black] * planes, exif.order),  # BlackLevel
@@ -256,6 +258,14 @@ def _crop(raw: RawPicture, exif: FrontExif) -> Directory:
         DngTag.DEFAULT_CROP_ORIGIN: entry_of(_LONG, origin, exif.order),
         DngTag.DEFAULT_CROP_SIZE: entry_of(_LONG, size, exif.order),
     }
+
+
+def _scale(raw: RawPicture, exif: FrontExif) -> Directory:
+    """Return what converters stretch the picture by, where the source does not say it itself."""
+    if raw.pixel_aspect == 1:
+        return {}
+    factors = max(raw.pixel_aspect, 1.0), max(1 / raw.pixel_aspect, 1.0)
+    return {DngTag.DEFAULT_SCALE: entry_of(_RATIONAL, factors, exif.order)}
 
 
 def _matrix(raw: RawPicture, exif: FrontExif) -> Directory:

@@ -9,7 +9,7 @@ from restore.errors import CorruptImage, InputError
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
 from restore.image.colour import SRGB_TO_XYZ
-from restore.image.develop import GUESSED_COLOURS, camera_to_srgb, gains_of
+from restore.image.develop import DAYLIGHT_BALANCE, GUESSED_COLOURS, camera_to_srgb, gains_of
 from restore.image.dng import write_linear_dng
 from restore.image.dng_reader import read_dng
 from restore.image.encode import check_depth
@@ -17,6 +17,7 @@ from restore.image.lost_metadata import note_reading
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import ask_libraw, raw_of
 from restore.image.raw_picture import GREEN, REFERENCE_CFA, RawPicture
+from restore.image.square_pixels import squared, stretch_remark
 
 __all__ = ["encoded_linear_dng", "is_linear_dng", "read_linear_dng"]
 
@@ -55,8 +56,8 @@ def read_linear_dng(
     """Read a LinearRaw DNG as linear light in sRGB's primaries, with its metadata.
 
     White balance as shot, the file's colour matrix, its default crop and BaselineExposure are
-    applied, which may bring light above 1; its opcodes are not, and stand in ``left_out``. LibRaw
-    decodes it in a child process, floats to 14 bits.
+    applied, which may bring light above 1, and pixels are made square; its opcodes are not applied,
+    and stand in ``left_out``. LibRaw decodes it in a child process, floats to 14 bits.
 
     Args:
         path: Path of the file.
@@ -89,6 +90,7 @@ def read_linear_dng(
         light[channel] = scaled.clip(None, 1)
     light = np.einsum("ij,jhw->ihw", camera_to_srgb(raw), light)
     light *= np.float32(2.0**raw.baseline_exposure)
+    light = squared(light, raw.pixel_aspect)
     if not np.isfinite(light).all():
         raise CorruptImage(f"{label}: is damaged: it has levels that no camera has")
     return Picture(
@@ -101,17 +103,17 @@ def read_linear_dng(
         xmp=raw.xmp,
         orientation=raw.orientation,
         left_out=[f"its {opcode} correction, which is not applied" for opcode in raw.unapplied],
-        remarks=list(_guesses(raw)),
+        remarks=list(_remarks(raw)),
     )
 
 
-def _guesses(raw: RawPicture) -> Iterator[str]:
+def _remarks(raw: RawPicture) -> Iterator[str]:
     if raw.xyz_to_camera is None:
         yield GUESSED_COLOURS
     if not raw.has_white_balance:
-        is_known = raw.white_balance != (1, 1, 1)
-        taken = "that of daylight is taken" if is_known else "colours are taken to be balanced"
-        yield f"no white balance is stored; {taken}"
+        yield DAYLIGHT_BALANCE
+    if raw.pixel_aspect != 1:
+        yield stretch_remark(raw.pixel_aspect)
 
 
 def encoded_linear_dng(picture: Picture, options: WriteOptions) -> bytes:

@@ -275,6 +275,7 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
             has_white_balance=said.has_white_balance,
             xyz_to_camera=said.xyz_to_camera,
             default_crop=said.crop,
+            pixel_aspect=said.pixel_aspect,
             orientation=header["orientation"],
             exposure_time_s=header["exposure_time_s"] or None,
             iso=header["iso"] or None,

@@ -13,6 +13,7 @@ from restore.image.dng_metadata import DngMetadata
 __all__ = [
     "BLUE",
     "GREEN",
+    "MOST_ASPECT",
     "PLANE_COLOURS",
     "RED",
     "REFERENCE_CFA",
@@ -27,6 +28,9 @@ __all__ = [
     "phase_of",
     "unpack",
 ]
+
+MOST_ASPECT = 4.0
+"""Most times that a pixel is as wide as it is high, or as high as it is wide."""
 
 RED, GREEN, BLUE, SECOND_GREEN = range(4)
 """Codes of the filter colours; the greens in odd and even rows of a Bayer sensor differ."""
@@ -50,6 +54,8 @@ class RawPicture:
         xyz_to_camera: float32 ``[3, 3]``, CIE XYZ (D65) to camera RGB, or None if unknown.
         default_crop: top, left, height and width of the part of ``mosaic`` that a developed picture
             shows, or None for all of it.
+        pixel_aspect: width of a pixel in its heights, 1 of nearly all sensors; what is developed
+            is stretched by it.
         orientation: EXIF orientation 1..8.
         exposure_time_s, iso, aperture: exposure time, ISO speed and f-number, or None.
         make, model: Names of the maker and the camera as EXIF has them, or "".
@@ -78,6 +84,7 @@ class RawPicture:
     has_white_balance: bool = True
     xyz_to_camera: NDArray[np.float32] | None = None
     default_crop: tuple[int, int, int, int] | None = None
+    pixel_aspect: float = 1.0
     orientation: int = 1
     exposure_time_s: float | None = None
     iso: float | None = None
@@ -100,6 +107,8 @@ class RawPicture:
         is_inside = top + height <= self.height and left + width <= self.width
         if min(top, left) < 0 or min(height, width) < 0 or not is_inside:
             raise ValueError(f"the crop {self.default_crop} lies outside the mosaic")
+        if not 1 / MOST_ASPECT <= self.pixel_aspect <= MOST_ASPECT:
+            raise ValueError(f"pixels {self.pixel_aspect:g} times as wide as high are of no sensor")
         if not max(self.black_level) < min(self.saturated_from):
             raise ValueError(f"black {self.black_level} is not below {self.saturation}")
 

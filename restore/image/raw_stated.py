@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from restore.image.colour import SRGB_TO_XYZ
 from restore.image.dng_reader import Dng, read_dng
 from restore.image.raw_metadata import read_raw_metadata
+from restore.image.raw_picture import MOST_ASPECT
 from restore.image.shot import Shot, completed_exif, maker_and_model
 
 __all__ = ["Stated", "stated_by"]
@@ -30,6 +31,7 @@ class Stated:
         has_white_balance: Whether the file states them; else they are daylight's, or 1.
         xyz_to_camera: float32 ``[3, 3]``, or None.
         crop: Top, left, height and width of the part that is to be shown, or None.
+        pixel_aspect: Width of a pixel in its heights; 1 where what is stated makes no sense.
         make, model: Maker and camera.
         exif, xmp: Blocks, or None.
         dng: What a DNG says, or None for other files.
@@ -39,6 +41,7 @@ class Stated:
     has_white_balance: bool
     xyz_to_camera: NDArray[np.float32] | None
     crop: tuple[int, int, int, int] | None
+    pixel_aspect: float
     make: str
     model: str
     exif: bytes | None
@@ -70,11 +73,13 @@ def stated_by(path: Path, header: dict[str, Any]) -> Stated:
     make, model = maker_and_model(exif)
     height, width = header["shape"][:2]
     own = dng.metadata.white_balance if dng else None
+    aspect = header["pixel_aspect"]
     return Stated(
         white_balance=own or _balance(header),
         has_white_balance=own is not None or min(header["white_balance"][:3]) > 0,
         xyz_to_camera=_xyz_to_camera(dng, header),
         crop=dng.crop_of(height, width) if dng else _crop(header, height, width),
+        pixel_aspect=aspect if 1 / MOST_ASPECT <= aspect <= MOST_ASPECT else 1.0,
         make=make,
         model=model,
         exif=exif,

@@ -216,6 +216,7 @@ def _read(request: dict[str, Any]) -> tuple[dict[str, Any], bytes | memoryview]:
                 sizes.crop_height,
                 sizes.crop_width,
             ],
+            "pixel_aspect": float(sizes.pixel_aspect),
             "orientation": _ORIENTATIONS[int(sizes.flip) & 7],
             "exposure_time_s": float(other.shutter_speed),
             "iso": float(other.iso_speed),

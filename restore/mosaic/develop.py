@@ -19,6 +19,7 @@ from restore.image.losses import note_loss, note_remark
 from restore.image.metadata import with_orientation
 from restore.image.picture import Picture, upright_plane, upright_view
 from restore.image.raw_picture import RawPicture, normalised
+from restore.image.square_pixels import squared, stretch_remark
 from restore.image.xmp import xmp_with_orientation
 
 __all__ = ["developed", "encoded_mosaic"]
@@ -54,6 +55,8 @@ def encoded_mosaic(raw: RawPicture, image_format: ImageFormat, options: WriteOpt
         true = _with_true_white(_balanced(raw))
         light = light_of_sensor(true)
         return write_linear_dng(light[:1] if raw.is_monochrome else light, true)
+    if stretched := stretch_remark(raw.pixel_aspect):
+        note_remark(stretched)
     return encode_as(developed(raw), image_format, options)
 
 
@@ -79,7 +82,8 @@ def developed(raw: RawPicture) -> Picture:
 
     It is upright, 16-bit sRGB, or gray from a monochrome sensor, and brightened by the
     BaselineExposure of a DNG, but not otherwise. White is where the first colour saturates, so that
-    what is blown is white. Where no white balance is stated, the mean is taken to be gray.
+    what is blown is white. Where no white balance is stated, the mean is taken to be gray. Pixels
+    are made square.
 
     Raises:
         OutputError: LibRaw cannot develop it, as where memory is short.
@@ -99,7 +103,7 @@ def developed(raw: RawPicture) -> Picture:
             part = slice(top, top + _ROWS_AT_ONCE)
             pixels[:, part] = samples[codes[:, part]]
     return Picture(
-        pixels=pixels,
+        pixels=squared(pixels, raw.pixel_aspect, raw.orientation),
         bit_depth=16,
         exif=with_orientation(raw.exif, 1) if raw.exif else None,
         xmp=xmp_with_orientation(raw.xmp, 1),

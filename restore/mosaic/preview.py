@@ -80,4 +80,5 @@ def preview_of(
 
 
 def _on_sensor(raw: RawPicture) -> NDArray[np.uint8]:
-    return viewable(developed(replace(raw, orientation=1, default_crop=None, exif=None)))
+    bare = replace(raw, orientation=1, default_crop=None, pixel_aspect=1.0, exif=None)
+    return viewable(developed(bare))

@@ -113,7 +113,7 @@ def test_what_is_guessed_or_left_out_of_linear_colours_is_said(tmp_path: Path) -
     assert lost == ["its WarpRectilinear correction, which is not applied"]
     assert said == [
         "no colour matrix is known for this camera; its colours are taken for sRGB's",
-        "no white balance is stored; colours are taken to be balanced",
+        "no white balance is stored; that of daylight is taken, or none",
     ]
 
 

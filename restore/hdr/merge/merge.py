@@ -19,6 +19,7 @@ from restore.hdr.merge.response import SRGB, Response, estimate_response
 from restore.hdr.merge.survey import Surveyed, surveyed
 from restore.hdr.radiance import Known, Radiance, guessed_where
 from restore.image.colour import SRGB_PRIMARIES
+from restore.image.develop import DAYLIGHT_BALANCE, GUESSED_COLOURS
 from restore.image.picture import Picture, Transfer
 from restore.image.raw import is_raw
 
@@ -127,7 +128,11 @@ def _remarks(middle: Frame) -> list[str]:
     remarks = []
     sensor = middle.sensor
     if sensor and not (sensor.has_white_balance or sensor.is_monochrome):
-        remarks.append("no white balance is stored; that of daylight is taken, or none")
+        remarks.append(DAYLIGHT_BALANCE)
+    if sensor and sensor.has_guessed_colours:
+        remarks.append(GUESSED_COLOURS)
+    if sensor and sensor.pixel_aspect != 1:
+        remarks.append("pixels are not square: the result is distorted, except in a DNG")
     if sensor and sensor.unapplied:
         names = ", ".join(sensor.unapplied)
         remarks.append(f"corrections that the files ask for: not applied ({names})")
