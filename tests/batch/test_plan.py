@@ -3,34 +3,20 @@
 import os
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from restore.batch.plan import BatchPlan, Existing, PlanRequest, make_plan
+from restore.batch.plan import Existing, PlanRequest, make_plan
 from restore.batch.search import Found
 from restore.batch.shards import Shard
 from restore.errors import UsageError
 from restore.image.codecs import ImageFormat
+from tests.batch.plans import planned, touch, ways
 
 
 @pytest.fixture(autouse=True)
 def _in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def touch(*names: str) -> None:
-    for name in names:
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).write_bytes(name.encode())
-
-
-def planned(inputs: list[str], output: str, **options: Any) -> BatchPlan:
-    return make_plan(PlanRequest(inputs=inputs, output=output, **options))
-
-
-def ways(plan: BatchPlan) -> list[tuple[str, str]]:
-    return [(item.source_name, item.destination_name) for item in plan.items]
 
 
 def test_one_file_to_a_file() -> None:
@@ -115,17 +101,6 @@ def test_what_several_inputs_lead_to_is_taken_once(caplog: pytest.LogCaptureFixt
     assert len(planned(["d", "d/link.png"], "out").items) == 2
 
 
-@pytest.mark.skipif(os.name == "nt", reason="counts characters")
-def test_a_name_that_is_too_long_for_its_result_is_refused_in_the_plan() -> None:
-    name = "a" * 251
-    touch(f"in/{name}.jpg", "in/b.png")
-    assert len(planned(["in"], "out").items) == 2
-    with pytest.raises(UsageError, match=r"_compare\.png: this name is too long by 8"):
-        planned(["in"], "out", compare=True)
-    with pytest.raises(UsageError, match=r"webp: this name is too long by 1"):
-        planned(["in"], "out", format=ImageFormat.WEBP)
-
-
 def test_an_output_folder_inside_the_input_is_not_read() -> None:
     touch("in/a.png", "in/out/a.png", "in/out/old.png")
     plan = planned(["in"], "in/out", recursive=True, existing=Existing.OVERWRITE)
@@ -166,89 +141,9 @@ def test_format_changes_only_a_suffix_of_pictures(
     assert item.format is image_format
 
 
-def test_two_inputs_of_one_output_name_are_refused_by_name() -> None:
-    touch("in/a.jpg", "in/a.png")
-    with pytest.raises(UsageError, match=r"in/a\.jpg and in/a\.png .* out/a\.png"):
-        planned(["in"], "out", format=ImageFormat.PNG)
-
-
-def test_collisions_are_found_across_shards() -> None:
-    touch("x/a.png", "y/a.png")
-    with pytest.raises(UsageError, match=r"x/a\.png and y/a\.png"):
-        planned(["x", "y"], "out", shard=Shard(1, 2))
-
-
-def test_names_that_differ_in_case_collide_only_where_the_file_system_ignores_case(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    touch("x/a.png", "y/A.png")
-    expected = 1 if Path("X").exists() else 2
-    if expected == 2:
-        assert len(planned(["x", "y"], "out").items) == 2
-    monkeypatch.setattr("restore.batch.refusals.ignores_case", lambda _folder: True)
-    with pytest.raises(UsageError, match="both be written"):
-        planned(["x", "y"], "out")
-
-
 def test_the_same_file_twice_is_one_item() -> None:
     touch("in/a.png")
     assert len(planned(["in/a.png", "in", "./in/a.png"], "out").items) == 1
-
-
-@pytest.mark.parametrize("existing", list(Existing))
-def test_an_input_is_never_an_output(existing: Existing) -> None:
-    touch("in/a.png")
-    with pytest.raises(UsageError, match="is the input"):
-        planned(["in"], "in", existing=existing)
-    with pytest.raises(UsageError, match="is the input"):
-        planned(["in/a.png"], "./in/../in/a.png", existing=existing)
-
-
-def test_an_input_behind_a_link_is_never_an_output() -> None:
-    touch("in/a.png", "in/b.png")
-    Path("mirror").symlink_to("in", target_is_directory=True)
-    Path("soft.png").symlink_to("in/a.png")
-    os.link("in/a.png", "hard.png")
-    for inputs, output in [
-        (["in"], "mirror"),
-        (["in/a.png"], "soft.png"),
-        (["in/a.png"], "hard.png"),
-        (["soft.png"], "hard.png"),
-    ]:
-        with pytest.raises(UsageError, match="is the input"):
-            planned(inputs, output, existing=Existing.OVERWRITE)
-
-
-def test_one_input_as_the_output_of_another_is_refused() -> None:
-    touch("in/a.png", "in/b.png", "out/other")
-    os.link("in/b.png", "out/a.png")
-    with pytest.raises(UsageError, match=r"out/a\.png: is the input in/b\.png"):
-        planned(["in"], "out", existing=Existing.OVERWRITE)
-
-
-def test_existing_outputs_are_refused_overwritten_or_kept() -> None:
-    touch("in/a.png", "in/b.png", "in/c.png", "out/a.png", "out/b.png")
-    with pytest.raises(UsageError, match=r"out/a\.png and 1 more .*overwrite=True"):
-        planned(["in"], "out")
-    overwritten = planned(["in"], "out", existing=Existing.OVERWRITE)
-    assert [item.skip for item in overwritten.items] == [False, False, False]
-    kept = planned(["in"], "out", existing=Existing.SKIP)
-    assert [item.skip for item in kept.items] == [True, True, False]
-
-
-def test_a_dangling_link_counts_as_an_existing_output() -> None:
-    touch("in/a.png")
-    Path("a.png").symlink_to("nowhere")
-    with pytest.raises(UsageError, match="exists already"):
-        planned(["in/a.png"], "a.png")
-
-
-@pytest.mark.parametrize("existing", Existing)
-def test_pipes_and_devices_are_never_replaced(existing: Existing) -> None:
-    touch("in/a.png")
-    os.mkfifo("a.png")
-    with pytest.raises(UsageError, match=r"a\.png: is no file"):
-        planned(["in/a.png"], "a.png", existing=existing)
 
 
 def test_of_what_is_found_a_part_may_be_planned() -> None:
@@ -256,12 +151,6 @@ def test_of_what_is_found_a_part_may_be_planned() -> None:
     only = {Path("in/x/a.png"), Path("in/y/a.png")}
     plan = planned(["in"], "out", recursive=True, only=only)
     assert [item.destination for item in plan.items] == [Path("out/x/a.png"), Path("out/y/a.png")]
-
-
-def test_a_folder_in_the_place_of_an_output_is_refused() -> None:
-    touch("in/a.png", "out/a.png/x")
-    with pytest.raises(UsageError, match=r"out/a\.png: is a folder"):
-        planned(["in"], "out", existing=Existing.OVERWRITE)
 
 
 def test_before_and_after_pictures_are_part_of_the_plan() -> None:
@@ -305,48 +194,6 @@ def test_a_shard_does_not_mind_what_another_has_written() -> None:
 def test_the_order_of_the_inputs_does_not_matter() -> None:
     touch("x/b.png", "y/a.png")
     assert planned(["x", "y"], "out") == planned(["y", "x"], "out")
-
-
-@pytest.mark.parametrize(
-    ("inputs", "output", "message"),
-    [
-        (["empty"], "out", "no pictures in empty"),
-        (["missing.png"], "out.png", r"missing\.png: no such file or folder"),
-        (["a.png"], "out", "for a folder write out/"),
-        (["a.png"], "out.bmp", "end it with one of"),
-        (["a.png"], "", "empty"),
-        (["a.png", "b.png"], "notes.txt", "is a file"),
-        (["in"], "notes.txt", "is a file"),
-        (["-", "-"], "out", "only once"),
-        (["-"], "out/", "image_format"),
-        (["a.png"], "-", "image_format"),
-    ],
-)
-def test_what_makes_no_sense_is_refused(inputs: list[str], output: str, message: str) -> None:
-    touch("a.png", "b.png", "in/a.png", "notes.txt")
-    Path("empty").mkdir()
-    with pytest.raises(UsageError, match=message):
-        planned(inputs, output)
-
-
-def test_format_and_the_suffix_of_the_output_must_agree() -> None:
-    touch("a.png")
-    with pytest.raises(UsageError, match="contradict"):
-        planned(["a.png"], "b.png", format=ImageFormat.JPEG)
-    (item,) = planned(["a.png"], "b", format=ImageFormat.JPEG).items
-    assert (item.destination, item.format) == (Path("b"), ImageFormat.JPEG)
-
-
-def test_streams_take_one_picture() -> None:
-    touch("in/a.png", "in/b.png")
-    (item,) = planned(["-"], "-", format=ImageFormat.PNG).items
-    assert (item.source, item.destination) == (None, None)
-    with pytest.raises(UsageError, match="takes one picture, not 2"):
-        planned(["in"], "-", format=ImageFormat.PNG)
-    with pytest.raises(UsageError, match="compare needs"):
-        planned(["-"], "-", format=ImageFormat.PNG, compare=True)
-    (item,) = planned(["-"], "out/", format=ImageFormat.PNG).items
-    assert item.destination == Path("out/stdin.png")
 
 
 def test_missing_files_do_not_keep_the_others_from_being_done() -> None:

@@ -17,7 +17,7 @@ from restore.errors import (
     UsageError,
 )
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 SAMPLES = np.random.default_rng(0).integers(0, 256, (20, 31, 3), dtype=np.uint8)
 NOISY = (SAMPLES // 2 + 40).astype(np.uint8)
 

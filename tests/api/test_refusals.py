@@ -20,7 +20,7 @@ from restore.errors import (
     WeightsError,
 )
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 SAMPLES = np.random.default_rng(0).integers(0, 256, (20, 31, 3), dtype=np.uint8)
 HALF = np.zeros((16, 16, 3), np.float32)
 WRONG: dict[str, tuple[Any, type[RestoreError], str]] = {
