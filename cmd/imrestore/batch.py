@@ -298,8 +298,8 @@ def report_on(plan: "BatchPlan", options: RunOptions, describe: Describe) -> Rep
     if plan.left_out and not options.quiet:
         report.say(plan.left_out)
     report.add_empty_inputs(plan.empty)
-    has_both = hasattr(options, "both")
-    report.add_twins(plan.twins, advice="; --both takes both" if has_both else "")
+    may_be_both = hasattr(options, "both") and not getattr(options, "raw_only", False)
+    report.add_twins(plan.twins, advice="; --both takes both" if may_be_both else "")
     return report
 
 

@@ -7,9 +7,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from restore.arguments import argument
 from restore.errors import CorruptImage, InputError, UnsupportedImage
 from restore.image.codecs import CODECS, HEAD_BYTES, sniff
-from restore.image.damage import checked_damage
+from restore.image.damage import checked_damage, keeps_damaged
 from restore.image.dng_black import black_levels, without_offsets
 from restore.image.dng_reader import JPEG_XL, LOSSY, Dng, read_dng
 from restore.image.limits import decoding
@@ -128,7 +129,7 @@ def raw_exif(path: Path) -> bytes | None:
     """
     try:
         with path.open("rb") as file:
-            _check_file(file, path, str(path))
+            checked_damage(str(path), _damage(file, path))
             return read_raw_metadata(file).exif
     except InputError as error:
         raise type(error)(f"{path}: {error}") from error
@@ -184,9 +185,10 @@ def ask_libraw(
     Raises:
         InputError: as ``read_raw``.
     """
+    damaged = ""
     try:
         with path.open("rb") as file:
-            _check_file(file, path, name)
+            damaged = _damage(file, path)
             dng = read_dng(file)
         area = dng.active_area if dng else None
         file_name = str(path.resolve())
@@ -196,21 +198,35 @@ def ask_libraw(
             check_size(sizes["width"], sizes["height"], _SAMPLES)
             most = sizes["width"] * sizes["height"]
             request = {"path": file_name, "max_pixels": most, "look": look, "area": area}
-            return ask(request, seconds=seconds)
+            answer = ask(request, seconds=seconds)
+        checked_damage(name, damaged)
+        return answer
     except InputError as error:
         kind, text = _explained(path, error)
+        if damaged and keeps_damaged():
+            text = f"{damaged}, and LibRaw decodes nothing of it"
         raise kind(f"{name}: {text}") from error
     except OSError as error:
         raise InputError(f"{name}: cannot be read: {error.strerror}") from error
 
 
-def _check_file(file: BinaryIO, path: Path, name: str) -> None:
-    """Refuse what is no RAW file, or cut short, by its head and its length."""
+def _damage(file: BinaryIO, path: Path) -> str:
+    """Return what is missing of a RAW file that is cut short, "" for nothing.
+
+    Raises:
+        UnsupportedImage: no RAW file, by its head.
+        CorruptImage: it is cut short, and damaged files are not kept.
+    """
     head = file.read(HEAD_BYTES)
     if not _may_be_raw(head):
         raise UnsupportedImage(_not_raw(head, path))
-    if missing := bytes_missing(file):
-        checked_damage(name, f"is cut short: {missing:,} bytes of its pixels are missing")
+    missing = bytes_missing(file)
+    damaged = f"is cut short: {missing:,} bytes of its pixels are missing" if missing else ""
+    if damaged and not keeps_damaged():
+        raise CorruptImage(
+            f"{damaged}; {argument('keep_damaged', True)} takes it if LibRaw decodes the rest"
+        )
+    return damaged
 
 
 def _explained(path: Path, error: InputError) -> tuple[type[InputError], str]:
@@ -218,13 +234,15 @@ def _explained(path: Path, error: InputError) -> tuple[type[InputError], str]:
     if not isinstance(error, UnsupportedImage | CorruptImage):
         return type(error), str(error)
     with path.open("rb") as file:
-        is_foveon = file.read(len(_FOVEON_MAGIC)) == _FOVEON_MAGIC
+        head = file.read(HEAD_BYTES)
         dng = read_dng(file)
-    if is_foveon:
+    if head.startswith(_FOVEON_MAGIC):
         return UnsupportedImage, _FOVEON
     if dng and (dng.compression == JPEG_XL or (dng.compression == LOSSY and not dng.is_linear)):
         name = "JPEG XL" if dng.compression == JPEG_XL else "lossy JPEG"
         return UnsupportedImage, f"is compressed as {name}, {_UNDECODED}"
+    if str(error) == _UNKNOWN and has_raw_head(head):
+        return CorruptImage, "is of a camera that LibRaw does not know, or cut short"
     if str(error) == _UNKNOWN and not is_raw(path):
         return UnsupportedImage, f"{_UNKNOWN}{_ADVICE}"
     if str(error) != "holds no mosaic":

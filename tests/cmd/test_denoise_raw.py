@@ -80,12 +80,14 @@ def test_each_input_stays_what_it_is(run: Run, tiny_weights: str) -> None:
 
 def test_which_twins_are_taken_can_be_chosen(run: Run) -> None:
     arguments = ("denoise", "card", "-o", "out", "--dry-run")
-    assert len(run(*arguments).out.splitlines()) == 3
+    ended = run(*arguments)
+    assert len(ended.out.splitlines()) == 3
+    assert "; --both takes both" in ended.err
     assert len(run(*arguments, "--both").out.splitlines()) == 4
     ended = run(*arguments, "--raw-only")
     assert len(ended.out.splitlines()) == 2
     assert "1 file of another kind left out: .png 1" in ended.err
-    assert "; --both takes both" in ended.err
+    assert "which is taken instead\n" in ended.err, "both options contradict each other"
     ended = run(*arguments, "--raw-only", "--both")
     assert (ended.code, ended.err) == (
         2,
@@ -255,15 +257,27 @@ def test_a_file_that_needs_more_memory_than_there_is_fails_alone(
     assert ended.err.count("has 66x48 pixels and needs") == 2
 
 
-def test_what_is_there_of_a_cut_file_is_taken_on_demand(denoise: Run, card: Path) -> None:
+def test_a_cut_file_of_which_nothing_is_decoded_is_refused(denoise: Run, card: Path) -> None:
     data = (card / "1.NEF").read_bytes()
     Path("cut.nef").write_bytes(data[: len(data) - 200])
     ended = denoise("cut.nef", "-o", "a.dng")
     assert ended.code == 1
-    assert "bytes of its pixels are missing; --keep-damaged takes what is there" in ended.err
+    missing = "bytes of its pixels are missing"
+    assert f"{missing}; --keep-damaged takes it if LibRaw decodes the rest" in ended.err
     ended = denoise("cut.nef", "-o", "a.dng", "--keep-damaged", "--json")
-    if ended.code == 0:  # where LibRaw decodes what is there
-        assert json.loads(ended.out)["damaged"].startswith("is cut short")
+    assert ended.code == 1
+    assert f"{missing}, and LibRaw decodes nothing of it" in ended.err
+    assert "what is there is taken" not in ended.err
+
+
+def test_what_libraw_decodes_of_a_cut_file_is_taken_on_demand(
+    denoise: Run, card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does of some makers' files, of which it makes up what is missing."""
+    monkeypatch.setattr("restore.image.raw.bytes_missing", lambda _file: 200)
+    ended = denoise(str(card / "1.NEF"), "-o", "a.dng", "--keep-damaged", "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["damaged"].startswith("is cut short: 200 bytes")
 
 
 @pytest.mark.usefixtures("small_default")
