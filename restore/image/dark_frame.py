@@ -19,6 +19,8 @@ __all__ = ["DarkFrame", "read_dark_frame"]
 _HOT_SHARE = 0.1
 # Dark current of minutes in the heat stays below this.
 _MOST_GLOW = 0.05
+# Of hot sensors a hundredth is that bright; of a night scene, lamps and what they light.
+_MOST_HOT = 0.03
 _ALIKE = 0.1
 
 
@@ -63,11 +65,18 @@ class DarkFrame:
         return replace(raw, mosaic=samples)
 
     def differences(self, raw: RawPicture) -> list[str]:
-        """Return what a person should know, one sentence each: exposures that are not alike."""
-        return [
+        """Return what a person should know, a sentence each: other exposures, traces of light."""
+        found = [
             f"the dark frame is {what} {ours:g} {unit}".rstrip() + f", the picture {theirs:g}"
             for what, unit, ours, theirs in _unlike(self, raw)
         ]
+        lit = float((self.added > _HOT_SHARE * raw.range_dn).mean())
+        if lit > _MOST_HOT:
+            found.append(
+                f"the dark frame seems to have seen light: {lit:.0%} of it is brighter than "
+                f"{_HOT_SHARE:.0%} of white"
+            )
+        return found
 
 
 def _unlike(

@@ -79,6 +79,16 @@ def test_a_folder_without_raw_files_is_refused(tmp_path: Path) -> None:
         read_dark_frame(tmp_path)
 
 
+def test_traces_of_light_are_said(folder: Path, sensor: Sensor) -> None:
+    lamp = np.full((96, 132), 520, np.uint16)
+    lamp[:20, :30] = 5000
+    path = folder / "night.dng"
+    path.write_bytes(write_cfa_dng(sensor(mosaic=lamp)))
+    (sentence,) = read_dark_frame(path).differences(sensor())
+    assert sentence.startswith("the dark frame seems to have seen light: 5% of it is brighter")
+    assert not read_dark_frame(folder / "dark0.dng").differences(sensor())
+
+
 def test_a_frame_that_saw_light_is_no_dark_frame(tmp_path: Path, sensor: Sensor) -> None:
     path = tmp_path / "lit.dng"
     path.write_bytes(write_cfa_dng(sensor(mosaic=np.full((32, 40), 3000, np.uint16))))
