@@ -11,8 +11,8 @@ from typing import Any
 from restore.errors import UsageError, WeightsError
 
 __all__ = [
-    "Calibrated",
     "Calibration",
+    "NotableParts",
     "binomial_interval",
     "held_out_count",
     "least_rate",
@@ -151,7 +151,7 @@ class Calibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Calibrated:
+class NotableParts:
     """The good parts that a detector was calibrated on, as far as a person should look at them.
 
     Attributes:
@@ -164,7 +164,7 @@ class Calibrated:
     outlying: Sequence[Path]
 
     @classmethod
-    def of(cls, calibration: Calibration, parts: Mapping[Path, float]) -> "Calibrated":
+    def of(cls, calibration: Calibration, parts: Mapping[Path, float]) -> "NotableParts":
         """Find them among the parts, of which scores are given."""
         return cls(
             reaching={path: parts[path] for path in calibration.reaching(parts)},

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from restore.anomaly.calibration import Calibrated, Calibration, least_rate, least_sample
+from restore.anomaly.calibration import Calibration, NotableParts, least_rate, least_sample
 from restore.anomaly.data import Parts
 from restore.anomaly.edges import EdgeProfile
 from restore.anomaly.familiarity import UNFAMILIAR_FPR, Familiarity
@@ -52,7 +52,7 @@ class Finish:
     device: torch.device
     may_use_folds: bool
     warn: Callable[[str], None]
-    calibrated: Callable[[Calibrated], None]
+    calibrated: Callable[[NotableParts], None]
     should_stop: Callable[[], bool]
 
     def __call__(self, weights: Weights) -> Weights:
@@ -143,7 +143,7 @@ class Finish:
             self.warn(f"{shortfall}; {self._advice()}" if self.may_use_folds else shortfall)
         if above := calibration.told_outliers(scores):
             self.warn(above)
-        self.calibrated(Calibrated.of(calibration, scores))
+        self.calibrated(NotableParts.of(calibration, scores))
         return calibration
 
     def _advice(self) -> str:

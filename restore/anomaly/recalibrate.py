@@ -10,7 +10,7 @@ import numpy as np
 
 from restore.anomaly.addition import as_seen
 from restore.anomaly.appearance import Appearance, Onlooker
-from restore.anomaly.calibration import Calibrated, Calibration
+from restore.anomaly.calibration import Calibration, NotableParts
 from restore.anomaly.copies import Fingerprint, besides, copies_among, told_copies
 from restore.anomaly.data import LEAST_PARTS
 from restore.anomaly.familiarity import MOST_LOOKS, UNFAMILIAR_FPR, Familiarity
@@ -66,7 +66,7 @@ class Recalibrated:
     """
 
     weights: Weights
-    parts: Calibrated
+    parts: NotableParts
 
 
 @contextmanager
@@ -146,7 +146,7 @@ def recalibrate(
     }
     return Recalibrated(
         weights=replace(weights, provenance=weights.provenance | found),
-        parts=Calibrated.of(calibration, parts),
+        parts=NotableParts.of(calibration, parts),
     )
 
 

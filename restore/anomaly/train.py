@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from restore.anomaly.addition import Addition
-from restore.anomaly.calibration import Calibrated
+from restore.anomaly.calibration import NotableParts
 from restore.anomaly.crops import PartCrops
 from restore.anomaly.data import Parts, load_parts
 from restore.anomaly.defects import with_defects
@@ -65,7 +65,7 @@ def train_detector(
     settings: Settings | None = None,
     report: Callable[[Progress], None] = lambda _: None,
     warn: Callable[[str], None] = lambda _: None,
-    calibrated: Callable[[Calibrated], None] = lambda _: None,
+    calibrated: Callable[[NotableParts], None] = lambda _: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Weights:
     """Train on good parts alone and write the weight file; see ``train`` for the files beside it.
@@ -118,7 +118,7 @@ def _lesson(
     addition: Addition | None,
     context: Context,
     warn: Callable[[str], None],
-    calibrated: Callable[[Calibrated], None],
+    calibrated: Callable[[NotableParts], None],
     should_stop: Callable[[], bool],
 ) -> Lesson[Any]:
     recipe = stage.recipe

@@ -131,8 +131,10 @@ def _telling_of_full_disks(item: Item) -> Iterator[None]:
     except OutputError as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno in FULL and is_remote(item.destination):
-            reason = f"{error}, where it lies until it is sent; let TMPDIR name a folder with room"
-            raise OutputError(reason) from cause
+            raise OutputError(
+                f"{error}; results are on this disk until they are sent: let TMPDIR name a folder "
+                "with room"
+            ) from cause
         raise
 
 

@@ -16,7 +16,7 @@ _NAMED = 6
 
 
 class Found(NamedTuple):
-    """One picture to work on, as texts: of a million paths, time and memory would count.
+    """One picture to work on, as texts: a million ``Path`` objects take too much memory and time.
 
     Attributes:
         folder: what comes before ``name`` in the path of the file, with the separator at its end;

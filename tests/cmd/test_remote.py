@@ -262,7 +262,7 @@ def test_a_disk_that_is_full_here_is_told_from_the_store(
     ended = denoised(run, tiny_weights, f"{stocked.url}/in/a.png", "-o", f"{stocked.url}/out/")
     assert ended.code == 1
     assert (
-        f"{stocked.url}/out/a.png: cannot be written: No space left on device, where it lies "
+        f"{stocked.url}/out/a.png: cannot be written: No space left on device; results are on "
         in ended.err
     )
     assert "let TMPDIR name" in ended.err

@@ -14,7 +14,7 @@ from imrestore.train.supervision import Supervision, supervised
 from restore.checks import seconds_in
 
 if TYPE_CHECKING:
-    from restore.anomaly.calibration import Calibrated
+    from restore.anomaly.calibration import NotableParts
     from restore.anomaly.recalibrate import Operating
     from restore.anomaly.runner import Detector
     from restore.training.session import Settings
@@ -152,7 +152,7 @@ def calibrate(
 
         bad = pictures_in(defective, recursive=True, warn=tell) if defective else []
         bad += read_verdicts(verdicts)[0] if verdicts else []
-        calibrated: list[Calibrated] = []
+        calibrated: list[NotableParts] = []
         if add_good:
             _train_on(
                 model, good, _added(add_good, tell), time or "10m", target_fpr, output,
@@ -203,7 +203,7 @@ def _train_on(
     settings: "Settings",
     supervision: Supervision,
     tell: "Callable[[str], None]",
-    calibrated: "Callable[[Calibrated], None]",
+    calibrated: "Callable[[NotableParts], None]",
 ) -> None:
     from restore.anomaly.addition import Addition, recipe_to_continue
     from restore.anomaly.task import TASK
@@ -240,7 +240,7 @@ def _record(
     output: Path,
     detector: "Detector",
     points: "list[Operating]",
-    calibrated: "Calibrated",
+    calibrated: "NotableParts",
     lines: list[str],
 ) -> dict[str, object]:
     """Return the record of --json."""

@@ -99,7 +99,7 @@ def _train(context: "typer.Context", values: Mapping[str, Any], output: Path) ->
 
 
 def _version_of(checkpoint: Path) -> object:
-    """Return what changes with a checkpoint, as it is now; None where none can be seen."""
+    """Return what tells two states of a checkpoint apart; None if there is none, or no answer."""
     from restore.errors import InputError
     from restore.remote.paths import look_again, version_of
 
