@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore.image.dng_reader import Dng
+from restore.image.raw_picture import GREEN
 
 __all__ = ["black_levels", "without_offsets"]
 
@@ -15,7 +16,7 @@ _ROWS_AT_ONCE = 64
 
 
 def black_levels(dng: Dng, cfa: NDArray[np.uint8], usual: Levels) -> Levels:
-    """Return the digital numbers of no light of red, green, blue and second green.
+    """Return the digital numbers of no light of red, green, blue and second green, at least 0.
 
     They are means over the sensor. For a colour that the filter lacks it is that of green.
 
@@ -27,15 +28,9 @@ def black_levels(dng: Dng, cfa: NDArray[np.uint8], usual: Levels) -> Levels:
     pattern = _pattern(dng, cfa)
     if pattern is None:
         return usual
-    more = _mean(dng.black_of_rows) + _mean(dng.black_of_columns)
-    colours = np.tile(cfa, np.array(pattern.shape) // cfa.shape)
-    means = [
-        float(pattern[colours == colour].mean()) + more if (colours == colour).any() else None
-        for colour in range(4)
-    ]
-    present = [mean for mean in means if mean is not None]
-    lacking = max(present) if means[1] is None else means[1]
-    red, green, blue, second = (lacking if mean is None else mean for mean in means)
+    means, more = _means(pattern, cfa), _of_rows_and_columns(dng, cfa)
+    lacking = means.get(GREEN, max(means.values()))
+    red, green, blue, second = (means.get(colour, lacking) + more for colour in range(4))
     return red, green, blue, second
 
 
@@ -53,12 +48,14 @@ def without_offsets(
         saturated: Digital numbers from which samples of each colour are saturated, and stay.
     """
     height, width = mosaic.shape
-    pattern = _differences(dng, cfa)
+    # Those of another area are known in the mean only.
     rows, columns = (
-        each - _mean(each) if each.size == size else np.zeros(size)
+        each if each.size == size else np.full(size, _mean(each))
         for each, size in ((dng.black_of_rows, height), (dng.black_of_columns, width))
     )
-    if not (pattern.any() or rows.any() or columns.any()):
+    rows = rows - _of_rows_and_columns(dng, cfa)
+    pattern = _differences(dng, cfa)
+    if not (pattern.any() or (rows + columns[0]).any() or np.ptp(columns)):
         return mosaic
     limits = np.array(saturated)[cfa]
     result = np.empty_like(mosaic)
@@ -83,18 +80,33 @@ def _pattern(dng: Dng, cfa: NDArray[np.uint8]) -> NDArray[np.float64] | None:
     return np.tile(dng.black, times)
 
 
+def _means(pattern: NDArray[np.float64], cfa: NDArray[np.uint8]) -> dict[int, float]:
+    """Return the mean level of each colour of the filter."""
+    colours = np.tile(cfa, np.array(pattern.shape) // cfa.shape)
+    return {int(each): float(pattern[colours == each].mean()) for each in np.unique(colours)}
+
+
 def _differences(dng: Dng, cfa: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Return how the black of each place differs from the mean of its colour."""
     pattern = _pattern(dng, cfa)
     if pattern is None:
         return np.zeros((1, 1))
+    result = pattern.copy()
     colours = np.tile(cfa, np.array(pattern.shape) // cfa.shape)
-    means = np.zeros(4)
-    for colour in np.unique(colours):
-        means[colour] = pattern[colours == colour].mean()
-    return pattern - means[colours]
+    for colour, mean in _means(pattern, cfa).items():
+        result[colours == colour] -= mean
+    return result
+
+
+def _of_rows_and_columns(dng: Dng, cfa: NDArray[np.uint8]) -> float:
+    """Return what they add to the levels of all colours: their mean, if no level becomes negative.
+
+    It is rounded as LibRaw rounds it.
+    """
+    more = _mean(dng.black_of_rows) + _mean(dng.black_of_columns)
+    pattern = _pattern(dng, cfa)
+    return more if pattern is None else max(more, -min(_means(pattern, cfa).values()))
 
 
 def _mean(levels: NDArray[np.float64]) -> float:
-    """Return the mean as LibRaw adds it to its levels: a whole number."""
     return math.floor(levels.mean() + 0.5) if levels.size else 0.0

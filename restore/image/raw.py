@@ -279,6 +279,8 @@ def raw_of(path: Path, header: dict[str, Any], mosaic: NDArray[np.uint16]) -> Ra
     black_level, white_level = (red, green, blue, second), header["white_level"]
     if said.dng:
         black_level = black_levels(said.dng, cfa, black_level)
+    if not 0 <= min(black_level) <= max(black_level) < white_level:
+        raise CorruptImage(f"is damaged: black {black_level} is not between 0 and {white_level:g}")
     saturation = mosaic_saturation(mosaic, cfa, black_level, white_level)
     if said.dng:
         mosaic = without_offsets(mosaic, said.dng, cfa, saturation)

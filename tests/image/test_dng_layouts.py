@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from restore.errors import UnsupportedImage
+from restore.errors import CorruptImage, UnsupportedImage
 from restore.image.codec import WriteOptions
 from restore.image.linear_dng import encoded_linear_dng, read_linear_dng
 from restore.image.losses import losses, remarks
@@ -177,6 +177,19 @@ def test_black_of_rows_alone_leaves_room_for_noise_below_it(tmp_path: Path) -> N
     path = written(tmp_path, 512 + noise, deltas(50716, np.full(HEIGHT, 512)), black=[0])
     raw = read_raw(path)
     assert np.array_equal(raw.mosaic - np.array(raw.black_level)[0], noise)
+
+
+def test_rows_that_are_darker_than_black_make_no_negative_level(tmp_path: Path) -> None:
+    rows = np.full(HEIGHT, -700)
+    path = written(tmp_path, mosaic_of(RGGB) - 700, deltas(50716, rows), black=[BLACK])
+    assert light(path)[1] == RIGHT
+    assert read_raw(path).black_level == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("black", [WHITE, 70_000, 2**32 - 1])
+def test_black_above_white_is_damage(tmp_path: Path, black: int) -> None:
+    with pytest.raises(CorruptImage, match=r"is damaged: black .* is not between 0 and 16383"):
+        read_raw(written(tmp_path, mosaic_of(RGGB), black=[black]))
 
 
 def test_rows_that_do_not_fit_count_in_the_mean(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_large_sensors_are_refused_before_they_are_read(tmp_path: Path, sensor: 
 def test_damaged_levels_are_refused(tmp_path: Path, sensor: Sensor) -> None:
     wrong = replace(sensor(), white_level=16000.0)
     object.__setattr__(wrong, "black_level", (17000.0,) * 4)
-    with pytest.raises(CorruptImage, match="not below white"):
+    with pytest.raises(CorruptImage, match="is not between 0 and 16000"):
         read_raw(written(wrong, tmp_path))
 
 
