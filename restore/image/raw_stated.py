@@ -91,20 +91,26 @@ def stated_by(path: Path, header: dict[str, Any]) -> Stated:
 def _xyz_to_camera(dng: Dng | None, header: dict[str, Any]) -> NDArray[np.float32] | None:
     """Return the matrix in a DNG, else LibRaw's for the camera, else the one LibRaw has found."""
     stated = dng.metadata.xyz_to_camera if dng else None
-    if stated is not None and abs(np.linalg.det(stated)) > _SINGULAR:
-        return _finite(stated)
+    if stated is not None and _makes_sense(stated):
+        return stated.astype(np.float32)
     own = np.array(header["xyz_to_camera"])
-    if own.any():
-        return _finite(own)
+    if _makes_sense(own):
+        return own.astype(np.float32)
     to_srgb, daylight = np.array(header["camera_to_srgb"]), np.array(header["daylight_balance"][:3])
-    if daylight.min() <= 0 or abs(np.linalg.det(to_srgb)) < _SINGULAR:
+    if daylight.min() <= 0 or not abs(np.linalg.det(to_srgb)) > _SINGULAR:
         return None
     # LibRaw scales the rows so that daylight's white is white; its factors undo that.
-    return _finite(np.linalg.inv(to_srgb) @ np.linalg.inv(SRGB_TO_XYZ) / daylight[:, None])
+    found = np.linalg.inv(to_srgb) @ np.linalg.inv(SRGB_TO_XYZ) / daylight[:, None]
+    return found.astype(np.float32) if _makes_sense(found) else None
 
 
-def _finite(matrix: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    return matrix.astype(np.float32) if np.isfinite(matrix).all() else None
+def _makes_sense(xyz_to_camera: NDArray[np.float64]) -> bool:
+    """Whether every colour of the camera sees white, and there are three of them."""
+    from_srgb = xyz_to_camera @ SRGB_TO_XYZ
+    white = from_srgb.sum(axis=1, keepdims=True)
+    if not (np.isfinite(from_srgb).all() and (white > _SINGULAR).all()):
+        return False
+    return bool(abs(np.linalg.det(from_srgb / white)) > _SINGULAR)
 
 
 def _balance(header: dict[str, Any]) -> tuple[float, float, float]:

@@ -16,6 +16,7 @@ from restore.image.codec import WriteOptions
 from restore.image.linear_dng import encoded_linear_dng, read_linear_dng
 from restore.image.losses import losses, remarks
 from restore.image.raw import read_raw
+from restore.mosaic.develop import developed
 
 HEIGHT, WIDTH = 40, 60
 LIGHT = np.array([3000, 6000, 1500, 4500, 5000, 5500, 9000])
@@ -96,6 +97,23 @@ def light(path: Path) -> tuple[tuple[int, int], list[set[int]]]:
 
 def test_a_matrix_that_nobody_states_is_not_made_up(tmp_path: Path) -> None:
     assert read_raw(written(tmp_path, mosaic_of(RGGB))).has_guessed_colours
+
+
+ALIKE = tuple(2**32 + each for each in (1, 0, 1, 0, 1, 0, 0, 1, 1))
+NEGATIVE = (1, 1, 0, 1, 0, 1, 0, 1, -1, 1, 0, 1, 0, 1, 0, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        pytest.param((50721, 16, 9, ALIKE, True), id="colours that are alike"),
+        pytest.param((50721, 10, 9, NEGATIVE, True), id="green that sees no white"),
+    ],
+)
+def test_a_matrix_that_makes_no_sense_is_not_used(tmp_path: Path, matrix: Tag) -> None:
+    raw = read_raw(written(tmp_path, mosaic_of(RGGB), matrix))
+    assert raw.has_guessed_colours
+    assert np.isfinite(developed(raw).pixels).all()
 
 
 def test_what_is_guessed_or_left_out_of_linear_colours_is_said(tmp_path: Path) -> None:
