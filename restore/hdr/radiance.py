@@ -23,7 +23,7 @@ from restore.image.encode import check_depth, encode, encode_as
 from restore.image.exr import write_exr
 from restore.image.gain_map import write_gain_map
 from restore.image.jpeg_metadata import without_video
-from restore.image.lost_metadata import with_true_metadata
+from restore.image.lost_metadata import note_reading, with_true_metadata
 from restore.image.metadata import with_orientation
 from restore.image.picture import (
     Picture,
@@ -119,6 +119,7 @@ class Radiance:
                 raise OutputError(
                     f"DNG cannot hold an alpha channel; use {argument('image_format', 'exr')}"
                 )
+            note_reading(self.picture)
             picture, sensor = self.picture, self.sensor
             if options.strip_metadata:
                 picture = replace(picture, exif=None)

@@ -12,6 +12,7 @@ from restore.hdr.dng import sensor_of
 from restore.hdr.radiance import Radiance, guessed_where
 from restore.image.codec import WriteOptions
 from restore.image.codecs import ImageFormat
+from restore.image.losses import losses, remarks
 from restore.image.picture import Picture, Transfer
 from restore.image.raw_picture import REFERENCE_CFA, RawPicture
 
@@ -73,3 +74,11 @@ def test_metadata_are_stripped_on_demand() -> None:
     assert b"xmpmeta" in radiance.encoded(ImageFormat.DNG)
     stripped = radiance.encoded(ImageFormat.DNG, WriteOptions(strip_metadata=True))
     assert b"xmpmeta" not in stripped
+
+
+def test_what_reading_left_out_and_changed_is_said() -> None:
+    radiance = _radiance()
+    picture = replace(radiance.picture, left_out=["1 more picture"], remarks=["has a palette"])
+    with losses() as lost, remarks() as said:
+        replace(radiance, picture=picture).encoded(ImageFormat.DNG)
+    assert (lost, said) == (["1 more picture"], ["has a palette"])
