@@ -2,9 +2,9 @@
 
 Cut from panoramas of Poly Haven (CC0 1.0) that no denoiser was trained on, with the noise,
 demosaicking, noise reduction and JPEG of random cameras (`--noise camera` of training), or, for
-pictures of other kinds, with grain (`--noise grain`), with black and white pixels, or with nothing.
-The dark one is the RAW file of a simulated Canon 5D Mark IV with a hundredth of the light, before
-as LibRaw develops it with a hundredfold gain, after as `isp` does.
+pictures of other kinds, with grain (`--noise grain`), with black and white pixels, with stripes, or
+with nothing. The dark one is the RAW file of a simulated Canon 5D Mark IV with a hundredth of the
+light, before as LibRaw develops it with a hundredfold gain, after as `isp` does.
 
     python benchmarks/make_before_after.py ../shared/data/hdr/panoramas docs/pictures
 """
@@ -42,7 +42,8 @@ PLACES = {
 """Panorama to the left edges of its parts, as shares of the free range."""
 
 
-CAMERA, GRAIN, OLD, IMPULSES, NOTHING = "camera", "grain", "old", "impulses", "nothing"
+CAMERA, GRAIN, OLD, NOTHING = "camera", "grain", "old", "nothing"
+IMPULSES, STRIPES = "impulses", "stripes"
 KINDS = {
     "foliage": ("phalzer_forest_01", 0.4, CAMERA),
     "night": ("st_peters_square_night", 0.4, CAMERA),
@@ -50,6 +51,7 @@ KINDS = {
     "old": ("leadenhall_market", 0.5, OLD),
     "text": ("", 0.0, GRAIN),
     "impulses": ("potsdamer_platz", 0.5, IMPULSES),
+    "stripes": ("spree_bank", 0.3, STRIPES),
     "clean": ("immenstadter_horn", 0.5, NOTHING),
 }
 """Kind of picture to panorama, left edge and noise; text is drawn."""
@@ -57,6 +59,7 @@ DARK = ("vestibule", 0.1)
 RATIO = 100.0
 GRAIN_LEVEL, GRAIN_BLUR_PX = 11, 0.8
 IMPULSES_SHARE = 0.02
+STRIPES_LEVEL, STRIPED_NOISE_LEVEL = 8, 5
 TEXT_SEED = 18
 
 
@@ -92,6 +95,10 @@ def of_kind(panoramas: Path, kind: str) -> Picture:
     elif noise == IMPULSES:
         chance = torch.rand((1, 1, HEIGHT, WIDTH), generator=generator)
         clean = torch.where(chance < IMPULSES_SHARE, (chance < IMPULSES_SHARE / 2).float(), clean)
+    elif noise == STRIPES:
+        lines = STRIPES_LEVEL / 255 * torch.randn((1, 1, HEIGHT, 1), generator=generator)
+        white = torch.randn((1, 3, HEIGHT, WIDTH), generator=generator)
+        clean = clean + lines + STRIPED_NOISE_LEVEL / 255 * white
     elif noise != NOTHING:
         pattern = torch.randn((1, 3, HEIGHT, WIDTH), generator=generator)
         shared = pattern[:, :1] if noise == OLD else 0.8 * pattern[:, :1] + 0.6 * pattern
