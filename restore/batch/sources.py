@@ -17,7 +17,7 @@ _CHUNK = 4 << 20
 _STREAM_BYTES_PER_PIXEL = 16
 _LONGEST_METADATA = 64 << 20
 _LONGEST_STREAM = 2 << 30
-"""Most bytes that are read of a pipe: they are in memory twice, so that more is better in a file."""
+"""Most bytes that are read of a pipe: they are in memory twice, and more is better in a file."""
 
 
 def size_of(item: Item) -> float:

@@ -30,6 +30,8 @@ EXPECTED, BOUND = "error-map", "error-bound"
 """Kinds of files beside a result."""
 
 _COLOURS = 3
+_OF_GAUSSIAN = (math.sqrt(2 / math.pi), 1.6449, 1.0)
+"""Mean absolute value, 90 % quantile of it, and root mean square, in standard deviations."""
 _LEAST_MSE = 1e-12
 
 
@@ -146,22 +148,28 @@ class ErrorMapper:
         like: Picture,
         *,
         denoiser: str,
+        left: float = 0.0,
     ) -> ErrorMap:
         """Return the map of a result.
 
         Args:
-            noisy: ``[C, H, W]``, sRGB-encoded, as the denoiser saw it.
+            noisy: ``[C, H, W]``, sRGB-encoded, as the network saw it.
             result: what the network made of it, ``[C, H, W]``.
             finished: what is written, ``[C, H, W]``: a blend of both, perhaps.
             known: where the result counts, ``[1 or C, H, W]``; None for everywhere.
             like: picture that gives the orientation.
             denoiser: name of the network.
+            left: standard deviation of errors that the network did not see: what is left of
+                stripes.
         """
         estimates = self._estimator(noisy, result)
         factors = self._calibration.of(denoiser).at(level_of_removed(noisy, result))
         texture = textures(result)
         for estimate, by_texture in zip(estimates, factors, strict=True):
             estimate *= by_texture[texture]
+        if left:
+            for estimate, share in zip(estimates, _OF_GAUSSIAN, strict=True):
+                np.hypot(estimate, np.float32(share * left), out=estimate)
         remarks = []
         if denoiser not in self._denoisers:
             remarks.append(

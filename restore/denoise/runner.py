@@ -209,7 +209,13 @@ class Denoiser(Reopened):
             finish(restored, encoded, **asdict(shares), even=even)
             if error_map:
                 errors = self._networks.errors(
-                    encoded, result, restored, known, original, denoiser=network.runner.name
+                    even,
+                    result,
+                    restored,
+                    known,
+                    original,
+                    denoiser=network.runner.name,
+                    left=0.0 if stripes is None else stripes.sigma_left,
                 )
             picture = decoded(picture, restored, known)
         record = record_of(network.runner, picture, started, noise, change, domain, shares, stripes)

@@ -5,6 +5,7 @@ pixel take such lines for texture. Along a line, though, hundreds of pixels are 
 their median difference to the next line tells by how much.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ class LineOffsets:
         sigma_rows: standard deviation of those of rows, root mean square over channels, in the
             units of the pixels.
         sigma_columns: the same of columns.
+        sigma_left: standard deviation of what is left when they are taken away, as expected.
         limits: values ``(low, high)`` at which each channel was clipped.
     """
 
@@ -56,6 +58,7 @@ class LineOffsets:
     columns: Pixels
     sigma_rows: float
     sigma_columns: float
+    sigma_left: float
     limits: Sequence[tuple[float, float]]
 
     def removed_from(self, pixels: Pixels, part: Area) -> Pixels:
@@ -89,7 +92,7 @@ def line_offsets(read: ReadBand, channels: int, height: int, width: int) -> Line
     together = _differences(lambda *band: read(*band).mean(axis=0, keepdims=True), height, width)
     if not any(_levels(each).any() for each in together):
         return None
-    (rows, sigma_rows), (columns, sigma_columns) = (
+    (rows, sigma_rows, of_rows), (columns, sigma_columns, of_columns) = (
         _offsets(each, (channels, lines))
         for each, lines in zip(_differences(read, height, width), (height, width), strict=True)
     )
@@ -98,7 +101,12 @@ def line_offsets(read: ReadBand, channels: int, height: int, width: int) -> Line
         for channel, limit in zip(read(top, min(top + _ROWS_AT_ONCE, height)), limits, strict=True):
             limit.add(channel)
     return LineOffsets(
-        rows, columns, sigma_rows, sigma_columns, [(each.low, each.high) for each in limits]
+        rows=rows,
+        columns=columns,
+        sigma_rows=sigma_rows,
+        sigma_columns=sigma_columns,
+        sigma_left=math.hypot(of_rows, of_columns),
+        limits=[(each.low, each.high) for each in limits],
     )
 
 
@@ -151,19 +159,26 @@ def _medians(values: Pixels) -> Numbers:
     return medians
 
 
-def _offsets(differences: Numbers, shape: tuple[int, int]) -> tuple[Pixels, float]:
-    """Return the offsets ``[C, lines]`` of lines with such differences, and their level.
+def _offsets(differences: Numbers, shape: tuple[int, int]) -> tuple[Pixels, float, float]:
+    """Return the offsets ``[C, lines]`` of lines with such differences, their level, and its rest.
 
-    Both are zero where there are no stripes.
+    All are zero where there are no stripes.
     """
     levels = _levels(differences)
     if not levels.any():
-        return np.zeros(shape, np.float32), 0.0
-    found = [
-        _most_probable(channel, max(level, _LEAST / 2))
-        for channel, level in zip(differences, levels.tolist(), strict=True)
-    ]
-    return np.stack(found).astype(np.float32), float(np.sqrt(np.square(levels).mean()))
+        return np.zeros(shape, np.float32), 0.0, 0.0
+    found, left = zip(
+        *(
+            _most_probable(channel, max(level, _LEAST / 2))
+            for channel, level in zip(differences, levels.tolist(), strict=True)
+        ),
+        strict=True,
+    )
+    return np.stack(found).astype(np.float32), _root_mean_square(levels), _root_mean_square(left)
+
+
+def _root_mean_square(values: Sequence[float] | Numbers) -> float:
+    return float(np.sqrt(np.square(values).mean()))
 
 
 def _levels(differences: Numbers) -> Numbers:
@@ -211,11 +226,15 @@ def _without_slope(differences: Numbers) -> Numbers:
     return differences - np.asarray(np.median(around, axis=1))
 
 
-def _most_probable(differences: Numbers, level: float) -> Numbers:
-    """Return the most probable offsets of lines whose differences ``[lines - 1, segments]`` are.
+def _most_probable(differences: Numbers, level: float) -> tuple[Numbers, float]:
+    """Return the most probable offsets of lines with differences ``[lines - 1, segments]``.
 
     Offsets are Gaussian with a deviation of ``level``, and independent. Differences that are far
     too large for that are edges of the picture, and tell nothing.
+
+    Returns:
+        The offsets ``[lines]``, and the deviation that they have from the true ones: that of many
+        lines whose differences are all known as well as on average.
     """
     # SciPy takes as long to import as a small picture takes to be restored.
     from scipy.linalg import solveh_banded
@@ -226,7 +245,7 @@ def _most_probable(differences: Numbers, level: float) -> Numbers:
     spread = _medians_of_known(np.abs(differences - middle[:, None]), known) * _SIGMA_OF_MAD
     measured = count >= _FEWEST_SEGMENTS
     if not measured.any():
-        return np.zeros(len(differences) + 1)
+        return np.zeros(len(differences) + 1), level
     common = float(np.median(spread[measured]))
     variance = (spread**2 + common**2) / 2 * _SIGMA_OF_MEDIAN**2 / np.maximum(count, 1)
     variance += (0.1 / 255) ** 2
@@ -242,7 +261,9 @@ def _most_probable(differences: Numbers, level: float) -> Numbers:
     pull[1:] += change
     pull[:-1] -= change
     offsets = np.asarray(solveh_banded(banded, pull), np.float64)
-    return offsets - float(offsets.mean())
+    prior = level**-2
+    left = (prior * (prior + 4 * float(trust.mean()))) ** -0.25
+    return offsets - float(offsets.mean()), left
 
 
 def _medians_of_known(values: Numbers, known: NDArray[np.bool_]) -> Numbers:

@@ -45,6 +45,7 @@ def test_offsets_of_rows_are_found_and_taken_away(level: int, noise: int) -> Non
     assert stripes.sigma_columns == 0
     left = offsets[0, :, 0] - offsets.mean() - stripes.rows.mean(axis=0)
     assert 255 * left.std() < level / 2
+    assert stripes.sigma_left == pytest.approx(left.std(), rel=0.5)
     even = stripes.removed_from(noisy, (slice(0, 300), slice(0, 400)))
     part = stripes.removed_from(noisy[:, 40:50, 7:20], (slice(40, 50), slice(7, 20)))
     np.testing.assert_array_equal(part, even[:, 40:50, 7:20])
