@@ -43,7 +43,7 @@ class SampleNoise:
         if not levels.size:
             return cls(sigmas=np.full(_CODES, _UNKNOWN_DN, np.float32))
         count = min(_BINS, max(1, levels.size // _LEAST_IN_BIN))
-        parts = np.array_split(np.argsort(levels), count)
+        parts = np.array_split(np.argsort(levels, kind="stable"), count)
         typical = np.array([np.quantile(roughness[part], _SMOOTHEST) for part in parts])
         sigmas = np.maximum(typical * _TO_SIGMA, _LEAST_SIGMA_DN)
         places = np.array([float(np.median(levels[part])) for part in parts])

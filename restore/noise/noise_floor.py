@@ -197,7 +197,7 @@ def _flattest(places: NDArray[np.intp], roughness: Floats) -> NDArray[np.intp]:
     """Return the flattest of these blocks, and all others that are nearly as flat as noise."""
     least = max(_LEAST_IN_BIN, round(_FLATTEST * len(places)))
     white = min(int(np.count_nonzero(roughness < _WHITE)), _MOST_IN_BIN)
-    return places[np.argsort(roughness)[: max(least, white)]]
+    return places[np.argsort(roughness, kind="stable")[: max(least, white)]]
 
 
 def _cosines() -> NDArray[np.float32]:
