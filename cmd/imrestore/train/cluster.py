@@ -200,7 +200,7 @@ class _Team:
 
     def _places(self) -> list[tuple[str, int]]:
         """Return where each member is; fewer than all if one dies, or on a signal."""
-        from restore.batch.cluster import reason_of
+        from restore.batch.cluster_run import reason_of
         from restore.errors import RestoreError, UsageError
 
         ray, begun = self._ray, [member.begin.remote() for member in self._members]
@@ -228,7 +228,7 @@ class _Team:
 
     def _step(self) -> None:
         """Take in what is told."""
-        from restore.batch.cluster import reason_of
+        from restore.batch.cluster_run import reason_of
         from restore.errors import UsageError
 
         if self._signalled() and not self._is_stopping:
