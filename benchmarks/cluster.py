@@ -4,8 +4,10 @@
         [--model dncnn-color]
 
 First the proof: a head without cores and nodes of one core, each started by `ray start`, restore a
-folder; a fifth of it done, a worker is killed, and at two fifths another node joins. Every picture
-must be done once, with the bytes of a local run.
+folder; a fifth of it done, a worker is killed, and at two fifths another node joins. The other
+workers are halted until it has done a picture, or small folders would be done before it has begun.
+Every picture must be done once, with the bytes of a local run. Each node has a umask of its own, so
+that the modes of the results tell how many it did.
 
 Then the pace of `--paced` pictures, in turns of a local run and a cluster with one worker, each of
 one core: between the record after a tenth of them and the last one, by the clock and in processor
@@ -56,6 +58,8 @@ KINDS_OF_PORT = (
     *("node-manager", "object-manager"),
 )
 TICKS = os.sysconf("SC_CLK_TCK")
+UMASKS = (0o022, 0o026, 0o062, 0o024, 0o042, 0o064, 0o046, 0o044)
+LATE_UMASK = 0o066
 
 
 def make_pictures(folder: Path, number: int, pixels: int) -> None:
@@ -68,14 +72,16 @@ def make_pictures(folder: Path, number: int, pixels: int) -> None:
 
 
 @contextmanager
-def node(folder: Path, *options: str) -> Iterator[None]:
-    """Have a node run."""
+def node(folder: Path, *options: str, umask: int = UMASKS[0]) -> Iterator[None]:
+    """Have a node run, whose processes write files with this umask."""
     memory = ("--object-store-memory", "80000000", "--block")
     # A node that is to find free ports is given 15 seconds for it.
     ports = (f"--{kind}-port={next(PORTS)}" for kind in KINDS_OF_PORT)
     with (folder / "nodes.log").open("ab") as log:
         command = [RAY, "start", *options, *memory, *ports]
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, start_new_session=True, umask=umask
+        )
     try:
         yield
     finally:
@@ -116,7 +122,8 @@ def cluster(folder: Path, nodes: int) -> Iterator[None]:
         started.enter_context(node(folder, *head, "--temp-dir", logs))
         wait_for_nodes(1)
         for index in range(nodes):  # of some that start at once, all may fail
-            started.enter_context(node(folder, "--address", ADDRESS, "--num-cpus", "1"))
+            one_core = ("--address", ADDRESS, "--num-cpus", "1")
+            started.enter_context(node(folder, *one_core, umask=UMASKS[index]))
             wait_for_nodes(index + 2)
         ray.shutdown()
         yield
@@ -145,21 +152,30 @@ def prove(folder: Path, source: Path, options: Any) -> str:
     """Lose a worker and gain a node; return what came of it.
 
     Raises:
-        SystemExit: a picture is missing, done twice or another than in a local run.
+        SystemExit: a picture is missing, done twice or another than in a local run, or the late
+            node did none.
     """
     with cluster(folder, options.nodes), ExitStack() as late:
         process = start(source, folder / "out", options.model, "--cluster", ADDRESS)
         assert process.stdout
         sources: Counter[str] = Counter()
+        doers: Counter[int] = Counter()
+        halted: list[int] = []
         for line in process.stdout:
             record = json.loads(line)
             sources[record["source"]] += record["status"] == "done"
+            result = folder / "out" / Path(record["source"]).name
+            doers[umask_of(result)] += 1
             if len(sources) == options.count // 5:
                 os.kill(workers()[0], signal.SIGKILL)
             if len(sources) == 2 * options.count // 5:
-                late.enter_context(node(folder, "--address", ADDRESS, "--num-cpus", "1"))
-                before = nodes_at_work()
-        joined = "did its part" if nodes_at_work() - before else "came too late"
+                halted = workers()
+                send(halted, signal.SIGSTOP)
+                one_core = ("--address", ADDRESS, "--num-cpus", "1")
+                late.enter_context(node(folder, *one_core, umask=LATE_UMASK))
+            if halted and doers[LATE_UMASK]:
+                send(halted, signal.SIGCONT)
+                halted = []
         ended(process)
     local = start(source, folder / "alone", options.model)
     assert local.stdout
@@ -171,7 +187,13 @@ def prove(folder: Path, source: Path, options: Any) -> str:
     for name in names:
         if (folder / "out" / name).read_bytes() != (folder / "alone" / name).read_bytes():
             sys.exit(f"{name} is another than in a local run")
-    return f"{len(names):,} pictures done once, as in a local run; the late node {joined}"
+    if not doers[LATE_UMASK]:
+        sys.exit("the late node did nothing")
+    others = ", ".join(f"{doers[each]:,}" for each in UMASKS[: options.nodes])
+    return (
+        f"{len(names):,} pictures done once, as in a local run: {others} by the nodes that were "
+        f"there, {doers[LATE_UMASK]:,} by the late one"
+    )
 
 
 @dataclass(frozen=True)
@@ -224,9 +246,16 @@ def workers() -> list[int]:
     return found
 
 
-def nodes_at_work() -> set[str]:
-    """Return the processes that workers were started by, one for each node that has some."""
-    return {of_process(each)[1] for each in workers()}
+def send(numbers: Sequence[int], what: signal.Signals) -> None:
+    """Send a signal to processes that may be gone."""
+    for number in numbers:
+        with suppress(ProcessLookupError):
+            os.kill(number, what)
+
+
+def umask_of(result: Path) -> int:
+    """Return the umask of the process that wrote a file."""
+    return 0o666 & ~result.stat().st_mode
 
 
 def of_process(number: int) -> list[str]:
