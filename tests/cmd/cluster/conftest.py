@@ -14,7 +14,20 @@ from typing import Any
 
 import pytest
 
-PORT = 6399
+PORT, STORE_PORT = 6399, 6398
+FIRST_PORT = 20000
+KINDS_OF_PORT = (
+    *("runtime-env-agent", "dashboard-agent-grpc", "dashboard-agent-listen", "metrics-export"),
+    *("node-manager", "object-manager"),
+)
+PATIENCE = {
+    # On a machine that is busy with other things Ray takes what is slow for dead.
+    "RAY_raylet_start_wait_time_s": "300",
+    "RAY_agent_register_timeout_ms": "300000",
+    "RAY_worker_register_timeout_seconds": "300",
+    "RAY_health_check_initial_delay_ms": "300000",
+    "RAY_health_check_timeout_ms": "60000",
+}
 RAY = Path(sys.executable).with_name("ray")
 IN_OWN_NETWORK = ["unshare", "--map-root-user", "--net"]
 
@@ -138,9 +151,9 @@ class Network:
         """Start a command in it."""
         environment = os.environ | {
             "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_raylet_start_wait_time_s": "300",
             "OMP_NUM_THREADS": "1",
             "GLOO_SOCKET_IFNAME": "lo",
+            **PATIENCE,
         }
         process = subprocess.Popen(self.inside(*command), env=environment, **where)  # type: ignore[call-overload]
         self._processes.append(process)
@@ -150,8 +163,11 @@ class Network:
         """Start a node, which lives as long as its process."""
         self._nodes += 1
         memory = ("--object-store-memory", "80000000", "--block")
+        # A node that is to find free ports is given 15 seconds for it.
+        first = FIRST_PORT + self._nodes * len(KINDS_OF_PORT)
+        ports = (f"--{kind}-port={first + index}" for index, kind in enumerate(KINDS_OF_PORT))
         with (self.folder / "nodes.log").open("ab") as log:
-            return self.start(str(RAY), "start", *options, *memory, stdout=log.fileno())
+            return self.start(str(RAY), "start", *options, *memory, *ports, stdout=log.fileno())
 
     def until_it_answers(self) -> None:
         """Wait until all nodes that were started have joined."""
@@ -188,7 +204,11 @@ class Network:
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
-            process.wait(60)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:  # it waits for processes that it does not end
+                process.kill()
+                process.wait()
 
 
 @pytest.fixture
@@ -212,3 +232,29 @@ def network(tmp_path: Path) -> Iterator[Network]:
     finally:
         network.close()
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Callable[..., str]:
+    """A function that runs lines with ``files``, an S3 server in the cluster's network."""
+    pytest.importorskip("s3fs")
+    pytest.importorskip("moto.server")
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{STORE_PORT}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    network = request.getfixturevalue("network")  # whose processes take these variables over
+    server = (sys.executable, "-m", "moto.server", "-p", str(STORE_PORT))
+    network.start(*server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def run(*lines: str) -> str:
+        first = "import fsspec; files = fsspec.filesystem('s3', use_listings_cache=False)"
+        script = "\n".join((first, *lines))
+        command = network.inside(sys.executable, "-c", script)
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    return run

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -245,36 +246,90 @@ def test_a_process_ends_when_whoever_started_it_is_gone(tmp_path: Path) -> None:
     assert process.wait(30) == 128 + signal.SIGTERM
 
 
-@pytest.mark.slow
-def test_a_training_that_loses_a_worker_continues_from_its_checkpoint(
-    network: Any, workplace: Path
-) -> None:
+TINY = ("--gray", "--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4")
+LONG = ("--steps", "2000", "--checkpoint-every", "1s", *TINY)
+
+
+def _make_photos(folder: Path) -> None:
     random = np.random.default_rng(0)
-    Path("photos").mkdir()
+    folder.mkdir()
     for name in "abc":
         pixels = random.integers(0, 256, (40, 50), dtype=np.uint8)
-        Image.fromarray(pixels).save(f"photos/{name}.png")
-    tiny = ("--gray", "--model=dncnn", "--depth=3", "--width=8", "--patch=16", "--batch=4")
-    options = ("-o", "x.safetensors", "--steps", "2000", "--checkpoint-every", "1s", *tiny)
-    command = (sys.executable, "-m", "imrestore", "train", "denoise", "photos", *options)
-    told, checkpoint = workplace / "told.txt", Path("x.checkpoint")
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+def _train_and_kill_one(
+    network: Any, saved_step: Callable[[], int | None], *arguments: str
+) -> None:
+    """Train on two workers and kill one when a checkpoint is there.
+
+    The training must go on from that checkpoint or a later one.
+    """
+    told, command = Path("told.txt"), (sys.executable, "-m", "imrestore", "train", "denoise")
     network.until_it_answers()
     with told.open("wb") as file:
         on_cluster = ("--cluster", network.address, "--workers", "2")
-        run = network.start(*command, *on_cluster, stderr=file.fileno())
-    while run.poll() is None and not checkpoint.exists():
+        run = network.start(*command, *arguments, *LONG, *on_cluster, stderr=file.fileno())
+    saved = None
+    while run.poll() is None and saved is None:
         time.sleep(0.05)
+        saved = saved_step()
     assert run.poll() is None, told.read_text()
-    saved = load_checkpoint(checkpoint)["step"]
+    assert saved
     os.kill(_actor_of(rank=1), signal.SIGKILL)
     assert run.wait(300) == 0, told.read_text()
     before, _, after = told.read_text().partition("a worker died; all continue")
     assert "validation" in before
     assert int(re.findall(r"step (\d+),", after)[0]) > saved
     assert re.search(r"x.safetensors: [\d,]+ parameters", after)
-    provenance = load("x.safetensors").provenance
-    assert (provenance["steps"], provenance["processes"]) == (2000, 2)
+
+
+@pytest.mark.slow
+def test_a_training_that_loses_a_worker_continues_from_its_checkpoint(
+    network: Any, workplace: Path
+) -> None:
+    del workplace
+    checkpoint = Path("x.checkpoint")
+    _make_photos(Path("photos"))
+
+    def saved_step() -> int | None:
+        return int(load_checkpoint(checkpoint)["step"]) if checkpoint.exists() else None
+
+    _train_and_kill_one(network, saved_step, "photos", "-o", "x.safetensors")
+    _check_weights(Path("x.safetensors"))
     assert not checkpoint.exists()
+
+
+@pytest.mark.slow
+def test_a_training_in_a_bucket_that_loses_a_worker_continues_from_its_checkpoint(
+    store: Any, network: Any, workplace: Path
+) -> None:
+    photos, fetched = workplace / "photos", workplace / "fetched.checkpoint"
+    _make_photos(photos)
+    store("files.mkdir('bucket')", f"files.put({str(photos)!r}, 'bucket/photos', recursive=True)")
+    shutil.rmtree(photos)
+
+    def saved_step() -> int | None:
+        store(
+            "key = 'bucket/w/x.checkpoint'",
+            f"files.exists(key) and files.get(key, {str(fetched)!r})",
+        )
+        return int(load_checkpoint(fetched)["step"]) if fetched.exists() else None
+
+    arguments = ("s3://bucket/photos/", "-o", "s3://bucket/w/x.safetensors")
+    _train_and_kill_one(network, saved_step, *arguments)
+    assert not list(workplace.glob("x.*"))
+    weights = workplace / "fetched.safetensors"
+    store(f"files.get('bucket/w/x.safetensors', {str(weights)!r})")
+    _check_weights(weights)
+    names = store("print(*files.ls('bucket/w'))").split()
+    assert "bucket/w/x.history.csv" in names
+    assert "bucket/w/x.checkpoint" not in names
+
+
+def _check_weights(path: Path) -> None:
+    provenance = load(path).provenance
+    assert (provenance["steps"], provenance["processes"]) == (2000, 2)
 
 
 def _actor_of(*, rank: int) -> int:
