@@ -33,7 +33,7 @@ _LEAST, _MOST = 1.5 / 255, 24 / 255
 _DEVIATIONS = 5.0
 """So many standard deviations more than by chance, the segments' halves must agree on the sign."""
 _MOST_CORRELATED = 0.25
-"""Of successive differences: -0.5 where lines are shifted at random, near 1 where they are waves"""
+"""Of successive differences: -0.5 where shifts are random, near 1 where lines are waves."""
 _AROUND = 21
 _MEDIAN_OF_SQUARED_NORMAL = 0.455
 _SIGMA_OF_MAD, _SIGMA_OF_MEDIAN = 1.4826, 1.2533
@@ -96,6 +96,8 @@ def line_offsets(read: ReadBand, channels: int, height: int, width: int) -> Line
         _offsets(each, (channels, lines))
         for each, lines in zip(_differences(read, height, width), (height, width), strict=True)
     )
+    if not (sigma_rows or sigma_columns):  # too weak in each channel for what else is there
+        return None
     limits = [ClippingLimits() for _ in range(channels)]
     for top in range(0, height, _ROWS_AT_ONCE):
         for channel, limit in zip(read(top, min(top + _ROWS_AT_ONCE, height)), limits, strict=True):

@@ -91,6 +91,14 @@ def test_what_is_not_finite_is_left_out() -> None:
     assert np.isfinite(stripes.rows).all()
 
 
+def test_stripes_that_no_channel_shows_alone_are_left() -> None:
+    rng = np.random.default_rng(1)
+    noisy = scene() + rng.normal(0, 2.5 / 255, (1, 300, 1))
+    noisy = (noisy + rng.normal(0, 30 / 255, noisy.shape)).astype(np.float32)
+    assert found_in(noisy.mean(axis=0, keepdims=True)) is not None
+    assert found_in(noisy) is None
+
+
 def waves() -> Pixels:
     pixels = scene()
     pixels += (0.06 * np.sin(np.arange(300) * 2 * np.pi / 12)[None, :, None]).astype(np.float32)
