@@ -29,6 +29,7 @@ from restore.training.picture_store import PictureStore
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
+from restore.training.transfer import origin
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
 from restore.weights.store import Weights
@@ -101,8 +102,7 @@ def train_dark_enhancer(
                 store = own = PictureStore(output.with_name(f"{output.stem}.pairs"))
             examples = _from_pairs(recipe, network, pairs, batch, store, warn)
         provenance: dict[str, Any] = {"recipe": asdict(recipe), "data": examples.description}
-        if start_from is not None:
-            provenance["started_from"] = Path(start_from).stem
+        provenance |= origin(start_from)
         if camera is not None:
             provenance["camera"] = camera.provenance
         return Lesson(

@@ -31,7 +31,7 @@ from restore.training.picture_store import Samples
 from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
-from restore.training.transfer import continued
+from restore.training.transfer import continued, origin
 from restore.weights.measure import measured
 from restore.weights.store import Weights
 
@@ -121,8 +121,7 @@ def train_error_net(
                 "calibrated_on": len(calibrating),
             },
         }
-        if start_from is not None:
-            provenance["started_from"] = Path(start_from).stem
+        provenance |= origin(start_from)
 
         def finish(weights: Weights) -> Weights:
             stored = measured(weights, ERRORS, stored=torch.float16)

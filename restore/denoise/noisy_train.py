@@ -27,6 +27,7 @@ from restore.training.picture_store import Samples
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
+from restore.training.transfer import origin
 from restore.weights.measure import check_measurable, measured
 from restore.weights.store import Weights
 
@@ -98,8 +99,7 @@ def train_on_noisy(
             "data": {"folder": names_of(noisy), **_described(found)},
             **found.samples.provenance,
         }
-        if start_from is not None:
-            provenance["started_from"] = Path(start_from).stem
+        provenance |= origin(start_from)
         return Lesson(
             network=network,
             batches=batches(training, context.crops_per_batch),

@@ -26,6 +26,7 @@ from restore.training.losses import LOSSES
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
+from restore.training.transfer import origin
 from restore.training.validation import Validation
 from restore.weights.measure import check_measurable, measured
 from restore.weights.own import checked_network
@@ -115,8 +116,7 @@ def train_denoiser(
         if pairs is not None:  # they have noise of their own
             del described["noise"], described["sigma"]
         provenance: dict[str, Any] = {"recipe": described, "data": source.description}
-        if start_from is not None:
-            provenance["started_from"] = Path(start_from).stem
+        provenance |= origin(start_from)
         batches = source.batches
         if guide is not None and teacher is not None:
             batches = Distilled(batches, guide, precision=context.precision)

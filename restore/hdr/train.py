@@ -31,6 +31,7 @@ from restore.training.loop import Forward
 from restore.training.schedule import Figure, Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
+from restore.training.transfer import origin
 from restore.weights.measure import check_measurable, measured
 from restore.weights.store import Weights
 
@@ -100,8 +101,7 @@ def train_hdr(
         }
         if psf is not None:
             provenance["psf"] = psf.name
-        if start_from is not None:
-            provenance["started_from"] = Path(start_from).stem
+        provenance |= origin(start_from)
 
         def objective(forward: Forward, batch: HdrBatch) -> Tensor:
             result = forward(

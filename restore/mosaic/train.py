@@ -26,7 +26,7 @@ from restore.training.loop import Forward
 from restore.training.schedule import Progress
 from restore.training.session import Context, Lesson, Settings, train
 from restore.training.state import Randomness
-from restore.training.transfer import continued
+from restore.training.transfer import continued, origin
 from restore.weights.file import read_weight_file
 from restore.weights.measure import check_measurable, measured
 from restore.weights.store import Weights
@@ -90,8 +90,7 @@ def train_mosaic_denoiser(
             "recipe": asdict(recipe),
             "data": {"folder": names_of(clean), "pictures": len(pictures)},
         }
-        if start_from is not None:
-            provenance["started_from"] = Path(start_from).stem
+        provenance |= origin(start_from)
         if camera is not None:
             provenance["camera"] = camera.provenance
         return Lesson(

@@ -1,6 +1,7 @@
 """Training that starts from existing weights of the same architecture."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from restore.errors import UsageError
 from restore.weights.store import Weights
 from restore.words import counted
 
-__all__ = ["check_same_architecture", "continued"]
+__all__ = ["check_same_architecture", "continued", "origin"]
 
 _N = TypeVar("_N", bound=nn.Module)
 
@@ -47,3 +48,8 @@ def continued(network: _N, known: dict[str, Tensor], name: str, warn: Callable[[
         warn(f"{counted(len(unused), 'tensor')} of {name} left out, such as {min(unused)}")
     network.load_state_dict(own | fitting)
     return network.requires_grad_(True)
+
+
+def origin(start_from: str | Path | None) -> dict[str, str]:
+    """Return what the provenance says of the weights that a training begins with, if any."""
+    return {} if start_from is None else {"started_from": Path(start_from).stem}
