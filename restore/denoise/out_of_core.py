@@ -21,10 +21,9 @@ from restore.denoise.pixels import (
     decoded,
     encoded_for_network,
     finish,
-    only_known,
     reach_of,
 )
-from restore.denoise.stripes import without_stripes
+from restore.denoise.stripes import rows_out_of_core, without_stripes
 from restore.engine.runner import PerTile, Runner
 from restore.engine.tiles import Area
 from restore.errors import OutputError
@@ -41,15 +40,10 @@ Pixels = NDArray[np.float32]
 
 def noise_out_of_core(source: OutOfCorePicture, stripes: LineOffsets | None) -> NoiseLevel:
     """Return the noise that ``estimate_noise`` finds in the whole picture without its stripes."""
-    across = slice(0, source.like.width)
     with source.opened() as read:
-
-        def encoded(start: int, stop: int) -> Pixels:
-            part = (slice(start, stop), across)
-            encoded, known = encoded_for_network(read(part))
-            return only_known(without_stripes(encoded, stripes, part), known)
-
-        return estimate_noise_of_rows(encoded, source.height, source.width)
+        return estimate_noise_of_rows(
+            rows_out_of_core(source, read, stripes), source.height, source.width
+        )
 
 
 def denoise_out_of_core(

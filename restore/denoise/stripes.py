@@ -1,15 +1,23 @@
 """Stripes are taken away before the network sees a picture, since it leaves them as texture."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from restore.arguments import argument
 from restore.denoise.pixels import encoded_for_network, only_known
 from restore.engine.tiles import Area
-from restore.image.tiff_regions import OutOfCorePicture
+from restore.image.tiff_regions import OutOfCorePicture, ReadRegion
 from restore.noise.line_offsets import LineOffsets, line_offsets
 
-__all__ = ["stripes_of", "stripes_out_of_core", "told_of_stripes", "without_stripes"]
+__all__ = [
+    "rows_out_of_core",
+    "stripes_of",
+    "stripes_out_of_core",
+    "told_of_stripes",
+    "without_stripes",
+]
 
 Pixels = NDArray[np.float32]
 
@@ -30,13 +38,29 @@ def stripes_out_of_core(source: OutOfCorePicture) -> LineOffsets | None:
     Raises:
         InputError: the file is damaged.
     """
-    width = source.like.width
-    with source.opened() as opened:
+    with source.opened() as read:
+        return line_offsets(
+            rows_out_of_core(source, read), source.like.channels, source.height, source.like.width
+        )
 
-        def read(top: int, bottom: int) -> Pixels:
-            return only_known(*encoded_for_network(opened((slice(top, bottom), slice(0, width)))))
 
-        return line_offsets(read, source.like.channels, source.height, width)
+def rows_out_of_core(
+    source: OutOfCorePicture, read: ReadRegion, stripes: LineOffsets | None = None
+) -> Callable[[int, int], Pixels]:
+    """Return a function that reads rows as noise is measured in them, NaN where it is unknown.
+
+    Args:
+        source: the picture.
+        read: what opening it gave.
+        stripes: what is taken away.
+    """
+
+    def rows(start: int, stop: int) -> Pixels:
+        part = (slice(start, stop), slice(0, source.like.width))
+        encoded, known = encoded_for_network(read(part))
+        return only_known(without_stripes(encoded, stripes, part), known)
+
+    return rows
 
 
 def without_stripes(encoded: Pixels, stripes: LineOffsets | None, part: Area) -> Pixels:

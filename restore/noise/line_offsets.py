@@ -19,7 +19,6 @@ __all__ = ["LineOffsets", "line_offsets"]
 
 Pixels = NDArray[np.float32]
 Numbers = NDArray[np.float64]
-Area = tuple[slice, slice]
 ReadBand = Callable[[int, int], Pixels]
 
 _SEGMENT = 64
@@ -61,7 +60,7 @@ class LineOffsets:
     sigma_left: float
     limits: Sequence[tuple[float, float]]
 
-    def removed_from(self, pixels: Pixels, part: Area) -> Pixels:
+    def removed_from(self, pixels: Pixels, part: tuple[slice, slice]) -> Pixels:
         """Return a part of the picture, ``[C, h, w]``, without its stripes.
 
         Clipped samples stay: what they would have been is unknown, and stripes do not show there.
@@ -252,10 +251,11 @@ def _most_probable(differences: Numbers, level: float) -> tuple[Numbers, float]:
     variance = (spread**2 + common**2) / 2 * _SIGMA_OF_MEDIAN**2 / np.maximum(count, 1)
     variance += (0.1 / 255) ** 2
     far_off = np.abs(middle) > _FAR_OFF * np.sqrt(2 * level**2 + variance)
-    trust = np.where(measured & ~far_off, 1 / np.where(measured, variance, 1), 0)
-    change = trust * np.where(measured, middle, 0)
+    trust = np.where(measured & ~far_off, 1 / variance, 0)
+    change = trust * middle
+    prior = level**-2
     banded = np.zeros((2, len(differences) + 1))
-    banded[1] = level**-2
+    banded[1] = prior
     banded[1, 1:] += trust
     banded[1, :-1] += trust
     banded[0, 1:] = -trust
@@ -263,7 +263,6 @@ def _most_probable(differences: Numbers, level: float) -> tuple[Numbers, float]:
     pull[1:] += change
     pull[:-1] -= change
     offsets = np.asarray(solveh_banded(banded, pull), np.float64)
-    prior = level**-2
     left = (prior * (prior + 4 * float(trust.mean()))) ** -0.25
     return offsets - float(offsets.mean()), left
 
