@@ -102,6 +102,18 @@ class Bucket:
         return sorted(key.removeprefix(f"{self.name}/") for key in found)
 
 
+def set_environment(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Have an S3 server at an address used, as it is for a user."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+
+
 @pytest.fixture
 def bucket(
     s3_server: S3Server, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
@@ -109,14 +121,7 @@ def bucket(
     """An empty bucket, in the environment as it is for a user."""
     import fsspec
 
-    for name, value in {
-        "AWS_ENDPOINT_URL": s3_server.url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, s3_server.url)
     monkeypatch.setattr("restore.remote.store._FIRST_WAIT_S", 0.01)
     files = fsspec.filesystem("s3", use_listings_cache=False, skip_instance_cache=True)
     name = f"bucket-{abs(hash(request.node.nodeid)):x}"

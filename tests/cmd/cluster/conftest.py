@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.remote.object_store import set_environment
+
 PORT, STORE_PORT = 6399, 6398
 FIRST_PORT = 20000
 KINDS_OF_PORT = (
@@ -239,14 +241,7 @@ def store(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Ca
     """A function that runs lines with ``files``, an S3 server in the cluster's network."""
     pytest.importorskip("s3fs")
     pytest.importorskip("moto.server")
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{STORE_PORT}",
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
+    set_environment(monkeypatch, f"http://127.0.0.1:{STORE_PORT}")
     network = request.getfixturevalue("network")  # whose processes take these variables over
     server = (sys.executable, "-m", "moto.server", "-p", str(STORE_PORT))
     network.start(*server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
