@@ -38,6 +38,7 @@ from PIL import Image
 from tables import spread, table
 
 ADDRESS = "127.0.0.1:6379"
+ONE_CORE = ("--address", ADDRESS, "--num-cpus", "1")
 RAY = str(Path(sys.executable).with_name("ray"))
 ALONE = ("unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 ENVIRONMENT = {
@@ -122,8 +123,7 @@ def cluster(folder: Path, nodes: int) -> Iterator[None]:
         started.enter_context(node(folder, *head, "--temp-dir", logs))
         wait_for_nodes(1)
         for index in range(nodes):  # of some that start at once, all may fail
-            one_core = ("--address", ADDRESS, "--num-cpus", "1")
-            started.enter_context(node(folder, *one_core, umask=UMASKS[index]))
+            started.enter_context(node(folder, *ONE_CORE, umask=UMASKS[index]))
             wait_for_nodes(index + 2)
         ray.shutdown()
         yield
@@ -171,8 +171,7 @@ def prove(folder: Path, source: Path, options: Any) -> str:
             if len(sources) == 2 * options.count // 5:
                 halted = workers()
                 send(halted, signal.SIGSTOP)
-                one_core = ("--address", ADDRESS, "--num-cpus", "1")
-                late.enter_context(node(folder, *one_core, umask=LATE_UMASK))
+                late.enter_context(node(folder, *ONE_CORE, umask=LATE_UMASK))
             if halted and doers[LATE_UMASK]:
                 send(halted, signal.SIGCONT)
                 halted = []

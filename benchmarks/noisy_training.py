@@ -41,10 +41,13 @@ from restore.training.schedule import Progress
 from restore.training.session import Settings
 
 SIGMA, PHOTONS, BLUR_PX = 25.0, 30, 0.8
+TEST_SEED = 10_000
+"""Of the noise of the first test picture; training pictures begin at 0."""
 PATCHES = {"downscaled": 128, "blind-spot": 64}
 TRIALS = ("clean", "downscaled", "neighbours", "blind-spot")
 OF_CAREAMICS = ("n2v", "n2v2")
 KINDS = ("white", "shot", "blurred")
+Samples = NDArray[np.float32]
 
 
 def with_noise(pixels: NDArray[np.float32], kind: str, seed: int) -> NDArray[np.float32]:
@@ -79,7 +82,7 @@ class Noise:
 
     def __call__(self, clean: Picture, _path: Path, index: int) -> tuple[Picture, str]:
         """Add the noise."""
-        noisy = with_noise(clean.pixels.transpose(1, 2, 0), self.kind, 10_000 + index)
+        noisy = with_noise(clean.pixels.transpose(1, 2, 0), self.kind, TEST_SEED + index)
         pixels = noisy.transpose(2, 0, 1)
         return clean.with_pixels(pixels, is_float=True, bit_depth=32), "auto"
 
@@ -134,10 +137,15 @@ def mean_psnr(weights: Path | str, test: list[Path], kind: str) -> float:
     return sum(score.psnr for score in scores) / len(scores)
 
 
+def tests_of(test: list[Path], kind: str) -> tuple[list[Samples], list[Samples]]:
+    """Return the clean and the noisy test pictures, ``[H, W, 3]``."""
+    clean = [decode(path).pixels.transpose(1, 2, 0) for path in test]
+    return clean, [with_noise(each, kind, TEST_SEED + index) for index, each in enumerate(clean)]
+
+
 def psnr_of_noisy(test: list[Path], kind: str) -> float:
     """Return the mean PSNR in dB of the noisy pictures, not clipped."""
-    clean = [decode(path).pixels.transpose(1, 2, 0) for path in test]
-    noisy = [with_noise(pixels, kind, 10_000 + index) for index, pixels in enumerate(clean)]
+    clean, noisy = tests_of(test, kind)
     return sum(map(psnr_chw, noisy, clean)) / len(clean)
 
 
@@ -146,13 +154,13 @@ def trained_by_careamics(
 ) -> tuple[int, float]:
     """Return the steps of CAREamics, and the mean PSNR in dB of its results, clipped like ours."""
     script = Path(__file__).with_name("careamics_trial.py")
-    clean = [decode(path).pixels.transpose(1, 2, 0) for path in test]
+    clean, noisy_tests = tests_of(test, kind)
     with tempfile.TemporaryDirectory() as temporary:
         given, out = Path(temporary, "given"), Path(temporary, "out")
         given.mkdir()
         out.mkdir()
-        for index, pixels in enumerate(clean):
-            tifffile.imwrite(given / f"{index:04}.tif", with_noise(pixels, kind, 10_000 + index))
+        for index, pixels in enumerate(noisy_tests):
+            tifffile.imwrite(given / f"{index:04}.tif", pixels)
         command = [python, str(script), trial, *map(str, (noisy, given, out, seconds))]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.stderr, check=True)
         restored = [tifffile.imread(path) for path in sorted(out.iterdir())]

@@ -12,20 +12,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from restore.batch.inputs import pictures_in
+from restore.denoise.stripes import stripes_of
 from restore.errors import InputError
 from restore.image.decode import decode
-from restore.noise.line_offsets import LineOffsets, line_offsets
 from tables import table
 
 LEVELS, NOISE_LEVELS = (2, 6, 12), (0, 15)
-
-
-def found_in(pixels: NDArray[np.float32]) -> LineOffsets | None:
-    """Return the stripes of a picture ``[C, H, W]``."""
-    return line_offsets(lambda top, bottom: pixels[:, top:bottom], *pixels.shape)
 
 
 def false_alarms(folder: Path) -> tuple[int, int]:
@@ -37,7 +31,7 @@ def false_alarms(folder: Path) -> tuple[int, int]:
         except InputError:
             continue
         count += 1
-        alarms += found_in(pixels) is not None
+        alarms += stripes_of(pixels, None) is not None
     return count, alarms
 
 
@@ -49,7 +43,8 @@ def with_stripes(paths: list[Path], level: float, noise: float) -> tuple[int, fl
         clean, rng = decode(path).pixels, np.random.default_rng(index)
         offsets = rng.normal(0, level / 255, (1, clean.shape[1], 1))
         noisy = clean + offsets + rng.normal(0, noise / 255, clean.shape)
-        stripes = found_in((np.rint(noisy.clip(0, 1) * 255) / 255).astype(np.float32))
+        codes = np.rint(noisy.clip(0, 1) * 255)
+        stripes = stripes_of((codes / 255).astype(np.float32), None)
         error = offsets[0, :, 0] - (0 if stripes is None else stripes.rows.mean(axis=0))
         left.append(255**2 * float(error.var()))
         read += [] if stripes is None else [255 * stripes.sigma_rows]
