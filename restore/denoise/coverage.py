@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from operator import add
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from restore.denoise.error_trials import ErrorTrial, error_trials
+from restore.denoise.error_trials import ErrorTrial, drawn_trials, white_trials
 from restore.denoise.runner import Denoiser
 from restore.denoise.settings import Sigma
 from restore.denoise.texture import Texture, textures
@@ -30,6 +31,8 @@ __all__ = [
 
 _KINDS = ("camera", "grain")
 _DRAWS = 3
+_SIDE = 320
+"""Most side in pixels of parts with noise other than white."""
 _LEVELS = (5.0, 15.0)
 """Levels of 255 that divide noise whose level is random."""
 _MOST_DB = 120.0
@@ -38,10 +41,11 @@ _STEP = 0.1
 
 COVERAGE_PROTOCOL = (
     "white: clean picture as decoded, with Gaussian noise in floating point, neither clipped nor "
-    f"quantised; camera and grain: as in training, {_DRAWS} draws a picture, crops of 320x320 at "
-    "most; covered: mean absolute error of the channels, the result clamped to [0, 1], at most "
-    "NAME_error-90; texture by the structure tensor of the result; PSNR: means over pictures; "
-    "SURE: Stein's estimate from the true level, with one random probe (Ramani et al., 2008)"
+    f"quantised; camera and grain: as in training, {_DRAWS} draws a picture, crops of "
+    f"{_SIDE}x{_SIDE} at most; covered: mean absolute error of the channels, the result clamped to "
+    "[0, 1], at most NAME_error-90; texture by the structure tensor of the result; PSNR: means "
+    "over pictures; SURE: Stein's estimate from the true level, with one random probe (Ramani et "
+    "al., 2008)"
 )
 """Protocol of the figures of ``error_map_scores``."""
 
@@ -149,8 +153,9 @@ def error_map_scores(
             yield Failure(path=path, reason=str(error))
             continue
         kinds = [kind for kind in _KINDS if kind != "camera" or len(clean) > 1]
-        trials = error_trials(clean, sigmas=sigmas, kinds=kinds, draws=_DRAWS, seed=seed + index)
-        for trial in trials:
+        white = white_trials(clean, sigmas, seed=seed + index)
+        drawn = drawn_trials(clean, kinds, draws=_DRAWS, side=_SIDE, seed=seed + index)
+        for trial in chain(white, drawn):
             used = trial.gray() if gray else trial
             for name, denoiser in denoisers.items():
                 yield _scored(name, denoiser, path, used, seed + index, known=known)

@@ -7,11 +7,10 @@ what was removed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
+from itertools import chain, count
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from restore.denoise.error_data import noise_known_to
 from restore.denoise.error_factors import (
@@ -21,8 +20,8 @@ from restore.denoise.error_factors import (
     level_of_removed,
 )
 from restore.denoise.error_map import Estimator
-from restore.denoise.error_recipe import ErrorRecipe
-from restore.denoise.error_trials import ErrorTrial, error_trials
+from restore.denoise.error_recipe import NOT_CALIBRATED, ErrorRecipe
+from restore.denoise.error_trials import ErrorTrial, drawn_trials, white_trials
 from restore.denoise.runner import Denoiser
 from restore.denoise.settings import Sigma
 from restore.denoise.task import TASK
@@ -42,10 +41,10 @@ MOST_PICTURES = 100
 """Pictures to calibrate on; each is denoised a dozen times."""
 
 _SIGMAS = (2.0, 5.0, 10.0, 18.0, 30.0, 50.0)
-_NOT_OF_PHOTOGRAPHS = ("awgn", "drawn")
-"""Kinds of noise that are not drawn at random: white, of which there are levels, and drawings."""
-_DRAWS = 3
-_SIDE = 256
+_DRAWS = 5
+_SIDE_OF_WHITE, _SIDE = 256, 192
+"""Side in pixels of what is denoised. Of small pictures that are to be scaled down before they are
+cut, as those for the web are, parts must be much smaller than the whole."""
 _GRAY_EVERY = 5
 _SPACING = 7
 """Neighbouring pixels tell little more than one of them."""
@@ -77,20 +76,19 @@ def calibrated(
     """
     estimator = Estimator(weights, Placement())
     names = recipe.denoisers
+    sigmas = _SIGMAS if "awgn" in recipe.noise else ()
+    kinds = [kind for kind in dict.fromkeys(recipe.noise) if kind not in ("awgn", *NOT_CALIBRATED)]
     opened = {name: Denoiser(name) for name in dict.fromkeys(names)}
     loaded = {name: TASK.load(name) for name in opened}
     known = {name: noise_known_to(each, recipe.noise) for name, each in loaded.items()}
     turn = count()
     own: dict[str, Groups] = {each.name: {} for each in loaded.values()}
     for index, picture in enumerate(pictures):
-        clean = _middle(picture).numpy().astype(np.float32) / np.float32(255)
-        for trial in error_trials(
-            clean,
-            sigmas=_SIGMAS if "awgn" in recipe.noise else (),
-            kinds=[kind for kind in dict.fromkeys(recipe.noise) if kind not in _NOT_OF_PHOTOGRAPHS],
-            draws=_DRAWS,
-            seed=recipe.seed + index,
-        ):
+        clean = picture[:].numpy().astype(np.float32) / np.float32(255)
+        seed = recipe.seed + index
+        white = white_trials(_middle(clean), sigmas, seed=seed)
+        drawn = drawn_trials(clean, kinds, draws=_DRAWS, side=_SIDE, seed=seed)
+        for trial in chain(white, drawn):
             raise_if_stopped(should_stop)
             number = next(turn)
             kind = "awgn" if trial.sigma is not None else trial.kind
@@ -115,9 +113,9 @@ def _together(every: Iterable[Groups]) -> Groups:
     return together
 
 
-def _middle(picture: picture_store.Samples) -> Tensor:
-    """Return the middle of a picture, which takes less time than all of it."""
-    height, width = (min(_SIDE, side) for side in picture.shape[1:])
+def _middle(picture: Samples) -> Samples:
+    """Return the middle of a picture ``[C, H, W]``, which takes less time than all of it."""
+    height, width = (min(_SIDE_OF_WHITE, side) for side in picture.shape[1:])
     top, left = (picture.shape[1] - height) // 2, (picture.shape[2] - width) // 2
     return picture[:, top : top + height, left : left + width]
 

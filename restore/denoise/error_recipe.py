@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from restore.denoise.degradations import Degradation, parse_degradation
 from restore.models.error_net import ErrorNet, ErrorNetConfig
 from restore.training.recipe import Recipe
 from restore.weights.file import WeightFile
 
-__all__ = ["ErrorRecipe"]
+__all__ = ["NOT_CALIBRATED", "ErrorRecipe"]
+
+NOT_CALIBRATED = ("drawn", "stripes")
+"""Kinds of noise that say nothing of photographs: drawings are none, and stripes are taken away
+before a network sees them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,8 @@ class ErrorRecipe(Recipe):
         width: feature channels.
         gray_share: share of batches that become gray.
     """
+
+    least_steps: ClassVar[int] = 0  # weights as they are can be calibrated anew
 
     patch: int = 128
     denoisers: tuple[str, ...] = ("photo",)
@@ -49,7 +55,10 @@ class ErrorRecipe(Recipe):
         self.check(
             {
                 "denoisers": (len(self.denoisers) > 0, "give at least one"),
-                "noise": (len(self.noise) > 0, "give at least one kind"),
+                "noise": (
+                    any(kind not in NOT_CALIBRATED for kind in self.noise),
+                    f"give at least one kind besides {' and '.join(NOT_CALIBRATED)}",
+                ),
                 "sigma": (0 <= low <= high <= 255, "must rise within 0 to 255"),
                 "gray_share": (0 <= self.gray_share <= 1, "give a number from 0 to 1"),
             }

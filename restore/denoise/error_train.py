@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restore.arguments import argument
 from restore.batch.inputs import names_of, pictures_in
 from restore.denoise.degradations import Degraded
 from restore.denoise.error_calibration import MOST_PICTURES, calibrated
@@ -23,7 +24,7 @@ from restore.denoise.error_data import (
 )
 from restore.denoise.error_recipe import ErrorRecipe
 from restore.denoise.task import ERRORS, TASK
-from restore.errors import TrainingError
+from restore.errors import TrainingError, UsageError
 from restore.models.error_net import ESTIMATES
 from restore.training.crops import RandomCrops, load_pictures
 from restore.training.loop import Forward
@@ -79,12 +80,18 @@ def train_error_net(
         TrainingError: no usable pictures, a loss that is not finite, a checkpoint of another run.
         TrainingStopped: ``should_stop`` returned True.
         OutputExists: ``output`` or a checkpoint is there and may not be replaced.
-        UsageError: a recipe or denoisers that do not fit each other.
+        UsageError: a recipe or denoisers that do not fit each other; no steps, and no weights to
+            calibrate.
         WeightsError: a denoiser's weights are missing, damaged or for another task.
     """
 
     def prepare(context: Context) -> Lesson[ErrorBatch]:
         network = recipe.network()
+        if start_from is None and recipe.steps == 0:
+            raise UsageError(
+                f"{argument('steps', 0)} calibrates weights that are there: name them as "
+                f"{argument('from')}"
+            )
         if start_from is not None:
             known = ERRORS.load(start_from)
             network = continued(network, known.tensors, known.name, warn)

@@ -7,16 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from restore.denoise.degradations import Gaussian, parse_degradation
+from restore.denoise.degradations import parse_degradation
 from restore.image.colour import REC601_LUMA
 from restore.noise.sensor import add_gaussian_noise
 from restore.training.crops import RandomCrops
 from restore.training.state import Randomness
 
-__all__ = ["ErrorTrial", "error_trials"]
-
-_SIDE = 320
-"""Side in pixels of pictures with noise other than white, which scales them as it goes."""
+__all__ = ["ErrorTrial", "drawn_trials", "white_trials"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,32 +46,40 @@ class ErrorTrial:
         return replace(self, noisy=noisy, clean=clean)
 
 
-def error_trials(
-    clean: NDArray[np.float32],
-    *,
-    sigmas: Sequence[float],
-    kinds: Sequence[str],
-    draws: int,
-    seed: int,
+def white_trials(
+    clean: NDArray[np.float32], sigmas: Sequence[float], *, seed: int
 ) -> Iterator[ErrorTrial]:
-    """Yield a picture with white noise of some levels, and with noise of other kinds.
+    """Yield a picture with white noise of some levels.
 
     Args:
         clean: ``[C, H, W]`` in [0, 1].
-        sigmas: levels of white noise, of 255.
-        kinds: other kinds of noise, as ``parse_degradation`` takes them.
-        draws: how often each of these is drawn: its level, and which part of the picture.
+        sigmas: levels of the noise, of 255.
         seed: seed of the noise.
     """
     for sigma in sigmas:
         noisy = add_gaussian_noise(clean, sigma / 255, seed=seed)
         yield ErrorTrial(kind="white", sigma=sigma, noisy=noisy, clean=clean)
+
+
+def drawn_trials(
+    clean: NDArray[np.float32], kinds: Sequence[str], *, draws: int, side: int, seed: int
+) -> Iterator[ErrorTrial]:
+    """Yield parts of a picture with noise other than white, which scales them as it goes.
+
+    Args:
+        clean: ``[C, H, W]`` in [0, 1]; one that is hardly larger than ``side`` cannot be scaled
+            down, and its noise is not that of pictures for the web.
+        kinds: kinds of noise, as ``parse_degradation`` takes them.
+        draws: how often each of them is drawn: its level, and which part of the picture.
+        side: of the parts, in pixels.
+        seed: seed of the noise.
+    """
     picture = torch.from_numpy(np.rint(clean.clip(0, 1) * 255).astype(np.uint8))
-    crops = RandomCrops([picture], patch=min(_SIDE, *picture.shape[1:]), batch=1)
+    crops = RandomCrops([picture], patch=min(side, *picture.shape[1:]), batch=1)
     rng = Randomness(seed, torch.device("cpu"))
     for kind in kinds:
         degradation = parse_degradation(kind, (0.0, 0.0), gray=len(clean) == 1)
-        for _ in range(0 if isinstance(degradation, Gaussian) else draws):
+        for _ in range(draws):
             batch = degradation(crops, 1, rng)
             noisy, target = (each[0].numpy() for each in (batch.noisy, batch.clean))
             yield ErrorTrial(kind=kind, sigma=None, noisy=noisy, clean=target)

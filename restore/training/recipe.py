@@ -46,6 +46,7 @@ class Recipe:
 
     arguments: ClassVar[Mapping[str, str]] = {"seconds": "time"}
     """Settings that callers give by other names."""
+    least_steps: ClassVar[int] = 1
 
     patch: int = 64
     batch: int = 16
@@ -87,8 +88,8 @@ class Recipe:
         self.check(
             {
                 "steps": (
-                    self.steps is None or 1 <= self.steps <= _MOST_STEPS,
-                    f"give a number from 1 to {_MOST_STEPS:,}",
+                    self.steps is None or self.least_steps <= self.steps <= _MOST_STEPS,
+                    f"give a number from {self.least_steps} to {_MOST_STEPS:,}",
                 ),
                 "seconds": (
                     self.seconds is None or 0 < self.seconds <= _LONGEST_S,

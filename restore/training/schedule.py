@@ -96,7 +96,7 @@ class TrainerConfig:
     def progress(self, step: int, elapsed: float) -> float:
         """Return the share of the run that is done, 0 to 1."""
         if self.steps is not None:
-            return min(1.0, step / self.steps)
+            return step / self.steps if step < self.steps else 1.0
         return min(1.0, elapsed / self.seconds) if self.seconds else 1.0
 
     def rate(self, step: int, progress: float) -> float:

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from restore.denoise import error_calibration
-from restore.denoise.error_calibration import factors_of
+from restore.denoise.error_calibration import calibrated, factors_of
 from restore.denoise.error_data import ErrorBatch
 from restore.denoise.error_factors import (
     LEVELS,
@@ -24,7 +24,7 @@ from restore.denoise.texture import Texture, textures
 from restore.errors import TrainingError, TrainingStopped, UsageError, WeightsError
 from restore.training.session import Settings
 from restore.weights.file import read_weight_file
-from restore.weights.store import Weights
+from restore.weights.store import Weights, weights_of
 
 CPU = Settings(device="cpu", precision="fp32")
 
@@ -169,15 +169,31 @@ def test_it_trains_calibrates_and_is_read_again(
     assert (calibration.of(color_model.stem).values[1] != 1).any()
 
     like = ErrorRecipe.filled(
-        {"seconds": 0.01, "learning_rate": 1e-9, "patch": 32, "denoisers": str(color_model)},
-        read_weight_file(output),
+        {"steps": 0, "patch": 32, "denoisers": str(color_model)}, read_weight_file(output)
     )
     further = train_error_net(
         like, tmp_path / "further.safetensors", clean=[folder], start_from=output, settings=CPU
     )
     for name, tensor in trained.tensors.items():
-        torch.testing.assert_close(further.tensors[name], tensor, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(further.tensors[name], tensor, rtol=0, atol=0)
     assert further.provenance["started_from"] == "errors"
+    assert further.provenance["calibration"] == trained.provenance["calibration"]
+    with pytest.raises(UsageError, match="steps=0 calibrates weights that are there"):
+        train_error_net(like, tmp_path / "none.safetensors", clean=[folder], settings=CPU)
+
+
+def test_all_of_a_picture_calibrates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the middle is flat, what lies around it tells of fine texture."""
+    monkeypatch.setattr(error_calibration, "_LEAST_PIXELS", 10)
+    monkeypatch.setattr(error_calibration, "_LEAST_PICTURES", 1)
+    monkeypatch.setattr(error_calibration, "_SIDE", 64)
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 400, 400), dtype=np.uint8)
+    pixels[:, 72:328, 72:328] = 128
+    recipe = ErrorRecipe(steps=1, denoisers=("photo",), noise=("grain",), width=4)
+    weights = weights_of(recipe.network(), name="errors", task="denoise", provenance={})
+    found = calibrated(weights, recipe, [torch.from_numpy(pixels)])
+    assert (found.others.values[1, Texture.FLAT] != 1).any()
+    assert (found.others.values[1, Texture.FINE] != 1).any()
 
 
 def test_one_picture_is_too_few(tmp_path: Path, color_model: Path) -> None:
@@ -192,6 +208,7 @@ def test_one_picture_is_too_few(tmp_path: Path, color_model: Path) -> None:
     [
         ({"denoisers": ()}, "^denoisers: give at least one"),
         ({"noise": ()}, "^noise: give at least one kind"),
+        ({"noise": ("drawn", "stripes")}, "besides drawn and stripes"),
         ({"noise": ("fog",)}, "noise 'fog'"),
         ({"sigma": (30.0, 10.0)}, "^sigma 30:10: must rise within"),
         ({"width": 0}, "^width: give"),

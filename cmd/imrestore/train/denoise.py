@@ -173,7 +173,8 @@ def denoise(
             "--error-of",
             metavar="NAME|FILE",
             help="Train no denoiser, but the network of --error-map, on the errors that this one "
-            "makes; DIR has clean pictures in colour. May be given several times.",
+            "makes; DIR has clean pictures in colour. With --from and --steps 0, only calibrate "
+            "those weights anew. May be given several times.",
             show_default=False,
         ),
     ] = None,
